@@ -1,0 +1,55 @@
+# The only place where set-up is spelled out. `make demo` and `make test` are all that a newcomer needs.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo
+READY := $(VENV)/.ready
+
+.PHONY: help demo test test-all check format soak-fetch bench clean
+
+help:
+	@echo "make demo      set up, render songs, build a dataset, train a small CSSGAN, evaluate it (about 10 minutes)"
+	@echo "make test      set up, run the tests (under 10 minutes)"
+	@echo "make test-all  also the tests that train for minutes"
+	@echo "make check     ruff, pyright, import-linter"
+	@echo "make soak-fetch  fetch from a bad server while being killed again and again (under 5 minutes)"
+	@echo "make bench     what a training step costs on this machine"
+	@echo "make clean     remove $(DEMO)/ and the caches; $(VENV)/ stays"
+
+# One stamp file: an interrupted installation is done again, a finished one is not.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) --version 2>&1); try: make PYTHON=python3.12 ..." >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e ".[demo,dev]"
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/phonics-data demo $(DEMO)
+
+test: $(READY)
+	$(BIN)/python -m pytest -m "not slow" -n 2
+
+test-all: $(READY)
+	$(BIN)/python -m pytest -n 2
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+soak-fetch: $(READY)
+	$(BIN)/python -m tests.soak_fetch
+
+bench: $(READY)
+	$(BIN)/cssgan bench
+
+clean:
+	rm -rf $(DEMO) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find phonics_data cssgan tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,5 @@
+"""`python -m cssgan`."""
+
+from cssgan.cli import main
+
+main()

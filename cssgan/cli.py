@@ -1,0 +1,200 @@
+"""The `cssgan` command: it parses, builds a config, calls the library and prints.
+
+Only what `--help` needs is imported here; each command imports its own part of the library when it runs.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+import typer
+
+from phonics_data.errors import OptionError, PhonicsDataError
+
+app = typer.Typer(
+    name="cssgan",
+    help="Train and use the CSSGAN: one picture + the sound of a letter's phrase -> a video that moves with the sound.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Which = Literal["last", "ema"]
+SplitName = Literal["train", "validation", "test"]
+
+RunOption = Annotated[Path, typer.Option("--run", help="Folder of the run: checkpoints, log, samples.")]
+ShardsOption = Annotated[Path, typer.Option("--shards", help="Dataset folder with {train,validation,test}-*.tar.")]
+WhichOption = Annotated[str, typer.Option("--weights", help="last, or ema: the running average, if the run keeps one.")]
+SetOption = Annotated[
+    list[str], typer.Option("--set", metavar="FIELD=VALUE", help="Change one field of the preset; may be repeated.")
+]
+
+
+@app.command()
+def train(
+    shards: ShardsOption,
+    run: RunOption,
+    preset: Annotated[
+        str, typer.Option(help="paper, tuned, lean, tiny or smoke; see `cssgan show-config PRESET`.")
+    ] = "paper",
+    set_: SetOption = [],  # noqa: B006 - typer reads the default, nothing changes it
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would run.")] = False,
+) -> None:
+    """Train a model, or go on with one: the same command resumes where the run stopped.
+
+    Ctrl-C or SIGTERM saves and stops. RUN holds config.json, checkpoints/, stats.jsonl, samples/ and tensorboard/.
+
+    Example: cssgan train --shards data/letters --run runs/first --preset smoke --set train.seed=1
+    """
+    from cssgan.config import override
+    from cssgan.presets import preset as named
+
+    config = override(named(preset), set_)
+    from cssgan.training import loop
+
+    if dry_run:
+        for line in loop.describe(config, shards):
+            typer.echo(line)
+        return
+    result = loop.train(config, shards, run)
+    if result.status == "interrupted":
+        raise typer.Exit(128 + result.signal_number)
+    if result.status == "finished":
+        seconds = result.progress.wall_seconds
+        typer.echo(
+            f"{run}: trained {result.progress.num_steps} steps, {result.progress.num_videos} videos, {seconds:.0f} s"
+        )
+
+
+@app.command()
+def generate(
+    run: RunOption,
+    image: Annotated[Path, typer.Option(help="Start picture (png, jpeg, webp); its central square is used.")],
+    audio: Annotated[Path, typer.Option(help="Sound (wav, flac, ogg, mp3) of any length and rate.")],
+    label: Annotated[str, typer.Option(help="Class, such as A.")],
+    out: Annotated[Path, typer.Option(help="The mp4 to write, with the sound.")],
+    frame_rate: Annotated[
+        str | None, typer.Option(help="Frames a second, such as 25 or 30000/1001; default: that of the training set.")
+    ] = None,
+    scale: Annotated[
+        int | None, typer.Option(help="Repeat each pixel so many times; default: up to 256 pixels.", min=1, max=64)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the noise, in models that have any.")] = 0,
+    weights: WhichOption = "last",
+) -> None:
+    """Generate a video for one picture and one sound. Long sounds: the cascade goes on from its last frame.
+
+    Example: cssgan generate --run runs/first --image a.png --audio apple.wav --label A --out apple.mp4
+    """
+    which = _which(weights)
+    rate = None if frame_rate is None else _frame_rate(frame_rate)
+    from cssgan.generate import generate_video, load_generator
+
+    video = generate_video(
+        load_generator(run, which=which),
+        image=image,
+        audio=audio,
+        label=label,
+        out=out,
+        frame_rate=rate,
+        scale=scale,
+        seed=seed,
+    )
+    typer.echo(f"{video.path}: {video.num_frames} frames at {float(video.frame_rate):g} frames/s, class {video.label}")
+
+
+@app.command()
+def evaluate(
+    run: RunOption,
+    shards: ShardsOption,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    out: Annotated[Path | None, typer.Option(help="Where the report goes (JSON); default: into RUN.")] = None,
+    num_videos: Annotated[int | None, typer.Option(help="At most so many videos; default: all.", min=1)] = None,
+    weights: WhichOption = "last",
+    gates: Annotated[bool, typer.Option("--gates", help="Hold the results against the gates of the demo.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole result as JSON.")] = False,
+) -> None:
+    """Judge a model on held-out clips by the measures that need no pretrained network.
+
+    Example: cssgan evaluate --run runs/first --shards data/letters --split test --gates
+    """
+    name, which = _split(split), _which(weights)
+    from cssgan.evaluate import evaluate_run
+
+    result = evaluate_run(run, shards, split=name, out=out, num_videos=num_videos, gates=gates, which=which)
+    if as_json:
+        typer.echo(json.dumps(result, indent=1))
+
+
+@app.command("show-config")
+def show_config(
+    preset: Annotated[str, typer.Argument(help="paper, tuned, lean, tiny or smoke.")] = "paper",
+    set_: SetOption = [],  # noqa: B006 - as in train
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as in RUN/config.json.")] = False,
+) -> None:
+    """Print every field of a configuration: value, what is allowed, what it does.
+
+    Example: cssgan show-config smoke --set loss.order_weight=0.5
+    """
+    from cssgan.config import options, override, to_json
+    from cssgan.presets import preset as named
+
+    config = override(named(preset), set_)
+    if as_json:
+        typer.echo(json.dumps(to_json(config), indent=1))
+        return
+    for option in options(config):
+        typer.echo(f"{option.name} = {option.value}    [{option.allowed}] {option.help}")
+
+
+def _which(text: str) -> Which:
+    for name in get_args(Which):
+        if text == name:
+            return name
+    raise OptionError("--weights", text, ", ".join(get_args(Which)))
+
+
+def _split(text: str) -> SplitName:
+    for name in get_args(SplitName):
+        if text == name:
+            return name
+    raise OptionError("--split", text, ", ".join(get_args(SplitName)))
+
+
+def _frame_rate(text: str) -> Fraction:
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 1 <= rate <= 120:
+        raise OptionError("--frame-rate", text, "1 to 120 frames a second, such as 25 or 30000/1001")
+    return rate
+
+
+def main() -> None:
+    """Run the command; errors a user can cause become one line on stderr and exit code 2 (usage) or 1 (failure)."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        app()
+    except PhonicsDataError as error:
+        typer.echo(f"cssgan: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("cssgan: interrupted", err=True)
+        sys.exit(130)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+            raise
+        where = error.filename or "the disk"
+        typer.echo(
+            f"cssgan: {where}: {error.strerror}; make room or choose another folder, then run it again", err=True
+        )
+        sys.exit(1)

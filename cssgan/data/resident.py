@@ -1,0 +1,246 @@
+"""The resident feed: shards decoded once into a memory-mapped cache, from which windows are gathered.
+
+A cache folder is named by the digest of shards, log-mel spec and size, so that it can never be stale, and holds::
+
+    frames.bin   uint8 (all frames, size, size, 3)
+    hops.bin     float32 (all hops, bands): each soundtrack with one hop of silence before and after it
+    index.json   the clips, the label set, mean and deviation of all log-mel values
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import shutil
+import uuid
+from collections import Counter
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cssgan.config import Config
+from cssgan.data import window
+from cssgan.data.shards import digest, read_samples, resize, shard_paths
+from cssgan.types import EvalWindows, MelStats, Split, Window
+from phonics_data.contract.labels import LabelSet, label_set
+from phonics_data.contract.logmel import LogMelSpec
+from phonics_data.contract.sample import Sample
+from phonics_data.errors import DatasetError
+
+MEL_SPEC = LogMelSpec()
+CACHE_VERSION = 1
+log = logging.getLogger("cssgan")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Clip:
+    """Where one short video lies in the cache."""
+
+    key: str
+    video_id: str
+    label: str
+    frame_rate: Fraction
+    num_frames: int
+    first_frame: int
+    num_hops: int
+    """Without the two hops of silence."""
+    first_hop: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ResidentSplit:
+    """All short videos of a split, ready to be cut into windows."""
+
+    clips: tuple[Clip, ...]
+    label_set: LabelSet
+    mean: float
+    std: float
+    frames_NHWC: NDArray[np.uint8]
+    hops_HM: NDArray[np.float32]
+
+    @property
+    def frame_rate(self) -> Fraction:
+        """The commonest one."""
+        return Counter(clip.frame_rate for clip in self.clips).most_common(1)[0][0]
+
+    def window(
+        self,
+        clip: Clip,
+        start_frame: int,
+        num_frames: int,
+        *,
+        sound_of: Clip | None = None,
+        clip_frames: int | None = None,
+    ) -> Window:
+        """Frames start_frame .. start_frame + num_frames - 1 of a short video, the last one held past its end.
+
+        Args:
+            sound_of: take the sound of this short video instead, from the same frame on (the control run).
+            clip_frames: see `cssgan.data.window.segment_hops`.
+        """
+        sound = sound_of or clip
+        rows = clip.first_frame + window.frame_rows(start_frame, num_frames, clip.num_frames)
+        hops = window.segment_hops(
+            start_frame, num_frames, sound.frame_rate, sound.num_hops, MEL_SPEC, clip_frames=clip_frames
+        )
+        return Window(
+            key=clip.key,
+            start_frame=start_frame,
+            frames_THWC=self.frames_NHWC[rows],
+            raw_mels_TMU=window.segments(self.hops_HM, sound.first_hop + hops),
+            label_index=self.label_set.index(clip.label),
+            num_valid_frames=min(num_frames, clip.num_frames - start_frame),
+            frame_rate=clip.frame_rate,
+        )
+
+
+def cache_root() -> Path:
+    """Where caches lie: $CSSGAN_CACHE, else $XDG_CACHE_HOME/cssgan, else ~/.cache/cssgan."""
+    if chosen := os.environ.get("CSSGAN_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cssgan"
+
+
+def load(dataset: Path, split: Split, size: int, *, cache: Path | None = None) -> ResidentSplit:
+    """The split in memory-mapped form; decodes it on the first call and says so in the log.
+
+    Args:
+        size: height and width of the frames.
+        cache: folder for caches, default `cache_root()`.
+
+    Raises:
+        DatasetError: no shards, no samples in them, another schema version, broken members, frames that do not fit.
+    """
+    paths = shard_paths(dataset, split)
+    # Whatever changes the bytes of the cache must change its name.
+    name = f"{split}-{digest(paths)}-{MEL_SPEC.digest()}-{size}-v{CACHE_VERSION}"
+    folder = (cache or cache_root()) / name
+    if not (folder / "index.json").exists():
+        log.info("decoding %d shard(s) of %s into %s", len(paths), split, folder)
+        _build(paths, size, folder)
+    return _open(folder, size)
+
+
+def _build(paths: list[Path], size: int, folder: Path) -> None:
+    """Decode into a temporary folder, then rename it: a cache is whole or not there."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+    temporary.mkdir()
+    try:
+        with (temporary / "frames.bin").open("wb") as frames, (temporary / "hops.bin").open("wb") as hops:
+            index = _decode(paths, size, frames, hops)
+            for file in (frames, hops):
+                file.flush()
+                os.fsync(file.fileno())
+        with (temporary / "index.json").open("w") as file:
+            json.dump(index, file)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if not (folder / "index.json").exists():  # another process may have finished the same cache first
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _decode(paths: list[Path], size: int, frames: IO[bytes], hops: IO[bytes]) -> dict[str, Any]:
+    clips: list[dict[str, Any]] = []
+    total, squares, values = 0.0, 0.0, 0
+    num_frames = num_hops = 0
+    set_name = ""
+    silence = np.full((1, MEL_SPEC.num_bands), MEL_SPEC.silence, np.float32)
+    for sample in read_samples(paths):
+        mel = window.raw_mel(sample.audio_N, sample.audio_rate_hz, MEL_SPEC)
+        clip = _clip(sample, first_frame=num_frames, num_hops=len(mel), first_hop=num_hops)
+        clips.append({**asdict(clip), "frame_rate": str(clip.frame_rate)})
+        frames.write(np.ascontiguousarray(resize(sample, size)).tobytes())
+        hops.write(np.concatenate([silence, mel, silence]).tobytes())
+        num_frames += clip.num_frames
+        num_hops += len(mel) + 2
+        total += float(mel.sum(dtype=np.float64))
+        squares += float(np.square(mel, dtype=np.float64).sum())
+        values += mel.size
+        set_name = sample.label_set
+    if not clips or not values:
+        what = "hold no samples" if not clips else "hold no sound"
+        raise DatasetError(f"{paths[0].parent}: the {len(paths)} shard(s) {what}; build the dataset again")
+    mean = total / values
+    std = math.sqrt(max(squares / values - mean * mean, 0.0))
+    if std == 0.0:
+        raise DatasetError(f"{paths[0].parent}: every soundtrack is digital silence; there is nothing to learn from")
+    return {"label_set": set_name, "mean": mean, "std": std, "clips": clips}
+
+
+def _clip(sample: Sample, *, first_frame: int, num_hops: int, first_hop: int) -> Clip:
+    return Clip(
+        key=sample.key,
+        video_id=sample.video_id,
+        label=sample.label,
+        frame_rate=sample.frame_rate,
+        num_frames=sample.num_frames,
+        first_frame=first_frame,
+        num_hops=num_hops,
+        first_hop=first_hop,
+    )
+
+
+def _open(folder: Path, size: int) -> ResidentSplit:
+    index = json.loads((folder / "index.json").read_text())
+    clips = tuple(Clip(frame_rate=Fraction(fields.pop("frame_rate")), **fields) for fields in index["clips"])
+    frames = np.memmap(folder / "frames.bin", np.uint8, "r").reshape(-1, size, size, 3)
+    hops = np.memmap(folder / "hops.bin", np.float32, "r").reshape(-1, MEL_SPEC.num_bands)
+    return ResidentSplit(
+        clips=clips,
+        label_set=label_set(index["label_set"], (clip.label for clip in clips)),
+        mean=index["mean"],
+        std=index["std"],
+        frames_NHWC=frames,
+        hops_HM=hops,
+    )
+
+
+def eval_windows(
+    dataset: Path,
+    split: Split,
+    *,
+    config: Config,
+    label_set: LabelSet,
+    mel_stats: MelStats,
+    num_videos: int | None = None,
+    cache: Path | None = None,
+) -> EvalWindows:
+    """The window from frame 0 of every short video of a split, or of `num_videos` spread evenly over it.
+
+    Raises:
+        DatasetError: as `load`, or the split's label set is not that of the model.
+    """
+    data = load(dataset, split, config.data.size, cache=cache)
+    if data.label_set.name != label_set.name:
+        raise DatasetError(
+            f"{dataset}: its label set is {data.label_set.name!r}, the model was trained on {label_set.name!r}; "
+            "allowed: a dataset of the same label set"
+        )
+    count = len(data.clips) if num_videos is None else min(num_videos, len(data.clips))
+    clips = [data.clips[i * len(data.clips) // count] for i in range(count)]
+    clip_frames = config.frames_per_clip if config.data.segment_context == "clip" else None
+    parts = [data.window(clip, 0, config.data.num_frames, clip_frames=clip_frames) for clip in clips]
+    raw_mels = np.stack([part.raw_mels_TMU for part in parts])
+    return EvalWindows(
+        keys=tuple(clip.key for clip in clips),
+        video_ids=tuple(clip.video_id for clip in clips),
+        label_set=label_set,
+        labels_N=np.array([label_set.index(clip.label) for clip in clips], np.int64),
+        video_NTHWC=np.stack([part.frames_THWC for part in parts]),
+        raw_mels_NTMU=raw_mels,
+        mels_NTMU=window.standardise(raw_mels, mel_stats),
+        num_valid_N=np.array([part.num_valid_frames for part in parts], np.int64),
+        frame_rates=tuple(clip.frame_rate for clip in clips),
+    )

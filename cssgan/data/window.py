@@ -1,0 +1,77 @@
+"""Which frames and which hops of sound a window is made of; pure arithmetic on arrays."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cssgan.types import MelStats
+from phonics_data.contract.logmel import LogMelSpec, log_mel
+
+
+def raw_mel(audio_N: NDArray[np.float32], rate_hz: int, spec: LogMelSpec) -> NDArray[np.float32]:
+    """Log-mel hops (hops, bands) of a mono soundtrack of any rate."""
+    if rate_hz != spec.rate_hz:
+        import librosa
+
+        resampled = librosa.resample(audio_N, orig_sr=rate_hz, target_sr=spec.rate_hz, res_type="soxr_hq")
+        audio_N = np.clip(resampled, -1.0, 1.0).astype(np.float32)
+    return log_mel(audio_N, spec)
+
+
+def standardise(raw_mels: NDArray[np.float32], stats: MelStats) -> NDArray[np.float32]:
+    """(x - mean) / std, clamped: log-mel of any shape -> model input."""
+    return np.clip((raw_mels - np.float32(stats.mean)) / np.float32(stats.std), -stats.clamp, stats.clamp)
+
+
+def first_hops(first_frame: int, num_frames: int, frame_rate: Fraction, spec: LogMelSpec) -> NDArray[np.int64]:
+    """First hop of the segment of each of `num_frames` frames: `contract.logmel.segment_start_hop`, for many at once."""
+    rate = Fraction(spec.rate_hz, spec.hop_samples) / frame_rate  # hops a frame
+    numerator, denominator = rate.numerator, rate.denominator
+    frames = np.arange(first_frame, first_frame + num_frames, dtype=np.int64)
+    middles = ((2 * frames + 1) * numerator + denominator) // (2 * denominator)  # floor(mid + 1/2)
+    return middles - spec.segment_hops // 2
+
+
+def segment_hops(
+    first_frame: int,
+    num_frames: int,
+    frame_rate: Fraction,
+    num_hops: int,
+    spec: LogMelSpec,
+    *,
+    clip_frames: int | None = None,
+) -> NDArray[np.int64]:
+    """Rows of a soundtrack's hops that the segments of a window hold.
+
+    The rows are those of an array with one hop of silence before the first and one after the last, and everything
+    outside the soundtrack points at silence.
+
+    Args:
+        num_hops: hops of the soundtrack itself.
+        clip_frames: if given, segments see nothing outside their own clip of so many frames.
+
+    Returns:
+        hops_TU int64, 0..num_hops + 1.
+    """
+    first = first_hops(first_frame, num_frames, frame_rate, spec)
+    hops_TU = first[:, None] + np.arange(spec.segment_hops)
+    if clip_frames is not None:
+        rate = Fraction(spec.rate_hz, spec.hop_samples) / frame_rate
+        clips = first_frame + np.arange(num_frames) // clip_frames * clip_frames
+        low = clips * rate.numerator // rate.denominator
+        high = -(-(clips + clip_frames) * rate.numerator // rate.denominator)
+        hops_TU = np.where((hops_TU >= low[:, None]) & (hops_TU < high[:, None]), hops_TU, -1)
+    return np.clip(hops_TU + 1, 0, num_hops + 1)
+
+
+def segments(padded_HM: NDArray[np.float32], hops_TU: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Rows -> segments: (hops + 2, M) and (..., T, U) -> (..., T, M, U)."""
+    return np.ascontiguousarray(np.moveaxis(padded_HM[hops_TU], -1, -2))
+
+
+def frame_rows(first_frame: int, num_frames: int, num_valid: int) -> NDArray[np.int64]:
+    """Frames of a window; past the last valid one it is held."""
+    return np.minimum(np.arange(first_frame, first_frame + num_frames, dtype=np.int64), num_valid - 1)

@@ -1,0 +1,42 @@
+"""The errors that only the trainer can raise; all hang in the tree of `phonics_data.errors`.
+
+::
+
+    PhonicsDataError
+    |-- UsageError
+    |   `-- ConfigError        a field of the configuration: unknown name, wrong type, out of range   (exit code 2)
+    |-- InputError
+    |   |-- CheckpointError    a checkpoint is missing, truncated, or of another program
+    |   `-- RunError           a run folder belongs to another configuration or dataset
+    `-- DivergenceError        training left the finite numbers; the last good checkpoint was kept     (exit code 1)
+"""
+
+from __future__ import annotations
+
+from phonics_data.errors import InputError, PhonicsDataError, UsageError
+
+
+class ConfigError(UsageError):
+    """A field of the configuration is wrong.
+
+    Args:
+        field: dotted name as in ``--set``, e.g. ``loss.order_weight``.
+        got: the value that was given.
+        allowed: type and range, in words.
+    """
+
+    def __init__(self, field: str, got: object, allowed: str) -> None:
+        super().__init__(f"{field}: got {got!r}, allowed: {allowed}; change it with --set {field}=VALUE")
+        self.field = field
+
+
+class CheckpointError(InputError):
+    pass
+
+
+class RunError(InputError):
+    pass
+
+
+class DivergenceError(PhonicsDataError):
+    pass

@@ -1,0 +1,187 @@
+"""Networks that turn frames and videos into features.
+
+Here: networks with fixed random weights, which need no download. Naeem et al. (ICML 2020) use such networks where the
+pictures are unlike ImageNet. Their distances are called ``rfd_2d`` and ``rfd_3d``; they are **not** FID and FVD, whose
+networks are trained, and no value of one may be compared with a value of the other.
+
+The weights come from the raw 64-bit words of a counter-based generator (Philox-4x64), turned into normal numbers and
+orthogonal matrices here, so that no library's change of its random stream can move the metric; `RandomNetwork.digest`
+is the checksum of the result and part of every protocol.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from cssgan.metrics.statistics import Features
+from cssgan.metrics.videos import Videos, blocks
+
+SEED = 20_240_229
+FEATURES = 64
+INPUT_SIZE = 64
+"""Frames of another size are resized to it (bilinear), real and generated alike."""
+LEAK = 0.2
+WIDTHS_2D = (16, 32, 64, 128, 128)
+"""Five stages of two 3x3 convolutions and a pooling, as in VGG-16 but narrower: 59 MMAC a frame, so that thousands of
+videos can be measured without a GPU."""
+WIDTHS_3D = (32, 64, 128, 256)
+CHANGE_GAIN = 3.0
+"""By how much the change from frame to frame is raised, beside the frames themselves."""
+GRID_BITS = 14
+"""Weights are rounded to multiples of 2^-14: the last bits of the linear algebra differ between machines."""
+
+
+class Extractor(Protocol):
+    """A network that gives one row of features for each item.
+
+    `kind` says what an item is: ``frame`` takes uint8 (N, H, W, 3), ``video`` takes uint8 (N, T, H, W, 3).
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    def __call__(self, items: NDArray[np.uint8]) -> NDArray[np.float64]: ...
+
+
+def extract(extractor: Extractor, items: NDArray[np.uint8], batch: int = 32) -> Features:
+    """Features of all items, a batch at a time; the one path for real and generated ones."""
+    values = [extractor(items[rows]) for rows in blocks(len(items), batch)]
+    return Features(values_ND=np.concatenate(values), extractor=extractor.name)
+
+
+def normal_numbers(count: int, key: tuple[int, int]) -> NDArray[np.float64]:
+    """`count` standard normal numbers from Philox words by the Box-Muller transform; the same for ever."""
+    words = np.random.Philox(key=np.array(key, np.uint64)).random_raw(2 * count)
+    uniform = ((words >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
+    return np.sqrt(-2.0 * np.log(uniform[:count])) * np.cos(2.0 * np.pi * uniform[count:])
+
+
+def orthogonal(rows: int, columns: int, key: tuple[int, int]) -> NDArray[np.float64]:
+    """A random matrix (rows, columns) whose rows or columns, whichever are fewer, are orthonormal."""
+    tall = normal_numbers(rows * columns, key).reshape(max(rows, columns), min(rows, columns))
+    q, r = np.linalg.qr(tall)
+    q = q * np.sign(np.diagonal(r))  # makes the factorisation unique, so that every LAPACK gives the same
+    return q if rows >= columns else q.T
+
+
+class RandomNetwork:
+    """The layers that both random networks share: weights, their checksum, and the last projection.
+
+    Args:
+        name: ``rand2d`` or ``rand3d``.
+        layers: what the network does between its weights, in words; enters the digest, so change it with the code.
+        shapes: shape of each convolution's weight; the last one is the matrix of the projection.
+    """
+
+    def __init__(self, name: str, layers: str, shapes: list[tuple[int, ...]]) -> None:
+        # Leaky ReLU keeps (1 + leak^2) / 2 of the variance; the gain gives it back, so deep features do not fade.
+        gain = np.sqrt(2.0 / (1.0 + LEAK**2))
+        digest = hashlib.sha256(f"{name}; {layers}; {shapes}; leak {LEAK}; input {INPUT_SIZE}".encode())
+        stem = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
+        self.weights: list[Tensor] = []
+        for index, shape in enumerate(shapes):
+            fan_in = int(np.prod(shape[1:]))
+            weight = orthogonal(shape[0], fan_in, (stem, SEED + index))
+            weight = weight * (gain * np.sqrt(max(shape[0], fan_in) / fan_in) if len(shape) > 2 else 1.0)
+            grid = np.rint(weight * 2.0**GRID_BITS).astype("<i4")
+            digest.update(grid.tobytes())
+            self.weights.append(torch.from_numpy((grid / 2.0**GRID_BITS).astype(np.float32)).reshape(shape))
+        self.digest = digest.hexdigest()[:12]
+        self.name = f"{name}-{self.digest}"
+
+
+class RandomNetwork2d(RandomNetwork):
+    """``rand2d``: frames -> 64 features. The last feature map keeps its 2x2 places, so that layout counts."""
+
+    kind = "frame"
+
+    def __init__(self) -> None:
+        widths = [(first, second) for first, second in zip((3, *WIDTHS_2D), WIDTHS_2D, strict=False)]
+        shapes: list[tuple[int, ...]] = []
+        for before, width in widths:
+            shapes += [(width, before, 3, 3), (width, width, 3, 3)]
+        side = INPUT_SIZE // 2 ** len(WIDTHS_2D)
+        super().__init__(
+            "rand2d",
+            "conv pad 1, leaky; max pool 2 after each second; flatten",
+            [*shapes, (FEATURES, WIDTHS_2D[-1] * side * side)],
+        )
+
+    def __call__(self, items: NDArray[np.uint8]) -> NDArray[np.float64]:
+        with torch.inference_mode():
+            x = resized(torch.from_numpy(np.ascontiguousarray(items)).permute(0, 3, 1, 2).float() / 127.5 - 1.0)
+            for index, weight in enumerate(self.weights[:-1]):
+                x = functional.leaky_relu(functional.conv2d(x, weight, padding=1), LEAK)
+                if index % 2:
+                    x = functional.max_pool2d(x, 2)
+            return (x.flatten(1) @ self.weights[-1].T).double().numpy()
+
+
+class RandomNetwork3d(RandomNetwork):
+    """``rand3d``: videos -> 64 features, from the mean and deviation of 256 maps over time and place.
+
+    The network sees each frame and its difference to the one before: without the latter, what the pictures show
+    outweighs how they move so far that shuffled frames lie within the floor of 64 videos.
+    """
+
+    kind = "video"
+
+    def __init__(self) -> None:
+        pairs = zip((6, *WIDTHS_3D), WIDTHS_3D, strict=False)
+        shapes: list[tuple[int, ...]] = [(width, before, 3, 3, 3) for before, width in pairs]
+        layers = f"frames and {CHANGE_GAIN} x change; conv stride 2 pad 1, leaky; mean and deviation"
+        super().__init__("rand3d", layers, [*shapes, (FEATURES, 2 * WIDTHS_3D[-1])])
+
+    def __call__(self, items: NDArray[np.uint8]) -> NDArray[np.float64]:
+        with torch.inference_mode():
+            frames = torch.from_numpy(np.ascontiguousarray(items)).permute(0, 1, 4, 2, 3).float() / 127.5 - 1.0
+            small = resized(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+            x = small.transpose(1, 2)
+            change = functional.pad(x[:, :, 1:] - x[:, :, :-1], (0, 0, 0, 0, 1, 0))
+            x = torch.cat([x, CHANGE_GAIN * change], 1)
+            for weight in self.weights[:-1]:
+                x = functional.leaky_relu(functional.conv3d(x, weight, stride=2, padding=1), LEAK)
+            maps = x.flatten(2)
+            pooled = torch.cat([maps.mean(2), maps.std(2, correction=0)], 1)
+            return (pooled @ self.weights[-1].T).double().numpy()
+
+
+def resized(frames_BCHW: Tensor) -> Tensor:
+    """Frames at `INPUT_SIZE`, by bilinear interpolation, smoothed first when they are larger."""
+    if frames_BCHW.shape[-2:] == (INPUT_SIZE, INPUT_SIZE):
+        return frames_BCHW
+    return functional.interpolate(
+        frames_BCHW, size=(INPUT_SIZE, INPUT_SIZE), mode="bilinear", align_corners=False, antialias=True
+    )
+
+
+@functools.cache
+def rand2d() -> RandomNetwork2d:
+    return RandomNetwork2d()
+
+
+@functools.cache
+def rand3d() -> RandomNetwork3d:
+    return RandomNetwork3d()
+
+
+def sampled_frames(videos_NTHWC: Videos, num_valid_N: NDArray[np.int64], every: int = 8) -> NDArray[np.uint8]:
+    """Valid frames every // 2, every // 2 + every, ... of each video (4, 12, 20, 28), as (M, H, W, 3).
+
+    Neighbouring frames are nearly equal and would only pretend to a larger set. A video too short for any gives its last
+    valid frame, so that every video is represented.
+    """
+    chosen: list[NDArray[np.uint8]] = []
+    for video_THWC, valid in zip(videos_NTHWC, num_valid_N, strict=True):
+        index = np.arange(every // 2, int(valid), every)
+        chosen.append(video_THWC[index if index.size else np.array([int(valid) - 1])])
+    return np.concatenate(chosen)

@@ -1,0 +1,121 @@
+"""Distances between two sets of features. Pure float64 functions; which network made the features is not their concern."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cssgan.metrics.statistics import Features, Moments
+from cssgan.metrics.videos import Floats, blocks
+
+
+def _same_extractor(a: Features | Moments, b: Features | Moments) -> None:
+    if a.extractor != b.extractor:
+        raise ValueError(f"distance: got features of {a.extractor} and of {b.extractor}, allowed: of one network")
+
+
+def frechet_distance(a: Moments, b: Moments) -> float:
+    """|mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)), at least 0 (Heusel et al. 2017; FVD is the same formula).
+
+    tr (A B)^(1/2) is the sum of the singular values of A^(1/2) B^(1/2): no matrix square root of a product, so it stays
+    real and exact for singular covariances too.
+    """
+    _same_extractor(a, b)
+    if a.ddof != b.ddof:
+        raise ValueError(f"frechet distance: got covariances of ddof {a.ddof} and {b.ddof}, allowed: the same")
+    shift = float(np.sum((a.mean_D - b.mean_D) ** 2))
+    cross = np.linalg.svd(_symmetric_root(a.covariance_DD) @ _symmetric_root(b.covariance_DD), compute_uv=False).sum()
+    return max(0.0, shift + float(np.trace(a.covariance_DD) + np.trace(b.covariance_DD) - 2.0 * cross))
+
+
+def _symmetric_root(matrix_DD: Floats) -> Floats:
+    values, vectors = np.linalg.eigh(matrix_DD)
+    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+
+
+def kernel_distance(a: Features, b: Features, *, paired: bool) -> float:
+    """Squared maximum mean discrepancy with the kernel (x.y / D + 1)^3, unbiased (Binkowski et al. 2018).
+
+    Args:
+        paired: row n of `b` was generated from row n of `a`. Then pairs (n, n) are left out of the cross term as well
+            (the paired U-statistic, Gretton et al. 2012, lemma 6): it stays unbiased, and equal sets give exactly 0.
+
+    Unbiased means that the value of two equal distributions scatters around 0 and can be below it.
+    """
+    _same_extractor(a, b)
+    x, y = a.values_ND, b.values_ND
+    if paired and len(x) != len(y):
+        raise ValueError(f"paired kernel distance: got {len(x)} and {len(y)} items, allowed: equal counts")
+    within_x, diagonal_x = _kernel_sums(x, x)
+    within_y, diagonal_y = _kernel_sums(y, y)
+    cross, diagonal = _kernel_sums(x, y)
+    n, m = len(x), len(y)
+    same = (within_x - diagonal_x) / (n * (n - 1)) + (within_y - diagonal_y) / (m * (m - 1))
+    return same - (2.0 * (cross - diagonal) / (n * (n - 1)) if paired else 2.0 * cross / (n * m))
+
+
+def _kernel_sums(x_ND: Floats, y_MD: Floats) -> tuple[float, float]:
+    """Sum of the kernel over all pairs, and over pairs (n, n) with n below both counts."""
+    total = 0.0
+    for rows in blocks(len(x_ND), 1024):
+        total += float(((x_ND[rows] @ y_MD.T / x_ND.shape[1] + 1.0) ** 3).sum())
+    n = min(len(x_ND), len(y_MD))
+    diagonal = (np.einsum("nd,nd->n", x_ND[:n], y_MD[:n]) / x_ND.shape[1] + 1.0) ** 3
+    return total, float(diagonal.sum())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifold:
+    """How two sets lie in one another, by balls around each item to its k-th neighbour.
+
+    Args:
+        precision: share of generated items inside the ball of a real one (Kynkaanniemi et al. 2019).
+        recall: share of real items inside the ball of a generated one.
+        density: mean number of real balls that hold a generated item, / k; about 1, may exceed it (Naeem et al. 2020).
+        coverage: share of real items whose ball holds a generated one.
+    """
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+
+
+def manifold(real: Features, fake: Features, k: int = 5) -> Manifold:
+    """Precision, recall, density and coverage. Raises ValueError unless both sets have more than k items."""
+    _same_extractor(real, fake)
+    if min(real.count, fake.count) <= k:
+        raise ValueError(
+            f"manifold: got {real.count} real and {fake.count} generated items, allowed: more than k = {k}"
+        )
+    radius_real, radius_fake = _radii(real.values_ND, k), _radii(fake.values_ND, k)
+    balls_over_fake = np.zeros(fake.count)
+    fake_hit, real_hit, real_covered = (np.zeros(c, np.bool_) for c in (fake.count, real.count, real.count))
+    for rows in blocks(real.count, 512):
+        distance = _distances(real.values_ND[rows], fake.values_ND)
+        inside_real = distance < radius_real[rows, None]
+        balls_over_fake += inside_real.sum(axis=0)
+        fake_hit |= inside_real.any(axis=0)
+        real_covered[rows] = inside_real.any(axis=1)
+        real_hit[rows] = (distance < radius_fake[None, :]).any(axis=1)
+    return Manifold(
+        precision=float(fake_hit.mean()),
+        recall=float(real_hit.mean()),
+        density=float(balls_over_fake.mean() / k),
+        coverage=float(real_covered.mean()),
+    )
+
+
+def _distances(x_ND: Floats, y_MD: Floats) -> Floats:
+    squared = (x_ND**2).sum(axis=1)[:, None] + (y_MD**2).sum(axis=1)[None, :] - 2.0 * x_ND @ y_MD.T
+    # Rounding can leave 1e-13 where two items are equal; its root would push them out of a ball of radius 0.
+    return np.sqrt(np.where(squared > 1e-10, squared, 0.0))
+
+
+def _radii(x_ND: Floats, k: int) -> Floats:
+    """Distance of each item to its k-th nearest other item."""
+    out = np.empty(len(x_ND))
+    for rows in blocks(len(x_ND), 512):
+        out[rows] = np.partition(_distances(x_ND[rows], x_ND), k, axis=1)[:, k]
+    return out

@@ -1,0 +1,28 @@
+"""The cascade: every stream after the first starts from the last frame of the clip before it (paper section 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+MakeClip = Callable[[Tensor, int], Tensor]
+"""(start image BCHW, stream index) -> clip_BCFHW"""
+
+
+def cascade(make_clip: MakeClip, image_BCHW: Tensor, num_streams: int, *, detach: bool) -> Tensor:
+    """Clips made one after the other, clips_BSCFHW.
+
+    Args:
+        make_clip: a stream; the same weights for every index.
+        image_BCHW: start image of stream 0.
+        detach: stop the gradient at the frame that is passed on.
+    """
+    clips: list[Tensor] = []
+    start = image_BCHW
+    for index in range(num_streams):
+        clip = make_clip(start, index)
+        clips.append(clip)
+        start = clip[:, :, -1].detach() if detach else clip[:, :, -1]
+    return torch.stack(clips, dim=1)

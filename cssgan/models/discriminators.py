@@ -1,0 +1,123 @@
+"""Discriminators: single frames, clips (with the order predictor on the same trunk), and optionally whole windows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from cssgan.models.blocks import SpectralClassConv, SpectralConv, leaky
+from cssgan.models.encoders import level_widths
+from cssgan.models.order_predictor import OrderPredictor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Verdict:
+    """What the discriminators say of a batch: logits, > 0 for real."""
+
+    image_BS: Tensor
+    clip_BS: Tensor | None
+    video_B: Tensor | None
+    features_BSDHW: Tensor | None
+    """The trunk's features of the clips, for the order predictor."""
+
+
+class ImageDiscriminator(nn.Module):
+    """Frames -> one logit each; unconditional, spectral norm, LeakyReLU."""
+
+    def __init__(self, *, size: int, width: int) -> None:
+        super().__init__()
+        widths = level_widths(size, width)
+        self.layers = nn.ModuleList(
+            SpectralConv(i, o, (4, 4), 2, 1) for i, o in zip([3, *widths[:-1]], widths, strict=True)
+        )
+        self.out = SpectralConv(widths[-1], 1, (4, 4))
+
+    def forward(self, frames_BCHW: Tensor) -> Tensor:
+        x = frames_BCHW
+        for layer in self.layers:
+            x = leaky(layer(x))
+        return self.out(x).flatten()
+
+
+class ClipTrunk(nn.Module):
+    """Clips of any multiple of `frames_per_clip` frames -> 4x4 maps; the class joins after the first layer.
+
+    Every layer halves the picture; the first ones halve time as well, until a clip is one frame long.
+    """
+
+    def __init__(self, *, size: int, width: int, frames_per_clip: int, class_dim: int) -> None:
+        super().__init__()
+        widths = level_widths(size, width)
+        self.channels = widths[-1]
+        halvings = frames_per_clip.bit_length() - 1
+        self.layers = nn.ModuleList()
+        for level, (i, o) in enumerate(zip([3, *widths[:-1]], widths, strict=True)):
+            halve = ((4, 4, 4), (2, 2, 2), (1, 1, 1)) if level < halvings else ((1, 4, 4), (1, 2, 2), (0, 1, 1))
+            told = level == 1 and class_dim > 0
+            self.layers.append(SpectralClassConv(i, class_dim, o, *halve) if told else SpectralConv(i, o, *halve))
+        self.frames_out_per_clip = frames_per_clip >> min(halvings, len(widths))
+
+    def forward(self, clips_BCFHW: Tensor, label_BK: Tensor | None) -> Tensor:
+        x = clips_BCFHW
+        for layer in self.layers:
+            x = leaky(layer(x, label_BK) if isinstance(layer, SpectralClassConv) else layer(x))
+        return x
+
+
+class Discriminators(nn.Module):
+    """Image discriminator, clip discriminator with order predictor, video discriminator: all that judges a window."""
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        width: int,
+        num_clips: int,
+        frames_per_clip: int,
+        class_dim: int,
+        judge_clips: bool,
+        judge_whole: bool,
+        predict_order: bool,
+        pairwise: bool,
+    ) -> None:
+        super().__init__()
+        self.num_clips = num_clips
+        self.image = ImageDiscriminator(size=size, width=width)
+        self.trunk = ClipTrunk(size=size, width=width, frames_per_clip=frames_per_clip, class_dim=class_dim)
+        self.class_dim = class_dim
+        channels, left = self.trunk.channels, self.trunk.frames_out_per_clip
+        self.clip_head = SpectralConv(channels, 1, (left, 4, 4)) if judge_clips else None
+        self.video_head = SpectralConv(channels, 1, (left * num_clips, 4, 4)) if judge_whole else None
+        self.order = (
+            OrderPredictor(channels=channels * left, num_clips=num_clips, pairwise=pairwise) if predict_order else None
+        )
+
+    def forward(self, clips_BSCFHW: Tensor, label_BK: Tensor, frame_index_BS: Tensor) -> Verdict:
+        """Judge windows, cut into clips in presentation order; real and fake may share the batch (there is no BN)."""
+        batch, clips = clips_BSCFHW.shape[:2]
+        device = clips_BSCFHW.device
+        rows, columns = torch.arange(batch, device=device)[:, None], torch.arange(clips, device=device)
+        frames_BSCHW = clips_BSCFHW.transpose(2, 3)[rows, columns, frame_index_BS]
+        image_BS = self.image(frames_BSCHW.flatten(0, 1)).view(batch, clips)
+        label = label_BK if self.class_dim else None
+        clip_BS = video_B = features = None
+        if self.clip_head is not None or self.order is not None:
+            repeated = None if label is None else label.repeat_interleave(clips, dim=0)
+            maps = self.trunk(clips_BSCFHW.flatten(0, 1), repeated)
+            if self.clip_head is not None:
+                clip_BS = self.clip_head(maps).view(batch, clips)
+            features = maps.flatten(1, 2).unflatten(0, (batch, clips))
+        if self.video_head is not None:
+            video_BCTHW = clips_BSCFHW.transpose(1, 2).flatten(2, 3)
+            video_B = self.video_head(self.trunk(video_BCTHW, label)).view(batch)
+        return Verdict(image_BS=image_BS, clip_BS=clip_BS, video_B=video_B, features_BSDHW=features)
+
+    def predict_order(self, features_BSDHW: Tensor | None, puzzle_BS: Tensor) -> Tensor | None:
+        """Order logits_BP for clips whose position k shows entry puzzle_BS[:, k]; None without an order predictor."""
+        if self.order is None:
+            return None
+        assert features_BSDHW is not None
+        rows = torch.arange(len(puzzle_BS), device=puzzle_BS.device)[:, None]
+        return self.order(features_BSDHW[rows, puzzle_BS])

@@ -1,0 +1,116 @@
+"""Generated frames + sound -> mp4 (h264 yuv420p + aac), and the sound file and picture that go in."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.error
+import numpy as np
+import soundfile
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from phonics_data.errors import InputError
+
+AAC_RATES_HZ = (16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+
+
+def read_sound(path: Path) -> tuple[NDArray[np.float32], int]:
+    """A sound file of any format that libsndfile reads -> mono float32 in [-1, 1], and its rate.
+
+    Raises `InputError` for a missing, unreadable or empty file, or one with NaN in it.
+    """
+    try:
+        sound_NC, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+    except (OSError, RuntimeError) as error:  # soundfile's errors derive from RuntimeError
+        raise InputError(f"{path}: cannot be read as sound ({error}); allowed: wav, flac, ogg, mp3") from error
+    mono = np.clip(sound_NC.mean(axis=1), -1.0, 1.0).astype(np.float32)
+    if not mono.size:
+        raise InputError(f"{path}: holds no sound; give a file with at least one sample")
+    if not bool(np.isfinite(mono).all()):
+        raise InputError(f"{path}: holds NaN or infinity; write the file again")
+    return mono, int(rate_hz)
+
+
+def read_picture(path: Path, size: int) -> NDArray[np.uint8]:
+    """A picture file -> its central square at size x size, uint8 RGB (H, W, C). Raises `InputError` for no picture."""
+    try:
+        with Image.open(path) as opened:
+            picture = opened.convert("RGB")
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such picture") from error
+    except (UnidentifiedImageError, OSError) as error:
+        raise InputError(f"{path}: cannot be read as a picture ({error}); allowed: png, jpeg, webp") from error
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    # Large pictures are area-averaged as the dataset's frames were; small ones must be interpolated.
+    method = Image.Resampling.BOX if side >= size else Image.Resampling.BICUBIC
+    return np.asarray(picture.crop((left, top, left + side, top + side)).resize((size, size), method))
+
+
+def write_mp4(
+    path: Path,
+    video_THWC: NDArray[np.uint8],
+    frame_rate: Fraction,
+    audio_N: NDArray[np.float32],
+    audio_rate_hz: int,
+    *,
+    scale: int = 1,
+) -> None:
+    """Write a video with its sound, whole or not at all.
+
+    Args:
+        video_THWC: uint8 RGB.
+        audio_N: mono in [-1, 1]; cut to the video's length.
+        scale: whole factor by which pixels are repeated, so that small videos can be seen.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    num_frames = len(video_THWC)
+    audio_N = audio_N[: round(num_frames / frame_rate * audio_rate_hz)]
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.mp4")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
+    try:
+        with av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"}) as out:
+            picture = out.add_stream("libx264", rate=frame_rate, options={"crf": "16", "preset": "medium"})
+            sound = out.add_stream("aac", rate=_aac_rate(audio_rate_hz), layout="mono")
+            assert isinstance(picture, VideoStream)
+            assert isinstance(sound, AudioStream)
+            picture.height, picture.width = (side * scale for side in video_THWC.shape[1:3])
+            picture.pix_fmt = "yuv420p"
+            for frame in video_THWC.repeat(scale, axis=1).repeat(scale, axis=2):
+                out.mux(picture.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            out.mux(picture.encode(None))
+            _write_sound(out, sound, audio_N, audio_rate_hz)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, av.error.FFmpegError) as error:
+        raise InputError(f"{path}: cannot be written ({error}); choose another --out") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _aac_rate(rate_hz: int) -> int:
+    """The rate itself where AAC knows it, else the next one up."""
+    return next((rate for rate in AAC_RATES_HZ if rate >= rate_hz), AAC_RATES_HZ[-1])
+
+
+def _write_sound(out: OutputContainer, stream: AudioStream, audio_N: NDArray[np.float32], rate_hz: int) -> None:
+    resampler = av.AudioResampler(format="fltp", layout="mono", rate=stream.rate)
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(audio_N)[None], format="fltp", layout="mono")
+    frame.sample_rate = rate_hz
+    for part in [*resampler.resample(frame), *resampler.resample(None)]:
+        out.mux(stream.encode(part))
+    out.mux(stream.encode(None))

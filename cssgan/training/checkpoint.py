@@ -1,0 +1,210 @@
+"""Checkpoints: whole or refused. RUN/checkpoints/step-00001000/ holds::
+
+    generator.safetensors, discriminators.safetensors, average.safetensors (only with train.ema_half_life)
+    state.pt        optimisers and half-full averages of the log; read with weights_only=True
+    manifest.json   config, classes, mel statistics, position, and size and sha256 of the other files
+
+A checkpoint is written under another name, synced, and renamed, so a folder of the right name is whole unless the disk
+lost something later; then the checksum tells, the checkpoint is refused by name, and the one before is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from cssgan import config as configs
+from cssgan.config import Config
+from cssgan.errors import CheckpointError
+from cssgan.types import MelStats, Progress
+from phonics_data.contract.labels import LabelSet
+from phonics_data.errors import PhonicsDataError
+
+FORMAT = 1
+GENERATOR, DISCRIMINATORS, AVERAGE = "generator.safetensors", "discriminators.safetensors", "average.safetensors"
+STATE, MANIFEST = "state.pt", "manifest.json"
+log = logging.getLogger("cssgan")
+
+Weights = dict[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Checkpoint:
+    """A checkpoint whose files were checked against their sums; weights are read when asked for."""
+
+    folder: Path
+    config: Config
+    label_set: LabelSet
+    mel_stats: MelStats
+    frame_rate: Fraction
+    progress: Progress
+
+    def generator_weights(self, which: Literal["last", "ema"] = "last") -> Weights:
+        """Raises `CheckpointError` when averaged weights are asked of a run that keeps none."""
+        name = GENERATOR if which == "last" else AVERAGE
+        if not (self.folder / name).exists():
+            raise CheckpointError(
+                f"{self.folder}: no averaged weights; train with --set train.ema_half_life=10000, or use the last ones"
+            )
+        return safetensors.torch.load_file(self.folder / name)
+
+    def discriminator_weights(self) -> Weights:
+        return safetensors.torch.load_file(self.folder / DISCRIMINATORS)
+
+    def state(self) -> dict[str, Any]:
+        return torch.load(self.folder / STATE, map_location="cpu", weights_only=True)
+
+
+def folders(run: Path) -> list[Path]:
+    """The checkpoints of a run, newest first."""
+    return sorted((run / "checkpoints").glob("step-*"), reverse=True)
+
+
+def save(
+    run: Path,
+    *,
+    weights: Mapping[str, Weights],
+    state: dict[str, Any],
+    config: Config,
+    label_set: LabelSet,
+    mel_stats: MelStats,
+    frame_rate: Fraction,
+    progress: Progress,
+) -> Path:
+    """Write a checkpoint and drop those beyond `train.keep_checkpoints`.
+
+    Args:
+        weights: file name (`GENERATOR`, ...) -> tensors.
+        state: anything that ``torch.load(weights_only=True)`` reads back.
+
+    Raises:
+        CheckpointError: the disk is full or the folder cannot be written; what was there stays.
+    """
+    folder = run / "checkpoints" / f"step-{progress.num_steps:08d}"
+    temporary = folder.with_name(f".writing-{folder.name}")
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    contents = {name: safetensors.torch.save(_plain(tensors)) for name, tensors in weights.items()}
+    contents[STATE] = buffer.getvalue()
+    manifest = {
+        "format": FORMAT,
+        "torch": torch.__version__,
+        "config": configs.to_json(config),
+        "label_set": asdict(label_set),
+        "mel_stats": asdict(mel_stats),
+        "frame_rate": str(frame_rate),
+        "progress": asdict(progress),
+        "files": {
+            name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in contents.items()
+        },
+    }
+    contents[MANIFEST] = json.dumps(manifest, indent=1).encode()
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        for name, data in contents.items():
+            write_synced(temporary / name, data)
+        _sync(temporary)
+        shutil.rmtree(folder, ignore_errors=True)  # only a refused checkpoint can stand where a new one goes
+        temporary.rename(folder)
+        _sync(folder.parent)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise CheckpointError(
+            f"{folder}: cannot be written ({error.strerror}); the checkpoints before it are kept. Free "
+            f"{sum(map(len, contents.values())) / 1e6:.0f} MB and run the same command again"
+        ) from error
+    for old in folders(run)[config.train.keep_checkpoints :]:
+        shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def load_newest(run: Path) -> Checkpoint:
+    """The newest whole checkpoint of a run; broken ones are named in the log and passed over.
+
+    Raises:
+        CheckpointError: the run has none, or none that is whole.
+    """
+    found = folders(run)
+    if not found:
+        raise CheckpointError(f"{run}: no checkpoint in it; train first: cssgan train --shards DATASET --run {run}")
+    refusals: list[str] = []
+    for folder in found:
+        try:
+            checkpoint = open_checkpoint(folder)
+        except CheckpointError as error:
+            refusals.append(str(error))
+            log.warning("%s; refused, trying the one before", error)
+        else:
+            return checkpoint
+    raise CheckpointError(f"{run}: no whole checkpoint ({'; '.join(refusals)}); train into a new run folder")
+
+
+def open_checkpoint(folder: Path) -> Checkpoint:
+    """Check one checkpoint's files. Raises `CheckpointError` if one is missing, cut, changed, or not ours."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        if manifest["format"] != FORMAT:
+            raise CheckpointError(f"{folder}: checkpoint format {manifest['format']}, this program reads {FORMAT}")
+        for name, expected in manifest["files"].items():
+            _check_file(folder / name, expected)
+        return Checkpoint(
+            folder=folder,
+            config=configs.from_json(manifest["config"]),
+            label_set=LabelSet(manifest["label_set"]["name"], tuple(manifest["label_set"]["names"])),
+            mel_stats=MelStats(**manifest["mel_stats"]),
+            frame_rate=Fraction(manifest["frame_rate"]),
+            progress=Progress(**manifest["progress"]),
+        )
+    except OSError as error:
+        raise CheckpointError(f"{folder}: {MANIFEST} cannot be read ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{folder}: {MANIFEST} is not one of this program ({error})") from error
+    except CheckpointError:
+        raise
+    except PhonicsDataError as error:
+        raise CheckpointError(f"{folder}: {MANIFEST} does not fit this program ({error})") from error
+
+
+def _check_file(path: Path, expected: dict[str, Any]) -> None:
+    if not path.exists():
+        raise CheckpointError(f"{path}: missing")
+    data = path.read_bytes()
+    if len(data) != expected["bytes"]:
+        raise CheckpointError(f"{path}: truncated, {len(data)} of {expected['bytes']} bytes")
+    if hashlib.sha256(data).hexdigest() != expected["sha256"]:
+        raise CheckpointError(f"{path}: its bytes changed since it was written (checksum)")
+
+
+def _plain(tensors: Weights) -> Weights:
+    """safetensors refuses tensors that share memory or are not contiguous."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Make names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

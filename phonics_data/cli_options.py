@@ -1,0 +1,116 @@
+"""The options that several commands share, and how their text becomes options of the library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from phonics_data.errors import OptionError
+
+if TYPE_CHECKING:
+    from phonics_data.sharding.options import ShardOptions
+    from phonics_data.types import StageCount
+
+Manifest = Annotated[str, typer.Argument(help="CSV or parquet manifest: a path or an http address.")]
+Work = Annotated[Path, typer.Option("--work", help="Folder for what the stages make; the same folder resumes.")]
+Out = Annotated[Path, typer.Option("--out", help="Dataset folder to write.")]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes.")]
+MaxHeight = Annotated[
+    int | None,
+    typer.Option("--max-height", help="Tallest picture to fetch, in pixels; by default what --size needs."),
+]
+CookieFile = Annotated[Path | None, typer.Option("--cookies", help="Cookies in Netscape format; read, never written.")]
+Browser = Annotated[
+    str, typer.Option("--cookies-from-browser", help="Take cookies from this browser, e.g. firefox or chrome:Default.")
+]
+Proxy = Annotated[str, typer.Option("--proxy", help="Address of a proxy for everything that is fetched.")]
+LimitRate = Annotated[str, typer.Option("--limit-rate", help="Bytes a second and worker, e.g. 500K or 2M.")]
+Sleep = Annotated[
+    tuple[float, float], typer.Option("--sleep", help="Shortest and longest pause between two videos, in seconds.")
+]
+FetchWorkers = Annotated[int, typer.Option("--workers", help="Videos at a time; they share one pace.")]
+Tier = Annotated[
+    int, typer.Option("--tier", help="Weakest evidence to accept: 1 strong, 2 agreeing lists, 3 one list.")
+]
+FrameRate = Annotated[str, typer.Option("--frame-rate", help="Frames a second of the dataset, e.g. 25 or 30000/1001.")]
+MinFrames = Annotated[int, typer.Option("--min-frames", min=1, help="Shortest clip, in frames (paper: 14).")]
+MaxFrames = Annotated[int, typer.Option("--max-frames", min=1, help="Longest clip, in frames (paper: 100).")]
+Size = Annotated[int, typer.Option("--size", min=8, help="Width and height of a clip, in pixels (paper: 64).")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of the split and of the order of samples.")]
+Fit = Annotated[
+    str, typer.Option("--fit", help="crop, pad, squash, or letterbox-detect (black bars removed, then crop).")
+]
+RulesFile = Annotated[
+    Path | None, typer.Option("--rules", help="TOML file with other limits of the screen, e.g. min_seconds = 1.0.")
+]
+DropStatic = Annotated[bool, typer.Option("--drop-static", help="Leave clips of a still picture out.")]
+SplitRatios = Annotated[str, typer.Option("--split-ratios", help="Shares of train, validation, test.")]
+ShardBytes = Annotated[int, typer.Option("--shard-bytes", help="Wanted size of a shard.")]
+LabelSetName = Annotated[
+    str | None, typer.Option("--label-set", help="Name of the label set; `letters` for A to Z. Default: the folder's.")
+]
+
+
+def parse_frame_rate(text: str) -> Fraction:
+    """`text` as an exact frame rate; raises `OptionError` unless it is a fraction in (0, 240]."""
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= 240:
+        raise OptionError("--frame-rate", text, "a number or fraction over 0 and up to 240, e.g. 25 or 30000/1001")
+    return rate
+
+
+def shard_options(
+    *,
+    frame_rate: str = "25",
+    size: int = 64,
+    seed: int = 0,
+    fit: str = "crop",
+    rules: Path | None = None,
+    drop_static: bool = False,
+    split_ratios: str = "0.8,0.1,0.1",
+    shard_bytes: int = 100_000_000,
+    label_set: str = "letters",
+    near_duplicates: bool = True,
+) -> ShardOptions:
+    import dataclasses
+    from typing import cast
+
+    from phonics_data.screen import Rules, read_rules
+    from phonics_data.sharding.options import DatasetFit
+    from phonics_data.split import Ratios
+    from phonics_data.stages.shard import ShardOptions
+
+    try:
+        train, validation, test = (float(part) for part in split_ratios.split(","))
+    except ValueError:
+        raise OptionError("--split-ratios", split_ratios, "three shares, e.g. 0.8,0.1,0.1") from None
+    limits = read_rules(rules) if rules is not None else Rules()
+    if drop_static:
+        limits = dataclasses.replace(limits, drop_static=True)
+    if not near_duplicates:
+        limits = dataclasses.replace(limits, max_picture_bits=0, max_sound_bits=0)
+    return ShardOptions(
+        frame_rate=parse_frame_rate(frame_rate),
+        width=size,
+        height=size,
+        fit=cast("DatasetFit", fit),
+        seed=seed,
+        ratios=Ratios(train=train, validation=validation, test=test),
+        rules=limits,
+        target_shard_bytes=shard_bytes,
+        label_set=label_set,
+    )
+
+
+def print_counts(counts: Iterable[StageCount]) -> None:
+    from phonics_data.console import stage_line
+
+    for count in counts:
+        typer.echo(stage_line(count))

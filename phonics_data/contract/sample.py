@@ -1,0 +1,90 @@
+"""Sample: the decoded short video that dataset and trainer speak of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phonics_data.errors import DatasetError
+
+SCHEMA_VERSION = 1
+"""Raised whenever a member of a shard or a field of its meta.json changes its meaning."""
+
+Frames = NDArray[np.uint8]
+Audio = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Sample:
+    """One short video: its frames, its sound on the same clock, its class.
+
+    Args:
+        key: unique name inside the dataset (`ShortVideo.sample_id`); no dots or slashes, for tars use dots as borders.
+        frames_LHWC: uint8 RGB, L >= 1 frames of H x W pixels, C = 3, range 0..255.
+        frame_rate: frames a second, > 0.
+        audio_N: float32 mono in [-1, 1]; sample n belongs to time n / audio_rate_hz after the first frame's start.
+        audio_rate_hz: samples a second, > 0.
+        label: class name (a letter, or a speaker).
+        label_set: name of the label set that `label` belongs to.
+        video_id: source video.
+        start_seconds: where the first frame's interval begins in the source video.
+        object_word: the object of the phrase ("apple"), or None.
+    """
+
+    key: str
+    frames_LHWC: Frames
+    frame_rate: Fraction
+    audio_N: Audio
+    audio_rate_hz: int
+    label: str
+    label_set: str
+    video_id: str
+    start_seconds: float
+    object_word: str | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        frames, audio = self.frames_LHWC, self.audio_N
+        if not self.key or any(c in self.key for c in "./\\") or not self.key.isprintable():
+            raise DatasetError(f"sample key: got {self.key!r}, allowed: printable, not empty, without dots or slashes")
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[0] < 1 or frames.shape[3] != 3:
+            raise DatasetError(
+                f"sample {self.key}: frames must be uint8 (L, H, W, 3) with L >= 1, got {frames.dtype} {frames.shape}"
+            )
+        if audio.dtype != np.float32 or audio.ndim != 1:
+            raise DatasetError(f"sample {self.key}: audio must be float32 (N,), got {audio.dtype} {audio.shape}")
+        if not bool(np.isfinite(audio).all()):
+            raise DatasetError(f"sample {self.key}: audio holds NaN or infinity; cut the clip again from its source")
+        if audio.size and float(np.abs(audio).max()) > 1.0:
+            raise DatasetError(
+                f"sample {self.key}: audio must lie in [-1, 1], got a peak of {float(np.abs(audio).max()):.3f}"
+            )
+        if self.frame_rate <= 0 or self.audio_rate_hz <= 0:
+            raise DatasetError(
+                f"sample {self.key}: rates must be > 0, got {self.frame_rate} frames/s and {self.audio_rate_hz} Hz"
+            )
+
+    @property
+    def num_frames(self) -> int:
+        return int(self.frames_LHWC.shape[0])
+
+    @property
+    def duration_seconds(self) -> float:
+        return float(self.num_frames / self.frame_rate)
+
+
+def quantise_audio(audio_N: NDArray[np.floating]) -> Audio:
+    """`audio_N` clipped to [-1, 1] and rounded to the 16-bit grid (multiples of 1/32768) on which FLAC stores it.
+
+    A sample made of the result comes back bit for bit from a shard.
+    """
+    steps = np.clip(np.rint(np.asarray(audio_N, dtype=np.float64) * 32768.0), -32768, 32767)
+    return (steps / 32768.0).astype(np.float32)
+
+
+def num_audio_samples(num_frames: int, frame_rate: Fraction, audio_rate_hz: int) -> int:
+    """Samples of sound that `num_frames` frames last, rounded to the nearest sample (half up)."""
+    return int(Fraction(num_frames * audio_rate_hz) / frame_rate + Fraction(1, 2))

@@ -1,0 +1,43 @@
+"""info.json as it may be kept: what describes the video, nothing that expires or belongs to the person who fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+KEPT = (
+    "id title fulltitle description channel channel_id channel_url uploader uploader_id uploader_url duration view_count "
+    "like_count upload_date timestamp release_date release_timestamp age_limit categories tags chapters language license "
+    "availability live_status webpage_url webpage_url_domain extractor extractor_key epoch _type _version"
+).split()
+KEPT_OF_FORMAT = (
+    "format_id format_note ext vcodec acodec width height fps asr audio_channels tbr vbr abr filesize filesize_approx "
+    "container protocol language dynamic_range"
+).split()
+
+
+def strip_info(info: Mapping[str, Any], *, captions: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The lasting part of a yt-dlp info dict, as plain JSON values.
+
+    Args:
+        captions: the info dict that lists the caption tracks, when it is another one.
+
+    A list of what stays, since a list of what goes would miss the next secret: signed addresses, cookies, request
+    headers, tokens, and the paths of this machine never get in.
+    """
+    kept = _plain({name: info[name] for name in KEPT if info.get(name) is not None})
+    formats = info.get("requested_formats") or [info]
+    kept["fetched_formats"] = [
+        _plain({name: one[name] for name in KEPT_OF_FORMAT if one.get(name) is not None}) for one in formats
+    ]
+    for name in ("subtitles", "automatic_captions"):
+        kept[name] = sorted((captions or info).get(name) or {})
+    return kept
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -1,0 +1,27 @@
+"""Reading and writing of video and sound: the only caller of PyAV, and of ffmpeg through ffmpeg-python.
+
+`probe` and `decodes_to_end` check a file, `cut_spans` cuts exact clips out of one in one decode pass, `write_mp4`
+writes one.
+"""
+
+from phonics_data.media.bars import picture_region
+from phonics_data.media.container import decode_all, ffmpeg_path
+from phonics_data.media.cut import Cut, cut_spans
+from phonics_data.media.film import encode_mp4, film_from_images, write_mp4
+from phonics_data.media.picture import Fit
+from phonics_data.media.probe import MediaInfo, decodes_to_end, probe
+
+__all__ = [
+    "Cut",
+    "Fit",
+    "MediaInfo",
+    "cut_spans",
+    "decode_all",
+    "decodes_to_end",
+    "encode_mp4",
+    "ffmpeg_path",
+    "film_from_images",
+    "picture_region",
+    "probe",
+    "write_mp4",
+]

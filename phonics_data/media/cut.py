@@ -1,0 +1,295 @@
+"""Exact clips from one decode pass of a source.
+
+The clock of a source begins with its first video frame. The output grid cuts that clock into intervals of 1/rate
+seconds; a clip is a run of whole intervals. Its frame for the interval ``[k, k + 1) / rate`` is the source frame on
+display in the middle of the interval, so that rounded timestamps never pick a neighbour, and its sound begins exactly
+where its first interval does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phonics_data.contract.sample import num_audio_samples, quantise_audio
+from phonics_data.errors import MediaError
+from phonics_data.media.clock import Grid, half_up
+from phonics_data.media.container import audio_stream, frames_of, open_media, time_base, video_stream
+from phonics_data.media.picture import Fit, Region, Scaler
+from phonics_data.media.sound import SoundTrack
+
+if TYPE_CHECKING:
+    import av
+    from av.audio.frame import AudioFrame
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+
+
+_JUMP_SECONDS = 8
+"""Stretches longer than this that no span needs are jumped over, if a key frame lies behind them."""
+
+_RUN_UP_SECONDS = 2
+"""Decoded before a span after a jump, so that picture and sound have settled."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Cut:
+    """One clip as it comes from its source."""
+
+    index: int
+    """Place of its span in the list that was asked for."""
+    start_seconds: float
+    """Where its first frame's interval begins: the asked start, moved to the nearest border of the grid."""
+    end_seconds: float
+    frames_LHWC: NDArray[np.uint8]
+    audio_N: NDArray[np.float32]
+    """Mono in [-1, 1] on the 16-bit grid, as long as the frames last."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A span that is still being filled: output intervals ``first <= k < end``."""
+
+    index: int
+    first: int
+    end: int
+    frames: list[NDArray[np.uint8]] = field(default_factory=list[NDArray[np.uint8]])
+    picture_done: bool = False
+
+
+def cut_spans(
+    path: Path,
+    spans: Sequence[tuple[float, float]],
+    *,
+    frame_rate: Fraction,
+    width: int,
+    height: int,
+    fit: Fit = "crop",
+    audio_rate_hz: int,
+    region: Region = (0.0, 0.0, 1.0, 1.0),
+    threads: int = 1,
+) -> Iterator[Cut]:
+    """Cut all `spans` out of one source, each as soon as it is complete.
+
+    Args:
+        spans: (start, end) in seconds from the first video frame; they may overlap and come in any order.
+        frame_rate: of the clips; any rate, whatever the source's is.
+        width: of the clips in pixels.
+        height: of the clips in pixels.
+        region: (left, top, right, bottom) of the stored picture that is used, as shares of its size.
+        threads: decoder threads.
+
+    Yields:
+        One `Cut` a span. A span that reaches past the end of the picture gives the frames that there are, perhaps none.
+
+    Raises:
+        MediaError: ``no_video_stream``, ``no_audio_stream``, ``does_not_decode`` or ``not_a_video``.
+    """
+    wanted = [
+        _Open(index=index, first=max(0, _border(start, frame_rate)), end=_border(end, frame_rate))
+        for index, (start, end) in enumerate(spans)
+    ]
+    wanted.sort(key=lambda span: (span.first, span.end, span.index))
+    target = _Target(frame_rate, width, height, fit, audio_rate_hz, region, threads)
+    try:
+        for cut in _one_pass(path, wanted, target, jump=True):
+            wanted = [span for span in wanted if span.index != cut.index]
+            yield cut
+    except _JumpedTooFarError:
+        for span in wanted:
+            span.frames.clear()
+            span.picture_done = False
+        yield from _one_pass(path, wanted, target, jump=False)
+
+
+class _JumpedTooFarError(Exception):
+    """The file's index lies: a jump landed behind the frames that it was for."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    frame_rate: Fraction
+    width: int
+    height: int
+    fit: Fit
+    audio_rate_hz: int
+    region: Region
+    threads: int
+
+
+def _one_pass(path: Path, spans: Sequence[_Open], target: _Target, *, jump: bool) -> Iterator[Cut]:
+    wanted = list(spans)
+    with open_media(path) as container:
+        video, audio = video_stream(container), audio_stream(container)
+        if video is None:
+            raise MediaError("no_video_stream", f"{path}: holds no video stream")
+        if audio is None:
+            raise MediaError("no_audio_stream", f"{path}: holds no audio stream")
+        video.codec_context.thread_count = target.threads
+        scaler = Scaler(target.width, target.height, target.fit, _pixel_aspect(video), target.region)
+        sound = SoundTrack(_seconds(wanted, target.frame_rate), target.audio_rate_hz, str(path))
+        shown = _Shown(video, target.frame_rate, can_jump=jump)
+        if jump and "matroska" in container.format.name:
+            container.seek(0)  # reads the index, which often stands at the end of the file
+        for covered, frame in _merged(container, audio, shown, sound, wanted):
+            if frame is not None:
+                _paint(wanted, covered, frame, scaler)
+            ready = [
+                span
+                for span in takewhile(lambda span: span.first < shown.reached, wanted)
+                if span.picture_done and sound.covers(span.end / target.frame_rate)
+            ]
+            for span in ready:
+                wanted.remove(span)
+                yield _finish(span, sound, target)
+            if ready:
+                sound.forget(_seconds(wanted, target.frame_rate))
+            if not wanted:
+                return
+        if shown.lost:
+            raise _JumpedTooFarError
+        for span in wanted:
+            yield _finish(span, sound, target)
+
+
+def _border(seconds: float, frame_rate: Fraction) -> int:
+    """The border of the grid that is nearest to `seconds`, which are taken as the decimal number that they were."""
+    return half_up(Fraction(seconds).limit_denominator(1_000_000) * frame_rate)
+
+
+def _seconds(spans: Sequence[_Open], frame_rate: Fraction) -> list[tuple[Fraction, Fraction]]:
+    return [(span.first / frame_rate, span.end / frame_rate) for span in spans]
+
+
+def _pixel_aspect(video: av.VideoStream) -> Fraction:
+    return video.sample_aspect_ratio or video.codec_context.sample_aspect_ratio or Fraction(1)
+
+
+def _merged(
+    container: InputContainer, audio: av.AudioStream, shown: _Shown, sound: SoundTrack, wanted: Sequence[_Open]
+) -> Iterator[tuple[range, VideoFrame | None]]:
+    """Decode both streams in the file's order, and jump over stretches that no span of `wanted` needs.
+
+    Yields (output intervals that a video frame covers, the frame), and (empty, None) after sound.
+    """
+    early: list[AudioFrame] = []
+    tick = time_base(audio)
+    for packet in container.demux([shown.video, audio]):
+        for frame in frames_of(packet):
+            if packet.stream.index == audio.index:
+                # Sound that comes before the first picture waits until it is known where the clock begins.
+                if shown.origin is None:
+                    early.append(cast("AudioFrame", frame))
+                else:
+                    sound.add(cast("AudioFrame", frame), tick, shown.origin)
+                    yield range(0), None
+                continue
+            covered = shown.replace(cast("VideoFrame", frame))
+            assert shown.origin is not None
+            while early:
+                sound.add(early.pop(0), tick, shown.origin)
+            if covered is not None:
+                yield covered
+                if wanted and (target := shown.jump(wanted[0].first)) is not None:
+                    container.seek(target, stream=shown.video, backward=True)
+    if (covered := shown.end()) is not None:
+        yield covered
+
+
+class _Shown:
+    """The video frame on display, and which output intervals it covers."""
+
+    def __init__(self, video: av.VideoStream, frame_rate: Fraction, *, can_jump: bool) -> None:
+        self.video = video
+        self.origin: Fraction | None = None
+        self._frame_rate = frame_rate
+        self._tick = time_base(video)
+        usual = 1 / Fraction(video.average_rate or video.guessed_rate or 25)
+        self._usual_ticks = max(1, round(usual / self._tick))
+        self._grid: Grid | None = None
+        self._frame: VideoFrame | None = None
+        self._first = 0
+        self._end_pts = 0
+        # The index of these containers is exact; of others a jump may land anywhere.
+        self._can_jump = can_jump and bool({"mp4", "matroska"} & set(video.container.format.name.split(",")))
+
+    @property
+    def lost(self) -> bool:
+        """Whether nothing has been shown since the last jump."""
+        return self.origin is not None and self._frame is None
+
+    @property
+    def reached(self) -> int:
+        """The first interval that no frame covers yet."""
+        return self._first
+
+    def replace(self, frame: VideoFrame) -> tuple[range, VideoFrame] | None:
+        """Show `frame`; gives the intervals that the one before it covered, and that one, if any."""
+        pts = frame.pts if frame.pts is not None else self._end_pts
+        if self._grid is None:
+            self.origin = pts * self._tick
+            self._grid = Grid(self._tick, self.origin, self._frame_rate)
+        first = self._grid.first_middle(pts)
+        if self._frame is not None and first < self._first:
+            return None  # its time has passed: timestamps that run backwards, or the run-up after a jump
+        before, covered = self._frame, range(self._first, first)
+        self._frame, self._first = frame, first
+        self._end_pts = pts + (frame.duration or self._usual_ticks)
+        return (covered, before) if before is not None and covered else None
+
+    def end(self) -> tuple[range, VideoFrame] | None:
+        """What the last frame covers: it stays for as long as it says."""
+        if self._frame is None or self._grid is None:
+            return None
+        return range(self._first, max(self._first, self._grid.first_middle(self._end_pts))), self._frame
+
+    def jump(self, needed: int) -> int | None:
+        """The timestamp to seek to when the next needed interval lies far ahead behind another key frame, else None."""
+        if not self._can_jump or needed - self._first < _JUMP_SECONDS * self._frame_rate:
+            return None
+        assert self.origin is not None
+        ahead = Fraction(needed) / self._frame_rate - _RUN_UP_SECONDS
+        target = int((ahead + self.origin) / self._tick)
+        entries = self.video.index_entries
+        index = entries.search_timestamp(target)
+        if index < 0 or entries[index].timestamp <= self._end_pts:
+            return None
+        self._frame = None
+        return target
+
+
+def _paint(wanted: Sequence[_Open], covered: range, frame: VideoFrame, scaler: Scaler) -> None:
+    """Append the frame to every open span once for each interval of the span that it covers."""
+    scaled: NDArray[np.uint8] | None = None
+    for span in wanted:
+        if span.first >= covered.stop:
+            break  # they are sorted
+        if covered.start > span.first + len(span.frames) and not span.picture_done:
+            raise _JumpedTooFarError
+        low, high = max(span.first, covered.start), min(span.end, covered.stop)
+        if low < high:
+            if scaled is None:
+                scaled = scaler.scale(frame)
+            span.frames.extend([scaled] * (high - low))
+        span.picture_done = covered.stop >= span.end
+
+
+def _finish(span: _Open, sound: SoundTrack, target: _Target) -> Cut:
+    num_frames = len(span.frames)
+    start = span.first / target.frame_rate
+    num_samples = num_audio_samples(num_frames, target.frame_rate, target.audio_rate_hz)
+    empty = np.zeros((0, target.height, target.width, 3), np.uint8)
+    return Cut(
+        index=span.index,
+        start_seconds=float(start),
+        end_seconds=float(start + num_frames / target.frame_rate),
+        frames_LHWC=np.stack(span.frames) if span.frames else empty,
+        audio_N=quantise_audio(sound.take(start, num_samples)),
+    )

@@ -1,0 +1,74 @@
+"""The picture of a source at a steady low rate, for those who look at it and do not cut it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phonics_data.errors import MediaError
+from phonics_data.media.container import frames_of, open_media, time_base, video_stream
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sight:
+    """What is on the screen at one moment.
+
+    Args:
+        seconds: from the first frame of the picture.
+        frame_HWC: uint8 RGB.
+    """
+
+    seconds: float
+    frame_HWC: NDArray[np.uint8]
+
+
+def watch(path: Path, *, rate: int = 8, max_width: int = 640, threads: int = 1) -> Iterator[Sight]:
+    """The frame that is shown at 0, 1 / rate, 2 / rate ... seconds, until the picture ends.
+
+    Args:
+        rate: looks a second.
+        max_width: wider pictures are made this wide; height follows, both even.
+        threads: decoder threads.
+
+    Raises:
+        MediaError: ``no_video_stream``, ``does_not_decode`` or ``not_a_video``.
+    """
+    step = Fraction(1, rate)
+    with open_media(path) as container:
+        stream = video_stream(container)
+        if stream is None:
+            raise MediaError("no_video_stream", f"{path}: holds no video stream")
+        stream.codec_context.thread_count = threads
+        tick = time_base(stream)
+        origin: Fraction | None = None
+        number = 0
+        shown: VideoFrame | None = None
+        for packet in container.demux(stream):
+            for frame in cast("list[VideoFrame]", frames_of(packet)):
+                if frame.pts is None:
+                    continue
+                seconds = frame.pts * tick
+                origin = seconds if origin is None else origin
+                # `shown` stays on the screen until this frame takes its place.
+                while shown is not None and number * step < seconds - origin:
+                    yield Sight(float(number * step), _pixels(shown, max_width))
+                    number += 1
+                shown = frame
+        if shown is None:
+            raise MediaError("does_not_decode", f"{path}: no frame of its picture decodes; fetch it again")
+        yield Sight(float(number * step), _pixels(shown, max_width))
+
+
+def _pixels(frame: VideoFrame, max_width: int) -> NDArray[np.uint8]:
+    scale = min(1.0, max_width / frame.width)
+    width, height = max(2, round(frame.width * scale / 2) * 2), max(2, round(frame.height * scale / 2) * 2)
+    return np.asarray(frame.to_ndarray(format="rgb24", width=width, height=height), np.uint8)

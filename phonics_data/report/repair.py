@@ -1,0 +1,52 @@
+"""Make a damaged dataset whole again, writing no more than what is bad."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from phonics_data.dataset import read_description, shard_paths
+from phonics_data.errors import DatasetError
+from phonics_data.executors.items import OnProgress
+from phonics_data.report.verify import VerifyResult, verify
+from phonics_data.stages.shard import ShardOptions, shard
+from phonics_data.tables import from_plain
+from phonics_data.workspace import Workspace, file_sha256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RepairResult:
+    """What `repair` did."""
+
+    rewritten: tuple[str, ...]
+    """Shards that were damaged, missing or not the dataset's."""
+    after: VerifyResult
+
+
+def repair(
+    dataset: Path, workspace: Workspace, *, workers: int = 1, on_progress: OnProgress | None = None
+) -> RepairResult:
+    """Write the bad shards again from the workspace that the dataset came from, and all tables anew.
+
+    The result is what `phonics_data.stages.shard.shard` gives now with the dataset's own options; clips that are lost
+    in the workspace too are cut again.
+
+    Raises:
+        DatasetError: dataset.json, which holds the options, is itself lost or damaged.
+    """
+    description = read_description(dataset)
+    try:
+        options = from_plain(ShardOptions, description["options"])
+        said = {entry["name"]: entry["sha256"] for entry in description["shards"]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise DatasetError(
+            f"{dataset}: dataset.json does not hold the options ({error}); "
+            f"run `phonics-data shard --work {workspace.root} --out {dataset}` with the options that you want"
+        ) from error
+    found = {path.name: file_sha256(path) for path in shard_paths(dataset)}
+    for name, digest in found.items():
+        if said.get(name) != digest:
+            (dataset / name).unlink()
+    shard(workspace, dataset, options, workers=workers, on_progress=on_progress)
+    bad = sorted(name for name in said.keys() | found.keys() if said.get(name) != found.get(name))
+    return RepairResult(rewritten=tuple(bad), after=verify(dataset))

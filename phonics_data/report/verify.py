@@ -1,0 +1,151 @@
+"""Is a dataset what it says it is? Every fault is one line; none stops the search for the others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from phonics_data.contract.sample import Sample
+from phonics_data.contract.shard import AUDIO, FRAMES, decode, read_members
+from phonics_data.dataset import (
+    SHARD_NAME,
+    MetadataRow,
+    read_description,
+    read_metadata,
+    read_sums,
+    shard_paths,
+)
+from phonics_data.errors import DatasetError
+from phonics_data.workspace import file_sha256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerifyResult:
+    """What `verify` found."""
+
+    faults: tuple[str, ...]
+    num_samples: int
+    """Samples that decode."""
+    num_shards: int
+
+
+def verify(dataset: Path) -> VerifyResult:
+    """Check checksums, every sample, the metadata against the shards, the splits, and the counts.
+
+    Raises:
+        DatasetError: the folder is no finished dataset of this schema version, so there is nothing to check.
+    """
+    description = read_description(dataset)
+    rows = read_metadata(dataset)
+    faults = [*_checksum_faults(dataset), *_split_faults(rows), *_count_faults(rows, description)]
+    by_id = {row.sample_id: row for row in rows}
+    if len(by_id) != len(rows):
+        twice = sorted(name for name, number in Counter(row.sample_id for row in rows).items() if number > 1)
+        faults.append(f"metadata.parquet: sample ids stand twice: {', '.join(twice[:5])}")
+    seen: set[str] = set()
+    paths = shard_paths(dataset)
+    for path in paths:
+        faults.extend(_shard_faults(path, by_id, seen))
+    for row in rows:
+        if row.sample_id not in seen:
+            faults.append(f"{row.shard}: sample {row.sample_id} of metadata.parquet is not there, or does not decode")
+    return VerifyResult(faults=tuple(faults), num_samples=len(seen), num_shards=len(paths))
+
+
+def _checksum_faults(dataset: Path) -> Iterator[str]:
+    try:
+        sums = read_sums(dataset)
+    except DatasetError as error:
+        yield str(error)
+        return
+    for name, digest in sorted(sums.items()):
+        path = dataset / name
+        if not path.is_file():
+            yield f"{name}: missing, SHA256SUMS names it"
+        elif file_sha256(path) != digest:
+            yield f"{name}: not the bytes that were written (SHA-256 differs from SHA256SUMS)"
+    for path in shard_paths(dataset):
+        if path.name not in sums:
+            yield f"{path.name}: SHA256SUMS does not name it"
+
+
+def _split_faults(rows: list[MetadataRow]) -> Iterator[str]:
+    splits: dict[str, set[str]] = {}
+    for row in rows:
+        splits.setdefault(row.video_id, set()).add(row.split)
+        matched = SHARD_NAME.fullmatch(row.shard)
+        if matched is None or matched[1] != row.split:
+            yield f"metadata.parquet: sample {row.sample_id} of split {row.split} is said to lie in {row.shard}"
+    for video_id, found in sorted(splits.items()):
+        if len(found) > 1:
+            yield f"metadata.parquet: source {video_id} leaks: its clips lie in {' and '.join(sorted(found))}"
+
+
+def _count_faults(rows: list[MetadataRow], description: Mapping[str, Any]) -> Iterator[str]:
+    try:
+        counts = description["counts"]
+        names = set(description["label_set"]["names"])
+        pairs = [("clips", counts["clips"], len(rows))]
+        pairs += [
+            (f"clips of split {split}", said, sum(row.split == split for row in rows))
+            for split, said in counts["clips_by_split"].items()
+        ]
+        pairs += [
+            (f"clips of class {name}", said, sum(row.label == name for row in rows))
+            for name, said in counts["clips_by_label"].items()
+        ]
+    except (KeyError, TypeError, AttributeError):
+        yield "dataset.json: lacks counts or label_set"
+        return
+    for what, said, found in pairs:
+        if said != found:
+            yield f"dataset.json: says {said} {what}, metadata.parquet has {found}"
+    for label in sorted({row.label for row in rows} - names):
+        yield f"metadata.parquet: label {label!r} is not in the dataset's label set"
+
+
+def _shard_faults(path: Path, by_id: Mapping[str, MetadataRow], seen: set[str]) -> Iterator[str]:
+    """Decode every sample of one shard and compare it with its row. `seen` collects the samples that decode."""
+    try:
+        for key, members in read_members(path):
+            try:
+                sample = decode(key, members, where=path.name)
+            except DatasetError as error:
+                yield str(error)
+                continue
+            row = by_id.get(key)
+            if row is None or row.shard != path.name:
+                yield f"{path.name}: sample {key} has no row in metadata.parquet"
+                continue
+            if key in seen:
+                yield f"{path.name}: sample {key} stands twice"
+            seen.add(key)
+            yield from _sample_faults(path.name, sample, row, members)
+    except DatasetError as error:
+        yield str(error)
+
+
+def _sample_faults(shard: str, sample: Sample, row: MetadataRow, members: Mapping[str, bytes]) -> Iterator[str]:
+    import hashlib
+
+    height, width = sample.frames_LHWC.shape[1:3]
+    pairs: list[tuple[str, object, object]] = [
+        ("num_frames", row.num_frames, sample.num_frames),
+        ("num_audio_samples", row.num_audio_samples, int(sample.audio_N.size)),
+        ("height", row.height, height),
+        ("width", row.width, width),
+        ("frame_rate", row.frame_rate, sample.frame_rate),
+        ("audio_rate_hz", row.audio_rate_hz, sample.audio_rate_hz),
+        ("label", row.label, sample.label),
+        ("label_set", row.label_set, sample.label_set),
+        ("object_word", row.object_word, sample.object_word),
+        ("video_id", row.video_id, sample.video_id),
+        ("start_seconds", row.start_seconds, sample.start_seconds),
+        ("sha256", row.sha256, hashlib.sha256(members[FRAMES] + members[AUDIO]).hexdigest()),
+    ]
+    for name, said, found in pairs:
+        if said != found:
+            yield f"{shard}: sample {sample.key}: {name} is {found}, metadata.parquet says {said}"

@@ -1,0 +1,96 @@
+"""A folder of video files: one subfolder a class, or a CSV that says which seconds of which file are what."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from phonics_data.errors import InputError
+from phonics_data.sources.collect import LabelledFile, LabelledSpan, file_id
+
+MEDIA_SUFFIXES = frozenset(".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .flv .ogv .wmv".split())
+COLUMNS = ("path", "label", "start", "end", "object_word")
+
+
+def files_by_subfolder(folder: Path) -> list[LabelledFile]:
+    """Every video below `folder`; the name of its subfolder is its label, the whole of it one clip.
+
+    Raises:
+        InputError: no such folder, or no subfolders with videos.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    found = [
+        LabelledFile(
+            video_id=file_id(path.relative_to(folder)),
+            path=path,
+            spans=(LabelledSpan(label=path.relative_to(folder).parts[0]),),
+        )
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix.lower() in MEDIA_SUFFIXES and len(path.relative_to(folder).parts) > 1
+    ]
+    if not found:
+        raise InputError(
+            f"{folder}: no videos in its subfolders; allowed: a subfolder for each class with videos "
+            f"({', '.join(sorted(MEDIA_SUFFIXES))}), or a CSV given with --csv"
+        )
+    return found
+
+
+def files_by_csv(folder: Path, table: Path) -> list[LabelledFile]:
+    """The videos that a CSV names, with its labelled stretches.
+
+    Columns: ``path`` (relative to `folder`) and ``label``; ``start`` and ``end`` in seconds and ``object_word`` may be
+    empty or left out. A path may stand in several rows.
+
+    Raises:
+        InputError: missing file, unknown or missing columns, or bad values; the message names the row.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            columns, rows = list(reader.fieldnames or []), list(reader)
+    except FileNotFoundError:
+        raise InputError(f"--csv {table}: no such file") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"--csv {table}: not a CSV in UTF-8 ({error})") from error
+    if {"path", "label"} - set(columns) or set(columns) - set(COLUMNS):
+        raise InputError(
+            f"--csv {table}: columns are {', '.join(columns) or 'none'}; wanted path and label, allowed besides: "
+            "start, end, object_word"
+        )
+    spans: dict[str, list[LabelledSpan]] = {}
+    for number, row in enumerate(rows, start=2):
+        where = f"--csv {table}: row {number}"
+        if not row["path"] or not row["label"]:
+            raise InputError(f"{where}: path and label must not be empty")
+        if Path(row["path"]).is_absolute() or ".." in Path(row["path"]).parts:
+            raise InputError(f"{where}: path {row['path']!r} leaves the folder; allowed: paths below {folder}")
+        start, end = _seconds(row.get("start"), where) or 0.0, _seconds(row.get("end"), where)
+        if end is not None and end <= start:
+            raise InputError(f"{where}: end {end} is not after start {start}")
+        label = LabelledSpan(
+            label=row["label"], start_seconds=start, end_seconds=end, object_word=row.get("object_word") or None
+        )
+        mine = spans.setdefault(row["path"], [])
+        if any(round(span.start_seconds * 1000) == round(start * 1000) for span in mine):
+            raise InputError(f"{where}: a second clip of {row['path']} begins at {start} s")
+        mine.append(label)
+    if not spans:
+        raise InputError(f"--csv {table}: no rows below its header")
+    return [
+        LabelledFile(video_id=file_id(Path(path)), path=folder / path, spans=tuple(mine))
+        for path, mine in sorted(spans.items())
+    ]
+
+
+def _seconds(text: str | None, where: str) -> float | None:
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e6:
+        raise InputError(f"{where}: got {text!r} for a time, allowed: seconds from 0 on")
+    return value

@@ -1,0 +1,195 @@
+"""A small web site of a folder of songs, on this machine: what yt-dlp fetches from in the demo and in tests.
+
+The folder holds ``manifest.csv`` and beside it ``<video_id>.mp4`` with captions ``<video_id>.<track>.json3`` (or
+``.vtt``, ``.srt``). Each song has a page with a ``<video>`` and its ``<track>`` elements, which yt-dlp reads as it reads
+any page; files are sent whole or in ranges.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import mimetypes
+import re
+import threading
+import urllib.parse
+from collections.abc import Iterator
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, cast
+
+from phonics_data.errors import InputError
+
+CAPTION_SUFFIXES = (".json3", ".vtt", ".srt")
+_CHUNK_BYTES = 1 << 16
+_RANGE = re.compile(r"bytes=(?=.*\d)(\d*)-(\d*)")
+"""One range; several in one header are answered with the whole file, as HTTP allows."""
+
+
+class SongSite:
+    """Serves `folder` on 127.0.0.1 while the ``with`` block runs.
+
+    Args:
+        port: 0 takes a free one; `url` tells which.
+
+    Raises:
+        InputError: the folder has no manifest.csv, or the port is taken.
+    """
+
+    def __init__(self, folder: Path, *, port: int = 0) -> None:
+        if not (folder / "manifest.csv").is_file():
+            raise InputError(f"{folder}: no manifest.csv in it; `phonics-data render {folder}` writes songs with one")
+        self.folder = folder
+        try:
+            self._server = _Server(("127.0.0.1", port), _Handler)
+        except OSError as error:
+            raise InputError(f"--port {port}: {error.strerror}; 0 takes a free port") from error
+        self._server.folder = folder
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> SongSite:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._server.is_closing = True
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def wait(self) -> None:
+        """Serve until the process is interrupted."""
+        self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    folder: Path
+    is_closing = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up in the middle of a file is daily life for a web server and no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def _answer(self, *, with_body: bool) -> None:
+        if cast("_Server", self.server).is_closing:
+            self.close_connection = True  # a client that kept its connection finds nobody either
+            return
+        path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path).lstrip("/")
+        folder = cast("_Server", self.server).folder
+        if path == "manifest.csv":
+            self._send_bytes(manifest_of_pages(folder).encode(), "text/csv; charset=utf-8", with_body=with_body)
+        elif path.startswith("watch/") and (folder / f"{path[6:]}.mp4").is_file() and "/" not in path[6:]:
+            self._send_bytes(page(folder, path[6:]).encode(), "text/html; charset=utf-8", with_body=with_body)
+        elif "/" not in path and not path.startswith(".") and (folder / path).is_file():
+            self._send_file(folder / path, with_body=with_body)
+        else:
+            self.send_error(HTTPStatus.NOT_FOUND)
+
+    def _send_bytes(self, data: bytes, content_type: str, *, with_body: bool) -> None:
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if with_body:
+            self.wfile.write(data)
+
+    def _send_file(self, path: Path, *, with_body: bool) -> None:
+        num_bytes = path.stat().st_size
+        span = byte_range(self.headers.get("Range"), num_bytes)
+        if span is None:
+            self.send_response(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+            self.send_header("Content-Range", f"bytes */{num_bytes}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        is_part = _RANGE.fullmatch(self.headers.get("Range", "")) is not None
+        self.send_response(HTTPStatus.PARTIAL_CONTENT if is_part else HTTPStatus.OK)
+        self.send_header("Content-Type", mimetypes.guess_type(path.name)[0] or "application/octet-stream")
+        self.send_header("Content-Length", str(span.stop - span.start))
+        self.send_header("Accept-Ranges", "bytes")
+        if is_part:
+            self.send_header("Content-Range", f"bytes {span.start}-{span.stop - 1}/{num_bytes}")
+        self.end_headers()
+        if with_body:
+            for chunk in _chunks(path, span):
+                self.wfile.write(chunk)
+
+
+def byte_range(header: str | None, num_bytes: int) -> range | None:
+    """The bytes that a Range header asks for; all where there is none to follow; None where the file has none of them."""
+    match = _RANGE.fullmatch(header or "")
+    if match is None:
+        return range(num_bytes)
+    first, last = match.groups()
+    if not first:
+        return range(max(0, num_bytes - int(last)), num_bytes) if int(last) else None
+    stop = min(int(last) + 1, num_bytes) if last else num_bytes
+    return range(int(first), stop) if int(first) < stop else None
+
+
+def _chunks(path: Path, span: range) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        file.seek(span.start)
+        left = len(span)
+        while left and (chunk := file.read(min(left, _CHUNK_BYTES))):
+            left -= len(chunk)
+            yield chunk
+
+
+def manifest_of_pages(folder: Path) -> str:
+    """The folder's manifest with each url replaced by the address of the song's page."""
+    with (folder / "manifest.csv").open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        rows = list(reader)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, reader.fieldnames or ())
+    writer.writeheader()
+    writer.writerows({**row, "url": f"/watch/{row['video_id']}"} for row in rows)
+    return text.getvalue()
+
+
+def page(folder: Path, video_id: str) -> str:
+    """The page of one song, as HTML."""
+    tracks = "".join(
+        f'<track kind="captions" srclang="{html.escape(track)}" src="/{urllib.parse.quote(name)}">'
+        for track, name in captions_beside(folder, video_id)
+    )
+    source = f'<source src="/{urllib.parse.quote(video_id)}.mp4" type="video/mp4">'
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(_title(folder, video_id))}</title>'
+        f"</head><body><video controls>{source}{tracks}</video></body></html>"
+    )
+
+
+def captions_beside(folder: Path, video_id: str) -> list[tuple[str, str]]:
+    """(track, file name) of each caption file of a song, sorted."""
+    pattern = re.compile(rf"{re.escape(video_id)}\.([A-Za-z0-9-]+)({'|'.join(map(re.escape, CAPTION_SUFFIXES))})")
+    matches = (pattern.fullmatch(path.name) for path in folder.iterdir())
+    return sorted((match[1], match[0]) for match in matches if match)
+
+
+def _title(folder: Path, video_id: str) -> str:
+    with (folder / "manifest.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if row["video_id"] == video_id:
+                return row.get("title") or video_id
+    return video_id

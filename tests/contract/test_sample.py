@@ -1,0 +1,83 @@
+"""A sample checks itself when it is made; its sound's grid and length are exact."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from phonics_data.contract.sample import Sample, num_audio_samples, quantise_audio
+from phonics_data.errors import DatasetError
+
+
+def make(**changes: Any) -> Sample:
+    fields: dict[str, Any] = {
+        "key": "song-0000123",
+        "frames_LHWC": np.zeros((5, 8, 8, 3), np.uint8),
+        "frame_rate": Fraction(25),
+        "audio_N": np.zeros(3200, np.float32),
+        "audio_rate_hz": 16_000,
+        "label": "A",
+        "label_set": "letters",
+        "video_id": "song",
+        "start_seconds": 0.123,
+    }
+    return Sample(**(fields | changes))
+
+
+def test_lengths() -> None:
+    assert make().num_frames == 5
+    assert make().duration_seconds == pytest.approx(0.2)
+    assert make(frame_rate=Fraction(30000, 1001)).duration_seconds == pytest.approx(5 * 1001 / 30000)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"key": "a.b"}, "without dots or slashes"),
+        ({"key": "../a"}, "without dots or slashes"),
+        ({"key": ""}, "not empty"),
+        ({"key": "a\nb"}, "printable"),
+        ({"frames_LHWC": np.zeros((0, 8, 8, 3), np.uint8)}, "L >= 1"),
+        ({"frames_LHWC": np.zeros((5, 8, 8), np.uint8)}, r"\(L, H, W, 3\)"),
+        ({"frames_LHWC": np.zeros((5, 8, 8, 3), np.float32)}, "must be uint8"),
+        ({"audio_N": np.zeros(3200)}, "must be float32"),
+        ({"audio_N": np.zeros((1, 3200), np.float32)}, r"float32 \(N,\)"),
+        ({"audio_N": np.full(10, 1.5, np.float32)}, r"\[-1, 1\], got a peak of 1.500"),
+        ({"audio_N": np.full(10, np.nan, np.float32)}, "NaN or infinity"),
+        ({"frame_rate": Fraction(0)}, "rates must be > 0"),
+        ({"audio_rate_hz": -1}, "rates must be > 0"),
+    ],
+)
+def test_what_is_no_sample_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        make(**changes)
+
+
+@given(st.lists(st.floats(-2, 2), max_size=50))
+def test_quantised_sound_lies_on_the_grid_and_stays_there(values: list[float]) -> None:
+    audio = np.array(values)
+    once = quantise_audio(audio)
+    assert np.array_equal(once * 32768, np.rint(once * 32768))
+    assert np.array_equal(quantise_audio(once), once)
+    assert np.abs(once - np.clip(audio, -1, 32767 / 32768)).max(initial=0) <= 0.5 / 32768 + 1e-12
+
+
+@pytest.mark.parametrize(
+    ("frames", "rate", "samples"),
+    [
+        (25, Fraction(25), 16_000),
+        (1, Fraction(25), 640),
+        (1, Fraction(30), 533),
+        (30, Fraction(30), 16_000),
+        (30, Fraction(30000, 1001), 16_016),
+        (1, Fraction(3), 5333),
+        (1, Fraction(32_000), 1),
+    ],
+)
+def test_sound_lasts_as_long_as_the_frames(frames: int, rate: Fraction, samples: int) -> None:
+    assert num_audio_samples(frames, rate, 16_000) == samples

@@ -1,0 +1,177 @@
+"""Encode and decode are exact inverses; damage is named and nothing is ever unpickled or extracted."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import tarfile
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import webdataset
+
+from phonics_data.contract.sample import Sample, quantise_audio
+from phonics_data.contract.shard import AUDIO, FRAMES, MEMBERS, META, decode, encode, read_members, read_shard
+from phonics_data.errors import DatasetError
+
+
+def make_sample(key: str = "song-0000123", seed: int = 0, **changes: object) -> Sample:
+    rng = np.random.default_rng(seed)
+    fields: dict[str, object] = {
+        "key": key,
+        "frames_LHWC": rng.integers(0, 256, (7, 16, 12, 3), dtype=np.uint8),
+        "frame_rate": Fraction(30000, 1001),
+        "audio_N": quantise_audio(rng.uniform(-1.1, 1.1, 3737)),
+        "audio_rate_hz": 16_000,
+        "label": "Q",
+        "label_set": "letters",
+        "video_id": "sóng",
+        "start_seconds": 12.3456789012345,
+        "object_word": "queen",
+    }
+    return Sample(**(fields | changes))  # pyright: ignore[reportArgumentType]
+
+
+def write_tar(path: Path, members: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w") as tar:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+def shard_of(path: Path, *samples: Sample) -> Path:
+    return write_tar(path, {f"{s.key}.{name}": data for s in samples for name, data in encode(s).items()})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"object_word": None},
+        {"frames_LHWC": np.zeros((1, 1, 1, 3), np.uint8)},
+        {"audio_N": np.zeros(1, np.float32)},
+        {"audio_N": np.array([-1.0, 32767 / 32768, 0.0], np.float32), "audio_rate_hz": 44_100},
+        {"frames_LHWC": np.arange(5 * 4 * 4 * 3, dtype=np.uint8).reshape(5, 4, 4, 3)[::2]},
+    ],
+)
+def test_decode_undoes_encode_exactly(changes: dict[str, object]) -> None:
+    sample = make_sample(**changes)
+    again = decode(sample.key, encode(sample))
+    assert np.array_equal(again.frames_LHWC, sample.frames_LHWC)
+    assert again.frames_LHWC.dtype == np.uint8
+    assert np.array_equal(again.audio_N, sample.audio_N)
+    assert again.audio_N.dtype == np.float32
+    for name in (
+        "key",
+        "frame_rate",
+        "audio_rate_hz",
+        "label",
+        "label_set",
+        "video_id",
+        "start_seconds",
+        "object_word",
+    ):
+        assert getattr(again, name) == getattr(sample, name)
+
+
+def test_same_sample_same_bytes() -> None:
+    assert encode(make_sample()) == encode(make_sample())
+    assert tuple(encode(make_sample())) == MEMBERS
+
+
+def test_shard_gives_its_samples_in_order_and_webdataset_agrees(tmp_path: Path) -> None:
+    samples = [make_sample(f"k{index}", index) for index in range(4)]
+    path = shard_of(tmp_path / "train-000000.tar", *samples)
+    assert [sample.key for sample in read_shard(path)] == ["k0", "k1", "k2", "k3"]
+    with path.open("rb") as file:
+        plain = list(webdataset.tariterators.tar_file_iterator(file))
+    assert [name for name, _ in ((entry["fname"], entry["data"]) for entry in plain)][:3] == [
+        "k0.frames.npy",
+        "k0.audio.flac",
+        "k0.meta.json",
+    ]
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_missing_member(name: str) -> None:
+    members = encode(make_sample())
+    del members[name]
+    with pytest.raises(DatasetError, match=f"sample song-0000123: member {name} is missing"):
+        decode("song-0000123", members)
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+@pytest.mark.parametrize("keep", [0, 10, 100])
+def test_member_cut_short(name: str, keep: int) -> None:
+    members = encode(make_sample())
+    members[name] = members[name][:keep]
+    with pytest.raises(DatasetError, match="sample song-0000123"):
+        decode("song-0000123", members)
+
+
+def test_pickles_are_refused_and_never_run(tmp_path: Path) -> None:
+    trap = tmp_path / "trap"
+
+    class Trap:
+        def __reduce__(self) -> tuple[object, ...]:
+            return Path.touch, (trap,)
+
+    members = encode(make_sample())
+    file = io.BytesIO()
+    np.save(file, np.array([Trap()], dtype=object), allow_pickle=True)
+    for evil in (file.getvalue(), pickle.dumps(Trap())):
+        with pytest.raises(DatasetError, match="broken member"):
+            decode("song-0000123", members | {FRAMES: evil})
+    assert not trap.exists()
+
+
+def changed_meta(**changes: object) -> dict[str, bytes]:
+    members = encode(make_sample())
+    return members | {META: json.dumps(json.loads(members[META]) | changes).encode()}
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        (changed_meta(schema_version=99), "schema version 99, this program reads 1"),
+        (changed_meta(key="other"), "member name says sample song-0000123"),
+        (changed_meta(audio_rate_hz=8000), "audio is at 16000 Hz"),
+        (changed_meta(frame_rate="fast"), "is no fraction"),
+        (changed_meta(frame_rate="1/0"), "is no fraction"),
+        (encode(make_sample()) | {META: b"[]"}, "must hold an object"),
+        (encode(make_sample()) | {META: b"{"}, "is not JSON"),
+        (encode(make_sample()) | {META: b'{"schema_version": 1}'}, "lacks key"),
+        (encode(make_sample()) | {AUDIO: b"RIFF"}, "broken member"),
+    ],
+)
+def test_meta_that_lies(members: dict[str, bytes], message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        decode("song-0000123", members)
+
+
+def test_files_that_are_no_shards(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no such shard"):
+        list(read_members(tmp_path / "none.tar"))
+    (tmp_path / "text.tar").write_text("I am text, and long enough to be a header" * 40)
+    with pytest.raises(DatasetError, match="not a whole tar"):
+        list(read_members(tmp_path / "text.tar"))
+    whole = shard_of(tmp_path / "whole.tar", make_sample()).read_bytes()
+    (tmp_path / "half.tar").write_bytes(whole[: len(whole) // 3])
+    with pytest.raises(DatasetError, match=r"half\.tar"):
+        list(read_shard(tmp_path / "half.tar"))
+    with pytest.raises(DatasetError, match="has no sample key"):
+        list(read_members(write_tar(tmp_path / "other.tar", {"readme": b"hello"})))
+
+
+def test_names_that_climb_reach_no_file(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    path = write_tar(folder / "evil.tar", {"../../x.frames.npy": b"evil"})
+    with pytest.raises(DatasetError, match=r"evil\.tar"):
+        list(read_shard(path))
+    assert sorted(found.name for found in tmp_path.rglob("*")) == ["a", "b", "evil.tar"]

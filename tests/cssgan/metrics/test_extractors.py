@@ -1,0 +1,106 @@
+"""The random networks: always the same weights, one path for every size, and distances that order corruptions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from cssgan.metrics.extractors import (
+    Extractor,
+    extract,
+    normal_numbers,
+    orthogonal,
+    rand2d,
+    rand3d,
+    sampled_frames,
+)
+from cssgan.metrics.scores import frechet_distance, kernel_distance
+from cssgan.metrics.statistics import moments, real_scale
+from tests.cssgan.metrics import scenes
+
+
+@pytest.fixture(scope="module", name="scene")
+def _scene() -> scenes.Scenes:
+    return scenes.make(40, frames=16, seed=0, size=32)
+
+
+def distance(extractor: Extractor, real: NDArray[np.uint8], fake: NDArray[np.uint8]) -> float:
+    a = extract(extractor, real)
+    scale = real_scale(a)
+    b = extract(extractor, fake).scaled(scale)
+    return frechet_distance(moments(a.scaled(scale), ddof=1), moments(b, ddof=1))
+
+
+def test_checksums_of_the_weights() -> None:
+    """A value measured years ago stays comparable only while these stand. Change them and every rfd changes."""
+    assert rand2d().name == "rand2d-e14ee29a21fd"
+    assert rand3d().name == "rand3d-ded6bf5cf981"
+
+
+def test_the_random_numbers_are_a_counters() -> None:
+    first = normal_numbers(4, (1, 2))
+    assert first == pytest.approx([1.5210277537, -1.2909154793, -1.2991184462, -0.0195180287], abs=1e-9)
+    many = normal_numbers(20_000, (1, 2))
+    assert abs(many.mean()) < 0.03
+    assert many.std() == pytest.approx(1.0, abs=0.02)
+    assert not np.allclose(normal_numbers(4, (1, 3)), first)
+
+
+@pytest.mark.parametrize("shape", [(5, 12), (12, 5), (4, 4)])
+def test_orthogonal_matrices_are(shape: tuple[int, int]) -> None:
+    matrix = orthogonal(*shape, (3, 4))
+    assert matrix.shape == shape
+    small = matrix @ matrix.T if shape[0] <= shape[1] else matrix.T @ matrix
+    assert small == pytest.approx(np.eye(min(shape)), abs=1e-12)
+
+
+def test_features_do_not_depend_on_the_batch(scene: scenes.Scenes) -> None:
+    videos = scene.videos_NTHWC[:5]
+    assert extract(rand3d(), videos, 2).values_ND == pytest.approx(extract(rand3d(), videos, 5).values_ND, abs=1e-5)
+    assert extract(rand2d(), videos[:, 0], 2).values_ND.shape == (5, 64)
+
+
+def test_equal_sets_have_distance_zero(scene: scenes.Scenes) -> None:
+    videos = scene.videos_NTHWC
+    assert distance(rand3d(), videos, videos.copy()) == pytest.approx(0.0, abs=1e-6)
+    frames = sampled_frames(videos, scene.num_valid_N)
+    assert distance(rand2d(), frames, frames.copy()) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_noise_and_blur_raise_both_distances_step_by_step(scene: scenes.Scenes) -> None:
+    real = scene.videos_NTHWC
+    noise = np.random.default_rng(1).normal(size=real.shape)
+    noisy = [np.clip(real + sigma * noise, 0, 255).astype(np.uint8) for sigma in (3, 10, 30)]
+    blurred = [gaussian_filter(real, (0, 0, sigma, sigma, 0)) for sigma in (0.4, 0.8, 2.0)]
+    for corrupted in (noisy, blurred):
+        assert np.all(np.diff([distance(rand3d(), real, fake) for fake in corrupted]) > 0)
+        frames = sampled_frames(real, scene.num_valid_N)
+        values = [distance(rand2d(), frames, sampled_frames(fake, scene.num_valid_N)) for fake in corrupted]
+        assert np.all(np.diff(values) > 0)
+
+
+def test_permuted_time_raises_the_video_distance_and_leaves_the_frame_distance(scene: scenes.Scenes) -> None:
+    real = scene.videos_NTHWC
+    shuffled = real[:, np.random.default_rng(2).permutation(16)]
+    floor = distance(rand3d(), real, scenes.make(40, frames=16, seed=7, size=32).videos_NTHWC)
+    assert distance(rand3d(), real, shuffled) > 2 * floor
+    frames = real.reshape(-1, *real.shape[2:])
+    assert distance(rand2d(), frames, shuffled.reshape(frames.shape)) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_freezing_more_of_the_video_is_worse(scene: scenes.Scenes) -> None:
+    real = scene.videos_NTHWC
+    frozen = [real[:, np.minimum(np.arange(16), last)] for last in (12, 6, 0)]
+    values = [distance(rand3d(), real, fake) for fake in frozen]
+    assert np.all(np.diff([0.0, *values]) > 0)
+    a, b = extract(rand3d(), real), extract(rand3d(), frozen[-1])
+    scale = real_scale(a)
+    assert kernel_distance(a.scaled(scale), b.scaled(scale), paired=True) > 0
+
+
+def test_sampled_frames_stay_inside_the_valid_ones() -> None:
+    video = np.broadcast_to(np.arange(32, dtype=np.uint8)[None, :, None, None, None], (3, 32, 2, 2, 3)).copy()
+    frames = sampled_frames(video, np.array([32, 13, 2]))
+    assert frames[:, 0, 0, 0].tolist() == [4, 12, 20, 28, 4, 12, 1]

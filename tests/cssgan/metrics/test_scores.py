@@ -1,0 +1,112 @@
+"""Distances with known answers, and against independent formulas."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.linalg
+from numpy.typing import NDArray
+
+from cssgan.metrics.scores import frechet_distance, kernel_distance, manifold
+from cssgan.metrics.statistics import Features, moments
+
+
+def features(values: NDArray[np.float64], extractor: str = "test") -> Features:
+    return Features(values_ND=values, extractor=extractor)
+
+
+def draw(n: int, seed: int, d: int = 6) -> NDArray[np.float64]:
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, d)) @ np.random.default_rng(99).normal(size=(d, d))
+
+
+def frechet(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    return frechet_distance(moments(features(a), ddof=1), moments(features(b), ddof=1))
+
+
+def test_equal_sets_have_distance_zero() -> None:
+    for n in (4, 200):  # 4 in 6 dimensions: a singular covariance
+        x = draw(n, 0)
+        assert frechet(x, x) == pytest.approx(0.0, abs=1e-6)
+        assert kernel_distance(features(x), features(x), paired=True) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_frechet_of_shifted_and_scaled_gaussians() -> None:
+    x = draw(300, 1)
+    assert frechet(x, x + 2.0) == pytest.approx(6 * 4.0)
+    line = np.random.default_rng(2).normal(size=(500, 1))
+    deviation = float(line.std(ddof=1))
+    assert frechet(line, 3.0 * line) == pytest.approx((2 * deviation) ** 2 + (2 * line.mean()) ** 2)
+
+
+def test_frechet_agrees_with_the_matrix_square_root() -> None:
+    x, y = draw(300, 3), draw(300, 4) * 1.3 + 0.5
+    cx, cy = np.cov(x.T), np.cov(y.T)
+    root = scipy.linalg.sqrtm(cx @ cy).real
+    expected = np.sum((x.mean(0) - y.mean(0)) ** 2) + np.trace(cx + cy - 2 * root)
+    assert frechet(x, y) == pytest.approx(expected, rel=1e-8)
+
+
+def direct_kernel_distance(x: NDArray[np.float64], y: NDArray[np.float64], paired: bool) -> float:
+    def kernel(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+        return float((a @ b / len(a) + 1) ** 3)
+
+    n, m = len(x), len(y)
+    xx = np.mean([kernel(x[i], x[j]) for i in range(n) for j in range(n) if i != j])
+    yy = np.mean([kernel(y[i], y[j]) for i in range(m) for j in range(m) if i != j])
+    xy = np.mean([kernel(x[i], y[j]) for i in range(n) for j in range(m) if not (paired and i == j)])
+    return float(xx + yy - 2 * xy)
+
+
+@pytest.mark.parametrize(("m", "paired"), [(12, False), (9, False), (12, True)])
+def test_kernel_distance_agrees_with_its_definition(m: int, paired: bool) -> None:
+    x, y = draw(12, 5), draw(m, 6) + 0.3
+    assert kernel_distance(features(x), features(y), paired=paired) == pytest.approx(
+        direct_kernel_distance(x, y, paired), rel=1e-9
+    )
+
+
+def test_kernel_distance_is_unbiased() -> None:
+    rng = np.random.default_rng(7)
+    values = [
+        kernel_distance(features(rng.normal(size=(20, 4))), features(rng.normal(size=(20, 4))), paired=False)
+        for _ in range(400)
+    ]
+    assert abs(np.mean(values)) < 3 * np.std(values) / 20
+
+
+def test_manifold_of_equal_sets() -> None:
+    x = features(draw(60, 8))
+    same = manifold(x, x)
+    assert (same.precision, same.recall, same.coverage) == (1.0, 1.0, 1.0)
+    assert same.density == pytest.approx(1.0)
+
+
+def test_manifold_tells_lost_modes_from_bad_samples() -> None:
+    rng = np.random.default_rng(9)
+    left, right = rng.normal(size=(50, 2)), rng.normal(size=(50, 2)) + 100
+    one_mode = manifold(features(np.concatenate([left, right])), features(rng.normal(size=(100, 2))))
+    assert one_mode.precision > 0.9
+    assert one_mode.recall < 0.6
+    assert one_mode.coverage < 0.6
+    far = manifold(features(left), features(left + 1000))
+    assert (far.precision, far.recall, far.density, far.coverage) == (0.0, 0.0, 0.0, 0.0)
+
+
+def test_features_of_different_networks_are_not_compared() -> None:
+    x, y = features(draw(20, 1), "a"), features(draw(20, 1), "b")
+    with pytest.raises(ValueError, match="of one network"):
+        kernel_distance(x, y, paired=True)
+    with pytest.raises(ValueError, match="of one network"):
+        frechet_distance(moments(x, ddof=1), moments(y, ddof=1))
+    with pytest.raises(ValueError, match="of one network"):
+        manifold(x, y)
+
+
+def test_too_few_items_and_unequal_pairs_are_refused() -> None:
+    with pytest.raises(ValueError, match="more than k = 5"):
+        manifold(features(draw(5, 1)), features(draw(20, 1)))
+    with pytest.raises(ValueError, match="equal counts"):
+        kernel_distance(features(draw(5, 1)), features(draw(6, 1)), paired=True)
+    with pytest.raises(ValueError, match="ddof"):
+        frechet_distance(moments(features(draw(9, 1)), ddof=0), moments(features(draw(9, 1)), ddof=1))

@@ -1,0 +1,99 @@
+"""Configurations check themselves, and say which field is wrong and what is allowed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from cssgan.config import RESUMABLE, Config, ModelConfig, differences, from_json, options, override, to_json
+from cssgan.errors import ConfigError
+from cssgan.presets import SETTINGS, preset
+from phonics_data.errors import OptionError
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_presets_come_back_from_json(name: str) -> None:
+    config = preset(name)
+
+    assert from_json(json.loads(json.dumps(to_json(config)))) == config
+
+
+def test_paper_is_the_default_and_the_papers_words() -> None:
+    config = preset("paper")
+
+    assert config == Config()
+    assert (config.data.size, config.data.num_frames, config.num_orders, config.frames_per_clip) == (64, 32, 24, 8)
+    assert (config.model.g_output, config.model.z_dim, config.order.p_chrono) == ("direct", 0, 0.0)
+    assert (config.train.batch_size, config.optim.g_lr, config.optim.d_lr) == (32, 2e-4, 2e-4)
+
+
+def test_unknown_preset_lists_the_known() -> None:
+    with pytest.raises(OptionError, match=r"--preset: got 'papr', allowed: .*lean.*did you mean paper"):
+        preset("papr")
+
+
+@pytest.mark.parametrize(
+    ("setting", "field", "value"),
+    [
+        ("loss.order_weight=0.5", "loss.order_weight", 0.5),
+        ("loss.order_weight=2", "loss.order_weight", 2.0),
+        ("train.num_videos=1_000", "train.num_videos", 1000),
+        ("model.cascade=false", "model.cascade", False),
+        ("order.shuffle=disc", "order.shuffle", "disc"),
+        (" optim.g_lr = 1e-3", "optim.g_lr", 1e-3),
+    ],
+)
+def test_override_sets_one_field(setting: str, field: str, value: object) -> None:
+    changed = override(Config(), [setting])
+
+    assert {o.name: o.value for o in options(changed)}[field] == value
+    assert [d.split(":")[0] for d in differences(Config(), changed)] == [field]
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("loss.order_weight=-1", "loss.order_weight: got -1.0, allowed: number >= 0"),
+        ("loss.order_weight=nan", "loss.order_weight: got nan, allowed: number >= 0"),
+        ("loss.order_weight=much", "loss.order_weight: got 'much', allowed: number >= 0"),
+        ("train.batch_size=1.5", "train.batch_size: got '1.5', allowed: whole number >= 1"),
+        ("model.cascade=maybe", "model.cascade: got 'maybe', allowed: true or false"),
+        ("order.shuffle=both", "order.shuffle: got 'both', allowed: none | disc | gen"),
+        ("optim.g_lr=0", "optim.g_lr: got 0.0, allowed: number > 0 and <= 1"),
+        ("loss.order_wieght=1", "loss.order_wieght: got '1', allowed: a field that `cssgan show-config` lists"),
+        ("loss.order_weight", "allowed: section.field=value"),
+        ("data.size=48", "data.size: got 48, allowed: a power of two"),
+        ("data.num_frames=24", "data.num_frames: got 24"),
+        ("model.streams=2", "model.streams: got 2, allowed: 1 or model.num_clips (4)"),
+    ],
+)
+def test_wrong_settings_are_refused_with_field_and_range(setting: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        override(Config(), [setting])
+
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_field_names_near_ones() -> None:
+    with pytest.raises(ConfigError, match=r"loss\.order_weight"):
+        override(Config(), ["loss.order_wieght=1"])
+
+
+def test_a_config_built_by_hand_is_checked_too() -> None:
+    with pytest.raises(ConfigError, match=r"model\.width: got 0"):
+        Config(model=ModelConfig(width=0))
+
+
+def test_only_fields_of_how_far_and_how_often_may_change_in_a_run() -> None:
+    longer = override(Config(), ["train.num_videos=5", "train.log_every=1"])
+
+    assert differences(Config(), longer, ignore=RESUMABLE) == []
+    assert differences(Config(), override(longer, ["train.seed=1"]), ignore=RESUMABLE) == ["train.seed: 0 -> 1"]
+
+
+def test_every_field_has_help_and_a_range_in_words() -> None:
+    for option in options(Config()):
+        assert option.help
+        assert option.allowed

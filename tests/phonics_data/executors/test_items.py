@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from phonics_data.errors import MediaError
+from phonics_data.executors.items import Outcome, run_items, write_rejections
+from phonics_data.tables import read_table
+from phonics_data.types import Rejection, Word
+from phonics_data.workspace import Workspace
+
+
+class Work:
+    """A stage's function that remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def __call__(self, task: int) -> Outcome[Word]:
+        self.asked.append(task)
+        if task < 0:
+            raise MediaError("not_a_video", f"{task} is below zero", measured=float(task), threshold=0.0)
+        return Outcome(kept=(Word(text=str(task), start_seconds=0.5, end_seconds=task + 1.0),))
+
+
+def run(workspace: Workspace, work: Work, tasks: dict[str, int], option: str = "a", **more: object):
+    return run_items(workspace, "segment", tasks, dict.fromkeys(tasks, option), work, Word, **more)
+
+
+def test_finished_items_are_skipped_and_their_records_come_back(tmp_path: Path) -> None:
+    workspace, tasks = Workspace(tmp_path / "work"), {"a": 1, "b": -1, "c": 2}
+    first, again, other = Work(), Work(), Work()
+    result = run(workspace, first, tasks)
+    assert [word.text for word in result.kept] == ["1", "2"]
+    assert result.rejections == [
+        Rejection(
+            stage="segment", item_id="b", reason="not_a_video", measured=-1.0, threshold=0.0, detail="-1 is below zero"
+        )
+    ]
+    assert (result.count.num_in, result.count.num_kept, result.count.num_rejected) == (3, 2, 1)
+    assert (result.count.num_skipped, result.count.by_reason) == (0, {"not_a_video": 1})
+
+    repeated = run(workspace, again, {**tasks, "d": 3})
+    assert again.asked == [3]
+    assert [word.text for word in repeated.kept] == ["1", "2", "3"]
+    assert repeated.rejections == result.rejections
+    assert repeated.count.num_skipped == 3
+
+    run(workspace, other, tasks, option="b")
+    assert other.asked == [1, -1, 2]
+
+
+def test_progress_starts_with_what_was_finished(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "work")
+    run(workspace, Work(), {"a": 1})
+    seen: list[tuple[str, int, int]] = []
+    run(workspace, Work(), {"a": 1, "b": 2}, on_progress=lambda *event: seen.append(event))
+    assert seen == [("segment", 1, 2), ("segment", 2, 2)]
+
+
+def test_rejections_of_one_stage_do_not_touch_another(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "work")
+    fetch = Rejection(stage="fetch", item_id="z", reason="gone")
+    old = Rejection(stage="segment", item_id="a", reason="too_short", measured=3.0, threshold=14.0)
+    new = Rejection(stage="segment", item_id="b", reason="no_letters")
+    write_rejections(workspace, "fetch", [fetch])
+    write_rejections(workspace, "segment", [old])
+    write_rejections(workspace, "segment", [new])
+    assert read_table(workspace.table("rejections"), Rejection) == [fetch, new]

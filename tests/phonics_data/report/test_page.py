@@ -1,0 +1,105 @@
+"""The page of a dataset: whole, self-contained, and shown by a real browser."""
+
+from __future__ import annotations
+
+import base64
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from phonics_data.errors import DatasetError
+from phonics_data.media import probe
+from phonics_data.report import write_report
+from tests.phonics_data.report.test_verify import make_dataset
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_dataset(tmp_path_factory.mktemp("page"))
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def test_the_page_needs_nothing_else(dataset: Path) -> None:
+    page = write_report(dataset)
+    assert page == dataset / "report.html"
+    tags = Tags()
+    tags.feed(page.read_text())
+    addresses = [
+        attributes[name] or ""
+        for _, attributes in tags.found
+        for name in ("src", "href", "poster")
+        if name in attributes
+    ]
+    assert addresses
+    assert all(address.startswith(("data:", "#")) for address in addresses), "no files, no network"
+    pictures = [attributes for tag, attributes in tags.found if tag == "img"]
+    assert len(pictures) == 6
+    films = [attributes["src"] or "" for tag, attributes in tags.found if tag == "video"]
+    assert len(films) == 6
+    film = dataset.parent / "film.mp4"
+    film.write_bytes(base64.b64decode(films[0].removeprefix("data:video/mp4;base64,")))
+    info = probe(film, need_audio=True)
+    assert (info.width, info.height, info.num_frames) == (64, 64, 20)
+
+
+def test_numbers_of_the_page_are_those_of_the_dataset(dataset: Path) -> None:
+    text = re.sub(r"<style>.*</style>|<[^>]+>", " ", write_report(dataset).read_text(), flags=re.DOTALL)
+    words = re.sub(r"\s+", " ", text)
+    assert "6 short videos out of 3 sources" in words
+    assert re.search(r"A 1 1 1 3", words)
+    assert re.search(r"C 0 0 0 0", words)
+
+
+def test_names_from_outside_stay_text(dataset: Path, tmp_path: Path) -> None:
+    import dataclasses
+
+    from phonics_data.dataset import read_metadata, write_metadata, write_sums
+
+    copy = Path(shutil.copytree(dataset, tmp_path / "dataset"))
+    rows = [dataclasses.replace(row, object_word="<script>alert(1)</script>") for row in read_metadata(copy)]
+    write_metadata(copy / "metadata.parquet", rows)
+    write_sums(copy, {})
+    assert "<script>alert" not in write_report(copy).read_text()
+
+
+def test_a_page_of_the_same_files_is_kept(dataset: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(dataset, tmp_path / "dataset"))
+    first = write_report(copy).stat().st_mtime_ns
+    assert write_report(copy).stat().st_mtime_ns == first
+    (copy / "SHA256SUMS").write_text("other\n")
+    assert write_report(copy).stat().st_mtime_ns != first
+
+
+def test_no_dataset_no_page(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"holds no dataset\.json"):
+        write_report(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_browser_shows_it(dataset: Path, tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium on this machine")
+    picture = tmp_path / "page.png"
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1200,1600"]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={picture}"]
+    subprocess.run([*command, write_report(dataset).as_uri()], check=True, capture_output=True, timeout=120)
+    shown = np.asarray(Image.open(picture).convert("RGB")).astype(int)
+    blue = (abs(shown - np.array([0x2F, 0x6F, 0xDE])).sum(axis=2) < 12).sum()
+    assert blue > 2_000, "the bars of the training split are drawn"
+    # The numbered pictures are black and white squares: nothing else on the page is as dark.
+    assert (shown.sum(axis=2) < 120).mean() > 0.005, "the strips of the clips are drawn"

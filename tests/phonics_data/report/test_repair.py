@@ -1,0 +1,68 @@
+"""A damaged dataset becomes what it was, and what was good is not written again."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from phonics_data.dataset import shard_paths
+from phonics_data.errors import DatasetError
+from phonics_data.report.repair import repair
+from phonics_data.report.verify import verify
+from phonics_data.workspace import Workspace
+from tests.phonics_data.report.test_verify import make_dataset
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    return make_dataset(tmp_path)
+
+
+def content(dataset: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in dataset.iterdir() if not path.name.startswith(".")}
+
+
+def test_only_what_is_bad_is_written_again(dataset: Path) -> None:
+    before = content(dataset)
+    times = {path.name: path.stat().st_mtime_ns for path in shard_paths(dataset)}
+    with (dataset / "train-000000.tar").open("r+b") as file:
+        file.seek(5000)
+        file.write(b"damage")
+    (dataset / "test-000000.tar").unlink()
+    (dataset / "metadata.parquet").write_bytes(b"x")
+    shutil.copyfile(dataset / "validation-000000.tar", dataset / "validation-000007.tar")
+    result = repair(dataset, Workspace(dataset.parent / "work"))
+    assert result.rewritten == ("test-000000.tar", "train-000000.tar", "validation-000007.tar")
+    assert result.after.faults == ()
+    assert content(dataset) == before
+    kept = dataset / "validation-000000.tar"
+    assert kept.stat().st_mtime_ns == times[kept.name]
+
+
+@pytest.mark.parametrize("damage", ["changed", "cut short", "deleted"])
+def test_clips_that_are_lost_in_the_workspace_are_cut_again(dataset: Path, damage: str) -> None:
+    before = content(dataset)
+    for path in shard_paths(dataset):
+        path.unlink()
+    clips = dataset.parent / "work" / "clips" / "b" / "clips.tar"
+    data = bytearray(clips.read_bytes())
+    data[3000] ^= 0xFF
+    if damage == "deleted":
+        clips.unlink()
+    else:
+        clips.write_bytes(data if damage == "changed" else data[:2048])
+    assert repair(dataset, Workspace(dataset.parent / "work")).after.faults == ()
+    assert content(dataset) == before
+
+
+def test_without_its_options_a_dataset_cannot_be_repaired(dataset: Path) -> None:
+    (dataset / "dataset.json").write_text('{"schema_version": 1}')
+    with pytest.raises(DatasetError, match=r"does not hold the options"):
+        repair(dataset, Workspace(dataset.parent / "work"))
+    assert verify_raises_nothing(dataset)
+
+
+def verify_raises_nothing(dataset: Path) -> bool:
+    return any("lacks counts" in fault for fault in verify(dataset).faults)

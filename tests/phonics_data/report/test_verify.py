@@ -1,0 +1,179 @@
+"""Every kind of damage to a dataset is found and named."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import shutil
+import tarfile
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from phonics_data.contract.sample import Sample, quantise_audio
+from phonics_data.contract.shard import encode
+from phonics_data.dataset import MetadataRow, read_metadata, write_metadata, write_sums
+from phonics_data.errors import DatasetError
+from phonics_data.media import probe
+from phonics_data.report.verify import verify
+from phonics_data.sharding.cutting import add_sample
+from phonics_data.stages.shard import ShardOptions, shard
+from phonics_data.tables import write_table
+from phonics_data.types import FetchedVideo, LetterSpan, span_id
+from phonics_data.workspace import Workspace, file_sha256
+from tests.sources import clicks, constant, make_source, murmur, numbered_picture
+
+
+def make_dataset(root: Path) -> Path:
+    """A dataset of three sources with two clips each, and its workspace beside it."""
+    workspace = Workspace(root / "work")
+    videos, spans = [], []
+    for number, name in enumerate("abc"):
+        path = workspace.media / name / "video.mkv"
+        path.parent.mkdir(parents=True)
+        sound = clicks(2, [0.1, 0.9, 1.2], 16_000) + murmur(2, number, 16_000)
+        pictures = [numbered_picture(20_000 * number + index) for index in range(50)]
+        make_source(path, constant(25, 2), sound, sound_rate_hz=16_000, pictures=pictures)
+        info = probe(path)
+        videos.append(
+            FetchedVideo(
+                video_id=name, path=workspace.relative(path), sha256=file_sha256(path), num_bytes=path.stat().st_size,
+                duration_seconds=info.duration_seconds, frame_rate=info.frame_rate, width=info.width,
+                height=info.height, audio_rate_hz=info.audio_rate_hz, captions=None,
+                fetched_at="2026-01-01T00:00:00Z", fetcher_version="test",
+            )
+        )  # fmt: skip
+        spans += [
+            LetterSpan(
+                span_id=span_id(name, start), video_id=name, letter=letter, object_word="ant", start_seconds=start,
+                end_seconds=start + 0.8, rule="phrase", evidence="captions", confidence=0.5,
+            )
+            for letter, start in (("A", 0.0), ("B", 1.0))
+        ]  # fmt: skip
+    write_table(workspace.table("videos"), FetchedVideo, videos)
+    write_table(workspace.table("segments"), LetterSpan, spans)
+    shard(workspace, root / "dataset", ShardOptions())
+    return root / "dataset"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_dataset(tmp_path_factory.mktemp("verify"))
+
+
+@pytest.fixture
+def dataset(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "dataset"))
+
+
+def change_row(dataset: Path, **changes: object) -> None:
+    rows = read_metadata(dataset)
+    rows[0] = dataclasses.replace(rows[0], **changes)
+    write_metadata(dataset / "metadata.parquet", rows)
+    write_sums(dataset, {})
+
+
+def flip_byte(dataset: Path) -> None:
+    path = dataset / "train-000000.tar"
+    data = bytearray(path.read_bytes())
+    data[200_000] ^= 0xFF
+    path.write_bytes(data)
+
+
+def cut_short(dataset: Path) -> None:
+    path = dataset / "train-000000.tar"
+    path.write_bytes(path.read_bytes()[:100_000])
+    write_sums(dataset, {})
+
+
+def drop_shard(dataset: Path) -> None:
+    (dataset / "test-000000.tar").unlink()
+
+
+def foreign_shard(dataset: Path) -> None:
+    shutil.copyfile(dataset / "test-000000.tar", dataset / "test-000001.tar")
+
+
+def escaping_member(dataset: Path) -> None:
+    with tarfile.open(dataset / "train-000000.tar", "w") as tar:
+        info = tarfile.TarInfo("../../x.frames.npy")
+        info.size = 4
+        tar.addfile(info, io.BytesIO(b"evil"))
+    write_sums(dataset, {})
+
+
+def extra_sample(dataset: Path) -> None:
+    sample = Sample(
+        key="stranger", frames_LHWC=np.zeros((2, 64, 64, 3), np.uint8), frame_rate=Fraction(25),
+        audio_N=quantise_audio(np.zeros(1280)), audio_rate_hz=16_000, label="A", label_set="letters", video_id="a",
+        start_seconds=0.0,
+    )  # fmt: skip
+    with tarfile.open(dataset / "train-000000.tar", "a") as tar:
+        add_sample(tar, "stranger", encode(sample))
+    write_sums(dataset, {})
+
+
+def wrong_count(dataset: Path) -> None:
+    path = dataset / "dataset.json"
+    description = json.loads(path.read_bytes())
+    description["counts"]["clips"] = 7
+    path.write_text(json.dumps(description))
+    write_sums(dataset, {})
+
+
+def other_split(rows: list[MetadataRow]) -> dict[str, object]:
+    return {"split": "test" if rows[0].split != "test" else "train"}
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
+    "one byte": (flip_byte, "train-000000.tar: not the bytes that were written"),
+    "cut short": (cut_short, "not a whole tar|broken member|is missing"),
+    "missing shard": (drop_shard, "test-000000.tar: missing"),
+    "foreign shard": (foreign_shard, "SHA256SUMS does not name it"),
+    "escaping member": (escaping_member, "train-000000.tar: sample"),
+    "extra sample": (extra_sample, "sample stranger has no row"),
+    "count": (wrong_count, "says 7 clips, metadata.parquet has 6"),
+    "frames": (lambda dataset: change_row(dataset, num_frames=99), "num_frames is 20, metadata.parquet says 99"),
+    "label": (lambda dataset: change_row(dataset, label="Z"), "label is [AB], metadata.parquet says Z"),
+    "hash": (lambda dataset: change_row(dataset, sha256="0" * 64), "sha256 is"),
+    "leak": (lambda dataset: change_row(dataset, **other_split(read_metadata(dataset))), "leaks"),
+    "no sums": (lambda dataset: (dataset / "SHA256SUMS").unlink(), "SHA256SUMS is missing"),
+}
+
+
+def test_a_whole_dataset_has_no_fault(whole: Path) -> None:
+    result = verify(whole)
+    assert result.faults == ()
+    assert (result.num_samples, result.num_shards) == (6, 3)
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_damage_is_found(dataset: Path, kind: str) -> None:
+    import re
+
+    damage, message = DAMAGE[kind]
+    damage(dataset)
+    faults = verify(dataset).faults
+    assert any(re.search(message, fault) for fault in faults), faults
+    assert all("\n" not in fault for fault in faults)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda dataset: (dataset / "dataset.json").unlink(), "holds no dataset.json"),
+        (lambda dataset: (dataset / "dataset.json").write_text("{"), "not JSON"),
+        (lambda dataset: (dataset / "dataset.json").write_text('{"schema_version": 99}'), "schema version 99"),
+        (lambda dataset: (dataset / "metadata.parquet").unlink(), "holds no metadata.parquet"),
+        (lambda dataset: (dataset / "metadata.parquet").write_text("x"), "not a readable parquet file"),
+        (shutil.rmtree, "no such dataset folder"),
+    ],
+)
+def test_what_is_no_dataset_is_one_error(dataset: Path, damage: Callable[[Path], None], message: str) -> None:
+    damage(dataset)
+    with pytest.raises(DatasetError, match=message):
+        verify(dataset)

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from phonics_data.errors import OptionError
+from phonics_data.letters.score import score_spans
+from phonics_data.stages.segment import SegmentOptions, segment
+from phonics_data.stages.transcribe import TranscribeOptions, transcribe
+from phonics_data.tables import read_table, write_table
+from phonics_data.types import Captions, FetchedVideo, LetterSpan, Rejection, TranscriptWord, Word
+from phonics_data.workspace import Workspace
+from tests.phonics_data.letters.lyrics import CHORUS, INTRO, alone, song
+
+
+def video(name: str, duration: float = 100.0, captions: Captions | None = None) -> FetchedVideo:
+    return FetchedVideo(
+        video_id=name,
+        path=f"media/{name}/video.mp4",
+        sha256="00",
+        num_bytes=1,
+        duration_seconds=duration,
+        frame_rate=Fraction(25),
+        width=640,
+        height=360,
+        audio_rate_hz=44100,
+        captions=captions,
+        fetched_at="2026-01-01T00:00:00Z",
+        fetcher_version="test",
+    )
+
+
+def prepare(workspace: Workspace, **songs: Sequence[Word]) -> None:
+    write_table(workspace.table("videos"), FetchedVideo, [video(name) for name in songs])
+    rows = [
+        TranscriptWord(
+            video_id=name,
+            index=index,
+            text=word.text,
+            start_seconds=word.start_seconds,
+            end_seconds=word.end_seconds,
+            confidence=None,
+            timing="native",
+            language="en",
+            origin="auto_captions",
+            engine_version="test",
+        )
+        for name, words in songs.items()
+        for index, word in enumerate(words)
+    ]
+    write_table(workspace.table("words"), TranscriptWord, rows)
+
+
+def spans(workspace: Workspace) -> list[LetterSpan]:
+    return read_table(workspace.table("segments"), LetterSpan)
+
+
+def rejections(workspace: Workspace) -> dict[str, Rejection]:
+    return {row.item_id: row for row in read_table(workspace.table("rejections"), Rejection)}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "work")
+
+
+def test_spans_of_a_song_agree_with_its_truth_and_name_its_objects(workspace: Workspace) -> None:
+    words, truth = song(before=[INTRO], after=[CHORUS])
+    prepare(workspace, song=words)
+    count = segment(workspace, SegmentOptions())
+    found = spans(workspace)
+    assert score_spans(found, truth, iou=0.9).f1 == 1.0
+    assert [span.object_word for span in found] == [span.object_word for span in truth]
+    assert all(span.rule == "phrase" and span.evidence == "captions" for span in found)
+    assert found[0].span_id == f"song-{round(found[0].start_seconds * 1000):07d}"
+    assert (count.num_in, count.num_kept, count.num_rejected) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("rate", [Fraction(5), Fraction(25), Fraction(30000, 1001)])
+def test_every_span_is_a_whole_number_of_frames_within_the_limits(workspace: Workspace, rate: Fraction) -> None:
+    words, _ = song(phrase=long_phrase)
+    prepare(workspace, song=words)
+    options = SegmentOptions(frame_rate=rate, min_frames=4, max_frames=40)
+    segment(workspace, options)
+    end = 0.0
+    for span in spans(workspace):
+        frames = (span.end_seconds - span.start_seconds) * float(rate)
+        assert frames == pytest.approx(round(frames), abs=1e-6)
+        assert 4 <= round(frames) <= 40
+        assert span.start_seconds >= end - 1e-9
+        end = span.end_seconds
+    assert len({span.span_id for span in spans(workspace)}) == len(spans(workspace))
+
+
+def long_phrase(letter: str) -> str:
+    return f"{letter} is for {letter} {letter} is for {letter} {letter} {letter}"
+
+
+@pytest.mark.parametrize(("beat", "rest", "short"), [(0.3, 0.0, 26), (0.3, 0.4, 0)])
+def test_letters_without_room_are_rejected_as_too_short(
+    workspace: Workspace, beat: float, rest: float, short: int
+) -> None:
+    words, _ = song(phrase=alone, beat=beat, rest=rest)
+    prepare(workspace, song=words)
+    segment(workspace, SegmentOptions())
+    found = rejections(workspace)
+    # The first and the last letter have room to grow into.
+    assert len(found) == max(short - 2, 0)
+    assert all(row.reason == "too_short" and row.threshold == 14 for row in found.values())
+
+
+def test_videos_without_letters_are_rejected(workspace: Workspace) -> None:
+    talk = [
+        Word(text=text, start_seconds=float(number), end_seconds=number + 0.5)
+        for number, text in enumerate(
+            "one two three four five once I caught a fish alive six seven eight nine ten".split()
+        )
+    ]
+    good, _ = song()
+    prepare(workspace, talk=talk, silent=[], good=good)
+    count = segment(workspace, SegmentOptions())
+    found = rejections(workspace)
+    assert {name: row.reason for name, row in found.items()} == {"talk": "not_an_alphabet_song", "silent": "no_letters"}
+    assert found["talk"].measured == 0
+    assert {span.video_id for span in spans(workspace)} == {"good"}
+    assert (count.num_in, count.num_kept, count.num_rejected) == (3, 1, 2)
+
+
+def test_finished_videos_are_skipped_until_an_option_changes(workspace: Workspace) -> None:
+    words, _ = song()
+    prepare(workspace, one=words, two=words)
+    segment(workspace, SegmentOptions())
+    first = workspace.table("segments").read_bytes()
+    assert segment(workspace, SegmentOptions(), workers=2).num_skipped == 2
+    assert workspace.table("segments").read_bytes() == first
+    assert segment(workspace, SegmentOptions(max_frames=50), workers=2).num_skipped == 0
+    assert workspace.table("segments").read_bytes() != first
+
+
+def test_an_unknown_order_is_refused() -> None:
+    with pytest.raises(OptionError, match="--order"):
+        SegmentOptions(order="random")  # pyright: ignore[reportArgumentType]
+
+
+def test_rendered_songs_from_caption_file_to_span(songs: Path, workspace: Workspace) -> None:
+    from phonics_data.sources.synthetic import read_truth
+
+    truth = read_truth(songs / "truth.parquet")
+    videos: list[FetchedVideo] = []
+    for name in sorted({span.video_id for span in truth}):
+        for path in songs.glob(f"{name}.*.json3"):
+            target = workspace.media / name / path.name
+            target.parent.mkdir(parents=True)
+            target.write_bytes(path.read_bytes())
+            track = path.name.split(".")[1]
+            captions = Captions(
+                track=track, kind="auto" if "orig" in track else "manual", path=workspace.relative(target)
+            )
+            end = max(span.end_seconds for span in truth if span.video_id == name)
+            videos.append(video(name, end + 1.0, captions))
+    assert videos
+    write_table(workspace.table("videos"), FetchedVideo, videos)
+    transcribe(workspace, TranscribeOptions())
+    segment(workspace, SegmentOptions())
+    captioned = {video.video_id for video in videos}
+    assert score_spans(spans(workspace), [span for span in truth if span.video_id in captioned]).f1 >= 0.95

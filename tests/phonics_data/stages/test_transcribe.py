@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from phonics_data.errors import OptionError, TableError
+from phonics_data.stages.transcribe import TranscribeOptions, transcribe
+from phonics_data.tables import read_table, write_table
+from phonics_data.types import CaptionKind, Captions, FetchedVideo, Rejection, TranscriptWord
+from phonics_data.workspace import Workspace
+
+
+def json3(*lines: tuple[int, str]) -> str:
+    """Lines with word times: 400 ms a word."""
+    events = [
+        {
+            "tStartMs": start,
+            "dDurationMs": 4000,
+            "segs": [{"utf8": f" {word}", "tOffsetMs": 400 * order} for order, word in enumerate(text.split())],
+        }
+        for start, text in lines
+    ]
+    return json.dumps({"events": events})
+
+
+def video(
+    workspace: Workspace, name: str, text: str | None, *, track: str = "en", kind: CaptionKind = "auto"
+) -> FetchedVideo:
+    captions = None
+    if text is not None:
+        path = workspace.media / name / f"video.{track}.json3"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        captions = Captions(track=track, kind=kind, path=workspace.relative(path))
+    return FetchedVideo(
+        video_id=name,
+        path=f"media/{name}/video.mp4",
+        sha256="00",
+        num_bytes=1,
+        duration_seconds=60.0,
+        frame_rate=Fraction(25),
+        width=640,
+        height=360,
+        audio_rate_hz=44100,
+        captions=captions,
+        fetched_at="2026-01-01T00:00:00Z",
+        fetcher_version="test",
+    )
+
+
+def prepare(workspace: Workspace, videos: Sequence[FetchedVideo]) -> None:
+    write_table(workspace.table("videos"), FetchedVideo, videos)
+
+
+def words(workspace: Workspace) -> list[TranscriptWord]:
+    return read_table(workspace.table("words"), TranscriptWord)
+
+
+def rejections(workspace: Workspace) -> dict[str, tuple[str, str]]:
+    rows = read_table(workspace.table("rejections"), Rejection)
+    assert {row.stage for row in rows} <= {"transcribe"}
+    return {row.item_id: (row.reason, row.detail) for row in rows}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "work")
+
+
+def test_words_of_every_video_in_order_with_their_origin(workspace: Workspace) -> None:
+    prepare(
+        workspace,
+        [
+            video(workspace, "b", json3((1000, "A is for apple"), (5000, "B is for ball"))),
+            video(workspace, "a", json3((0, "C")), track="en-GB", kind="manual"),
+        ],
+    )
+    count = transcribe(workspace, TranscribeOptions())
+    rows = words(workspace)
+    assert [(row.video_id, row.index, row.text) for row in rows] == [
+        ("b", 0, "A"), ("b", 1, "is"), ("b", 2, "for"), ("b", 3, "apple"),
+        ("b", 4, "B"), ("b", 5, "is"), ("b", 6, "for"), ("b", 7, "ball"), ("a", 0, "C"),
+    ]  # fmt: skip
+    assert [(row.origin, row.language, row.timing) for row in rows[-2:]] == [
+        ("auto_captions", "en", "native"),
+        ("manual_captions", "en", "interpolated"),
+    ]
+    assert (count.num_in, count.num_kept, count.num_rejected, count.by_reason) == (2, 2, 0, {})
+
+
+def test_every_video_that_gives_no_words_is_rejected_with_its_reason(workspace: Workspace) -> None:
+    german = json3(*((1000 * number, "A wie Apfel und das ist der Ball") for number in range(8)))
+    prepare(
+        workspace,
+        [
+            video(workspace, "none", None),
+            video(workspace, "empty", json3((0, "[Music]"))),
+            video(workspace, "broken", "{"),
+            video(workspace, "german-track", json3((0, "A")), track="de"),
+            video(workspace, "german-words", german),
+            video(workspace, "too-long", json3((200_000, "A"))),
+            video(workspace, "good", json3((0, "A"))),
+        ],
+    )
+    count = transcribe(workspace, TranscribeOptions())
+    found = rejections(workspace)
+    assert {name: reason for name, (reason, _) in found.items()} == {
+        "none": "no_transcript",
+        "empty": "no_transcript",
+        "broken": "captions_unreadable",
+        "german-track": "wrong_language",
+        "german-words": "wrong_language",
+        "too-long": "captions_unreadable",
+    }
+    assert "video.en.json3, line 1: not JSON" in found["broken"][1]
+    assert "German" in found["german-words"][1]
+    assert {row.video_id for row in words(workspace)} == {"good"}
+    assert (count.num_kept, count.num_rejected) == (1, 6)
+
+
+def test_losses_inside_a_track_are_told_and_the_rest_is_used(workspace: Workspace) -> None:
+    damaged = json.loads(json3((0, "A"), (1000, "B")))
+    damaged["events"][0]["tStartMs"] = None
+    prepare(workspace, [video(workspace, "v", json.dumps(damaged))])
+    count = transcribe(workspace, TranscribeOptions())
+    assert [row.text for row in words(workspace)] == ["B"]
+    assert rejections(workspace)["v/captions"][0] == "captions_unreadable"
+    assert (count.num_kept, count.num_rejected, count.by_reason) == (1, 0, {"captions_unreadable": 1})
+
+
+def test_finished_videos_are_skipped_until_their_captions_change(workspace: Workspace) -> None:
+    videos = [video(workspace, "v", json3((0, "A"))), video(workspace, "w", json3((0, "B")))]
+    prepare(workspace, videos)
+    transcribe(workspace, TranscribeOptions())
+    first = workspace.table("words").read_bytes()
+    assert transcribe(workspace, TranscribeOptions()).num_skipped == 2
+    assert workspace.table("words").read_bytes() == first
+    (workspace.root / "media" / "v" / "video.en.json3").write_text(json3((0, "Z")))
+    assert transcribe(workspace, TranscribeOptions(), workers=2).num_skipped == 1
+    assert [row.text for row in words(workspace)] == ["Z", "B"]
+
+
+def test_captions_that_are_gone_are_a_rejection(workspace: Workspace) -> None:
+    prepare(workspace, [video(workspace, "v", json3((0, "A")))])
+    (workspace.root / "media" / "v" / "video.en.json3").unlink()
+    transcribe(workspace, TranscribeOptions())
+    assert rejections(workspace)["v"][0] == "captions_unreadable"
+    assert words(workspace) == []
+
+
+def test_without_videos_the_message_says_what_to_run(workspace: Workspace) -> None:
+    with pytest.raises(TableError, match="no such table"):
+        transcribe(workspace, TranscribeOptions())
+
+
+def test_a_language_must_be_a_code() -> None:
+    with pytest.raises(OptionError, match="--language"):
+        TranscribeOptions(language="English")

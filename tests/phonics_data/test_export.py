@@ -1,0 +1,56 @@
+"""Exported clips are plain files with the metadata beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas
+import pytest
+import soundfile
+
+from phonics_data.contract.shard import read_shard
+from phonics_data.dataset import shard_paths
+from phonics_data.errors import DatasetError, InputError
+from phonics_data.export import export
+from phonics_data.media import probe
+from tests.phonics_data.report.test_verify import make_dataset
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_dataset(tmp_path_factory.mktemp("export"))
+
+
+def test_folder(dataset: Path, tmp_path: Path) -> None:
+    assert export(dataset, tmp_path / "clips") == 6
+    table = pandas.read_csv(tmp_path / "clips" / "clips.csv")
+    assert len(table) == 6
+    samples = {sample.key: sample for path in shard_paths(dataset) for sample in read_shard(path)}
+    for row in table.itertuples():
+        path = tmp_path / "clips" / row.file_name
+        assert path.parts[-3:-1] == (row.split, row.label)
+        info = probe(path, need_audio=True)
+        assert (info.width, info.height, info.num_frames, info.frame_rate) == (64, 64, 20, 25)
+        audio, rate = soundfile.read(path.with_suffix(".wav"), dtype="float32")
+        assert rate == 16_000
+        assert (audio == samples[row.sample_id].audio_N).all()
+
+
+def test_huggingface_layout(dataset: Path, tmp_path: Path) -> None:
+    export(dataset, tmp_path / "clips", "huggingface")
+    for split in ("train", "validation", "test"):
+        table = pandas.read_csv(tmp_path / "clips" / split / "metadata.csv")
+        assert table.columns[0] == "file_name"
+        assert {path.name for path in (tmp_path / "clips" / split).glob("*.mp4")} == set(table.file_name)
+
+
+def test_again_keeps_what_is_there_and_other_folders_stay_untouched(dataset: Path, tmp_path: Path) -> None:
+    export(dataset, tmp_path / "clips")
+    one = next((tmp_path / "clips").rglob("*.mp4"))
+    before = one.stat().st_mtime_ns
+    export(dataset, tmp_path / "clips")
+    assert one.stat().st_mtime_ns == before
+    with pytest.raises(InputError, match="holds other files"):
+        export(dataset, tmp_path / "clips", "huggingface")
+    with pytest.raises(DatasetError, match=r"no dataset\.json|no such"):
+        export(tmp_path / "none", tmp_path / "out")

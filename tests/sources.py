@@ -1,0 +1,128 @@
+"""Sources whose every frame carries its number as a pattern of squares and whose sound clicks, for tests of cutting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+CELLS = 4
+"""The number stands in a grid of 4 x 4 squares, the lowest bit at the top left, white for 1."""
+
+
+def numbered_picture(number: int, size: int = 128) -> NDArray[np.uint8]:
+    """uint8 (size, size, 3) that says `number` (up to 16 bits)."""
+    bits = (number >> np.arange(CELLS * CELLS)) & 1
+    squares = np.where(bits.reshape(CELLS, CELLS), 235, 20).astype(np.uint8)
+    side = size // CELLS
+    return np.repeat(np.repeat(squares, side, 0), side, 1)[..., None].repeat(3, 2)
+
+
+def read_number(picture_HWC: NDArray[np.uint8]) -> int:
+    """The number that `numbered_picture` wrote, at whatever size."""
+    side = picture_HWC.shape[0] // CELLS
+    grid = picture_HWC[: side * CELLS, : side * CELLS].mean(axis=2).reshape(CELLS, side, CELLS, side)
+    inner = grid[:, side // 4 : side - side // 4, :, side // 4 : side - side // 4].mean(axis=(1, 3))
+    return int(((inner > 128).reshape(-1).astype(np.int64) << np.arange(CELLS * CELLS)).sum())
+
+
+def clicks(seconds: float, at_seconds: Sequence[float], rate_hz: int) -> NDArray[np.float32]:
+    """Silence with a click of one millisecond from each of `at_seconds` on."""
+    sound = np.zeros(round(seconds * rate_hz), np.float32)
+    for at in at_seconds:
+        start = round(at * rate_hz)
+        sound[start : start + rate_hz // 1000] = 0.9
+    return sound
+
+
+def murmur(seconds: float, seed: int, rate_hz: int) -> NDArray[np.float32]:
+    """Soft noise whose loudness wanders in a way of its own for each seed; sounds like no other seed's."""
+    rng = np.random.default_rng(seed)
+    num_samples = round(seconds * rate_hz)
+    colour = np.convolve(rng.normal(size=num_samples), rng.normal(size=9), "same")
+    gain = np.interp(
+        np.arange(num_samples),
+        np.arange(0, num_samples + rate_hz, rate_hz // 8),
+        rng.uniform(0.0, 1.0, 8 * round(seconds + 1) + 1)[: len(range(0, num_samples + rate_hz, rate_hz // 8))],
+    )
+    sound = colour * gain
+    return (0.05 * sound / np.abs(sound).max()).astype(np.float32)
+
+
+def click_times(sound: NDArray[np.float32], rate_hz: int) -> list[float]:
+    """Where clicks begin, in seconds: the first sample over half of the peak, each at least 50 ms after the last."""
+    loud = np.flatnonzero(np.abs(sound) > 0.3)
+    times: list[float] = []
+    for index in loud:
+        if not times or index / rate_hz - times[-1] > 0.05:
+            times.append(float(index / rate_hz))
+    return times
+
+
+def constant(rate: Fraction | int, seconds: float) -> list[Fraction]:
+    """Presentation times of frames at a constant rate."""
+    return [Fraction(index) / rate for index in range(int(seconds * rate))]
+
+
+def make_source(
+    path: Path,
+    times: Sequence[Fraction],
+    sound: NDArray[np.float32] | None,
+    *,
+    sound_rate_hz: int = 48_000,
+    sound_start: Fraction = Fraction(0),
+    video_codec: str = "libx264",
+    audio_codec: str = "pcm_s16le",
+    video_options: dict[str, str] | None = None,
+    time_base: Fraction = Fraction(1, 90_000),
+    rotation: int = 0,
+    pictures: Sequence[NDArray[np.uint8]] | None = None,
+) -> Path:
+    """Write a source: frame i shows `numbered_picture(i)` (or ``pictures[i]``) from ``times[i]`` on.
+
+    The container follows from the file's suffix; the last frame lasts as long as the one before it.
+    """
+    pictures = pictures if pictures is not None else [numbered_picture(index) for index in range(len(times))]
+    height, width = pictures[0].shape[:2]
+    with av.open(str(path), "w") as container:
+        rate = Fraction(len(times), 1) / (times[-1] + times[-1] - times[-2]) if len(times) > 1 else Fraction(25)
+        video: Any = container.add_stream(video_codec, rate=rate.limit_denominator(1001), options=video_options or {})
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        video.codec_context.time_base = time_base
+        if rotation:
+            video.set_display_rotation(rotation)
+        audio: Any = None
+        if sound is not None:
+            audio = container.add_stream(audio_codec, rate=sound_rate_hz)
+            audio.layout = "mono"
+        blocks = _blocks(sound, sound_rate_hz, sound_start)
+        for index, picture in enumerate(pictures):
+            while blocks and blocks[0].pts * blocks[0].time_base <= times[index]:
+                container.mux(audio.encode(blocks.pop(0)))  # in turn with the pictures, as in real files
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = int(times[index] / time_base), time_base
+            after = times[index + 1] - times[index] if index + 1 < len(times) else times[-1] - times[max(0, index - 1)]
+            frame.duration = int(after / time_base)
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+        if sound is not None:
+            for block in blocks:
+                container.mux(audio.encode(block))
+            container.mux(audio.encode())
+    return path
+
+
+def _blocks(sound: NDArray[np.float32] | None, rate_hz: int, start: Fraction) -> list[Any]:
+    blocks: list[Any] = []
+    for begin in range(0, sound.size if sound is not None else 0, 1024):
+        assert sound is not None
+        block = av.AudioFrame.from_ndarray(sound[None, begin : begin + 1024], format="fltp", layout="mono")
+        block.sample_rate = rate_hz
+        block.pts, block.time_base = begin + int(start * rate_hz), Fraction(1, rate_hz)
+        blocks.append(block)
+    return blocks

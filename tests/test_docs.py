@@ -1,0 +1,85 @@
+"""docs/cli.md says what the commands say; every page that the documents link to is there.
+
+``python -m tests.test_docs --write`` writes docs/cli.md anew.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "manifests").glob("*.md")])
+
+
+def command_pages() -> Iterator[str]:
+    """One Markdown section for each command of both programs, from the commands' own parameters."""
+    from cssgan.cli import app as cssgan
+    from phonics_data.cli import app as phonics_data
+
+    yield "# Commands\n"
+    yield "Written from the programs' own help by `python -m tests.test_docs --write`; a test holds it true.\n"
+    for program, app in (("phonics-data", phonics_data), ("cssgan", cssgan)):
+        group = typer.main.get_command(app)
+        yield f"## {program}\n"
+        yield f"{group.help}\n"
+        yield from _commands(program, group)
+
+
+def _commands(prefix: str, group: Any) -> Iterator[str]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(f"{prefix} {name}", command)
+        else:
+            yield _section(f"{prefix} {name}", command)
+
+
+def _section(name: str, command: Any) -> str:
+    context = typer.Context(command)
+    lines = [f"### {name}\n", f"{(command.help or '').strip()}\n"]
+    rows: list[str] = []
+    for parameter in command.params:
+        if parameter.name == "help":
+            continue
+        record = parameter.get_help_record(context)
+        flag, text = record or (parameter.name, getattr(parameter, "help", "") or "")
+        rows.append(f"| `{flag.strip()}` | {' '.join(text.split())} |".replace("|x|", r"\|"))
+    if rows:
+        lines += ["| | |", "| --- | --- |", *rows, ""]
+    return "\n".join(lines)
+
+
+def cli_page() -> str:
+    return "\n".join(command_pages()).rstrip() + "\n"
+
+
+def test_cli_page_is_true() -> None:
+    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == cli_page(), (
+        "docs/cli.md is out of date; run: python -m tests.test_docs --write"
+    )
+
+
+def test_every_command_has_help_and_an_example() -> None:
+    sections = cli_page().split("\n### ")[1:]
+    assert len(sections) > 10
+    for section in sections:
+        assert "Example:" in section, f"no example in the help of: {section.splitlines()[0]}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        if not target.startswith(("http://", "https://", "mailto:")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--write"]:
+        sys.exit("usage: python -m tests.test_docs --write")
+    (ROOT / "docs" / "cli.md").write_text(cli_page(), encoding="utf-8")
