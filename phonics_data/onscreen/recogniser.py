@@ -98,11 +98,10 @@ class LetterReader:
             return np.zeros((0, 26), np.float32)
         found = self._read_at(shapes, LETTER_HEIGHT)
         best = found.max(axis=1)
-        unsure = np.flatnonzero((best >= UNSURE[0]) & (best < UNSURE[1]))
-        if unsure.size:
-            again = self._read_at([shapes[row] for row in unsure], SECOND_HEIGHT)
-            agrees = again.argmax(axis=1) == found[unsure].argmax(axis=1)
-            found[unsure[agrees]] = np.maximum(found[unsure[agrees]], again[agrees])
+        for row in np.flatnonzero((best >= UNSURE[0]) & (best < UNSURE[1])).tolist():
+            again = self._read_at([shapes[row]], SECOND_HEIGHT)[0]
+            if again.argmax() == found[row].argmax():
+                found[row] = np.maximum(found[row], again)
         return found
 
     def _read_at(self, shapes: Sequence[Shape], letter_height: int) -> NDArray[np.float32]:
