@@ -4,7 +4,8 @@
 
     PhonicsDataError                 base; its message is one line: what, got, allowed, what to do next
     |-- UsageError                   the command or call itself is wrong               (exit code 2)
-    |   `-- OptionError              an option's value is out of its range
+    |   |-- OptionError              an option's value is out of its range
+    |   `-- AudioError               an array of sound that no recogniser takes: stereo, no float32, NaN
     |-- InputError                   a file or folder the user named is unusable       (exit code 1)
     |   |-- ManifestError            manifest missing, unreadable, or with bad rows
     |   |-- TableError               a parquet table is missing or of another schema
@@ -12,9 +13,11 @@
     |-- ItemError                    one item (video, span, clip) failed; carries a Rejection reason
     |   |-- MediaError               not a video, no audio stream, does not decode
     |   |-- CaptionError             a caption file does not parse
+    |   |-- RecognitionError         a recogniser failed on one audio
     |   `-- FetchError               a download failed
     |       `-- DownloadError        the server's answer, told apart by cause (phonics_data/fetching/faults.py)
     |-- QueueStoppedError            fetching ended early: a bot check, a rate limit, no network (phonics_data/stages/fetch.py)
+    |-- EngineError                  a recogniser cannot work at all: no model, credentials refused, quota used up, no network
     |-- WorkspaceLockedError         another process works in the same folder
     `-- DependencyError              an optional package or binary is missing; says how to get it
 
@@ -45,6 +48,10 @@ class OptionError(UsageError):
 
     def __init__(self, option: str, got: object, allowed: str) -> None:
         super().__init__(f"{option}: got {got!r}, allowed: {allowed}")
+
+
+class AudioError(UsageError):
+    pass
 
 
 class InputError(PhonicsDataError):
@@ -101,7 +108,15 @@ class CaptionError(ItemError):
     pass
 
 
+class RecognitionError(ItemError):
+    pass
+
+
 class FetchError(ItemError):
+    pass
+
+
+class EngineError(PhonicsDataError):
     pass
 
 

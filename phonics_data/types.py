@@ -36,6 +36,7 @@ Reason = Literal[
     # transcribe
     "no_transcript",
     "captions_unreadable",
+    "recognition_failed",
     "wrong_language",
     # segment
     "not_an_alphabet_song",
