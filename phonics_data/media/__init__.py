@@ -7,7 +7,7 @@ writes one.
 from phonics_data.media.bars import picture_region
 from phonics_data.media.container import decode_all, ffmpeg_path
 from phonics_data.media.cut import Cut, cut_spans
-from phonics_data.media.film import encode_mp4, film_from_images, write_mp4
+from phonics_data.media.film import encode_mp4, film_from_images, write_mp4, write_site_mp4
 from phonics_data.media.picture import Fit
 from phonics_data.media.probe import MediaInfo, decodes_to_end, probe
 
@@ -24,4 +24,5 @@ __all__ = [
     "picture_region",
     "probe",
     "write_mp4",
+    "write_site_mp4",
 ]

@@ -77,10 +77,10 @@ def render_song(plan: SongPlan, folder: Path) -> list[TruthSpan]:
     Returns:
         The song's spans in time order.
     """
+    from phonics_data.media import write_site_mp4
     from phonics_data.sources.rendering import compose, scenes
-    from phonics_data.sources.rendering.encode import write_mp4
     from phonics_data.sources.rendering.motion import light, onsets
-    from phonics_data.sources.rendering.music import mix
+    from phonics_data.sources.rendering.music import RATE_HZ, mix
 
     timeline = lay_out(plan)
     voice, sound = mix(plan, timeline)
@@ -89,7 +89,7 @@ def render_song(plan: SongPlan, folder: Path) -> list[TruthSpan]:
     shots = scenes.build(plan, timeline, onsets(timeline, voice), brightness)
     with atomic_path(folder / f"{plan.video_id}.mp4") as path:
         pictures = compose.frames(shots, plan.camera, plan.frame_rate, logo, logo_at)
-        write_mp4(path, pictures, sound, plan.frame_rate, plan.key_frame_seconds)
+        write_site_mp4(path, pictures, plan.frame_rate, sound, RATE_HZ, key_frame_seconds=plan.key_frame_seconds)
     if suffix := captions.file_suffix(plan):
         text = json.dumps(captions.json3(plan, timeline), ensure_ascii=False, indent=1)
         write_bytes(folder / f"{plan.video_id}{suffix}", text.encode())
