@@ -12,16 +12,16 @@ such doubt.
 
 from __future__ import annotations
 
-import html
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
+from phonics_data.caption_text import cleaned
 from phonics_data.errors import CaptionError
 from phonics_data.types import Timing, Word
 
@@ -37,6 +37,8 @@ _UNTIMED_EVENT_SECONDS = 2.0
 _SHORTEST_SECONDS = 0.05
 _MAX_PAUSE_SECONDS = 1.5
 _MAX_SECONDS = 1e6
+_MAX_BYTES = 32 * 2**20
+"""No caption track is so long: an hour of word times in json3 is one megabyte."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,11 +49,13 @@ class CaptionTrack:
         words: sorted by start; every word has 0 <= start < end.
         warnings: what was left out or repaired, one line each, with the place in the file.
         language: the code that the file itself gives (WebVTT's ``Language:``), or None.
+        language_line: the line on which it does.
     """
 
     words: tuple[Word, ...]
     warnings: tuple[str, ...]
     language: str | None = None
+    language_line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,14 @@ class _Piece:
     start: float
     end: float
     timing: Timing
+    place: str
+    """Where in the file it stands: ``line 7``, ``event 3``."""
     confidence: float | None = None
+
+    @property
+    def heard_until(self) -> float:
+        """The end, without the seconds for which an automatic line stays on the screen after its last word."""
+        return min(self.end, self.start + MAX_WORD_SECONDS) if self.timing == "native" else self.end
 
 
 def read_captions(path: Path, *, duration_seconds: float | None) -> CaptionTrack:
@@ -78,6 +89,8 @@ def read_captions(path: Path, *, duration_seconds: float | None) -> CaptionTrack
     if suffix not in SUFFIXES:
         raise _unreadable(path.name, 1, f"suffix {suffix or 'none'!r}, allowed: {', '.join(SUFFIXES)}")
     try:
+        if (size := path.stat().st_size) > _MAX_BYTES:
+            raise _unreadable(path.name, 1, f"{size:,} bytes, allowed: {_MAX_BYTES:,}; this is no caption file")
         data = path.read_bytes()
     except OSError as error:
         raise _unreadable(path.name, 1, f"cannot be read ({error.strerror or error})") from error
@@ -92,26 +105,34 @@ def parse_captions(data: bytes, suffix: str, *, name: str, duration_seconds: flo
         name: how messages call the file.
     """
     text, warnings = _decoded(data, name)
-    language = None
+    language, language_line = None, None
     if suffix == ".json3":
         pieces = _json3_pieces(text, name, warnings)
     else:
-        pieces, language = _cue_pieces(text, name, warnings, is_srt=suffix == ".srt")
-    last_end = max((piece.end for piece in pieces), default=0.0)
-    if duration_seconds is not None and last_end > duration_seconds + SLACK_SECONDS:
-        raise CaptionError(
-            "captions_unreadable",
-            f"{name}: the last caption ends at {last_end:.1f} s, the video at {duration_seconds:.1f} s; "
-            "the captions belong to another cut of it",
-            measured=last_end,
-            threshold=duration_seconds + SLACK_SECONDS,
-        )
+        lines = re.split(r"\r\n|\r|\n", text)
+        pieces = _cue_pieces(lines, name, warnings, is_srt=suffix == ".srt")
+        language, language_line = _header_language(lines)
+    _check_length(pieces, duration_seconds, name)
     words = _words(pieces, duration_seconds)
-    return CaptionTrack(words=tuple(words), warnings=tuple(warnings), language=language)
+    return CaptionTrack(words=tuple(words), warnings=tuple(warnings), language=language, language_line=language_line)
 
 
 def _unreadable(name: str, line: int, fault: str) -> CaptionError:
     return CaptionError("captions_unreadable", f"{name}, line {line}: {fault}")
+
+
+def _check_length(pieces: Sequence[_Piece], duration_seconds: float | None, name: str) -> None:
+    """Refuse a track that says something long after the video is over."""
+    last = max((piece for piece in pieces if piece.text.strip()), key=lambda piece: piece.heard_until, default=None)
+    if duration_seconds is None or last is None or last.heard_until <= duration_seconds + SLACK_SECONDS:
+        return
+    raise CaptionError(
+        "captions_unreadable",
+        f"{name}, {last.place}: this caption ends at {last.heard_until:.1f} s, the video at {duration_seconds:.1f} s; "
+        "the captions belong to another cut of it",
+        measured=last.heard_until,
+        threshold=duration_seconds + SLACK_SECONDS,
+    )
 
 
 def _decoded(data: bytes, name: str) -> tuple[str, list[str]]:
@@ -143,17 +164,18 @@ def _json3_pieces(text: str, name: str, warnings: list[str]) -> list[_Piece]:
     events: Any = cast("dict[str, Any]", document).get("events") if isinstance(document, dict) else None
     if not isinstance(events, list):
         raise _unreadable(name, 1, "no list 'events'; json3 is YouTube's caption format")
-    lines: list[tuple[float, float, list[dict[str, Any]]]] = []
+    lines: list[tuple[str, float, float, list[dict[str, Any]]]] = []
     for number, event in enumerate(cast("list[Any]", events), start=1):
         line = _json3_event(event)
         if isinstance(line, str):
             warnings.append(f"{name}, event {number}: {line}; left out")
         elif line is not None:
-            lines.append(line)
-    has_word_times = any(_number(seg.get("tOffsetMs")) for _, _, segs in lines for seg in segs)
+            lines.append((f"event {number}", *line))
+    has_word_times = any(_number(seg.get("tOffsetMs")) for _, _, _, segs in lines for seg in segs)
     pieces: list[_Piece] = []
-    for start, end, segs in lines:
-        pieces.extend(_event_pieces(start, end, segs, has_word_times))
+    for place, start, end, segs in lines:
+        runs = _runs(start, segs)
+        pieces.extend(_timed_runs(runs, end, "native" if has_word_times else "interpolated", place))
     return pieces
 
 
@@ -180,7 +202,8 @@ def _number(value: Any) -> float | None:
     return float(value)
 
 
-def _event_pieces(start: float, end: float, segs: Sequence[dict[str, Any]], has_word_times: bool) -> Iterator[_Piece]:
+def _runs(start: float, segs: Sequence[dict[str, Any]]) -> list[tuple[float, str, float | None]]:
+    """(start, text, confidence) of the stretches of an event that have a time of their own."""
     runs: list[tuple[float, str, float | None]] = []
     for seg in segs:
         offset = _number(seg.get("tOffsetMs"))
@@ -191,7 +214,7 @@ def _event_pieces(start: float, end: float, segs: Sequence[dict[str, Any]], has_
             runs[-1] = (before, so_far + text, confidence)
         else:
             runs.append((start + max(offset or 0.0, 0.0) / 1000, text, _asr_confidence(seg)))
-    yield from _timed_runs(runs, end, "native" if has_word_times else "interpolated")
+    return runs
 
 
 def _asr_confidence(seg: dict[str, Any]) -> float | None:
@@ -214,6 +237,7 @@ class _Cue:
     start: float
     end: float
     lines: list[str]
+    place: str
 
 
 def _seconds(timestamp: str) -> float:
@@ -223,20 +247,34 @@ def _seconds(timestamp: str) -> float:
     return seconds
 
 
-def _cue_pieces(text: str, name: str, warnings: list[str], *, is_srt: bool) -> tuple[list[_Piece], str | None]:
-    lines = re.split(r"\r\n|\r|\n", text)
-    if not text.strip():
+def _clock(seconds: float) -> str:
+    whole, milliseconds = divmod(round(seconds * 1000), 1000)
+    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}.{milliseconds:03d}"
+
+
+def _cue_pieces(lines: Sequence[str], name: str, warnings: list[str], *, is_srt: bool) -> list[_Piece]:
+    if not any(line.strip() for line in lines):
         raise _unreadable(name, 1, "the file is empty")
     if not is_srt and not lines[0].startswith("WEBVTT"):
         raise _unreadable(name, 1, f"got {lines[0][:40]!r}, a WebVTT file begins with 'WEBVTT'")
     cues = _cues(lines, name, warnings, is_srt=is_srt)
     if not cues and is_srt:
         raise _unreadable(name, 1, "no cue with a time like '00:00:01,000 --> 00:00:02,500'")
-    language = next((match[1] for line in lines[:20] if (match := _LANGUAGE.match(line))), None)
     if any(_INLINE_TIME.search(line) for cue in cues for line in cue.lines):
-        return _timed_pieces(_without_carried_lines(cues)), language
-    pieces = [_Piece(_cleaned(_plain(" \n".join(cue.lines))), cue.start, cue.end, "interpolated") for cue in cues]
-    return pieces, language
+        return _timed_pieces(_without_carried_lines(cues))
+    texts = [cleaned(_plain(" \n".join(cue.lines))) for cue in cues]
+    return [_Piece(text, cue.start, cue.end, "interpolated", cue.place) for text, cue in zip(texts, cues, strict=True)]
+
+
+def _header_language(lines: Sequence[str]) -> tuple[str | None, int | None]:
+    """(language code, its line) of the head of a WebVTT file, which ends at the first empty line."""
+    if lines[0].startswith("WEBVTT"):
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                break
+            if match := _LANGUAGE.match(line):
+                return match[1], number
+    return None, None
 
 
 def _cues(lines: Sequence[str], name: str, warnings: list[str], *, is_srt: bool) -> list[_Cue]:
@@ -244,6 +282,7 @@ def _cues(lines: Sequence[str], name: str, warnings: list[str], *, is_srt: bool)
     import webvtt
 
     repaired = ["WEBVTT", ""] if is_srt else ["WEBVTT"]
+    places: dict[tuple[str, str], str] = {}
     for number, line in enumerate(lines if is_srt else lines[1:], start=1 if is_srt else 2):
         if "-->" not in line:
             repaired.append(line)
@@ -256,14 +295,17 @@ def _cues(lines: Sequence[str], name: str, warnings: list[str], *, is_srt: bool)
         else:
             # A number that stands right above is this cue's name and not text of the last one.
             repaired.insert(len(repaired) - repaired[-1].strip().isdigit(), "")
-            repaired.append(f"{match[1].replace(',', '.')} --> {match[2].replace(',', '.')}")
+            # Only what webvtt-py gives back as it stands can be found again.
+            start, end = _clock(_seconds(match[1])), _clock(_seconds(match[2]))
+            repaired.append(f"{start} --> {end}")
+            places.setdefault((start, end), f"line {number}")
             continue
         # What follows up to the next empty line is the text of a cue that has no time.
         repaired.extend(["", "NOTE"])
-    found = [
-        _Cue(_seconds(caption.start), _seconds(caption.end), caption.raw_text.split("\n"))
-        for caption in webvtt.from_string("\n".join(repaired))
-    ]
+    found: list[_Cue] = []
+    for caption in webvtt.from_string("\n".join(repaired)):
+        place = places[caption.start, caption.end]
+        found.append(_Cue(_seconds(caption.start), _seconds(caption.end), caption.raw_text.split("\n"), place))
     return sorted(found, key=lambda cue: cue.start)
 
 
@@ -290,7 +332,7 @@ def _without_carried_lines(cues: Sequence[_Cue]) -> list[_Cue]:
             new = [line for line, text in zip(cue.lines, plain, strict=True) if text][carried:]
         shown = visible or shown
         if new:
-            fresh.append(_Cue(cue.start, cue.end, new))
+            fresh.append(_Cue(cue.start, cue.end, new, cue.place))
     return fresh
 
 
@@ -300,39 +342,28 @@ def _timed_pieces(cues: Iterable[_Cue]) -> list[_Piece]:
         parts = _INLINE_TIME.split(" \n".join(cue.lines))
         starts = [cue.start, *(max(_seconds(time), cue.start) for time in parts[1::2])]
         runs = [(start, _plain(text), None) for start, text in zip(starts, parts[0::2], strict=True)]
-        pieces.extend(_timed_runs(runs, cue.end, "native"))
+        pieces.extend(_timed_runs(runs, cue.end, "native", cue.place))
     return pieces
 
 
-def _timed_runs(runs: Sequence[tuple[float, str, float | None]], end: float, timing: Timing) -> Iterator[_Piece]:
+def _timed_runs(
+    runs: Sequence[tuple[float, str, float | None]], end: float, timing: Timing, place: str
+) -> list[_Piece]:
     """Pieces from (start, text, confidence): each lasts until a later one begins, the last until `end`."""
     ordered = sorted(runs, key=lambda run: run[0])
     until = end
+    pieces: list[_Piece] = []
     for index in reversed(range(len(ordered))):
         start, text, confidence = ordered[index]
         if index + 1 < len(ordered) and ordered[index + 1][0] > start:
             until = ordered[index + 1][0]
         # A word that begins at or after the end of its line still was said.
-        yield _Piece(_cleaned(text), start, max(until, start + _SHORTEST_SECONDS), timing, confidence)
+        pieces.append(_Piece(cleaned(text), start, max(until, start + _SHORTEST_SECONDS), timing, place, confidence))
+    # In the order of the file, which words of one time keep.
+    return pieces[::-1]
 
 
 # --- words ---------------------------------------------------------------------------------------------------------
-
-_NOISE = "music|applause|laughter|laughing|singing|cheering|clapping|whistling|instrumental|giggling|barking|sound"
-_BRACKETS = re.compile(r"\[(?!\s*[A-Za-z]\s*\])[^\[\]]{0,80}\]|\{\\[^{}]{0,40}\}")
-_NOISE_IN_PARENTHESES = re.compile(rf"\((?=[^()]*\b(?:{_NOISE})\b)[^()]{{0,80}}\)", re.IGNORECASE)
-_SPEAKER = re.compile(
-    r"^[ \t]*(?:>>+|-[ \t]+)?[ \t]*(?:[A-Z][A-Z.']+(?:[ \t][A-Z.']+){0,2}[ \t]?:(?=\s))?", re.MULTILINE
-)
-_LONG_REFERENCE = re.compile(r"&#[0-9a-fA-FxX]{9,};?")
-_MARKS = re.compile(r">>+|[♪♫♩♬#*]+")
-
-
-def _cleaned(text: str) -> str:
-    """`text` without entities, [Music], (applause), notes, ``>>``, leading dashes and speakers' names."""
-    text = html.unescape(_LONG_REFERENCE.sub(" ", text)).replace("\u200b", "").replace("\ufeff", "")
-    text = _NOISE_IN_PARENTHESES.sub(" ", _BRACKETS.sub(" ", text))
-    return _MARKS.sub(" ", _SPEAKER.sub(" ", text))
 
 
 def spread(tokens: Sequence[str], start: float, end: float, pause: float = 0.0) -> list[tuple[float, float]]:
@@ -378,8 +409,7 @@ def _words(pieces: Iterable[_Piece], duration_seconds: float | None) -> list[Wor
     for piece, pause in zip(in_order, _pauses(in_order) if in_order else [], strict=True):
         tokens = [token for token in piece.text.split() if any(letter.isalnum() for letter in token)]
         is_native = piece.timing == "native"
-        end = min(piece.end, piece.start + MAX_WORD_SECONDS) if is_native else piece.end
-        times = spread(tokens, piece.start, end, 0.0 if is_native else pause) if tokens else []
+        times = spread(tokens, piece.start, piece.heard_until, 0.0 if is_native else pause) if tokens else []
         for order, (token, (low, high)) in enumerate(zip(tokens, times, strict=True)):
             found.append(
                 Word(

@@ -35,7 +35,7 @@ from phonics_data.workspace import Workspace, file_sha256, fingerprint, write_by
 
 ScreenMode = Literal["auto", "always", "never"]
 
-CAPTIONS_VERSION = "captions-1"
+CAPTIONS_VERSION = "captions-2"
 """Raised whenever the same caption file would give other words."""
 
 _ORIGINS: dict[str, Origin] = {"manual": "manual_captions", "auto": "auto_captions", "file": "file"}
@@ -167,7 +167,7 @@ def _screen_rows(workspace: Workspace, videos: Sequence[FetchedVideo]) -> Iterat
 
 
 def _check_language(captions: Captions, track: CaptionTrack, options: TranscribeOptions) -> None:
-    for source, code in (("track", captions.track), ("file", track.language)):
+    for source, code in (("track", captions.track), (f"file, line {track.language_line},", track.language)):
         # "und" and "" are honest ways to say nothing.
         if code and code not in ("und", "unknown") and code.lower().split("-")[0] != options.language:
             raise ItemError(

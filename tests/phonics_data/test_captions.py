@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 import re
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from phonics_data.captions import SUFFIXES, CaptionTrack, parse_captions, read_captions, spread
 from phonics_data.errors import CaptionError
+from tests.fuzz_captions import answer, check_words, mixture
 
 
 def json3(*events: dict[str, Any]) -> bytes:
@@ -91,6 +93,11 @@ def test_json3_event_without_duration_lasts_until_the_next() -> None:
 
 def test_json3_word_after_the_end_of_its_line_is_kept() -> None:
     assert timed(read(json3(line(0, 500, ("A", None), (" b", 900))), ".json3"))[1][:2] == ("b", 0.9)
+
+
+def test_json3_half_of_a_character_is_left_out_since_no_table_can_hold_it() -> None:
+    data = b'{"events": [{"tStartMs": 0, "dDurationMs": 900, "segs": [{"utf8": "\\ud83dA"}]}]}'
+    assert [word.text for word in read(data, ".json3").words] == ["A"]
 
 
 def test_json3_damaged_events_are_left_out_and_told() -> None:
@@ -235,6 +242,45 @@ def test_a_track_that_is_longer_than_the_video_is_refused_and_a_little_is_cut() 
     with pytest.raises(CaptionError, match="another cut") as caught:
         read(json3(line(27_000, 4000, ("A", None))), ".json3", duration=10.0)
     assert (caught.value.measured, caught.value.threshold) == (31.0, 25.0)
+    assert str(caught.value).startswith("song.json3, event 1: ")
+    with pytest.raises(CaptionError, match=r"song\.vtt, line 6: this caption ends at 80\.0 s"):
+        read(
+            "WEBVTT\n\n00:01.000 --> 00:02.000\nA\n\n01:10.000 --> 01:20.000\nB\n\n00:05.000 --> 00:06.000\nC\n",
+            ".vtt",
+            duration=10.0,
+        )
+
+
+def test_what_only_stands_on_the_screen_after_the_end_is_no_other_cut() -> None:
+    # An automatic line stays until the next one, and the last has none; a note of music says nothing.
+    words = line(8000, 60_000, ("A", None), (" b", 400))
+    track = read(json3(words, line(9000, 90_000, ("[Music]", None))), ".json3", duration=10.0)
+    assert timed(track) == [("A", 8.0, 8.4), ("b", 8.4, 10.0)]
+
+
+def test_a_file_that_is_too_large_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "song.vtt"
+    with path.open("wb") as file:
+        file.truncate(64 * 2**20)
+    with pytest.raises(CaptionError, match=r"song\.vtt, line 1: 67,108,864 bytes, allowed: 33,554,432"):
+        read_captions(path, duration_seconds=None)
+
+
+def test_language_is_read_from_the_head_alone() -> None:
+    body = "\n00:01.000 --> 00:02.000\nLanguage: de\n"
+    track = read("WEBVTT\nKind: captions\nLanguage: en-GB\n" + body, ".vtt")
+    assert (track.language, track.language_line) == ("en-GB", 3)
+    assert read("WEBVTT\n" + body, ".vtt").language is None
+    assert read("1\n00:00:01,000 --> 00:00:02,000\nLanguage: de\n", ".srt").language is None
+
+
+def test_times_that_go_back_are_put_in_order() -> None:
+    cues = "WEBVTT\n\n00:05.000 --> 00:06.000\nB\n\n00:01.000 --> 00:02.000\nA\n"
+    assert [word.text for word in read(cues, ".vtt").words] == ["A", "B"]
+    inline = "WEBVTT\n\n00:02.000 --> 00:06.000\nA<00:00:01.000><c> is</c><00:00:05.000><c> for</c><00:00:03.000><c> me</c>\n"
+    assert [(word.text, word.start_seconds) for word in read(inline, ".vtt").words] == [
+        ("A", 2.0), ("is", 2.0), ("me", 3.0), ("for", 5.0),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -249,6 +295,10 @@ def test_a_track_that_is_longer_than_the_video_is_refused_and_a_little_is_cut() 
         ("[A] is", "[A] is"),
         ("&#99999999999999999999; A", "A"),
         ("... -- A", "A"),
+        ("&amp;#39;A&amp;#39; &amp;gt;&amp;gt; B", "'A' B"),
+        ("【音楽】 A *upbeat music* B （applause）", "A B"),
+        ("– A\n— B", "A B"),
+        ("\u202aA\u202c\u200b b\xadall 🎵", "A ball"),
     ],
 )
 def test_cleaning(text: str, words: str) -> None:
@@ -305,6 +355,18 @@ def test_cue_times_agree_with_a_browsers_parser(shared_data: Path) -> None:
     assert checked > 60
 
 
+def test_every_file_of_others_gives_words_or_a_refusal_with_its_place(shared_data: Path) -> None:
+    """Files of three projects under each suffix: error pages, other formats, and files made to break parsers."""
+    read_as: dict[str, int] = dict.fromkeys(SUFFIXES, 0)
+    paths = sorted(path for path in (shared_data / "captions").rglob("*") if path.is_file())
+    for path, suffix in itertools.product(paths, SUFFIXES):
+        got = answer(path.read_bytes(), suffix, duration_seconds=None)
+        read_as[suffix] += isinstance(got, CaptionTrack) and bool(got.words)
+    assert len(paths) > 300
+    assert read_as[".vtt"] > 100
+    assert read_as[".json3"] == 0
+
+
 # --- properties ----------------------------------------------------------------------------------------------------
 
 _TEXT = st.text(alphabet="Aab z'<c>/:.0129-\n&;[]♪>()", max_size=30)
@@ -316,26 +378,11 @@ def clock(milliseconds: int, comma: str = ".") -> str:
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{comma}{rest:03d}"
 
 
-def check_words(track: CaptionTrack, limit: float) -> None:
-    starts = [word.start_seconds for word in track.words]
-    assert starts == sorted(starts)
-    for word in track.words:
-        assert 0 <= word.start_seconds < word.end_seconds <= limit
-        assert word.text == word.text.strip()
-        assert any(letter.isalnum() for letter in word.text)
-
-
 @given(_CUES)
 def test_cues_never_crash_and_words_stay_in_order(cues: list[tuple[int, int, str]]) -> None:
     body = "\n".join(f"{clock(start)} --> {clock(max(start + length, 0))}\n{text}\n" for start, length, text in cues)
     check_words(read("WEBVTT\n\n" + body, ".vtt"), 1e6)
-    if cues:
-        try:
-            track = read(body.replace(".", ",", 1), ".srt", duration=60.0)
-        except CaptionError as error:
-            assert "song.srt" in str(error)  # noqa: PT017 - either answer is right
-        else:
-            check_words(track, 60.0)
+    answer(body.replace(".", ",", 1).encode(), ".srt", duration_seconds=60.0)
 
 
 _NUMBERS = st.one_of(st.integers(-10, 10**7), st.floats(allow_nan=True), st.none(), st.booleans(), st.text(max_size=3))
@@ -365,12 +412,33 @@ def test_json3_of_any_shape_never_crashes_and_words_stay_in_order(events: list[A
 @settings(max_examples=300)
 @given(st.binary(max_size=200), st.sampled_from(SUFFIXES), st.sampled_from([b"", b"WEBVTT\n\n", b'{"events":[']))
 def test_any_bytes_give_words_or_a_caption_error(data: bytes, suffix: str, head: bytes) -> None:
-    try:
-        track = read(head + data, suffix, duration=100.0)
-    except CaptionError as error:
-        assert str(error).startswith(f"song{suffix}")  # noqa: PT017 - either answer is right
-    else:
-        check_words(track, 100.0)
+    answer(head + data, suffix)
+
+
+@settings(max_examples=300)
+@given(st.randoms(use_true_random=False))
+def test_files_that_are_nearly_right_give_words_or_a_caption_error(rng: random.Random) -> None:
+    suffix, data = mixture(rng)
+    answer(data, suffix)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "data"),
+    [
+        (".vtt", b"WEBVTT\n\n" + b"00:01.000 --> 00:02.000\nA\n\n" * 20_000),
+        (".vtt", b"WEBVTT\n\n00:01.000 --> 00:02.000\n" + b"<" * 300_000),
+        (".vtt", b"WEBVTT\n\n00:01.000 --> 00:02.000\n" + b"<00:00:01.100>A " * 20_000),
+        (".vtt", b"WEBVTT\n\n00:01.000 --> 00:02.000\n" + b"([{\\>>- " * 40_000),
+        (".vtt", b"WEBVTT\n" + b"-->\n" * 100_000),
+        (".srt", b"00:01,000 --> 00:02,000\n" + b"(" + b"a " * 200_000),
+        (".srt", b"00:01,000 --> 00:02,000\n" + b"A.A " * 100_000),
+        (".srt", b"00:01,000 --> 00:02,000\n" + b"&#1" * 100_000),
+        (".json3", json3({"tStartMs": 0, "segs": [{"utf8": "A ", "tOffsetMs": n % 7} for n in range(20_000)]})),
+    ],
+)
+@pytest.mark.timeout(30)  # a second each; work that grows with the square of the size would take minutes
+def test_large_files_do_not_hang(suffix: str, data: bytes) -> None:
+    answer(data, suffix)
 
 
 @given(

@@ -1,0 +1,244 @@
+"""Caption files that nobody wrote: 100,000 inputs, and not one may crash, hang, or put a word out of order.
+
+``make fuzz``, or ``python -m tests.fuzz_captions [--inputs N] [--seed N] [--plain]``. With atheris (the extra ``[fuzz]``)
+the inputs are led by the branches that they reach; without it, or with ``--plain``, they are the same mixtures drawn at
+random. An input that breaks a rule is written beside the one that follows it ends the run with exit code 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import random
+import re
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from phonics_data.captions import SUFFIXES, CaptionTrack, parse_captions
+from phonics_data.errors import CaptionError
+
+DURATION_SECONDS = 600.0
+MAX_INPUT_SECONDS = 2.0
+"""An input of at most 4 KB that takes longer hangs."""
+
+SEEDS = (
+    (".json3", b'{"wireMagic":"pb3","events":[{"tStartMs":0,"dDurationMs":9000,"id":1},{"tStartMs":1000,"dDurationMs":5000,"segs":'
+    b'[{"utf8":"A"},{"utf8":" is","tOffsetMs":400,"acAsrConf":204},{"utf8":" apple","tOffsetMs":900}]},'
+    b'{"tStartMs":3000,"dDurationMs":3000,"aAppend":1,"segs":[{"utf8":"\\n"}]},{"tStartMs":3000,"segs":[{"utf8":"B"}]}]}'),
+    (".vtt", b"WEBVTT\nKind: captions\nLanguage: en\n\n00:00:01.000 --> 00:00:02.000 align:start position:0%\n \n"
+    b"A<00:00:01.400><c> is</c><00:00:01.600><c.colorE5E5E5> for</c>\n\n00:00:02.000 --> 00:00:02.010\nA is for\n \n\n"
+    b"00:00:02.010 --> 00:00:03.000\nA is for\nA\n\n00:00:03.000 --> 00:00:04.000\nA\nA\n"),
+    (".vtt", b"WEBVTT\n\nSTYLE\n::cue { color: red }\n\nNOTE x\n\none\n00:01.000 --> 00:02.000\n<v Mary>[Music] A &amp; B</v>\n"),
+    (".srt", b"1\n00:00:01,000 --> 00:00:02,000\n<i>A</i> is for apple\n2\n0:0:2,0 --> 00:00:03.500\n{\\an8}- B is\n"),
+)  # fmt: skip
+WORDS = (
+    b'{"events":[', b'{"tStartMs":', b',"dDurationMs":', b',"tOffsetMs":', b',"acAsrConf":', b',"aAppend":1', b',"segs":[',
+    b'{"utf8":"', b'"}', b"]}", b"]", b"}", b",", b"1e999", b"-1", b"NaN", b"null", b"\\ud800", b"\\n", b"[", b"9" * 30,
+    b"WEBVTT", b"\n\n", b"\n", b"\r", b"\r\n", b" \n", b" --> ", b"-->", b"00:00:01.000", b"00:00:02,000", b"0:0:1.5",
+    b"9999:59:59.999", b"99:99.999", b"<00:00:01.500>", b"<c>", b"</c>", b"<c.colorCCCCCC>", b"<v Ann>", b"<", b">",
+    b"&amp;", b"&#39;", b"&#x110000;", b"&amp;gt;", b"[Music]", b"(applause)", b"[", b"(", b")", b">> ANN: ", b"- ",
+    b"\xe2\x99\xaa", b"NOTE", b"STYLE", b"REGION", b"Language: de", b"\xef\xbb\xbf", b"\xff\xfe", b"\xff", b"\0", b"A", b"A A",
+    b" apple", b"B", b"7", b"{\\an8}", b"*", b"#", b"\xe2\x80\x8b", b"\xed\xa0\x80", b"\xd9\xa1",
+)  # fmt: skip
+
+
+def check_words(track: CaptionTrack, limit_seconds: float) -> None:
+    """The rules that every track keeps, whatever the file was."""
+    starts = [word.start_seconds for word in track.words]
+    assert starts == sorted(starts), "a word out of order"
+    for word, start in zip(track.words, starts, strict=True):
+        assert 0 <= start < word.end_seconds <= limit_seconds, "a word without time, or outside of the video"
+        assert word.text == word.text.strip(), "space around a word"
+        assert any(letter.isalnum() for letter in word.text), "a word of signs alone"
+        assert word.text.encode(), "a word that no table can store"
+        assert word.confidence is None or 0 <= word.confidence <= 1, "no confidence"
+
+
+def answer(data: bytes, suffix: str, duration_seconds: float | None = DURATION_SECONDS) -> CaptionTrack | CaptionError:
+    """The words of `data`, or a refusal that says file, place and reason; both are right, all else is an error."""
+    try:
+        track = parse_captions(data, suffix, name=f"song{suffix}", duration_seconds=duration_seconds)
+    except CaptionError as error:
+        if not re.match(rf"song\{suffix}, (line|event) \d+: \S", str(error)):
+            raise AssertionError(f"a refusal without its place: {error}") from error
+        return error
+    check_words(track, duration_seconds or 1e6)
+    return track
+
+
+def mixture(rng: random.Random) -> tuple[str, bytes]:
+    """(suffix, bytes) of a file that is nearly one: a good one damaged, a well-formed one of odd values, or rubbish."""
+    way = rng.random()
+    if way < 0.4:
+        suffix, data = rng.choice(SEEDS)
+        return (suffix if rng.random() < 0.95 else rng.choice(SUFFIXES)), _damaged(data, rng)
+    if way < 0.6:
+        return ".json3", json.dumps({"events": [_event(rng) for _ in range(rng.randint(0, 8))]}).encode()
+    if way < 0.9:
+        suffix = rng.choice((".vtt", ".srt"))
+        return suffix, (b"WEBVTT\n\n" if suffix == ".vtt" else b"") + b"".join(_cues(rng))
+    head = rng.choice((b"", b"WEBVTT\n\n", b'{"events":['))
+    return rng.choice(SUFFIXES), head + b"".join(rng.choice(WORDS) for _ in range(rng.randint(0, 60)))
+
+
+def _damaged(good: bytes, rng: random.Random) -> bytes:
+    data = bytearray(good)
+    for _ in range(rng.randint(1, 8)):
+        at = rng.randrange(len(data) + 1)
+        way = rng.random()
+        if way < 0.5:
+            data[at:at] = rng.choice(WORDS)
+        elif way < 0.7:
+            del data[at : at + rng.randint(1, 30)]
+        else:
+            low = rng.randrange(len(data) + 1)
+            data[at:at] = data[low : low + rng.randint(1, 120)]
+    return bytes(data)
+
+
+def _event(rng: random.Random) -> object:
+    def number() -> object:
+        return rng.choice(
+            (0, 1, -1, rng.randint(0, 700_000), rng.random() * 1e5, 1e300, float("nan"), None, True, "7", [])
+        )
+
+    def seg() -> object:
+        text = b"".join(rng.choice(WORDS) for _ in range(rng.randint(0, 3))).decode("utf-8", "surrogateescape")
+        fields: dict[str, object] = {"utf8": text if rng.random() < 0.9 else number()}
+        if rng.random() < 0.6:
+            fields["tOffsetMs"] = rng.randint(-500, 9000) if rng.random() < 0.8 else number()
+        if rng.random() < 0.2:
+            fields["acAsrConf"] = number()
+        return fields if rng.random() < 0.95 else number()
+
+    event: dict[str, object] = {"tStartMs": rng.randint(0, 620_000) if rng.random() < 0.9 else number()}
+    if rng.random() < 0.8:
+        event["dDurationMs"] = rng.randint(0, 9000) if rng.random() < 0.9 else number()
+    event["segs"] = [seg() for _ in range(rng.randint(0, 4))] if rng.random() < 0.9 else number()
+    if rng.random() < 0.1:
+        event["aAppend"] = number()
+    return event if rng.random() < 0.97 else number()
+
+
+def _cues(rng: random.Random) -> Iterator[bytes]:
+    now = 0
+    for _ in range(rng.randint(1, 12)):
+        now = max(0, now + rng.randint(-3000, 9000))
+        until = now + rng.choice((10, 10, rng.randint(-100, 9000)))
+        yield f"{_clock(now)} --> {_clock(until)}".encode() + rng.choice(
+            (b"\n", b"\n", b"\r\n", b" align:start\n", b"\r")
+        )
+        for _ in range(rng.randint(0, 3)):
+            for _ in range(rng.randint(0, 4)):
+                yield rng.choice(WORDS) if rng.random() < 0.8 else f"<{_clock(now + rng.randint(-500, 3000))}>".encode()
+            yield rng.choice((b"\n", b"\n", b" \n"))
+        yield b"\n" if rng.random() < 0.9 else b""
+
+
+def _clock(milliseconds: int) -> str:
+    seconds, rest = divmod(max(milliseconds, 0), 1000)
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{rest:03d}"
+
+
+class _Run:
+    """Counts what came of the inputs, and stops at the first that breaks a rule."""
+
+    def __init__(self) -> None:
+        self.seen: Counter[str] = Counter()
+        self.slowest_seconds = 0.0
+
+    def take(self, suffix: str, data: bytes) -> None:
+        start = time.perf_counter()
+        try:
+            got = answer(data, suffix)
+        except BaseException:
+            path = Path(tempfile.mkdtemp(prefix="caption-")) / f"input{suffix}"
+            path.write_bytes(data)
+            print(f"{path}: this input broke a rule", file=sys.stderr)
+            raise
+        self.slowest_seconds = max(self.slowest_seconds, time.perf_counter() - start)
+        self.seen["inputs"] += 1
+        self.seen["refused" if isinstance(got, CaptionError) else "words" if got.words else "no words"] += 1
+
+    def verdict(self, way: str) -> str:
+        counts = ", ".join(f"{self.seen[key]:,} {key}" for key in ("words", "no words", "refused"))
+        return f"fuzz ({way}): {self.seen['inputs']:,} inputs, {counts}; slowest {1000 * self.slowest_seconds:.0f} ms; no rule broken"
+
+
+def _plain(inputs: int, seed: int) -> _Run:
+    run, rng = _Run(), random.Random(seed)
+    for _ in range(inputs):
+        run.take(*mixture(rng))
+        assert run.slowest_seconds < MAX_INPUT_SECONDS, f"an input took {run.slowest_seconds:.1f} s"
+    return run
+
+
+def _corpus(folder: Path, rng: random.Random) -> Iterator[Path]:
+    """Inputs for atheris to begin with; the first byte chooses the suffix."""
+    for number, (suffix, data) in enumerate([*SEEDS, *(mixture(rng) for _ in range(300))]):
+        path = folder / str(number)
+        path.write_bytes(bytes([SUFFIXES.index(suffix)]) + data)
+        yield path
+
+
+def _guided(inputs: int, seed: int) -> None:
+    """Run libFuzzer over the parser; it ends the process itself, with 0 when all inputs held."""
+    import atheris
+
+    for module in [name for name in sys.modules if name.startswith(("phonics_data.caption", "webvtt"))]:
+        del sys.modules[module]
+    with atheris.instrument_imports(include=["phonics_data.captions", "phonics_data.caption_text", "webvtt"]):
+        import phonics_data.captions
+
+    # The instrumented parser takes the place of the one that was imported above; the errors are the same classes.
+    globals()["parse_captions"] = phonics_data.captions.parse_captions
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-captions-"))
+    (folder / "corpus").mkdir()
+    (folder / "found").mkdir()
+    list(_corpus(folder / "corpus", random.Random(seed)))
+    quoted = ("".join(f"\\x{byte:02x}" for byte in word) for word in WORDS)
+    (folder / "words.dict").write_text("".join(f'"{word}"\n' for word in quoted))
+    run = _Run()
+
+    def one_input(data: bytes) -> None:
+        if data:
+            run.take(SUFFIXES[data[0] % len(SUFFIXES)], data[1:])
+        if run.seen["inputs"] == inputs:
+            print(run.verdict("led by atheris"), flush=True)
+            # libFuzzer counts calls without data too, and knows no other way to stop at a number of ours.
+            os._exit(0)
+
+    options = [
+        f"-seed={seed}", "-max_len=4096", f"-timeout={MAX_INPUT_SECONDS:.0f}", f"-dict={folder / 'words.dict'}",
+        f"-artifact_prefix={folder / 'found'}/", "-verbosity=0",
+    ]  # fmt: skip
+    atheris.Setup([sys.argv[0], *options, str(folder / "corpus")], one_input)
+    atheris.Fuzz()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--inputs", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--plain", action="store_true", help="draw at random, even where atheris is installed")
+    arguments = parser.parse_args()
+    if not arguments.plain and importlib.util.find_spec("atheris") is not None:
+        _guided(arguments.inputs, arguments.seed)
+        return
+    if not arguments.plain:
+        print(
+            "atheris is not installed (pip install -e '.[fuzz]' brings it where it has a build): "
+            "the inputs are drawn at random, without being led by what they reach",
+            file=sys.stderr,
+        )
+    print(_plain(arguments.inputs, arguments.seed).verdict("drawn at random"))
+
+
+if __name__ == "__main__":
+    main()
