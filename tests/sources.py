@@ -44,12 +44,9 @@ def murmur(seconds: float, seed: int, rate_hz: int) -> NDArray[np.float32]:
     """Soft noise whose loudness wanders in a way of its own for each seed; sounds like no other seed's."""
     rng = np.random.default_rng(seed)
     num_samples = round(seconds * rate_hz)
-    colour = np.convolve(rng.normal(size=num_samples), rng.normal(size=9), "same")
-    gain = np.interp(
-        np.arange(num_samples),
-        np.arange(0, num_samples + rate_hz, rate_hz // 8),
-        rng.uniform(0.0, 1.0, 8 * round(seconds + 1) + 1)[: len(range(0, num_samples + rate_hz, rate_hz // 8))],
-    )
+    colour = np.convolve(rng.normal(size=num_samples), rng.normal(size=9), "same")[:num_samples]
+    knots = np.arange(0, num_samples + rate_hz, rate_hz // 8)
+    gain = np.interp(np.arange(num_samples), knots, rng.uniform(0.0, 1.0, knots.size))
     sound = colour * gain
     return (0.05 * sound / np.abs(sound).max()).astype(np.float32)
 

@@ -136,7 +136,7 @@ def screen_evidence(trace: ScreenTrace, options: SightOptions, trust_R: Scores) 
     logo_R = _logos(trace, options)
     tracks: list[_Track] = []
     borders = np.flatnonzero(np.diff(trace.look_R, prepend=-1))
-    for low, high in zip(borders, [*borders[1:], trace.look_R.size], strict=True):
+    for low, high in pairwise([*borders, trace.look_R.size]):  # nothing where nothing was read
         look = int(trace.look_R[low])
         rows = [row for row in range(int(low), int(high)) if not logo_R[row] and trace.letters_R26[row].max() >= 0.3]
         rows = [row for row in rows if row not in _words(rows, trace)]

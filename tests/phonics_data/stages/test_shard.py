@@ -102,6 +102,11 @@ def copy_inputs(finished: tuple[Workspace, Path], root: Path) -> Workspace:
     return workspace
 
 
+def identity(path: Path) -> tuple[int, int]:
+    """Stays when a file is renamed and changes when it is written; a freed inode's number alone comes back."""
+    return path.stat().st_ino, path.stat().st_mtime_ns
+
+
 def digests(dataset: Path) -> dict[str, str]:
     return {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
@@ -258,13 +263,13 @@ def test_deleted_clips_are_cut_again(finished: tuple[Workspace, Path], tmp_path:
 def test_adding_a_video_keeps_the_other_shards(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
     workspace = copy_inputs(finished, tmp_path / "work")
     shard(workspace, tmp_path / "dataset", SMALL)
-    before = {path.stat().st_ino: path.name for path in shard_paths(tmp_path / "dataset")}
+    before = {identity(path) for path in shard_paths(tmp_path / "dataset")}
     videos = read_table(workspace.table("videos"), FetchedVideo)
     spans = read_table(workspace.table("segments"), LetterSpan)
     write_inputs(workspace, [*videos, put_video(workspace, "new")], [*spans, *spans_of("new")])
     count = shard(workspace, tmp_path / "dataset", SMALL)
     assert (count.num_in, count.num_skipped) == (30, 25)
-    kept = {path.stat().st_ino for path in shard_paths(tmp_path / "dataset")} & set(before)
+    kept = {identity(path) for path in shard_paths(tmp_path / "dataset")} & before
     assert len(kept) >= len(before) - 2
     fresh = shard(workspace, tmp_path / "fresh", SMALL)
     assert fresh.num_kept == 30
