@@ -16,10 +16,10 @@ LETTERS = string.ascii_uppercase
 # --- names ---------------------------------------------------------------------------------------------------------
 
 _SURE_NAMES = {
-    "A": "ay", "B": "bee", "C": "cee", "D": "dee", "F": "ef eff", "G": "gee", "H": "aitch haitch", "I": "eye",
+    "A": "ay", "B": "bee", "C": "cee", "D": "dee", "E": "ee", "F": "ef eff", "G": "gee", "H": "aitch haitch", "I": "eye",
     "J": "jay", "K": "kay", "L": "el ell elle", "M": "em", "N": "en", "P": "pee", "Q": "cue queue kew", "R": "ar",
-    "S": "ess", "T": "tee", "U": "yew ewe", "V": "vee", "W": "doubleu doubleyou dubya", "X": "ecks", "Y": "wye",
-    "Z": "zee zed",
+    "S": "ess", "T": "tee", "U": "yew ewe", "V": "vee", "W": "doubleu doubleyou double-u double-you dubya", "X": "ecks ex",
+    "Y": "wye", "Z": "zee zed",
 }  # fmt: skip
 """Spellings that are a letter's name and little else."""
 
@@ -34,10 +34,10 @@ _RARELY_NAMES = frozenset("he end yes am them hey eh cake said set exit al we ou
 """Those of the common names that are something else in nearly every case."""
 
 _SOUNDS = {
-    "A": "ah ahh aa", "B": "buh bah b-b-b", "C": "kuh cuh", "D": "duh dah", "E": "eh ehh", "F": "fff fuh ff ffff",
-    "G": "guh gah", "H": "huh hah", "I": "ih ihh", "J": "juh jah", "K": "kuh cuh", "L": "luh lll ull", "M": "muh mmm mm",
-    "N": "nuh nnn", "O": "aw ah oh", "P": "puh pah", "Q": "kwuh qwuh kwa quah", "R": "ruh rrr er", "S": "sss suh ssss",
-    "T": "tuh tah", "U": "uh uhh", "V": "vuh vvv", "W": "wuh wah", "X": "ks eks ksss", "Y": "yuh yah", "Z": "zzz zuh zzzz",
+    "A": "ah ahh aa", "B": "buh bah", "C": "kuh cuh", "D": "duh dah", "E": "eh", "F": "fff fuh",
+    "G": "guh gah", "H": "huh hah", "I": "ih", "J": "juh jah", "K": "kuh cuh", "L": "luh lll ull", "M": "muh mmm",
+    "N": "nuh nnn", "O": "aw ah oh", "P": "puh pah", "Q": "kwuh qwuh kwa quah", "R": "ruh rrr er", "S": "sss suh",
+    "T": "tuh tah", "U": "uh", "V": "vuh vvv", "W": "wuh wah", "X": "ks eks", "Y": "yuh yah", "Z": "zzz zuh",
 }  # fmt: skip
 
 FILLERS = frozenset(
@@ -149,18 +149,23 @@ def _names() -> Mapping[str, Mapping[str, float]]:
     return table
 
 
+_STRETCHED = re.compile(r"(.)\1+")
+
+
 @functools.cache
-def _sounds() -> Mapping[str, Mapping[str, float]]:
-    table: dict[str, dict[str, float]] = {}
+def _sounds() -> Mapping[str, frozenset[str]]:
+    """Sound -> the letters that have it; also with every letter of it written once, for stretched ones."""
+    table: dict[str, set[str]] = {}
     for letter, spellings in _SOUNDS.items():
         for spelling in spellings.split():
-            table.setdefault(spelling, {})[letter] = 1.0
-    return table
+            for form in {spelling, _STRETCHED.sub(r"\1", spelling)}:
+                table.setdefault(form, set()).add(letter)
+    return {sound: frozenset(letters) for sound, letters in table.items()}
 
 
 @functools.cache
 def examples() -> Mapping[str, frozenset[str]]:
-    """Word -> the letters that songs for children use it for. 2,300 words, from words.txt."""
+    """Word -> the letters that songs for children use it for. More than 3,000 words, from words.txt."""
     table: dict[str, set[str]] = {}
     text = files("phonics_data.letters").joinpath("words.txt").read_text(encoding="utf-8")
     for line in text.splitlines():
@@ -183,12 +188,14 @@ def name_of(token: Token) -> dict[str, float]:
 
 
 def sound_of(token: Token) -> dict[str, float]:
-    """Letters whose sound the token may be, each with 0..1: "buh", and stretched ones as "mmmm"."""
+    """Letters whose sound the token may be, each with 0..1: "buh", and stretched ones as "aaah" and "mmmm"."""
     text = token.text
-    found = _sounds().get(text)
-    if found is None and len(text) > 2 and len(set(text)) == 1:
-        found = _sounds().get(text[0] * 3, {})
-    return {letter: value / len(found) for letter, value in found.items()} if found else {}
+    if len(text) < 2:
+        return {}
+    letters = _sounds().get(text, frozenset())
+    if not letters and text not in _names() and text not in examples():
+        letters = _sounds().get(_STRETCHED.sub(r"\1", text), frozenset())
+    return {letter: 1 / len(letters) for letter in sorted(letters)}
 
 
 def example_of(token: Token) -> dict[str, float]:
@@ -196,12 +203,17 @@ def example_of(token: Token) -> dict[str, float]:
     text = token.text.removesuffix("'s")
     if len(text) < 2 or text in FILLERS:
         return {}
-    lexicon = examples().get(text) or examples().get(text.removesuffix("s"))
+    lexicon = frozenset[str]().union(*(examples().get(form, ()) for form in _forms(text)))
     weak = text in _COMMON_WORDS
     if lexicon:
         return dict.fromkeys(lexicon, 0.3 if weak else 1.0)
     first = text[0].upper()
     return {first: 0.3} if first in LETTERS and not weak else {}
+
+
+def _forms(text: str) -> tuple[str, ...]:
+    """The word as it is, and what it may be the plural of."""
+    return text, text.removesuffix("s"), text.removesuffix("es"), re.sub("ies$", "y", text)
 
 
 def confusable(letter: str) -> str:
