@@ -524,6 +524,23 @@ def verify(
 
 
 @app.command()
+def stats(
+    dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],
+) -> None:
+    """Count a dataset by class, split and evidence, and write its page (report.html) anew.
+
+    Example: phonics-data stats dataset
+    """
+    from phonics_data.console import print_table
+    from phonics_data.report import write_report
+    from phonics_data.report.stats import stats as run
+
+    for table in run(dataset):
+        print_table(table.title, table.rows, headings=table.headings)
+    typer.echo(f"page: {write_report(dataset)}")
+
+
+@app.command()
 def export(
     dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],
     out: Annotated[Path, typer.Argument(help="Folder to write, empty or new.")],

@@ -23,6 +23,9 @@ from phonics_data.types import Rejection
 from phonics_data.workspace import write_bytes
 
 CLIPS_A_LABEL = 6
+CLIPS_IN_DOUBT = 12
+CERTAIN = 0.9
+"""Clips of at least this confidence are not shown among the least certain ones."""
 FRAMES_A_CLIP = 6
 TALLEST_PIXELS = 96
 
@@ -67,6 +70,7 @@ def write_report(dataset: Path) -> Path:
     if path.is_file() and key in path.read_text(errors="replace")[:1000]:
         return path
     rejections = read_table(dataset / REJECTIONS, Rejection)
+    doubtful, sheets = _sheets(dataset, rows, description["label_set"]["names"])
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("phonics_data.report", "."), autoescape=True, undefined=jinja2.StrictUndefined
     )
@@ -74,8 +78,10 @@ def write_report(dataset: Path) -> Path:
         key=key,
         description=description,
         splits=SPLITS,
-        sheets=_sheets(dataset, rows, description["label_set"]["names"]),
-        histogram=_histogram([row.duration_seconds for row in rows]),
+        doubtful=doubtful,
+        sheets=sheets,
+        lengths=_histogram([row.duration_seconds for row in rows]),
+        confidences=_histogram([row.confidence for row in rows], ends=(0.0, 1.0), num_bins=20),
         rejections=sorted(Counter((row.stage, row.reason) for row in rejections).items()),
         marks=sorted(Counter(mark for row in rows for mark in row.marks.split(",") if mark).items()),
         sources=_sources(rows),
@@ -90,11 +96,16 @@ def _key(dataset: Path) -> str:
     return hashlib.sha256(b"".join(part.read_bytes() for part in parts if part.is_file())).hexdigest()
 
 
-def _sheets(dataset: Path, rows: Sequence[MetadataRow], names: Sequence[str]) -> list[Sheet]:
-    """The clips of lowest confidence first: the eye is needed most there. The rest is spread over the sources."""
+def _sheets(dataset: Path, rows: Sequence[MetadataRow], names: Sequence[str]) -> tuple[tuple[Strip, ...], list[Sheet]]:
+    """(the least certain clips of all, a sheet for each class).
+
+    The eye is needed most where confidence is low: such clips come first everywhere. The rest of a sheet is spread over
+    the sources.
+    """
+    doubtful = [row for row in sorted(rows, key=_doubt) if row.confidence < CERTAIN][:CLIPS_IN_DOUBT]
     shown = {name: _chosen([row for row in rows if row.label == name]) for name in names}
-    strips = _strips(dataset, [row for chosen in shown.values() for row in chosen])
-    return [
+    strips = _strips(dataset, [*doubtful, *(row for chosen in shown.values() for row in chosen)])
+    sheets = [
         Sheet(
             label=name,
             numbers=tuple(sum(row.label == name and row.split == split for row in rows) for split in SPLITS),
@@ -102,10 +113,15 @@ def _sheets(dataset: Path, rows: Sequence[MetadataRow], names: Sequence[str]) ->
         )
         for name in names
     ]
+    return tuple(strips[row.sample_id] for row in doubtful if row.sample_id in strips), sheets
+
+
+def _doubt(row: MetadataRow) -> tuple[float, str]:
+    return row.confidence, row.sample_id
 
 
 def _chosen(rows: Sequence[MetadataRow]) -> list[MetadataRow]:
-    ordered = sorted(rows, key=lambda row: (row.confidence, row.sample_id))
+    ordered = sorted(rows, key=_doubt)
     if len(ordered) <= CLIPS_A_LABEL:
         return ordered
     doubtful = CLIPS_A_LABEL // 2
@@ -160,9 +176,11 @@ def _data_address(kind: str, content: bytes) -> str:
     return f"data:{kind};base64," + base64.b64encode(content).decode()
 
 
-def _histogram(durations: Sequence[float], num_bins: int = 24) -> dict[str, Any]:
-    """Bars for the page: heights as shares of the highest, and the two ends of the axis in seconds."""
-    counts, edges = np.histogram(durations, bins=num_bins)
+def _histogram(
+    values: Sequence[float], *, ends: tuple[float, float] | None = None, num_bins: int = 24
+) -> dict[str, Any]:
+    """Bars for the page: heights as shares of the highest, the two ends of the axis, and the median."""
+    counts, edges = np.histogram(values, bins=num_bins, range=ends)
     return {
         "bars": [
             {"height": float(count / counts.max()), "count": int(count), "low": float(low), "high": float(high)}
@@ -170,7 +188,7 @@ def _histogram(durations: Sequence[float], num_bins: int = 24) -> dict[str, Any]
         ],
         "low": float(edges[0]),
         "high": float(edges[-1]),
-        "median": float(np.median(durations)),
+        "median": float(np.median(values)),
     }
 
 
