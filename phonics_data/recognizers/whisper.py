@@ -16,6 +16,7 @@ import importlib.metadata
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -42,6 +43,11 @@ Device = Literal["auto", "cpu", "cuda"]
 
 WHISPER_VERSION = "whisper-1"
 """Raised whenever the same model would give other words for the same audio."""
+
+HOW_TO_INSTALL = (
+    "--engine whisper needs the package faster-whisper, which is not installed; "
+    "run: pip install 'phonics-cssgan[whisper]'"
+)
 
 RATE_HZ = 16_000
 DEFAULT_MODEL = "tiny.en"
@@ -121,6 +127,7 @@ def local_model(model: str) -> Path | None:
     return _from_hub(model, may_download=False)
 
 
+@cache
 def _packaged_model() -> Path | None:
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
@@ -159,10 +166,7 @@ class Whisper:
 
     def __init__(self, options: WhisperOptions, *, may_download: bool = True) -> None:
         if not is_installed():
-            raise DependencyError(
-                "--engine whisper needs the package faster-whisper, which is not installed; "
-                "run: pip install 'phonics-cssgan[whisper]'"
-            )
+            raise DependencyError(HOW_TO_INSTALL)
         import ctranslate2
         from faster_whisper import BatchedInferencePipeline, WhisperModel
 

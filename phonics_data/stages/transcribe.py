@@ -1,24 +1,31 @@
 """transcribe: videos.parquet -> words.parquet, screen.parquet. What each video says and shows, with times.
 
-Words come from captions. Where they leave doubt, or there are none, the picture is looked at too (`--screen`): what is
-seen lies in WORK/screen/<video_id>.npz, and the letters of it in screen.parquet.
+Words come from captions. Where these are no alphabet, or there are none, an engine listens (`--engine`); what it heard
+is kept in WORK/recognitions. Where words leave doubt, or nobody wrote them, the picture is looked at too (`--screen`):
+what is seen lies in WORK/screen/<video_id>.npz, and the letters of it in screen.parquet.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
 from phonics_data.captions import CaptionTrack, read_captions
 from phonics_data.errors import DependencyError, ItemError, MediaError, OptionError
 from phonics_data.executors.items import OnProgress, Outcome, run_items, write_rejections
-from phonics_data.letters.decide import needs_screen
+from phonics_data.letters.decide import CAPTION_ORIGINS, needs_screen
+from phonics_data.letters.decode import DecodeOptions, decode_words
 from phonics_data.letters.language import foreign_language
 from phonics_data.letters.sight import screen_letters
+from phonics_data.recognizers.aligner import aligner_version, refine
+from phonics_data.recognizers.cache import recognize_once
+from phonics_data.recognizers.engines import EngineOptions, aligns, identity, open_engine
+from phonics_data.recognizers.interface import Mono
 from phonics_data.tables import read_table, to_plain, write_table
 from phonics_data.trace import TRACE_VERSION, ScreenTrace, trace_path
 from phonics_data.types import (
@@ -38,6 +45,12 @@ ScreenMode = Literal["auto", "always", "never"]
 CAPTIONS_VERSION = "captions-2"
 """Raised whenever the same caption file would give other words."""
 
+_RATE_HZ = 16_000
+"""Of the sound that recognisers and the aligner get: what all of them work at."""
+
+Sound = Callable[[], Mono]
+"""Reads the sound of a video, once."""
+
 _ORIGINS: dict[str, Origin] = {"manual": "manual_captions", "auto": "auto_captions", "file": "file"}
 
 
@@ -49,10 +62,14 @@ class TranscribeOptions:
         language: ISO 639-1 code of the language that transcripts must be in; tracks of another one are refused.
         screen: when the letters on the screen are read: ``auto`` where the words are missing or leave doubt,
             ``always``, or ``never``.
+        engine: who listens where captions give no alphabet.
+        ignore_captions: take no words from captions, to see what the other evidence gives.
     """
 
     language: str = "en"
     screen: ScreenMode = "auto"
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    ignore_captions: bool = False
 
     def __post_init__(self) -> None:
         if not (len(self.language) == 2 and self.language.isascii() and self.language.islower()):
@@ -71,12 +88,18 @@ def transcribe(
     """Write words.parquet, one row a word, and screen.parquet, one row a letter seen, in the order of videos.parquet and of time.
 
     A video without captions, with captions that cannot be read, or in another language becomes a rejection; so does
-    each loss inside a track that is otherwise used (damaged cues), under the item ``<video_id>/captions``.
+    each loss inside a track that is otherwise used (damaged cues), under the item ``<video_id>/captions``, and what a
+    recogniser lost, under ``<video_id>/speech``.
+
+    Raises:
+        DependencyError: an engine or the aligner was asked for by name and is not installed.
+        EngineError: the engine cannot work at all; what was finished stays finished.
     """
     videos = read_table(workspace.table("videos"), FetchedVideo)
     tasks = {video.video_id: video for video in videos}
-    prints = {video.video_id: _fingerprint(workspace, video, options) for video in videos}
-    function = functools.partial(_transcribe_one, workspace.root, options)
+    engine = identity(options.engine)
+    prints = {video.video_id: _fingerprint(workspace, video, options, engine) for video in videos}
+    function = functools.partial(_transcribe_one, workspace.root, _shared(options, workers))
     result = run_items(
         workspace, "transcribe", tasks, prints, function, TranscriptWord, workers=workers, on_progress=on_progress
     )
@@ -86,31 +109,77 @@ def transcribe(
     return result.count
 
 
-def _fingerprint(workspace: Workspace, video: FetchedVideo, options: TranscribeOptions) -> str:
+def _shared(options: TranscribeOptions, workers: int) -> TranscribeOptions:
+    """`options` with the cores shared out among the workers, unless the user said how many threads each may have."""
+    whisper = options.engine.whisper
+    if whisper.threads:
+        return options
+    shared = dataclasses.replace(whisper, threads=max(1, (os.cpu_count() or 1) // workers))
+    return dataclasses.replace(options, engine=dataclasses.replace(options.engine, whisper=shared))
+
+
+def _fingerprint(
+    workspace: Workspace, video: FetchedVideo, options: TranscribeOptions, engine: Sequence[object]
+) -> str:
     captions = None
     if video.captions is not None:
         path = workspace.root / video.captions.path
         # By content, for a user may put better captions in the place of those that were fetched.
         captions = [to_plain(video.captions), file_sha256(path) if path.is_file() else "missing"]
     seen = [TRACE_VERSION, video.sha256] if options.screen != "never" else None
-    return fingerprint(CAPTIONS_VERSION, dataclasses.asdict(options), video.duration_seconds, captions, seen)
+    asked = [options.language, options.screen, options.ignore_captions, engine]
+    heard = video.sha256 if engine else None
+    return fingerprint(CAPTIONS_VERSION, asked, video.duration_seconds, captions, seen, heard)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Source:
+    """Words and where they come from; and what was lost on the way."""
+
+    words: tuple[Word, ...]
+    origin: Origin
+    engine_version: str
+    losses: tuple[Rejection, ...] = ()
 
 
 def _transcribe_one(root: Path, options: TranscribeOptions, video: FetchedVideo) -> Outcome[TranscriptWord]:
+    source, missing = None, ItemError("no_transcript", f"{video.video_id}: its captions are ignored, as asked")
+    sound: Sound = functools.cache(functools.partial(_sound, root, video))
     try:
-        track, missing = _read_track(root, options, video), None
+        if not options.ignore_captions:
+            source = _read_captions(root, options, video)
     except ItemError as error:
         if error.reason == "wrong_language":
             raise  # what it shows would be letters of that language
-        track, missing = CaptionTrack(words=(), warnings=()), error
-    unseen = _look(root, options, video, track.words)
-    if missing is not None:
+        missing = error
+    losses = source.losses if source is not None else ()
+    if source is None or not _is_alphabet(source.words, video):
+        try:
+            heard = _listen(root, options, video, sound)
+            if heard is not None and (source is None or _is_alphabet(heard.words, video)):
+                source, losses = heard, losses + heard.losses
+        except ItemError as error:
+            if source is not None:
+                # A file that cannot be heard is the shard stage's to reject; captions may well be all there is to say.
+                if error.reason == "recognition_failed":
+                    losses += (_speech_loss(video, error.detail),)
+            elif error.reason == "wrong_language":
+                raise
+            else:
+                reason = error.reason if error.reason == "recognition_failed" else missing.reason
+                missing = ItemError(reason, f"{missing.detail}; {error.detail}")
+    if source is not None:
+        source = _aligned(options, source, sound)
+    unseen = _look(root, options, video, source)
+    if source is None:
         raise ItemError(
             missing.reason, f"{missing.detail}; {unseen}", measured=missing.measured, threshold=missing.threshold
         )
-    assert video.captions is not None  # _read_track
-    origin = _ORIGINS[video.captions.kind]
-    rows = tuple(
+    return Outcome(kept=_rows(video, options, source), rejections=losses)
+
+
+def _rows(video: FetchedVideo, options: TranscribeOptions, source: _Source) -> tuple[TranscriptWord, ...]:
+    return tuple(
         TranscriptWord(
             video_id=video.video_id,
             index=index,
@@ -120,28 +189,105 @@ def _transcribe_one(root: Path, options: TranscribeOptions, video: FetchedVideo)
             confidence=word.confidence,
             timing=word.timing,
             language=options.language,
-            origin=origin,
-            engine_version=CAPTIONS_VERSION,
+            origin=source.origin,
+            engine_version=source.engine_version,
         )
-        for index, word in enumerate(track.words)
+        for index, word in enumerate(source.words)
     )
-    return Outcome(kept=rows, rejections=_losses(video.video_id, track))
 
 
-def _read_track(root: Path, options: TranscribeOptions, video: FetchedVideo) -> CaptionTrack:
+def _is_alphabet(words: Sequence[Word], video: FetchedVideo) -> bool:
+    return decode_words(words, duration_seconds=video.duration_seconds, options=DecodeOptions()).is_alphabet
+
+
+# --- captions ------------------------------------------------------------------------------------------------------
+
+
+def _read_captions(root: Path, options: TranscribeOptions, video: FetchedVideo) -> _Source:
     if video.captions is None:
         raise ItemError("no_transcript", f"{video.video_id}: it has no captions in {options.language}")
     track = read_captions(root / video.captions.path, duration_seconds=video.duration_seconds)
     _check_language(video.captions, track, options)
     if not track.words:
         raise ItemError("no_transcript", f"{video.captions.path}: the captions hold no words")
-    return track
+    return _Source(
+        words=tuple(track.words),
+        origin=_ORIGINS[video.captions.kind],
+        engine_version=CAPTIONS_VERSION,
+        losses=_losses(video.video_id, track),
+    )
 
 
-def _look(root: Path, options: TranscribeOptions, video: FetchedVideo, words: Sequence[Word]) -> str:
+# --- listening -----------------------------------------------------------------------------------------------------
+
+
+def _listen(root: Path, options: TranscribeOptions, video: FetchedVideo, sound: Sound) -> _Source | None:
+    """What the chosen engine hears; None where none is chosen.
+
+    Raises:
+        ItemError: the sound cannot be read or recognised, holds no word, or words of another language.
+    """
+    engine = open_engine(options.engine)
+    if engine is None:
+        return None
+    heard = recognize_once(
+        engine, sound(), audio_rate_hz=_RATE_HZ, language=options.language, folder=root / "recognitions"
+    )
+    if not heard.words:
+        raise ItemError("no_transcript", f"{engine.name} heard no words in {video.duration_seconds:.0f} s of sound")
+    if options.language == "en" and (other := foreign_language(word.text for word in heard.words)):
+        raise ItemError(
+            "wrong_language", f"{video.video_id}: the words that {engine.name} heard are {other}, allowed: English"
+        )
+    assert engine.name in ("whisper", "google"), engine.name
+    warnings = "; ".join(heard.warnings)
+    return _Source(
+        words=heard.words,
+        origin=engine.name,
+        engine_version=engine.version,
+        losses=(_speech_loss(video, warnings),) if warnings else (),
+    )
+
+
+def _sound(root: Path, video: FetchedVideo) -> Mono:
+    # The media library is loaded where somebody listens; most videos have captions.
+    from phonics_data.media.listen import read_sound
+
+    return read_sound(root / video.path, duration_seconds=video.duration_seconds, rate_hz=_RATE_HZ)
+
+
+def _speech_loss(video: FetchedVideo, detail: str) -> Rejection:
+    return Rejection(stage="transcribe", item_id=f"{video.video_id}/speech", reason="recognition_failed", detail=detail)
+
+
+def _aligned(options: TranscribeOptions, source: _Source, sound: Sound) -> _Source:
+    """`source` with better times where the aligner is wanted, here, and knows better than who gave the words."""
+    is_rough = source.origin in ("whisper", "google") or _is_cue_level(source.words)
+    if not is_rough or options.language != "en" or not aligns(options.engine):
+        return source
+    try:
+        audio = sound()
+    except MediaError:
+        return source  # what cannot be heard keeps its times; the later stages say what is wrong with the file
+    refined = refine(source.words, audio, audio_rate_hz=_RATE_HZ, options=options.engine.align_options)
+    version = f"{source.engine_version}; {aligner_version()}"
+    return dataclasses.replace(source, words=refined.words, engine_version=version)
+
+
+def _is_cue_level(words: Sequence[Word]) -> bool:
+    return sum(word.timing == "interpolated" for word in words) > len(words) / 2
+
+
+# --- the screen ----------------------------------------------------------------------------------------------------
+
+
+def _look(root: Path, options: TranscribeOptions, video: FetchedVideo, source: _Source | None) -> str:
     """Read the screen if the options and the words ask for it; says in words what came of it."""
     if options.screen == "never":
         return "letters on the screen were not read (--screen never)"
+    # Words that were heard never lead where the screen shows an alphabet (letters/decide.py).
+    is_written = source is not None and source.origin in CAPTION_ORIGINS
+    words = source.words if source is not None and is_written else ()
     if options.screen == "auto" and not needs_screen(words, duration_seconds=video.duration_seconds):
         return "the words leave no doubt"
     try:
