@@ -18,9 +18,12 @@ import typer
 from phonics_data import __version__
 from phonics_data.cli_import import import_app
 from phonics_data.cli_options import (
+    Align,
     Browser,
     CookieFile,
+    Device,
     DropStatic,
+    Engine,
     FetchWorkers,
     Fit,
     FrameRate,
@@ -29,9 +32,11 @@ from phonics_data.cli_options import (
     MaxFrames,
     MaxHeight,
     MinFrames,
+    Model,
     Out,
     Proxy,
     RulesFile,
+    Screen,
     Seed,
     ShardBytes,
     Size,
@@ -43,6 +48,7 @@ from phonics_data.cli_options import (
     parse_frame_rate,
     print_counts,
     shard_options,
+    transcribe_options,
 )
 from phonics_data.errors import InputError, OptionError, PhonicsDataError
 
@@ -169,19 +175,34 @@ def fetch(
 
 
 @app.command()
-def transcribe(work: Work = Path("work"), workers: Workers = 1) -> None:
-    """Turn captions into words with times (words.parquet).
+def transcribe(
+    work: Work = Path("work"),
+    engine: Engine = "auto",
+    model: Model = "tiny.en",
+    device: Device = "auto",
+    align: Align = "auto",
+    screen: Screen = "auto",
+    language: Annotated[str, typer.Option("--language", help="Language of the speech, e.g. en.")] = "en",
+    ignore_captions: Annotated[
+        bool, typer.Option("--ignore-captions", help="Take no words from captions, to see what the rest gives.")
+    ] = False,
+    workers: Workers = 1,
+) -> None:
+    """Turn captions, else speech, into words with times (words.parquet), and read the screen where they leave doubt.
 
-    Example: phonics-data transcribe --work work
+    Example: phonics-data transcribe --work work --engine whisper --model small.en
     """
     from phonics_data.console import progress
-    from phonics_data.stages.transcribe import TranscribeOptions
     from phonics_data.stages.transcribe import transcribe as run
     from phonics_data.workspace import Workspace
 
+    options = transcribe_options(
+        engine=engine, model=model, device=device, align=align, screen=screen, language=language,
+        ignore_captions=ignore_captions,
+    )  # fmt: skip
     workspace = Workspace(work, must_exist=True)
     with workspace.lock(), progress() as on_progress:
-        count = run(workspace, TranscribeOptions(), workers=workers, on_progress=on_progress)
+        count = run(workspace, options, workers=workers, on_progress=on_progress)
     print_counts([count])
 
 
@@ -250,6 +271,11 @@ def build(
     out: Out = Path("dataset"),
     max_height: MaxHeight = None,
     tier: Tier = 2,
+    engine: Engine = "auto",
+    model: Model = "tiny.en",
+    device: Device = "auto",
+    align: Align = "auto",
+    screen: Screen = "auto",
     frame_rate: FrameRate = "25",
     min_frames: MinFrames = 14,
     max_frames: MaxFrames = 100,
@@ -279,6 +305,7 @@ def build(
     rate = parse_frame_rate(frame_rate)
     options = BuildOptions(
         fetch=FetchOptions(max_height=default_max_height(size) if max_height is None else max_height, max_tier=tier),
+        transcribe=transcribe_options(engine=engine, model=model, device=device, align=align, screen=screen),
         segment=SegmentOptions(frame_rate=rate, min_frames=min_frames, max_frames=max_frames),
         shard=shard_options(
             frame_rate=frame_rate,

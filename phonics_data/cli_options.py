@@ -13,6 +13,7 @@ from phonics_data.errors import OptionError
 
 if TYPE_CHECKING:
     from phonics_data.sharding.options import ShardOptions
+    from phonics_data.stages.transcribe import TranscribeOptions
     from phonics_data.types import StageCount
 
 Manifest = Annotated[str, typer.Argument(help="CSV or parquet manifest: a path or an http address.")]
@@ -50,6 +51,26 @@ RulesFile = Annotated[
 DropStatic = Annotated[bool, typer.Option("--drop-static", help="Leave clips of a still picture out.")]
 SplitRatios = Annotated[str, typer.Option("--split-ratios", help="Shares of train, validation, test.")]
 ShardBytes = Annotated[int, typer.Option("--shard-bytes", help="Wanted size of a shard.")]
+Engine = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        help="Who listens where captions give no alphabet: auto (whisper if it and its model are here, else nobody), "
+        "captions (nobody), whisper, google.",
+    ),
+]
+Model = Annotated[
+    str,
+    typer.Option("--model", help="Whisper's: tiny.en, base.en, small.en, ... large-v3, or a folder that holds one."),
+]
+Device = Annotated[str, typer.Option("--device", help="Where Whisper runs: auto (a GPU if there is one), cpu, cuda.")]
+Align = Annotated[
+    str,
+    typer.Option("--align", help="Forced alignment of words without exact times: auto (if installed), always, never."),
+]
+Screen = Annotated[
+    str, typer.Option("--screen", help="Read letters on the screen: auto (where words leave doubt), always, never.")
+]
 LabelSetName = Annotated[
     str | None, typer.Option("--label-set", help="Name of the label set; `letters` for A to Z. Default: the folder's.")
 ]
@@ -106,6 +127,34 @@ def shard_options(
         rules=limits,
         target_shard_bytes=shard_bytes,
         label_set=label_set,
+    )
+
+
+def transcribe_options(
+    *,
+    engine: str = "auto",
+    model: str = "tiny.en",
+    device: str = "auto",
+    align: str = "auto",
+    screen: str = "auto",
+    language: str = "en",
+    ignore_captions: bool = False,
+) -> TranscribeOptions:
+    from typing import cast
+
+    from phonics_data.recognizers import whisper
+    from phonics_data.recognizers.engines import AlignMode, EngineName, EngineOptions
+    from phonics_data.stages.transcribe import ScreenMode, TranscribeOptions
+
+    return TranscribeOptions(
+        language=language,
+        screen=cast("ScreenMode", screen),
+        engine=EngineOptions(
+            engine=cast("EngineName", engine),
+            whisper=whisper.WhisperOptions(model=model, device=cast("whisper.Device", device)),
+            align=cast("AlignMode", align),
+        ),
+        ignore_captions=ignore_captions,
     )
 
 
