@@ -58,10 +58,14 @@ class MetadataRow(ShortVideo):
     picture_print: str
     sound_print: str
     """The prints by which near duplicates are found (`phonics_data.duplicates`)."""
+    letter_seen_share: float | None
+    """Share of the clip's time during which its letter was read on the screen; None where nobody looked."""
     marks: str
     """Comma-separated reasons that mark the clip without leaving it out, e.g. ``static_picture``; often empty."""
     duplicate_of: str | None
     """The clip that this one repeats, if any."""
+    made_with: str
+    """Versions of the programs that cut and encoded it: ``phonics-cssgan 0.1.0, av 18.1.0, ...``."""
 
 
 def write_metadata(path: Path, rows: Iterable[MetadataRow]) -> None:

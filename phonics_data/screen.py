@@ -6,6 +6,7 @@ Measuring and judging are apart, so that other limits need no new cutting. All f
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,10 @@ class Finding:
 class Rules:
     """The limits.
 
-    A clip that breaks a rule is left out, but a static picture only when `drop_static` says so: otherwise it stays
-    and is marked in metadata.parquet, since whether stills are useful depends on the model. A near duplicate of a clip
-    of another source is left out unless `drop_near_duplicates` is off; one of the same source is marked.
+    A clip that breaks a rule is left out, but for three rules only when their `drop_` says so: otherwise it stays and
+    is marked in metadata.parquet. Whether stills are useful depends on the model; a dark ground looks like bars; and
+    who reads letters on a screen overlooks some. A near duplicate of a clip of another source is left out unless
+    `drop_near_duplicates` is off; one of the same source is marked.
     """
 
     min_seconds: float = 0.5
@@ -64,7 +66,13 @@ class Rules:
     min_loudness_dbfs: float = -50.0
     max_clipped_share: float = 0.05
     min_confidence: float = 0.0
+    max_bar_share: float = 0.15
+    """Not asked where the bars are our own (``--fit pad``)."""
+    min_letter_seen_share: float = 0.05
+    """Asked only where the screen of the source was read."""
     drop_static: bool = False
+    drop_letterboxed: bool = False
+    drop_letter_not_visible: bool = False
     max_picture_bits: int = 16
     """Picture prints of near duplicates differ by at most so many bits (`phonics_data.duplicates`)."""
     max_sound_bits: int = 6
@@ -78,6 +86,8 @@ class Rules:
             "min_loudness_dbfs": (QUIETEST_DBFS, 0.0),
             "max_clipped_share": (0.0, 1.0),
             "min_confidence": (0.0, 1.0),
+            "max_bar_share": (0.0, 1.0),
+            "min_letter_seen_share": (0.0, 1.0),
             "max_picture_bits": (0, 64),
             "max_sound_bits": (0, 32),
         }
@@ -130,8 +140,20 @@ def measure(frames_LHWC: Frames, audio_N: Audio, audio_rate_hz: int) -> Measures
     )
 
 
-def judge(measures: Measures, duration_seconds: float, confidence: float, rules: Rules) -> tuple[Finding, ...]:
-    """Every rule that the clip breaks, those that leave it out first."""
+def judge(
+    measures: Measures,
+    duration_seconds: float,
+    confidence: float,
+    rules: Rules,
+    *,
+    letter_seen_share: float | None = None,
+) -> tuple[Finding, ...]:
+    """Every rule that the clip breaks, those that leave it out in any case first.
+
+    Args:
+        letter_seen_share: share of the clip's time during which its letter was read on the screen, 0..1; None where
+            the screen was not read.
+    """
     findings = [
         _below("too_short", duration_seconds, rules.min_seconds),
         _below("black", measures.bright_level, rules.min_bright_level),
@@ -139,13 +161,32 @@ def judge(measures: Measures, duration_seconds: float, confidence: float, rules:
         _above("clipped_sound", measures.clipped_share, rules.max_clipped_share),
         _below("low_confidence", confidence, rules.min_confidence),
         _below("static_picture", measures.moving_share, rules.min_moving_share),
+        _above("letterboxed", measures.bar_share, rules.max_bar_share),
+        None
+        if letter_seen_share is None
+        else _below("letter_not_visible", letter_seen_share, rules.min_letter_seen_share),
     ]
     return tuple(finding for finding in findings if finding is not None)
 
 
 def drops(finding: Finding, rules: Rules) -> bool:
     """Whether `finding` leaves its clip out; otherwise it marks it."""
-    return finding.reason != "static_picture" or rules.drop_static
+    if finding.reason == "static_picture":
+        return rules.drop_static
+    if finding.reason == "letterboxed":
+        return rules.drop_letterboxed
+    return finding.reason != "letter_not_visible" or rules.drop_letter_not_visible
+
+
+def seen_share(start_seconds: float, end_seconds: float, sightings: Iterable[tuple[float, float]]) -> float:
+    """Share of ``[start, end)`` that the `sightings` (start, end; they may overlap) cover together, 0..1."""
+    covered, reached = 0.0, start_seconds
+    for low, high in sorted(sightings):
+        low, high = max(low, reached), min(high, end_seconds)
+        if low < high:
+            covered += high - low
+            reached = high
+    return covered / (end_seconds - start_seconds) if end_seconds > start_seconds else 0.0
 
 
 def _below(reason: Reason, measured: float, threshold: float) -> Finding | None:

@@ -1,12 +1,14 @@
 """Which source video belongs to train, validation and test.
 
 Clips of one source look and sound alike, so a source never lies in two splits. Each source falls by a hash of its own
-id: adding sources moves no other one, but for the rule that no split stays empty.
+id: adding sources moves no other one, but for two rules: no split stays empty, and a label that enough sources hold is
+in every split.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -54,7 +56,9 @@ def split_by_source(
     Returns:
         video id -> split. A split with a ratio over 0 is empty only when there are too few groups. To fill an
         empty one, the group with the most labels moves there (then the one whose hash is nearest), so that even a
-        split of one source shows as much of the label set as it can.
+        split of one source shows as much of the label set as it can. Then every label that at least as many groups
+        hold as there are splits comes into each of them, where a group can move whose labels that split mostly lacks:
+        videos of a single letter, or sentences of one speaker; a whole song does not move for a letter or two.
     """
     ratios = ratios or Ratios()
     names = {video: (groups or {}).get(video, video) for video in labels_by_video}
@@ -79,7 +83,43 @@ def split_by_source(
             middle = (low + high) / 2
             chosen = min(donors, key=lambda name: (-len(labels[name]), abs(shares[name] - middle), name))
             fallen[chosen] = split
+    _cover_labels(labels, fallen, shares, {split: edges[split] for split in wanted})
     return {video: fallen[name] for video, name in names.items()}
+
+
+def _cover_labels(
+    labels: Mapping[str, set[str]],
+    fallen: dict[str, Split],
+    shares: Mapping[str, float],
+    edges: Mapping[Split, tuple[float, float]],
+) -> None:
+    """Move groups in `fallen` so that each label of enough groups is in every split of `edges`."""
+    holders: dict[str, list[str]] = {}
+    counts: Counter[tuple[Split, str]] = Counter()
+    for name in sorted(labels):
+        for label in labels[name]:
+            holders.setdefault(label, []).append(name)
+            counts[fallen[name], label] += 1
+    # Large splits are asked for first: what is missing there is missed most.
+    order = sorted(edges, key=lambda split: (edges[split][0] - edges[split][1], SPLITS.index(split)))
+    for label in sorted(holders):
+        for split in order:
+            if counts[split, label] or len(holders[label]) < len(edges):
+                continue
+            able = [
+                name
+                for name in holders[label]
+                if 2 * sum(not counts[split, other] for other in labels[name]) >= len(labels[name])
+                and all(counts[fallen[name], other] > 1 for other in labels[name])
+            ]
+            if not able:
+                continue
+            middle = sum(edges[split]) / 2
+            chosen = min(able, key=lambda name: (len(labels[name]), abs(shares[name] - middle), name))
+            for other in labels[chosen]:
+                counts[fallen[chosen], other] -= 1
+                counts[split, other] += 1
+            fallen[chosen] = split
 
 
 def _fall(share: float, edges: Mapping[Split, tuple[float, float]]) -> Split:

@@ -52,6 +52,7 @@ Reason = Literal[
     "silent",
     "clipped_sound",
     "near_duplicate",
+    "letterboxed",
     "letter_not_visible",
     "low_confidence",
     "worker_died",

@@ -47,8 +47,13 @@ def describe(
             {"name": name, "sha256": sums[name], "samples": samples[name], "bytes": num_bytes[name]}
             for name in sorted(sums)
         ],
-        "made_with": {name: version(name) for name in ("phonics-cssgan", "av", "numpy", "soundfile")},
+        "made_with": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Versions of the programs that decide the bytes of a clip."""
+    return {name: version(name) for name in ("phonics-cssgan", "av", "numpy", "soundfile", "soxr")}
 
 
 def card(

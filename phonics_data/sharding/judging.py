@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from phonics_data.duplicates import Candidate, groups_of_sources, near_duplicates
-from phonics_data.screen import Finding, drops, judge
+from phonics_data.screen import Finding, drops, judge, seen_share
 from phonics_data.sharding.cutting import CutClip
 from phonics_data.sharding.options import ShardOptions
-from phonics_data.types import Rejection
+from phonics_data.types import Rejection, ScreenLetter
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,6 +19,7 @@ class Judged:
     clip: CutClip
     marks: tuple[str, ...]
     """Reasons that mark it without leaving it out."""
+    letter_seen_share: float | None
     duplicate_of: str | None
 
 
@@ -30,16 +31,30 @@ class Judgement:
     """video id -> group of sources that must share a split."""
 
 
-def judge_clips(clips: Sequence[CutClip], options: ShardOptions) -> Judgement:
+def judge_clips(
+    clips: Sequence[CutClip], options: ShardOptions, seen: Mapping[str, Sequence[ScreenLetter]] | None = None
+) -> Judgement:
     """Apply the rules of `phonics_data.screen`, then look for near duplicates among what is left.
 
     Of two near duplicates the one of higher confidence counts as the first, whatever the order of `clips`.
+
+    Args:
+        seen: video id -> letters that were read on its screen; videos on whose screen nobody looked, or that showed
+            none, are not in it.
     """
-    rules = options.rules
+    # Bars that `pad` has put there say nothing about the source.
+    rules = replace(options.rules, max_bar_share=1.0) if options.fit == "pad" else options.rules
+    shares = {clip.span.span_id: _letter_seen_share(clip, options, seen or {}) for clip in clips}
     rejections: list[Rejection] = []
     passed: list[tuple[CutClip, tuple[str, ...]]] = []
     for clip in clips:
-        findings = judge(clip.measures, float(clip.num_frames / options.frame_rate), clip.span.confidence, rules)
+        findings = judge(
+            clip.measures,
+            float(clip.num_frames / options.frame_rate),
+            clip.span.confidence,
+            rules,
+            letter_seen_share=shares[clip.span.span_id],
+        )
         fatal = [finding for finding in findings if drops(finding, rules)]
         if fatal:
             rejections.append(_rejection(clip, fatal[0], f"from {clip.start_seconds:.2f} s on"))
@@ -60,8 +75,28 @@ def judge_clips(clips: Sequence[CutClip], options: ShardOptions) -> Judgement:
             rejections.append(_rejection(clip, finding, f"repeats {first}"))
         else:
             also = ("near_duplicate",) if first is not None else ()
-            kept.append(Judged(clip=clip, marks=(*marks, *also), duplicate_of=first))
+            kept.append(
+                Judged(
+                    clip=clip,
+                    marks=(*marks, *also),
+                    duplicate_of=first,
+                    letter_seen_share=shares[clip.span.span_id],
+                )
+            )
     return Judgement(kept=kept, rejections=rejections, groups=groups_of_sources(candidates, found))
+
+
+def _letter_seen_share(
+    clip: CutClip, options: ShardOptions, seen: Mapping[str, Sequence[ScreenLetter]]
+) -> float | None:
+    if options.label_set != "letters" or clip.span.video_id not in seen:
+        return None
+    sightings = [
+        (sight.start_seconds, sight.end_seconds)
+        for sight in seen[clip.span.video_id]
+        if sight.letter == clip.span.letter
+    ]
+    return round(seen_share(clip.start_seconds, clip.end_seconds, sightings), 3)
 
 
 def _rejection(clip: CutClip, finding: Finding, detail: str) -> Rejection:

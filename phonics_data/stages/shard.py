@@ -30,7 +30,7 @@ from phonics_data.dataset import (
 from phonics_data.errors import InputError
 from phonics_data.executors.isolated import Limits
 from phonics_data.executors.items import OnProgress, Outcome, run_items, write_rejections
-from phonics_data.sharding.card import card, describe
+from phonics_data.sharding.card import card, describe, versions
 from phonics_data.sharding.croissant import croissant
 from phonics_data.sharding.cutting import CUT_VERSION, CutClip, CutTask, cut_video
 from phonics_data.sharding.judging import Judged, Judgement, judge_clips
@@ -38,7 +38,7 @@ from phonics_data.sharding.options import ShardOptions
 from phonics_data.sharding.packing import LostClipsError, Piece, Shard, pack, plan
 from phonics_data.split import split_by_source
 from phonics_data.tables import read_table, to_plain, write_table
-from phonics_data.types import FetchedVideo, LetterSpan, Rejection, Split, StageCount
+from phonics_data.types import FetchedVideo, LetterSpan, Rejection, ScreenLetter, Split, StageCount
 from phonics_data.workspace import Workspace, atomic_path, fingerprint, write_bytes, write_json
 
 __all__ = ["ShardOptions", "shard"]
@@ -116,7 +116,7 @@ def _shard(
     result = run_items(
         workspace, "shard", tasks, prints, _cut, CutClip, workers=workers, limits=_limits, on_progress=on_progress
     )
-    judgement = judge_clips(result.kept, options)
+    judgement = judge_clips(result.kept, options, _seen(workspace))
     rejections = [*result.rejections, *judgement.rejections]
     write_rejections(workspace, "shard", rejections)
     if not judgement.kept:
@@ -161,6 +161,15 @@ def _tasks(
             f"({', '.join(sorted(by_video)[:5])}); run `phonics-data segment` again"
         )
     return tasks
+
+
+def _seen(workspace: Workspace) -> dict[str, list[ScreenLetter]]:
+    """video id -> the letters that were read on its screen; no entry where none were, or nobody looked."""
+    seen: dict[str, list[ScreenLetter]] = {}
+    path = workspace.table("screen")
+    for row in read_table(path, ScreenLetter) if path.exists() else []:
+        seen.setdefault(row.video_id, []).append(row)
+    return seen
 
 
 def _cut(task: CutTask) -> Outcome[CutClip]:
@@ -239,6 +248,7 @@ def _rows(
 ) -> list[MetadataRow]:
     """One row a clip, in the order of the shards."""
     by_id = {one.clip.span.span_id: one for one in judged}
+    made_with = ", ".join(f"{name} {version}" for name, version in versions().items())
     rows: list[MetadataRow] = []
     for shard in shards:
         for piece, offset in zip(shard.pieces, shard.offsets(), strict=True):
@@ -270,6 +280,8 @@ def _rows(
                     duration_seconds=float(clip.num_frames / options.frame_rate),
                     marks=",".join(one.marks),
                     duplicate_of=one.duplicate_of,
+                    letter_seen_share=one.letter_seen_share,
+                    made_with=made_with,
                     **dataclasses.asdict(clip.measures),
                     **dataclasses.asdict(clip.prints),
                 )

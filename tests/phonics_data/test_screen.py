@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from phonics_data.errors import OptionError
-from phonics_data.screen import Measures, Rules, drops, judge, measure
+from phonics_data.screen import Measures, Rules, drops, judge, measure, seen_share
 
 GOOD = Measures(moving_share=0.2, bright_level=200.0, loudness_dbfs=-20.0, clipped_share=0.0, bar_share=0.0)
 RATE = 16_000
@@ -60,6 +60,7 @@ def test_clipped_sound_is_counted() -> None:
         ("clipped_sound", {"clipped_share": 0.051}, 2.0, 1.0),
         ("low_confidence", {}, 2.0, 0.49),
         ("static_picture", {"moving_share": 0.009}, 2.0, 1.0),
+        ("letterboxed", {"bar_share": 0.16}, 2.0, 1.0),
     ],
 )
 def test_each_rule_names_value_and_limit(
@@ -83,6 +84,42 @@ def test_static_pictures_stay_unless_asked() -> None:
     )
     assert not drops(finding, Rules())
     assert drops(finding, Rules(drop_static=True))
+
+
+def test_the_letter_is_asked_for_only_where_the_screen_was_read() -> None:
+    assert judge(GOOD, 2.0, 1.0, Rules(), letter_seen_share=None) == ()
+    assert judge(GOOD, 2.0, 1.0, Rules(), letter_seen_share=0.05) == ()
+    (finding,) = judge(GOOD, 2.0, 1.0, Rules(), letter_seen_share=0.0)
+    assert (finding.reason, finding.measured, finding.threshold) == ("letter_not_visible", 0.0, 0.05)
+    assert not drops(finding, Rules())
+    assert drops(finding, Rules(drop_letter_not_visible=True))
+
+
+def test_bars_mark_unless_asked() -> None:
+    measures = Measures(moving_share=0.2, bright_level=200, loudness_dbfs=-20, clipped_share=0, bar_share=0.4)
+    (finding,) = judge(measures, 2.0, 1.0, Rules())
+    assert not drops(finding, Rules())
+    assert drops(finding, Rules(drop_letterboxed=True))
+
+
+def test_share_of_bars_is_measured() -> None:
+    frames = clip()
+    frames[:, :8] = frames[:, -8:] = 10
+    assert measure(frames, tone(), RATE).bar_share == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(
+    ("sightings", "share"),
+    [
+        ([], 0.0),
+        ([(0.0, 1.0)], 0.0),
+        ([(0.0, 5.0)], 1.0),
+        ([(1.5, 2.0), (1.75, 2.5), (2.9, 9.0)], 0.55),
+        ([(2.9, 9.0), (1.75, 2.5), (1.5, 2.0), (1.6, 1.7)], 0.55),
+    ],
+)
+def test_sightings_that_overlap_count_once(sightings: list[tuple[float, float]], share: float) -> None:
+    assert seen_share(1.0, 3.0, sightings) == pytest.approx(share)
 
 
 def test_limits_are_checked() -> None:

@@ -60,6 +60,47 @@ def test_an_empty_split_is_filled_by_a_source_with_many_letters() -> None:
         assert tested in ("song", "anthem")
 
 
+def test_every_speaker_is_in_every_split() -> None:
+    sentences = {f"speaker{speaker}-sentence{number}": {f"s{speaker}"} for speaker in range(43) for number in range(10)}
+    natural = {name: share_of(name, 0) for name in sentences}
+    assert len({name.partition("-")[0] for name, share in natural.items() if share < 0.1}) < 35, "hashes alone do not"
+    splits = split_by_source(sentences)
+    for split in ("train", "validation", "test"):
+        speakers = {name.partition("-")[0] for name, fallen in splits.items() if fallen == split}
+        assert len(speakers) == 43
+    counts = Counter(splits.values())
+    assert 320 <= counts["train"] <= 350
+    assert counts["validation"] < 65
+    assert counts["test"] < 65
+
+
+@given(seed=st.integers(0, 200))
+def test_labels_of_enough_sources_are_in_every_split_and_rare_ones_are_left_where_they_fall(seed: int) -> None:
+    some = {f"letter-{letter}-{number}": {letter} for letter in "ABCDEF" for number in range(5)}
+    some |= {f"rare-{number}": {"Q"} for number in range(2)}
+    splits = split_by_source(some, seed=seed)
+    for letter in "ABCDEF":
+        found = {split for name, split in splits.items() if some[name] == {letter}}
+        assert found == {"train", "validation", "test"}
+    for name in ("rare-0", "rare-1"):
+        share = share_of(name, seed)
+        assert splits[name] == ("test" if share < 0.1 else "validation" if share < 0.2 else "train")
+
+
+@given(seed=st.integers(0, 100))
+def test_songs_do_not_move_for_a_letter_or_two(seed: int) -> None:
+    some = videos(30)
+    for index, name in enumerate(some):
+        some[name] = LETTERS - {"ABCDEFGHIJKLMNOPQRSTUVWXYZ"[index % 26]}
+    splits = split_by_source(some, seed=seed)
+    natural = {name: share_of(name, seed) for name in some}
+    if {"test" if share < 0.1 else "validation" if share < 0.2 else "train" for share in natural.values()} == set(
+        splits.values()
+    ):
+        for name, share in natural.items():
+            assert splits[name] == ("test" if share < 0.1 else "validation" if share < 0.2 else "train")
+
+
 def test_groups_fall_as_one() -> None:
     some = videos(40)
     groups = {name: f"group-{index // 4}" for index, name in enumerate(some)}

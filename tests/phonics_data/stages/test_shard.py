@@ -24,7 +24,7 @@ from phonics_data.screen import Rules
 from phonics_data.split import Ratios
 from phonics_data.stages.shard import ShardOptions, shard
 from phonics_data.tables import read_table, write_table
-from phonics_data.types import FetchedVideo, LetterSpan, Rejection, span_id
+from phonics_data.types import FetchedVideo, LetterSpan, Rejection, ScreenLetter, span_id
 from phonics_data.workspace import Workspace, file_sha256
 from tests.sources import clicks, constant, make_source, murmur, numbered_picture, read_number
 
@@ -151,6 +151,8 @@ def test_metadata_has_one_row_a_clip_that_says_where_it_lies(finished: tuple[Wor
             file.seek(row.offset)
             assert file.read(100).rstrip(b"\0").decode() == f"{row.sample_id}.frames.npy"
     assert frame.groupby("video_id").split.nunique().max() == 1
+    assert frame.made_with.nunique() == 1
+    assert "av " in frame.made_with[0]
     assert set(frame.split) == {"train", "validation", "test"}
 
 
@@ -321,6 +323,27 @@ def test_a_song_that_was_uploaded_twice_counts_once(finished: tuple[Workspace, P
     assert splits["copy"] == splits["video-0"]
     marked = {row.sample_id: row.duplicate_of for row in read_metadata(tmp_path / "all") if row.marks}
     assert marked["copy-0001000"] == "video-0-0001000"
+
+
+def test_a_clip_whose_letter_never_came_onto_a_screen_that_was_read_is_marked(
+    finished: tuple[Workspace, Path], tmp_path: Path
+) -> None:
+    workspace = copy_inputs(finished, tmp_path / "work")
+    # A is shown for half of its second, B never; on the screens of the others nobody looked.
+    sights = [
+        ScreenLetter(
+            video_id="video-1", letter="A", start_seconds=start, end_seconds=start + 0.3, score=0.9, box=(0, 0, 1, 1)
+        )
+        for start in (0.4, 0.6)
+    ]
+    write_table(workspace.table("screen"), ScreenLetter, sights)
+    shard(workspace, tmp_path / "dataset", SMALL)
+    rows = {row.sample_id: row for row in read_metadata(tmp_path / "dataset")}
+    assert (rows["video-1-0000000"].letter_seen_share, rows["video-1-0000000"].marks) == (0.5, "")
+    assert (rows["video-1-0001000"].letter_seen_share, rows["video-1-0001000"].marks) == (0.0, "letter_not_visible")
+    assert rows["video-2-0001000"].letter_seen_share is None
+    dropping = ShardOptions(target_shard_bytes=1_000_000, rules=Rules(drop_letter_not_visible=True))
+    assert shard(workspace, tmp_path / "dropped", dropping).by_reason == {"letter_not_visible": 4}
 
 
 def test_nothing_left_is_an_error_and_no_dataset(tmp_path: Path) -> None:
