@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import tarfile
 import urllib.request
@@ -19,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from phonics_data.contract.sample import Sample
 from phonics_data.contract.shard import decode
-from phonics_data.dataset import METADATA, shard_paths
+from phonics_data.dataset import DESCRIPTION, METADATA, SHARD_NAME, shard_paths
 from phonics_data.errors import DatasetError, OptionError
 from phonics_data.split import SPLITS
 from phonics_data.types import Split
@@ -52,8 +53,9 @@ def open_dataset(
     """Every sample of a dataset, decoded one at a time. Nothing is unpickled or extracted, whatever the shards hold.
 
     Args:
-        source: a dataset folder, a shard, a glob of shards (``dataset/train-*.tar``), any address that fsspec opens
-            (``https://.../train-000000.tar``, ``s3://...``), or several of these.
+        source: a dataset folder, a shard, a glob of shards (``dataset/train-*.tar``), the same at any address that
+            fsspec opens (``https://.../dataset``, ``s3://.../train-000000.tar``), or several of these. A folder at an
+            address is one whose dataset.json can be read there.
         split: of a folder: only its train, validation or test shards.
         shuffle_buffer: 0 keeps the order of the files; otherwise shards come in random order, and samples through a
             buffer of this many.
@@ -76,12 +78,7 @@ def _addresses(source: Path | str | Sequence[str], split: Split | None) -> list[
         return [address for one in source for address in _addresses(one, split)]
     text = str(source)
     if "://" in text:
-        import fsspec
-
-        if "*" not in text:
-            return [text]
-        protocol = text.partition("://")[0]
-        found = [f"{protocol}://{path}" for path in fsspec.filesystem(protocol).glob(text)]
+        found = _far_addresses(text, split)
     elif "*" in text:
         found = [
             str(path) for path in Path(Path(text).anchor or ".").glob(str(Path(text).relative_to(Path(text).anchor)))
@@ -94,6 +91,29 @@ def _addresses(source: Path | str | Sequence[str], split: Split | None) -> list[
         what = f" of split {split}" if split else ""
         raise DatasetError(f"{text}: no shards{what} there; allowed: a dataset folder, a .tar, a glob or an address")
     return sorted(found)
+
+
+def _far_addresses(text: str, split: Split | None) -> list[str]:
+    if "*" in text:
+        import fsspec
+
+        system = cast("Any", fsspec.filesystem(text.partition("://")[0]))
+        return [str(system.unstrip_protocol(path)) for path in system.glob(text)]
+    if text.endswith(".tar"):
+        return [text]
+    description = f"{text.rstrip('/')}/{DESCRIPTION}"
+    try:
+        with _open(description) as file:
+            names = [str(entry["name"]) for entry in json.load(file)["shards"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(
+            f"{text}: no dataset there ({description}: {error}); allowed: a folder with {DESCRIPTION}, or addresses of shards"
+        ) from error
+    return [
+        f"{text.rstrip('/')}/{name}"
+        for name in names
+        if SHARD_NAME.fullmatch(name) and (split is None or name.startswith(f"{split}-"))
+    ]
 
 
 def _ordered(addresses: list[str], shuffle_buffer: int, seed: int) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.server
 import io
+import json
+import pickle
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -37,6 +39,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with tarfile.open(folder / f"{shard}.tar", "w") as tar:
             for key in keys:
                 add_sample(tar, key, encode(sample(key)))
+    shards = [{"name": path.name} for path in sorted(folder.glob("*.tar"))]
+    (folder / "dataset.json").write_text(json.dumps({"shards": [*shards, {"name": "../../etc/passwd"}]}))
     return folder
 
 
@@ -77,6 +81,59 @@ def test_over_http(address: str) -> None:
     assert keys([f"{address}/train-000000.tar", f"{address}/train-000001.tar"]) == "abcdefgh"
     with pytest.raises(DatasetError, match="404"):
         keys(f"{address}/train-000009.tar")
+
+
+@pytest.fixture
+def memory(folder: Path) -> Iterator[str]:
+    """The same dataset in fsspec's file system that has no files."""
+    import fsspec
+
+    system = fsspec.filesystem("memory")
+    for path in folder.iterdir():
+        system.pipe(f"/far/{path.name}", path.read_bytes())
+    yield "memory://far"
+    system.rm("/far", recursive=True)
+
+
+def test_over_any_file_system_of_fsspec(memory: str) -> None:
+    assert keys(f"{memory}/train-000001.tar") == "efgh"
+    assert keys(f"{memory}/train-*.tar") == "abcdefgh"
+    assert keys([f"{memory}/test-000000.tar", f"{memory}/train-000000.tar"]) == "xyabcd"
+    with pytest.raises(DatasetError, match="no such shard"):
+        keys(f"{memory}/train-000009.tar")
+
+
+def test_a_whole_folder_from_afar(address: str, memory: str) -> None:
+    for place in (address, f"{address}/", memory):
+        assert keys(place) == "xyabcdefgh"
+        assert keys(place, split="train") == "abcdefgh"
+    with pytest.raises(DatasetError, match="no shards of split validation"):
+        keys(memory, split="validation")
+    for place in ("memory://nowhere", f"{address}/none"):
+        with pytest.raises(DatasetError, match=r"no dataset there .*dataset\.json"):
+            keys(place)
+
+
+def test_nothing_is_ever_unpickled(tmp_path: Path) -> None:
+    """Members that plain readers would unpickle by their suffix are no members of ours."""
+
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return Path.touch, (tmp_path / "sprung",)  # type: ignore[return-value]
+
+    members = encode(sample("a")) | {"pyd": pickle.dumps(Trap()), "pickle": pickle.dumps(Trap())}
+    frames = io.BytesIO()
+    np.save(frames, np.array([Trap()], dtype=object), allow_pickle=True)
+    for name, number in (("good.tar", members), ("bad.tar", members | {"frames.npy": frames.getvalue()})):
+        with tarfile.open(tmp_path / name, "w") as tar:
+            for member, data in number.items():
+                info = tarfile.TarInfo(f"a.{member}")
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    assert keys(tmp_path / "good.tar") == "a"
+    with pytest.raises(DatasetError, match="broken member"):
+        keys(tmp_path / "bad.tar")
+    assert not (tmp_path / "sprung").exists()
 
 
 def test_shuffling_is_seeded_and_loses_nothing(folder: Path) -> None:
