@@ -36,9 +36,9 @@ def generator(config: Config, *, num_classes: int, mel_spec: LogMelSpec | None =
     )
 
 
-def discriminators(config: Config, *, num_classes: int) -> Discriminators:
+def discriminators(config: Config, *, num_classes: int, mel_spec: LogMelSpec | None = None) -> Discriminators:
     """All that judges: image, clip or video discriminator, and the order predictor where clips are shuffled."""
-    judges = config.discriminator
+    judges, spec = config.discriminator, mel_spec or LogMelSpec()
     return Discriminators(
         size=config.data.size,
         width=judges.width,
@@ -49,4 +49,7 @@ def discriminators(config: Config, *, num_classes: int) -> Discriminators:
         judge_whole=judges.video_d != "clips",
         predict_order=config.order.shuffle != "none",
         pairwise=judges.order_head == "pairwise",
+        segment_dim=spec.num_bands * spec.segment_hops if judges.d_audio else 0,
+        num_orders=config.num_orders,
+        spectral=judges.spectral,
     )

@@ -41,6 +41,12 @@ class DataConfig:
     shuffle_audio: bool = _field(
         False, "control: train every clip with the sound of another clip; such a run must fail the synchrony gate"
     )
+    feed: Literal["auto", "resident", "streaming"] = _field(
+        "auto", "decode the shards once into a cache, or read them anew every epoch; auto: by their size"
+    )
+    resident_gb: float = _field(16.0, "auto streams training shards that are larger than this, in 10^9 bytes", ge=0.0)
+    workers: int = _field(2, "processes that read ahead in the streaming feed; 0: none", ge=0, le=64)
+    shuffle_buffer: int = _field(256, "samples that the streaming feed holds to draw from", ge=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,12 +58,15 @@ class OrderConfig:
     draw: Literal["random", "enumerate"] = _field(
         "random", "one random order a visit, or all orders of a video one after the other"
     )
+    max_orders: int = _field(
+        24, "orders that are told apart; clips with more orders use so many of them, drawn once", ge=2, le=40320
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelConfig:
-    num_clips: int = _field(4, "clips that a window is cut into, the pieces of the order puzzle", ge=2, le=4)
-    streams: int = _field(4, "generator streams: num_clips, or 1 (one stream makes the whole window)", ge=1, le=4)
+    num_clips: int = _field(4, "clips that a window is cut into, the pieces of the order puzzle", ge=2, le=16)
+    streams: int = _field(4, "generator streams: num_clips, or 1 (one stream makes the whole window)", ge=1, le=16)
     cascade: bool = _field(True, "each stream starts from the last frame of the one before it")
     cascade_order: Literal["stream", "chrono"] = _field(
         "stream", "the cascade follows the shuffled order, or time (clips are then permuted after generation)"
@@ -90,6 +99,11 @@ class DiscriminatorConfig:
     d_class: bool = _field(True, "the clip discriminator is told the class")
     video_d: Literal["clips", "whole", "both"] = _field("clips", "judge every clip, the whole window, or both")
     order_head: Literal["concat", "pairwise"] = _field("concat", "how the order predictor joins the clips' features")
+    d_audio: bool = _field(False, "the clip discriminator hears the sound of each frame; not in the paper")
+    spectral: bool = _field(True, "spectral norm in the discriminators; off where penalties do its work")
+    augment: Literal["none", "colour", "shift", "cutout", "all"] = _field(
+        "none", "differentiable augmentation of real and generated videos, alike in all frames, never mirrored"
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,6 +114,9 @@ class LossConfig:
     order_weight: float = _field(0.2, "weight of equation (3) in the generator's loss (on fakes)", ge=0.0)
     order_weight_d: float = _field(1.0, "weight of equation (3) in the discriminators' loss (on real clips)", ge=0.0)
     vote_loss: Literal["per_clip", "mean_logit"] = _field("per_clip", "what stands in for the majority vote")
+    gan: Literal["bce", "rpgan"] = _field("bce", "the game: cross entropy, or relativistic pairs of real and generated")
+    r1_gamma: float = _field(0.0, "half of it weighs the squared gradient of the discriminators on reals", ge=0.0)
+    r2_gamma: float = _field(0.0, "the same on fakes", ge=0.0)
     adv_start: int = _field(0, "step from which the adversarial and order terms count; before it, L1 alone", ge=0)
 
 
@@ -118,14 +135,29 @@ class OptimConfig:
 class TrainConfig:
     seed: int = _field(0, "everything random derives from it and from the number of videos seen", ge=0, le=2**31 - 1)
     num_videos: int = _field(1_600_000, "videos to see, repeats counted", ge=1)
-    batch_size: int = _field(32, "videos a step", ge=1)
+    batch_size: int = _field(32, "videos a step, over all processes", ge=1)
+    accumulate: int = _field(1, "parts that each process cuts its share of a batch into, to save memory", ge=1)
     ema_half_life: int = _field(0, "half-life in videos of the averaged generator; 0: none is kept", ge=0)
     log_every: int = _field(50, "steps between lines of stats.jsonl", ge=1)
     sample_every: int = _field(500, "steps between sample pictures and their readouts; 0: none", ge=0)
     checkpoint_every: int = _field(1000, "steps between checkpoints", ge=1)
     keep_checkpoints: int = _field(3, "checkpoints that are kept", ge=1)
+    keep_best: bool = _field(True, "keep the checkpoint of the lowest val_l1 as well (with train.sample_every)")
     device: Literal["auto", "cpu", "cuda"] = _field("auto", "auto: a GPU where there is one")
     threads: int = _field(0, "CPU threads; 0: torch decides", ge=0, le=1024)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComputeConfig:
+    """How fast, not what: each leaves the losses within the tolerance that tests/cssgan/test_speed.py holds."""
+
+    precision: Literal["auto", "fp32", "bf16"] = _field(
+        "auto", "bf16: autocast with float32 weights and losses; auto: bf16 on a GPU, fp32 on a CPU"
+    )
+    channels_last: bool = _field(False, "lay pictures out with the channels last")
+    compile: bool = _field(False, "torch.compile for decoder, image encoder and discriminators")
+    cuda_graph: bool = _field(False, "record the whole step once and replay it; one GPU, no train.accumulate")
+    fused_adam: bool = _field(True, "one kernel for all weights of an optimiser")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,6 +171,7 @@ class Config:
     loss: LossConfig = LossConfig()
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
+    compute: ComputeConfig = ComputeConfig()
 
     def __post_init__(self) -> None:
         for option in options(self):
@@ -154,6 +187,12 @@ class Config:
             raise ConfigError("data.num_frames", data.num_frames, "at least two frames a clip")
         if model.streams not in (1, model.num_clips):
             raise ConfigError("model.streams", model.streams, f"1 or model.num_clips ({model.num_clips})")
+        if self.train.batch_size % self.train.accumulate:
+            raise ConfigError("train.accumulate", self.train.accumulate, f"a divisor of {self.train.batch_size}")
+        if data.shuffle_audio and data.feed == "streaming":
+            raise ConfigError("data.feed", data.feed, "auto or resident with data.shuffle_audio")
+        if self.compute.cuda_graph and self.train.accumulate > 1:
+            raise ConfigError("compute.cuda_graph", True, "false with train.accumulate > 1")
 
     @property
     def frames_per_clip(self) -> int:
@@ -165,7 +204,8 @@ class Config:
 
     @property
     def num_orders(self) -> int:
-        return math.factorial(self.model.num_clips)
+        """Orders that the predictor tells apart."""
+        return min(math.factorial(self.model.num_clips), self.order.max_orders)
 
 
 RESUMABLE = frozenset(
@@ -175,8 +215,16 @@ RESUMABLE = frozenset(
         "train.sample_every",
         "train.checkpoint_every",
         "train.keep_checkpoints",
+        "train.keep_best",
         "train.device",
         "train.threads",
+        "train.accumulate",
+        "data.workers",
+        "compute.precision",
+        "compute.channels_last",
+        "compute.compile",
+        "compute.cuda_graph",
+        "compute.fused_adam",
     }
 )
 """Fields that may change when a run is resumed: they decide how far and how often, not what is learnt."""

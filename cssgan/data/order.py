@@ -1,7 +1,8 @@
 """Orders of clips: rank <-> permutation, and the gather that presents clips in an order.
 
-Position k of a presented window shows clip ``permutations(S)[rank][k]``; ranks count the permutations of (0..S-1) in
-lexicographic order, so rank 0 is time order.
+Position k of a presented window shows clip ``permutations(S)[rank][k]``; rank 0 is time order. Ranks count the
+permutations of (0..S-1) in lexicographic order; clips that have more of them than ``max_orders`` use a subset, drawn
+once and for all.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import random
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,13 +18,34 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+MAX_ORDERS = 24
+"""Default of ``order.max_orders``: every order of four clips."""
+
 
 @functools.lru_cache(maxsize=8)
-def permutations(num_clips: int) -> NDArray[np.int64]:
-    """All orders, (P, S) int64, lexicographic; read-only."""
-    table = np.array(list(itertools.permutations(range(num_clips))), dtype=np.int64)
+def permutations(num_clips: int, max_orders: int = MAX_ORDERS) -> NDArray[np.int64]:
+    """The orders that are told apart, (P, S) int64; read-only.
+
+    All of them, lexicographic, where there are at most `max_orders`; else time order and `max_orders` - 1 others, the
+    same ones on every machine.
+    """
+    if math.factorial(num_clips) <= max_orders:
+        table = np.array(list(itertools.permutations(range(num_clips))), dtype=np.int64)
+    else:
+        draw = random.Random(num_clips).random  # the one stream that Python promises to keep
+        chosen = {tuple(range(num_clips)): None}
+        while len(chosen) < max_orders:
+            keys = [draw() for _ in range(num_clips)]
+            chosen[tuple(sorted(range(num_clips), key=keys.__getitem__))] = None
+        table = np.array(list(chosen), dtype=np.int64)
     table.setflags(write=False)
     return table
+
+
+@functools.lru_cache(maxsize=8)
+def _table(num_clips: int, max_orders: int, device: torch.device) -> Tensor:
+    """The same on a device, where it stays: a step that is recorded must copy nothing from the host."""
+    return torch.from_numpy(permutations(num_clips, max_orders).copy()).to(device)
 
 
 def rank(permutation: Sequence[int]) -> int:
@@ -33,9 +56,9 @@ def rank(permutation: Sequence[int]) -> int:
     return sum(count * math.factorial(len(permutation) - 1 - i) for i, count in enumerate(smaller))
 
 
-def clip_at(order_B: Tensor, num_clips: int) -> Tensor:
+def clip_at(order_B: Tensor, num_clips: int, max_orders: int = MAX_ORDERS) -> Tensor:
     """clip_BS: the clip that each position shows, for ranks order_B."""
-    return torch.from_numpy(permutations(num_clips).copy()).to(order_B.device)[order_B]
+    return _table(num_clips, max_orders, order_B.device)[order_B]
 
 
 def present(clips_BS: Tensor, clip_at_BS: Tensor) -> Tensor:

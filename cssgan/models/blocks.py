@@ -89,21 +89,25 @@ class TemporalDeconv(nn.Module):
 
     def fold(self) -> FoldedWeights:
         """The weight by parts: features and skip as 1x1 convolutions with the frames among the output channels."""
-        features_EOk, skip_EOk, constants = self.weight.split(self.parts)
+        weight = self.weight
+        if torch.is_autocast_enabled(weight.device.type):
+            weight = weight.to(torch.get_autocast_dtype(weight.device.type))  # once, not once a stream
+        features_EOk, skip_EOk, constants = weight.split(self.parts)
         if self.frames_in == 1:
             # The only input frame makes every output frame, each by one tap; the skip joins it as more channels.
             joined = torch.cat((features_EOk, skip_EOk))[..., self.padding : self.padding + self.frames_out]
             joined = joined.permute(2, 1, 0).reshape(self.frames_out * self.out_channels, -1)
             return FoldedWeights(joined[:, :, None, None], None, constants)
+        taps_EO = features_EOk.unbind(-1)
         if self.stride == 2:
-            none = torch.zeros_like(features_EOk[..., 0])
+            none = torch.zeros_like(taps_EO[0])
             # Channels in: frames i-1, i, i+1; out: frames 2i, 2i+1.
             taps = ((3, 1, None), (None, 2, 0))
-            rows = [torch.cat([none if k is None else features_EOk[..., k] for k in row]) for row in taps]
+            rows = [torch.cat([none if k is None else taps_EO[k] for k in row]) for row in taps]
             edges = skip_EOk.unbind(-1)
             skip_rows = [edges[1] + edges[3], edges[2] + edges[0], edges[3], edges[0]]
         else:
-            rows = [torch.cat([features_EOk[..., k] for k in (2, 1, 0)])]
+            rows = [torch.cat([taps_EO[k] for k in (2, 1, 0)])]
             edges = skip_EOk.unbind(-1)
             skip_rows = [edges[0] + edges[1] + edges[2], edges[2], edges[0]]
         features = torch.cat(rows, dim=1).t()[:, :, None, None]
@@ -132,7 +136,7 @@ class TemporalDeconv(nn.Module):
                 constants_BET, folded.constants, self.bias, stride=self.stride, padding=self.padding
             )
             return out + code.transpose(1, 2)[..., None, None]
-        return out + self.bias[:, None, None]
+        return out + self.bias[:, None, None].to(out.dtype)
 
     def _add_skip(self, out_BTOHW: Tensor, terms_BEHW: Tensor) -> None:
         """Add what a picture that is constant over time gives: one term inside, less taps at both ends."""
@@ -145,7 +149,7 @@ class TemporalDeconv(nn.Module):
 
 
 class SpectralConv(nn.Module):
-    """Convolution (2-D or 3-D) whose weight is divided by its largest singular value.
+    """Convolution (2-D or 3-D) whose weight is divided by its largest singular value, or is not, without `spectral`.
 
     The power iteration runs when `iterate` is called, once a training step, not at every forward pass: the weight does
     not change in between, and at paper width the iterations would be 40 % of all kernel launches.
@@ -161,17 +165,19 @@ class SpectralConv(nn.Module):
         kernel: tuple[int, ...],
         stride: tuple[int, ...] | int = 1,
         padding: tuple[int, ...] | int = 0,
+        *,
+        spectral: bool = True,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, *kernel))
         self.bias = nn.Parameter(torch.zeros(out_channels))
-        self.stride, self.padding = stride, padding
+        self.stride, self.padding, self.spectral = stride, padding, spectral
         self.dims = len(kernel)
         nn.init.normal_(self.weight, 0.0, 0.02)
         columns = self.weight[0].numel()
         self.register_buffer("weight_u", functional.normalize(torch.randn(out_channels), dim=0))
         self.register_buffer("weight_v", functional.normalize(torch.randn(columns), dim=0))
-        if not self.weight.is_meta:
+        if spectral and not self.weight.is_meta:
             self.iterate(15)
 
     @torch.no_grad()
@@ -183,10 +189,13 @@ class SpectralConv(nn.Module):
             self.weight_u.copy_(functional.normalize(matrix @ self.weight_v, dim=0))
 
     def normalised(self) -> Tensor:
-        """The weight divided by its spectral norm; gradients flow through both."""
+        """The weight divided by its spectral norm, in float32; gradients flow through both."""
+        if not self.spectral:
+            return self.weight
         # Clones: the next iteration changes the buffers in place, and autograd must not see that.
         u, v = self.weight_u.clone(), self.weight_v.clone()
-        return self.weight / torch.dot(u, torch.mv(self.weight.flatten(1), v))
+        with torch.autocast(self.weight.device.type, enabled=False):
+            return self.weight / torch.dot(u, torch.mv(self.weight.flatten(1), v))
 
     def forward(self, x: Tensor) -> Tensor:
         if self.dims == 0:
@@ -210,8 +219,10 @@ class SpectralClassConv(SpectralConv):
         kernel: tuple[int, int, int],
         stride: tuple[int, int, int],
         padding: tuple[int, int, int],
+        *,
+        spectral: bool = True,
     ) -> None:
-        super().__init__(in_channels + num_classes, out_channels, kernel, stride, padding)
+        super().__init__(in_channels + num_classes, out_channels, kernel, stride, padding, spectral=spectral)
         self.in_channels, self.kernel = in_channels, kernel
         self.strides, self.paddings = stride, padding
 
@@ -230,19 +241,21 @@ class SpectralClassConv(SpectralConv):
 def _taps_inside(size: int, kernel: int, stride: int, padding: int, *, like: Tensor) -> Tensor:
     """(outputs, taps): 1 where the tap of an output lies inside an axis of `size`, 0 where it meets the padding."""
     outputs = (size + 2 * padding - kernel) // stride + 1
-    places = torch.arange(outputs)[:, None] * stride - padding + torch.arange(kernel)
+    # On the device from the start: a step that is recorded must copy nothing from the host.
+    first = torch.arange(outputs, device=like.device)[:, None] * stride - padding
+    places = first + torch.arange(kernel, device=like.device)
     return ((places >= 0) & (places < size)).to(like)
 
 
-def spectral_linear(in_features: int, out_features: int) -> SpectralConv:
+def spectral_linear(in_features: int, out_features: int, *, spectral: bool = True) -> SpectralConv:
     """A linear layer with spectral norm: a convolution without extent."""
-    return SpectralConv(in_features, out_features, ())
+    return SpectralConv(in_features, out_features, (), spectral=spectral)
 
 
 def iterate_spectral_norms(module: nn.Module) -> None:
     """One power iteration for every spectrally normed layer of `module`."""
     for layer in module.modules():
-        if isinstance(layer, SpectralConv):
+        if isinstance(layer, SpectralConv) and layer.spectral:
             layer.iterate()
 
 

@@ -130,6 +130,7 @@ class Decoder(nn.Module):
             self.blocks, [None, *reversed(skips)], constants, folded, strict=True
         ):
             x = block(x, skip, constant, weights)
+        x = x.to(start_BCHW.dtype)  # half precision has too few steps for a picture of 256 levels
         clip = torch.tanh(x[:, :, :3])
         if self.compose:
             # The shift of -1 lets an untrained stream begin near its start image (mask about 0.27).

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from cssgan.models.blocks import SpectralClassConv, SpectralConv, leaky
+from cssgan.models.blocks import SpectralClassConv, SpectralConv, leaky, spectral_linear
 from cssgan.models.encoders import level_widths
 from cssgan.models.order_predictor import OrderPredictor
 
@@ -26,13 +27,13 @@ class Verdict:
 class ImageDiscriminator(nn.Module):
     """Frames -> one logit each; unconditional, spectral norm, LeakyReLU."""
 
-    def __init__(self, *, size: int, width: int) -> None:
+    def __init__(self, *, size: int, width: int, spectral: bool = True) -> None:
         super().__init__()
         widths = level_widths(size, width)
         self.layers = nn.ModuleList(
-            SpectralConv(i, o, (4, 4), 2, 1) for i, o in zip([3, *widths[:-1]], widths, strict=True)
+            SpectralConv(i, o, (4, 4), 2, 1, spectral=spectral) for i, o in zip([3, *widths[:-1]], widths, strict=True)
         )
-        self.out = SpectralConv(widths[-1], 1, (4, 4))
+        self.out = SpectralConv(widths[-1], 1, (4, 4), spectral=spectral)
 
     def forward(self, frames_BCHW: Tensor) -> Tensor:
         x = frames_BCHW
@@ -45,9 +46,21 @@ class ClipTrunk(nn.Module):
     """Clips of any multiple of `frames_per_clip` frames -> 4x4 maps; the class joins after the first layer.
 
     Every layer halves the picture; the first ones halve time as well, until a clip is one frame long.
+
+    Args:
+        audio_dim: channels of sound that join the second layer's input, each frame's own; 0: none.
     """
 
-    def __init__(self, *, size: int, width: int, frames_per_clip: int, class_dim: int) -> None:
+    def __init__(
+        self,
+        *,
+        size: int,
+        width: int,
+        frames_per_clip: int,
+        class_dim: int,
+        audio_dim: int = 0,
+        spectral: bool = True,
+    ) -> None:
         super().__init__()
         widths = level_widths(size, width)
         self.channels = widths[-1]
@@ -55,19 +68,35 @@ class ClipTrunk(nn.Module):
         self.layers = nn.ModuleList()
         for level, (i, o) in enumerate(zip([3, *widths[:-1]], widths, strict=True)):
             halve = ((4, 4, 4), (2, 2, 2), (1, 1, 1)) if level < halvings else ((1, 4, 4), (1, 2, 2), (0, 1, 1))
+            if level == 1:
+                i += audio_dim
             told = level == 1 and class_dim > 0
-            self.layers.append(SpectralClassConv(i, class_dim, o, *halve) if told else SpectralConv(i, o, *halve))
+            self.layers.append(
+                SpectralClassConv(i, class_dim, o, *halve, spectral=spectral)
+                if told
+                else SpectralConv(i, o, *halve, spectral=spectral)
+            )
         self.frames_out_per_clip = frames_per_clip >> min(halvings, len(widths))
 
-    def forward(self, clips_BCFHW: Tensor, label_BK: Tensor | None) -> Tensor:
+    def forward(self, clips_BCFHW: Tensor, label_BK: Tensor | None, sound_BFD: Tensor | None = None) -> Tensor:
         x = clips_BCFHW
-        for layer in self.layers:
+        for level, layer in enumerate(self.layers):
+            if level == 1 and sound_BFD is not None:
+                sound_BDF = functional.adaptive_avg_pool1d(sound_BFD.transpose(1, 2), x.shape[2])
+                x = torch.cat((x, sound_BDF[..., None, None].expand(-1, -1, -1, *x.shape[3:])), dim=1)
             x = leaky(layer(x, label_BK) if isinstance(layer, SpectralClassConv) else layer(x))
         return x
 
 
 class Discriminators(nn.Module):
-    """Image discriminator, clip discriminator with order predictor, video discriminator: all that judges a window."""
+    """Image discriminator, clip discriminator with order predictor, video discriminator: all that judges a window.
+
+    Args:
+        segment_dim: values of one frame's log-mel segment, for a clip discriminator that hears; 0: it is deaf.
+        num_orders: orders that the predictor tells apart; None: all S!.
+        spectral: whether the layers are spectrally normed.
+        others: as in `cssgan.config.DiscriminatorConfig`.
+    """
 
     def __init__(
         self,
@@ -81,37 +110,70 @@ class Discriminators(nn.Module):
         judge_whole: bool,
         predict_order: bool,
         pairwise: bool,
+        segment_dim: int = 0,
+        num_orders: int | None = None,
+        spectral: bool = True,
     ) -> None:
         super().__init__()
         self.num_clips = num_clips
-        self.image = ImageDiscriminator(size=size, width=width)
-        self.trunk = ClipTrunk(size=size, width=width, frames_per_clip=frames_per_clip, class_dim=class_dim)
+        self.image = ImageDiscriminator(size=size, width=width, spectral=spectral)
+        audio_dim = max(width // 4, 2) if segment_dim else 0
+        self.trunk = ClipTrunk(
+            size=size,
+            width=width,
+            frames_per_clip=frames_per_clip,
+            class_dim=class_dim,
+            audio_dim=audio_dim,
+            spectral=spectral,
+        )
+        self.ear = spectral_linear(segment_dim, audio_dim, spectral=spectral) if segment_dim else None
         self.class_dim = class_dim
         channels, left = self.trunk.channels, self.trunk.frames_out_per_clip
-        self.clip_head = SpectralConv(channels, 1, (left, 4, 4)) if judge_clips else None
-        self.video_head = SpectralConv(channels, 1, (left * num_clips, 4, 4)) if judge_whole else None
+        self.clip_head = SpectralConv(channels, 1, (left, 4, 4), spectral=spectral) if judge_clips else None
+        self.video_head = (
+            SpectralConv(channels, 1, (left * num_clips, 4, 4), spectral=spectral) if judge_whole else None
+        )
         self.order = (
-            OrderPredictor(channels=channels * left, num_clips=num_clips, pairwise=pairwise) if predict_order else None
+            OrderPredictor(
+                channels=channels * left,
+                num_clips=num_clips,
+                pairwise=pairwise,
+                num_orders=num_orders,
+                spectral=spectral,
+            )
+            if predict_order
+            else None
         )
 
-    def forward(self, clips_BSCFHW: Tensor, label_BK: Tensor, frame_index_BS: Tensor) -> Verdict:
-        """Judge windows, cut into clips in presentation order; real and fake may share the batch (there is no BN)."""
+    def forward(
+        self, clips_BSCFHW: Tensor, label_BK: Tensor, frame_index_BS: Tensor, mels_BSFMU: Tensor | None = None
+    ) -> Verdict:
+        """Judge windows, cut into clips in presentation order; real and fake may share the batch (there is no BN).
+
+        `mels_BSFMU`, the sounds of the clips, is heard by discriminators with an ear and not looked at by others.
+        """
         batch, clips = clips_BSCFHW.shape[:2]
         device = clips_BSCFHW.device
         rows, columns = torch.arange(batch, device=device)[:, None], torch.arange(clips, device=device)
         frames_BSCHW = clips_BSCFHW.transpose(2, 3)[rows, columns, frame_index_BS]
         image_BS = self.image(frames_BSCHW.flatten(0, 1)).view(batch, clips)
         label = label_BK if self.class_dim else None
+        sound_BSFD = None
+        if self.ear is not None:
+            assert mels_BSFMU is not None
+            sound_BSFD = leaky(self.ear(mels_BSFMU.flatten(3)))
         clip_BS = video_B = features = None
         if self.clip_head is not None or self.order is not None:
             repeated = None if label is None else label.repeat_interleave(clips, dim=0)
-            maps = self.trunk(clips_BSCFHW.flatten(0, 1), repeated)
+            heard = None if sound_BSFD is None else sound_BSFD.flatten(0, 1)
+            maps = self.trunk(clips_BSCFHW.flatten(0, 1), repeated, heard)
             if self.clip_head is not None:
                 clip_BS = self.clip_head(maps).view(batch, clips)
             features = maps.flatten(1, 2).unflatten(0, (batch, clips))
         if self.video_head is not None:
             video_BCTHW = clips_BSCFHW.transpose(1, 2).flatten(2, 3)
-            video_B = self.video_head(self.trunk(video_BCTHW, label)).view(batch)
+            heard = None if sound_BSFD is None else sound_BSFD.flatten(1, 2)
+            video_B = self.video_head(self.trunk(video_BCTHW, label, heard)).view(batch)
         return Verdict(image_BS=image_BS, clip_BS=clip_BS, video_B=video_B, features_BSDHW=features)
 
     def predict_order(self, features_BSDHW: Tensor | None, puzzle_BS: Tensor) -> Tensor | None:

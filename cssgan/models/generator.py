@@ -94,10 +94,10 @@ class CascadedGenerator(VideoGenerator):
         if not self.use_cascade:
             clips = run(image_BCHW.repeat_interleave(num_streams, dim=0), codes, constants)
             return clips.unflatten(0, (-1, num_streams))
-        codes_BSE = codes.unflatten(0, (-1, num_streams))
-        split = [None if c is None else c.unflatten(0, (-1, num_streams)) for c in constants]
+        codes_of = codes.unflatten(0, (-1, num_streams)).unbind(1)
+        constants_of = [None if c is None else c.unflatten(0, (-1, num_streams)).unbind(1) for c in constants]
 
         def make_clip(start: Tensor, index: int) -> Tensor:
-            return run(start, codes_BSE[:, index], [None if c is None else c[:, index] for c in split])
+            return run(start, codes_of[index], [None if c is None else c[index] for c in constants_of])
 
         return cascade(make_clip, image_BCHW, num_streams, detach=self.detach)

@@ -21,17 +21,21 @@ class OrderPredictor(nn.Module):
     Args:
         channels: of the trunk's features; clips come as 4x4 maps.
         pairwise: join the clips pair by pair (as in clip-order prediction) before the last layer.
+        num_orders: orders to tell apart; None: all S! of them.
+        spectral: whether the layers are spectrally normed.
     """
 
-    def __init__(self, *, channels: int, num_clips: int, pairwise: bool) -> None:
+    def __init__(
+        self, *, channels: int, num_clips: int, pairwise: bool, num_orders: int | None = None, spectral: bool = True
+    ) -> None:
         super().__init__()
         self.pairs = list(itertools.combinations(range(num_clips), 2)) if pairwise else None
         code = max(channels // 2, 4)
-        self.squeeze = SpectralConv(channels, code, (4, 4))
+        self.squeeze = SpectralConv(channels, code, (4, 4), spectral=spectral)
         hidden = channels
-        self.join = spectral_linear(code * (2 if pairwise else num_clips), hidden)
+        self.join = spectral_linear(code * (2 if pairwise else num_clips), hidden, spectral=spectral)
         num_joined = len(self.pairs) if self.pairs else 1
-        self.out = spectral_linear(hidden * num_joined, math.factorial(num_clips))
+        self.out = spectral_linear(hidden * num_joined, num_orders or math.factorial(num_clips), spectral=spectral)
 
     def forward(self, features_BSDHW: Tensor) -> Tensor:
         """logits_BP"""

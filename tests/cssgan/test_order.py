@@ -44,3 +44,14 @@ def test_each_sample_of_a_batch_has_its_own_order() -> None:
 def test_rank_refuses_what_is_no_permutation(wrong: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="every number"):
         rank(wrong)
+
+
+def test_more_clips_use_a_subset_of_their_orders_that_begins_with_time_order() -> None:
+    table = permutations(6, 100)
+
+    assert table.shape == (100, 6)
+    assert len({tuple(row) for row in table.tolist()}) == 100
+    assert all(sorted(row) == list(range(6)) for row in table.tolist())
+    assert table[0].tolist() == list(range(6))
+    assert permutations(6, 100)[1].tolist() == [4, 3, 2, 5, 0, 1]  # the same on every machine
+    assert clip_at(torch.tensor([0, 7]), 6, 100).tolist() == table[[0, 7]].tolist()
