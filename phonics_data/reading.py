@@ -97,7 +97,7 @@ def _far_addresses(text: str, split: Split | None) -> list[str]:
     if "*" in text:
         import fsspec
 
-        system = cast("Any", fsspec.filesystem(text.partition("://")[0]))
+        system = fsspec.filesystem(text.partition("://")[0])
         return [str(system.unstrip_protocol(path)) for path in system.glob(text)]
     if text.endswith(".tar"):
         return [text]
