@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-all check format soak-fetch fuzz bench clean
+.PHONY: help demo test test-all check format soak-fetch fuzz bench bench-letters clean
 
 help:
 	@echo "make demo      set up, render songs, build a dataset, train a small CSSGAN, evaluate it (about 10 minutes)"
@@ -15,6 +15,7 @@ help:
 	@echo "make check     ruff, pyright, import-linter"
 	@echo "make soak-fetch  fetch from a bad server while being killed again and again (under 5 minutes)"
 	@echo "make fuzz      100,000 broken caption files: no crash, no hang, no word out of order (about a minute)"
+	@echo "make bench-letters  how well letters are found on 60 rendered songs (an hour or two; a second run minutes)"
 	@echo "make bench     what a training step costs on this machine"
 	@echo "make clean     remove $(DEMO)/ and the caches; $(VENV)/ stays"
 
@@ -56,6 +57,9 @@ fuzz: $(READY)
 
 bench: $(READY)
 	$(BIN)/cssgan bench
+
+bench-letters: $(READY)
+	$(BIN)/phonics-data bench letters --cache bench-letters --json bench-letters/letters.json
 
 clean:
 	rm -rf $(DEMO) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache

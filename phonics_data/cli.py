@@ -50,6 +50,7 @@ from phonics_data.cli_options import (
     shard_options,
     transcribe_options,
 )
+from phonics_data.cli_show import show
 from phonics_data.errors import InputError, OptionError, PhonicsDataError
 
 if TYPE_CHECKING:
@@ -356,6 +357,9 @@ def status(
         typer.echo(f"fetch again: {command}")
 
 
+app.command()(show)
+
+
 @app.command()
 def doctor(
     work: Work = Path("work"),
@@ -513,6 +517,59 @@ def bench_fetch(
     )
     if not found.within_limits:
         raise PhonicsDataError("bench fetch: a limit of the table above was missed")
+
+
+@bench_app.command("letters")
+def bench_letters(
+    songs: Annotated[int, typer.Option("--songs", min=0, help="How many songs to render.")] = 60,
+    without: Annotated[int, typer.Option("--without", min=0, help="How many videos without letters to render.")] = 20,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Of the rendered videos; nothing was fitted on 4242.")
+    ] = 4242,
+    folder: Annotated[
+        list[Path] | None,
+        typer.Option("--folder", help="Videos with a truth file (letter start end, .tsv) beside each."),
+    ] = None,
+    evidence: Annotated[
+        list[str] | None, typer.Option("--evidence", help="Measure only this combination, named as in the table.")
+    ] = None,
+    cache: Annotated[Path, typer.Option("--cache", help="Folder for what is expensive, kept between runs.")] = Path(
+        "bench-letters"
+    ),
+    out: Annotated[Path | None, typer.Option("--json", help="File to write all figures into.")] = None,
+    workers: Workers = 2,
+) -> None:
+    """Measure how well letters are found, by evidence and by kind of song.
+
+    Example: phonics-data bench letters --songs 12 --without 4 --folder my-videos --json letters.json
+    """
+    from phonics_data.bench_letters import HEADINGS, LettersBenchOptions, as_plain, table
+    from phonics_data.bench_letters import bench_letters as run
+    from phonics_data.console import print_table, progress
+    from phonics_data.workspace import write_json
+
+    options = LettersBenchOptions(
+        num_songs=songs,
+        num_decoys=without,
+        seed=seed,
+        folders=tuple(folder or ()),
+        evidence=tuple(evidence or ()),
+        workers=workers,
+    )
+    with progress() as on_progress:
+        found = run(cache, options, on_progress=on_progress)
+    print_table("By kind of song, way of showing letters, and folder", table(found), HEADINGS)
+    print_table(f"{songs} rendered songs of seed {seed}", table(found, "all"), HEADINGS)
+    for name, video_id, number in found.false_spans:
+        typer.echo(f"{video_id} holds no letter; from {name}: {number} spans")
+    typer.echo(
+        f"{found.num_without_letters} videos without letters, spans in {len(found.false_spans)} decisions on them"
+    )
+    typer.echo(f"reading the screen: {found.screen_cpu_ratio:.3f} CPU-seconds a second of video, decoding included")
+    if out is not None:
+        write_json(out, as_plain(found, options))
+    if not found.within_targets:
+        raise PhonicsDataError("bench letters: a target of the table above was missed")
 
 
 @app.command()

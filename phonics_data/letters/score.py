@@ -140,3 +140,21 @@ def score_spans(found: Sequence[LetterSpan], truth: Sequence[TimedLetter], iou: 
 def in_order(spans: Sequence[TimedLetter]) -> bool:
     """Whether spans are sorted by time and none reaches into the next."""
     return all(one.end_seconds <= other.start_seconds + 1e-9 for one, other in pairwise(spans))
+
+
+def calibration_error(
+    found: Sequence[LetterSpan], truth: Sequence[TimedLetter], iou: float = 0.5, num_bins: int = 10
+) -> float:
+    """Expected calibration error, 0..1: how far confidence and the share of right spans lie apart, in bins of confidence.
+
+    The mean over bins of equal width, weighted by their spans (Naeini, Cooper and Hauskrecht, AAAI 2015). NaN without spans.
+    """
+    spans = whole_phrases(found)
+    if not spans:
+        return float("nan")
+    right = {id(span) for span, _ in matched_pairs(spans, truth, iou)}
+    claimed = np.array([span.confidence for span in spans])
+    is_right = np.array([id(span) in right for span in spans], np.float64)
+    bins = np.minimum((claimed * num_bins).astype(np.int64), num_bins - 1)
+    gaps = [abs(float((claimed - is_right)[bins == one].sum())) for one in np.unique(bins)]
+    return sum(gaps) / len(spans)

@@ -26,7 +26,7 @@ from phonics_data.sources.rendering.timeline import Timeline, lay_out, truth
 from phonics_data.types import TruthSpan, Word
 from phonics_data.workspace import atomic_path, write_bytes, write_json
 
-__all__ = ["SectionPlan", "SongPlan", "Token", "plan_song", "read_truth", "render_song", "render_songs"]
+__all__ = ["SectionPlan", "SongPlan", "Token", "is_rendered", "plan_song", "read_truth", "render_song", "render_songs"]
 
 RENDERER_VERSION = 6
 """Part of a song's finished marker: raised when the same plan gives other files."""
@@ -59,7 +59,7 @@ def render_songs(
     if workers < 1:
         raise OptionError("--workers", workers, "1 or more")
     plans = [plan_song(seed, index) for index in range(num_songs)]
-    waiting = [plan for plan in plans if not _is_finished(plan, out)]
+    waiting = [plan for plan in plans if not is_rendered(plan, out)]
     done = num_songs - len(waiting)
     report = on_progress or (lambda _stage, _done, _total: None)
     report("render", done, num_songs)
@@ -142,7 +142,8 @@ def _marker(plan: SongPlan, folder: Path) -> dict[str, Any]:
         return {}
 
 
-def _is_finished(plan: SongPlan, folder: Path) -> bool:
+def is_rendered(plan: SongPlan, folder: Path) -> bool:
+    """Whether `render_song` has made all files of this plan in `folder`, by this version."""
     marker = _marker(plan, folder)
     if marker.get("plan") != _plan_name(plan):
         return False
