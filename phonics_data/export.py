@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -24,7 +25,7 @@ def export(dataset: Path, out: Path, layout: Layout = "folder", *, on_progress: 
     """Write every clip as a file of its own; clips that are there already are kept.
 
     ``folder``: ``<split>/<class>/<sample>.mp4`` with ``.wav`` beside it, and ``clips.csv``.
-    ``huggingface``: ``<split>/<sample>.mp4`` with ``<split>/metadata.csv``, which
+    ``huggingface``: ``<split>/<sample>.mp4`` with ``<split>/metadata.jsonl``, which
     ``datasets.load_dataset("videofolder", data_dir=...)`` reads.
 
     Returns:
@@ -52,11 +53,11 @@ def export(dataset: Path, out: Path, layout: Layout = "folder", *, on_progress: 
     if on_progress:
         on_progress("export", len(rows), len(rows))
     if layout == "folder":
-        write_bytes(out / "clips.csv", _table(list(rows.values()), layout))
+        write_bytes(out / "clips.csv", _csv(list(rows.values())))
     else:
         for split in sorted({row.split for row in rows.values()}):
             mine = [row for row in rows.values() if row.split == split]
-            write_bytes(out / split / "metadata.csv", _table(mine, layout))
+            write_bytes(out / split / "metadata.jsonl", _json_lines(mine))
     return len(rows)
 
 
@@ -87,14 +88,21 @@ def _write_clip(path: Path, sample: Sample, *, with_wav: bool) -> None:
             soundfile.write(temporary, sample.audio_N, sample.audio_rate_hz, subtype="PCM_16")
 
 
-def _table(rows: list[MetadataRow], layout: Layout) -> bytes:
-    """The metadata as CSV, with the place of each file beside it first."""
+def _csv(rows: list[MetadataRow]) -> bytes:
+    """The metadata as CSV, with the place of each file first.
+
+    Without the prints: their digits would come back from a CSV as numbers.
+    """
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    names = list(to_plain(rows[0]))
-    writer.writerow(["file_name", *names])
+    names = [name for name in to_plain(rows[0]) if not name.endswith("_print")]
+    writer = csv.DictWriter(text, ["file_name", *names], extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
     for row in rows:
-        place = _place(row, layout)
-        relative = place.relative_to(row.split) if layout == "huggingface" else place
-        writer.writerow([relative.as_posix(), *to_plain(row).values()])
+        writer.writerow({"file_name": _place(row, "folder").as_posix(), **to_plain(row)})
     return text.getvalue().encode()
+
+
+def _json_lines(rows: list[MetadataRow]) -> bytes:
+    """A JSON object a line, the form in which texts of digits stay texts."""
+    lines = [{"file_name": _place(row, "huggingface").name, **to_plain(row)} for row in rows]
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()

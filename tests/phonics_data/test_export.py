@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas
@@ -39,9 +40,25 @@ def test_folder(dataset: Path, tmp_path: Path) -> None:
 def test_huggingface_layout(dataset: Path, tmp_path: Path) -> None:
     export(dataset, tmp_path / "clips", "huggingface")
     for split in ("train", "validation", "test"):
-        table = pandas.read_csv(tmp_path / "clips" / split / "metadata.csv")
-        assert table.columns[0] == "file_name"
-        assert {path.name for path in (tmp_path / "clips" / split).glob("*.mp4")} == set(table.file_name)
+        lines = (tmp_path / "clips" / split / "metadata.jsonl").read_text().splitlines()
+        rows = [json.loads(line) for line in lines]
+        assert {path.name for path in (tmp_path / "clips" / split).glob("*.mp4")} == {row["file_name"] for row in rows}
+        assert {row["split"] for row in rows} == {split}
+
+
+def test_the_library_datasets_reads_both_layouts(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets", reason="the library datasets is not installed")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    export(dataset, tmp_path / "clips", "huggingface")
+    found = datasets.load_dataset("videofolder", data_dir=str(tmp_path / "clips"), cache_dir=str(tmp_path / "cache"))
+    assert {split: len(rows) for split, rows in found.items()} == {"train": 2, "validation": 2, "test": 2}
+    row = found["train"].cast_column("video", datasets.Video(decode=False))[0]
+    assert row["label"] in "AB"
+    assert Path(row["video"]["path"]).name == f"{row['sample_id']}.mp4"
+    shards = datasets.load_dataset(str(dataset), streaming=True, cache_dir=str(tmp_path / "cache"))
+    assert sorted(shards) == ["test", "train", "validation"]
 
 
 def test_again_keeps_what_is_there_and_other_folders_stay_untouched(dataset: Path, tmp_path: Path) -> None:
