@@ -17,7 +17,8 @@
     |   `-- FetchError               a download failed
     |       `-- DownloadError        the server's answer, told apart by cause (phonics_data/fetching/faults.py)
     |-- QueueStoppedError            fetching ended early: a bot check, a rate limit, no network (phonics_data/stages/fetch.py)
-    |-- EngineError                  a recogniser cannot work at all: no model, credentials refused, quota used up, no network
+    |-- EngineError                  a recogniser cannot work at all: no model, credentials refused
+    |   `-- EnginePausedError        not now: quota used up, cap of minutes reached, no network; the item waits for a later run
     |-- WorkspaceLockedError         another process works in the same folder
     `-- DependencyError              an optional package or binary is missing; says how to get it
 
@@ -117,6 +118,10 @@ class FetchError(ItemError):
 
 
 class EngineError(PhonicsDataError):
+    pass
+
+
+class EnginePausedError(EngineError):
     pass
 
 

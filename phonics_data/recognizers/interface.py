@@ -99,6 +99,17 @@ def at_rate(audio_N: Mono, audio_rate_hz: int, to_rate_hz: int) -> Mono:
     return np.asarray(soxr.resample(audio_N, audio_rate_hz, to_rate_hz, quality="HQ"), np.float32)
 
 
+SILENCE = 10 ** (-55 / 20)
+"""Loudest 50 ms below which there is nothing to hear, as an RMS: rooms and codecs hiss louder when somebody speaks."""
+
+
+def is_audible(audio_N: Mono, rate_hz: int) -> bool:
+    """Whether any 50 ms of `audio_N` are louder than `SILENCE`."""
+    size = rate_hz // 20
+    frames = audio_N[: max(audio_N.size // size, 1) * size].reshape(-1, min(size, max(audio_N.size, 1)))
+    return bool(audio_N.size) and float(np.sqrt(np.square(frames).mean(axis=1)).max()) > SILENCE
+
+
 def pcm16(audio_N: Mono) -> bytes:
     """`audio_N` as little-endian 16-bit samples: what goes over a wire, and what is hashed."""
     return np.round(np.clip(audio_N, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
