@@ -6,6 +6,7 @@ in `cssgan.config.LossConfig` and applied in `cssgan.training.step`.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -23,6 +24,23 @@ def judged_fake(logits: Tensor) -> Tensor:
 def adversarial_d(real: Tensor, fake: Tensor) -> Tensor:
     """A discriminator's loss: equation (1) on image logits, (2) on clip or video logits."""
     return judged_real(real) + judged_fake(fake)
+
+
+def relativistic(winner: Tensor, loser: Tensor) -> Tensor:
+    """Mean softplus(-(winner - loser)) over pairs: real over fake for discriminators, fake over real for a generator.
+
+    The relativistic pairing game (Jolicoeur-Martineau 2019; Huang et al., NeurIPS 2024), to be used with `penalty`.
+    """
+    return functional.softplus(loser - winner).mean()
+
+
+def penalty(logits: Tensor, inputs: Tensor) -> Tensor:
+    """Mean over logits of the squared norm of their gradient by what they were told of: R1 on reals, R2 on fakes.
+
+    Each logit must depend on its own part of `inputs` alone. The graph is kept for the gradient of this.
+    """
+    (gradient,) = torch.autograd.grad(logits.sum(), inputs, create_graph=True)
+    return gradient.square().sum() / logits.numel()
 
 
 def vote_logits(clip_BS: Tensor, vote_loss: str) -> Tensor:
@@ -44,13 +62,21 @@ def vote(clip_BS: Tensor) -> Tensor:
     return (votes_B > 0) | ((votes_B == 0) & (clip_BS.mean(dim=1) > 0))
 
 
-def order_loss(logits_BP: Tensor, order_B: Tensor, counts_B: Tensor) -> Tensor:
-    """Equation (3): cross entropy of the order's rank, mean over the samples that count (0 if none does)."""
+def order_loss(logits_BP: Tensor, order_B: Tensor, counts_B: Tensor, total: Tensor | None = None) -> Tensor:
+    """Equation (3): cross entropy of the order's rank, mean over the samples that count (0 if none does).
+
+    Args:
+        total: divide by this instead of the number that count here: the mean over the parts of a larger batch.
+    """
     losses_B = functional.cross_entropy(logits_BP, order_B, reduction="none")
-    return (losses_B * counts_B).sum() / counts_B.sum().clamp(min=1.0)
+    return (losses_B * counts_B).sum() / (counts_B.sum().clamp(min=1.0) if total is None else total)
 
 
-def l1_loss(fake_BSCFHW: Tensor, real_BSCFHW: Tensor, valid_BSF: Tensor) -> Tensor:
-    """Equation (4): mean absolute difference over all elements of the frames that are valid."""
+def l1_loss(fake_BSCFHW: Tensor, real_BSCFHW: Tensor, valid_BSF: Tensor, total: Tensor | None = None) -> Tensor:
+    """Equation (4): mean absolute difference over all elements of the frames that are valid.
+
+    Args:
+        total: divide by this instead of the number of valid frames here: the mean over the parts of a larger batch.
+    """
     differences_BSF = (fake_BSCFHW - real_BSCFHW).abs().mean(dim=(2, 4, 5))
-    return (differences_BSF * valid_BSF).sum() / valid_BSF.sum().clamp(min=1.0)
+    return (differences_BSF * valid_BSF).sum() / (valid_BSF.sum().clamp(min=1.0) if total is None else total)

@@ -94,6 +94,13 @@ class Batch:
     frame_index_BS: Tensor
     """int64, 0..F-1: the frame of each clip that the image discriminator sees."""
     noise_BZ: Tensor
+    augment_BUA: Tensor | None = None
+    """Uniform numbers for `cssgan.training.augment`, where that is on."""
+    mean_valid: Tensor | None = None
+    """Scalar float32. In a part of a larger batch (`cssgan.data.batch.split`, several processes): the mean number of
+    valid frames of its parts, which L1 is divided by, so that the mean over parts is that of the whole."""
+    mean_counts: Tensor | None = None
+    """The same for `order_counts_B`."""
 
     @property
     def num_videos(self) -> int:

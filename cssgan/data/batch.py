@@ -6,7 +6,10 @@ would have seen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,9 +20,12 @@ from torch.nn import functional
 from cssgan.config import Config
 from cssgan.data import order, window
 from cssgan.data.resident import ResidentSplit
-from cssgan.types import Batch, MelStats, Streams
+from cssgan.types import Batch, MelStats, Streams, Window
+from phonics_data.contract.labels import LabelSet
 
-_EPOCH, _STEP, _SOUND = 1, 2, 3  # one stream of randomness for each use
+AUGMENT_DRAWS = (3, 7)
+"""Uniform numbers of a video for `cssgan.training.augment`: for three uses, seven each."""
+_EPOCH, _STEP, _SOUND, _LOOK = 1, 2, 3, 4  # one stream of randomness for each use
 
 
 def pictures(frames_BTHWC: NDArray[np.uint8], device: torch.device) -> Tensor:
@@ -60,14 +66,140 @@ def augment(frames_THWC: NDArray[np.uint8], rng: np.random.Generator, *, colour:
     return frames_THWC
 
 
+def look(part: Window, config: Config, visit: int) -> Window:
+    """The window as the n-th visit shows it, by `data.augment_colour` and `data.augment_shift`."""
+    colour, shift = config.data.augment_colour, config.data.augment_shift
+    if not colour and not shift:
+        return part
+    rng = np.random.default_rng([config.train.seed, _LOOK, visit])
+    return replace(part, frames_THWC=augment(part.frames_THWC, rng, colour=colour, shift=shift))
+
+
+def share_of(size: int, rank: int, world: int) -> slice:
+    """The rows of a batch that process `rank` of `world` works on."""
+    each = size // world
+    return slice(rank * each, (rank + 1) * each)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Draws:
+    """Every random number of a batch, drawn for all of its rows whoever works on them."""
+
+    starts: list[int]
+    """First frame of each window."""
+    num_valid_B: NDArray[np.int64]
+    orders_B: NDArray[np.int64]
+    forced_B: NDArray[np.bool_]
+    """Rows whose time order was forced."""
+    frame_index_BS: NDArray[np.int64]
+    noise_BZ: NDArray[np.float32]
+    augment_BUA: NDArray[np.float32] | None
+
+
+def draw(config: Config, position: int, lengths: Sequence[int]) -> Draws:
+    """The draws of the batch that begins after `position` videos were seen, for short videos of these lengths."""
+    size, frames = len(lengths), config.data.num_frames
+    rng = np.random.default_rng([config.train.seed, _STEP, position])
+    starts = [int(rng.integers(max(length - frames, 0) + 1)) for length in lengths]
+    drawn = rng.integers(config.num_orders, size=size)
+    visits = range(position, position + size)
+    in_turn = config.order.draw == "enumerate"
+    orders = np.array([n % config.num_orders for n in visits]) if in_turn else drawn
+    forced = rng.random(size) < config.order.p_chrono
+    frame_index = rng.integers(config.frames_per_clip, size=(size, config.model.num_clips))
+    noise = rng.standard_normal((size, config.model.z_dim), dtype=np.float32)
+    augmented = config.discriminator.augment != "none"
+    return Draws(
+        starts=starts,
+        num_valid_B=np.array([min(frames, length - at) for length, at in zip(lengths, starts, strict=True)], np.int64),
+        orders_B=np.where(forced | (config.order.shuffle == "none"), 0, orders),
+        forced_B=forced,
+        frame_index_BS=frame_index,
+        noise_BZ=noise,
+        augment_BUA=rng.random((size, *AUGMENT_DRAWS), dtype=np.float32) if augmented else None,
+    )
+
+
+def collate(
+    config: Config,
+    windows: Sequence[Window],
+    draws: Draws,
+    rows: slice,
+    *,
+    num_classes: int,
+    mel_stats: MelStats,
+    device: torch.device,
+) -> Batch:
+    """The rows `rows` of a batch from their windows; the means that make a part of the whole of it come from `draws`."""
+    raw_mels = np.stack([part.raw_mels_TMU for part in windows])
+    frames_BTHWC = np.stack([part.frames_THWC for part in windows])
+    labels = torch.tensor([part.label_index for part in windows], device=device)
+    share = len(windows) / len(draws.starts)
+    counts_B = (~draws.forced_B).astype(np.float32)
+
+    def move(array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(device)
+
+    def mean(whole: NDArray[Any]) -> Tensor | None:
+        if share == 1.0:
+            return None
+        return torch.tensor(max(float(whole.sum()), 1.0) * share, dtype=torch.float32, device=device)
+
+    return Batch(
+        keys=tuple(part.key for part in windows),
+        video_BCTHW=pictures(frames_BTHWC, device),
+        mels_BTMU=move(window.standardise(raw_mels, mel_stats)),
+        label_BK=functional.one_hot(labels, num_classes).float(),
+        num_valid_B=move(draws.num_valid_B[rows]),
+        order_B=move(draws.orders_B[rows]),
+        order_counts_B=move(counts_B[rows]),
+        frame_index_BS=move(draws.frame_index_BS[rows]),
+        noise_BZ=move(draws.noise_BZ[rows]),
+        augment_BUA=None if draws.augment_BUA is None else move(draws.augment_BUA[rows]),
+        mean_valid=mean(draws.num_valid_B),
+        mean_counts=mean(counts_B),
+    )
+
+
+def split(batch: Batch, parts: int) -> list[Batch]:
+    """`batch` in equal parts whose mean losses have the mean of the whole."""
+    if parts == 1:
+        return [batch]
+    size = batch.num_videos // parts
+    whole_valid = batch.num_valid_B.sum().float() if batch.mean_valid is None else batch.mean_valid
+    whole_counts = batch.order_counts_B.sum().clamp(min=1.0) if batch.mean_counts is None else batch.mean_counts
+
+    def part(rows: slice) -> Batch:
+        cut = {
+            name: value[rows]
+            for name in ("keys", *_PER_ROW)
+            if (value := cast("Tensor | None", getattr(batch, name))) is not None
+        }
+        return replace(batch, **cut, mean_valid=whole_valid / parts, mean_counts=whole_counts / parts)
+
+    return [part(slice(first, first + size)) for first in range(0, batch.num_videos, size)]
+
+
+_PER_ROW = (
+    "video_BCTHW", "mels_BTMU", "label_BK", "num_valid_B", "order_B", "order_counts_B", "frame_index_BS", "noise_BZ",
+    "augment_BUA",
+)  # fmt: skip
+
+
 @dataclass(kw_only=True, slots=True, eq=False)
 class Feed:
-    """The training set as an endless row of batches; `batch(position)` gives the one at any place in it."""
+    """A decoded training set as an endless row of batches; `batch(position)` gives the one at any place in it.
+
+    Args:
+        rank, world: of the processes that share every batch, this one's number and how many there are.
+    """
 
     data: ResidentSplit
     config: Config
     mel_stats: MelStats
     device: torch.device
+    rank: int = 0
+    world: int = 1
     _epoch: tuple[int, NDArray[np.int64]] = field(default_factory=lambda: (-1, np.zeros(0, np.int64)))
     _sound: NDArray[np.int64] | None = None
 
@@ -75,45 +207,45 @@ class Feed:
         if self.config.data.shuffle_audio:
             self._sound = derangement(len(self.data.clips), self.config.train.seed)
 
+    @property
+    def label_set(self) -> LabelSet:
+        return self.data.label_set
+
+    @property
+    def frame_rate(self) -> Fraction:
+        return self.data.frame_rate
+
     def batch(self, position: int) -> Batch:
-        """The batch that begins after `position` videos were seen."""
+        """This process's share of the batch that begins after `position` videos were seen."""
         config = self.config
-        size, frames, clips = config.train.batch_size, config.data.num_frames, config.model.num_clips
-        rng = np.random.default_rng([config.train.seed, _STEP, position])
-        visits = range(position, position + size)
-        enumerate_orders = config.order.draw == "enumerate"
-        items = [self._item(n // config.num_orders if enumerate_orders else n) for n in visits]
+        visits = range(position, position + config.train.batch_size)
+        in_turn = config.order.draw == "enumerate"
+        items = [self._item(n // config.num_orders if in_turn else n) for n in visits]
+        draws = draw(config, position, [self.data.clips[item].num_frames for item in items])
+        rows = share_of(len(items), self.rank, self.world)
         clip_frames = config.frames_per_clip if config.data.segment_context == "clip" else None
-        parts = [
-            self.data.window(
-                clip := self.data.clips[item],
-                int(rng.integers(max(clip.num_frames - frames, 0) + 1)),
-                frames,
-                sound_of=None if self._sound is None else self.data.clips[self._sound[item]],
-                clip_frames=clip_frames,
+        windows = [
+            look(
+                self.data.window(
+                    self.data.clips[items[row]],
+                    draws.starts[row],
+                    config.data.num_frames,
+                    sound_of=None if self._sound is None else self.data.clips[self._sound[items[row]]],
+                    clip_frames=clip_frames,
+                ),
+                config,
+                visits[row],
             )
-            for item in items
+            for row in range(rows.start, rows.stop)
         ]
-        drawn = rng.integers(config.num_orders, size=size)
-        orders = np.array([n % config.num_orders for n in visits]) if enumerate_orders else drawn
-        forced = rng.random(size) < config.order.p_chrono
-        orders = np.where(forced | (config.order.shuffle == "none"), 0, orders)
-        frame_index = rng.integers(config.frames_per_clip, size=(size, clips))
-        noise = rng.standard_normal((size, config.model.z_dim), dtype=np.float32)
-        raw_mels = np.stack([part.raw_mels_TMU for part in parts])
-        colour, shift = config.data.augment_colour, config.data.augment_shift
-        frames_BTHWC = np.stack([augment(part.frames_THWC, rng, colour=colour, shift=shift) for part in parts])
-        labels = torch.tensor([part.label_index for part in parts], device=self.device)
-        return Batch(
-            keys=tuple(part.key for part in parts),
-            video_BCTHW=pictures(frames_BTHWC, self.device),
-            mels_BTMU=torch.from_numpy(window.standardise(raw_mels, self.mel_stats)).to(self.device),
-            label_BK=functional.one_hot(labels, len(self.data.label_set)).float(),
-            num_valid_B=torch.tensor([part.num_valid_frames for part in parts], device=self.device),
-            order_B=torch.from_numpy(orders).to(self.device),
-            order_counts_B=torch.from_numpy(~forced).to(self.device, torch.float32),
-            frame_index_BS=torch.from_numpy(frame_index).to(self.device),
-            noise_BZ=torch.from_numpy(noise).to(self.device),
+        return collate(
+            config,
+            windows,
+            draws,
+            rows,
+            num_classes=len(self.data.label_set),
+            mel_stats=self.mel_stats,
+            device=self.device,
         )
 
     def _item(self, visit: int) -> int:

@@ -1,10 +1,14 @@
-"""One training step: generator, then discriminators on the same fakes (section 3.6 of the specification)."""
+"""One training step: generator, then discriminators on the same fakes; losses as in `cssgan.losses`.
+
+The step proper (`update`) works on tensors of one device alone and reads nothing back, so that it can be recorded as a
+CUDA graph (`cssgan.training.graph`); what changes from step to step outside of the batch is set by `prepare`.
+"""
 
 from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -12,10 +16,12 @@ from torch import Tensor
 from cssgan import losses
 from cssgan.config import Config
 from cssgan.data import order
-from cssgan.data.batch import streams
+from cssgan.data.batch import split, streams
 from cssgan.models.blocks import iterate_spectral_norms
 from cssgan.models.discriminators import Discriminators, Verdict
 from cssgan.models.interface import VideoGenerator
+from cssgan.training import augment, speed
+from cssgan.training.distributed import ALONE, Peers
 from cssgan.types import Batch, Streams
 
 TERMS = {
@@ -35,6 +41,10 @@ TERMS = {
     "order_acc_real": "share of real windows whose order is told right; chance 1 in 24",
     "order_acc_fake": "the same for fakes",
     "motion_ratio": "mean absolute change from frame to frame inside clips, fake / real",
+    "r1": "mean squared gradient of the discriminators on reals (with loss.r1_gamma)",
+    "r2": "the same on fakes (with loss.r2_gamma)",
+    "g_grad_norm": "length of the generator's gradient",
+    "d_grad_norm": "length of the discriminators' gradient",
 }
 """What stats.jsonl holds. Terms that a configuration does not have, or that `loss.adv_start` holds back, are left out."""
 
@@ -51,14 +61,37 @@ class Players:
     d_optim: torch.optim.Adam
     average: VideoGenerator | None
     """The running average of the generator, if the run keeps one."""
+    average_weight: Tensor
+    """Scalar on the device: how far the average moves towards the generator in this step."""
+    peers: Peers = ALONE
+    """The processes that share each batch."""
 
 
-def players(config: Config, generator: VideoGenerator, discriminators: Discriminators) -> Players:
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Part:
+    """A batch, or a part of one that is worked on at a time, as it is presented."""
+
+    batch: Batch
+    real: Streams
+    puzzle_BS: Tensor
+    """The order in which the predictor is shown the features of the clips, on top of the order of `real`."""
+
+
+def players(
+    config: Config, generator: VideoGenerator, discriminators: Discriminators, *, peers: Peers = ALONE
+) -> Players:
     """Optimisers, and the averaged copy, for freshly built networks (already on their device)."""
+    device = next(generator.parameters()).device
+    recorded = config.compute.cuda_graph and device.type == "cuda"
 
     def adam(network: torch.nn.Module, rate: float) -> torch.optim.Adam:
-        betas = (config.optim.beta1, config.optim.beta2)
-        return torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=True)
+        return torch.optim.Adam(
+            network.parameters(),
+            lr=torch.tensor(rate, device=device) if recorded else rate,
+            betas=(config.optim.beta1, config.optim.beta2),
+            fused=config.compute.fused_adam,
+            capturable=recorded,
+        )
 
     average = copy.deepcopy(generator).requires_grad_(False).eval() if config.train.ema_half_life else None
     return Players(
@@ -67,6 +100,8 @@ def players(config: Config, generator: VideoGenerator, discriminators: Discrimin
         g_optim=adam(generator, config.optim.g_lr),
         d_optim=adam(discriminators, config.optim.d_lr),
         average=average,
+        average_weight=torch.zeros((), device=device),
+        peers=peers,
     )
 
 
@@ -74,32 +109,56 @@ def train_step(players: Players, batch: Batch, config: Config, *, num_steps: int
     """Generator step, discriminator step, running average.
 
     Args:
+        batch: this process's share.
         num_steps, num_videos: what was done before this step (for `loss.adv_start` and the learning rates).
 
     Returns:
-        The terms of `TERMS`, detached, on the device.
+        The terms of `TERMS`, detached, on the device; those of this process's share.
     """
+    prepare(players, config, num_videos=num_videos)
+    return update(players, batch, config, adversarial=is_adversarial(config, num_steps))
+
+
+def is_adversarial(config: Config, num_steps: int) -> bool:
+    """Whether the adversarial and order terms count in the step after `num_steps`."""
+    return num_steps >= config.loss.adv_start
+
+
+def prepare(players: Players, config: Config, *, num_videos: int) -> None:
+    """Set what follows from the position in the run: learning rates, and how far the average moves."""
     _set_rates(players, config, num_videos)
-    adversarial = num_steps >= config.loss.adv_start
-    clip_at_BS = order.clip_at(batch.order_B, config.model.num_clips)
+    if players.average is not None:
+        half_life = min(config.train.ema_half_life, max(num_videos, 1))
+        players.average_weight.fill_(1.0 - 0.5 ** (config.train.batch_size / half_life))
+
+
+def update(players: Players, batch: Batch, config: Config, *, adversarial: bool) -> Terms:
+    """The step proper."""
+    parts = [present(part, config) for part in split(batch, config.train.accumulate)]
+    if adversarial:
+        iterate_spectral_norms(players.discriminators)
+    fakes, terms = generator_step(players, parts, config, adversarial=adversarial)
+    if adversarial:
+        terms |= discriminator_step(players, parts, fakes, config)
+    if players.average is not None:
+        _update_average(players.average, players.generator, players.average_weight)
+    return terms
+
+
+def present(batch: Batch, config: Config) -> Part:
+    """The batch cut into clips, in the order in which generator and discriminators see them."""
+    clip_at_BS = _clip_at(batch, config)
     in_time_BS = torch.arange(config.model.num_clips, device=clip_at_BS.device).expand_as(clip_at_BS)
     real = streams(batch, config.model.num_clips, clip_at_BS if config.order.shuffle == "gen" else in_time_BS)
     # Clips that the discriminator shuffles for itself are shuffled among the features of its trunk.
     puzzle_BS = clip_at_BS if config.order.shuffle == "disc" else in_time_BS
-    if adversarial:
-        iterate_spectral_norms(players.discriminators)
-    fake_BSCFHW, terms = generator_step(players, batch, real, puzzle_BS, config, adversarial=adversarial)
-    if adversarial:
-        terms |= discriminator_step(players, batch, real, fake_BSCFHW, puzzle_BS, config)
-    if players.average is not None:
-        _update_average(players.average, players.generator, config, num_videos)
-    return terms
+    return Part(batch=batch, real=real, puzzle_BS=puzzle_BS)
 
 
 def fakes(generator: VideoGenerator, batch: Batch, real: Streams, config: Config) -> Tensor:
     """The generator's clips in the presentation order of `real`, clips_BSCFHW."""
     if config.order.shuffle == "gen" and config.model.cascade_order == "chrono":
-        clip_at_BS = order.clip_at(batch.order_B, config.model.num_clips)
+        clip_at_BS = _clip_at(batch, config)
         in_time = generator(
             batch.video_BCTHW[:, :, 0], order.restore(real.mels_BSFMU, clip_at_BS), batch.label_BK, batch.noise_BZ
         )
@@ -112,74 +171,166 @@ def start_image(batch: Batch, real: Streams, config: Config) -> Tensor:
     if config.model.start_image == "clip_first":
         return real.clips_BSCFHW[:, 0, :, 0]
     if config.model.start_image == "clip_prev" and config.order.shuffle == "gen":
-        first_clip_B = order.clip_at(batch.order_B, config.model.num_clips)[:, 0]
+        first_clip_B = _clip_at(batch, config)[:, 0]
         frame_B = (first_clip_B * config.frames_per_clip - 1).clamp(min=0)
         return batch.video_BCTHW[torch.arange(batch.num_videos, device=frame_B.device), :, frame_B]
     return batch.video_BCTHW[:, :, 0]
 
 
 def generator_step(
-    players: Players, batch: Batch, real: Streams, puzzle_BS: Tensor, config: Config, *, adversarial: bool
-) -> tuple[Tensor, Terms]:
-    weights = config.loss
+    players: Players, parts: list[Part], config: Config, *, adversarial: bool
+) -> tuple[list[Tensor], Terms]:
+    """Move the generator; gives the fakes of each part, detached, and the mean terms."""
     players.generator.train()
     players.discriminators.requires_grad_(False)
-    fake = fakes(players.generator, batch, real, config)
-    terms: Terms = {"g_l1": losses.l1_loss(fake, real.clips_BSCFHW, real.valid_BSF)}
+    players.g_optim.zero_grad(set_to_none=True)
+    made: list[Tensor] = []
+    all_terms: list[Terms] = []
+    for part in parts:
+        fake, total, terms = generator_losses(players, part, config, adversarial=adversarial)
+        _backward(total, len(parts))
+        made.append(fake.detach())
+        all_terms.append({**terms, "g_loss": total})
+    terms = _means(all_terms)
+    terms["g_grad_norm"] = _move(players.generator, players.g_optim, players.peers)
+    players.discriminators.requires_grad_(True)
+    terms["motion_ratio"] = _motion_ratio(made, parts)
+    return made, terms
+
+
+def generator_losses(
+    players: Players, part: Part, config: Config, *, adversarial: bool
+) -> tuple[Tensor, Tensor, Terms]:
+    """The generator's clips, its weighted loss, and the terms of it."""
+    batch, real, weights = part.batch, part.real, config.loss
+    device = batch.video_BCTHW.device
+    with speed.autocast(config, device):
+        fake = fakes(players.generator, batch, real, config)
+    terms: Terms = {"g_l1": losses.l1_loss(fake, real.clips_BSCFHW, real.valid_BSF, batch.mean_valid)}
     total = weights.l1_weight * terms["g_l1"]
     if adversarial:
-        verdict = players.discriminators(fake, batch.label_BK, batch.frame_index_BS)
-        terms["g_image"] = losses.judged_real(verdict.image_BS)
-        terms["g_video"] = sum_of([losses.judged_real(logits) for logits in _video_logits(verdict, config)])
+        with speed.autocast(config, device):
+            verdict = _judge(players, part, _augmented(fake, batch, config, augment.FAKES_G), config)
+            logits_BP = players.discriminators.predict_order(verdict.features_BSDHW, part.puzzle_BS)
+            rival = None
+            if weights.gan == "rpgan":
+                rival = _judge(players, part, _augmented(real.clips_BSCFHW, batch, config, augment.REALS), config)
+        terms["g_image"], terms["g_video"] = _generator_game(verdict, rival, config)
         total = total + weights.image_weight * terms["g_image"] + weights.video_weight * terms["g_video"]
-        logits_BP = players.discriminators.predict_order(verdict.features_BSDHW, puzzle_BS)
         if logits_BP is not None:
-            terms["g_order"] = losses.order_loss(logits_BP, real.order_B, batch.order_counts_B)
+            logits_BP = logits_BP.float()
+            terms["g_order"] = losses.order_loss(logits_BP, real.order_B, batch.order_counts_B, batch.mean_counts)
             terms["order_acc_fake"] = _order_accuracy(logits_BP, batch)
             total = total + weights.order_weight * terms["g_order"]
-    players.g_optim.zero_grad(set_to_none=True)
-    total.backward()
-    players.g_optim.step()
-    players.discriminators.requires_grad_(True)
-    terms["g_loss"] = total
-    fake = fake.detach()
-    terms["motion_ratio"] = motion(fake) / motion(real.clips_BSCFHW).clamp(min=1e-6)
-    return fake, {name: value.detach() for name, value in terms.items()}
+    return fake, total, terms
 
 
-def discriminator_step(
-    players: Players, batch: Batch, real: Streams, fake_BSCFHW: Tensor, puzzle_BS: Tensor, config: Config
-) -> Terms:
-    size, judges = batch.num_videos, players.discriminators
+def discriminator_step(players: Players, parts: list[Part], fakes: list[Tensor], config: Config) -> Terms:
+    """Move the discriminators; gives the mean terms."""
+    players.d_optim.zero_grad(set_to_none=True)
+    all_terms: list[Terms] = []
+    for part, fake in zip(parts, fakes, strict=True):
+        total, terms = discriminator_losses(players, part, fake, config)
+        _backward(total, len(parts))
+        all_terms.append({**terms, "d_loss": total})
+    terms = _means(all_terms)
+    terms["d_grad_norm"] = _move(players.discriminators, players.d_optim, players.peers)
+    players.d_optim.zero_grad(set_to_none=True)
+    return terms
+
+
+def discriminator_losses(players: Players, part: Part, fake_BSCFHW: Tensor, config: Config) -> tuple[Tensor, Terms]:
+    """The discriminators' weighted loss, and the terms of it."""
+    batch, real, judges, weights = part.batch, part.real, players.discriminators, config.loss
+    size, penalised = batch.num_videos, weights.r1_gamma > 0 or weights.r2_gamma > 0
     # One pass for both: the discriminators have no batch statistics, so this changes nothing but the time.
-    both = judges(
-        torch.cat((real.clips_BSCFHW, fake_BSCFHW)), batch.label_BK.repeat(2, 1), batch.frame_index_BS.repeat(2, 1)
-    )
+    shown = torch.cat(
+        (
+            _augmented(real.clips_BSCFHW, batch, config, augment.REALS),
+            _augmented(fake_BSCFHW, batch, config, augment.FAKES_D),
+        )
+    ).requires_grad_(penalised)
+    # Penalties are gradients of gradients; half precision is too coarse for them.
+    with speed.autocast(config, shown.device, enabled=not penalised):
+        both = _judge(players, part, shown, config, times=2)
+        features = None if both.features_BSDHW is None else both.features_BSDHW[:size]
+        logits_BP = judges.predict_order(features, part.puzzle_BS)
     image_real, image_fake = both.image_BS.split(size)
     video = [logits.split(size) for logits in _video_logits(both, config)]
+    game = losses.adversarial_d if weights.gan == "bce" else losses.relativistic
     terms: Terms = {
-        "d_image": losses.adversarial_d(image_real, image_fake),
-        "d_video": sum_of([losses.adversarial_d(real, fake) for real, fake in video]),
+        "d_image": game(image_real, image_fake),
+        "d_video": sum_of([game(real, fake) for real, fake in video]),
         "image_gap": image_real.mean() - image_fake.mean(),
         "video_gap": sum_of([real.mean() - fake.mean() for real, fake in video]),
     }
     total = terms["d_image"] + terms["d_video"]
-    features = None if both.features_BSDHW is None else both.features_BSDHW[:size]
-    logits_BP = judges.predict_order(features, puzzle_BS)
     if logits_BP is not None:
-        terms["d_order"] = losses.order_loss(logits_BP, real.order_B, batch.order_counts_B)
+        logits_BP = logits_BP.float()
+        terms["d_order"] = losses.order_loss(logits_BP, real.order_B, batch.order_counts_B, batch.mean_counts)
         terms["order_acc_real"] = _order_accuracy(logits_BP, batch)
-        total = total + config.loss.order_weight_d * terms["d_order"]
+        total = total + weights.order_weight_d * terms["d_order"]
     if both.clip_BS is not None:
         votes_real, votes_fake = losses.vote(both.clip_BS).split(size)
         terms["vote_acc_real"] = votes_real.float().mean()
         terms["vote_acc_fake"] = 1.0 - votes_fake.float().mean()
-    players.d_optim.zero_grad(set_to_none=True)
-    total.backward()
-    players.d_optim.step()
-    players.d_optim.zero_grad(set_to_none=True)
-    terms["d_loss"] = total
-    return {name: value.detach() for name, value in terms.items()}
+    for name, gamma, rows in (("r1", weights.r1_gamma, slice(size)), ("r2", weights.r2_gamma, slice(size, None))):
+        if gamma > 0:
+            terms[name] = sum_of([losses.penalty(logits[rows], shown) for logits in _all_logits(both)])
+            total = total + gamma / 2 * terms[name]
+    return total, terms
+
+
+def _judge(players: Players, part: Part, clips_BSCFHW: Tensor, config: Config, *, times: int = 1) -> Verdict:
+    """What the discriminators say of clips that follow the conditions of `part`, `times` times over; float32."""
+    batch = part.batch
+    mels = part.real.mels_BSFMU.repeat(times, 1, 1, 1, 1) if config.discriminator.d_audio else None
+    verdict = players.discriminators(
+        clips_BSCFHW, batch.label_BK.repeat(times, 1), batch.frame_index_BS.repeat(times, 1), mels
+    )
+    return Verdict(
+        image_BS=verdict.image_BS.float(),
+        clip_BS=None if verdict.clip_BS is None else verdict.clip_BS.float(),
+        video_B=None if verdict.video_B is None else verdict.video_B.float(),
+        features_BSDHW=verdict.features_BSDHW,
+    )
+
+
+def _generator_game(verdict: Verdict, rival: Verdict | None, config: Config) -> tuple[Tensor, Tensor]:
+    """Equations (1) and (2) for the generator; against `rival`, the verdict on reals, in the relativistic game."""
+    video = _video_logits(verdict, config)
+    if rival is None:
+        return losses.judged_real(verdict.image_BS), sum_of([losses.judged_real(logits) for logits in video])
+    pairs = zip(video, _video_logits(rival, config), strict=True)
+    return (
+        losses.relativistic(verdict.image_BS, rival.image_BS),
+        sum_of([losses.relativistic(fake, real) for fake, real in pairs]),
+    )
+
+
+def _augmented(clips_BSCFHW: Tensor, batch: Batch, config: Config, use: int) -> Tensor:
+    if batch.augment_BUA is None:
+        return clips_BSCFHW
+    return augment.augment(clips_BSCFHW, batch.augment_BUA[:, use], config.discriminator.augment)
+
+
+def _backward(total: Tensor, parts: int) -> None:
+    (total if parts == 1 else total / parts).backward()
+
+
+def _move(network: torch.nn.Module, optim: torch.optim.Adam, peers: Peers) -> Tensor:
+    """One step of the optimiser on the mean gradient of all processes; its length."""
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    peers.average(gradients)
+    optim.step()
+    return torch.nn.utils.get_total_norm(gradients)
+
+
+def _means(all_terms: list[Terms]) -> Terms:
+    """The mean of each term over parts, detached."""
+    if len(all_terms) == 1:
+        return {name: value.detach() for name, value in all_terms[0].items()}
+    return {name: torch.stack([terms[name].detach() for terms in all_terms]).mean() for name in all_terms[0]}
 
 
 def _video_logits(verdict: Verdict, config: Config) -> list[Tensor]:
@@ -188,9 +339,19 @@ def _video_logits(verdict: Verdict, config: Config) -> list[Tensor]:
     return logits if verdict.video_B is None else [*logits, verdict.video_B]
 
 
+def _all_logits(verdict: Verdict) -> list[Tensor]:
+    """The logits of each discriminator, images first."""
+    return [logits for logits in (verdict.image_BS, verdict.clip_BS, verdict.video_B) if logits is not None]
+
+
+def _clip_at(batch: Batch, config: Config) -> Tensor:
+    return order.clip_at(batch.order_B, config.model.num_clips, config.order.max_orders)
+
+
 def _order_accuracy(logits_BP: Tensor, batch: Batch) -> Tensor:
     right_B = (logits_BP.argmax(dim=1) == batch.order_B).float() * batch.order_counts_B
-    return right_B.sum() / batch.order_counts_B.sum().clamp(min=1.0)
+    total = batch.order_counts_B.sum().clamp(min=1.0) if batch.mean_counts is None else batch.mean_counts
+    return right_B.sum() / total
 
 
 def sum_of(parts: list[Tensor]) -> Tensor:
@@ -202,6 +363,12 @@ def motion(clips_BSCFHW: Tensor) -> Tensor:
     return (clips_BSCFHW[:, :, :, 1:] - clips_BSCFHW[:, :, :, :-1]).abs().mean()
 
 
+def _motion_ratio(fakes: list[Tensor], parts: list[Part]) -> Tensor:
+    fake = torch.stack([motion(clips) for clips in fakes]).mean()
+    real = torch.stack([motion(part.real.clips_BSCFHW) for part in parts]).mean()
+    return fake / real.clamp(min=1e-6)
+
+
 def _set_rates(players: Players, config: Config, num_videos: int) -> None:
     """Constant rates, then linearly down to a tenth over the last `optim.decay_share` of the run."""
     share = config.optim.decay_share
@@ -209,16 +376,17 @@ def _set_rates(players: Players, config: Config, num_videos: int) -> None:
     factor = 1.0 if share == 0.0 or left >= share else 0.1 + 0.9 * left / share
     for optim, rate in ((players.g_optim, config.optim.g_lr), (players.d_optim, config.optim.d_lr)):
         for group in optim.param_groups:
-            group["lr"] = rate * factor
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate * factor)
+            else:
+                group["lr"] = rate * factor
 
 
 @torch.no_grad()
-def _update_average(average: VideoGenerator, generator: VideoGenerator, config: Config, num_videos: int) -> None:
+def _update_average(average: VideoGenerator, generator: VideoGenerator, weight: Tensor) -> None:
     """Weights: exponential average whose half-life grows to `train.ema_half_life`; statistics of norms: as they are."""
-    half_life = min(config.train.ema_half_life, max(num_videos, 1))
-    decay = 0.5 ** (config.train.batch_size / half_life)
     for mine, its in zip(average.parameters(), generator.parameters(), strict=True):
-        mine.lerp_(its, 1.0 - decay)
+        mine.lerp_(its, weight)
     for mine, its in zip(average.buffers(), generator.buffers(), strict=True):
         mine.copy_(its)
 
@@ -229,5 +397,9 @@ def optimiser_state(players: Players) -> dict[str, Any]:
 
 
 def load_optimiser_state(players: Players, state: dict[str, Any]) -> None:
-    players.g_optim.load_state_dict(state["g_optim"])
-    players.d_optim.load_state_dict(state["d_optim"])
+    """Take over the moments; how an optimiser computes stays as this start of the run has it."""
+    for optim, name in ((players.g_optim, "g_optim"), (players.d_optim, "d_optim")):
+        own = [{key: group[key] for key in ("lr", "fused", "capturable")} for group in optim.param_groups]
+        saved = cast(dict[str, Any], state[name])
+        groups = [{**group, **mine} for group, mine in zip(saved["param_groups"], own, strict=True)]
+        optim.load_state_dict({"state": saved["state"], "param_groups": groups})

@@ -1,0 +1,156 @@
+"""Several processes that share every batch: ``torchrun --nproc-per-node=N -m cssgan train ...``.
+
+Each process works on its rows of the same global batch; gradients are averaged over the processes before the optimisers
+move, and batch normalisation takes its statistics over all of them, so that N processes compute what one would. The
+gradients are reduced in a few large pieces after the backward pass, not by hooks inside of it: discriminators that are
+frozen and thawed within a step, penalties and accumulated parts need no exceptions then.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, cast
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+
+_PIECE = 1 << 25
+"""Elements that are reduced at once (128 MiB of float32)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Peers:
+    """The processes of a run. `ALONE` where there is one."""
+
+    rank: int = 0
+    world: int = 1
+    local_rank: int = 0
+    """Number among the processes of this machine: which GPU is ours."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes the run folder."""
+        return self.rank == 0
+
+    def average(self, tensors: list[Tensor]) -> None:
+        """Replace each tensor by its mean over the processes, in place."""
+        if self.world == 1:
+            return
+        piece: list[Tensor] = []
+        for tensor in tensors:
+            piece.append(tensor)
+            if sum(t.numel() for t in piece) >= _PIECE:
+                self._average_piece(piece)
+                piece = []
+        if piece:
+            self._average_piece(piece)
+
+    def _average_piece(self, tensors: list[Tensor]) -> None:
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
+        dist.all_reduce(flat)
+        flat /= self.world
+        for tensor, mean in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+            tensor.copy_(mean.view_as(tensor))
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The sum over the processes, the same in each."""
+        if self.world > 1:
+            tensor = tensor.clone()
+            dist.all_reduce(tensor)
+        return tensor
+
+    def any(self, flag: int) -> int:
+        """The largest `flag` of the processes; they agree on when to stop by it."""
+        if self.world == 1:
+            return flag
+        return max(cast("list[int]", self.gather(flag)))
+
+    def gather(self, value: object) -> list[Any]:
+        """The (picklable, small) value of each process."""
+        values: list[Any] = [None] * self.world
+        if self.world == 1:
+            return [value]
+        dist.all_gather_object(values, value, group=_control_group())
+        return values
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        self.gather(None)
+
+
+ALONE = Peers()
+_control: list[dist.ProcessGroup] = []
+
+
+def _control_group() -> dist.ProcessGroup:
+    """Small words between processes go by gloo, also where gradients go by NCCL: no GPU has to wait for them."""
+    if not _control:
+        _control.append(cast(dist.ProcessGroup, dist.new_group(backend="gloo", timeout=timedelta(hours=2))))
+    return _control[0]
+
+
+def join(device_type: str) -> Peers:
+    """The processes that torchrun started, from its environment variables; `ALONE` without them."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        return ALONE
+    peers = Peers(rank=int(os.environ["RANK"]), world=world, local_rank=int(os.environ.get("LOCAL_RANK", "0")))
+    if device_type == "cuda":
+        torch.cuda.set_device(peers.local_rank)
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if device_type == "cuda" else "gloo")
+    _control_group()
+    return peers
+
+
+def leave() -> None:
+    """Close what `join` opened."""
+    _control.clear()
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+class SharedBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation over the batches of all processes; same parameters and buffers as its parent.
+
+    torch's own works on GPUs alone; `share_norms` takes that one there.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(input)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.momentum is not None
+        assert self.num_batches_tracked is not None
+        x = input.float()
+        count = x.numel() // x.shape[1]
+        sums = torch.cat((x.sum(dim=(0, 2, 3)), x.square().sum(dim=(0, 2, 3)), x.new_tensor([float(count)])))
+        total = cast(Tensor, all_reduce(sums))
+        count_all = total[-1]
+        mean, square = (total[:-1] / count_all).chunk(2)
+        variance = (square - mean.square()).clamp(min=0.0)
+        with torch.no_grad():
+            self.num_batches_tracked.add_(1)
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * (count_all / (count_all - 1.0)), self.momentum)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        shift = self.bias - mean * scale
+        return (x * scale[:, None, None] + shift[:, None, None]).to(input.dtype)
+
+
+def share_norms(network: nn.Module, peers: Peers, device: torch.device) -> None:
+    """Let every batch normalisation of `network` see the whole batch; changes modules, not weights."""
+    if peers.world == 1:
+        return
+    for module in network.modules():
+        for name, child in module.named_children():
+            if type(child) is nn.BatchNorm2d:
+                kind = nn.SyncBatchNorm if device.type == "cuda" else SharedBatchNorm2d
+                shared = kind(child.num_features, child.eps, cast(float, child.momentum))
+                shared.load_state_dict(child.state_dict())
+                setattr(module, name, shared.to(device))
