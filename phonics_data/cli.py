@@ -476,17 +476,24 @@ app.add_typer(bench_app)
 
 @bench_app.command("shard")
 def bench_shard(
-    sources: Annotated[int, typer.Option("--sources", min=2, help="How many two-minute sources to cut.")] = 6,
+    sources: Annotated[int, typer.Option("--sources", min=2, help="How many copies of the source to cut.")] = 6,
+    source: Annotated[
+        Path | None, typer.Option("--source", help="Video to cut; by default two minutes of detail at 360p.")
+    ] = None,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Repetitions, of which the least counts.")] = 2,
+    long_minutes: Annotated[
+        int, typer.Option("--long-minutes", min=0, help="Also measure the memory on so long a source at 720p.")
+    ] = 0,
 ) -> None:
     """Measure what cutting and storing cost against bare decoding, and against one ffmpeg for each clip.
 
-    Example: phonics-data bench shard --sources 6
+    Example: phonics-data bench shard --sources 6 --long-minutes 60
     """
     from phonics_data.bench_shard import bench_shard as run
     from phonics_data.console import print_table
 
-    found = run(sources)
-    print_table(f"{found.num_clips} clips out of {sources} sources of two minutes at 360p", found.rows())
+    found = run(sources, source=source, rounds=rounds, long_minutes=long_minutes)
+    print_table(f"{found.num_clips} clips out of {sources} sources", found.rows())
     if not found.within_limits:
         raise PhonicsDataError("bench shard: a limit of the table above was missed")
 
