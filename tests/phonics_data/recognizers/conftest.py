@@ -1,0 +1,20 @@
+"""Speech with known words, and the engines that are held to the contract."""
+
+from __future__ import annotations
+
+import pytest
+
+from phonics_data.recognizers.interface import Recognizer
+from phonics_data.recognizers.whisper import Whisper, WhisperOptions
+from tests.speech import Speech, a_is_for_ambulance
+
+
+@pytest.fixture(scope="session")
+def speech() -> Speech:
+    return a_is_for_ambulance()
+
+
+@pytest.fixture(scope="session")
+def whisper() -> Recognizer:
+    """tiny.en, which a package of the extra `dev` ships."""
+    return Whisper(WhisperOptions(threads=2, device="cpu"), may_download=False)

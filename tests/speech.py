@@ -1,0 +1,60 @@
+"""Speech with known words: a stretch of a rendered song that tiny.en understands well."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from phonics_data.sources.rendering.music import RATE_HZ as SONG_RATE_HZ
+from phonics_data.sources.rendering.music import mix
+from phonics_data.sources.rendering.plan import plan_song
+from phonics_data.sources.rendering.timeline import lay_out, truth
+from phonics_data.types import Word
+
+RATE_HZ = 16_000
+
+
+@dataclass(frozen=True)
+class Speech:
+    """A stretch of a rendered song.
+
+    Args:
+        audio_N: mono float32 at `RATE_HZ`.
+        words: what is said, with exact times, in time order.
+    """
+
+    audio_N: NDArray[np.float32]
+    words: tuple[Word, ...]
+
+    @property
+    def duration_seconds(self) -> float:
+        return self.audio_N.size / RATE_HZ
+
+    def at(self, rate_hz: int) -> NDArray[np.float32]:
+        return np.asarray(soxr.resample(self.audio_N, RATE_HZ, rate_hz), np.float32)
+
+
+@functools.cache
+def a_is_for_ambulance() -> Speech:
+    """11 s of "A is for ambulance", soft music under the voice."""
+    plan = dataclasses.replace(plan_song(11, 3), music_decibels=-20.0)
+    assert (plan.kind, plan.letters[:5]) == ("is_for", "ABCDE"), "the renderer draws other songs now: choose one anew"
+    timeline = lay_out(plan)
+    _, sound = mix(plan, timeline)
+    spans = truth(plan, timeline)
+    start, end = spans[0].start_seconds - 0.3, spans[0].start_seconds + 10.7
+    audio = np.asarray(soxr.resample(sound, SONG_RATE_HZ, RATE_HZ), np.float32)
+    words = [
+        dataclasses.replace(
+            word, start_seconds=word.start_seconds - start, end_seconds=word.end_seconds - start, timing="native"
+        )
+        for span in spans
+        for word in span.words
+        if word.end_seconds < end
+    ]
+    return Speech(audio[round(start * RATE_HZ) : round(end * RATE_HZ)], tuple(words))
