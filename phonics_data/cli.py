@@ -27,6 +27,7 @@ from phonics_data.cli_options import (
     FetchWorkers,
     Fit,
     FrameRate,
+    FramesForm,
     LimitRate,
     Manifest,
     MaxFrames,
@@ -238,6 +239,7 @@ def shard(
     frame_rate: FrameRate = "25",
     size: Size = 64,
     fit: Fit = "crop",
+    frames: FramesForm = "npy",
     rules: RulesFile = None,
     drop_static: DropStatic = False,
     split_ratios: SplitRatios = "0.8,0.1,0.1",
@@ -256,7 +258,7 @@ def shard(
 
     options = shard_options(
         frame_rate=frame_rate, size=size, fit=fit, rules=rules, drop_static=drop_static,
-        split_ratios=split_ratios, shard_bytes=shard_bytes, seed=seed,
+        split_ratios=split_ratios, shard_bytes=shard_bytes, seed=seed, frames=frames,
     )  # fmt: skip
     workspace = Workspace(work, must_exist=True)
     with workspace.lock(), progress() as on_progress:
@@ -282,6 +284,7 @@ def build(
     max_frames: MaxFrames = 100,
     size: Size = 64,
     fit: Fit = "crop",
+    frames: FramesForm = "npy",
     rules: RulesFile = None,
     drop_static: DropStatic = False,
     split_ratios: SplitRatios = "0.8,0.1,0.1",
@@ -317,6 +320,7 @@ def build(
             split_ratios=split_ratios,
             shard_bytes=shard_bytes,
             seed=seed,
+            frames=frames,
         ),
     )
     videos = read_manifest(manifest)

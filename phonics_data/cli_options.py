@@ -49,6 +49,9 @@ RulesFile = Annotated[
     Path | None, typer.Option("--rules", help="TOML file with other limits of the screen, e.g. min_seconds = 1.0.")
 ]
 DropStatic = Annotated[bool, typer.Option("--drop-static", help="Leave clips of a still picture out.")]
+FramesForm = Annotated[
+    str, typer.Option("--frames", help="npy (raw, quick to read), or mp4 (small, not lossless) for large frames.")
+]
 SplitRatios = Annotated[str, typer.Option("--split-ratios", help="Shares of train, validation, test.")]
 ShardBytes = Annotated[int, typer.Option("--shard-bytes", help="Wanted size of a shard.")]
 Engine = Annotated[
@@ -98,11 +101,13 @@ def shard_options(
     split_ratios: str = "0.8,0.1,0.1",
     shard_bytes: int = 100_000_000,
     label_set: str = "letters",
+    frames: str = "npy",
     near_duplicates: bool = True,
 ) -> ShardOptions:
     import dataclasses
     from typing import cast
 
+    from phonics_data.contract.shard import FramesForm as ContractFramesForm
     from phonics_data.screen import Rules, read_rules
     from phonics_data.sharding.options import DatasetFit
     from phonics_data.split import Ratios
@@ -127,6 +132,7 @@ def shard_options(
         rules=limits,
         target_shard_bytes=shard_bytes,
         label_set=label_set,
+        frames=cast("ContractFramesForm", frames),
     )
 
 

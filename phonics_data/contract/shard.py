@@ -6,26 +6,30 @@ A sample of key K is three members, in this order::
     K.audio.flac   mono, 16 bit
     K.meta.json    every other field of Sample, keys sorted, UTF-8
 
-Plain ``webdataset.WebDataset(path).decode()`` opens them; nothing is ever pickled.
+Datasets of large frames may hold ``K.frames.mp4`` (`phonics_data.contract.film`) in the place of the first. Plain ``webdataset.WebDataset(path).decode()`` opens them; nothing is ever pickled.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tarfile
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 
-from phonics_data.contract.sample import SCHEMA_VERSION, Audio, Sample
+from phonics_data.contract.sample import SCHEMA_VERSION, Audio, Frames, Sample
 from phonics_data.errors import DatasetError
 
 FRAMES, AUDIO, META = "frames.npy", "audio.flac", "meta.json"
 MEMBERS = (FRAMES, AUDIO, META)
+FILM = "frames.mp4"
+
+FramesForm = Literal["npy", "mp4"]
 
 _META_FIELDS = (
     "key", "frame_rate", "audio_rate_hz", "label", "label_set", "video_id", "start_seconds", "object_word",
@@ -33,25 +37,47 @@ _META_FIELDS = (
 )  # fmt: skip
 
 
-def encode(sample: Sample) -> dict[str, bytes]:
-    """The sample's members, name -> bytes. The same sample always gives the same bytes.
+def encode(sample: Sample, frames_form: FramesForm = "npy") -> dict[str, bytes]:
+    """The sample's members in their order, name -> bytes. The same sample always gives the same bytes.
 
-    Exact both ways when `sample.audio_N` lies on the 16-bit grid (`quantise_audio`).
+    Exact both ways when `sample.audio_N` lies on the 16-bit grid (`quantise_audio`), but for frames as ``mp4``.
     """
     import soundfile
 
-    frames = io.BytesIO()
-    np.lib.format.write_array(frames, np.ascontiguousarray(sample.frames_LHWC), version=(1, 0), allow_pickle=False)
     audio = io.BytesIO()
     pcm = np.clip(np.rint(sample.audio_N.astype(np.float64) * 32768.0), -32768, 32767).astype(np.int16)
     soundfile.write(audio, pcm, sample.audio_rate_hz, format="FLAC", subtype="PCM_16")
     meta = {name: getattr(sample, name) for name in _META_FIELDS}
     meta["frame_rate"] = str(sample.frame_rate)
-    return {
-        FRAMES: frames.getvalue(),
+    return _encode_frames(sample, frames_form) | {
         AUDIO: audio.getvalue(),
         META: json.dumps(meta, sort_keys=True, ensure_ascii=False, allow_nan=False).encode(),
     }
+
+
+def _encode_frames(sample: Sample, form: FramesForm) -> dict[str, bytes]:
+    if form == "mp4":
+        from phonics_data.contract.film import encode_film
+
+        return {FILM: encode_film(sample.frames_LHWC, sample.frame_rate)}
+    frames = io.BytesIO()
+    np.lib.format.write_array(frames, np.ascontiguousarray(sample.frames_LHWC), version=(1, 0), allow_pickle=False)
+    return {FRAMES: frames.getvalue()}
+
+
+def _decode_frames(members: Mapping[str, bytes]) -> Frames:
+    if FRAMES not in members:
+        from phonics_data.contract.film import decode_film
+
+        return decode_film(members[FILM])
+    return np.lib.format.read_array(io.BytesIO(members[FRAMES]), allow_pickle=False)
+
+
+def content_digest(members: Mapping[str, bytes]) -> str:
+    """SHA-256 over the frames member, then the audio member: `ShortVideo.sha256`."""
+    digest = hashlib.sha256(members[FRAMES if FRAMES in members else FILM])
+    digest.update(members[AUDIO])
+    return digest.hexdigest()
 
 
 def decode(key: str, members: Mapping[str, bytes], *, where: str = "shard") -> Sample:
@@ -68,7 +94,7 @@ def decode(key: str, members: Mapping[str, bytes], *, where: str = "shard") -> S
     import soundfile
 
     for name in MEMBERS:
-        if name not in members:
+        if name not in members and not (name == FRAMES and FILM in members):
             raise DatasetError(
                 f"{where}: sample {key}: member {name} is missing (got: {', '.join(sorted(members)) or 'none'}); "
                 "rebuild the shard with `phonics-data shard`"
@@ -91,7 +117,7 @@ def decode(key: str, members: Mapping[str, bytes], *, where: str = "shard") -> S
     if fields["key"] != key:
         raise DatasetError(f"{where}: member name says sample {key}, its {META} says {fields['key']}")
     try:
-        frames = np.lib.format.read_array(io.BytesIO(members[FRAMES]), allow_pickle=False)
+        frames = _decode_frames(members)
         audio, rate = cast(
             "tuple[Audio, int]", soundfile.read(io.BytesIO(members[AUDIO]), dtype="float32", always_2d=False)
         )

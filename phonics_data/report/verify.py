@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from phonics_data.contract.sample import Sample
-from phonics_data.contract.shard import AUDIO, FRAMES, decode, read_members
+from phonics_data.contract.shard import content_digest, decode, read_members
 from phonics_data.dataset import (
     SHARD_NAME,
     MetadataRow,
@@ -129,8 +129,6 @@ def _shard_faults(path: Path, by_id: Mapping[str, MetadataRow], seen: set[str]) 
 
 
 def _sample_faults(shard: str, sample: Sample, row: MetadataRow, members: Mapping[str, bytes]) -> Iterator[str]:
-    import hashlib
-
     height, width = sample.frames_LHWC.shape[1:3]
     pairs: list[tuple[str, object, object]] = [
         ("num_frames", row.num_frames, sample.num_frames),
@@ -144,7 +142,7 @@ def _sample_faults(shard: str, sample: Sample, row: MetadataRow, members: Mappin
         ("object_word", row.object_word, sample.object_word),
         ("video_id", row.video_id, sample.video_id),
         ("start_seconds", row.start_seconds, sample.start_seconds),
-        ("sha256", row.sha256, hashlib.sha256(members[FRAMES] + members[AUDIO]).hexdigest()),
+        ("sha256", row.sha256, content_digest(members)),
     ]
     for name, said, found in pairs:
         if said != found:

@@ -93,7 +93,13 @@ def card(
             f"videos, {options['width']} x {options['height']} pixels at {options['frame_rate']} frames a second with "
             f"mono sound at {options['audio_rate_hz']} Hz. Digest: `{description['digest'][:16]}`.",
             "",
-            "Each sample of a shard is `<key>.frames.npy` (uint8, frames x height x width x RGB), `<key>.audio.flac` "
+            "Each sample of a shard is "
+            + (
+                "`<key>.frames.npy` (uint8, frames x height x width x RGB)"
+                if options["frames"] == "npy"
+                else "`<key>.frames.mp4` (H.264)"
+            )
+            + ", `<key>.audio.flac` "
             "(16 bit, as long as the frames last) and `<key>.meta.json`. `metadata.parquet` has a row for each clip. "
             "Sources never lie in two splits.",
             "",

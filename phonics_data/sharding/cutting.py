@@ -15,7 +15,7 @@ from pathlib import Path
 import soundfile
 
 from phonics_data.contract.sample import Sample
-from phonics_data.contract.shard import AUDIO, FRAMES, MEMBERS, META, encode
+from phonics_data.contract.shard import encode
 from phonics_data.duplicates import Prints, fingerprints
 from phonics_data.media import Cut, cut_spans, picture_region
 from phonics_data.screen import Measures, measure
@@ -120,13 +120,14 @@ def _store(tar: tarfile.TarFile, cut: Cut, span: LetterSpan, options: ShardOptio
         start_seconds=cut.start_seconds,
         object_word=span.object_word,
     )
-    members = encode(sample)
+    members = encode(sample, options.frames)
     offset = tar.offset
     add_sample(tar, sample.key, members)
-    digest = hashlib.sha256(members[FRAMES])
-    digest.update(members[AUDIO])
+    frames, audio, meta = members.values()
+    digest = hashlib.sha256(frames)
+    digest.update(audio)
     sha256 = digest.hexdigest()
-    digest.update(members[META])
+    digest.update(meta)
     return CutClip(
         span=span,
         start_seconds=cut.start_seconds,
@@ -144,7 +145,7 @@ def _store(tar: tarfile.TarFile, cut: Cut, span: LetterSpan, options: ShardOptio
 
 def add_sample(tar: tarfile.TarFile, key: str, members: Mapping[str, bytes]) -> None:
     """Append a sample; headers hold nothing that differs between machines, users or days."""
-    for name in MEMBERS:
+    for name, content in members.items():
         info = tarfile.TarInfo(f"{key}.{name}")
-        info.size, info.mode, info.mtime = len(members[name]), 0o644, 0
-        tar.addfile(info, io.BytesIO(members[name]))
+        info.size, info.mode, info.mtime = len(content), 0o644, 0
+        tar.addfile(info, io.BytesIO(content))

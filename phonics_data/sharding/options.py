@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal, get_args
 
+from phonics_data.contract.shard import FramesForm
 from phonics_data.errors import OptionError
 from phonics_data.screen import Rules
 from phonics_data.split import Ratios
@@ -21,6 +22,7 @@ class ShardOptions:
     Args:
         target_shard_bytes: shards end near this size; none is over twice of it, unless a single clip is.
         label_set: name of the label set that the spans' labels belong to.
+        frames: how a clip's frames are stored: ``npy`` raw, or ``mp4``, small and not lossless, for large frames.
     """
 
     frame_rate: Fraction = Fraction(25)
@@ -32,6 +34,7 @@ class ShardOptions:
     ratios: Ratios = field(default_factory=Ratios)
     seed: int = 0
     label_set: str = "letters"
+    frames: FramesForm = "npy"
     rules: Rules = field(default_factory=Rules)
 
     def __post_init__(self) -> None:
@@ -42,6 +45,8 @@ class ShardOptions:
                 raise OptionError("--size", value, f"8 to 4096 pixels of {flag}")
         if self.fit not in get_args(DatasetFit):
             raise OptionError("--fit", self.fit, ", ".join(get_args(DatasetFit)))
+        if self.frames not in get_args(FramesForm):
+            raise OptionError("--frames", self.frames, ", ".join(get_args(FramesForm)))
         if not 4_000 <= self.audio_rate_hz <= 192_000:
             raise OptionError("--audio-rate", self.audio_rate_hz, "4000 to 192000")
         if self.target_shard_bytes < 100_000:
@@ -49,4 +54,12 @@ class ShardOptions:
 
     def cut_key(self) -> list[object]:
         """The part of the options that decides the bytes of a cut clip; the rest only sorts and judges clips."""
-        return [str(self.frame_rate), self.width, self.height, self.fit, self.audio_rate_hz, self.label_set]
+        key: list[object] = [
+            str(self.frame_rate),
+            self.width,
+            self.height,
+            self.fit,
+            self.audio_rate_hz,
+            self.label_set,
+        ]
+        return key if self.frames == "npy" else [*key, self.frames]

@@ -97,6 +97,31 @@ def test_shard_gives_its_samples_in_order_and_webdataset_agrees(tmp_path: Path) 
     ]
 
 
+@pytest.mark.parametrize("size", [(64, 64), (63, 65)])
+def test_frames_as_a_film_come_back_nearly_and_always_the_same(size: tuple[int, int]) -> None:
+    height, width = size
+    y, x = np.mgrid[0:height, 0:width]
+    frames = np.stack([np.stack([x * 3, y * 3, (x + y + 4 * t) % 256], axis=-1) for t in range(20)]).astype(np.uint8)
+    sample = make_sample(frames_LHWC=frames)
+    members = encode(sample, "mp4")
+    assert list(members) == ["frames.mp4", "audio.flac", "meta.json"]
+    assert encode(sample, "mp4") == members
+    again = decode(sample.key, members)
+    assert again.frames_LHWC.shape == frames.shape
+    assert again.frames_LHWC.dtype == np.uint8
+    # The seam of the moving wave is what halved colour smears; the rest is nearly exact.
+    assert np.median(np.abs(again.frames_LHWC.astype(int) - frames)) <= 3
+    assert np.array_equal(again.audio_N, sample.audio_N)
+
+
+@pytest.mark.parametrize("film", [b"", b"no film at all" * 50, None])
+def test_a_broken_film_is_named(film: bytes | None) -> None:
+    members = encode(make_sample(frames_LHWC=np.zeros((9, 16, 16, 3), np.uint8)), "mp4")
+    broken = members | {"frames.mp4": members["frames.mp4"][:300] if film is None else film}
+    with pytest.raises(DatasetError, match="broken member"):
+        decode("song-0000123", broken)
+
+
 @pytest.mark.parametrize("name", MEMBERS)
 def test_missing_member(name: str) -> None:
     members = encode(make_sample())

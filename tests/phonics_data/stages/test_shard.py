@@ -16,10 +16,12 @@ import pandas
 import pytest
 import webdataset
 
+from phonics_data import open_dataset
 from phonics_data.contract.shard import read_shard
 from phonics_data.dataset import read_description, read_metadata, shard_paths
 from phonics_data.errors import InputError, OptionError
 from phonics_data.media import probe
+from phonics_data.report.verify import verify
 from phonics_data.screen import Rules
 from phonics_data.split import Ratios
 from phonics_data.stages.shard import ShardOptions, shard
@@ -346,6 +348,21 @@ def test_a_clip_whose_letter_never_came_onto_a_screen_that_was_read_is_marked(
     assert shard(workspace, tmp_path / "dropped", dropping).by_reason == {"letter_not_visible": 4}
 
 
+def test_large_frames_may_be_stored_as_films(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
+    workspace = copy_inputs(finished, tmp_path / "work")
+    options = ShardOptions(target_shard_bytes=1_000_000, frames="mp4")
+    shard(workspace, tmp_path / "films", options)
+    assert verify(tmp_path / "films").faults == ()
+    for sample in open_dataset(tmp_path / "films"):
+        first = first_number(sample.video_id) + round(sample.start_seconds * 25)
+        assert [read_number(frame) for frame in sample.frames_LHWC] == list(range(first, first + 25))
+    ours = sum(path.stat().st_size for path in shard_paths(tmp_path / "films"))
+    theirs = sum(path.stat().st_size for path in shard_paths(finished[1]))
+    assert ours < theirs / 3
+    shard(workspace, tmp_path / "again", options, workers=2)
+    assert digests(tmp_path / "again") == digests(tmp_path / "films")
+
+
 def test_nothing_left_is_an_error_and_no_dataset(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "work")
     write_inputs(workspace, [put_video(workspace, "good")], [])
@@ -379,6 +396,7 @@ def test_description_names_the_dataset(finished: tuple[Workspace, Path], tmp_pat
         ("fit", "stretch", "--fit"),
         ("audio_rate_hz", 0, "--audio-rate"),
         ("target_shard_bytes", 10, "--shard-bytes"),
+        ("frames", "gif", "--frames"),
     ],
 )
 def test_options_are_checked(field: str, value: object, flag: str) -> None:
