@@ -215,10 +215,12 @@ def _spans(row: _Row, story: Story, top: int, height: int) -> None:
             continue
         low, high = edges
         width = high - low - 4
-        # As full as the decision is sure.
-        full = top + 2 + round((height - 4) * (1 - span.confidence))
         row.draw.rectangle([low, top + 2, high, top + height - 2], outline=_INK, fill=(246, 247, 248))
-        row.draw.rectangle([low + 1, full, high - 1, top + height - 3], fill=letter_colour(span.letter))
+        # As full as the decision is sure.
+        floor = top + height - 3
+        full = floor - round((height - 6) * min(max(span.confidence, 0.0), 1.0))
+        if high - low >= 2 and full < floor:
+            row.draw.rectangle([low + 1, full, high - 1, floor], fill=letter_colour(span.letter))
         row.draw.text(
             (low + 3, top + 2), _fitted(f"{span.letter} {span.object_word or ''}", width, 14), fill=_INK, font=_font(14)
         )

@@ -14,6 +14,9 @@ Sign = Literal["cut", "screen", "word", "split", "grown", "next", "none"]
 NEAR_SECONDS = 0.16
 """A sign explains a boundary that lies so near: an eighth of a second between two looks, and a frame."""
 
+_TOUCHING_SECONDS = 0.02
+"""A neighbour explains a boundary only where the two spans touch."""
+
 _ORDER: tuple[Sign, ...] = ("split", "cut", "screen", "word", "next", "grown", "none")
 """Of signs that lie equally near, the first one."""
 
@@ -43,9 +46,9 @@ def reasons(
     found: list[tuple[Reason, Reason]] = []
     for index, span in enumerate(spans):
         starts, ends = _signs(span, named, screen, cuts)
-        if index:
+        if index and abs(spans[index - 1].end_seconds - span.start_seconds) <= _TOUCHING_SECONDS:
             starts.append(_neighbour(span, spans[index - 1], spans[index - 1].end_seconds))
-        if index + 1 < len(spans):
+        if index + 1 < len(spans) and abs(spans[index + 1].start_seconds - span.end_seconds) <= _TOUCHING_SECONDS:
             ends.append(_neighbour(span, spans[index + 1], spans[index + 1].start_seconds))
         found.append((_nearest(span.start_seconds, starts, span.rule), _nearest(span.end_seconds, ends, span.rule)))
     return found
@@ -89,8 +92,12 @@ def _neighbour(span: LetterSpan, other: LetterSpan, seconds: float) -> Reason:
 def _nearest(seconds: float, signs: Sequence[Reason], rule: str) -> Reason:
     near = [sign for sign in signs if sign.seconds is not None and abs(sign.seconds - seconds) <= NEAR_SECONDS]
     if near:
-        # Within a frame two signs are equally near.
-        return min(near, key=lambda sign: (round(abs((sign.seconds or 0.0) - seconds) / 0.05), _ORDER.index(sign.sign)))
+        # Within a frame two signs are equally near; a neighbour says nothing where something else does.
+        def rank(sign: Reason) -> tuple[bool, int, int]:
+            away = abs((sign.seconds or 0.0) - seconds)
+            return sign.sign == "next", round(away / 0.05), _ORDER.index(sign.sign)
+
+        return min(near, key=rank)
     if rule == "phrase_grown":
         return Reason(sign="grown", seconds=None, text="grown to the shortest length")
     return Reason(sign="none", seconds=None, text=f"no sign within {NEAR_SECONDS} s")

@@ -212,16 +212,33 @@ def test_lanes_without_anything_to_show_are_left_out(story: Story) -> None:
 
 
 def test_a_long_video_takes_several_pictures_of_bounded_height(story: Story) -> None:
-    hour = dataclasses.replace(story, video=dataclasses.replace(story.video, duration_seconds=3600.0))
-    pages = draw.pictures(hour)
-    assert len(pages) == 9
+    long = dataclasses.replace(story, video=dataclasses.replace(story.video, duration_seconds=810.0))
+    pages = draw.pictures(long)
+    assert len(pages) == 3
     assert max(page.height for page in pages) < 12_000
-    assert len(draw.pictures(hour, start_seconds=100.0, end_seconds=140.0)) == 1
+    assert len(draw.pictures(long, start_seconds=100.0, end_seconds=140.0)) == 1
 
 
 def test_letters_next_to_each_other_have_colours_far_apart() -> None:
     for one, other in zip("ABCDEFGHIJKLMNOPQRSTUVWXY", "BCDEFGHIJKLMNOPQRSTUVWXYZ", strict=True):
         assert sum(abs(a - b) for a, b in zip(draw.letter_colour(one), draw.letter_colour(other), strict=True)) > 60
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0])
+@pytest.mark.parametrize("edges", [(19.999, 23.0), (17.0, 20.001), (5.0, 5.01), (5.0, 5.0), (0.0, 3600.0)])
+def test_spans_of_any_size_and_sureness_can_be_drawn(
+    story: Story, confidence: float, edges: tuple[float, float]
+) -> None:
+    start, end = edges
+    found = dataclasses.replace(
+        story,
+        video=dataclasses.replace(story.video, duration_seconds=40.0),
+        spans=(span("A", start, end, confidence=confidence, object_word="apple"),),
+        truth=(dataclasses.replace(TRUTH[0], start_seconds=start, end_seconds=end),),
+        words=(word("a", start, end),),
+        screen=(seen("A", start, end),),
+    )
+    assert draw.pictures(found)[0].width == draw.WIDTH
 
 
 def test_words_that_are_long_close_together_or_foreign_do_not_break_the_picture(story: Story) -> None:
