@@ -150,7 +150,7 @@ def bench_shard(
         folder = Path(temporary)
         if source is None:
             source = folder / "source.mp4"
-            _render(source, seconds, "640x360")
+            _render(source, seconds, "mandelbrot=size=640x360:rate=25")
         plain, spans = _workspace(folder / "plain", source, num_sources)
         copies = sorted(plain.media.rglob("*.mp4"))
         floors: list[float] = []
@@ -189,7 +189,7 @@ def _least(runs: Sequence[Run]) -> Run:
 def _long_run(folder: Path, minutes: int) -> Run:
     """A minute at 720p, repeated without being encoded again: to those who decode it as good as `minutes` of film."""
     folder.mkdir()
-    _render(folder / "minute.mp4", 60, "1280x720")
+    _render(folder / "minute.mp4", 60, "testsrc2=size=1280x720:rate=25")
     command = [ffmpeg_path(), "-loglevel", "error", "-stream_loop", str(minutes - 1), "-i", str(folder / "minute.mp4")]
     subprocess.run([*command, "-c", "copy", str(folder / "long.mp4")], check=True)
     work, _ = _workspace(folder / "work", folder / "long.mp4", 1)
@@ -246,9 +246,12 @@ def _workspace(folder: Path, source: Path, num_sources: int) -> tuple[Workspace,
     return workspace, spans
 
 
-def _render(path: Path, seconds: int, size: str) -> None:
-    """A picture with detail in motion everywhere: dearer to decode than the flat colours of most alphabet songs."""
-    command = [ffmpeg_path(), "-loglevel", "error", "-f", "lavfi", "-i", f"mandelbrot=size={size}:rate=25"]
+def _render(path: Path, seconds: int, picture: str) -> None:
+    """A film of one of ffmpeg's own pictures.
+
+    Its fractal has detail in motion everywhere and is dearer to decode than the flat colours of most alphabet songs.
+    """
+    command = [ffmpeg_path(), "-loglevel", "error", "-f", "lavfi", "-i", picture]
     command += ["-f", "lavfi", "-i", "sine=frequency=440:beep_factor=4", "-t", str(seconds), "-pix_fmt", "yuv420p"]
     command += ["-c:v", "libx264", "-preset", "veryfast", "-crf", "28", "-g", "125", "-c:a", "aac", str(path)]
     subprocess.run(command, check=True)
