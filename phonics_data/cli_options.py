@@ -69,7 +69,7 @@ Model = Annotated[
 Device = Annotated[str, typer.Option("--device", help="Where Whisper runs: auto (a GPU if there is one), cpu, cuda.")]
 Align = Annotated[
     str,
-    typer.Option("--align", help="Forced alignment of words without exact times: auto (if installed), always, never."),
+    typer.Option("--align", help="Forced alignment of words that were heard: auto (if installed), always, never."),
 ]
 Screen = Annotated[
     str, typer.Option("--screen", help="Read letters on the screen: auto (where words leave doubt), always, never.")

@@ -21,7 +21,7 @@ from phonics_data.executors.items import OnProgress, Outcome, run_items, write_r
 from phonics_data.letters.decide import CAPTION_ORIGINS, needs_screen
 from phonics_data.letters.decode import DecodeOptions, decode_words
 from phonics_data.letters.language import foreign_language
-from phonics_data.letters.sight import screen_letters
+from phonics_data.letters.signs import screen_letters
 from phonics_data.recognizers.aligner import aligner_version, refine
 from phonics_data.recognizers.cache import recognize_once
 from phonics_data.recognizers.engines import EngineOptions, aligns, identity, open_engine
@@ -157,7 +157,7 @@ def _transcribe_one(root: Path, options: TranscribeOptions, video: FetchedVideo)
         try:
             heard = _listen(root, options, video, sound)
             if heard is not None and (source is None or _is_alphabet(heard.words, video)):
-                source, losses = heard, losses + heard.losses
+                source, losses = _aligned(options, heard, sound), losses + heard.losses
         except ItemError as error:
             if source is not None:
                 # A file that cannot be heard is the shard stage's to reject; captions may well be all there is to say.
@@ -168,8 +168,6 @@ def _transcribe_one(root: Path, options: TranscribeOptions, video: FetchedVideo)
             else:
                 reason = error.reason if error.reason == "recognition_failed" else missing.reason
                 missing = ItemError(reason, f"{missing.detail}; {error.detail}")
-    if source is not None:
-        source = _aligned(options, source, sound)
     unseen = _look(root, options, video, source)
     if source is None:
         raise ItemError(
@@ -261,21 +259,15 @@ def _speech_loss(video: FetchedVideo, detail: str) -> Rejection:
 
 
 def _aligned(options: TranscribeOptions, source: _Source, sound: Sound) -> _Source:
-    """`source` with better times where the aligner is wanted, here, and knows better than who gave the words."""
-    is_rough = source.origin in ("whisper", "google") or _is_cue_level(source.words)
-    if not is_rough or options.language != "en" or not aligns(options.engine):
+    """`source`, which was heard, with better times where the aligner is wanted and here.
+
+    Captions keep theirs: on rendered songs captions of whole lines came out no better (docs/recognizers.md).
+    """
+    if options.language != "en" or not aligns(options.engine):
         return source
-    try:
-        audio = sound()
-    except MediaError:
-        return source  # what cannot be heard keeps its times; the later stages say what is wrong with the file
-    refined = refine(source.words, audio, audio_rate_hz=_RATE_HZ, options=options.engine.align_options)
+    refined = refine(source.words, sound(), audio_rate_hz=_RATE_HZ, options=options.engine.align_options)
     version = f"{source.engine_version}; {aligner_version()}"
     return dataclasses.replace(source, words=refined.words, engine_version=version)
-
-
-def _is_cue_level(words: Sequence[Word]) -> bool:
-    return sum(word.timing == "interpolated" for word in words) > len(words) / 2
 
 
 # --- the screen ----------------------------------------------------------------------------------------------------

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from statistics import median
 
 import pytest
 
 from phonics_data.errors import EngineError, OptionError, TableError
-from phonics_data.recognizers.engines import AlignMode, EngineOptions
+from phonics_data.recognizers.engines import EngineOptions
 from phonics_data.recognizers.whisper import WhisperOptions
 from phonics_data.stages.transcribe import TranscribeOptions, transcribe
 from phonics_data.tables import read_table, write_table
@@ -249,18 +248,3 @@ def test_an_engine_that_cannot_work_ends_the_run_and_keeps_what_is_finished(work
     with pytest.raises(EngineError, match="English only"):
         transcribe(workspace, replace(WHISPER, language="de"))
     assert not workspace.table("words").exists()
-
-
-def test_captions_of_whole_lines_get_the_times_at_which_their_words_are_said(workspace: Workspace) -> None:
-    said = [word for word in a_is_for_ambulance().words if word.end_seconds < 5.5]
-    line = {"tStartMs": 0, "dDurationMs": 5600, "segs": [{"utf8": " ".join(word.text for word in said)}]}
-    prepare(workspace, [spoken(workspace, "v", json.dumps({"events": [line]}))])
-    errors: dict[AlignMode, float] = {}
-    for align in ("never", "always"):
-        engine = EngineOptions(engine="captions", align=align)
-        transcribe(workspace, TranscribeOptions(engine=engine, screen="never"))
-        rows = words(workspace)
-        errors[align] = median(
-            abs(row.start_seconds - word.start_seconds) for row, word in zip(rows, said, strict=True)
-        )
-    assert errors["always"] < 0.1 < errors["never"]
