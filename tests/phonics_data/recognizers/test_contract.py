@@ -22,7 +22,7 @@ from phonics_data.recognizers.windows import normal
 from phonics_data.types import Word
 from tests.speech import RATE_HZ, Speech
 
-SUBJECTS = ["captions", "aligner", "whisper"]
+SUBJECTS = ["captions", "aligner", "whisper", "google"]
 DEAF = {"captions", "aligner"}
 """Those that are told the words: they cannot find out that nothing is said."""
 

@@ -1,0 +1,47 @@
+"""A cloud for the tests of a process, and an engine that is signed in to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from phonics_data.recognizers.google import Google, GoogleOptions
+from tests.phonics_data.recognizers.cloud import Cloud, running
+
+NewGoogle = Callable[..., Google]
+
+
+@pytest.fixture(scope="session")
+def the_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    folder = tmp_path_factory.mktemp("cloud")
+    with pytest.MonkeyPatch.context() as patch:
+        # gRPC reads the roots once, when the first channel of the process opens.
+        patch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", str(folder / "roots.pem"))
+        patch.setenv("NO_GCE_CHECK", "true")
+        patch.setenv("no_proxy", "localhost,127.0.0.1")
+        patch.delenv("GOOGLE_CLOUD_PROJECT", raising=False)
+        with running(folder) as cloud:
+            yield cloud
+
+
+@pytest.fixture
+def cloud(the_cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    """The cloud as if nothing had happened yet, and this process signed in to it."""
+    the_cloud.forget()
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(the_cloud.key_file))
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", the_cloud.storage)
+    return the_cloud
+
+
+@pytest.fixture
+def new_google(cloud: Cloud, tmp_path: Path) -> NewGoogle:
+    """Makes engines that keep their answers in one folder, and lose no time between tries."""
+
+    def make(**options: Any) -> Google:
+        quick = {"endpoint": cloud.endpoint, "may_send": True, "first_pause_seconds": 0.01, "retry_seconds": 5.0}
+        return Google(GoogleOptions(**{**quick, **options}), folder=tmp_path / "answers")
+
+    return make
