@@ -8,7 +8,7 @@ import importlib.metadata
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from phonics_data.errors import DependencyError, OptionError
+from phonics_data.errors import DependencyError, EngineError, OptionError
 from phonics_data.recognizers import aligner, whisper
 from phonics_data.recognizers.aligner import AlignOptions
 from phonics_data.recognizers.interface import Recognizer
@@ -92,6 +92,6 @@ def open_engine(options: EngineOptions) -> Recognizer | None:
         DependencyError, EngineError, InputError: see the engines.
     """
     name = chosen(options)
-    if name == "whisper":
-        return Whisper(options.whisper, may_download=options.engine == "whisper")
-    return None
+    if name == "google":
+        raise EngineError("--engine google: cannot be opened from here yet; take --engine whisper, or captions alone")
+    return Whisper(options.whisper, may_download=options.engine == "whisper") if name == "whisper" else None
