@@ -14,6 +14,7 @@ from phonics_data.cli_options import (
     Out,
     Seed,
     Size,
+    SplitRatios,
     Work,
     Workers,
     print_counts,
@@ -56,6 +57,7 @@ def import_folder(
     frame_rate: FrameRate = "25",
     size: Size = 64,
     fit: Fit = "crop",
+    split_ratios: SplitRatios = "0.8,0.1,0.1",
     seed: Seed = 0,
     workers: Workers = 1,
 ) -> None:
@@ -67,7 +69,9 @@ def import_folder(
     from phonics_data.workspace import Workspace
 
     name = label_set or folder.absolute().name
-    options = shard_options(frame_rate=frame_rate, size=size, fit=fit, seed=seed, label_set=name)
+    options = shard_options(
+        frame_rate=frame_rate, size=size, fit=fit, split_ratios=split_ratios, seed=seed, label_set=name
+    )
     files = files_by_csv(folder, table) if table is not None else files_by_subfolder(folder)
     workspace = Workspace(work)
     with workspace.lock():
@@ -82,6 +86,7 @@ def import_grid(
     out: Out = Path("dataset"),
     frame_rate: FrameRate = "25",
     size: Size = 64,
+    split_ratios: SplitRatios = "0.8,0.1,0.1",
     seed: Seed = 0,
     workers: Workers = 1,
 ) -> None:
@@ -97,7 +102,7 @@ def import_grid(
     if label not in get_args(GridLabel):
         raise OptionError("--label", label, ", ".join(get_args(GridLabel)))
     options = shard_options(
-        frame_rate=frame_rate, size=size, seed=seed, near_duplicates=False,
+        frame_rate=frame_rate, size=size, split_ratios=split_ratios, seed=seed, near_duplicates=False,
         label_set="letters" if label == "letter" else "grid",
     )  # fmt: skip
     files = grid_files(folder, cast("GridLabel", label))
@@ -115,10 +120,13 @@ def import_vidtimit(
     work: Work = Path("work"),
     out: Out = Path("dataset"),
     size: Size = 64,
+    split_ratios: SplitRatios = "0.8,0.1,0.1",
     seed: Seed = 0,
     workers: Workers = 1,
 ) -> None:
     """VidTIMIT: 43 speakers, ten sentences each. Read its terms at https://conradsanderson.id.au/vidtimit/ first.
+
+    Every speaker comes into every split; --split-ratios 1,0,0 keeps the corpus whole.
 
     Example: phonics-data import vidtimit vidtimit --download --work work --out dataset
     """
@@ -127,7 +135,9 @@ def import_vidtimit(
     from phonics_data.sources.vidtimit import download as get
     from phonics_data.workspace import Workspace
 
-    options = shard_options(size=size, seed=seed, near_duplicates=False, label_set="vidtimit")
+    options = shard_options(
+        size=size, split_ratios=split_ratios, seed=seed, near_duplicates=False, label_set="vidtimit"
+    )
     if download:
         with progress() as on_progress:
             get(folder, on_progress=on_progress)
