@@ -35,7 +35,7 @@ SIGN_MEANINGS: dict[Sign, str] = {
 _HEIGHTS = {"time": 18, "frames": 62, "truth": 20, "spans": 34, "why": 15, "sound": 46, "words": 62, "evidence": 46,
             "seen": 50, "change": 26}  # fmt: skip
 _NAMES = {"time": "seconds", "frames": "picture", "truth": "truth", "spans": "spans", "why": "lies on", "sound": "sound",
-          "words": "words", "evidence": "letter, strength", "seen": "letter, stay", "change": "change"}  # fmt: skip
+          "words": "words", "evidence": "strength", "seen": "letters", "change": "change"}  # fmt: skip
 _ROW_GAP = 22
 
 
@@ -225,6 +225,12 @@ def _spans(row: _Row, story: Story, top: int, height: int) -> None:
             (low + 3, top + 2), _fitted(f"{span.letter} {span.object_word or ''}", width, 14), fill=_INK, font=_font(14)
         )
         row.draw.text((low + 3, top + 18), _fitted(f"{span.confidence:.2f}", width, 11), fill=_INK, font=_font(11))
+    for item in story.left_out:
+        number = item.item_id.removeprefix(f"{story.video.video_id}-")
+        if item.stage == "segment" and number.isdigit() and row.start <= int(number) / 1000 < row.end:
+            x, letter = row.x(int(number) / 1000), item.detail.removeprefix("letter ")[:1]
+            row.draw.line([(x, top + 4), (x, top + height - 2)], fill=_SOFT, width=2)
+            row.draw.text((x + 4, top + height - 17), f"({letter})", fill=_SOFT, font=_font(12))
 
 
 def _boundaries(row: _Row, story: Story, why: Sequence[tuple[Reason, Reason]], top: int, bottom: int) -> None:

@@ -21,7 +21,7 @@ from phonics_data.executors.items import OnProgress, Outcome, run_items, write_r
 from phonics_data.letters.decide import CAPTION_ORIGINS, needs_screen
 from phonics_data.letters.decode import DecodeOptions, decode_words
 from phonics_data.letters.language import foreign_language
-from phonics_data.letters.sight import screen_letters
+from phonics_data.letters.signs import screen_letters
 from phonics_data.recognizers.aligner import aligner_version, refine
 from phonics_data.recognizers.cache import recognize_once
 from phonics_data.recognizers.engines import EngineOptions, aligns, identity, open_engine
