@@ -104,6 +104,9 @@ def check_rows(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         tier = _tier(row)
         if tier and tier not in ("1", "2", "3"):
             faults.append(f"row {number}, column tier: got {tier!r}, allowed: 1, 2, 3")
+        seconds = _text(row, "duration_seconds")
+        if seconds and not (re.fullmatch(r"\d+(\.\d+)?", seconds) and float(seconds) > 0):
+            faults.append(f"row {number}, column duration_seconds: got {seconds!r}, allowed: seconds above 0, or empty")
     return faults
 
 
@@ -145,6 +148,8 @@ def _source_video(row: Mapping[str, Any], location: str) -> SourceVideo:
     values["url"] = resolve(values["url"], location)
     if "tier" in values:
         values["tier"] = int(_tier(row))
+    if "duration_seconds" in values:
+        values["duration_seconds"] = float(values["duration_seconds"])
     return SourceVideo(**values)
 
 
@@ -170,7 +175,7 @@ def load_manifest(location: str | Path) -> pandas.DataFrame:
 
     Returns:
         One row a video in file order, with every column of `SourceVideo` (defaults filled in) and those of
-        `EXTRA_COLUMNS` that the file has: text columns as ``string``, `tier` as ``int64``. For ``vidtimit``: `speaker`
+        `EXTRA_COLUMNS` that the file has: text columns as ``string``, `tier` as ``int64``, `duration_seconds` as ``float64`` (NaN where unknown). For ``vidtimit``: `speaker`
         and `url`.
 
     Raises:
@@ -189,7 +194,8 @@ def load_manifest(location: str | Path) -> pandas.DataFrame:
         for video, row in zip(videos, rows, strict=True)
     ]
     frame = pandas.DataFrame(records, columns=[*COLUMNS, *extra])
-    return frame.astype({name: "int64" if name == "tier" else "string" for name in frame.columns})
+    dtypes = {"tier": "int64", "duration_seconds": "float64"}
+    return frame.astype({name: dtypes.get(name, "string") for name in frame.columns})
 
 
 def check_manifest(location: str) -> list[str]:
@@ -280,11 +286,15 @@ def add_rows(path: Path, videos: Sequence[SourceVideo]) -> list[SourceVideo]:
         if known.isdisjoint((video.video_id, _same_video_key(video.url))):
             known |= {video.video_id, _same_video_key(video.url)}
             new.append(video)
-    rows += [{name: getattr(video, name, "") for name in columns} for video in new]
+    rows += [{name: _cell(getattr(video, name, None)) for name in columns} for video in new]
     if faults := check_rows(rows):
         raise ManifestError(f"{path}: {'; '.join(faults[:5])}")
     write_csv(path, columns, rows)
     return new
+
+
+def _cell(value: object) -> object:
+    return "" if value is None else value
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:

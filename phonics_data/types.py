@@ -77,6 +77,8 @@ class SourceVideo:
     language: str = "en"
     tier: int = 1
     """Strength of the evidence that the row is what it claims: 1 strong, 2 agreeing lists, 3 one list."""
+    duration_seconds: float | None = None
+    """How long the video is said to last; None where nobody said."""
     note: str = ""
 
 

@@ -27,6 +27,9 @@ from phonics_data.workspace import Workspace, file_sha256
 if TYPE_CHECKING:
     from phonics_data.fetching.download import Downloader
 
+MAX_LENGTH_ERROR = 0.2
+"""Share of the manifest's length by which a video may differ from it without a warning: lists give round numbers."""
+MIN_LENGTH_SLACK_SECONDS = 10.0
 MIN_TITLE_LIKENESS = 0.6
 MAX_FORBIDDEN_IN_A_ROW = 3
 """After so many videos in a row that a server forbids it is we who are not welcome, not the videos."""
@@ -236,7 +239,7 @@ class Attempt:
             format_id=arrival.format_id,
             captions_found=arrival.captions_found,
             num_tries=num_tries,
-            warnings=(*arrival.warnings, *_doubts(video, arrival)),
+            warnings=(*arrival.warnings, *_doubts(video, arrival.title, info.duration_seconds)),
         )
         names = [media.name, f"{video.video_id}.info.json", *([captions.path.name] if captions else [])]
         return entry, names
@@ -247,14 +250,22 @@ def _with_advice(error: DownloadError) -> DownloadError:
     return DownloadError(error.cause, detail, retry_after_seconds=error.retry_after_seconds)
 
 
-def _doubts(video: SourceVideo, arrival: Arrival) -> list[str]:
-    """A title far from the row's: an id can be given to another video, and lists can be wrong."""
-    ours, theirs = _plain(video.title), _plain(arrival.title)
+def _doubts(video: SourceVideo, title: str, duration_seconds: float) -> list[str]:
+    """A title or a length far from the row's: an id can be given to another video, and lists can be wrong."""
+    doubts: list[str] = []
+    if not _is_like(_plain(video.title), _plain(title)):
+        doubts.append(f"its page calls it {title!r}, the manifest {video.title!r}")
+    if (said := video.duration_seconds) is not None:
+        slack = max(MIN_LENGTH_SLACK_SECONDS, MAX_LENGTH_ERROR * said)
+        if abs(duration_seconds - said) > slack:
+            doubts.append(f"it lasts {duration_seconds:.0f} s, the manifest says {said:.0f} s")
+    return [f"{doubt}; check that it is the video you mean" for doubt in doubts]
+
+
+def _is_like(ours: str, theirs: str) -> bool:
     if not ours or not theirs or set(ours.split()) & set(theirs.split()) - _COMMON:
-        return []
-    if difflib.SequenceMatcher(None, ours, theirs, autojunk=False).ratio() >= MIN_TITLE_LIKENESS:
-        return []
-    return [f"its page calls it {arrival.title!r}, the manifest {video.title!r}; check that it is the video you mean"]
+        return True
+    return difflib.SequenceMatcher(None, ours, theirs, autojunk=False).ratio() >= MIN_TITLE_LIKENESS
 
 
 _COMMON = frozenset("a an and at for from in it kid kids of on or the to video videos with youtube".split())

@@ -63,5 +63,5 @@ def row_of(url: str, info: dict[str, Any]) -> SourceVideo:
         letters=letter[1] if letter else "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
         language=language if re.fullmatch(r"[a-z]{2,3}", language) else "en",
         tier=1,
-        note=f"{duration:.0f} s" if isinstance(duration, int | float) else "",
+        duration_seconds=float(duration) if isinstance(duration, int | float) and duration > 0 else None,
     )

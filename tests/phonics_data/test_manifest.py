@@ -184,7 +184,7 @@ def test_check_names_every_fault_at_once(tmp_path: Path) -> None:
         "row 2, column tier: got '9", "row 3, column video_id: go", "row 3, column url: empty, ",
     ]  # fmt: skip
     assert check_manifest(write(tmp_path / "odd.csv", "id,url\na,b\n")) == [
-        "row 1: unknown column 'id', allowed: video_id, url, title, channel, kind, letters, language, tier, note, style",
+        "row 1: unknown column 'id', allowed: video_id, url, title, channel, kind, letters, language, tier, duration_seconds, note, style",
         "row 1: column video_id is missing",
     ]
     assert check_manifest(write(tmp_path / "empty.csv", "video_id,url\n")) == [

@@ -92,7 +92,7 @@ def test_rows_from_pages(tube: Tube, tmp_path: Path) -> None:
     assert frame.kind.tolist() == ["letter"] * 3
     assert frame.letters.tolist() == ["A", "B", "C"]
     assert frame.title[0] == "The Letter A Song"
-    assert frame.note[0] == "2 s"
+    assert frame.duration_seconds.tolist() == pytest.approx([2, 2, 2])
     assert "no fault" in phonics_data(tube, "manifest", "check", path).stdout
     gone = phonics_data(tube, "manifest", "add", "https://youtu.be/nothing0000", "--to", path, "--sleep", 0, 0, rc=1)
     assert "Video unavailable" in gone.stderr

@@ -410,6 +410,20 @@ def test_a_title_far_from_the_row_is_a_warning(workspace: Workspace, serve: Call
     assert tube.asked("media")
 
 
+@pytest.mark.parametrize(("said", "is_warned"), [(None, False), (2.0, False), (11.0, False), (240.0, True)])
+def test_a_length_far_from_the_row_is_a_warning(
+    workspace: Workspace, serve: Callable[..., Tube], said: float | None, is_warned: bool
+) -> None:
+    one = song("one")
+    serve(one)
+    video = SourceVideo(video_id=one.video_id, url=one.url, title=one.title, duration_seconds=said)
+    fetch(workspace, [video], FetchOptions(back_off=QUICK, sleep_seconds=(0.0, 0.0)))
+    found = entry(workspace, "one").warnings
+    assert bool(found) == is_warned
+    if is_warned:
+        assert "it lasts 2 s, the manifest says 240 s; check that it is the video you mean" in found[0]
+
+
 def test_a_taller_limit_fetches_again_and_a_lower_one_does_not(
     workspace: Workspace, serve: Callable[..., Tube]
 ) -> None:
