@@ -6,7 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from phonics_data.cli import app
 from phonics_data.dataset import shard_paths
 from phonics_data.errors import DatasetError
 from phonics_data.report.repair import repair
@@ -66,3 +68,18 @@ def test_without_its_options_a_dataset_cannot_be_repaired(dataset: Path) -> None
 
 def verify_raises_nothing(dataset: Path) -> bool:
     return any("lacks counts" in fault for fault in verify(dataset).faults)
+
+
+def test_the_command_says_what_it_mended(dataset: Path) -> None:
+    before = content(dataset)
+    (dataset / "train-000000.tar").write_bytes(b"no tar")
+    broken = CliRunner().invoke(app, ["verify", str(dataset)])
+    assert broken.exit_code != 0
+    assert "train-000000.tar" in broken.output
+    assert "--repair" in str(broken.exception)
+    work = str(dataset.parent / "work")
+    mended = CliRunner().invoke(app, ["verify", str(dataset), "--repair", "--work", work], catch_exceptions=False)
+    assert "written again: train-000000.tar" in mended.output
+    assert "6 samples in 3 shards, no fault" in mended.output
+    (dataset / "report.html").unlink()
+    assert content(dataset) == before
