@@ -155,6 +155,55 @@ def show_config(
         typer.echo(f"{option.name} = {option.value}    [{option.allowed}] {option.help}")
 
 
+@app.command()
+def bench(
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Measure this preset as it is configured; default: a table of presets and options."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    batch: Annotated[
+        int | None, typer.Option(help="Videos a step; default: the preset's on a GPU, 8 or 2 on a CPU.", min=1)
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Measure each row for about so long.", min=0.0)] = 20.0,
+    set_: SetOption = [],  # noqa: B006 - as in train
+    out: Annotated[Path | None, typer.Option(help="Write all rows as JSON.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: one object with --preset, else a list.")] = False,
+) -> None:
+    """Measure a training step, next to a plain float32 implementation of the same step.
+
+    Step time, videos a second, TFLOP/s and their share of a matrix product's, memory, time waiting for data; the first
+    step (with compilation) and warm-up are reported apart. Without --preset it goes through presets and options; rows
+    that need a GPU are listed as not measured where there is none.
+
+    Example: cssgan bench --preset tiny --device cpu --json
+    """
+    from cssgan.config import override
+    from cssgan.presets import preset as named
+
+    base = None if preset is None else override(named(preset), set_)
+    from cssgan.bench import measure, report
+
+    where = report.choose_device(device)
+    wanted = measure.table() if base is None else [(str(preset), base, "as configured")]
+    rows: list[tuple[str, ...]] = []
+    measured: list[measure.Measurement] = []
+    for name, config, variant in wanted:
+        if base is None and name in measure.GPU_PRESETS and where.type == "cpu":
+            rows.append(report.unmeasured(name, variant, "needs a GPU"))
+            continue
+        size = batch or measure.default_batch(config, where)
+        config = override(config, [f"train.batch_size={size}"])
+        measured.append(measure.measure(config, name=name, variant=variant, device=where, seconds=seconds))
+        rows.append(report.row(measured[-1]))
+    if out is not None:
+        report.write(out, measured)
+    if as_json:
+        typer.echo(json.dumps(measured[0].to_json() if base is not None else [m.to_json() for m in measured], indent=1))
+    else:
+        typer.echo(report.table(rows))
+
+
 def _which(text: str) -> Which:
     for name in get_args(Which):
         if text == name:

@@ -18,6 +18,11 @@ from torch.nn import functional
 LEAK = 0.2
 
 
+def is_autocast(tensor: Tensor) -> bool:
+    """Whether matrix products on the tensor's device run in half precision just now."""
+    return tensor.device.type != "meta" and torch.is_autocast_enabled(tensor.device.type)
+
+
 def norm_2d(kind: str, channels: int) -> nn.Module:
     """Batch or group normalisation for (batch x time, C, H, W)."""
     if kind == "batch":
@@ -90,7 +95,7 @@ class TemporalDeconv(nn.Module):
     def fold(self) -> FoldedWeights:
         """The weight by parts: features and skip as 1x1 convolutions with the frames among the output channels."""
         weight = self.weight
-        if torch.is_autocast_enabled(weight.device.type):
+        if is_autocast(weight):
             weight = weight.to(torch.get_autocast_dtype(weight.device.type))  # once, not once a stream
         features_EOk, skip_EOk, constants = weight.split(self.parts)
         if self.frames_in == 1:
@@ -194,8 +199,10 @@ class SpectralConv(nn.Module):
             return self.weight
         # Clones: the next iteration changes the buffers in place, and autograd must not see that.
         u, v = self.weight_u.clone(), self.weight_v.clone()
-        with torch.autocast(self.weight.device.type, enabled=False):
-            return self.weight / torch.dot(u, torch.mv(self.weight.flatten(1), v))
+        if is_autocast(u):
+            with torch.autocast(u.device.type, enabled=False):
+                return self.weight / torch.dot(u, torch.mv(self.weight.flatten(1), v))
+        return self.weight / torch.dot(u, torch.mv(self.weight.flatten(1), v))
 
     def forward(self, x: Tensor) -> Tensor:
         if self.dims == 0:

@@ -1,0 +1,120 @@
+"""The plain step computes what the trainer's does; the benchmark measures both and says so in JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from cssgan import build, cli
+from cssgan.bench import measure as bench
+from cssgan.bench.reference import Reference, unsupported
+from cssgan.models.blocks import SpectralConv
+from cssgan.presets import SETTINGS, preset
+from cssgan.training import step
+from tests.cssgan.toys import tiny_config
+
+CPU = torch.device("cpu")
+
+
+def copy_weights(ours: step.Players, plain: Reference) -> None:
+    """The same weights and singular vectors in both; the modules of both come in the same order."""
+    for mine, theirs in zip(ours.generator.parameters(), plain.generator.parameters(), strict=True):
+        theirs.data.copy_(mine.data.view_as(theirs))
+    layers = [layer for layer in ours.discriminators.modules() if isinstance(layer, SpectralConv)]
+    normed = [layer for layer in plain.judges.modules() if isinstance(layer, (nn.Conv2d, nn.Conv3d, nn.Linear))]
+    for mine, theirs in zip(layers, normed, strict=True):
+        theirs.bias.data.copy_(mine.bias.data)
+        theirs.parametrizations.weight.original.data.copy_(mine.weight.data)  # type: ignore[union-attr]
+        power = theirs.parametrizations.weight[0]  # type: ignore[index]
+        power._u.copy_(mine.weight_u)
+        power._v.copy_(mine.weight_v)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [(), ("model.g_output=direct",), ("discriminator.d_class=false", "model.audio_inject=bottleneck")],
+)
+def test_the_reference_computes_the_same_step(settings: tuple[str, ...]) -> None:
+    config = tiny_config("order.p_chrono=0.5", "model.width=4", *settings)
+    torch.manual_seed(0)
+    ours = step.players(config, build.generator(config, num_classes=26), build.discriminators(config, num_classes=26))
+    for network in (ours.generator, ours.discriminators):
+        for parameter in network.parameters():  # larger than the initial 0.02, so that differences would show
+            nn.init.normal_(parameter, 0.0, 0.2)
+    step.iterate_spectral_norms(ours.discriminators)
+    plain = Reference(config, num_classes=26, device=CPU)
+    copy_weights(ours, plain)
+    plain.judges.eval()  # no further power iteration: ours iterates once a step, torch's at every pass
+    batch = bench.synthetic_feed(config, CPU).batch(0)
+
+    part = step.present(batch, config)
+    (fake,), terms = step.generator_step(ours, [part], config, adversarial=True)
+    terms |= step.discriminator_step(ours, [part], [fake], config)
+    expected = plain.step(batch)
+
+    for name, value in expected.items():
+        torch.testing.assert_close(terms[name], value, rtol=2e-4, atol=1e-6)
+    for mine, theirs in zip(ours.generator.parameters(), plain.generator.parameters(), strict=True):
+        assert mine.grad is not None
+        assert theirs.grad is not None
+        scale = float(theirs.grad.abs().max())
+        torch.testing.assert_close(mine.grad.view_as(theirs), theirs.grad, rtol=1e-3, atol=1e-3 * scale + 1e-7)
+
+
+@pytest.mark.parametrize("name", sorted(SETTINGS))
+def test_the_reference_knows_what_presets_of_the_model_need(name: str) -> None:
+    known = preset(name)
+
+    assert unsupported(known) == []
+    assert unsupported(tiny_config("model.cascade=false", "loss.gan=rpgan")) == [
+        "model.cascade=False",
+        "loss.gan=rpgan",
+    ]
+
+
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["cssgan", "bench", *arguments])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    out, err = capsys.readouterr()
+    return int(end.value.code or 0), out, err
+
+
+def test_bench_prints_one_json_object(monkeypatch, capsys, tmp_path: Path) -> None:
+    settings = [word for setting in ("model.width=2", "data.size=16") for word in ("--set", setting)]
+    arguments = ["--preset", "tiny", "--device", "cpu", "--batch", "2", "--seconds", "0", "--json", *settings]
+
+    code, out, _ = run(monkeypatch, capsys, *arguments, "--out", str(tmp_path / "bench.json"))
+
+    assert code == 0
+    row = json.loads(out)
+    assert row["batch_size"] == 2
+    assert row["videos_per_second"] == pytest.approx(2e3 / row["step_ms"])
+    assert row["speedup_over_reference"] == pytest.approx(row["reference_step_ms"] / row["step_ms"])
+    assert 0 < row["data_wait_share"] < 1
+    assert row["step_gflop"] > 0
+    assert json.loads((tmp_path / "bench.json").read_text()) == [row]
+
+
+def test_without_a_preset_bench_lists_the_rows_that_need_a_gpu_as_unmeasured(monkeypatch, capsys) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    monkeypatch.setitem(SETTINGS, "tiny", (*SETTINGS["tiny"], "model.width=2", "data.size=16", "discriminator.width=2"))
+
+    code, out, _ = run(monkeypatch, capsys, "--batch", "2", "--seconds", "0")
+
+    assert code == 0
+    assert out.count("not measured: needs a GPU") == 10
+    assert "tiny" in out
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch, capsys) -> None:
+    code, _, err = run(monkeypatch, capsys, "--preset", "tiny", "--device", "tpu")
+
+    assert code == 2
+    assert "--device: got 'tpu', allowed: auto, cpu, cuda" in err
