@@ -15,7 +15,6 @@ from phonics_data.executors.items import OnProgress, Outcome, run_items, write_r
 from phonics_data.letters.decide import DecideOptions, decide
 from phonics_data.letters.length import LengthLimits, Piece, apply_limits
 from phonics_data.letters.path import Order
-from phonics_data.letters.signs import with_object_words
 from phonics_data.tables import read_table, to_plain, write_table
 from phonics_data.trace import ScreenTrace, trace_path
 from phonics_data.types import (
@@ -30,7 +29,7 @@ from phonics_data.types import (
 )
 from phonics_data.workspace import Workspace, file_sha256, fingerprint
 
-SEGMENT_VERSION = "segment-3"
+SEGMENT_VERSION = "segment-2"
 """Raised whenever the same evidence would give other spans."""
 
 
@@ -135,8 +134,7 @@ def _segment_one(options: SegmentOptions, task: _Task) -> Outcome[LetterSpan]:
             measured=float(decision.words.num_pairs) if decision.words is not None else None,
             threshold=float(decide_options.words.min_pairs) if decision.words is not None else None,
         )
-    phrases = with_object_words(decision.phrases, trace) if trace is not None else decision.phrases
-    good, short = apply_limits(phrases, options.limits, video.duration_seconds)
+    good, short = apply_limits(decision.phrases, options.limits, video.duration_seconds)
     return Outcome(
         kept=tuple(_span(video.video_id, piece, options) for piece in good),
         rejections=tuple(_too_short(video.video_id, piece, options) for piece in short),
