@@ -8,6 +8,7 @@
     |-- InputError
     |   |-- CheckpointError    a checkpoint is missing, truncated, or of another program
     |   `-- RunError           a run folder belongs to another configuration or dataset
+    |-- MemoryFullError        a step does not fit into the memory of the device                   (exit code 1)
     `-- DivergenceError        training left the finite numbers; the last good checkpoint was kept     (exit code 1)
 """
 
@@ -35,6 +36,10 @@ class CheckpointError(InputError):
 
 
 class RunError(InputError):
+    pass
+
+
+class MemoryFullError(PhonicsDataError):
     pass
 
 

@@ -83,12 +83,14 @@ def save(
     mel_stats: MelStats,
     frame_rate: Fraction,
     progress: Progress,
+    val_l1: float | None = None,
 ) -> Path:
-    """Write a checkpoint and drop those beyond `train.keep_checkpoints`.
+    """Write a checkpoint and drop those beyond `train.keep_checkpoints`; the best stays, with `train.keep_best`.
 
     Args:
         weights: file name (`GENERATOR`, ...) -> tensors.
         state: anything that ``torch.load(weights_only=True)`` reads back.
+        val_l1: the readout of samples by which the best is known, if one was taken for this checkpoint.
 
     Raises:
         CheckpointError: the disk is full or the folder cannot be written; what was there stays.
@@ -107,6 +109,7 @@ def save(
         "mel_stats": asdict(mel_stats),
         "frame_rate": str(frame_rate),
         "progress": asdict(progress),
+        "val_l1": val_l1,
         "files": {
             name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in contents.items()
         },
@@ -127,9 +130,24 @@ def save(
             f"{folder}: cannot be written ({error.strerror}); the checkpoints before it are kept. Free "
             f"{sum(map(len, contents.values())) / 1e6:.0f} MB and run the same command again"
         ) from error
+    kept = best(run) if config.train.keep_best else None
     for old in folders(run)[config.train.keep_checkpoints :]:
-        shutil.rmtree(old, ignore_errors=True)
+        if old != kept:
+            shutil.rmtree(old, ignore_errors=True)
     return folder
+
+
+def best(run: Path) -> Path | None:
+    """The checkpoint with the lowest `val_l1`, the newest of equals; None where none was measured."""
+    measured: list[tuple[float, Path]] = []
+    for folder in folders(run):
+        try:
+            value = json.loads((folder / MANIFEST).read_text())["val_l1"]
+        except (OSError, ValueError, KeyError, TypeError):  # broken ones are refused when they are opened
+            continue
+        if isinstance(value, (int, float)):
+            measured.append((float(value), folder))
+    return min(measured, key=lambda pair: pair[0])[1] if measured else None
 
 
 def load_newest(run: Path) -> Checkpoint:

@@ -71,6 +71,12 @@ class RunLog:
             for name, value in terms.items():
                 self._events.add_scalar(f"{kind}/{name}", value, position.num_steps)
 
+    def timing(self, position: Position, **seconds: float) -> None:
+        """Readouts of the machine, to TensorBoard alone: stats.jsonl of a repeated run stays the same to the byte."""
+        if self._events is not None:
+            for name, value in seconds.items():
+                self._events.add_scalar(f"timing/{name}", value, position.num_steps)
+
     def picture(self, position: Position, picture_HWC: NDArray[np.uint8]) -> Path:
         """A sample picture, samples/step-00000250.png and TensorBoard."""
         path = self.samples / f"step-{position.num_steps:08d}.png"
