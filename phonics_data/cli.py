@@ -20,6 +20,7 @@ from phonics_data.cli_import import import_app
 from phonics_data.cli_options import (
     Align,
     Browser,
+    BucketName,
     CookieFile,
     Device,
     DropStatic,
@@ -28,10 +29,15 @@ from phonics_data.cli_options import (
     Fit,
     FrameRate,
     FramesForm,
+    GoogleApi,
+    GoogleLocation,
+    GoogleModel,
+    GoogleProject,
     LimitRate,
     Manifest,
     MaxFrames,
     MaxHeight,
+    MaxMinutes,
     MinFrames,
     Model,
     Out,
@@ -46,13 +52,18 @@ from phonics_data.cli_options import (
     Tier,
     Work,
     Workers,
+    Yes,
+    google_options,
     parse_frame_rate,
     print_counts,
+    print_waiting,
     shard_options,
+    told_before_sending,
     transcribe_options,
+    with_leave,
 )
 from phonics_data.cli_show import show
-from phonics_data.errors import InputError, OptionError, PhonicsDataError
+from phonics_data.errors import InputError, OptionError, PhonicsDataError, UsageError
 
 if TYPE_CHECKING:
     pass
@@ -188,11 +199,19 @@ def transcribe(
     ignore_captions: Annotated[
         bool, typer.Option("--ignore-captions", help="Take no words from captions, to see what the rest gives.")
     ] = False,
+    yes: Yes = False,
+    max_minutes: MaxMinutes = 60.0,
+    google_api: GoogleApi = "v1",
+    google_project: GoogleProject = "",
+    google_location: GoogleLocation = "global",
+    google_model: GoogleModel = "",
+    bucket: BucketName = "",
     workers: Workers = 1,
 ) -> None:
     """Turn captions, else speech, into words with times (words.parquet), and read the screen where they leave doubt.
 
     Example: phonics-data transcribe --work work --engine whisper --model small.en
+    Example: phonics-data transcribe --work work --engine google --max-minutes 30
     """
     from phonics_data.console import progress
     from phonics_data.stages.transcribe import transcribe as run
@@ -201,11 +220,18 @@ def transcribe(
     options = transcribe_options(
         engine=engine, model=model, device=device, align=align, screen=screen, language=language,
         ignore_captions=ignore_captions,
+        google=google_options(
+            yes=yes, max_minutes=max_minutes, api=google_api, project=google_project, location=google_location,
+            model=google_model, bucket=bucket,
+        ),
     )  # fmt: skip
     workspace = Workspace(work, must_exist=True)
-    with workspace.lock(), progress() as on_progress:
-        count = run(workspace, options, workers=workers, on_progress=on_progress)
-    print_counts([count])
+    with workspace.lock():
+        options = with_leave(workspace, options)
+        with progress() as on_progress:
+            count = run(workspace, options, workers=workers, on_progress=on_progress)
+        print_counts([count])
+        print_waiting(workspace, options)
 
 
 @app.command()
@@ -279,6 +305,13 @@ def build(
     device: Device = "auto",
     align: Align = "auto",
     screen: Screen = "auto",
+    yes: Yes = False,
+    max_minutes: MaxMinutes = 60.0,
+    google_api: GoogleApi = "v1",
+    google_project: GoogleProject = "",
+    google_location: GoogleLocation = "global",
+    google_model: GoogleModel = "",
+    bucket: BucketName = "",
     frame_rate: FrameRate = "25",
     min_frames: MinFrames = 14,
     max_frames: MaxFrames = 100,
@@ -306,10 +339,30 @@ def build(
     from phonics_data.stages.segment import SegmentOptions
     from phonics_data.workspace import Workspace
 
+    if engine == "google" and not yes:
+        raise UsageError(
+            "build --engine google sends sound without a question: say --yes, and how much with --max-minutes; "
+            "`phonics-data transcribe` says what it would send and asks"
+        )
     rate = parse_frame_rate(frame_rate)
     options = BuildOptions(
         fetch=FetchOptions(max_height=default_max_height(size) if max_height is None else max_height, max_tier=tier),
-        transcribe=transcribe_options(engine=engine, model=model, device=device, align=align, screen=screen),
+        transcribe=transcribe_options(
+            engine=engine,
+            model=model,
+            device=device,
+            align=align,
+            screen=screen,
+            google=google_options(
+                yes=yes,
+                max_minutes=max_minutes,
+                api=google_api,
+                project=google_project,
+                location=google_location,
+                model=google_model,
+                bucket=bucket,
+            ),
+        ),
         segment=SegmentOptions(frame_rate=rate, min_frames=min_frames, max_frames=max_frames),
         shard=shard_options(
             frame_rate=frame_rate,
@@ -326,7 +379,8 @@ def build(
     videos = read_manifest(manifest)
     workspace = Workspace(work)
     with workspace.lock(), progress() as on_progress:
-        print_counts(run(workspace, videos, out, options, workers=workers, on_progress=on_progress))
+        counts = run(workspace, videos, out, options, workers=workers, on_progress=on_progress)
+        print_counts(told_before_sending(counts, workspace, options.transcribe))
     typer.echo(f"dataset: {out}   page: {write_report(out)}")
 
 

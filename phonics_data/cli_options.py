@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,9 +13,11 @@ import typer
 from phonics_data.errors import OptionError
 
 if TYPE_CHECKING:
+    from phonics_data.recognizers.google import GoogleOptions
     from phonics_data.sharding.options import ShardOptions
     from phonics_data.stages.transcribe import TranscribeOptions
     from phonics_data.types import StageCount
+    from phonics_data.workspace import Workspace
 
 Manifest = Annotated[str, typer.Argument(help="CSV or parquet manifest: a path or an http address.")]
 Work = Annotated[Path, typer.Option("--work", help="Folder for what the stages make; the same folder resumes.")]
@@ -73,6 +76,44 @@ Align = Annotated[
 ]
 Screen = Annotated[
     str, typer.Option("--screen", help="Read letters on the screen: auto (where words leave doubt), always, never.")
+]
+Yes = Annotated[
+    bool, typer.Option("--yes", help="Let Google hear what it needs, without a question; see --max-minutes.")
+]
+MaxMinutes = Annotated[
+    float,
+    typer.Option(
+        "--max-minutes",
+        envvar="PHONICS_MAX_MINUTES",
+        help="Of sound that Google may get from this WORK, all runs together.",
+    ),
+]
+GoogleApi = Annotated[
+    str, typer.Option("--google-api", envvar="PHONICS_GOOGLE_API", help="Version of its interface: v1 or v2.")
+]
+GoogleProject = Annotated[
+    str,
+    typer.Option(
+        "--google-project", envvar="GOOGLE_CLOUD_PROJECT", help="Google's project, for v2; by default the credentials'."
+    ),
+]
+GoogleLocation = Annotated[
+    str,
+    typer.Option(
+        "--google-location", envvar="PHONICS_GOOGLE_LOCATION", help="Where Google listens: global, us, eu or a region."
+    ),
+]
+GoogleModel = Annotated[
+    str,
+    typer.Option(
+        "--google-model", envvar="PHONICS_GOOGLE_MODEL", help="Google's model; by default its own (v2: long)."
+    ),
+]
+BucketName = Annotated[
+    str,
+    typer.Option(
+        "--bucket", envvar="PHONICS_GOOGLE_BUCKET", help="gs://BUCKET/FOLDER by which longer songs go to Google whole."
+    ),
 ]
 LabelSetName = Annotated[
     str | None, typer.Option("--label-set", help="Name of the label set; `letters` for A to Z. Default: the folder's.")
@@ -145,11 +186,13 @@ def transcribe_options(
     screen: str = "auto",
     language: str = "en",
     ignore_captions: bool = False,
+    google: GoogleOptions | None = None,
 ) -> TranscribeOptions:
     from typing import cast
 
     from phonics_data.recognizers import whisper
     from phonics_data.recognizers.engines import AlignMode, EngineName, EngineOptions
+    from phonics_data.recognizers.google import GoogleOptions
     from phonics_data.stages.transcribe import ScreenMode, TranscribeOptions
 
     return TranscribeOptions(
@@ -158,10 +201,85 @@ def transcribe_options(
         engine=EngineOptions(
             engine=cast("EngineName", engine),
             whisper=whisper.WhisperOptions(model=model, device=cast("whisper.Device", device)),
+            google=google or GoogleOptions(),
             align=cast("AlignMode", align),
         ),
         ignore_captions=ignore_captions,
     )
+
+
+def google_options(
+    *, yes: bool, max_minutes: float, api: str, project: str, location: str, model: str, bucket: str
+) -> GoogleOptions:
+    import os
+    from typing import cast
+
+    from phonics_data.recognizers.google import ApiVersion, GoogleOptions
+
+    return GoogleOptions(
+        api_version=cast("ApiVersion", api),
+        project=project,
+        location=location,
+        model=model,
+        bucket=bucket,
+        endpoint=os.environ.get("PHONICS_GOOGLE_ENDPOINT", ""),
+        may_send=yes,
+        max_minutes=max_minutes,
+    )
+
+
+def with_leave(workspace: Workspace, options: TranscribeOptions) -> TranscribeOptions:
+    """`options` with leave to send, if there is anything to send and the user says yes; says how much it is.
+
+    Raises:
+        UsageError: there is nobody to ask.
+        typer.Abort: the user said no.
+    """
+    import dataclasses
+
+    from phonics_data.errors import UsageError
+
+    google = options.engine.google
+    if options.engine.engine != "google" or not print_to_send(workspace, options) or google.may_send:
+        return options
+    if not sys.stdin.isatty():
+        raise UsageError("--engine google: nothing was sent, for there is nobody to ask; say --yes to send it")
+    typer.confirm("Send it?", abort=True, err=True)
+    google = dataclasses.replace(google, may_send=True)
+    return dataclasses.replace(options, engine=dataclasses.replace(options.engine, google=google))
+
+
+def print_to_send(workspace: Workspace, options: TranscribeOptions) -> bool:
+    """Say how many minutes Google would get; whether there are any."""
+    from phonics_data.stages.transcribe import what_to_send
+
+    plan = what_to_send(workspace, options)
+    typer.echo(
+        f"Google: {plan.seconds / 60:.1f} minutes of sound at most, of {plan.num_videos} videos, are to be sent; "
+        f"{plan.sent_seconds / 60:.1f} were sent before, --max-minutes is {options.engine.google.max_minutes:g}",
+        err=True,
+    )
+    return plan.num_videos > 0
+
+
+def print_waiting(workspace: Workspace, options: TranscribeOptions) -> None:
+    """Say which videos Google has not heard yet though it should, and why."""
+    from phonics_data.stages.transcribe import waiting
+
+    if options.engine.engine == "google" and (found := waiting(workspace, options)):
+        typer.echo(f"{len(found)} videos wait for Google; the same command goes on with them. {found[-1][1]}")
+
+
+def told_before_sending(
+    counts: Iterable[StageCount], workspace: Workspace, options: TranscribeOptions
+) -> Iterator[StageCount]:
+    """`counts` of a build; between fetching and listening, how many minutes Google will get."""
+    for count in counts:
+        yield count
+        if count.stage == "fetch" and options.engine.engine == "google":
+            print_to_send(workspace, options)
+        if count.stage == "transcribe":
+            print_waiting(workspace, options)
 
 
 def print_counts(counts: Iterable[StageCount]) -> None:

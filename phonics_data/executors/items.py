@@ -28,6 +28,8 @@ class Outcome(Generic[Record]):
 
     kept: tuple[Record, ...] = ()
     rejections: tuple[Rejection, ...] = ()
+    again: bool = False
+    """Whether this stands for this run alone, and the next one does the item anew: what it needed was not to be had now."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +73,7 @@ def run_items(
         on_progress(stage, done, len(tasks))
     by_task = _Numbered(function)
     numbered = [(item, tasks[item]) for item in todo]
+    unfinished: dict[str, dict[str, Any]] = {}
     results = (
         map_items(by_task, numbered, workers=workers)
         if limits is None
@@ -78,7 +81,10 @@ def run_items(
     )
     for (item, _), result in results:
         outcome = rejected(stage, item, result) if isinstance(result, ItemError) else result
-        ledger.write(item, fingerprints[item], to_plain(outcome))
+        if outcome.again:
+            unfinished[item] = to_plain(outcome)
+        else:
+            ledger.write(item, fingerprints[item], to_plain(outcome))
         done += 1
         if on_progress:
             on_progress(stage, done, len(tasks))
@@ -86,7 +92,7 @@ def run_items(
     rejections: list[Rejection] = []
     num_kept_items = 0
     for item in tasks:
-        outcome = ledger.read(item, fingerprints[item])
+        outcome = unfinished.get(item) or ledger.read(item, fingerprints[item])
         assert outcome is not None, item
         rows = cast("Sequence[Mapping[str, Any]]", outcome["kept"])
         num_kept_items += bool(rows)

@@ -6,11 +6,13 @@ import dataclasses
 import functools
 import importlib.metadata
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, get_args
 
 from phonics_data.errors import DependencyError, EngineError, OptionError
-from phonics_data.recognizers import aligner, whisper
+from phonics_data.recognizers import aligner, google, whisper
 from phonics_data.recognizers.aligner import AlignOptions
+from phonics_data.recognizers.google import Google, GoogleOptions
 from phonics_data.recognizers.interface import Recognizer
 from phonics_data.recognizers.whisper import Whisper, WhisperOptions
 
@@ -26,12 +28,14 @@ class EngineOptions:
         engine: ``captions``: nobody. ``whisper``, ``google``: that one, and it is an error when it cannot work. ``auto``:
             Whisper if it is installed and its model lies on this machine, else nobody; nothing is downloaded, sent or paid.
         whisper: how Whisper listens.
+        google: how Google is asked, and what it may cost.
         align: whether words get their times from the aligner: ``auto`` where it is installed.
         align_options: how.
     """
 
     engine: EngineName = "auto"
     whisper: WhisperOptions = field(default_factory=WhisperOptions)
+    google: GoogleOptions = field(default_factory=GoogleOptions)
     align: AlignMode = "auto"
     align_options: AlignOptions = field(default_factory=AlignOptions)
 
@@ -78,20 +82,27 @@ def identity(options: EngineOptions) -> list[object]:
         settings = dataclasses.replace(options.whisper, threads=0)
         parts += [whisper.WHISPER_VERSION, importlib.metadata.version("faster-whisper"), dataclasses.asdict(settings)]
     elif name == "google":
-        parts += [name]
+        parts += [google.version_of(options.google), google.settings(options.google)]
     if aligns(options):
         parts += [aligner.aligner_version(), dataclasses.asdict(options.align_options)]
     return parts
 
 
 @functools.lru_cache(maxsize=1)
-def open_engine(options: EngineOptions) -> Recognizer | None:
+def open_engine(options: EngineOptions, folder: Path | None = None) -> Recognizer | None:
     """The engine that these options mean, ready to work; the last one stays open for the videos that follow.
+
+    Args:
+        folder: where an engine that is paid keeps what it was told; such an engine does not work without.
 
     Raises:
         DependencyError, EngineError, InputError: see the engines.
     """
     name = chosen(options)
     if name == "google":
-        raise EngineError("--engine google: cannot be opened from here yet; take --engine whisper, or captions alone")
+        if folder is None:
+            raise EngineError(
+                "--engine google: works in a working folder alone; run phonics-data transcribe --work FOLDER"
+            )
+        return Google(options.google, folder=folder / "google")
     return Whisper(options.whisper, may_download=options.engine == "whisper") if name == "whisper" else None

@@ -16,15 +16,17 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from phonics_data.captions import CaptionTrack, read_captions
-from phonics_data.errors import DependencyError, ItemError, MediaError, OptionError
-from phonics_data.executors.items import OnProgress, Outcome, run_items, write_rejections
+from phonics_data.errors import DependencyError, EnginePausedError, ItemError, MediaError, OptionError
+from phonics_data.executors.items import OnProgress, Outcome, rejected, run_items, write_rejections
 from phonics_data.letters.decide import CAPTION_ORIGINS, needs_screen
 from phonics_data.letters.decode import DecodeOptions, decode_words
 from phonics_data.letters.language import foreign_language
+from phonics_data.letters.lexicon import examples
 from phonics_data.letters.signs import screen_letters
 from phonics_data.recognizers.aligner import aligner_version, refine
 from phonics_data.recognizers.cache import recognize_once
 from phonics_data.recognizers.engines import EngineOptions, aligns, identity, open_engine
+from phonics_data.recognizers.google import Google, most_seconds
 from phonics_data.recognizers.interface import Mono
 from phonics_data.tables import read_table, to_plain, write_table
 from phonics_data.trace import TRACE_VERSION, ScreenTrace, trace_path
@@ -47,6 +49,9 @@ CAPTIONS_VERSION = "captions-2"
 
 _RATE_HZ = 16_000
 """Of the sound that recognisers and the aligner get: what all of them work at."""
+
+_KEPT = "recognitions"
+"""Folder of what engines answered, in the workspace."""
 
 Sound = Callable[[], Mono]
 """Reads the sound of a video, once."""
@@ -89,7 +94,8 @@ def transcribe(
 
     A video without captions, with captions that cannot be read, or in another language becomes a rejection; so does
     each loss inside a track that is otherwise used (damaged cues), under the item ``<video_id>/captions``, and what a
-    recogniser lost, under ``<video_id>/speech``.
+    recogniser lost, under ``<video_id>/speech``. Where the engine is stopped for now (its quota is used up, there is no
+    network), the other evidence is taken for this run, and the next one listens again.
 
     Raises:
         DependencyError: an engine or the aligner was asked for by name and is not installed.
@@ -97,8 +103,8 @@ def transcribe(
     """
     videos = read_table(workspace.table("videos"), FetchedVideo)
     tasks = {video.video_id: video for video in videos}
-    engine = identity(options.engine)
-    prints = {video.video_id: _fingerprint(workspace, video, options, engine) for video in videos}
+    options = _with_phrases(options)
+    prints = _fingerprints(workspace, videos, options)
     function = functools.partial(_transcribe_one, workspace.root, _shared(options, workers))
     result = run_items(
         workspace, "transcribe", tasks, prints, function, TranscriptWord, workers=workers, on_progress=on_progress
@@ -116,6 +122,20 @@ def _shared(options: TranscribeOptions, workers: int) -> TranscribeOptions:
         return options
     shared = dataclasses.replace(whisper, threads=max(1, (os.cpu_count() or 1) // workers))
     return dataclasses.replace(options, engine=dataclasses.replace(options.engine, whisper=shared))
+
+
+def _with_phrases(options: TranscribeOptions) -> TranscribeOptions:
+    """`options` with the words that songs are likely to hold; short ones first, for these are misheard the most."""
+    if options.language != "en" or options.engine.google.phrases:
+        return options
+    words = tuple(sorted(examples(), key=lambda word: (len(word), word)))
+    google = dataclasses.replace(options.engine.google, phrases=words)
+    return dataclasses.replace(options, engine=dataclasses.replace(options.engine, google=google))
+
+
+def _fingerprints(workspace: Workspace, videos: Sequence[FetchedVideo], options: TranscribeOptions) -> dict[str, str]:
+    engine = identity(options.engine)
+    return {video.video_id: _fingerprint(workspace, video, options, engine) for video in videos}
 
 
 def _fingerprint(
@@ -153,11 +173,16 @@ def _transcribe_one(root: Path, options: TranscribeOptions, video: FetchedVideo)
             raise  # what it shows would be letters of that language
         missing = error
     losses = source.losses if source is not None else ()
+    is_paused = False
     if source is None or not _is_alphabet(source.words, video):
         try:
             heard = _listen(root, options, video, sound)
             if heard is not None and (source is None or _is_alphabet(heard.words, video)):
                 source, losses = _aligned(options, heard, sound), losses + heard.losses
+        except EnginePausedError as error:
+            is_paused = True
+            losses += (_speech_loss(video, str(error)),)
+            missing = ItemError("recognition_failed", f"{missing.detail}; {error}")
         except ItemError as error:
             if source is not None:
                 # A file that cannot be heard is the shard stage's to reject; captions may well be all there is to say.
@@ -170,10 +195,11 @@ def _transcribe_one(root: Path, options: TranscribeOptions, video: FetchedVideo)
                 missing = ItemError(reason, f"{missing.detail}; {error.detail}")
     unseen = _look(root, options, video, source)
     if source is None:
-        raise ItemError(
+        error = ItemError(
             missing.reason, f"{missing.detail}; {unseen}", measured=missing.measured, threshold=missing.threshold
         )
-    return Outcome(kept=_rows(video, options, source), rejections=losses)
+        return dataclasses.replace(rejected("transcribe", video.video_id, error), again=is_paused)
+    return Outcome(kept=_rows(video, options, source), rejections=losses, again=is_paused)
 
 
 def _rows(video: FetchedVideo, options: TranscribeOptions, source: _Source) -> tuple[TranscriptWord, ...]:
@@ -225,12 +251,10 @@ def _listen(root: Path, options: TranscribeOptions, video: FetchedVideo, sound: 
     Raises:
         ItemError: the sound cannot be read or recognised, holds no word, or words of another language.
     """
-    engine = open_engine(options.engine)
+    engine = open_engine(options.engine, root / _KEPT)
     if engine is None:
         return None
-    heard = recognize_once(
-        engine, sound(), audio_rate_hz=_RATE_HZ, language=options.language, folder=root / "recognitions"
-    )
+    heard = recognize_once(engine, sound(), audio_rate_hz=_RATE_HZ, language=options.language, folder=root / _KEPT)
     if not heard.words:
         raise ItemError("no_transcript", f"{engine.name} heard no words in {video.duration_seconds:.0f} s of sound")
     if options.language == "en" and (other := foreign_language(word.text for word in heard.words)):
@@ -245,6 +269,70 @@ def _listen(root: Path, options: TranscribeOptions, video: FetchedVideo, sound: 
         engine_version=engine.version,
         losses=(_speech_loss(video, warnings),) if warnings else (),
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToSend:
+    """What a run of `transcribe` with Google would send, at most.
+
+    Args:
+        num_videos: that have no answer yet and need one.
+        seconds: of their sound, as far as no earlier run has an answer for it.
+        sent_seconds: what earlier runs sent from this workspace.
+    """
+
+    num_videos: int
+    seconds: float
+    sent_seconds: float
+
+
+def what_to_send(workspace: Workspace, options: TranscribeOptions) -> ToSend:
+    """What `transcribe` would ask Google for; reads captions, and sounds where there are answers for some; sends nothing."""
+    options = _with_phrases(options)
+    videos = read_table(workspace.table("videos"), FetchedVideo)
+    prints = _fingerprints(workspace, videos, options)
+    ledger = workspace.ledger("transcribe")
+    left = [video for video in videos if ledger.read(video.video_id, prints[video.video_id]) is None]
+    google = Google(options.engine.google, folder=workspace.root / _KEPT / "google")
+    seconds = [
+        _seconds_to_send(workspace.root, options, google, video)
+        for video in left
+        if _needs_ears(workspace.root, options, video)
+    ]
+    needed = [each for each in seconds if each > 0]
+    return ToSend(num_videos=len(needed), seconds=sum(needed), sent_seconds=google.sent_seconds())
+
+
+def waiting(workspace: Workspace, options: TranscribeOptions) -> list[tuple[str, str]]:
+    """(video_id, why) of the videos that the last run could not have heard for now."""
+    options = _with_phrases(options)
+    videos = read_table(workspace.table("videos"), FetchedVideo)
+    prints = _fingerprints(workspace, videos, options)
+    ledger = workspace.ledger("transcribe")
+    why = {
+        row.item_id.removesuffix("/speech"): row.detail
+        for row in read_table(workspace.table("rejections"), Rejection)
+        if row.stage == "transcribe"
+    }
+    return [(name, why.get(name, "")) for name in prints if ledger.read(name, prints[name]) is None]
+
+
+def _needs_ears(root: Path, options: TranscribeOptions, video: FetchedVideo) -> bool:
+    if options.ignore_captions:
+        return True
+    try:
+        return not _is_alphabet(_read_captions(root, options, video).words, video)
+    except ItemError as error:
+        return error.reason != "wrong_language"
+
+
+def _seconds_to_send(root: Path, options: TranscribeOptions, google: Google, video: FetchedVideo) -> float:
+    if not google.sent_seconds():
+        return most_seconds(video.duration_seconds, whole=bool(options.engine.google.bucket))
+    try:
+        return google.seconds_to_send(_sound(root, video), audio_rate_hz=_RATE_HZ, language=options.language)
+    except ItemError:
+        return 0.0  # what cannot be read cannot be sent
 
 
 def _sound(root: Path, video: FetchedVideo) -> Mono:

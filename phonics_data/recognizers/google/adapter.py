@@ -69,7 +69,7 @@ class Google:
 
     @property
     def version(self) -> str:
-        return f"{GOOGLE_VERSION}, {self._settings.api_version}, model {self._settings.model or 'default'}"
+        return version_of(self._settings)
 
     @property
     def options(self) -> Mapping[str, object]:
@@ -247,6 +247,11 @@ class Google:
             timeout=own.retry_seconds,
             on_error=on_error,
         )
+
+
+def version_of(options: GoogleOptions) -> str:
+    """`Google.version` without opening one."""
+    return f"{GOOGLE_VERSION}, {options.api_version}, model {options.model or 'default'}"
 
 
 def settings(options: GoogleOptions) -> dict[str, object]:

@@ -49,6 +49,20 @@ def test_finished_items_are_skipped_and_their_records_come_back(tmp_path: Path) 
     assert other.asked == [1, -1, 2]
 
 
+def test_what_stands_for_one_run_alone_is_done_again_in_the_next(tmp_path: Path) -> None:
+    workspace, asked = Workspace(tmp_path / "work"), list[int]()
+
+    def paused(task: int) -> Outcome[Word]:
+        asked.append(task)
+        return Outcome(kept=(Word(text=str(task), start_seconds=0.5, end_seconds=1.0),), again=task == 2)
+
+    for num_skipped in (0, 1):
+        result = run_items(workspace, "segment", {"a": 1, "b": 2}, dict.fromkeys("ab", "x"), paused, Word)
+        assert [word.text for word in result.kept] == ["1", "2"]
+        assert (result.count.num_kept, result.count.num_skipped) == (2, num_skipped)
+    assert asked == [1, 2, 2]
+
+
 def test_progress_starts_with_what_was_finished(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "work")
     run(workspace, Work(), {"a": 1})
