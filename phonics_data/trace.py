@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-TRACE_VERSION = "screen-3"
+TRACE_VERSION = "screen-6"
 """Raised whenever the same video would give another trace."""
 
 
@@ -26,6 +26,7 @@ class ScreenTrace:
     Args:
         rate: looks a second; look t was at t / rate seconds.
         changed_T: float32 share of pixels that changed since the look before; 1 at the first.
+        cut_T: bool; the picture is a new one from this look on: a large change, and not a flash after which it is as before.
         edges_TGG: uint8 (looks, 18, 32) mean edge strength in a grid over the frame.
         look_R: int32 look of each reading.
         box_R4: float32 left, top, right, bottom as shares of width and height.
@@ -36,6 +37,7 @@ class ScreenTrace:
 
     rate: int
     changed_T: NDArray[np.float32]
+    cut_T: NDArray[np.bool_]
     edges_TGG: NDArray[np.uint8]
     look_R: NDArray[np.int32]
     box_R4: NDArray[np.float32]

@@ -32,6 +32,10 @@ class SightOptions:
         fading: what each further look at a letter that goes on counts, of the look before.
         least: and the least that it counts.
         again_seconds: a letter that was quiet for so long is new again.
+        same_place: so much overlap with where it was and a letter has not moved.
+        brighter: more contrast than it had by this factor is no light but a new colour.
+        light_seconds: how far back its contrasts are known.
+        memory_seconds: how long a letter that is not seen to change is remembered.
         new_colour: so much change of colour (of 255) makes a letter new.
         chart_letters: so many different letters in one look are a chart and say nothing.
         logo_share: a letter that stands at one place in so large a share of the new frames is a logo.
@@ -43,7 +47,6 @@ class SightOptions:
         strong: evidence that a letter must have to be asked for its place in the order.
         least_trust: what a reading is worth where this video shows no letters.
         full_height: shapes as high as this share of the frame count fully, smaller ones less.
-        cut: share of changed pixels that is a cut.
         parted_seconds: readings of a letter so far apart are two stays if it was gone meanwhile.
         alike: least likeness of a letter's place to what it was for the letter to be still there, 0..1.
         empty: share of a letter's edges up to which its place is empty.
@@ -54,6 +57,10 @@ class SightOptions:
     fading: float = 0.75
     least: float = 0.1
     again_seconds: float = 0.75
+    same_place: float = 0.6
+    brighter: float = 1.15
+    light_seconds: float = 4.0
+    memory_seconds: float = 12.0
     new_colour: float = 40.0
     chart_letters: int = 5
     logo_share: float = 1 / 3
@@ -65,7 +72,6 @@ class SightOptions:
     strong: float = 1.5
     least_trust: float = 0.25
     full_height: float = 0.18
-    cut: float = 0.4
     parted_seconds: float = 2.0
     alike: float = 0.6
     empty: float = 0.08
@@ -118,11 +124,22 @@ def decode_sight(trace: ScreenTrace, options: SightOptions) -> SightDecoding:
 
 @dataclass(slots=True)
 class _Track:
+    """A letter that stays at its place.
+
+    Args:
+        colour: RGB of the letter and of its ground when it was last read.
+        weight: what its last reading counted.
+        waits: it is there and says nothing: it stood in a row before its turn came, or its turn is over.
+        known: (look, colour and ground) of late.
+    """
+
     letter: int
     box: NDArray[np.float32]
     colour: NDArray[np.float32]
     look: int
     weight: float
+    waits: bool
+    known: list[tuple[int, NDArray[np.float32]]]
 
 
 def screen_evidence(trace: ScreenTrace, options: SightOptions, trust_R: Scores) -> Scores:
@@ -139,30 +156,52 @@ def screen_evidence(trace: ScreenTrace, options: SightOptions, trust_R: Scores) 
     for low, high in pairwise([*borders, trace.look_R.size]):  # nothing where nothing was read
         look = int(trace.look_R[low])
         rows = [row for row in range(int(low), int(high)) if not logo_R[row] and trace.letters_R26[row].max() >= 0.3]
-        rows = [row for row in rows if row not in _words(rows, trace)]
-        if rows and trace.after_cut_R[rows[0]]:
-            rows = _marked(rows, trace, options)
+        rows = _distinct([row for row in rows if row not in _words(rows, trace)], trace)
         best = {int(trace.letters_R26[row].argmax()) for row in rows if trace.letters_R26[row].max() >= 0.8}
         is_chart = len(best) >= options.chart_letters
-        for row in rows:
-            track = _follow(tracks, trace, row, look, options)
-            if is_chart:
+        known = [_track_of(tracks, trace, row, look) for row in rows]
+        waiting = _unmarked([row for row, track in zip(rows, known, strict=True) if track is None], trace, options)
+        for row, track in zip(rows, known, strict=True):
+            if track is None:
+                tracks.append(_new_track(trace, row, look, waits=row in waiting))
+                track = tracks[-1]
+            else:
+                _go_on(track, trace, row, look, options)
+            if is_chart or track.waits:
                 continue
             height = float(trace.box_R4[row, 3] - trace.box_R4[row, 1])
             share = track.weight * min(1.0, max(height / options.full_height, 0.3)) * trust_R[row]
             share *= options.after_cut if trace.after_cut_R[row] else 1.0
             evidence[look] = np.maximum(evidence[look], share * weights_L * trace.letters_R26[row])
-        tracks = [track for track in tracks if look - track.look <= 4 * trace.rate]
+        tracks = [track for track in tracks if look - track.look <= options.memory_seconds * trace.rate]
     # Hints would only make runs of single looks.
     return np.where(evidence >= options.faint, evidence, 0.0)
 
 
-def _marked(rows: list[int], trace: ScreenTrace, options: SightOptions) -> list[int]:
-    """Of three or more letters that came together with a new frame, those in a colour of their own: the others wait."""
-    if len({int(trace.letters_R26[row].argmax()) for row in rows if trace.letters_R26[row].max() >= 0.8}) < 3:
-        return rows
-    usual = np.median(trace.colour_R6[rows, :3], axis=0)
-    return [row for row in rows if np.abs(trace.colour_R6[row, :3] - usual).max() >= options.new_colour]
+def _distinct(rows: list[int], trace: ScreenTrace) -> list[int]:
+    """One reading a place: the outline of a letter and what it holds are read both, and the outline is often half of one."""
+    kept: list[int] = []
+    for row in sorted(rows, key=lambda row: -_likely(row, trace)):
+        if all(_overlap(trace.box_R4[row], trace.box_R4[other]) < 0.6 for other in kept):
+            kept.append(row)
+    return sorted(kept)
+
+
+def _likely(row: int, trace: ScreenTrace) -> float:
+    letter = int(trace.letters_R26[row].argmax())
+    return float(trace.letters_R26[row, letter]) * LETTER_WEIGHTS.get(LETTERS[letter], 1.0)
+
+
+def _unmarked(rows: list[int], trace: ScreenTrace, options: SightOptions) -> set[int]:
+    """Of three or more letters that came together, those that all but one are like in colour: they wait for their turn."""
+    rows = [row for row in rows if trace.letters_R26[row].max() >= 0.8]
+    if len({int(trace.letters_R26[row].argmax()) for row in rows}) < 3:
+        return set()
+    apart = np.abs(trace.colour_R6[rows, None, :3] - trace.colour_R6[None, rows, :3]).max(axis=2) >= options.new_colour
+    marked = np.flatnonzero(apart.sum(axis=1) == len(rows) - 1)
+    others = np.delete(np.arange(len(rows)), marked)
+    is_clear = marked.size == 1 and not apart[np.ix_(others, others)].any()
+    return {rows[other] for other in others} if is_clear else set()
 
 
 def _trust(runs: list[Run], letters_TL: Scores, trace: ScreenTrace, options: SightOptions) -> Scores:
@@ -218,32 +257,62 @@ def _lines(ordered: list[int], box_R4: NDArray[np.float32]) -> list[list[int]]:
     return lines
 
 
-def _follow(tracks: list[_Track], trace: ScreenTrace, row: int, look: int, options: SightOptions) -> _Track:
-    """The track that this reading goes on with, its weight brought up to date; or a new one."""
-    letter, box, colour = int(trace.letters_R26[row].argmax()), trace.box_R4[row], trace.colour_R6[row]
-    for track in tracks:
-        if track.letter != letter or _overlap(track.box, box) < 0.2 or track.look == look:
-            continue
-        if _fades(track.colour, colour):
-            track.weight = options.least
-        elif (
-            np.abs(track.colour - colour)[:3].max() >= options.new_colour
-            or (look - track.look) / trace.rate >= options.again_seconds
-        ):
-            track.weight = 1.0
-        else:
-            track.weight = max(track.weight * options.fading, options.least)
-        track.box, track.colour, track.look = box, colour, look
-        return track
-    tracks.append(_Track(letter, box, colour, look, 1.0))
-    return tracks[-1]
+def _track_of(tracks: list[_Track], trace: ScreenTrace, row: int, look: int) -> _Track | None:
+    """The track that this reading goes on with; None for a letter that was not there."""
+    letter, box = int(trace.letters_R26[row].argmax()), trace.box_R4[row]
+    near = [track for track in tracks if track.letter == letter and track.look != look]
+    return max(
+        (track for track in near if _overlap(track.box, box) >= 0.2),
+        key=lambda track: _overlap(track.box, box),
+        default=None,
+    )
 
 
-def _fades(before_6: NDArray[np.float32], now_6: NDArray[np.float32]) -> bool:
-    """Whether a letter's colour goes towards its ground's: a letter of a row that is left, not one that is come to."""
-    step, way = now_6[:3] - before_6[:3], before_6[3:] - before_6[:3]
-    lengths = float(np.linalg.norm(step) * np.linalg.norm(way))
-    return float(np.linalg.norm(step)) > 15 and lengths > 0 and float(step @ way) > 0.95 * lengths
+def _new_track(trace: ScreenTrace, row: int, look: int, *, waits: bool) -> _Track:
+    letter, colour = int(trace.letters_R26[row].argmax()), trace.colour_R6[row]
+    return _Track(letter, trace.box_R4[row], colour, look, 1.0, waits, [(look, colour)])
+
+
+def _go_on(track: _Track, trace: ScreenTrace, row: int, look: int, options: SightOptions) -> None:
+    """Bring a track up to date with a further reading: is its letter new again, the same, or left?"""
+    box, colour = trace.box_R4[row], trace.colour_R6[row]
+    track.known = [one for one in track.known if look - one[0] <= options.light_seconds * trace.rate] or track.known[
+        -1:
+    ]
+    known = [one for _, one in track.known]
+    has_moved = _overlap(track.box, box) < options.same_place
+    has_new_colour = np.abs(track.colour - colour)[:3].max() >= options.new_colour and not any(
+        _is_lit(one, colour, options) for one in known
+    )
+    if any(_is_weaker(one, colour, options) for one in known):
+        track.waits = True
+    elif has_new_colour or (has_moved and (track.waits or (look - track.look) / trace.rate >= options.again_seconds)):
+        track.weight, track.waits = 1.0, False
+    else:
+        track.weight = max(track.weight * options.fading, options.least)
+    track.box, track.colour, track.look = box, colour, look
+    track.known.append((look, colour))
+
+
+def _is_lit(before_6: NDArray[np.float32], now_6: NDArray[np.float32], options: SightOptions) -> bool:
+    """Whether a letter stands against its ground as before, or less: light that falls on both leaves that of their contrast."""
+    before, now = before_6[:3] - before_6[3:], now_6[:3] - now_6[3:]
+    share = _share(before, now)
+    return 0 < share <= options.brighter and float(np.abs(now - share * before).max()) < options.new_colour
+
+
+def _is_weaker(before_6: NDArray[np.float32], now_6: NDArray[np.float32], options: SightOptions) -> bool:
+    """Whether a letter's colour has gone towards its ground's, which has not changed: its turn in a row is over."""
+    step, ground = np.abs(now_6[:3] - before_6[:3]).max(), np.abs(now_6[3:] - before_6[3:]).max()
+    if step < 15 or ground > 0.5 * step:
+        return False
+    return _share(before_6[:3] - before_6[3:], now_6[:3] - now_6[3:]) < 0.95 and _is_lit(before_6, now_6, options)
+
+
+def _share(before_3: NDArray[np.float32], now_3: NDArray[np.float32]) -> float:
+    """How much of `before_3` is in `now_3`."""
+    size = float(before_3 @ before_3)
+    return float(now_3 @ before_3) / size if size > 0 else 1.0
 
 
 def _overlap(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
@@ -274,12 +343,14 @@ def _logos(trace: ScreenTrace, options: SightOptions) -> NDArray[np.bool_]:
 
 def screen_letters(video_id: str, trace: ScreenTrace) -> list[ScreenLetter]:
     """Every letter that was read, from its first to its last sight at one place; for tables and pictures."""
-    options = SightOptions()
     stays: list[tuple[_Track, int, float, int]] = []
     tracks: list[_Track] = []
     for row in np.flatnonzero(trace.letters_R26.max(axis=1, initial=0) >= 0.8).tolist():
         look, score = int(trace.look_R[row]), float(trace.letters_R26[row].max())
-        track = _follow(tracks, trace, row, look, options)
+        track = _track_of(tracks, trace, row, look)
+        if track is None:
+            tracks.append(track := _new_track(trace, row, look, waits=False))
+        track.box, track.look = trace.box_R4[row], look
         known = next((index for index, stay in enumerate(stays) if stay[0] is track), None)
         if known is None:
             stays.append((track, look, score, row))
@@ -480,7 +551,7 @@ def _start(sighting: _Sighting, last_before: int, trace: ScreenTrace, options: S
     half = 0.5 / trace.rate
     low = max(min(last_before + 1, first), first - 3 * trace.rate, 0)
     window = np.arange(low, first + 1)
-    cuts = window[trace.changed_T[window] >= options.cut]
+    cuts = window[trace.cut_T[window]]
     if cuts.size:
         return max(float(cuts[-1]) / trace.rate - half, 0.0)
     strength = _cells(sighting.first_box, trace)[window].mean(axis=(1, 2))
@@ -497,7 +568,7 @@ def _end(sighting: _Sighting, trace: ScreenTrace, options: SightOptions) -> floa
     last = int(sighting.looks[-1])
     half = 0.5 / trace.rate
     place_TGG = _cells(sighting.last_box, trace)[last:]
-    gone = (trace.changed_T[last:] >= options.cut) | (_likeness(place_TGG, place_TGG[0]) < options.alike)
+    gone = trace.cut_T[last:] | (_likeness(place_TGG, place_TGG[0]) < options.alike)
     gone[0] = False
     if gone.any():
         return float(last + int(np.flatnonzero(gone)[0])) / trace.rate - half

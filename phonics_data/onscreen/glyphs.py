@@ -139,16 +139,18 @@ def _glyph(frame_HWC: Frame, labels: NDArray[Any], stats: NDArray[Any], own: Seq
         wide_shape=_stretched(whole, round(_USUAL_ASPECT * height)) if is_narrow else None,
         print_20=np.asarray(cv2.resize(whole.astype(np.float32), (20, 20), interpolation=cv2.INTER_AREA), np.float32),
         colour=(float(colour[0]), float(colour[1]), float(colour[2])),
-        ground=_ground(pixels, inside),
+        ground=_ground(frame_HWC, (left, top, right, bottom)),
     )
 
 
-def _ground(pixels_HWC: Frame, inside: Mask) -> tuple[float, float, float]:
-    """Median colour along the border of a shape's box, without the shape."""
-    border = np.zeros(inside.shape, np.bool_)
-    border[[0, -1], :] = border[:, [0, -1]] = True
-    outside = pixels_HWC[border & (inside == 0)]
-    red, green, blue = np.median(outside if outside.size else pixels_HWC.reshape(-1, 3), axis=0)
+def _ground(frame_HWC: Frame, box: tuple[int, int, int, int]) -> tuple[float, float, float]:
+    """Median colour of a frame around a shape, at a distance that leaves out its outline."""
+    left, top, right, bottom = box
+    away = max(3, round(0.12 * (bottom - top)))
+    left, top, right, bottom = max(left - away, 0), max(top - away, 0), right + away, bottom + away
+    outer = frame_HWC[top:bottom, left:right]
+    around = np.concatenate([outer[0], outer[-1], outer[:, 0], outer[:, -1]])
+    red, green, blue = np.median(around, axis=0)
     return float(red), float(green), float(blue)
 
 
@@ -171,5 +173,12 @@ def without_parts(boxes: Sequence[tuple[int, int, int, int]], letters_R26: NDArr
 
 
 def _holds(outer: tuple[int, int, int, int], inner: tuple[int, int, int, int]) -> bool:
-    is_inside = outer[0] <= inner[0] and outer[1] <= inner[1] and inner[2] <= outer[2] and inner[3] <= outer[3]
-    return is_inside and inner != outer
+    """Whether one box lies in another; the outline of a letter and its filling may differ by a pixel or two."""
+    slack = 2
+    is_inside = outer[0] - slack <= inner[0] and outer[1] - slack <= inner[1]
+    is_inside = is_inside and inner[2] <= outer[2] + slack and inner[3] <= outer[3] + slack
+    return is_inside and _area(inner) < _area(outer)
+
+
+def _area(box: tuple[int, int, int, int]) -> int:
+    return (box[2] - box[0]) * (box[3] - box[1])

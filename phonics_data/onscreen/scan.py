@@ -22,6 +22,9 @@ _CHANGED = 28
 """Difference of a pixel (of 255, blurred, largest channel) that counts as change."""
 _CUT = 0.4
 """Share of changed pixels above which the picture is a new one."""
+_FLASH_LOOKS = 6
+_RETURNED = 0.25
+"""A flash of light is no cut: within so many looks no more than this share differs from the picture before it."""
 _STILL = 0.0005
 _MIN_CHANGED = 0.04
 _GRID = (32, 18)
@@ -54,6 +57,8 @@ class _Scanner:
     def __init__(self, reader: LetterReader, rate: int) -> None:
         self._reader, self._rate = reader, rate
         self._before: list[Frame] = []
+        self._doubted: list[tuple[int, Frame]] = []
+        self._cuts: list[bool] = []
         self._changed: list[float] = []
         self._edges: list[NDArray[np.uint8]] = []
         self._readings: list[tuple[int, tuple[float, ...], NDArray[np.float32], tuple[float, ...], bool]] = []
@@ -74,6 +79,9 @@ class _Scanner:
         else:
             self._changed.append(1.0)
             changed, share = np.ones(size[::-1], np.uint8), 1.0
+        self._cuts.append(not self._is_back(number, blurred) and self._changed[-1] >= _CUT)
+        if self._cuts[-1] and self._before:
+            self._doubted.append((number, self._before[-1]))
         self._before = [*self._before, blurred][-_LAG:]
         is_new = share >= _CUT
         if share < _STILL or (is_new and number - self._last_whole < self._rate // 4):
@@ -82,6 +90,16 @@ class _Scanner:
             self._last_whole = number
         mask: Mask = np.asarray(cv2.resize(changed, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
         self._read(number, frame_HWC, mask, is_new)
+
+    def _is_back(self, number: int, blurred: Frame) -> bool:
+        """Whether the picture is again as it was before a cut of late: then there was a flash, and no cut until now."""
+        self._doubted = [(cut, before) for cut, before in self._doubted if number - cut <= _FLASH_LOOKS]
+        for cut, before in self._doubted:
+            if float(_difference(blurred, before).mean()) < _RETURNED:
+                self._cuts[cut:] = [False] * (len(self._cuts) - cut)
+                self._doubted = [one for one in self._doubted if one[0] < cut]
+                return True
+        return False
 
     def _read(self, number: int, frame_HWC: Frame, changed_HW: Mask, is_new: bool) -> None:
         height, width = frame_HWC.shape[:2]
@@ -114,17 +132,24 @@ class _Scanner:
                 return letters
         return None
 
+    def _was_cut(self, look: int) -> bool:
+        """Whether the whole frame was read at `look` because of a cut, and not of a flash."""
+        return any(self._cuts[max(look - _LAG + 1, 0) : look + 1])
+
     def trace(self) -> ScreenTrace:
         looks, boxes, letters, colours, after_cut = zip(*self._readings, strict=True) if self._readings else ((),) * 5
         return ScreenTrace(
             rate=self._rate,
             changed_T=np.array(self._changed, np.float32),
+            cut_T=np.array(self._cuts, np.bool_),
             edges_TGG=np.array(self._edges, np.uint8).reshape(-1, _GRID[1], _GRID[0]),
             look_R=np.array(looks, np.int32),
             box_R4=np.array(boxes, np.float32).reshape(-1, 4),
             letters_R26=np.array(letters, np.float32).reshape(-1, 26),
             colour_R6=np.array(colours, np.float32).reshape(-1, 6),
-            after_cut_R=np.array(after_cut, np.bool_),
+            after_cut_R=np.array(
+                [is_new and self._was_cut(look) for look, is_new in zip(looks, after_cut, strict=True)], np.bool_
+            ),
         )
 
 

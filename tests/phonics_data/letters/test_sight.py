@@ -13,6 +13,7 @@ def test_a_screen_without_a_single_shape_is_no_alphabet() -> None:
     trace = ScreenTrace(
         rate=8,
         changed_T=np.zeros(looks, np.float32),
+        cut_T=np.zeros(looks, np.bool_),
         edges_TGG=np.zeros((looks, 18, 32), np.uint8),
         look_R=np.zeros(0, np.int32),
         box_R4=np.zeros((0, 4), np.float32),

@@ -16,7 +16,7 @@ pytest.importorskip("rapidocr", reason="the model that reads letters comes with 
 pytest.importorskip("onnxruntime")
 
 from phonics_data.errors import MediaError
-from phonics_data.letters.sight import SightOptions, decode_sight
+from phonics_data.letters.sight import SightOptions, decode_sight, screen_evidence
 from phonics_data.media.watch import Sight
 from phonics_data.onscreen import read_screen
 from phonics_data.onscreen.recogniser import letter_reader
@@ -146,3 +146,39 @@ def test_the_real_song(shared_data: Path) -> None:
     ]
     assert len(right) >= 24
     assert len(decoding.phrases) <= 26
+
+
+def lit(frame_HWC: Frame, strength: float) -> Frame:
+    """The frame under a warm light that falls on its middle, over half of its area."""
+    height, width = frame_HWC.shape[:2]
+    y, x = np.mgrid[:height, :width]
+    inside = np.hypot(x - width / 2, y - height / 2) < 0.55 * height
+    share = strength * inside[..., None]
+    return np.rint(frame_HWC * (1 - share) + np.array([255, 152, 0]) * share).astype(np.uint8)
+
+
+def test_a_flash_of_light_is_no_cut_and_a_new_picture_is_one() -> None:
+    first, second = picture(("B", 250, 60, 200, "#283593")), picture(("C", 250, 60, 200, "#ffffff"), ground="#2e7d32")
+    found = scan([(first, 10), (lit(first, 0.7), 1), (lit(first, 0.3), 1), (first, 8), (second, 10)])
+    assert found.changed_T[10] > 0.4
+    assert np.flatnonzero(found.cut_T).tolist() == [0, 20]
+
+
+def test_letters_whose_turn_is_over_say_nothing_when_light_falls_on_them() -> None:
+    def row(turn: int) -> Frame:
+        pale, strong = "#f3a59b", "#e53935"
+        return picture(
+            *((letter, 120 + 150 * i, 120, 120, strong if i == turn else pale) for i, letter in enumerate("BEK"))
+        )
+
+    frames: list[tuple[Frame, int]] = [(picture(), 6)]
+    for turn in range(3):
+        frames += [(row(turn), 8), (lit(row(turn), 0.6), 1), (lit(row(turn), 0.3), 1), (row(turn), 8)]
+    found = scan(frames)
+    evidence = screen_evidence(found, SightOptions(), np.ones(found.look_R.size))
+    for turn, letter in enumerate("BEK"):
+        mine = evidence[6 + 18 * turn + 2 : 6 + 18 * (turn + 1)].sum(axis=0)
+        others = [string.ascii_uppercase.index(other) for other in "BEK" if other != letter]
+        assert mine[others].max() < 0.2, letter
+    starts = [int(np.flatnonzero(evidence[:, string.ascii_uppercase.index(letter)] >= 0.4)[0]) for letter in "BEK"]
+    assert starts == pytest.approx([6, 24, 42], abs=1)
