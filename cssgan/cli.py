@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import os
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -30,7 +31,8 @@ app = typer.Typer(
 Which = Literal["last", "ema"]
 SplitName = Literal["train", "validation", "test"]
 
-RunOption = Annotated[Path, typer.Option("--run", help="Folder of the run: checkpoints, log, samples.")]
+# torchrun takes --run for the beginning of an option of its own, so there is a longer name.
+RunOption = Annotated[Path, typer.Option("--run", "--run-folder", help="Folder of the run: checkpoints, log, samples.")]
 ShardsOption = Annotated[Path, typer.Option("--shards", help="Dataset folder with {train,validation,test}-*.tar.")]
 WhichOption = Annotated[str, typer.Option("--weights", help="last, or ema: the running average, if the run keeps one.")]
 SetOption = Annotated[
@@ -52,6 +54,9 @@ def train(
 
     Ctrl-C or SIGTERM saves and stops. RUN holds config.json, checkpoints/, stats.jsonl, samples/ and tensorboard/.
 
+    On several GPUs: torchrun --nproc-per-node=N -m cssgan train --run-folder RUN ... (torchrun keeps --run for itself;
+    train.batch_size is that of all processes together).
+
     Example: cssgan train --shards data/letters --run runs/first --preset smoke --set train.seed=1
     """
     from cssgan.config import override
@@ -67,7 +72,7 @@ def train(
     result = loop.train(config, shards, run)
     if result.status == "interrupted":
         raise typer.Exit(128 + result.signal_number)
-    if result.status == "finished":
+    if result.status == "finished" and os.environ.get("RANK", "0") == "0":  # of torchrun's processes one speaks
         seconds = result.progress.wall_seconds
         typer.echo(
             f"{run}: trained {result.progress.num_steps} steps, {result.progress.num_videos} videos, {seconds:.0f} s"
