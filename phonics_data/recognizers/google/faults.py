@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from phonics_data.errors import EngineError, EnginePausedError, PhonicsDataError, RecognitionError
 
 _LONGEST = 240
+
+_NO_NETWORK = re.compile(r"ConnectionPool\(|Connection (aborted|reset|refused)|timed out|resolve", re.IGNORECASE)
+"""How the HTTP library beneath the sign-in says that it reached nobody."""
 
 HOW_TO_SIGN_IN = (
     "run `gcloud auth application-default login`, or let GOOGLE_APPLICATION_CREDENTIALS name the key file of a service "
@@ -74,8 +79,9 @@ def translated(failure: Exception, what: str) -> PhonicsDataError:
 
 
 def _is_about_credentials(error: BaseException) -> bool:
-    # gRPC wraps the sign-in's own failures so; they would be retried as a failing network otherwise.
-    return "metadata from plugin failed" in str(error)
+    """Whether signing in was refused. gRPC calls that an unavailable server, as it does when signing in has no network."""
+    said = str(error)
+    return "metadata from plugin failed" in said and not _NO_NETWORK.search(said)
 
 
 def one_line(error: BaseException) -> str:

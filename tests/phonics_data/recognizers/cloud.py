@@ -7,6 +7,7 @@ GOOGLE_APPLICATION_CREDENTIALS, as it would elsewhere; what it sends is checked 
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -121,13 +122,18 @@ class Cloud:
     keep: bool = False
     """Whether nobody may remove anything from the buckets."""
     polled: int = 0
+    sign_in: tuple[int, dict[str, Any]] = (200, {})
+    """What Google's sign-in answers to people, and its HTTP status."""
     endpoint: str = ""
+    proxy: str = ""
+    """Leads https addresses to the sign-in, whatever their host."""
     storage: str = ""
     key_file: Path = Path()
     public_key: bytes = b""
 
     def forget(self) -> None:
         self.ears, self.polls, self.word_times, self.keep, self.polled = (lambda _: []), 2, True, False, 0
+        self.sign_in = (200, {})
         for what in (self.faults, self.requests, self.objects, self.removed, self.operations):
             what.clear()
 
@@ -406,6 +412,30 @@ class _Storage(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
+# --- the sign-in of people -----------------------------------------------------------------------------------------
+
+
+class _SignIn(BaseHTTPRequestHandler):
+    """A proxy at whose other end is always the sign-in."""
+
+    cloud: Cloud
+    tls: ssl.SSLContext
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+    def do_CONNECT(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with self.tls.wrap_socket(self.connection, server_side=True) as connection:
+            connection.recv(65_536)
+            status, answer = self.cloud.sign_in
+            body = json.dumps(answer).encode()
+            head = f"HTTP/1.1 {status} So\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + body)
+            connection.recv(65_536)  # until the client has read it
+        self.close_connection = True
+
+
 # --- everything together -------------------------------------------------------------------------------------------
 
 
@@ -424,17 +454,25 @@ def running(folder: Path) -> Iterator[Cloud]:
     )
     cloud.endpoint = f"localhost:{server.add_secure_port('localhost:0', credentials)}"
     server.start()
-    storage = ThreadingHTTPServer(("127.0.0.1", 0), type("Storage", (_Storage,), {"cloud": cloud}))
-    thread = threading.Thread(target=storage.serve_forever, daemon=True)
-    thread.start()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("oauth2.googleapis.com").configure_cert(tls)
+    storage = _started(type("Storage", (_Storage,), {"cloud": cloud}))
+    sign_in = _started(type("SignIn", (_SignIn,), {"cloud": cloud, "tls": tls}))
     cloud.storage = f"http://127.0.0.1:{storage.server_port}"
+    cloud.proxy = f"http://127.0.0.1:{sign_in.server_port}"
     try:
         yield cloud
     finally:
-        storage.shutdown()
-        storage.server_close()
-        thread.join()
+        for one in (storage, sign_in):
+            one.shutdown()
+            one.server_close()
         server.stop(None).wait()
+
+
+def _started(handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
 
 
 def _write_key(path: Path) -> bytes:

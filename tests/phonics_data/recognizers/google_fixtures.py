@@ -20,6 +20,7 @@ def the_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     with pytest.MonkeyPatch.context() as patch:
         # gRPC reads the roots once, when the first channel of the process opens.
         patch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", str(folder / "roots.pem"))
+        patch.setenv("REQUESTS_CA_BUNDLE", str(folder / "roots.pem"))
         patch.setenv("NO_GCE_CHECK", "true")
         patch.setenv("no_proxy", "localhost,127.0.0.1")
         patch.delenv("GOOGLE_CLOUD_PROJECT", raising=False)

@@ -317,6 +317,34 @@ def test_a_key_of_somebody_else_is_refused(
     assert len(cloud.requests) == 1
 
 
+@versions
+@pytest.mark.parametrize(
+    ("reaches", "kind", "says"),
+    [
+        (True, EngineError, "no valid credentials.*invalid_grant"),
+        (False, EnginePausedError, "no answer.*goes on later"),
+    ],
+    ids=["expired", "no-network"],
+)
+def test_an_expired_sign_in_is_told_from_one_that_cannot_be_reached(
+    cloud: Cloud, new_google: NewGoogle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api_version: str, reaches: bool,
+    kind: type[Exception], says: str,
+) -> None:  # fmt: skip
+    cloud.sign_in = (400, {"error": "invalid_grant", "error_description": "Token has been expired or revoked."})
+    person = {"type": "authorized_user", "client_id": "x", "client_secret": "y", "refresh_token": "z"}
+    (tmp_path / "person.json").write_text(json.dumps(person))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "person.json"))
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("https_proxy", cloud.proxy if reaches else f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        engine = new_google(api_version=api_version, project=PROJECT, retry_seconds=0.3)
+        with pytest.raises(kind, match=says) as caught:
+            ask(engine, sung(20.0))
+    assert type(caught.value) is kind
+    assert "\n" not in str(caught.value)
+    assert (cloud.requests, engine.sent_seconds()) == ([], 0.0)
+
+
 def test_v2_says_that_it_needs_a_project(
     cloud: Cloud, new_google: NewGoogle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
