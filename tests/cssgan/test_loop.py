@@ -18,7 +18,7 @@ from rich.console import Console
 
 from cssgan.config import Config
 from cssgan.data.batch import Feed
-from cssgan.errors import CheckpointError, DivergenceError, RunError
+from cssgan.errors import CheckpointError, DivergenceError, MemoryFullError, RunError
 from cssgan.training import checkpoint, loop
 from cssgan.types import Batch
 from phonics_data.errors import DatasetError, OptionError, WorkspaceLockedError
@@ -232,6 +232,7 @@ def test_describe_says_what_would_run_and_writes_no_run(dataset: Path) -> None:
     text = "\n".join(loop.describe(tiny_config(), dataset))
 
     assert "4 steps of 3 videos on cpu" in text
+    assert "GFLOP a step; about" in text
     assert "video_BCTHW (3, 3, 16, 16, 16), cut into 4 clips of 4 frames; 4 stream(s) of 4 frames" in text
 
 
@@ -267,3 +268,56 @@ def test_the_loop_walks_through_the_feed_without_gaps(
     train(tiny_config(), dataset, tmp_path / "run")
 
     assert positions == [0, 3, 6, 9]
+
+
+def test_the_best_checkpoint_outlives_newer_ones(dataset: Path, tmp_path: Path) -> None:
+    settings = ("train.sample_every=2", "train.checkpoint_every=2", "train.keep_checkpoints=1", "optim.g_lr=0.5")
+
+    train(tiny_config("train.num_videos=30", *settings), dataset, tmp_path)
+
+    measured = {line["step"]: line["val_l1"] for line in stats(tmp_path) if line["kind"] == "sample"}
+    best = min(measured, key=measured.__getitem__)
+    assert checkpoint.best(tmp_path) == tmp_path / f"checkpoints/step-{best:08d}"
+    assert {folder.name for folder in checkpoint.folders(tmp_path)} == {f"step-{n:08d}" for n in {best, 10}}
+
+
+def test_empty_shards_leave_no_run_folder(tmp_path: Path) -> None:
+    dataset = write_dataset(tmp_path / "data", train=[], num_validation=0)
+
+    with pytest.raises(DatasetError, match="hold no samples"):
+        train(tiny_config(), dataset, tmp_path / "run")
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_clips_shorter_than_one_clip_of_the_puzzle_train(tmp_path: Path) -> None:
+    short = write_dataset(tmp_path / "data", train=[make_sample(seed, num_frames=3) for seed in range(3)])
+
+    result, _ = train(tiny_config("train.num_videos=6"), short, tmp_path / "run")
+
+    assert result.status == "finished"
+
+
+def test_memory_that_runs_out_says_which_options_help(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(tiny_config("train.num_videos=6"), dataset, tmp_path)
+
+    def full(self: Feed, position: int) -> Batch:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
+
+    monkeypatch.setattr(Feed, "batch", full)
+    with pytest.raises(MemoryFullError) as caught:
+        train(tiny_config("train.num_videos=60"), dataset, tmp_path)
+
+    assert "out of memory at step 2" in str(caught.value)
+    assert "train.accumulate=2" in str(caught.value)
+    assert checkpoint.folders(tmp_path)[0].name in str(caught.value)
+
+
+def test_the_readout_of_norms_leaves_the_run_as_it_is(dataset: Path, tmp_path: Path) -> None:
+    train(tiny_config("train.sample_every=2"), dataset, tmp_path / "seen")
+    train(tiny_config(), dataset, tmp_path / "unseen")
+
+    assert "val_l1_batch_norm_gap" in next(line for line in stats(tmp_path / "seen") if line["kind"] == "sample")
+    assert same_weights(tmp_path / "seen", tmp_path / "unseen")

@@ -11,7 +11,7 @@ from phonics_data.letters.score import score_spans
 from phonics_data.stages.segment import SegmentOptions, segment
 from phonics_data.stages.transcribe import TranscribeOptions, transcribe
 from phonics_data.tables import read_table, write_table
-from phonics_data.types import Captions, FetchedVideo, LetterSpan, Rejection, TranscriptWord, Word
+from phonics_data.types import Captions, FetchedVideo, LetterSpan, Origin, Rejection, TranscriptWord, Word
 from phonics_data.workspace import Workspace
 from tests.phonics_data.letters.lyrics import CHORUS, INTRO, alone, song
 
@@ -33,7 +33,7 @@ def video(name: str, duration: float = 100.0, captions: Captions | None = None) 
     )
 
 
-def prepare(workspace: Workspace, **songs: Sequence[Word]) -> None:
+def prepare(workspace: Workspace, origin: Origin = "auto_captions", /, **songs: Sequence[Word]) -> None:
     write_table(workspace.table("videos"), FetchedVideo, [video(name) for name in songs])
     rows = [
         TranscriptWord(
@@ -45,7 +45,7 @@ def prepare(workspace: Workspace, **songs: Sequence[Word]) -> None:
             confidence=None,
             timing="native",
             language="en",
-            origin="auto_captions",
+            origin=origin,
             engine_version="test",
         )
         for name, words in songs.items()
@@ -167,3 +167,27 @@ def test_rendered_songs_from_caption_file_to_span(songs: Path, workspace: Worksp
     segment(workspace, SegmentOptions())
     captioned = {video.video_id for video in videos}
     assert score_spans(spans(workspace), [span for span in truth if span.video_id in captioned]).f1 >= 0.95
+
+
+@pytest.mark.parametrize("origin", ["whisper", "google"])
+def test_words_that_were_heard_are_evidence_of_speech(workspace: Workspace, origin: Origin) -> None:
+    words, truth = song()
+    prepare(workspace, origin, song=words)
+    segment(workspace, SegmentOptions())
+    found = spans(workspace)
+    assert score_spans(found, truth, iou=0.9).f1 == 1.0
+    assert {span.evidence for span in found} == {"speech"}
+
+
+def test_what_a_recogniser_makes_of_talk_and_music_is_no_alphabet(workspace: Workspace) -> None:
+    heard = (
+        "oh my god I see you in the sea are you okay why don't we go on and be here with me "
+        "thank you for listening to this and don't forget to subscribe until next time bye bye"
+    ).split()
+    words = [
+        Word(text=text, start_seconds=index * 0.5, end_seconds=index * 0.5 + 0.4) for index, text in enumerate(heard)
+    ]
+    prepare(workspace, "whisper", talk=words)
+    segment(workspace, SegmentOptions())
+    assert spans(workspace) == []
+    assert rejections(workspace)["talk"].reason == "not_an_alphabet_song"
