@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import resource
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -287,9 +289,24 @@ def _shard(work: Path, out: Path, workers: int, results: SimpleQueue[Run]) -> No
             wall_seconds=time.monotonic() - started,
             own_cpu_seconds=own.ru_utime + own.ru_stime,
             workers_cpu_seconds=theirs.ru_utime + theirs.ru_stime,
-            peak_bytes=1024 * max(own.ru_maxrss, theirs.ru_maxrss),
+            peak_bytes=peak_bytes(),
         )
     )
+
+
+def peak_bytes() -> int:
+    """The most memory that this process or one of its ended children has held resident.
+
+    What `getrusage` calls a process's peak holds on Linux that of the program which ran in it before `exec`, so a
+    fresh process inherits the size of whoever started it. The kernel's mark on the address space does not. Children
+    are told by `getrusage` alone, but what they inherit is this process's own size, which counts anyway.
+    """
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    status = Path("/proc/self/status")
+    if status.exists() and (mark := re.search(r"^VmHWM:\s*(\d+) kB$", status.read_text(), re.MULTILINE)):
+        peak = 1024 * int(mark[1])
+    return max(peak, unit * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 
 def _one_ffmpeg_a_clip(source: Path, spans: Sequence[LetterSpan], folder: Path, picture: str) -> None:

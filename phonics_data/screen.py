@@ -38,7 +38,7 @@ class Measures:
     clipped_share: float
     """Share of the sound's samples at full scale, 0..1."""
     bar_share: float
-    """Share of the picture that lies in black bars along its edges over the whole clip, 0..1."""
+    """Share of the picture that lies in black bars along opposite edges over the whole clip, 0..1."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -211,12 +211,15 @@ def _percentile(levels: NDArray[np.uint8], share: float) -> float:
 
 
 def _bar_share(brightest_HW: NDArray[np.uint8]) -> float:
-    lit = brightest_HW > BAR_LEVEL
-    rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
-    if not rows.size:
-        return 1.0
-    inner = (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)
-    return float(1 - inner / brightest_HW.size)
+    """Bars come in pairs: what is dark along one edge alone is the picture's own, and so is a picture dark all over."""
+    lit_HW = brightest_HW > BAR_LEVEL
+    return 1 - _inner_share(lit_HW, 0) * _inner_share(lit_HW, 1)
+
+
+def _inner_share(lit_HW: NDArray[np.bool_], axis: int) -> float:
+    """What is left of an axis without the smaller of its two dark ends and as much at the other, 0..1."""
+    where, size = np.flatnonzero(lit_HW.any(axis=1 - axis)), lit_HW.shape[axis]
+    return 1 - 2 * min(int(where[0]), size - 1 - int(where[-1])) / size if where.size else 1.0
 
 
 def _loudness_dbfs(audio_N: Audio, audio_rate_hz: int) -> float:

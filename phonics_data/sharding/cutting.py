@@ -26,7 +26,7 @@ from phonics_data.workspace import atomic_path
 # Imported here so that a worker does it once, not in each of the processes that it forks.
 _ = soundfile.__version__
 
-CUT_VERSION = 2
+CUT_VERSION = 3
 """Raised whenever the same source, span and options give other bytes than before: what was cut before is cut again."""
 
 

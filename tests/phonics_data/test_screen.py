@@ -106,6 +106,16 @@ def test_share_of_bars_is_measured() -> None:
     frames = clip()
     frames[:, :8] = frames[:, -8:] = 10
     assert measure(frames, tone(), RATE).bar_share == pytest.approx(0.25)
+    frames[:, :, :4] = frames[:, :, -2:] = 10
+    assert measure(frames, tone(), RATE).bar_share == pytest.approx(1 - 48 / 64 * 60 / 64)
+
+
+def test_bars_come_in_pairs() -> None:
+    frames = clip()
+    frames[:, 32:] = 10
+    assert measure(frames, tone(), RATE).bar_share == 0.0
+    frames[:] = 10
+    assert measure(frames, tone(), RATE).bar_share == 0.0
 
 
 @pytest.mark.parametrize(
