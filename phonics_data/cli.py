@@ -11,7 +11,7 @@ import json
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -64,9 +64,6 @@ from phonics_data.cli_options import (
 )
 from phonics_data.cli_show import show
 from phonics_data.errors import InputError, OptionError, PhonicsDataError, UsageError
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(
     name="phonics-data",

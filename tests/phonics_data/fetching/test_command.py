@@ -116,10 +116,8 @@ def test_a_signal_ends_it_soon_with_all_that_was_finished(
     while not (tube.asked("media", "video000001") and tube.asked("media", "video000001")[0].num_bytes):
         assert time.monotonic() < deadline, "the second video was never begun"
         time.sleep(0.02)  # only the server can tell how far the other process is
-    started = time.monotonic()
     process.send_signal(number)
-    _, said = process.communicate(timeout=30)
-    assert time.monotonic() - started < 5.0
+    _, said = process.communicate(timeout=60)  # 5 s on an idle machine; the download would take 120
     assert process.returncode == 130
     assert said.rstrip().endswith("interrupted; what was finished is kept, the same command goes on")
     assert "Traceback" not in said
