@@ -45,7 +45,11 @@ def train(
     shards: ShardsOption,
     run: RunOption,
     preset: Annotated[
-        str, typer.Option(help="paper, tuned, lean, tiny or smoke; see `cssgan show-config PRESET`.")
+        str,
+        typer.Option(
+            help="paper, tuned, lean, tiny or smoke, or a model of the comparison such as mocogan-tiny; see `cssgan "
+            "show-config PRESET`."
+        ),
     ] = "paper",
     set_: SetOption = [],  # noqa: B006 - typer reads the default, nothing changes it
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would run.")] = False,
@@ -141,7 +145,9 @@ def evaluate(
 
 @app.command("show-config")
 def show_config(
-    preset: Annotated[str, typer.Argument(help="paper, tuned, lean, tiny or smoke.")] = "paper",
+    preset: Annotated[
+        str, typer.Argument(help="paper, tuned, lean, tiny, smoke, or another of docs/baselines.md.")
+    ] = "paper",
     set_: SetOption = [],  # noqa: B006 - as in train
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as in RUN/config.json.")] = False,
 ) -> None:

@@ -65,6 +65,9 @@ class OrderConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelConfig:
+    kind: Literal["cssgan", "mocogan", "g3an", "imaginator", "phonicsgan_like"] = _field(
+        "cssgan", "the paper's model, or one that it is compared with (presets of the same names set their options)"
+    )
     num_clips: int = _field(4, "clips that a window is cut into, the pieces of the order puzzle", ge=2, le=16)
     streams: int = _field(4, "generator streams: num_clips, or 1 (one stream makes the whole window)", ge=1, le=16)
     cascade: bool = _field(True, "each stream starts from the last frame of the one before it")
@@ -91,6 +94,10 @@ class ModelConfig:
     g_output: Literal["direct", "compose"] = _field(
         "direct", "paint every pixel, or blend what is painted onto the start image by a learnt mask"
     )
+    motion: Literal["vector", "sequence"] = _field(
+        "vector", "g3an: the sound as one motion vector of a window, or as a short row of them"
+    )
+    attention: bool = _field(False, "g3an: self-attention over time, then over space, before the last block")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,6 +120,8 @@ class LossConfig:
     video_weight: float = _field(1.0, "weight of equation (2) in the generator's loss", ge=0.0)
     order_weight: float = _field(0.2, "weight of equation (3) in the generator's loss (on fakes)", ge=0.0)
     order_weight_d: float = _field(1.0, "weight of equation (3) in the discriminators' loss (on real clips)", ge=0.0)
+    class_weight: float = _field(1.0, "mocogan: weight of naming the class in the generator's loss (on fakes)", ge=0.0)
+    class_weight_d: float = _field(1.0, "mocogan: the same in the discriminators' loss (on reals)", ge=0.0)
     vote_loss: Literal["per_clip", "mean_logit"] = _field("per_clip", "what stands in for the majority vote")
     gan: Literal["bce", "rpgan"] = _field("bce", "the game: cross entropy, or relativistic pairs of real and generated")
     r1_gamma: float = _field(0.0, "half of it weighs the squared gradient of the discriminators on reals", ge=0.0)
@@ -126,6 +135,7 @@ class OptimConfig:
     d_lr: float = _field(2e-4, "learning rate of the discriminators", gt=0.0, le=1.0)
     beta1: float = _field(0.5, "Adam's first decay", ge=0.0, le=1.0)
     beta2: float = _field(0.999, "Adam's second decay", ge=0.0, le=1.0)
+    weight_decay: float = _field(0.0, "Adam's pull of all weights towards 0", ge=0.0, le=1.0)
     decay_share: float = _field(
         0.0, "last share of the run over which both learning rates fall linearly to a tenth", ge=0.0, le=1.0
     )
@@ -187,6 +197,13 @@ class Config:
             raise ConfigError("data.num_frames", data.num_frames, "at least two frames a clip")
         if model.streams not in (1, model.num_clips):
             raise ConfigError("model.streams", model.streams, f"1 or model.num_clips ({model.num_clips})")
+        if not is_power_of_two(self.frames_per_stream):
+            raise ConfigError("data.num_frames", data.num_frames, "a power of two for a model that makes it at once")
+        if model.kind != "cssgan":
+            _check_baseline(self)
+        elif model.attention or model.motion != "vector":
+            name = "model.attention" if model.attention else "model.motion"
+            raise ConfigError(name, getattr(model, name[6:]), "false and vector but for model.kind=g3an")
         if self.train.batch_size % self.train.accumulate:
             raise ConfigError("train.accumulate", self.train.accumulate, f"a divisor of {self.train.batch_size}")
         if data.shuffle_audio and data.feed == "streaming":
@@ -206,6 +223,61 @@ class Config:
     def num_orders(self) -> int:
         """Orders that the predictor tells apart."""
         return min(math.factorial(self.model.num_clips), self.order.max_orders)
+
+    @property
+    def judged_frames(self) -> tuple[int, int]:
+        """Frames of a window that the image discriminator sees, and out of how many each is drawn.
+
+        One of each clip; for models that know no clips, one of the window.
+        """
+        if self.model.kind == "cssgan":
+            return self.model.num_clips, self.frames_per_clip
+        return 1, self.data.num_frames
+
+
+_BASELINE: dict[str, object] = {
+    "order.shuffle": "none",
+    "model.streams": 1,
+    "model.cascade": False,
+    "model.start_image": "video_first",
+    "discriminator.video_d": "whole",
+    "discriminator.order_head": "concat",
+    "discriminator.d_audio": False,
+}
+"""What only the paper's own model has, switched off: the other models refuse the rest, they would not follow it."""
+_OWN: dict[str, tuple[str, ...]] = {
+    "mocogan": (),
+    "g3an": ("model.motion", "model.attention"),
+    "imaginator": ("model.g_output", "model.norm", "model.temporal_plan"),
+    "phonicsgan_like": (),
+}
+_DEFAULT_ELSEWHERE: dict[str, object] = {
+    "model.motion": "vector",
+    "model.attention": False,
+    "model.g_output": "direct",
+    "model.norm": "batch",
+    "model.temporal_plan": "middle",
+}
+
+
+def _check_baseline(config: Config) -> None:
+    """Refuse options that a model would not follow, and windows too short for its discriminators."""
+    kind, values = config.model.kind, {option.name: option.value for option in options(config)}
+    others = {name: value for name, value in _DEFAULT_ELSEWHERE.items() if name not in _OWN[kind]}
+    for name, only in {**_BASELINE, **others}.items():
+        if values[name] != only:
+            raise ConfigError(name, values[name], f"{str(only).lower()} with model.kind={kind}; start from its preset")
+    if kind == "mocogan":
+        if config.loss.r1_gamma > 0 or config.loss.r2_gamma > 0:
+            raise ConfigError(
+                "loss.r1_gamma", config.loss.r1_gamma, "0 with model.kind=mocogan, whose norms mix videos"
+            )
+        if not config.discriminator.d_class:
+            raise ConfigError("discriminator.d_class", False, "true with model.kind=mocogan, which names the class")
+    # Their video discriminators take three frames a layer off, at each of log2(size) - 1 layers.
+    needed = 3 * (config.data.size.bit_length() - 2) + 1
+    if kind in ("mocogan", "g3an") and config.data.num_frames < needed:
+        raise ConfigError("data.num_frames", config.data.num_frames, f"at least {needed} with model.kind={kind}")
 
 
 RESUMABLE = frozenset(

@@ -72,6 +72,16 @@ def order_loss(logits_BP: Tensor, order_B: Tensor, counts_B: Tensor, total: Tens
     return (losses_B * counts_B).sum() / (counts_B.sum().clamp(min=1.0) if total is None else total)
 
 
+def class_loss(class_BVK: Tensor, label_BK: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean cross entropy of the class at every place in time, and the share of places where the largest logit is right.
+
+    MoCoGAN's video discriminator names the class (Tulyakov et al., CVPR 2018, section 3.2); not in the paper.
+    """
+    target_BV = label_BK.argmax(dim=1, keepdim=True).expand(-1, class_BVK.shape[1])
+    right_BV = class_BVK.argmax(dim=2) == target_BV
+    return functional.cross_entropy(class_BVK.flatten(0, 1), target_BV.flatten()), right_BV.float().mean()
+
+
 def l1_loss(fake_BSCFHW: Tensor, real_BSCFHW: Tensor, valid_BSF: Tensor, total: Tensor | None = None) -> Tensor:
     """Equation (4): mean absolute difference over all elements of the frames that are valid.
 

@@ -51,6 +51,48 @@ SETTINGS["smoke"] = (
     "loss.l1_weight=80",
 )
 
+# Models that make a window at once, without the paper's clips, orders and cascade.
+_WINDOW = (
+    "model.streams=1",
+    "model.cascade=false",
+    "order.shuffle=none",
+    "discriminator.video_d=whole",
+)
+# The models that the paper compares with, at their own sizes; no L1 but for ImaGINator's, as in their papers.
+SETTINGS["mocogan"] = (
+    *_WINDOW,
+    "model.kind=mocogan",
+    "model.code_dim=50",
+    "model.gru_dim=10",
+    "loss.l1_weight=0",
+    "optim.weight_decay=1e-5",
+)
+SETTINGS["g3an"] = (*_WINDOW, "model.kind=g3an", "model.code_dim=128", "model.gru_dim=10", "loss.l1_weight=0")
+SETTINGS["imaginator"] = (*_WINDOW, "model.kind=imaginator", "model.gru_dim=512")
+SETTINGS["phonicsgan_like"] = (
+    *_WINDOW,
+    "model.kind=phonicsgan_like",
+    "model.code_dim=50",
+    "model.audio_dim=128",
+    "model.z_dim=50",
+    "loss.l1_weight=0",
+)
+# The paper's Table 3: from one stream to the whole model, one step after the other.
+_A1 = (*_WINDOW, "order.shuffle=disc")
+_A2 = ("model.cascade=false", "discriminator.video_d=whole")  # four streams, and the order drawn for them
+SETTINGS.update({"a0": _WINDOW, "a1": _A1, "a2": _A2, "a3": ("model.cascade=false",), "a4": ()})
+# The same at the size of `tiny`: codes shrink as its own do, motion vectors of ten numbers stay.
+_SHRUNK = {
+    "mocogan": ("model.code_dim=16",),
+    "g3an": ("model.code_dim=40",),
+    "imaginator": ("model.gru_dim=192",),
+    "phonicsgan_like": ("model.code_dim=16", "model.audio_dim=64", "model.gru_dim=96", "model.z_dim=16"),
+}
+for _name, _codes in _SHRUNK.items():
+    SETTINGS[f"{_name}-tiny"] = (*SETTINGS["tiny"], "model.g_output=direct", *SETTINGS[_name], *_codes)
+for _name in ("a0", "a1", "a2", "a3", "a4"):
+    SETTINGS[f"{_name}-tiny"] = (*SETTINGS["tiny"], *SETTINGS[_name])
+
 
 def preset(name: str) -> Config:
     """The configuration called `name`. Raises `OptionError` for an unknown one, listing the known."""

@@ -92,7 +92,8 @@ class Batch:
     order_counts_B: Tensor
     """float32, 1 where the order is a puzzle, 0 where time order was forced (`order.p_chrono`)."""
     frame_index_BS: Tensor
-    """int64, 0..F-1: the frame of each clip that the image discriminator sees."""
+    """int64, 0..F-1: the frame of each clip that the image discriminator sees; for models that know no clips (B, 1),
+    0..T-1: the frame of the window."""
     noise_BZ: Tensor
     augment_BUA: Tensor | None = None
     """Uniform numbers for `cssgan.training.augment`, where that is on."""

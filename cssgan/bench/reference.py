@@ -26,6 +26,8 @@ from phonics_data.contract.logmel import LogMelSpec
 
 LEAK = 0.2
 _FIXED: dict[str, object] = {
+    "model.kind": "cssgan",
+    "optim.weight_decay": 0.0,
     "model.cascade": True,
     "model.cascade_order": "stream",
     "model.cascade_detach": False,

@@ -106,7 +106,8 @@ def draw(config: Config, position: int, lengths: Sequence[int]) -> Draws:
     in_turn = config.order.draw == "enumerate"
     orders = np.array([n % config.num_orders for n in visits]) if in_turn else drawn
     forced = rng.random(size) < config.order.p_chrono
-    frame_index = rng.integers(config.frames_per_clip, size=(size, config.model.num_clips))
+    num_judged, out_of = config.judged_frames
+    frame_index = rng.integers(out_of, size=(size, num_judged))
     noise = rng.standard_normal((size, config.model.z_dim), dtype=np.float32)
     augmented = config.discriminator.augment != "none"
     return Draws(

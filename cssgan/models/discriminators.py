@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from cssgan.models.blocks import SpectralClassConv, SpectralConv, leaky, spectral_linear
 from cssgan.models.encoders import level_widths
+from cssgan.models.interface import Judges, Verdict
 from cssgan.models.order_predictor import OrderPredictor
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Verdict:
-    """What the discriminators say of a batch: logits, > 0 for real."""
-
-    image_BS: Tensor
-    clip_BS: Tensor | None
-    video_B: Tensor | None
-    features_BSDHW: Tensor | None
-    """The trunk's features of the clips, for the order predictor."""
 
 
 class ImageDiscriminator(nn.Module):
@@ -88,7 +76,7 @@ class ClipTrunk(nn.Module):
         return x
 
 
-class Discriminators(nn.Module):
+class Discriminators(Judges):
     """Image discriminator, clip discriminator with order predictor, video discriminator: all that judges a window.
 
     Args:
@@ -148,10 +136,7 @@ class Discriminators(nn.Module):
     def forward(
         self, clips_BSCFHW: Tensor, label_BK: Tensor, frame_index_BS: Tensor, mels_BSFMU: Tensor | None = None
     ) -> Verdict:
-        """Judge windows, cut into clips in presentation order; real and fake may share the batch (there is no BN).
-
-        `mels_BSFMU`, the sounds of the clips, is heard by discriminators with an ear and not looked at by others.
-        """
+        """See `Judges.forward`. `mels_BSFMU` is heard by discriminators with an ear and not looked at by others."""
         batch, clips = clips_BSCFHW.shape[:2]
         device = clips_BSCFHW.device
         rows, columns = torch.arange(batch, device=device)[:, None], torch.arange(clips, device=device)
@@ -177,7 +162,7 @@ class Discriminators(nn.Module):
         return Verdict(image_BS=image_BS, clip_BS=clip_BS, video_B=video_B, features_BSDHW=features)
 
     def predict_order(self, features_BSDHW: Tensor | None, puzzle_BS: Tensor) -> Tensor | None:
-        """Order logits_BP for clips whose position k shows entry puzzle_BS[:, k]; None without an order predictor."""
+        """See `Judges.predict_order`."""
         if self.order is None:
             return None
         assert features_BSDHW is not None

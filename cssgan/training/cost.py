@@ -52,7 +52,7 @@ def batch_like(config: Config, num_videos: int, *, num_classes: int, device: tor
             num_valid_B=torch.full((num_videos,), frames),
             order_B=torch.arange(num_videos) % config.num_orders,
             order_counts_B=torch.ones(num_videos),
-            frame_index_BS=torch.zeros(num_videos, config.model.num_clips, dtype=torch.long),
+            frame_index_BS=torch.zeros(num_videos, config.judged_frames[0], dtype=torch.long),
             noise_BZ=torch.zeros(num_videos, config.model.z_dim),
             augment_BUA=torch.rand(num_videos, *AUGMENT_DRAWS) if augmented else None,
         )

@@ -123,10 +123,6 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
     def forward(self, input: Tensor) -> Tensor:
         if not self.training:
             return super().forward(input)
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        assert self.momentum is not None
-        assert self.num_batches_tracked is not None
         x = input.float()
         count = x.numel() // x.shape[1]
         sums = torch.cat((x.sum(dim=(0, 2, 3)), x.square().sum(dim=(0, 2, 3)), x.new_tensor([float(count)])))
@@ -134,13 +130,21 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         count_all = total[-1]
         mean, square = (total[:-1] / count_all).chunk(2)
         variance = (square - mean.square()).clamp(min=0.0)
-        with torch.no_grad():
-            self.num_batches_tracked.add_(1)
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * (count_all / (count_all - 1.0)), self.momentum)
+        if self.track_running_stats:
+            self._track(mean, variance * (count_all / (count_all - 1.0)))
         scale = self.weight * (variance + self.eps).rsqrt()
         shift = self.bias - mean * scale
         return (x * scale[:, None, None] + shift[:, None, None]).to(input.dtype)
+
+    @torch.no_grad()
+    def _track(self, mean: Tensor, variance: Tensor) -> None:
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.momentum is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance, self.momentum)
 
 
 def share_norms(network: nn.Module, peers: Peers, device: torch.device) -> None:
@@ -151,6 +155,11 @@ def share_norms(network: nn.Module, peers: Peers, device: torch.device) -> None:
         for name, child in module.named_children():
             if type(child) is nn.BatchNorm2d:
                 kind = nn.SyncBatchNorm if device.type == "cuda" else SharedBatchNorm2d
-                shared = kind(child.num_features, child.eps, cast(float, child.momentum))
+                shared = kind(
+                    child.num_features,
+                    child.eps,
+                    cast(float, child.momentum),
+                    track_running_stats=child.track_running_stats,
+                )
                 shared.load_state_dict(child.state_dict())
                 setattr(module, name, shared.to(device))

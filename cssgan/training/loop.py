@@ -300,8 +300,8 @@ def _set_up(config: Config, dataset: Path, run: Path, found: checkpoint.Checkpoi
     num_classes = len(data.label_set)
     generator = build.generator(config, num_classes=num_classes).to(device)
     judges = build.discriminators(config, num_classes=num_classes).to(device)
-    distributed.share_norms(generator, peers, device)
     for network in (generator, judges):
+        distributed.share_norms(network, peers, device)
         speed.lay_out(network, config)
     team = players(config, generator, judges, peers=peers)
     speed.compile_parts(generator, judges, config)

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cssgan.config import Config
-from cssgan.models.discriminators import Discriminators
-from cssgan.models.interface import VideoGenerator
+from cssgan.models.interface import Judges, VideoGenerator
 from phonics_data.errors import DependencyError
 
 log = logging.getLogger("cssgan")
@@ -45,7 +44,7 @@ def lay_out(network: nn.Module, config: Config) -> None:
 
 
 def compile_parts(
-    generator: VideoGenerator, discriminators: Discriminators, config: Config, *, backend: str = "inductor"
+    generator: VideoGenerator, discriminators: Judges, config: Config, *, backend: str = "inductor"
 ) -> None:
     """torch.compile, in place, for the parts in which the time goes, with `compute.compile`.
 
@@ -58,7 +57,7 @@ def compile_parts(
     if config.loss.r1_gamma > 0 or config.loss.r2_gamma > 0:
         log.info("discriminators are not compiled: gradient penalties need second derivatives")
     else:
-        parts += [discriminators.image, discriminators.trunk]
+        parts += [getattr(discriminators, name, None) for name in ("image", "trunk", "video")]
     for part in parts:
         if part is not None:
             part.compile(backend=backend, dynamic=False)

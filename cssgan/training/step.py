@@ -18,8 +18,7 @@ from cssgan.config import Config
 from cssgan.data import order
 from cssgan.data.batch import split, streams
 from cssgan.models.blocks import iterate_spectral_norms
-from cssgan.models.discriminators import Discriminators, Verdict
-from cssgan.models.interface import VideoGenerator
+from cssgan.models.interface import Judges, Verdict, VideoGenerator
 from cssgan.training import augment, speed
 from cssgan.training.distributed import ALONE, Peers
 from cssgan.types import Batch, Streams
@@ -30,16 +29,20 @@ TERMS = {
     "g_image": "equation (1) for the generator",
     "g_video": "equation (2) for the generator",
     "g_order": "equation (3) on fakes",
+    "g_class": "cross entropy of the class that the video discriminator names on fakes (with model.kind=mocogan)",
     "d_loss": "weighted sum of the discriminators' terms",
     "d_image": "equation (1) for the image discriminator; 1.386 where it knows nothing",
     "d_video": "equation (2) for the clip or video discriminator; 1.386 where it knows nothing",
     "d_order": "equation (3) on real clips; 3.178 (ln 24) where it knows nothing",
+    "d_class": "the same on reals",
     "image_gap": "mean logit of the image discriminator on reals less that on fakes",
     "video_gap": "the same for the clip or video discriminator",
     "vote_acc_real": "share of real windows that the clips vote real",
     "vote_acc_fake": "share of fake windows that the clips vote fake",
     "order_acc_real": "share of real windows whose order is told right; chance 1 in 24",
     "order_acc_fake": "the same for fakes",
+    "class_acc_real": "share of places in time of real windows whose class is named right (with model.kind=mocogan)",
+    "class_acc_fake": "the same for fakes",
     "motion_ratio": "mean absolute change from frame to frame inside clips, fake / real",
     "r1": "mean squared gradient of the discriminators on reals (with loss.r1_gamma)",
     "r2": "the same on fakes (with loss.r2_gamma)",
@@ -56,7 +59,7 @@ class Players:
     """The networks of a run with their optimisers."""
 
     generator: VideoGenerator
-    discriminators: Discriminators
+    discriminators: Judges
     g_optim: torch.optim.Adam
     d_optim: torch.optim.Adam
     average: VideoGenerator | None
@@ -77,9 +80,7 @@ class Part:
     """The order in which the predictor is shown the features of the clips, on top of the order of `real`."""
 
 
-def players(
-    config: Config, generator: VideoGenerator, discriminators: Discriminators, *, peers: Peers = ALONE
-) -> Players:
+def players(config: Config, generator: VideoGenerator, discriminators: Judges, *, peers: Peers = ALONE) -> Players:
     """Optimisers, and the averaged copy, for freshly built networks (already on their device)."""
     device = next(generator.parameters()).device
     recorded = config.compute.cuda_graph and device.type == "cuda"
@@ -89,6 +90,7 @@ def players(
             network.parameters(),
             lr=torch.tensor(rate, device=device) if recorded else rate,
             betas=(config.optim.beta1, config.optim.beta2),
+            weight_decay=config.optim.weight_decay,
             fused=config.compute.fused_adam,
             capturable=recorded,
         )
@@ -135,6 +137,7 @@ def prepare(players: Players, config: Config, *, num_videos: int) -> None:
 def update(players: Players, batch: Batch, config: Config, *, adversarial: bool) -> Terms:
     """The step proper."""
     parts = [present(part, config) for part in split(batch, config.train.accumulate)]
+    iterate_spectral_norms(players.generator)
     if adversarial:
         iterate_spectral_norms(players.discriminators)
     fakes, terms = generator_step(players, parts, config, adversarial=adversarial)
@@ -222,6 +225,9 @@ def generator_losses(
             terms["g_order"] = losses.order_loss(logits_BP, real.order_B, batch.order_counts_B, batch.mean_counts)
             terms["order_acc_fake"] = _order_accuracy(logits_BP, batch)
             total = total + weights.order_weight * terms["g_order"]
+        if verdict.class_BVK is not None:
+            terms["g_class"], terms["class_acc_fake"] = losses.class_loss(verdict.class_BVK, batch.label_BK)
+            total = total + weights.class_weight * terms["g_class"]
     return fake, total, terms
 
 
@@ -243,7 +249,6 @@ def discriminator_losses(players: Players, part: Part, fake_BSCFHW: Tensor, conf
     """The discriminators' weighted loss, and the terms of it."""
     batch, real, judges, weights = part.batch, part.real, players.discriminators, config.loss
     size, penalised = batch.num_videos, weights.r1_gamma > 0 or weights.r2_gamma > 0
-    # One pass for both: the discriminators have no batch statistics, so this changes nothing but the time.
     shown = torch.cat(
         (
             _augmented(real.clips_BSCFHW, batch, config, augment.REALS),
@@ -252,9 +257,12 @@ def discriminator_losses(players: Players, part: Part, fake_BSCFHW: Tensor, conf
     ).requires_grad_(penalised)
     # Penalties are gradients of gradients; half precision is too coarse for them.
     with speed.autocast(config, shown.device, enabled=not penalised):
-        both = _judge(players, part, shown, config, times=2)
-        features = None if both.features_BSDHW is None else both.features_BSDHW[:size]
-        logits_BP = judges.predict_order(features, part.puzzle_BS)
+        if judges.together:
+            # One pass for both: without batch statistics this changes nothing but the time.
+            both = _judge(players, part, shown, config, times=2)
+        else:
+            both = _judge(players, part, shown[:size], config).then(_judge(players, part, shown[size:], config))
+        logits_BP = judges.predict_order(both.first(size).features_BSDHW, part.puzzle_BS)
     image_real, image_fake = both.image_BS.split(size)
     video = [logits.split(size) for logits in _video_logits(both, config)]
     game = losses.adversarial_d if weights.gan == "bce" else losses.relativistic
@@ -274,6 +282,9 @@ def discriminator_losses(players: Players, part: Part, fake_BSCFHW: Tensor, conf
         votes_real, votes_fake = losses.vote(both.clip_BS).split(size)
         terms["vote_acc_real"] = votes_real.float().mean()
         terms["vote_acc_fake"] = 1.0 - votes_fake.float().mean()
+    if both.class_BVK is not None:
+        terms["d_class"], terms["class_acc_real"] = losses.class_loss(both.class_BVK[:size], batch.label_BK)
+        total = total + weights.class_weight_d * terms["d_class"]
     for name, gamma, rows in (("r1", weights.r1_gamma, slice(size)), ("r2", weights.r2_gamma, slice(size, None))):
         if gamma > 0:
             terms[name] = sum_of([losses.penalty(logits[rows], shown) for logits in _all_logits(both)])
@@ -288,12 +299,7 @@ def _judge(players: Players, part: Part, clips_BSCFHW: Tensor, config: Config, *
     verdict = players.discriminators(
         clips_BSCFHW, batch.label_BK.repeat(times, 1), batch.frame_index_BS.repeat(times, 1), mels
     )
-    return Verdict(
-        image_BS=verdict.image_BS.float(),
-        clip_BS=None if verdict.clip_BS is None else verdict.clip_BS.float(),
-        video_B=None if verdict.video_B is None else verdict.video_B.float(),
-        features_BSDHW=verdict.features_BSDHW,
-    )
+    return verdict.in_float32()
 
 
 def _generator_game(verdict: Verdict, rival: Verdict | None, config: Config) -> tuple[Tensor, Tensor]:

@@ -22,7 +22,7 @@ from cssgan.training import loop
 from cssgan.training.distributed import Peers, SharedBatchNorm2d
 from cssgan.types import MelStats
 from phonics_data.errors import OptionError
-from tests.cssgan.toys import TINY, tiny_config
+from tests.cssgan.toys import TINY, tiny_config, tiny_version
 
 SETTINGS = ("train.batch_size=4", "order.p_chrono=0.5", "train.num_videos=24", "train.ema_half_life=8")
 
@@ -31,11 +31,13 @@ def stats(run: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines()]
 
 
-def torchrun(processes: int, dataset: Path, run: Path, *settings: str) -> subprocess.CompletedProcess[str]:
+def torchrun(
+    processes: int, dataset: Path, run: Path, *settings: str, preset: str = "tiny"
+) -> subprocess.CompletedProcess[str]:
     sets = [word for setting in (*TINY, *settings) for word in ("--set", setting)]
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"),
-        *("-m", "cssgan", "train", "--shards", str(dataset), "--run-folder", str(run), "--preset", "tiny"),
+        *("-m", "cssgan", "train", "--shards", str(dataset), "--run-folder", str(run), "--preset", preset),
     ]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run([*command, *sets], env=environment, capture_output=True, text=True, timeout=280, check=False)
@@ -53,6 +55,20 @@ def test_two_processes_then_one_have_the_curve_of_one(dataset: Path, tmp_path: P
     assert [line["step"] for line in shared] == [1, 2, 3, 4, 5, 6]
     for mine, ours in zip(alone, shared, strict=True):
         for name in ("g_l1", "g_image", "g_video", "g_order", "d_image", "d_video", "d_order", "g_grad_norm"):
+            assert ours[name] == pytest.approx(mine[name], rel=0.01), (mine["step"], name)
+
+
+@pytest.mark.slow
+def test_discriminators_with_batch_norm_see_the_whole_batch_as_well(dataset: Path, tmp_path: Path) -> None:
+    settings = ("train.batch_size=4", "train.num_videos=16")
+    done = torchrun(2, dataset, tmp_path / "two", *settings, preset="mocogan-tiny")
+    assert done.returncode == 0, done.stderr[-2000:]
+
+    config = tiny_version("mocogan-tiny", *settings)
+    loop.train(config, dataset, tmp_path / "one", console=Console(file=io.StringIO()))
+
+    for mine, ours in zip(stats(tmp_path / "one"), stats(tmp_path / "two"), strict=True):
+        for name in ("g_image", "g_video", "g_class", "d_image", "d_video", "d_class", "g_grad_norm", "d_grad_norm"):
             assert ours[name] == pytest.approx(mine[name], rel=0.01), (mine["step"], name)
 
 

@@ -40,6 +40,11 @@ def tiny_config(*settings: str) -> Config:
     return override(preset("tiny"), (*TINY, *settings))
 
 
+def tiny_version(name: str, *settings: str) -> Config:
+    """The preset `name` with every width as small as `tiny_config`'s."""
+    return override(preset(name), (*TINY, *settings))
+
+
 def make_sample(
     seed: int,
     *,

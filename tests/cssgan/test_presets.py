@@ -1,0 +1,64 @@
+"""Presets of the comparison and of the ablation: what differs from what, and that each runs."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from cssgan import build
+from cssgan.config import differences
+from cssgan.data import resident
+from cssgan.data.batch import Feed
+from cssgan.presets import preset
+from cssgan.training.step import players, train_step
+from cssgan.types import MelStats
+from tests.cssgan.toys import tiny_version
+
+STEPS = {
+    ("a0", "a1"): ["order.shuffle: none -> disc"],
+    ("a1", "a2"): ["order.shuffle: disc -> gen", "model.streams: 1 -> 4"],
+    ("a2", "a3"): ["discriminator.video_d: whole -> clips"],
+    ("a3", "a4"): ["model.cascade: False -> True"],
+}
+"""The order is drawn for the streams as soon as there are several: that step alone changes two fields."""
+
+
+@pytest.mark.parametrize("suffix", ["", "-tiny"])
+@pytest.mark.parametrize("pair", STEPS)
+def test_steps_of_the_ablation_differ_by_what_their_names_say(pair: tuple[str, str], suffix: str) -> None:
+    before, after = (preset(name + suffix) for name in pair)
+
+    assert differences(before, after) == STEPS[pair]
+
+
+def test_the_last_step_is_the_whole_model() -> None:
+    assert preset("a4") == preset("paper")
+    assert preset("a4-tiny") == preset("tiny")
+
+
+@pytest.mark.parametrize("kind", ["mocogan", "g3an", "imaginator", "phonicsgan_like"])
+def test_models_of_the_comparison_share_data_and_training(kind: str) -> None:
+    for name, own in ((kind, preset("paper")), (f"{kind}-tiny", preset("tiny"))):
+        changed = {line.split(":")[0].split(".")[0] for line in differences(own, preset(name))}
+        assert changed <= {"order", "model", "discriminator", "loss", "optim"}
+        rates = {line for line in differences(own, preset(name)) if "_lr" in line}
+        assert rates == set()
+
+
+@pytest.mark.parametrize("step", ["a0", "a1", "a2", "a3", "a4"])
+def test_a_training_step_of_each_step_of_the_ablation(dataset: Path, step: str) -> None:
+    config = tiny_version(f"{step}-tiny")
+    data = resident.load(dataset, "train", config.data.size)
+    stats = MelStats(mean=data.mean, std=data.std, clamp=4.0)
+    batch = Feed(data=data, config=config, mel_stats=stats, device=torch.device("cpu")).batch(0)
+    torch.manual_seed(0)
+    team = players(config, build.generator(config, num_classes=26), build.discriminators(config, num_classes=26))
+
+    terms = train_step(team, batch, config, num_steps=0, num_videos=0)
+
+    assert all(math.isfinite(float(value)) for value in terms.values())
+    assert ("g_order" in terms) == (step != "a0")
+    assert ("vote_acc_real" in terms) == (step in ("a3", "a4"))
