@@ -16,6 +16,7 @@ from typing import Annotated, Literal, get_args
 
 import typer
 
+from cssgan.cli_survey import survey_app
 from phonics_data.errors import OptionError, PhonicsDataError
 
 app = typer.Typer(
@@ -213,6 +214,9 @@ def bench(
         typer.echo(json.dumps(measured[0].to_json() if base is not None else [m.to_json() for m in measured], indent=1))
     else:
         typer.echo(report.table(rows))
+
+
+app.add_typer(survey_app)
 
 
 def _which(text: str) -> Which:

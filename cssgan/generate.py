@@ -160,18 +160,48 @@ def generate_video(
         DatasetError: the model does not know the class.
     """
     size, rate = generator.config.data.size, frame_rate or generator.frame_rate
-    label_index = generator.label_set.index(label)
+    generator.label_set.index(label)  # an unknown class is refused before files are read
     sound_N, sound_rate_hz = mp4.read_sound(audio)
     num_frames = round(Fraction(len(sound_N), sound_rate_hz) * rate)
     if num_frames < 1:
         raise InputError(f"{audio}: lasts {len(sound_N) / sound_rate_hz:.3f} s, less than one frame at {rate} frames/s")
-    picture = mp4.read_picture(image, size)
-    raw_mels = segments(window.raw_mel(sound_N, sound_rate_hz, resident.MEL_SPEC), num_frames, rate)
+    video = video_of(
+        generator, mp4.read_picture(image, size), sound_N, sound_rate_hz, label, num_frames, frame_rate=rate, seed=seed
+    )
+    mp4.write_mp4(out, video, rate, sound_N, sound_rate_hz, scale=scale or max(256 // size, 1))
+    return GeneratedVideo(path=out, num_frames=num_frames, frame_rate=rate, label=label)
+
+
+def video_of(
+    generator: LoadedGenerator,
+    picture_HWC: NDArray[np.uint8],
+    sound_N: NDArray[np.float32],
+    sound_rate_hz: int,
+    label: str,
+    num_frames: int,
+    *,
+    frame_rate: Fraction,
+    seed: int = 0,
+) -> NDArray[np.uint8]:
+    """What the run makes of one start picture and one sound.
+
+    Args:
+        picture_HWC: uint8 RGB, H = W = ``config.data.size``.
+        sound_N: mono in [-1, 1], beginning with the first frame's interval.
+        num_frames: >= 1; past its end the sound is silence.
+
+    Returns:
+        video_THWC uint8.
+
+    Raises:
+        DatasetError: the model does not know the class.
+    """
+    label_index = generator.label_set.index(label)
+    raw_mels = segments(window.raw_mel(sound_N, sound_rate_hz, resident.MEL_SPEC), num_frames, frame_rate)
     video = generator.generate(
-        pictures(picture[None, None], torch.device("cpu"))[:, :, 0],
+        pictures(picture_HWC[None, None], torch.device("cpu"))[:, :, 0],
         torch.from_numpy(generator.standardise(raw_mels))[None],
         torch.tensor([label_index]),
         seed=seed,
     )
-    mp4.write_mp4(out, to_uint8(video)[0], rate, sound_N, sound_rate_hz, scale=scale or max(256 // size, 1))
-    return GeneratedVideo(path=out, num_frames=num_frames, frame_rate=rate, label=label)
+    return to_uint8(video)[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -37,6 +38,42 @@ def read_sound(path: Path) -> tuple[NDArray[np.float32], int]:
     if not bool(np.isfinite(mono).all()):
         raise InputError(f"{path}: holds NaN or infinity; write the file again")
     return mono, int(rate_hz)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FilmInfo:
+    """What a browser has to play."""
+
+    seconds: float
+    width: int
+    height: int
+    video_codec: str
+    audio_codec: str
+
+
+def probe(path: Path) -> FilmInfo:
+    """Length, size and codecs of an mp4 with sound. Raises `InputError` for anything else."""
+    try:
+        with av.open(str(path)) as film:
+            if "mp4" not in film.format.name:
+                raise InputError(f"{path}: is {film.format.name}, allowed: mp4; convert it")
+            if not film.streams.video or not film.streams.audio:
+                missing = "sound" if film.streams.video else "picture"
+                raise InputError(f"{path}: has no {missing}; give an mp4 with picture and sound")
+            picture, sound = film.streams.video[0], film.streams.audio[0]
+            if film.duration is None or film.duration <= 0 or next(film.decode(picture), None) is None:
+                raise InputError(f"{path}: has no frames; write it again")
+            return FilmInfo(
+                seconds=film.duration / av.time_base,
+                width=picture.width,
+                height=picture.height,
+                video_codec=picture.codec_context.name,
+                audio_codec=sound.codec_context.name,
+            )
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; give an mp4 with picture and sound") from error
+    except (OSError, av.error.FFmpegError) as error:
+        raise InputError(f"{path}: cannot be read as a film ({error}); give an mp4 with picture and sound") from error
 
 
 def read_picture(path: Path, size: int) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from cssgan.types import SPLITS, Split
 from phonics_data.contract.sample import Sample
-from phonics_data.contract.shard import read_shard
+from phonics_data.contract.shard import decode, read_members, read_shard
 from phonics_data.errors import DatasetError
 
 
@@ -53,6 +53,29 @@ def read_samples(paths: Sequence[Path]) -> Iterator[Sample]:
                 )
             keys[sample.key] = path
             yield sample
+
+
+def chosen_samples(dataset: Path, split: Split, num_samples: int) -> list[Sample]:
+    """`num_samples` samples of a split, spread evenly over it in the order of their shards (all, where it has fewer).
+
+    Only these are decoded.
+
+    Raises:
+        DatasetError: no shards, or no samples in them.
+    """
+    paths = shard_paths(dataset, split)
+    count = sum(1 for path in paths for _ in read_members(path))
+    if not count:
+        raise DatasetError(f"{dataset}: the shards of {split} hold no samples; build the dataset again")
+    wanted = {i * count // num_samples for i in range(num_samples)} if num_samples < count else set(range(count))
+    samples: list[Sample] = []
+    place = 0
+    for path in paths:
+        for key, members in read_members(path):
+            if place in wanted:
+                samples.append(decode(key, members, where=str(path)))
+            place += 1
+    return samples
 
 
 def resize(sample: Sample, size: int) -> NDArray[np.uint8]:

@@ -1,0 +1,184 @@
+"""A survey folder: survey.json (texts, videos, how many of each a rater sees) and media/, the videos under blind names."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from phonics_data.errors import InputError
+
+SCHEMA_VERSION = 1
+FILE, MEDIA, RESULTS = "survey.json", "media", "results.sqlite"
+SINGLE_QUESTIONS = ("synchrony",)
+PAIR_QUESTIONS = ("quality", "association", "naturalness")
+HIGHEST = {"single": 9, "pair": 7}
+"""Answers are 1..9 for one video and 1..7 for two."""
+NO_DIFFERENCE = 4
+"""The middle of the comparative scale: neither video."""
+REAL = "real"
+"""The model name of the real videos, where they take part."""
+
+QUESTION_TEXTS: Mapping[str, str] = {
+    "synchrony": "How well does what moves in the video follow the sound?",
+    "quality": "Which video has the better picture quality?",
+    "association": "Which video goes better with the music?",
+    "naturalness": "Which video moves more naturally?",
+}
+ENDS: Mapping[str, tuple[str, str]] = {
+    "single": ("not at all", "perfectly"),
+    "pair": ("video A, clearly", "video B, clearly"),
+}
+CONSENT = (
+    "You will see short videos with sound, made by computer programs, and say how you find them. Please use headphones "
+    "or loudspeakers.",
+    "Taking part is voluntary. You may stop at any time, go on later in the same browser, or withdraw, which deletes all "
+    "your answers.",
+    "What is stored: your answers, the times at which they were given, and a number. No name, no address, nothing about "
+    "your device. The answers may be published in this form.",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Video:
+    """One video of one model for one item (a start picture with its sound)."""
+
+    model: str
+    item: str
+    file: str
+    """Below media/; says nothing of the model, for raters can see it."""
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Survey:
+    """All that survey.json says.
+
+    Args:
+        reference: the model that every other one is compared with, pair by pair.
+        models: names, the reference first.
+        videos: one for each model and item, all combinations.
+        singles, pairs, checks: what one rater sees; the checks come on top of the others.
+        seed: of order, sides and checks.
+        texts: question -> its wording.
+        ends: single and pair -> the words at the low and at the high end of the scale.
+        consent: paragraphs above the button.
+    """
+
+    title: str
+    lang: str
+    reference: str
+    models: tuple[str, ...]
+    videos: tuple[Video, ...]
+    singles: int
+    pairs: int
+    checks: int
+    seed: int
+    texts: Mapping[str, str]
+    ends: Mapping[str, tuple[str, str]]
+    consent: tuple[str, ...]
+    contact: str
+    made_from: Mapping[str, Any]
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(video.item for video in self.videos))
+
+    def video(self, model: str, item: str) -> Video:
+        return next(video for video in self.videos if (video.model, video.item) == (model, item))
+
+    def digest(self) -> str:
+        """A name for everything a rater is asked; answers belong to one digest."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def questions(kind: str) -> tuple[str, ...]:
+    """What is asked about one video (``single``) or two (``pair``)."""
+    return SINGLE_QUESTIONS if kind == "single" else PAIR_QUESTIONS
+
+
+def write_survey(folder: Path, survey: Survey) -> Path:
+    """survey.json, whole or not at all."""
+    path = folder / FILE
+    write_bytes(path, (json.dumps(asdict(survey), indent=1, ensure_ascii=False) + "\n").encode())
+    return path
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """`content` into a temporary file beside `path`, flushed to disk, then renamed."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_survey(folder: Path) -> Survey:
+    """The survey of a folder, checked.
+
+    Raises:
+        InputError: no survey.json, one that does not parse, of another schema version, or without one of its videos.
+    """
+    path = folder / FILE
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{folder}: holds no {FILE}; make one with `cssgan survey build`") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is no JSON ({error}); undo the last edit or build the survey again") from error
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if version != SCHEMA_VERSION:
+        raise InputError(f"{path}: got schema_version {version!r}, allowed: {SCHEMA_VERSION}; build the survey again")
+    try:
+        survey = _parse(data)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path}: a field is missing or of another type ({error!r}); build the survey again"
+        ) from error
+    _check(path, survey)
+    return survey
+
+
+def _parse(data: dict[str, Any]) -> Survey:
+    numbers = {name: data[name] for name in ("singles", "pairs", "checks", "seed")}
+    if not all(type(number) is int and number >= 0 for number in numbers.values()):
+        raise ValueError(f"{numbers}: whole numbers from 0 are allowed")
+    return Survey(
+        title=str(data["title"]),
+        lang=str(data["lang"]),
+        reference=str(data["reference"]),
+        models=tuple(str(name) for name in data["models"]),
+        videos=tuple(Video(**video) for video in data["videos"]),
+        texts={name: str(data["texts"][name]) for name in (*SINGLE_QUESTIONS, *PAIR_QUESTIONS)},
+        ends={kind: (str(data["ends"][kind][0]), str(data["ends"][kind][1])) for kind in HIGHEST},
+        consent=tuple(str(part) for part in data["consent"]),
+        contact=str(data["contact"]),
+        made_from=dict(data["made_from"]),
+        **numbers,
+    )
+
+
+def _check(path: Path, survey: Survey) -> None:
+    cells = [(video.model, video.item) for video in survey.videos]
+    wanted = {(model, item) for model in survey.models for item in survey.items}
+    if len(cells) != len(set(cells)) or set(cells) != wanted or not cells:
+        raise InputError(f"{path}: videos must be one for each model and item; build the survey again")
+    if survey.reference != survey.models[0]:
+        raise InputError(
+            f"{path}: reference is {survey.reference!r}, allowed: the first of models, {survey.models[0]!r}"
+        )
+    media = path.parent / MEDIA
+    for video in survey.videos:
+        # A name with a slash in it would lead out of the folder.
+        if Path(video.file).name != video.file or not (media / video.file).is_file():
+            raise InputError(f"{media}: the video {video.file!r} of survey.json is missing; build the survey again")

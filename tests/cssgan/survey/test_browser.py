@@ -1,0 +1,192 @@
+"""The survey in a real browser: by mouse, by keyboard alone, on a small screen, and without its script."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cssgan.survey.store import Store
+from tests.cssgan.survey.films import make_survey
+from tests.cssgan.survey.visitor import served
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium of the system."""
+    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (extra dev)")
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium on this machine")
+    with api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--mute-audio"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def survey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Store]]:
+    folder = make_survey(tmp_path_factory.mktemp("browser"), singles=1, pairs=1, checks=2, contact="us@example.org")
+    with served(folder) as (port, store):
+        yield f"http://127.0.0.1:{port}/", store
+
+
+def open_page(browser: Any, address: str, **options: Any) -> tuple[Any, list[str]]:
+    page = browser.new_context(**options).new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda message: faults.append(message.text))
+    page.on("requestfailed", lambda request: faults.append(request.url))
+    page.goto(address)
+    return page, faults
+
+
+def play_all(page: Any) -> None:
+    for film in page.locator("video").all():
+        film.evaluate("film => film.play()")
+        film.evaluate("film => film.ended || new Promise(done => film.addEventListener('ended', done))")
+
+
+def wanted(page: Any, step: int) -> int:
+    """What this page asks for, or `step`."""
+    text = page.locator("legend").first.inner_text()
+    return int(text.partition("please choose ")[2].rstrip(".")) if "please choose" in text else step
+
+
+@pytest.mark.parametrize("width", [1100, 400])
+def test_by_mouse(browser: Any, survey: tuple[str, Store], tmp_path: Path, width: int) -> None:
+    address, store = survey
+    before = store.counts()["finished"]
+    page, faults = open_page(browser, address, viewport={"width": width, "height": 900})
+    page.get_by_role("button", name="Begin").click()
+    assert page.url == address, "the box must be ticked first"
+    page.get_by_label("I have read this").check()
+    page.screenshot(path=tmp_path / "welcome.png", full_page=True)
+    page.get_by_role("button", name="Begin").click()
+    for number in range(4):
+        page.wait_for_url("**/trial")
+        page.get_by_role("heading", name=f"page {number + 1} of 4").wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out at the side"
+        films = page.locator("video")
+        assert films.count() in (1, 2)
+        step = wanted(page, 4)
+        for group in page.get_by_role("group").all():
+            group.get_by_label(str(step)).first.check()
+        page.screenshot(path=tmp_path / f"page-{number}.png", full_page=True)
+        page.get_by_role("button", name="Next").click()
+        assert "to" in page.get_by_role("status").inner_text(), "asks that the videos be seen"
+        play_all(page)
+        decoded = films.first.evaluate("film => [film.videoWidth, film.webkitAudioDecodedByteCount, film.error]")
+        assert decoded[0] == 128
+        assert decoded[1] > 0, "it has sound"
+        assert decoded[2] is None
+        page.get_by_role("button", name="Next").click()
+    page.wait_for_url("**/done")
+    page.get_by_label("Anything you would like to say?").fill("nice <b>films</b>")
+    page.screenshot(path=tmp_path / "done.png", full_page=True)
+    page.get_by_role("button", name="Send").click()
+    page.get_by_text("Your comment is stored.").wait_for()
+    assert store.counts()["finished"] == before + 1
+    assert faults == []
+    page.context.close()
+
+
+def focused(page: Any) -> str:
+    return page.evaluate(
+        "(e => [e.tagName, e.type || '', e.name || '', e.id].join(' ').toLowerCase())(document.activeElement)"
+    )
+
+
+def tab_to(page: Any, start: str) -> None:
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if focused(page).startswith(start):
+            return
+    raise AssertionError(f"Tab never comes to {start!r}")
+
+
+def test_by_keyboard_alone(browser: Any, survey: tuple[str, Store]) -> None:
+    address, store = survey
+    before = store.counts()["finished"]
+    page, faults = open_page(browser, address)
+    tab_to(page, "input checkbox")
+    page.keyboard.press("Space")
+    tab_to(page, "button")
+    page.keyboard.press("Enter")
+    for number in range(4):
+        page.get_by_role("heading", name=f"page {number + 1} of 4").wait_for()
+        for index in range(page.locator("video").count()):
+            tab_to(page, "video")
+            outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+            assert outline == "solid", "where the keyboard is can be seen"
+            page.keyboard.press("Space")
+            page.wait_for_function(f"document.querySelectorAll('video')[{index}].ended")
+        step = wanted(page, 4)
+        for name in page.eval_on_selector_all("fieldset input[value='1']", "all => all.map(one => one.name)"):
+            tab_to(page, f"input radio {name}")
+            page.keyboard.press("Space")
+            for _ in range(step - 1):
+                page.keyboard.press("ArrowRight")
+            assert page.evaluate("document.activeElement.value") == str(step)
+        page.keyboard.press("Enter")
+        page.wait_for_function(f"document.querySelector('h1').textContent.indexOf('page {number + 1} of') < 0")
+    assert page.get_by_role("heading", name="Thank you").is_visible()
+    rater = max(answer.rater for answer in store.answers())
+    mine = [answer.value for answer in store.answers() if answer.rater == rater]
+    assert mine.count(4) >= 7
+    assert store.counts()["finished"] == before + 1
+    assert faults == []
+    page.context.close()
+
+
+def test_what_a_screen_reader_is_told(browser: Any, survey: tuple[str, Store]) -> None:
+    page, _ = open_page(browser, survey[0])
+    page.get_by_label("I have read this").check()
+    page.get_by_role("button", name="Begin").click()
+    for _page in range(4):
+        page.wait_for_url("**/trial")
+        assert page.title().startswith("Page ")
+        assert page.locator("html").get_attribute("lang") == "en"
+        assert page.get_by_role("progressbar", name="Pages answered").count() == 1
+        groups = page.get_by_role("group").all()
+        for group, legend in zip(groups, page.locator("legend").all_inner_texts(), strict=True):
+            assert page.get_by_role("group", name=legend).count() == 1
+            names = [label.inner_text() for label in group.locator("label").all()]
+            assert len(names) in (7, 9)
+            assert all(name.split()[0] == str(n) for n, name in enumerate(names, 1))
+            assert group.get_by_role("radio").count() == len(names)
+        assert all(film.get_attribute("aria-label", timeout=100) for film in page.locator("video").all())
+        step = wanted(page, 4)
+        page.evaluate("document.querySelectorAll('input').forEach(one => one.required = false)")
+        play_all(page)
+        if len(groups) > 1:  # the server names what is missing, and the reader is taken there
+            page.get_by_role("button", name="Next").click()
+            page.get_by_role("alert").wait_for()
+            assert page.evaluate("document.activeElement.getAttribute('role')") == "alert"
+            page.locator(".error a").last.click()
+            play_all(page)
+        for group in page.get_by_role("group").all():
+            group.get_by_role("radio").nth(step - 1).check()
+        page.get_by_role("button", name="Next").click()
+        page.wait_for_load_state()
+    page.wait_for_url("**/done")
+    page.context.close()
+
+
+def test_without_its_script(browser: Any, survey: tuple[str, Store]) -> None:
+    address, store = survey
+    before = store.counts()["finished"]
+    page, _ = open_page(browser, address, java_script_enabled=False)
+    page.get_by_label("I have read this").check()
+    page.get_by_role("button", name="Begin").click()
+    for _page in range(4):
+        step = wanted(page, 4)
+        for group in page.get_by_role("group").all():
+            group.get_by_role("radio").nth(step - 1).check()
+        page.get_by_role("button", name="Next").click()
+    page.wait_for_url("**/done")
+    assert store.counts()["finished"] == before + 1
+    page.context.close()
