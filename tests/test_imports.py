@@ -7,7 +7,22 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "pandas", "av", "librosa", "yt_dlp", "google", "pyarrow", "scipy", "webdataset", "soundfile")
+HEAVY = (
+    "torch",
+    "pandas",
+    "av",
+    "librosa",
+    "yt_dlp",
+    "google",
+    "pyarrow",
+    "scipy",
+    "webdataset",
+    "soundfile",
+    "starlette",
+    "uvicorn",
+    "jinja2",
+    "matplotlib",
+)
 
 PROBE = """
 import runpy, sys

@@ -32,7 +32,7 @@ MOST_BYTES, MOST_FIELDS, BODY_SECONDS = 16_384, 20, 15.0
 MOST_COMMENT = 2_000
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; media-src 'self'; img-src 'self'; "
+        "default-src 'none'; style-src 'self'; script-src 'self'; media-src 'self'; img-src data:; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",

@@ -26,3 +26,4 @@ for (const form of document.querySelectorAll("form")) {
 }
 // A page that comes back from the browser's memory must be able to send again.
 addEventListener("pageshow", event => { if (event.persisted) location.reload(); });
+document.querySelector("[role=alert]")?.focus();
