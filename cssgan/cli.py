@@ -16,6 +16,15 @@ from typing import Annotated, Literal, get_args
 
 import typer
 
+from cssgan.cli_metrics import (
+    DeviceOption,
+    FrameStepOption,
+    I3dOption,
+    InceptionOption,
+    LpipsOption,
+    ResizeOption,
+    weights_app,
+)
 from cssgan.cli_survey import survey_app
 from phonics_data.errors import OptionError, PhonicsDataError
 
@@ -28,6 +37,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(weights_app)
 
 Which = Literal["last", "ema"]
 SplitName = Literal["train", "validation", "test"]
@@ -130,16 +140,37 @@ def evaluate(
     num_videos: Annotated[int | None, typer.Option(help="At most so many videos; default: all.", min=1)] = None,
     weights: WhichOption = "last",
     gates: Annotated[bool, typer.Option("--gates", help="Hold the results against the gates of the demo.")] = False,
+    inception: InceptionOption = None,
+    i3d: I3dOption = None,
+    lpips: LpipsOption = None,
+    resize: ResizeOption = "torch-fidelity",
+    frame_step: FrameStepOption = 8,
+    device: DeviceOption = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole result as JSON.")] = False,
 ) -> None:
-    """Judge a model on held-out clips by the measures that need no pretrained network.
+    """Judge a model on held-out clips: against the real videos, their motion and their sound.
+
+    Measures of pretrained networks (IS, FID, KID, FVD, KVD, LPIPS) are computed where `cssgan weights fetch` has laid
+    their files or an option names them; without them they are unavailable. Nothing is downloaded here.
 
     Example: cssgan evaluate --run runs/first --shards data/letters --split test --gates
     """
     name, which = _split(split), _which(weights)
+    from cssgan.cli_metrics import pretrained
     from cssgan.evaluate import evaluate_run
 
-    result = evaluate_run(run, shards, split=name, out=out, num_videos=num_videos, gates=gates, which=which)
+    networks = pretrained(inception, i3d, lpips, resize, frame_step, device)
+    result = evaluate_run(
+        run,
+        shards,
+        split=name,
+        out=out,
+        num_videos=num_videos,
+        gates=gates,
+        which=which,
+        networks=networks,
+        device=device,
+    )
     if as_json:
         typer.echo(json.dumps(result, indent=1))
 

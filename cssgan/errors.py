@@ -7,7 +7,10 @@
     |   `-- ConfigError        a field of the configuration: unknown name, wrong type, out of range   (exit code 2)
     |-- InputError
     |   |-- CheckpointError    a checkpoint is missing, truncated, or of another program
-    |   `-- RunError           a run folder belongs to another configuration or dataset
+    |   |-- RunError           a run folder belongs to another configuration or dataset
+    |   |-- WeightsError       a file of a pretrained network is missing, of another hash, or no such network
+    |   |-- FeaturesError      kept features are of another protocol, network or set of videos
+    |   `-- JudgesError        a folder of judges is missing, damaged, or was trained on videos of another kind
     |-- MemoryFullError        a step does not fit into the memory of the device                   (exit code 1)
     `-- DivergenceError        training left the finite numbers; the last good checkpoint was kept     (exit code 1)
 """
@@ -36,6 +39,18 @@ class CheckpointError(InputError):
 
 
 class RunError(InputError):
+    pass
+
+
+class WeightsError(InputError):
+    pass
+
+
+class FeaturesError(InputError):
+    pass
+
+
+class JudgesError(InputError):
     pass
 
 

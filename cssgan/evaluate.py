@@ -6,15 +6,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-import os
 import platform
 import time
-import uuid
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -22,19 +19,17 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 from torch import Tensor
 
 from cssgan.data import resident
+from cssgan.evaluation import Evaluation, show, value_of, write
 from cssgan.generate import LoadedGenerator, load_generator, windows
-from cssgan.metrics import panel, panel_features, panel_synchrony, pictures, synchrony
-from cssgan.metrics.gates import GateBounds, GateRow, gate_rows
+from cssgan.metrics import panel, panel_features, panel_synchrony, synchrony
+from cssgan.metrics.gates import GateBounds, gate_rows
 from cssgan.metrics.motion import motion_curves, motion_mask
 from cssgan.metrics.panel_synchrony import Curves
-from cssgan.metrics.result import MetricResult, ProtocolValue, markdown_table, number, table_rows
+from cssgan.metrics.pretrained.panel import Networks, pretrained_results
+from cssgan.metrics.result import ProtocolValue
 from cssgan.metrics.sensitivity import Generate
 from cssgan.metrics.synchrony import SynchronySpec
 from cssgan.metrics.videos import Floats, Ints, VideoPairs, Videos, blocks
@@ -44,42 +39,11 @@ from phonics_data.errors import PhonicsDataError
 SCHEMA_VERSION = 1
 SWAP_VIDEOS = 6
 """Pictures and sounds of the swap test: 36 videos."""
-STRIP_VIDEOS, CURVE_VIDEOS = 4, 8
 log = logging.getLogger("cssgan")
 
 
 class GatesMissedError(PhonicsDataError):
     """The model was measured and does not reach a gate."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Evaluation:
-    """What `evaluate` measured, with the arrays from which its pictures are drawn.
-
-    Args:
-        results: all measures; each carries `protocol` merged with what all share.
-        header: who was measured on what; strings and numbers.
-        pairs: real and generated videos.
-        onset_NT: onset curve of each sound.
-    """
-
-    results: tuple[MetricResult, ...]
-    gates: tuple[GateRow, ...]
-    header: Mapping[str, Any]
-    pairs: VideoPairs
-    onset_NT: Floats
-
-    @property
-    def passed(self) -> bool:
-        return all(row.passed for row in self.gates)
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            **self.header,
-            "metrics": {result.name: result.as_json() for result in self.results},
-            "gates": [row.as_json() for row in self.gates],
-            "gates_passed": self.passed,
-        }
 
 
 def evaluate(
@@ -91,9 +55,10 @@ def evaluate(
     header: Mapping[str, Any] | None = None,
     spec: SynchronySpec | None = None,
     bounds: GateBounds | None = None,
+    networks: Networks | None = None,
     seed: int = 0,
 ) -> Evaluation:
-    """All measures that need no pretrained weights.
+    """All measures; those of pretrained networks are unavailable where `networks` lacks theirs.
 
     Args:
         generate: (first frames uint8 (n, H, W, 3), model-input mels (n, T, M, U), class indices) -> uint8 videos.
@@ -106,17 +71,20 @@ def evaluate(
     images, use_mels = real[:, 0], data.mels_NTMU
     fake = _in_blocks(generate, images, use_mels, data.labels_N)
     pairs = VideoPairs(real_NTHWC=real, fake_NTHWC=fake, num_valid_N=data.num_valid_N)
-    swapped: Videos | None = None
+    swapped_NK: Floats | None = None
     other: Ints | None = None
     if n >= 2:
         log.info("generating them again from other videos' sounds, the control of the synchrony measures")
         other = synchrony.mismatched(n, np.random.default_rng(seed))
-        swapped = _in_blocks(generate, images, use_mels[other], data.labels_N)
+        # Their motion is all that is needed: the videos themselves are let go block by block.
+        swapped_NK = np.concatenate([
+            motion_curves(generate(images[rows], use_mels[other[rows]], data.labels_N[rows])) for rows in blocks(n)
+        ])  # fmt: skip
     onset_NT = synchrony.onset_curves(
         data.raw_mels_NTMU, np.array([synchrony.hops_per_frame(rate) for rate in data.frame_rates])
     )
     log.info("measuring")
-    chosen = _swap_choice(data.num_valid_N)
+    chosen, real_set = _swap_choice(data.num_valid_N), _shared_protocol(data)
     results = [
         *panel.paired_results(pairs, clip_frames, seed),
         *panel.motion_results(pairs, clip_frames, seed),
@@ -124,7 +92,7 @@ def evaluate(
             Curves(
                 real_NK=motion_curves(real), fake_NK=motion_curves(fake), onset_NK=onset_NT[:, 1:],
                 use_NK=motion_mask(pairs.valid), sources=data.video_ids, other_N=other,
-                swapped_NK=None if swapped is None else motion_curves(swapped),
+                swapped_NK=swapped_NK,
                 frames_per_second_N=np.array([float(rate) for rate in data.frame_rates]),
             ),
             spec,
@@ -133,8 +101,9 @@ def evaluate(
             generate, images[chosen], use_mels[chosen], data.labels_N[chosen], data.num_valid_N[chosen]
         ),
         *panel_features.feature_results(pairs, seed),
+        *pretrained_results(pairs, networks or Networks(), real_set, seed),
     ]  # fmt: skip
-    shared = {**_shared_protocol(data), **(protocol or {})}
+    shared = {**real_set, **(protocol or {})}
     shared_results = tuple(result.under(shared) for result in results)
     return Evaluation(
         results=shared_results,
@@ -149,7 +118,13 @@ def _in_blocks(
     generate: Generate, images: NDArray[np.uint8], mels: NDArray[np.float32], labels: Ints, block: int = 32
 ) -> Videos:
     """Videos of all conditions; a block at a time, so that floats of thousands of videos never exist at once."""
-    return np.concatenate([generate(images[rows], mels[rows], labels[rows]) for rows in blocks(len(images), block)])
+    out: Videos | None = None
+    for rows in blocks(len(images), block):
+        videos = generate(images[rows], mels[rows], labels[rows])
+        out = np.empty((len(images), *videos.shape[1:]), np.uint8) if out is None else out
+        out[rows] = videos
+    assert out is not None
+    return out
 
 
 def _swap_choice(num_valid_N: Ints) -> Ints:
@@ -236,6 +211,7 @@ def evaluate_run(
     gates: bool = False,
     which: Literal["last", "ema"] = "last",
     window_start: Literal["anywhere", "first"] = "anywhere",
+    networks: Networks | None = None,
     device: str = "cpu",
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -245,6 +221,7 @@ def evaluate_run(
         out: JSON file, default RUN/evaluation.json; table (.md) and pictures (strip, curves; .png) go beside it.
         num_videos: at most so many, spread evenly over the split.
         gates: hold the results against `GateBounds`.
+        networks: pretrained ones (`cssgan.pretrained.load`); None: their measures are unavailable.
         window_start: where in its clip a window begins; ``first``: at its first frame, see `windows_anywhere`.
 
     Returns:
@@ -280,99 +257,13 @@ def evaluate_run(
     }
     evaluation = evaluate(
         as_generate(generator, seed), data, clip_frames=generator.config.frames_per_clip, protocol=protocol,
-        header=header, seed=seed,
+        header=header, networks=networks, seed=seed,
     )  # fmt: skip
     report = {**evaluation.as_json(), "wall_seconds": round(time.monotonic() - started, 1)}
     written = write(evaluation, data, report, out or run / "evaluation.json")
     show(evaluation, gates=gates)
     log.info("wrote %s", ", ".join(str(path) for path in written))
     if gates and not evaluation.passed:
-        missed = [f"{row.name} {_value(row)} (allowed {row.bound})" for row in evaluation.gates if not row.passed]
+        missed = [f"{row.name} {value_of(row)} (allowed {row.bound})" for row in evaluation.gates if not row.passed]
         raise GatesMissedError(f"{run}: gates missed: {', '.join(missed)}; train longer, or see {written[0]}")
     return report
-
-
-def _value(row: GateRow) -> str:
-    return "unavailable" if row.value is None else number(row.value)
-
-
-def write(evaluation: Evaluation, data: EvalWindows, report: Mapping[str, Any], out: Path) -> list[Path]:
-    """Report, table and pictures, each written whole or not at all. Returns their paths, the JSON first."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    prefix = "" if out.stem == "evaluation" else f"{out.stem}-"
-    strip, curves = out.with_name(f"{prefix}strip.png"), out.with_name(f"{prefix}curves.png")
-    _atomically(out, lambda path: path.write_text(json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)))
-    _atomically(out.with_suffix(".md"), lambda path: path.write_text(_markdown(evaluation)))
-    _atomically(strip, lambda path: pictures.strip(_shown(evaluation, data, STRIP_VIDEOS)).save(path, format="PNG"))
-    _atomically(curves, lambda path: pictures.curves(_shown(evaluation, data, CURVE_VIDEOS)).save(path, format="PNG"))
-    return [out, out.with_suffix(".md"), strip, curves]
-
-
-def _atomically(path: Path, save: Callable[[Path], object]) -> None:
-    """`save` into a temporary file beside `path`, flushed to disk, then renamed."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        save(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _spread(count: int, most: int) -> list[int]:
-    """At most `most` indices, evenly over 0..count-1: the pictures show no chosen favourites."""
-    return sorted({round(index) for index in np.linspace(0, count - 1, min(most, count)).tolist()})
-
-
-def _shown(evaluation: Evaluation, data: EvalWindows, most: int) -> list[pictures.Shown]:
-    pairs, onset_NK = evaluation.pairs, evaluation.onset_NT[:, 1:]
-    use_NK = motion_mask(pairs.valid)
-    curves = {"real": motion_curves(pairs.real_NTHWC), "generated": motion_curves(pairs.fake_NTHWC)}
-    own = {name: np.diag(synchrony.correlations(curve, onset_NK, use_NK)[0]) for name, curve in curves.items()}
-    rows: list[pictures.Shown] = []
-    for n in _spread(len(data), most):
-        label = data.label_set.names[int(data.labels_N[n])]
-        correlation = f"motion with sound: real {own['real'][n]:+.2f}, generated {own['generated'][n]:+.2f}"
-        rows.append(
-            pictures.Shown(
-                title=f"{label}   {data.keys[n]}   {correlation}",
-                real_THWC=pairs.real_NTHWC[n], fake_THWC=pairs.fake_NTHWC[n], num_valid=int(data.num_valid_N[n]),
-                mel_MH=pictures.spectrogram_of(data.raw_mels_NTMU[n], synchrony.hops_per_frame(data.frame_rates[n])),
-                onset_K=onset_NK[n], real_K=curves["real"][n], fake_K=curves["generated"][n],
-            )
-        )  # fmt: skip
-    return rows
-
-
-def _markdown(evaluation: Evaluation) -> str:
-    header = ", ".join(f"{name} {value}" for name, value in evaluation.header.items() if not isinstance(value, dict))
-    gates = "".join(
-        f"| {row.name} | {_value(row)} | {row.bound} | {'pass' if row.passed else 'MISS'} |\n"
-        for row in evaluation.gates
-    )
-    return (
-        f"# Evaluation\n\n{header}\n\n## Measures\n\n{markdown_table(list(evaluation.results))}\n"
-        f"## Gates\n\n| gate | value | bound | |\n| --- | --- | --- | --- |\n{gates}"
-    )
-
-
-def show(evaluation: Evaluation, *, gates: bool = False, console: Console | None = None) -> None:
-    """Print the measures, and the gates if asked, as tables; to stderr, so that stdout stays free for ``--json``."""
-    console = console or Console(stderr=True)
-    table = Table(box=box.SIMPLE, padding=(0, 1))
-    for column in ("measure and its controls", "value", "95 % interval", "n"):
-        table.add_column(column, overflow="fold")
-    for name, value, interval, controls, count in table_rows(list(evaluation.results)):
-        # Controls stand below the name: a value without them says nothing, and a column for them needs a wide screen.
-        cell = Text(name)
-        if controls:
-            cell.append(f"\n  {controls}", style="dim")
-        table.add_row(cell, value, interval, count)
-    console.print(table)
-    if gates:
-        table = Table("gate", "value", "bound", "", title="gates", box=box.SIMPLE)
-        for row in evaluation.gates:
-            verdict = "[green]pass[/green]" if row.passed else "[red]MISS[/red]"
-            table.add_row(row.name, _value(row), row.bound, verdict)
-        console.print(table)

@@ -21,9 +21,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from cssgan.metrics.statistics import Features
-from cssgan.metrics.videos import Videos, blocks
-
 SEED = 20_240_229
 FEATURES = 64
 INPUT_SIZE = 64
@@ -42,20 +39,18 @@ GRID_BITS = 14
 class Extractor(Protocol):
     """A network that gives one row of features for each item.
 
-    `kind` says what an item is: ``frame`` takes uint8 (N, H, W, 3), ``video`` takes uint8 (N, T, H, W, 3).
+    `kind` says what an item is: ``frame`` takes uint8 (N, H, W, 3), ``video`` takes uint8 (N, T, H, W, 3). It is given
+    at most about `frames_at_once` frames, whose intermediate pictures then stay small enough for memory to be used again
+    instead of being asked for anew each time.
     """
 
     @property
     def name(self) -> str: ...
     @property
     def kind(self) -> str: ...
+    @property
+    def frames_at_once(self) -> int: ...
     def __call__(self, items: NDArray[np.uint8]) -> NDArray[np.float64]: ...
-
-
-def extract(extractor: Extractor, items: NDArray[np.uint8], batch: int = 32) -> Features:
-    """Features of all items, a batch at a time; the one path for real and generated ones."""
-    values = [extractor(items[rows]) for rows in blocks(len(items), batch)]
-    return Features(values_ND=np.concatenate(values), extractor=extractor.name)
 
 
 def normal_numbers(count: int, key: tuple[int, int]) -> NDArray[np.float64]:
@@ -81,6 +76,8 @@ class RandomNetwork:
         layers: what the network does between its weights, in words; enters the digest, so change it with the code.
         shapes: shape of each convolution's weight; the last one is the matrix of the projection.
     """
+
+    frames_at_once = 128
 
     def __init__(self, name: str, layers: str, shapes: list[tuple[int, ...]]) -> None:
         # Leaky ReLU keeps (1 + leak^2) / 2 of the variance; the gain gives it back, so deep features do not fade.
@@ -172,16 +169,3 @@ def rand2d() -> RandomNetwork2d:
 @functools.cache
 def rand3d() -> RandomNetwork3d:
     return RandomNetwork3d()
-
-
-def sampled_frames(videos_NTHWC: Videos, num_valid_N: NDArray[np.int64], every: int = 8) -> NDArray[np.uint8]:
-    """Valid frames every // 2, every // 2 + every, ... of each video (4, 12, 20, 28), as (M, H, W, 3).
-
-    Neighbouring frames are nearly equal and would only pretend to a larger set. A video too short for any gives its last
-    valid frame, so that every video is represented.
-    """
-    chosen: list[NDArray[np.uint8]] = []
-    for video_THWC, valid in zip(videos_NTHWC, num_valid_N, strict=True):
-        index = np.arange(every // 2, int(valid), every)
-        chosen.append(video_THWC[index if index.size else np.array([int(valid) - 1])])
-    return np.concatenate(chosen)

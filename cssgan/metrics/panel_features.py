@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cssgan.metrics.extractors import Extractor, extract, rand2d, rand3d, sampled_frames
+from cssgan.metrics import gather
+from cssgan.metrics.extractors import Extractor, rand2d, rand3d
 from cssgan.metrics.result import Better, MetricResult, ProtocolValue, unavailable
 from cssgan.metrics.scores import frechet_distance, kernel_distance, manifold
 from cssgan.metrics.statistics import Features, moments, real_scale
-from cssgan.metrics.videos import Ints, VideoPairs, first_frame_held, held_after_valid
+from cssgan.metrics.videos import VideoPairs
 
 NEIGHBOURS = 5
+FRAME_STEP = 8
 
 
 def feature_results(pairs: VideoPairs, seed: int = 0) -> list[MetricResult]:
@@ -19,37 +20,47 @@ def feature_results(pairs: VideoPairs, seed: int = 0) -> list[MetricResult]:
     rng = np.random.default_rng(seed)
     valid, real, fake = pairs.num_valid_N, pairs.real_NTHWC, pairs.fake_NTHWC
     order = rng.permutation(real.shape[1])
-    held = {"fake": fake, "copy_first": first_frame_held(real)}
-    frames = {name: sampled_frames(videos, valid) for name, videos in held.items()}
-    results = _distances(rand2d(), sampled_frames(real, valid), frames, rng, {"items": "frames 4, 12, 20, 28"})
-    # Shuffled before the last valid frame is held, so that the ceiling changes the order of frames and nothing else.
-    shuffled = np.stack([video[[t for t in order if t < count]][_stretch(int(count), len(order))]
-                         for video, count in zip(real, valid, strict=True)])  # fmt: skip
-    whole = {name: held_after_valid(videos, valid) for name, videos in held.items()} | {"shuffled_frames": shuffled}
+
+    def frames(videos: np.ndarray, change: gather.Change = gather.held) -> Features:
+        return gather.of_frames(rand2d(), videos, valid, gather.every(FRAME_STEP), change)[0]
+
+    def whole(videos: np.ndarray, change: gather.Change = gather.held) -> Features:
+        return gather.of_videos(rand3d(), videos, valid, change)
+
+    count = sum(len(gather.every(FRAME_STEP)(n, int(frames))) for n, frames in enumerate(valid))
+    if count <= NEIGHBOURS:
+        return [_too_few("rfd_2d", count), _too_few("rfd_3d", len(real))]
+    results = _distances(
+        rand2d(), frames(real), {"fake": frames(fake), "copy_first": frames(real, gather.frozen)}, rng,
+        {"items": "frames 4, 12, 20, 28"},
+    )  # fmt: skip
+    if len(real) <= NEIGHBOURS:
+        return [*results, _too_few("rfd_3d", len(real))]
+    others = {
+        "fake": whole(fake), "copy_first": whole(real, gather.frozen),
+        "shuffled_frames": whole(real, gather.shuffled(order)),
+    }  # fmt: skip
     item: dict[str, ProtocolValue] = {"items": f"whole videos of {real.shape[1]} frames, last valid frame held"}
-    return [*results, *_distances(rand3d(), held_after_valid(real, valid), whole, rng, item)]
+    return [*results, *_distances(rand3d(), whole(real), others, rng, item)]
 
 
-def _stretch(num_valid: int, num_frames: int) -> Ints:
-    return np.minimum(np.arange(num_frames), num_valid - 1)
+def _too_few(name: str, count: int) -> MetricResult:
+    reason = f"{count} items; allowed: more than {NEIGHBOURS}"
+    return unavailable(f"{name}_fd64", reason, better="lower", n_real=count, n_fake=count)
 
 
 def _distances(
     extractor: Extractor,
-    real_items: NDArray[np.uint8],
-    other_items: dict[str, NDArray[np.uint8]],
+    real: Features,
+    others: dict[str, Features],
     rng: np.random.Generator,
     protocol: dict[str, ProtocolValue],
 ) -> list[MetricResult]:
     name = "rfd_2d" if extractor.kind == "frame" else "rfd_3d"
-    count, better = len(real_items), "lower"
-    if count <= NEIGHBOURS:
-        reason = f"{count} items; allowed: more than {NEIGHBOURS}"
-        return [unavailable(f"{name}_fd64", reason, better=better, n_real=count, n_fake=count)]
-    real = extract(extractor, real_items)
+    count = real.count
     scale = real_scale(real)
     real = real.scaled(scale)
-    others = {key: extract(extractor, items).scaled(scale) for key, items in other_items.items()}
+    others = {key: features.scaled(scale) for key, features in others.items()}
     halves = np.array_split(rng.permutation(count), 2)
     low, high = real.rows(halves[0]), real.rows(halves[1])
     protocol = {
@@ -66,7 +77,7 @@ def _distances(
 
     def result(measure: str, value: float, better: Better, controls: dict[str, float] | None = None) -> MetricResult:
         return MetricResult(
-            name=f"{name}_{measure}", value=value, better=better, n_real=count, n_fake=len(other_items["fake"]),
+            name=f"{name}_{measure}", value=value, better=better, n_real=count, n_fake=others["fake"].count,
             controls=controls or {}, protocol=protocol,
         )  # fmt: skip
 

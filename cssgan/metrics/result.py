@@ -27,6 +27,7 @@ class MetricResult:
         interval: 95 % interval, or None where none was computed; `protocol` says how it was had.
         num_undefined: items for which the measure is not defined; `protocol` says how they count.
         unavailable: reason, exactly when `value` is None.
+        caution: why the value should be read with care although it is one, such as too few videos; empty: nothing.
     """
 
     name: str
@@ -40,6 +41,7 @@ class MetricResult:
     interval: tuple[float, float] | None = None
     num_undefined: int = 0
     unavailable: str = ""
+    caution: str = ""
 
     def __post_init__(self) -> None:
         if (self.value is None) != bool(self.unavailable):
@@ -70,6 +72,7 @@ class MetricResult:
             "n_fake": self.n_fake,
             "num_undefined": self.num_undefined,
             "unavailable": self.unavailable,
+            "caution": self.caution,
             "controls": dict(self.controls),
             "protocol": dict(self.protocol),
         }
@@ -103,6 +106,8 @@ def table_rows(results: list[MetricResult]) -> list[tuple[str, str, str, str, st
         value = f"unavailable: {result.unavailable}" if result.value is None else number(result.value)
         interval = "" if result.interval is None else f"{number(result.interval[0])} .. {number(result.interval[1])}"
         controls = ", ".join(f"{name} {number(value)}" for name, value in result.controls.items())
+        if result.caution:
+            controls = f"{controls}; CAUTION: {result.caution}" if controls else f"CAUTION: {result.caution}"
         count = str(result.n_fake) if result.n_real == result.n_fake else f"{result.n_real}/{result.n_fake}"
         if result.num_undefined:
             count += f" ({result.num_undefined} undefined)"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import log_softmax
 
-from cssgan.metrics.statistics import Features, Moments
-from cssgan.metrics.videos import Floats, blocks
+from cssgan.metrics.statistics import Features, Moments, moments
+from cssgan.metrics.videos import Floats, Ints, blocks
 
 
 def _same_extractor(a: Features | Moments, b: Features | Moments) -> None:
@@ -18,20 +19,42 @@ def _same_extractor(a: Features | Moments, b: Features | Moments) -> None:
 def frechet_distance(a: Moments, b: Moments) -> float:
     """|mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)), at least 0 (Heusel et al. 2017; FVD is the same formula).
 
-    tr (A B)^(1/2) is the sum of the singular values of A^(1/2) B^(1/2): no matrix square root of a product, so it stays
-    real and exact for singular covariances too.
+    tr (A B)^(1/2) is the sum of the singular values of F G^T for any factors F^T F = A and G^T G = B: no matrix square
+    root of a product, so it stays real and exact for singular covariances too, and with N < D it is N x N work.
     """
     _same_extractor(a, b)
     if a.ddof != b.ddof:
         raise ValueError(f"frechet distance: got covariances of ddof {a.ddof} and {b.ddof}, allowed: the same")
     shift = float(np.sum((a.mean_D - b.mean_D) ** 2))
-    cross = np.linalg.svd(_symmetric_root(a.covariance_DD) @ _symmetric_root(b.covariance_DD), compute_uv=False).sum()
+    cross = np.linalg.svd(a.factor_KD @ b.factor_KD.T, compute_uv=False).sum()
     return max(0.0, shift + float(np.trace(a.covariance_DD) + np.trace(b.covariance_DD) - 2.0 * cross))
 
 
-def _symmetric_root(matrix_DD: Floats) -> Floats:
-    values, vectors = np.linalg.eigh(matrix_DD)
-    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+def frechet_at_infinity(a: Features, b: Features, *, ddof: int, seed: int, num_sizes: int = 8) -> tuple[float, float]:
+    """The Frechet distance extrapolated to endless sets: its line over 1 / N, at 0 (Chong & Forsyth 2020).
+
+    It is computed on random parts of N / 4 .. N items of both sets, the same rows of both, and fitted by least squares.
+
+    Returns:
+        (value at 1 / N = 0, standard error of the fit there). The value can be below 0: then it is within the noise.
+
+    Raises:
+        ValueError: fewer than 16 items, or unequal counts.
+    """
+    n = a.count
+    if n < 16 or b.count != n:
+        raise ValueError(f"frechet at infinity: got {n} and {b.count} items, allowed: equal counts, 16 or more")
+    rng = np.random.default_rng(seed)
+    sizes = np.unique(np.linspace(n // 4, n, num_sizes).astype(np.int64))
+    values = np.empty(len(sizes))
+    for index, size in enumerate(sizes):
+        rows = np.sort(rng.permutation(n)[:size])
+        values[index] = frechet_distance(moments(a.rows(rows), ddof=ddof), moments(b.rows(rows), ddof=ddof))
+    design = np.stack([np.ones(len(sizes)), 1.0 / sizes], axis=1)
+    solution, *_ = np.linalg.lstsq(design, values, rcond=None)
+    residual = values - design @ solution
+    spread = residual @ residual / (len(sizes) - 2) * np.linalg.inv(design.T @ design)[0, 0]
+    return float(solution[0]), float(np.sqrt(spread))
 
 
 def kernel_distance(a: Features, b: Features, *, paired: bool) -> float:
@@ -53,6 +76,78 @@ def kernel_distance(a: Features, b: Features, *, paired: bool) -> float:
     n, m = len(x), len(y)
     same = (within_x - diagonal_x) / (n * (n - 1)) + (within_y - diagonal_y) / (m * (m - 1))
     return same - (2.0 * (cross - diagonal) / (n * (n - 1)) if paired else 2.0 * cross / (n * m))
+
+
+def kernel_subsets(
+    a: Features, b: Features, *, num_subsets: int = 100, subset_size: int = 1000, seed: int = 2020
+) -> tuple[float, float]:
+    """Mean and deviation of the unpaired kernel distance over random subsets: KID as torch-fidelity computes it.
+
+    The draws are those of its default seed (NumPy's legacy stream, which is frozen), so equal features give its number.
+
+    Args:
+        subset_size: at most so many items of each set.
+    """
+    _same_extractor(a, b)
+    size = min(subset_size, a.count, b.count)
+    rng = np.random.RandomState(seed)
+    values = [
+        kernel_distance(
+            a.rows(rng.choice(a.count, size, replace=False)), b.rows(rng.choice(b.count, size, replace=False)),
+            paired=False,
+        )
+        for _ in range(1 if size == a.count == b.count else num_subsets)
+    ]  # fmt: skip
+    return float(np.mean(values)), float(np.std(values))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InceptionScore:
+    """exp(mean KL(p(y|x) || p(y))) over parts of a set (Salimans et al. 2016).
+
+    Args:
+        mean, deviation: over the parts; the mean is at least 1 and at most the number of classes.
+        divergence: mean KL of the parts in nats, whose exponential the score is.
+        num_parts: splits that were made.
+    """
+
+    mean: float
+    deviation: float
+    divergence: float
+    num_parts: int
+
+
+def inception_score(logits_NK: Floats, groups_N: Ints | None = None, *, num_parts: int = 10) -> InceptionScore:
+    """The Inception Score of a set of logits.
+
+    Args:
+        groups_N: number of the video of each item; all frames of a video go into one part, for they are nearly equal.
+            None: each item is its own group, and the parts are torch-fidelity's without shuffling.
+
+    Raises:
+        ValueError: no items, or logits that are not finite.
+    """
+    if len(logits_NK) < 1 or not bool(np.isfinite(logits_NK).all()):
+        raise ValueError(f"inception score: got {len(logits_NK)} items, allowed: one or more, of finite logits")
+    _, groups = np.unique(np.arange(len(logits_NK)) if groups_N is None else groups_N, return_inverse=True)
+    num_groups = int(groups.max()) + 1
+    parts = min(num_parts, num_groups)
+    log_p = log_softmax(logits_NK, axis=1)
+    p = np.exp(log_p)
+    divergences: list[float] = []
+    for part in range(parts):
+        rows = (groups >= part * num_groups // parts) & (groups < (part + 1) * num_groups // parts)
+        marginal = p[rows].mean(axis=0)
+        # A class that no item of the part has any probability of contributes 0, not 0 x infinity.
+        log_marginal = np.log(np.maximum(marginal, np.finfo(np.float64).tiny))
+        divergences.append(float((p[rows] * (log_p[rows] - log_marginal)).sum(axis=1).mean()))
+    scores = np.maximum(np.exp(divergences), 1.0)  # KL is not negative; rounding may leave -1e-16
+    return InceptionScore(
+        mean=float(scores.mean()),
+        deviation=float(scores.std()),
+        divergence=float(np.mean(divergences)),
+        num_parts=parts,
+    )
 
 
 def _kernel_sums(x_ND: Floats, y_MD: Floats) -> tuple[float, float]:

@@ -48,10 +48,13 @@ class Moments:
         covariance_DD: float64 (D, D), divided by N - `ddof`.
         count: N.
         ddof: 1 is what FID's code uses, 0 what FVD's code uses; part of the protocol, for it moves small-N values.
+        factor_KD: float64 (K, D), K = min(N, D), with factor^T factor = covariance. With fewer items than features it is
+            the centred items themselves, so that nothing is lost to a root of a singular matrix.
     """
 
     mean_D: Floats
     covariance_DD: Floats
+    factor_KD: Floats
     count: int
     ddof: int
     extractor: str
@@ -64,7 +67,20 @@ def moments(features: Features, *, ddof: int) -> Moments:
     mean = features.values_ND.mean(axis=0)
     centred = features.values_ND - mean
     covariance = centred.T @ centred / (features.count - ddof)
-    return Moments(mean_D=mean, covariance_DD=covariance, count=features.count, ddof=ddof, extractor=features.extractor)
+    wide = features.count < features.values_ND.shape[1]
+    return Moments(
+        mean_D=mean,
+        covariance_DD=covariance,
+        factor_KD=centred / np.sqrt(features.count - ddof) if wide else _symmetric_root(covariance),
+        count=features.count,
+        ddof=ddof,
+        extractor=features.extractor,
+    )
+
+
+def _symmetric_root(matrix_DD: Floats) -> Floats:
+    values, vectors = np.linalg.eigh(matrix_DD)
+    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
 
 
 def real_scale(real: Features) -> Floats:

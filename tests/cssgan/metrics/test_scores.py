@@ -7,7 +7,15 @@ import pytest
 import scipy.linalg
 from numpy.typing import NDArray
 
-from cssgan.metrics.scores import frechet_distance, kernel_distance, manifold
+from cssgan.metrics.extractors import normal_numbers
+from cssgan.metrics.scores import (
+    frechet_at_infinity,
+    frechet_distance,
+    inception_score,
+    kernel_distance,
+    kernel_subsets,
+    manifold,
+)
 from cssgan.metrics.statistics import Features, moments
 
 
@@ -110,3 +118,76 @@ def test_too_few_items_and_unequal_pairs_are_refused() -> None:
         kernel_distance(features(draw(5, 1)), features(draw(6, 1)), paired=True)
     with pytest.raises(ValueError, match="ddof"):
         frechet_distance(moments(features(draw(9, 1)), ddof=0), moments(features(draw(9, 1)), ddof=1))
+
+
+def recorded(n: int, key: int) -> NDArray[np.float64]:
+    """The features that were given to torch-fidelity 0.4.0; its numbers stand in the tests below."""
+    mix = normal_numbers(64 * 64, (7, 99)).reshape(64, 64) / 8
+    return normal_numbers(n * 64, (7, key)).reshape(n, 64) @ mix
+
+
+def test_the_same_features_give_torch_fidelitys_numbers() -> None:
+    x, y = features(recorded(300, 1)), features(recorded(260, 2) * 1.1 + 0.2)
+    assert frechet_distance(moments(x, ddof=1), moments(y, ddof=1)) == pytest.approx(9.103341430418794, abs=1e-6)
+    mean, deviation = kernel_subsets(x, y, num_subsets=5, subset_size=100)
+    assert mean == pytest.approx(0.12987328439612256, abs=1e-6)
+    assert deviation == pytest.approx(0.031539542572611386, abs=1e-6)
+    equal = features(x.values_ND[:260])
+    assert kernel_distance(equal, y, paired=False) == pytest.approx(0.12161456890855327, abs=1e-6)
+    score = inception_score(x.values_ND)
+    assert score.mean == pytest.approx(1.5652088195864942, abs=1e-6)
+    assert score.deviation == pytest.approx(0.03229177133543222, abs=1e-6)
+
+
+def test_the_same_features_give_the_fvd_literatures_number() -> None:
+    """Biased covariance and SciPy's sqrtm of the product, as StyleGAN-V and cd-fvd have it; also where N < D."""
+    for n in (300, 40):
+        x, y = recorded(n, 3), recorded(n, 4) * 1.2 - 0.1
+        cx, cy = np.cov(x.T, bias=True), np.cov(y.T, bias=True)
+        root = np.real(scipy.linalg.sqrtm(cx @ cy))
+        expected = np.sum((x.mean(0) - y.mean(0)) ** 2) + np.trace(cx + cy - 2 * root)
+        value = frechet_distance(moments(features(x), ddof=0), moments(features(y), ddof=0))
+        # sqrtm itself loses digits where the product is singular (N < D).
+        assert value == pytest.approx(expected, abs=1e-6 if n > 64 else 1e-3)
+
+
+def test_fewer_items_than_features_and_more_give_one_formula() -> None:
+    wide = recorded(40, 5)
+    padded = np.concatenate([wide, np.zeros((40, 3))], axis=1)
+    other = np.concatenate([recorded(300, 6), np.zeros((300, 3))], axis=1)
+    mixed = frechet_distance(moments(features(padded), ddof=1), moments(features(other), ddof=1))
+    assert mixed == pytest.approx(frechet(wide, recorded(300, 6)), abs=1e-9)
+    assert frechet(wide, wide) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_inception_score_of_known_chances() -> None:
+    certain = np.where(np.eye(5, dtype=bool), 50.0, 0.0)
+    spread = np.tile(certain, (20, 1))
+    assert inception_score(spread, num_parts=4).mean == pytest.approx(5.0)
+    assert inception_score(np.zeros((30, 7))).mean == 1.0
+    score = inception_score(normal_numbers(4000, (1, 1)).reshape(400, 10))
+    assert 1.0 <= score.mean <= 10.0
+
+
+def test_inception_score_keeps_the_frames_of_a_video_in_one_part() -> None:
+    """Two videos of one class each: within a part by video there is nothing to tell apart."""
+    logits = np.repeat(np.where(np.eye(2, dtype=bool), 50.0, 0.0), 10, axis=0)
+    groups = np.repeat([7, 3], 10)
+    assert inception_score(logits, groups, num_parts=10).mean == pytest.approx(1.0)
+    assert inception_score(logits, groups, num_parts=1).mean == pytest.approx(2.0)
+    with pytest.raises(ValueError, match="finite"):
+        inception_score(np.full((3, 2), np.nan))
+
+
+def test_the_distance_at_infinity_takes_the_number_of_items_out() -> None:
+    """Two draws of one distribution: at N items the distance is far from 0, extrapolated it is near."""
+    x, y = features(recorded(400, 11)), features(recorded(400, 12))
+    at_n = frechet(x.values_ND, y.values_ND)
+    limit, error = frechet_at_infinity(x, y, ddof=1, seed=0)
+    assert at_n > 3.0
+    assert abs(limit) < at_n / 4
+    assert 0 < error < at_n
+    far = features(recorded(400, 12) + 1.0)
+    assert frechet_at_infinity(x, far, ddof=1, seed=0)[0] == pytest.approx(64.0, rel=0.1)
+    with pytest.raises(ValueError, match="16 or more"):
+        frechet_at_infinity(features(recorded(12, 1)), features(recorded(12, 2)), ddof=1, seed=0)

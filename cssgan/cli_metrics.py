@@ -1,0 +1,122 @@
+"""Commands and options of the measures: `cssgan weights ...`, and what `evaluate` takes for pretrained networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from phonics_data.errors import OptionError
+
+if TYPE_CHECKING:
+    from cssgan.metrics.pretrained.panel import Networks
+
+InceptionOption = Annotated[
+    Path | None, typer.Option(help="TorchScript Inception-v3 for IS, FID, KID; default: the fetched one, if any.")
+]
+I3dOption = Annotated[Path | None, typer.Option(help="TorchScript I3D for FVD, KVD; default: the fetched one, if any.")]
+LpipsOption = Annotated[
+    Path | None, typer.Option(help="TorchScript VGG-16 for LPIPS; default: the fetched one, if any.")
+]
+ResizeOption = Annotated[
+    str, typer.Option("--fid-resize", help="torch-fidelity (as TensorFlow 1) or clean (as clean-fid).")
+]
+FrameStepOption = Annotated[
+    int, typer.Option("--fid-step", help="FID, KID, IS see every so many frames of a video; 1: all.", min=1)
+]
+DeviceOption = Annotated[str, typer.Option(help="cpu or cuda: where networks run.")]
+
+weights_app = typer.Typer(
+    name="weights",
+    help="Files of pretrained networks, for IS, FID, KID, FVD, KVD and LPIPS.\n\nExample: cssgan weights list",
+    no_args_is_help=True,
+)
+NameArgument = Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="inception, i3d, lpips.")]
+FolderOption = Annotated[
+    Path | None, typer.Option("--folder", help="Default: $CSSGAN_WEIGHTS, else ~/.local/share/cssgan/weights.")
+]
+
+
+@weights_app.command("list")
+def list_weights(folder: FolderOption = None) -> None:
+    """Which files there are, what needs them, where they come from, and how they stand here.
+
+    Example: cssgan weights list
+    """
+    from cssgan import weights
+
+    for file in weights.KNOWN:
+        size = "unknown length" if file.num_bytes is None else f"{file.num_bytes / 1e6:.0f} MB"
+        typer.echo(f"{file.name}: {weights.state(file, folder)}    {weights.path_of(file, folder)}")
+        typer.echo(f"    for {file.needed_for}; {size}; sha256 {file.sha256 or 'not known: whatever comes is taken'}")
+        typer.echo(f"    {file.url}")
+        typer.echo(f"    {file.origin}")
+
+
+@weights_app.command("fetch")
+def fetch_weights(
+    names: NameArgument = None,
+    folder: FolderOption = None,
+    url: Annotated[str | None, typer.Option(help="Another home of the file; the digest must be the same.")] = None,
+) -> None:
+    """Download files of weights from their public homes; the same command goes on where it stopped.
+
+    A file gets its name only once its sha256 is the pinned one. Each has the licence of its publisher.
+
+    Example: cssgan weights fetch inception i3d
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    from cssgan import weights
+
+    chosen = [weights.known(name) for name in names or [file.name for file in weights.KNOWN if file.name != "lpips"]]
+    if url is not None and len(chosen) != 1:
+        raise OptionError("--url", url, "together with one NAME")
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    for file in chosen:
+        with Progress(*columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task(file.name, total=file.num_bytes)
+
+            def report(done: int, total: int | None, bar: Progress = bar, task: object = task) -> None:
+                bar.update(task, completed=done, total=total)  # type: ignore[arg-type]
+
+            path = weights.fetch(file, folder, url=url, progress=report)
+        typer.echo(str(path))
+
+
+@weights_app.command("check")
+def check_weights(names: NameArgument = None, folder: FolderOption = None) -> None:
+    """Compare the files here with their pinned digests; exit code 1 if one is missing or another file.
+
+    Example: cssgan weights check i3d
+    """
+    from cssgan import weights
+    from cssgan.errors import WeightsError
+
+    bad: list[str] = []
+    for file in [weights.known(name) for name in names or [file.name for file in weights.KNOWN]]:
+        state = weights.state(file, folder)
+        typer.echo(f"{file.name}: {state}    {weights.path_of(file, folder)}")
+        if state != "whole":
+            bad.append(f"{file.name} is {state}")
+    if bad:
+        raise WeightsError(f"weights: {', '.join(bad)}; run `cssgan weights fetch NAME`")
+
+
+def pretrained(
+    inception: Path | None, i3d: Path | None, lpips: Path | None, resize: str, frame_step: int, device: str
+) -> Networks:
+    """The networks that the options of a command name."""
+    from cssgan.data.resident import cache_root
+    from cssgan.metrics.pretrained.load import load
+    from cssgan.metrics.pretrained.resize import RESIZES
+
+    for way in RESIZES:
+        if way == resize:
+            return load(
+                inception=inception, i3d=i3d, lpips=lpips, way=way, frame_step=frame_step, device=device,
+                keep=cache_root() / "features",
+            )  # fmt: skip
+    raise OptionError("--fid-resize", resize, ", ".join(RESIZES))
