@@ -37,7 +37,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(weights_app)
 
 Which = Literal["last", "ema"]
 SplitName = Literal["train", "validation", "test"]
@@ -247,6 +246,7 @@ def bench(
         typer.echo(report.table(rows))
 
 
+app.add_typer(weights_app)
 app.add_typer(survey_app)
 
 
