@@ -9,6 +9,7 @@ Unlike the processes of `multiprocessing` it never imports the main script again
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import pickle
 import signal
@@ -202,6 +203,7 @@ def serve(channel: int) -> None:
             if work == _STOP:
                 continue  # it came when the item had just ended
             reader, writer = Pipe(duplex=False)
+            gc.freeze()  # the child's collector neither walks what was imported nor copies its pages
             child = os.fork()
             if child == 0:
                 connection.close()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import takewhile
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -139,13 +139,9 @@ def _one_pass(path: Path, spans: Sequence[_Open], target: _Target, *, jump: bool
         if jump and "matroska" in container.format.name:
             container.seek(0)  # reads the index, which often stands at the end of the file
         for covered, frame in _merged(container, audio, shown, sound, wanted):
-            if frame is not None:
-                _paint(wanted, covered, frame, scaler)
-            ready = [
-                span
-                for span in takewhile(lambda span: span.first < shown.reached, wanted)
-                if span.picture_done and sound.covers(span.end / target.frame_rate)
-            ]
+            if frame is not None and not _paint(wanted, covered, frame, scaler):
+                continue
+            ready = [span for span in wanted if span.picture_done and sound.covers(span.end / target.frame_rate)]
             for span in ready:
                 wanted.remove(span)
                 yield _finish(span, sound, target)
@@ -177,28 +173,30 @@ def _merged(
 ) -> Iterator[tuple[range, VideoFrame | None]]:
     """Decode both streams in the file's order, and jump over stretches that no span of `wanted` needs.
 
-    Yields (output intervals that a video frame covers, the frame), and (empty, None) after sound.
+    Yields (output intervals that a video frame covers, the frame), and (empty, None) after sound that a span waits for.
     """
     early: list[AudioFrame] = []
-    tick = time_base(audio)
+    tick, audio_index = time_base(audio), audio.index
     for packet in container.demux([shown.video, audio]):
-        for frame in frames_of(packet):
-            if packet.stream.index == audio.index:
-                # Sound that comes before the first picture waits until it is known where the clock begins.
-                if shown.origin is None:
-                    early.append(cast("AudioFrame", frame))
-                else:
-                    sound.add(cast("AudioFrame", frame), tick, shown.origin)
+        frames = frames_of(packet)
+        if packet.stream_index == audio_index:
+            # Sound that comes before the first picture waits until it is known where the clock begins.
+            early.extend(cast("list[AudioFrame]", frames))
+            if shown.origin is not None:
+                for sounding in early:
+                    sound.add(sounding, tick, shown.origin)
+                early.clear()
+                if wanted and wanted[0].picture_done:
                     yield range(0), None
-                continue
-            covered = shown.replace(cast("VideoFrame", frame))
-            assert shown.origin is not None
-            while early:
-                sound.add(early.pop(0), tick, shown.origin)
-            if covered is not None:
+            continue
+        for frame in frames:
+            if (covered := shown.replace(cast("VideoFrame", frame))) is not None:
                 yield covered
                 if wanted and (target := shown.jump(wanted[0].first)) is not None:
                     container.seek(target, stream=shown.video, backward=True)
+    if shown.origin is not None:
+        for sounding in early:
+            sound.add(sounding, tick, shown.origin)
     if (covered := shown.end()) is not None:
         yield covered
 
@@ -219,16 +217,12 @@ class _Shown:
         self._end_pts = 0
         # The index of these containers is exact; of others a jump may land anywhere.
         self._can_jump = can_jump and bool({"mp4", "matroska"} & set(video.container.format.name.split(",")))
+        self._jump_from = ceil(_JUMP_SECONDS * frame_rate)
 
     @property
     def lost(self) -> bool:
         """Whether nothing has been shown since the last jump."""
         return self.origin is not None and self._frame is None
-
-    @property
-    def reached(self) -> int:
-        """The first interval that no frame covers yet."""
-        return self._first
 
     def replace(self, frame: VideoFrame) -> tuple[range, VideoFrame] | None:
         """Show `frame`; gives the intervals that the one before it covered, and that one, if any."""
@@ -252,7 +246,7 @@ class _Shown:
 
     def jump(self, needed: int) -> int | None:
         """The timestamp to seek to when the next needed interval lies far ahead behind another key frame, else None."""
-        if not self._can_jump or needed - self._first < _JUMP_SECONDS * self._frame_rate:
+        if not self._can_jump or needed - self._first < self._jump_from:
             return None
         assert self.origin is not None
         ahead = Fraction(needed) / self._frame_rate - _RUN_UP_SECONDS
@@ -265,20 +259,26 @@ class _Shown:
         return target
 
 
-def _paint(wanted: Sequence[_Open], covered: range, frame: VideoFrame, scaler: Scaler) -> None:
-    """Append the frame to every open span once for each interval of the span that it covers."""
+def _paint(wanted: Sequence[_Open], covered: range, frame: VideoFrame, scaler: Scaler) -> bool:
+    """Append the frame to every open span once for each interval of the span that it covers.
+
+    Returns whether the picture of one of `wanted` is complete.
+    """
     scaled: NDArray[np.uint8] | None = None
+    start, stop, done = covered.start, covered.stop, False
     for span in wanted:
-        if span.first >= covered.stop:
+        if span.first >= stop:
             break  # they are sorted
-        if covered.start > span.first + len(span.frames) and not span.picture_done:
+        if not span.picture_done and start > span.first + len(span.frames):
             raise _JumpedTooFarError
-        low, high = max(span.first, covered.start), min(span.end, covered.stop)
-        if low < high:
+        number = min(span.end, stop) - max(span.first, start)
+        if number > 0:
             if scaled is None:
                 scaled = scaler.scale(frame)
-            span.frames.extend([scaled] * (high - low))
-        span.picture_done = covered.stop >= span.end
+            span.frames.extend([scaled] * number)
+        span.picture_done = stop >= span.end
+        done = done or span.picture_done
+    return done
 
 
 def _finish(span: _Open, sound: SoundTrack, target: _Target) -> Cut:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from fractions import Fraction
 from math import gcd
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import soxr
@@ -26,26 +26,40 @@ _MARGIN_SECONDS = Fraction(1, 20)
 _JITTER_SECONDS = Fraction(1, 1000)
 """Containers round timestamps to as much as a millisecond; within this the count of samples is the better clock."""
 
+_GATHERED_FRAMES = 32
 
-def mono(frame: AudioFrame) -> Mono:
-    """The mean of the frame's channels, float32 in about [-1, 1]."""
-    channels = len(frame.layout.channels)
-    if frame.format.name == "fltp":  # what nearly all compressed sound decodes to, without the detour of to_ndarray
-        planes = cast("tuple[bytes, ...]", frame.planes)  # they are buffers, which the stubs do not say
-        total = np.frombuffer(planes[0], np.float32, frame.samples).copy()
-        for plane in planes[1:]:
-            total += np.frombuffer(plane, np.float32, frame.samples)
+
+def mono(frames: Sequence[AudioFrame]) -> Mono:
+    """The mean of the channels of consecutive frames of one format, float32 in about [-1, 1]."""
+    first = frames[0]
+    channels = first.layout.nb_channels
+    if first.format.name == "fltp":  # what nearly all compressed sound decodes to, without the detour of to_ndarray
+        planes = [cast("tuple[bytes, ...]", frame.planes) for frame in frames]  # buffers, which the stubs do not say
+        total, *others = (
+            np.concatenate(
+                [
+                    np.frombuffer(mine[channel], np.float32, frame.samples)
+                    for mine, frame in zip(planes, frames, strict=True)
+                ]
+            )
+            for channel in range(channels)
+        )
+        for other in others:
+            total += other
         total /= np.float32(channels)
         return total
-    samples = frame.to_ndarray()
-    if not frame.format.is_planar:
-        samples = samples.reshape(-1, channels).T
+    samples = np.concatenate([_by_channel(frame, channels) for frame in frames], axis=1)
     if np.issubdtype(samples.dtype, np.floating):
         return samples.mean(axis=0, dtype=np.float32)
     if samples.dtype == np.uint8:
         return ((samples.astype(np.float32) - 128.0) / 128.0).mean(axis=0, dtype=np.float32)
     full_scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
     return (samples.astype(np.float64).mean(axis=0) / full_scale).astype(np.float32)
+
+
+def _by_channel(frame: AudioFrame, channels: int) -> NDArray[Any]:
+    samples = frame.to_ndarray()
+    return samples if frame.format.is_planar else samples.reshape(-1, channels).T
 
 
 def resample(audio_N: Mono, rate_hz: int, to_rate_hz: int) -> Mono:
@@ -73,6 +87,9 @@ class SoundTrack:
         self._tolerance = 0
         self._cursor: int | None = None
         self._chunks: deque[tuple[int, Mono]] = deque()
+        self._gathered: list[AudioFrame] = []
+        self._gathered_from = (0, 0)
+        self._gathered_end = 0
 
     def covers(self, end: Fraction) -> bool:
         """Whether a stretch that ends at `end` can be taken without waiting for more frames."""
@@ -96,24 +113,46 @@ class SoundTrack:
                 f"{self._where}: its sound changes from {self._rate_hz} to {frame.sample_rate} Hz on the way; "
                 "convert the file to one rate",
             )
-        expected = self._cursor
-        place = self._grid.nearest(frame.pts) if frame.pts is not None else expected or 0
+        expected, pts, samples = self._cursor, frame.pts, frame.samples
+        place = self._grid.nearest(pts) if pts is not None else expected or 0
         skip = 0
         if expected is None or place - expected > self._tolerance:
             begin = place  # a hole before it stays silent
         else:
             begin = expected
             skip = expected - place if expected - place > self._tolerance else 0
-        if skip >= frame.samples:
+        if skip >= samples:
             return
-        self._cursor = begin + frame.samples - skip
-        if any(low < self._cursor and begin < high for low, high in self._windows):
-            self._chunks.append((begin, mono(frame)[skip:]))
+        self._cursor = begin + samples - skip
+        for low, high in self._windows:
+            if low < self._cursor and begin < high:
+                self._gather(frame, begin, skip)
+                return
+
+    def _gather(self, frame: AudioFrame, begin: int, skip: int) -> None:
+        """Keep a frame until more of its like have come: each by itself would cost as much as its decoding."""
+        if self._gathered:
+            first = self._gathered[0]
+            follows = begin == self._gathered_end and not skip and len(self._gathered) < _GATHERED_FRAMES
+            alike = frame.format.name == first.format.name and frame.layout.nb_channels == first.layout.nb_channels
+            if not (follows and alike):
+                self._settle()
+        if not self._gathered:
+            self._gathered_from = (begin, skip)
+        self._gathered.append(frame)
+        self._gathered_end = begin + frame.samples - skip
+
+    def _settle(self) -> None:
+        if self._gathered:
+            begin, skip = self._gathered_from
+            self._chunks.append((begin, mono(self._gathered)[skip:]))
+            self._gathered = []
 
     def take(self, start: Fraction, num_samples: int) -> Mono:
         """`num_samples` samples from `start` on; digital silence where the source has no sound."""
         if self._rate_hz == 0:
             return np.zeros(num_samples, np.float32)
+        self._settle()
         common = gcd(self._rate_hz, self._to_rate_hz)
         up, down = self._to_rate_hz // common, self._rate_hz // common
         # The margin is a whole number of periods of both rates: sample 0 of the result then falls on a sample.

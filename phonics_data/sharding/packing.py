@@ -197,11 +197,10 @@ def _read(piece: Piece) -> bytes:
         with piece.path.open("rb") as source:
             source.seek(piece.offset)
             block = source.read(piece.num_bytes)
-        digest = hashlib.sha256()
+        digest, content = hashlib.sha256(), memoryview(block)
         with tarfile.open(fileobj=io.BytesIO(block), mode="r:") as tar:
             for member in tar:
-                stream = tar.extractfile(member)
-                digest.update(stream.read() if stream is not None else b"")
+                digest.update(content[member.offset_data : member.offset_data + member.size])
     except (FileNotFoundError, tarfile.TarError):
         raise LostClipsError(piece.video_id) from None
     if len(block) != piece.num_bytes or digest.hexdigest() != piece.content_key:

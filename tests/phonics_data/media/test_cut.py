@@ -224,6 +224,30 @@ def test_area_filter_gives_the_mean_of_what_a_pixel_covers(tmp_path: Path) -> No
     assert np.abs(one.frames_LHWC[0].mean(axis=2) - means).max() < 4
 
 
+@pytest.mark.parametrize("size", [64, 50, 33])
+def test_colours_come_whole_at_every_size(tmp_path: Path, size: int) -> None:
+    picture = np.zeros((96, 96, 3), np.uint8)
+    picture[:48, :48], picture[:48, 48:], picture[48:, :48] = (210, 40, 40), (40, 210, 40), (40, 40, 210)
+    path = make_source(
+        tmp_path / "a.mkv",
+        constant(25, 1),
+        clicks(1, [0.5], 48_000),
+        pictures=[picture] * 25,
+        video_options={"qp": "0"},
+    )
+    (one,) = cut(path, [(0.0, 0.2)], Fraction(25), size)
+    assert one.frames_LHWC.shape == (5, size, size, 3)
+    edge = size // 2 - 2
+    for frame in one.frames_LHWC.astype(int):
+        for part, colour in (
+            (frame[:edge, :edge], (210, 40, 40)),
+            (frame[:edge, -edge:], (40, 210, 40)),
+            (frame[-edge:, :edge], (40, 40, 210)),
+            (frame[-edge:, -edge:], (0, 0, 0)),
+        ):
+            assert np.abs(part - np.array(colour)).max() < 6
+
+
 def test_missing_streams_and_files(tmp_path: Path) -> None:
     silent = make_source(tmp_path / "silent.mp4", constant(25, 1), None)
     with pytest.raises(MediaError, match="no audio stream") as caught:
