@@ -25,6 +25,7 @@ from cssgan.cli_metrics import (
     ResizeOption,
     weights_app,
 )
+from cssgan.cli_study import study
 from cssgan.cli_survey import survey_app
 from phonics_data.errors import OptionError, PhonicsDataError
 
@@ -145,6 +146,9 @@ def evaluate(
     resize: ResizeOption = "torch-fidelity",
     frame_step: FrameStepOption = 8,
     device: DeviceOption = "cpu",
+    each_video: Annotated[
+        bool, typer.Option("--each-video", help="Also write a row for each video, videos.parquet.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole result as JSON.")] = False,
 ) -> None:
     """Judge a model on held-out clips: against the real videos, their motion and their sound.
@@ -168,6 +172,7 @@ def evaluate(
         gates=gates,
         which=which,
         networks=networks,
+        each_video=each_video,
         device=device,
     )
     if as_json:
@@ -248,6 +253,7 @@ def bench(
 
 app.add_typer(weights_app)
 app.add_typer(survey_app)
+app.command()(study)
 
 
 def _which(text: str) -> Which:

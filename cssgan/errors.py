@@ -12,6 +12,7 @@
     |   |-- FeaturesError      kept features are of another protocol, network or set of videos
     |   `-- JudgesError        a folder of judges is missing, damaged, or was trained on videos of another kind
     |-- MemoryFullError        a step does not fit into the memory of the device                   (exit code 1)
+    |-- StudyError             runs of a study failed; the others were done                       (exit code 1)
     `-- DivergenceError        training left the finite numbers; the last good checkpoint was kept     (exit code 1)
 """
 
@@ -59,4 +60,8 @@ class MemoryFullError(PhonicsDataError):
 
 
 class DivergenceError(PhonicsDataError):
+    pass
+
+
+class StudyError(PhonicsDataError):
     pass

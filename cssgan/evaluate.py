@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cssgan.data import resident
-from cssgan.evaluation import Evaluation, show, value_of, write
+from cssgan.evaluation import Evaluation, show, value_of, write, write_each
 from cssgan.generate import LoadedGenerator, load_generator, windows
 from cssgan.metrics import panel, panel_features, panel_synchrony, synchrony
 from cssgan.metrics.gates import GateBounds, gate_rows
@@ -212,6 +212,7 @@ def evaluate_run(
     which: Literal["last", "ema"] = "last",
     window_start: Literal["anywhere", "first"] = "anywhere",
     networks: Networks | None = None,
+    each_video: bool = False,
     device: str = "cpu",
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -222,6 +223,7 @@ def evaluate_run(
         num_videos: at most so many, spread evenly over the split.
         gates: hold the results against `GateBounds`.
         networks: pretrained ones (`cssgan.pretrained.load`); None: their measures are unavailable.
+        each_video: write videos.parquet beside the report, a row a video (`cssgan.metrics.per_video`).
         window_start: where in its clip a window begins; ``first``: at its first frame, see `windows_anywhere`.
 
     Returns:
@@ -261,6 +263,8 @@ def evaluate_run(
     )  # fmt: skip
     report = {**evaluation.as_json(), "wall_seconds": round(time.monotonic() - started, 1)}
     written = write(evaluation, data, report, out or run / "evaluation.json")
+    if each_video:
+        written.append(write_each(evaluation, data, written[0], clip_frames=generator.config.frames_per_clip, seed=seed))
     show(evaluation, gates=gates)
     log.info("wrote %s", ", ".join(str(path) for path in written))
     if gates and not evaluation.passed:

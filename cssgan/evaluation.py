@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cssgan.metrics import pictures, synchrony
+from cssgan.metrics import per_video, pictures, synchrony
 from cssgan.metrics.gates import GateRow
 from cssgan.metrics.motion import motion_curves, motion_mask
 from cssgan.metrics.result import MetricResult, markdown_table, number, table_rows
@@ -70,6 +70,15 @@ def write(evaluation: Evaluation, data: EvalWindows, report: Mapping[str, Any], 
     _atomically(strip, lambda path: pictures.strip(_shown(evaluation, data, STRIP_VIDEOS)).save(path, format="PNG"))
     _atomically(curves, lambda path: pictures.curves(_shown(evaluation, data, CURVE_VIDEOS)).save(path, format="PNG"))
     return [out, out.with_suffix(".md"), strip, curves]
+
+
+def write_each(evaluation: Evaluation, data: EvalWindows, report: Path, *, clip_frames: int, seed: int) -> Path:
+    """What was measured of each video alone, as parquet beside `report`; see `cssgan.metrics.per_video`."""
+    path = report.with_name("videos.parquet" if report.stem == "evaluation" else f"{report.stem}-videos.parquet")
+    spec = synchrony.SynchronySpec(seed=seed)
+    rows = per_video.per_video(evaluation.pairs, data, evaluation.onset_NT, clip_frames=clip_frames, spec=spec)
+    _atomically(path, lambda temporary: per_video.write(rows, temporary))
+    return path
 
 
 def _atomically(path: Path, save: Callable[[Path], object]) -> None:

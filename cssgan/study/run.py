@@ -1,0 +1,165 @@
+"""`cssgan study`: plan, queue, results, report, in one folder that goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import filelock
+
+from cssgan.data.shards import digest, read_samples, shard_paths
+from cssgan.errors import RunError, StudyError
+from cssgan.study import plan, report, results
+from cssgan.study.plan import Budget, TableName
+from cssgan.study.queue import Work, run_all
+from cssgan.study.report import Study
+from cssgan.training.checkpoint import write_synced
+from phonics_data.errors import OptionError, WorkspaceLockedError
+
+What = Literal["table1", "table2", "table3", "all"]
+EVERY: tuple[TableName, ...] = ("table1", "table3")
+PLAN = "plan.json"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyOptions:
+    """What `cssgan study` is asked for.
+
+    Args:
+        settings: ``--set`` for every run.
+        workers: runs at a time.
+        devices: numbers of GPUs that they take turns at.
+        evaluate: further arguments of `cssgan evaluate`.
+        survey: folder or file of `cssgan survey analyse`.
+    """
+
+    what: What
+    budget: Budget
+    settings: tuple[str, ...] = ()
+    split: Literal["train", "validation", "test"] = "test"
+    workers: int = 1
+    devices: tuple[str, ...] = ()
+    evaluate: tuple[str, ...] = ()
+    survey: Path | None = None
+
+    @property
+    def tables(self) -> tuple[TableName, ...]:
+        return tuple(name for name in EVERY if self.what in (name, "all"))
+
+
+def describe(options: StudyOptions) -> list[str]:
+    """The runs that a study would do, a line each."""
+    todo = plan.jobs(options.tables, options.budget, options.settings)
+    lines = [f"{len(todo)} runs; {options.budget.rule}"]
+    return lines + [f"{job.key}: --preset {job.preset} --set {' --set '.join(job.settings)}" for job in todo]
+
+
+def study(options: StudyOptions, shards: Path, out: Path, *, say: Say) -> list[Path]:
+    """Do what is not done yet and write results.parquet, study.md and LaTeX tables into `out`; gives their paths.
+
+    Raises:
+        DatasetError: no shards.
+        RunError: `out` holds a study of other data or under another budget.
+        StudyError: runs failed; all others were done, and the tables say which are missing.
+        WorkspaceLockedError: another process works in `out`.
+    """
+    survey = None if options.survey is None else report.read_survey(options.survey)
+    test, train = shard_paths(shards, options.split), shard_paths(shards, "train")
+    label_set = next(iter(read_samples(test[:1]))).label_set
+    out.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(out / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise WorkspaceLockedError(f"{out}: another study works in this folder; wait for it or stop it") from error
+    try:
+        names = _claim(out, options, {"train": digest(train), options.split: digest(test)})
+        tables: tuple[TableName, ...] = tuple(name for name in EVERY if name in names)
+        work = Work(folder=out, shards=shards, split=options.split, budget=options.budget, evaluate=options.evaluate)
+        asked = plan.jobs(options.tables, options.budget, options.settings)
+        outcomes = run_all(asked, work, workers=options.workers, devices=options.devices, say=say)
+        everything = plan.jobs(tables, options.budget, options.settings)
+        found = results.collect(everything, work)
+        made = Study(
+            tables=tables, budget=options.budget, settings=options.settings, label_set=label_set, results=found,
+            where=_where(shards, options), survey=survey,
+        )  # fmt: skip
+        written = _write(made, out, survey=options.what in ("table2", "all") or survey is not None)
+    finally:
+        lock.release()
+    if failed := [outcome.key for outcome in outcomes if outcome.status == "failed"]:
+        raise StudyError(
+            f"{out}: {len(failed)} of {len(outcomes)} runs failed ({', '.join(failed)}); their logs lie in "
+            f"{out}/runs/RUN/*.log, the others are in {written[0]}. The same command tries them again"
+        )
+    return written
+
+
+def _claim(out: Path, options: StudyOptions, shards: dict[str, str]) -> list[str]:
+    """Write the plan before any work, or compare with the one that is there; gives all tables asked for so far."""
+    rule: dict[str, Any] = {
+        "budget": json.loads(json.dumps(asdict(options.budget))),
+        "settings": list(options.settings),
+        "split": options.split,
+        "shards": shards,
+    }
+    path, before = out / PLAN, dict[str, Any]()
+    if path.exists():
+        try:
+            before = json.loads(path.read_text())
+            old = {name: before[name] for name in (*rule, "tables")}
+        except (ValueError, KeyError) as error:
+            raise RunError(f"{path}: not the plan of a study ({error!r}); take another --out") from error
+        if changed := [name for name in rule if rule[name] != old[name]]:
+            raise RunError(
+                f"{out}: holds a study with another {', another '.join(changed)}; the same options go on with it, "
+                "others need another --out"
+            )
+    tables = [name for name in EVERY if name in options.tables or name in before.get("tables", ())]
+    temporary = path.with_suffix(".tmp")
+    write_synced(temporary, json.dumps({**rule, "tables": tables}, indent=1).encode())
+    temporary.replace(path)
+    return tables
+
+
+def _where(shards: Path, options: StudyOptions) -> str:
+    """Dataset and machine in words."""
+    device = f"GPUs {', '.join(options.devices)}" if options.devices else f"{os.cpu_count()} CPU cores"
+    return (
+        f"trained on {shards.name}, judged on its {options.split} split; {platform.machine()}, {device}, "
+        f"{options.workers} run(s) at a time"
+    )
+
+
+def _write(made: Study, out: Path, *, survey: bool) -> list[Path]:
+    paths: list[Path] = []
+    for name, text in report.render(made, survey=survey).items():
+        temporary = out / f".{name}"
+        write_synced(temporary, text.encode())
+        paths.append(temporary.replace(out / name))
+    if made.results.measured:
+        results.write(made.results, out / "results.parquet")
+        paths.append(out / "results.parquet")
+    return paths
+
+
+def devices(text: str) -> tuple[str, ...]:
+    """Numbers of GPUs, separated by commas. Raises `OptionError` for anything else."""
+    parts = tuple(part.strip() for part in text.split(",") if part.strip())
+    if any(not part.isdecimal() for part in parts):
+        raise OptionError("--gpus", text, "numbers of GPUs, such as 0,1")
+    return parts
+
+
+def check_settings(settings: Sequence[str], budget: Budget) -> None:
+    """Raise `OptionError` for what the budget or the plan decides."""
+    for setting in settings:
+        if (name := setting.partition("=")[0].strip()) in ("train.num_videos", "train.seed"):
+            other = "--videos" if name == "train.num_videos" else "--seeds"
+            raise OptionError("--set", setting, f"{other}: all runs follow the rule of --budget {budget.name}")
