@@ -264,7 +264,9 @@ def evaluate_run(
     report = {**evaluation.as_json(), "wall_seconds": round(time.monotonic() - started, 1)}
     written = write(evaluation, data, report, out or run / "evaluation.json")
     if each_video:
-        written.append(write_each(evaluation, data, written[0], clip_frames=generator.config.frames_per_clip, seed=seed))
+        written.append(
+            write_each(evaluation, data, written[0], clip_frames=generator.config.frames_per_clip, seed=seed)
+        )
     show(evaluation, gates=gates)
     log.info("wrote %s", ", ".join(str(path) for path in written))
     if gates and not evaluation.passed:

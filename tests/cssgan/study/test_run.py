@@ -39,6 +39,7 @@ def run(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_all_models_and_steps_appear_and_nothing_is_done_twice(shards: Path, tmp_path: Path) -> None:
     said: list[str] = []
 
@@ -62,6 +63,7 @@ def test_all_models_and_steps_appear_and_nothing_is_done_twice(shards: Path, tmp
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_run_that_fails_stops_no_other_and_is_tried_again(shards: Path, tmp_path: Path) -> None:
     out, said = tmp_path / "out", list[str]()
     other = out / "runs/a2-tiny-seed0"
@@ -82,6 +84,7 @@ def test_a_run_that_fails_stops_no_other_and_is_tried_again(shards: Path, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_runs_by_the_clock_stop_and_are_judged(shards: Path, tmp_path: Path) -> None:
     chosen = plan.budget("smoke", minutes=0.1)
     one = plan.job(plan.rows_of("table3", chosen)[0], chosen, 0, SMALL)
