@@ -25,10 +25,13 @@ from cssgan.evaluate import (
     windows_anywhere,
     write,
 )
+from cssgan.evaluation import write_each
 from cssgan.generate import load_generator, windows
-from cssgan.metrics import synchrony
+from cssgan.metrics import per_video, synchrony
 from cssgan.metrics.result import MetricResult
+from cssgan.metrics.scores import frechet_distance
 from cssgan.metrics.sensitivity import Generate
+from cssgan.metrics.statistics import Features, moments, real_scale
 from cssgan.training import checkpoint
 from cssgan.types import EvalWindows, MelStats, Progress
 from phonics_data.contract.labels import LETTERS
@@ -220,3 +223,22 @@ def test_what_is_measured_is_the_whole_sound_even_if_the_model_hears_clips(tmp_p
     a, b = (windows_anywhere(dataset, "train", generator) for generator in (video, clip))
     assert np.array_equal(a.raw_mels_NTMU, b.raw_mels_NTMU)
     assert not np.array_equal(a.mels_NTMU, b.mels_NTMU)
+
+
+def test_rows_of_single_videos_add_up_to_the_measures_of_the_set(
+    good: Evaluation, data: EvalWindows, tmp_path: Path
+) -> None:
+    path = write_each(good, data, tmp_path / "evaluation.json", clip_frames=8, seed=0)
+    rows, measured = per_video.read(path), found(good)
+
+    assert path.name == "videos.parquet"
+    assert (rows.keys, rows.sources) == (data.keys, data.video_ids)
+    for name in ("l1", "ssim", "onset_motion_correlation", "sync_auc"):
+        assert float(np.nanmean(rows.values[name])) == pytest.approx(measured[name].value), name
+    assert float(np.nanmedian(rows.values["seam_ratio"])) == pytest.approx(measured["seam_ratio"].value)
+    assert rows.real_ND.shape == rows.fake_ND.shape == (16, 64)
+    assert rows.extractor == measured["rfd_3d_fd64"].protocol["network"]
+    fake, real = (Features(values_ND=side, extractor=rows.extractor) for side in (rows.fake_ND, rows.real_ND))
+    scale = real_scale(real)
+    distance = frechet_distance(moments(real.scaled(scale), ddof=1), moments(fake.scaled(scale), ddof=1))
+    assert distance == pytest.approx(measured["rfd_3d_fd64"].value)
