@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-all check format soak-fetch fuzz bench bench-letters clean
+.PHONY: help demo test test-all check format soak-fetch fuzz bench bench-letters study-smoke clean
 
 help:
 	@echo "make demo      set up, render songs, build a dataset, train a small CSSGAN, evaluate it (about 10 minutes)"
@@ -17,6 +17,7 @@ help:
 	@echo "make fuzz      100,000 broken caption files: no crash, no hang, no word out of order (about a minute)"
 	@echo "make bench-letters  how well letters are found on 60 rendered songs (an hour or two; a second run minutes)"
 	@echo "make bench     what a training step costs on this machine"
+	@echo "make study-smoke  train and compare all models and steps of the ablation, a little, on the demo's songs (half an hour)"
 	@echo "make clean     remove $(DEMO)/ and the caches; $(VENV)/ stays"
 
 # One stamp file: an interrupted installation is done again, a finished one is not.
@@ -60,6 +61,11 @@ bench: $(READY)
 
 bench-letters: $(READY)
 	$(BIN)/phonics-data bench letters --cache bench-letters --json bench-letters/letters.json
+
+# The songs are the demo's; a gate of the demo that is missed does not matter here.
+study-smoke: $(READY)
+	test -e $(DEMO)/dataset/dataset.json || $(BIN)/phonics-data demo $(DEMO) || test -e $(DEMO)/dataset/dataset.json
+	$(BIN)/cssgan study all --shards $(DEMO)/dataset --out study-smoke --budget smoke --jobs 2
 
 clean:
 	rm -rf $(DEMO) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
