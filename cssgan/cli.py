@@ -179,6 +179,32 @@ def evaluate(
         typer.echo(json.dumps(result, indent=1))
 
 
+@app.command()
+def learn(
+    shards: ShardsOption,
+    out: Annotated[Path, typer.Option(help="Folder for both runs, their evaluations and learn.json.")],
+    preset: Annotated[
+        str | None, typer.Option(help="What is trained; default: paper where there is a GPU, tiny on a CPU.")
+    ] = None,
+    by_heart_steps: Annotated[int, typer.Option(help="Steps on the eight clips.", min=1)] = 2000,
+    set_: SetOption = [],  # noqa: B006 - as in train
+) -> None:
+    """Show that the model learns: eight clips by heart, then clips of songs that it was not trained on.
+
+    Ends with a table of what was reached and what is asked; exit code 1 if a row is missed. The same command goes on
+    where it stopped.
+
+    Example: cssgan learn --shards learn/dataset --out learn/cssgan
+    """
+    from cssgan.config import override
+    from cssgan.learn import learn as show_that_it_learns
+    from cssgan.learn import preset_for
+    from cssgan.presets import preset as named
+
+    config = override(named(preset or preset_for()), set_)
+    show_that_it_learns(config, shards, out, by_heart_steps=by_heart_steps)
+
+
 @app.command("show-config")
 def show_config(
     preset: Annotated[

@@ -13,6 +13,7 @@
     |   `-- JudgesError        a folder of judges is missing, damaged, or was trained on videos of another kind
     |-- MemoryFullError        a step does not fit into the memory of the device                   (exit code 1)
     |-- StudyError             runs of a study failed; the others were done                       (exit code 1)
+    |-- StoppedError           a signal stopped a row of runs; what is done is kept         (exit code 128 + signal)
     `-- DivergenceError        training left the finite numbers; the last good checkpoint was kept     (exit code 1)
 """
 
@@ -65,3 +66,15 @@ class DivergenceError(PhonicsDataError):
 
 class StudyError(PhonicsDataError):
     pass
+
+
+class StoppedError(PhonicsDataError):
+    """A signal came while one run of several was trained; everything is saved.
+
+    Args:
+        signal_number: gives the exit code that shells give a program that the signal ended.
+    """
+
+    def __init__(self, message: str, *, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number

@@ -219,7 +219,8 @@ def evaluate_run(
     """Measure the newest checkpoint of `run` on a split of `shards`, write the report, print it to stderr.
 
     Args:
-        out: JSON file, default RUN/evaluation.json; table (.md) and pictures (strip, curves; .png) go beside it.
+        out: JSON file, default RUN/evaluation.json; table (.md) and pictures (strip.png, curves.png, moving.webp)
+            go beside it.
         num_videos: at most so many, spread evenly over the split.
         gates: hold the results against `GateBounds`.
         networks: pretrained ones (`cssgan.pretrained.load`); None: their measures are unavailable.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from cssgan.metrics.result import MetricResult, markdown_table, number, table_ro
 from cssgan.metrics.videos import Floats, VideoPairs
 from cssgan.types import EvalWindows
 
-STRIP_VIDEOS, CURVE_VIDEOS = 4, 8
+STRIP_VIDEOS, CURVE_VIDEOS, MOVING_VIDEOS = 4, 8, 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -64,12 +65,15 @@ def write(evaluation: Evaluation, data: EvalWindows, report: Mapping[str, Any], 
     """Report, table and pictures, each written whole or not at all. Returns their paths, the JSON first."""
     out.parent.mkdir(parents=True, exist_ok=True)
     prefix = "" if out.stem == "evaluation" else f"{out.stem}-"
-    strip, curves = out.with_name(f"{prefix}strip.png"), out.with_name(f"{prefix}curves.png")
+    strip, curves, moving = (out.with_name(f"{prefix}{name}") for name in ("strip.png", "curves.png", "moving.webp"))
     _atomically(out, lambda path: path.write_text(json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)))
     _atomically(out.with_suffix(".md"), lambda path: path.write_text(_markdown(evaluation)))
     _atomically(strip, lambda path: pictures.strip(_shown(evaluation, data, STRIP_VIDEOS)).save(path, format="PNG"))
     _atomically(curves, lambda path: pictures.curves(_shown(evaluation, data, CURVE_VIDEOS)).save(path, format="PNG"))
-    return [out, out.with_suffix(".md"), strip, curves]
+    frames = pictures.moving(_shown(evaluation, data, MOVING_VIDEOS))
+    rate = Counter(data.frame_rates).most_common(1)[0][0]
+    _atomically(moving, lambda path: pictures.save_moving(frames, path, float(rate)))
+    return [out, out.with_suffix(".md"), strip, curves, moving]
 
 
 def write_each(evaluation: Evaluation, data: EvalWindows, report: Path, *, clip_frames: int, seed: int) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +78,38 @@ def curves(videos: Sequence[Shown], *, width: int = 760, height: int = 84) -> Im
     return Image.fromarray(np.concatenate(parts))
 
 
+def moving(videos: Sequence[Shown], *, tile: int = 96) -> list[Image.Image]:
+    """One picture a frame: a column for each video, real above generated, and a cursor on the onsets of the sound."""
+    num_frames = max(video.num_valid for video in videos)
+    panels = [_onsets(video, tile, tile // 3) for video in videos]
+    frames: list[Image.Image] = []
+    for frame in range(num_frames):
+        columns: list[Picture] = []
+        for video, panel in zip(videos, panels, strict=True):
+            pair = [_tiles(rows, [frame], tile, video.num_valid) for rows in (video.real_THWC, video.fake_THWC)]
+            here = panel.copy()
+            left = frame * tile // len(video.real_THWC)
+            here[:, left : left + 2] = FAKE
+            columns.append(np.concatenate([*pair, here]))
+        frames.append(Image.fromarray(np.concatenate(columns, axis=1)))
+    return frames
+
+
+def save_moving(frames: Sequence[Image.Image], path: Path, frames_per_second: float) -> None:
+    """An animated WebP that repeats for ever."""
+    milliseconds = round(1000 / frames_per_second)
+    frames[0].save(
+        path,
+        format="WEBP",
+        save_all=True,
+        append_images=frames[1:],
+        duration=milliseconds,
+        loop=0,
+        quality=70,
+        method=4,
+    )
+
+
 def _blank(height: int, width: int) -> Picture:
     return np.full((height, width, 3), PAPER, np.uint8)
 
@@ -125,6 +158,17 @@ def _heat(values_MH: NDArray[np.floating], width: int, height: int) -> Picture:
     colour = np.stack([np.interp(level, np.arange(len(HEAT)), HEAT[:, channel]) for channel in range(3)], axis=2)
     image = Image.fromarray(np.rint(colour).astype(np.uint8))
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _onsets(video: Shown, width: int, height: int) -> Picture:
+    """The onset curve alone, as filled steps."""
+    picture = Image.fromarray(_blank(height, width))
+    draw = ImageDraw.Draw(picture)
+    num_frames, top = len(video.real_THWC), max(float(video.onset_K.max()), 1e-9)
+    for entry, value in enumerate(video.onset_K[: video.num_valid - 1], start=1):
+        left, right = (place * width / num_frames for place in (entry, entry + 1))
+        draw.rectangle((left, height - (height - 2) * float(value) / top, right, height), fill=SOUND)
+    return np.asarray(picture)
 
 
 def _curves(video: Shown, width: int, height: int) -> Picture:

@@ -129,7 +129,9 @@ def test_the_same_input_gives_the_same_report(data: EvalWindows, good: Evaluatio
 
 def test_report_table_and_pictures_are_written(data: EvalWindows, good: Evaluation, tmp_path: Path) -> None:
     paths = write(good, data, good.as_json(), tmp_path / "run" / "evaluation.json")
-    assert [path.name for path in paths] == ["evaluation.json", "evaluation.md", "strip.png", "curves.png"]
+    assert [path.name for path in paths] == [
+        "evaluation.json", "evaluation.md", "strip.png", "curves.png", "moving.webp",
+    ]  # fmt: skip
     report = json.loads(paths[0].read_text())
     assert MetricResult.from_json(report["metrics"]["sync_auc"]) == found(good)["sync_auc"]
     assert report["gates_passed"] is True

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+from PIL import Image
 
 from cssgan.metrics import pictures
 from cssgan.metrics.pictures import FAKE, GUTTER, REAL, Shown, spectrogram_of
@@ -52,6 +55,22 @@ def test_peaks_of_the_curves_stand_at_their_frames() -> None:
         distance = np.abs(panel.astype(int) - colour).sum(axis=2)
         columns = np.flatnonzero((distance < 60).any(axis=0)) - GUTTER
         assert abs(columns.mean() - (frame + 0.5) * width / 32) < width / 32
+
+
+def test_moving_pictures_show_both_videos_and_where_the_sound_is(tmp_path: Path) -> None:
+    short, whole = shown(num_valid=20), shown()
+    frames = pictures.moving([short, whole], tile=32)
+    assert len(frames) == 32
+    for n, frame in enumerate(np.asarray(picture) for picture in frames):
+        assert (frame[:32, 32:] == RED).all()
+        assert (frame[32:64, 32:] == GREEN).all()
+        assert (frame[:32, :32] == RED).all() == (n < 20)  # past its end a video is pale
+        assert np.flatnonzero((frame[64:, 32:] == FAKE).all(axis=(0, 2))).tolist() == [n, n + 1][: 32 - n]
+
+    pictures.save_moving(frames, tmp_path / "moving.webp", 25.0)
+    with Image.open(tmp_path / "moving.webp") as saved:
+        saved.load()
+        assert (saved.n_frames, saved.info["duration"], saved.info["loop"]) == (32, 40, 0)  # type: ignore[attr-defined]
 
 
 def test_spectrogram_is_put_together_from_the_middles() -> None:
