@@ -15,9 +15,10 @@ from statistics import median
 
 from phonics_data.letters.decode import DecodeOptions, Decoding, decode_words
 from phonics_data.letters.lexicon import LETTERS
+from phonics_data.letters.looks import SightOptions
 from phonics_data.letters.path import Order
 from phonics_data.letters.phrases import INFERRED_CONFIDENCE, Phrase
-from phonics_data.letters.sight import SightDecoding, SightOptions, decode_sight
+from phonics_data.letters.sight import SightDecoding, decode_sight
 from phonics_data.trace import ScreenTrace
 from phonics_data.types import Origin, Word
 

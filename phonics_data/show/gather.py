@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from phonics_data.errors import InputError, MediaError
 from phonics_data.letters.lexicon import LETTERS
-from phonics_data.letters.sight import SightOptions, screen_evidence
+from phonics_data.letters.looks import SightOptions, screen_evidence
 from phonics_data.media.listen import read_sound
 from phonics_data.media.watch import watch
 from phonics_data.onscreen.glyphs import largest_channel

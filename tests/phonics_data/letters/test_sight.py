@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from phonics_data.letters.sight import SightOptions, decode_sight
+from phonics_data.letters.looks import SightOptions
+from phonics_data.letters.sight import decode_sight
 from phonics_data.trace import ScreenTrace
 
 

@@ -16,7 +16,8 @@ pytest.importorskip("rapidocr", reason="the model that reads letters comes with 
 pytest.importorskip("onnxruntime")
 
 from phonics_data.errors import MediaError
-from phonics_data.letters.sight import SightOptions, decode_sight, screen_evidence
+from phonics_data.letters.looks import SightOptions, screen_evidence
+from phonics_data.letters.sight import decode_sight
 from phonics_data.media.watch import Sight
 from phonics_data.onscreen import read_screen
 from phonics_data.onscreen.recogniser import letter_reader
