@@ -25,6 +25,7 @@ class SightOptions:
     Args:
         order: as for words (`phonics_data.letters.decode.DecodeOptions`).
         after_cut: weight of what was read because the whole frame was new.
+        waiting: what a letter of a row says that came with its neighbours, none of them marked: somebody's turn it may be.
         fading: what each further look at a letter that goes on counts, of the look before.
         least: and the least that it counts.
         again_seconds: a letter that was quiet for so long is new again.
@@ -32,6 +33,8 @@ class SightOptions:
         brighter: more contrast than it had by this factor is no light but a new colour.
         light_seconds: how far back its contrasts are known.
         memory_seconds: how long a letter that is not seen to change is remembered.
+        pale: a letter with less contrast than this share of another one's in its row waits for its turn.
+        part_seconds: a piece of a letter that was read so short a time ago is no letter.
         new_colour: so much change of colour (of 255) makes a letter new.
         chart_letters: so many different letters in one look are a chart and say nothing.
         logo_share: a letter that stands at one place in so large a share of the new frames is a logo.
@@ -50,6 +53,7 @@ class SightOptions:
 
     order: Order = "auto"
     after_cut: float = 0.5
+    waiting: float = 0.1
     fading: float = 0.75
     least: float = 0.1
     again_seconds: float = 0.75
@@ -57,6 +61,8 @@ class SightOptions:
     brighter: float = 1.15
     light_seconds: float = 4.0
     memory_seconds: float = 12.0
+    pale: float = 0.6
+    part_seconds: float = 0.5
     new_colour: float = 40.0
     chart_letters: int = 5
     logo_share: float = 1 / 3
@@ -113,16 +119,22 @@ def screen_evidence(trace: ScreenTrace, options: SightOptions, trust_R: Scores) 
         look = int(trace.look_R[low])
         rows = [row for row in range(int(low), int(high)) if not logo_R[row] and trace.letters_R26[row].max() >= 0.3]
         rows = _distinct([row for row in rows if row not in _words(rows, trace)], trace)
+        rows = [row for row in rows if not _is_part(row, look, tracks, trace, options)]
         best = {int(trace.letters_R26[row].argmax()) for row in rows if trace.letters_R26[row].max() >= 0.8}
         is_chart = len(best) >= options.chart_letters
         known = [_track_of(tracks, trace, row, look) for row in rows]
-        waiting = _unmarked([row for row, track in zip(rows, known, strict=True) if track is None], trace, options)
+        new = [row for row, track in zip(rows, known, strict=True) if track is None]
+        waiting = _unmarked(new, trace, options)
+        row_of_letters = set[int]() if waiting else _plain_row(new, trace, options)
+        waiting |= row_of_letters | {row for row in new if _is_pale(row, rows, tracks, trace, options)}
         for row, track in zip(rows, known, strict=True):
             if track is None:
                 tracks.append(_new_track(trace, row, look, waits=row in waiting))
                 track = tracks[-1]
             else:
                 _go_on(track, trace, row, look, options)
+            if not is_chart and row in row_of_letters:
+                evidence[look] = np.maximum(evidence[look], options.waiting * weights_L * trace.letters_R26[row])
             if is_chart or track.waits:
                 continue
             height = float(trace.box_R4[row, 3] - trace.box_R4[row, 1])
@@ -138,7 +150,7 @@ def _distinct(rows: list[int], trace: ScreenTrace) -> list[int]:
     """One reading a place: the outline of a letter and what it holds are read both, and the outline is often half of one."""
     kept: list[int] = []
     for row in sorted(rows, key=lambda row: -_likely(row, trace)):
-        if all(_overlap(trace.box_R4[row], trace.box_R4[other]) < 0.6 for other in kept):
+        if all(overlap(trace.box_R4[row], trace.box_R4[other]) < 0.6 for other in kept):
             kept.append(row)
     return sorted(kept)
 
@@ -158,6 +170,61 @@ def _unmarked(rows: list[int], trace: ScreenTrace, options: SightOptions) -> set
     others = np.delete(np.arange(len(rows)), marked)
     is_clear = marked.size == 1 and not apart[np.ix_(others, others)].any()
     return {rows[other] for other in others} if is_clear else set()
+
+
+def _is_pale(row: int, rows: list[int], tracks: list[_Track], trace: ScreenTrace, options: SightOptions) -> bool:
+    """Whether another letter of its row, on the same picture, stands out much more: it is that one's turn."""
+    look, box = int(trace.look_R[row]), trace.box_R4[row]
+    own = _contrast(trace.colour_R6[row])
+    beside = [(trace.box_R4[other], trace.colour_R6[other]) for other in rows if trace.letters_R26[other].max() >= 0.8]
+    beside += [(track.box, track.colour) for track in tracks if not trace.cut_T[track.look + 1 : look + 1].any()]
+    return any(
+        _is_level(box, other) and overlap(box, other) == 0 and own < options.pale * _contrast(colour)
+        for other, colour in beside
+    )
+
+
+def _contrast(colour_6: NDArray[np.float32]) -> float:
+    return float(np.abs(colour_6[:3] - colour_6[3:]).max())
+
+
+def _is_level(box: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+    """Whether two letters may stand in one row: of about the same height, side by side."""
+    height, height_other = float(box[3] - box[1]), float(other[3] - other[1])
+    both = min(float(box[3]), float(other[3])) - max(float(box[1]), float(other[1]))
+    return 0.67 < height / height_other < 1.5 and both > 0.6 * min(height, height_other)
+
+
+def _is_part(row: int, look: int, tracks: list[_Track], trace: ScreenTrace, options: SightOptions) -> bool:
+    """Whether a reading is a piece of a letter that was read there a moment ago: light that falls on half an M makes an N."""
+    if trace.after_cut_R[row]:
+        return False
+    box, letter = trace.box_R4[row], int(trace.letters_R26[row].argmax())
+    size = float(np.prod(box[2:] - box[:2]))
+    for track in tracks:
+        if track.letter == letter or look - track.look > options.part_seconds * trace.rate or track.look == look:
+            continue
+        low, high = np.maximum(track.box[:2], box[:2]), np.minimum(track.box[2:], box[2:])
+        inside = float(np.prod(np.maximum(high - low, 0)))
+        is_smaller = size < 0.75 * float(np.prod(track.box[2:] - track.box[:2]))
+        has_its_colour = float(np.abs(track.colour - trace.colour_R6[row])[:3].max()) < options.new_colour
+        if is_smaller and inside > 0.8 * size and has_its_colour:
+            return True
+    return False
+
+
+def _plain_row(rows: list[int], trace: ScreenTrace, options: SightOptions) -> set[int]:
+    """Three or more neighbours of the alphabet that came together side by side in one colour: all wait for their turn."""
+    rows = [row for row in rows if trace.letters_R26[row].max() >= 0.8]
+    rows.sort(key=lambda row: float(trace.box_R4[row, 0]))
+    if len(rows) < 3:
+        return set()
+    letters = trace.letters_R26[rows].argmax(axis=1)
+    tops, bottoms = trace.box_R4[rows, 1], trace.box_R4[rows, 3]
+    is_level = tops.max() < bottoms.min() and (bottoms - tops).max() < 1.5 * (bottoms - tops).min()
+    colours_R3 = trace.colour_R6[rows, :3]
+    is_plain = float((colours_R3.max(axis=0) - colours_R3.min(axis=0)).max()) < options.new_colour
+    return set(rows) if (np.diff(letters) == 1).all() and is_level and is_plain else set()
 
 
 def _words(rows: list[int], trace: ScreenTrace) -> set[int]:
@@ -196,8 +263,8 @@ def _track_of(tracks: list[_Track], trace: ScreenTrace, row: int, look: int) -> 
     letter, box = int(trace.letters_R26[row].argmax()), trace.box_R4[row]
     near = [track for track in tracks if track.letter == letter and track.look != look]
     return max(
-        (track for track in near if _overlap(track.box, box) >= 0.2),
-        key=lambda track: _overlap(track.box, box),
+        (track for track in near if overlap(track.box, box) >= 0.2),
+        key=lambda track: overlap(track.box, box),
         default=None,
     )
 
@@ -214,7 +281,7 @@ def _go_on(track: _Track, trace: ScreenTrace, row: int, look: int, options: Sigh
         -1:
     ]
     known = [one for _, one in track.known]
-    has_moved = _overlap(track.box, box) < options.same_place
+    has_moved = overlap(track.box, box) < options.same_place and (not track.waits or _is_level(track.box, box))
     has_new_colour = np.abs(track.colour - colour)[:3].max() >= options.new_colour and not any(
         _is_lit(one, colour, options) for one in known
     )
@@ -249,7 +316,7 @@ def _share(before_3: NDArray[np.float32], now_3: NDArray[np.float32]) -> float:
     return float(now_3 @ before_3) / size if size > 0 else 1.0
 
 
-def _overlap(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+def overlap(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     low, high = np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])
     shared = float(np.prod(np.maximum(high - low, 0)))
     return shared / float(np.prod(one[2:] - one[:2]) + np.prod(other[2:] - other[:2]) - shared)

@@ -40,6 +40,7 @@ class Phrase:
         evidence: as in `phonics_data.types.LetterSpan`.
         cut_points: times inside at which the phrase may be divided: starts of names and examples first, then of other words.
         strong_cuts: how many of `cut_points` are starts of names or examples.
+        starts_named: it begins with a sign of its own beginning (the letter's name, the picture), not where one was lost.
     """
 
     letter: str
@@ -50,6 +51,7 @@ class Phrase:
     evidence: str = "captions"
     cut_points: tuple[float, ...] = ()
     strong_cuts: int = 0
+    starts_named: bool = True
 
 
 INFERRED_CONFIDENCE = 0.3
@@ -106,6 +108,7 @@ def _phrase(draft: _Draft, end: float, found: Sequence[Token], evidence: Evidenc
         confidence=INFERRED_CONFIDENCE if draft.inferred else _confidence(draft.run, evidence),
         cut_points=(*strong, *weak),
         strong_cuts=len(strong),
+        starts_named=not draft.inferred and _is_name(low, letter, evidence),
     )
 
 

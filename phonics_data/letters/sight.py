@@ -92,12 +92,32 @@ def _decide(letters_TL: Scores, options: SightOptions) -> tuple[list[Run], Order
             if letters_TL[run.low : run.high, run.letter].sum() >= options.strong
         ]
         order = "strict" if _longest_rise(strong) >= options.ordered_share * len(set(strong)) else "any"
-    runs = runs_of(path(order))
+    runs = _with_shared_looks(runs_of(path(order)), letters_TL)
     return (
         (_without_strays(runs, options), order)
         if order == "strict"
         else (_first_of_each(runs, letters_TL, options), order)
     )
+
+
+def _with_shared_looks(runs: list[Run], letters_TL: Scores) -> list[Run]:
+    """Of two letters that were marked at once the path gives all looks to one; the later one gets those at which both were read.
+
+    As long as the earlier one was read before, too.
+    """
+    shared: list[Run] = []
+    for run in runs:
+        before = shared[-1] if shared else None
+        if before is not None and before.high == run.low and not letters_TL[run.low : run.high, run.letter].any():
+            own, other = letters_TL[before.low : before.high, [before.letter, run.letter]].T
+            both = np.flatnonzero((own > 0) & (other > 0))
+            both = both[both > np.flatnonzero(own)[0]] if both.size else both
+            if both.size:
+                low = before.low + int(both[other[both].argmax()])
+                shared[-1] = Run(before.low, low, before.letter)
+                run = Run(low, run.high, run.letter)
+        shared.append(run)
+    return shared
 
 
 def _longest_rise(letters: list[int]) -> int:

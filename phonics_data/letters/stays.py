@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phonics_data.letters.lexicon import LETTERS
-from phonics_data.letters.looks import SightOptions, best_row
+from phonics_data.letters.looks import SightOptions, best_row, overlap
 from phonics_data.letters.path import Run, Scores
 from phonics_data.letters.phrases import Phrase
 from phonics_data.trace import ScreenTrace
@@ -30,7 +30,7 @@ def phrases_of(runs: list[Run], letters_TL: Scores, trace: ScreenTrace, options:
     sightings = [sighting for run in runs if (sighting := _sighting(run, letters_TL, trace, options)) is not None]
     phrases: list[Phrase] = []
     starts = [
-        _start(sighting, int(before.looks[-1]) if before else 0, trace, options)
+        _start(sighting, before, letters_TL, trace, options)
         for before, sighting in zip([None, *sightings[:-1]], sightings, strict=True)
     ]
     for index, (sighting, start) in enumerate(zip(sightings, starts, strict=True)):
@@ -83,7 +83,12 @@ def _was_gone(before: int, after: int, letter: int, trace: ScreenTrace, options:
     """Whether the letter that was read at look `before` was gone before it was read again at look `after`."""
     row = best_row(before, letter, trace)
     place_TGG = _cells(trace.box_R4[row], trace)[before:after]
-    return bool((_likeness(place_TGG, place_TGG[0]) < options.alike).any())
+    if (_likeness(place_TGG, place_TGG[0]) < options.alike).any():
+        return True
+    between = np.flatnonzero((trace.look_R > before) & (trace.look_R < after))
+    others = between[trace.letters_R26[between].max(axis=1, initial=0) >= 0.8]
+    others = others[trace.letters_R26[others].argmax(axis=1) != letter]
+    return any(overlap(trace.box_R4[other], trace.box_R4[row]) >= 0.5 for other in others.tolist())
 
 
 def _likeness(place_TGG: NDArray[np.float64], shown_GG: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -100,15 +105,28 @@ def _cells(box: NDArray[np.float32], trace: ScreenTrace) -> NDArray[np.float64]:
     return trace.edges_TGG[:, top:bottom, left:right].astype(np.float64)
 
 
-def _start(sighting: _Sighting, last_before: int, trace: ScreenTrace, options: SightOptions) -> float:
+def _start(
+    sighting: _Sighting, before: _Sighting | None, letters_TL: Scores, trace: ScreenTrace, options: SightOptions
+) -> float:
     """When the letter begins to be seen: the last cut before its first reading, else when its place begins to fill,
-    else, where it was there before (a row of letters), the largest change just before."""
-    first = int(sighting.looks[0])
+    else, where it was there before (a row of letters), the largest change just before.
+
+    A row that comes as a whole is its first letter's turn where the letter before it has just gone; the row that opens
+    a song waits for its first mark.
+    """
+    first, last_before = int(sighting.looks[0]), int(before.looks[-1]) if before else 0
+    marks = sighting.looks[letters_TL[sighting.looks, sighting.run.letter] > options.waiting]
+    opens = before is None or before.run.letter + 1 != sighting.run.letter
+    if opens and marks.size:
+        first = int(marks[0])
     # What a look shows for the first time came on average half a look before it.
     half = 0.5 / trace.rate
     low = max(min(last_before + 1, first), first - 3 * trace.rate, 0)
     window = np.arange(low, first + 1)
     cuts = window[trace.cut_T[window]]
+    if cuts.size and opens and _waited(int(cuts[-1]), first, sighting, trace):
+        window = window[window > cuts[-1]]
+        return max(float(_last_change(window, first, trace)) / trace.rate - half, 0.0)
     if cuts.size:
         return max(float(cuts[-1]) / trace.rate - half, 0.0)
     strength = _cells(sighting.first_box, trace)[window].mean(axis=(1, 2))
@@ -116,8 +134,22 @@ def _start(sighting: _Sighting, last_before: int, trace: ScreenTrace, options: S
     if full - floor > 0.4 * full:
         empty = np.flatnonzero(strength <= floor + options.empty * (full - floor))
         return max((float(window[empty[-1]]) + 1) / trace.rate - half, 0.0)
+    return max(float(_last_change(window, first, trace)) / trace.rate - half, 0.0)
+
+
+def _last_change(window: NDArray[np.int64], first: int, trace: ScreenTrace) -> int:
+    """The look of the largest change just before look `first`."""
     near = window[window > first - 0.3 * trace.rate]
-    return max(float(near[int(trace.changed_T[near].argmax())]) / trace.rate - half, 0.0)
+    return int(near[int(trace.changed_T[near].argmax())])
+
+
+def _waited(cut: int, first: int, sighting: _Sighting, trace: ScreenTrace) -> bool:
+    """Whether the letter stood at its place from a cut on until it was marked at look `first`."""
+    letter = sighting.run.letter
+    is_before = (trace.look_R >= cut) & (trace.look_R < first)
+    is_same = (trace.letters_R26.argmax(axis=1) == letter) & (trace.letters_R26.max(axis=1, initial=0) >= 0.8)
+    before = np.flatnonzero(is_before & is_same)
+    return any(overlap(trace.box_R4[row], sighting.first_box) >= 0.6 for row in before.tolist())
 
 
 def _end(sighting: _Sighting, trace: ScreenTrace, options: SightOptions) -> float:

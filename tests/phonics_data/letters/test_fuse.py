@@ -1,0 +1,91 @@
+"""Two sources of phrases, each wrong somewhere."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Sequence
+from dataclasses import replace
+
+from phonics_data.letters.fuse import FuseOptions, fuse
+from phonics_data.letters.path import Order
+from phonics_data.letters.phrases import Phrase
+
+ALPHABET = string.ascii_uppercase
+
+
+def phrase(letter: str, start: float, end: float, confidence: float = 0.9, evidence: str = "captions") -> Phrase:
+    return Phrase(
+        letter=letter, object_word=None, start_seconds=start, end_seconds=end, confidence=confidence, evidence=evidence
+    )
+
+
+def every(letters: str, *, later: float = 0.0, evidence: str = "captions") -> list[Phrase]:
+    """Two seconds a letter."""
+    return [phrase(letter, 2 * at + later, 2 * at + 2 + later, evidence=evidence) for at, letter in enumerate(letters)]
+
+
+def told(
+    leader: Sequence[Phrase], other: Sequence[Phrase], *, order: Order = "strict", near_seconds: float = 0.35
+) -> list[tuple[str, float, float]]:
+    found = fuse(leader, other, order=order, near_seconds=near_seconds, options=FuseOptions())
+    return [(one.letter, one.start_seconds, one.end_seconds) for one in found]
+
+
+def test_near_edges_are_those_of_the_picture_and_far_ones_the_leaders() -> None:
+    seen = every(ALPHABET[:10], later=0.2, evidence="screen")
+    seen[4] = replace(seen[4], start_seconds=9.0)
+    found = told(every(ALPHABET[:10]), seen)
+    assert found[3] == ("D", 6.2, 8.0)  # E begins at 8.0, and the two cannot share the time between
+    assert found[4] == ("E", 8.0, 10.2)
+    assert "".join(letter for letter, _, _ in found) == ALPHABET[:10]
+
+
+def test_a_letter_that_captions_lost_is_taken_from_the_screen() -> None:
+    heard = [one for one in every(ALPHABET[:10]) if one.letter not in "DH"]
+    assert "".join(letter for letter, _, _ in told(heard, every(ALPHABET[:10], evidence="screen"))) == ALPHABET[:10]
+
+
+def test_a_phrase_that_swallowed_lost_letters_gives_them_back() -> None:
+    heard = [one for one in every(ALPHABET[:10]) if one.letter not in "FG"]
+    heard[4] = replace(heard[4], end_seconds=14.0)  # E to the start of H
+    found = told(heard, every(ALPHABET[:10], evidence="screen"))
+    assert found[4:7] == [("E", 8.0, 10.0), ("F", 10.0, 12.0), ("G", 12.0, 14.0)]
+
+
+def test_a_phrase_whose_name_was_lost_begins_where_the_picture_does() -> None:
+    heard = every(ALPHABET[:10])
+    heard[5] = replace(heard[5], start_seconds=11.2, starts_named=False)
+    assert told(heard, every(ALPHABET[:10], evidence="screen"))[5] == ("F", 10.0, 12.0)
+    heard[5] = replace(heard[5], starts_named=True)
+    assert told(heard, every(ALPHABET[:10], evidence="screen"))[5] == ("F", 11.2, 12.0)
+
+
+def test_what_a_drawing_looks_like_does_not_outvote_the_words() -> None:
+    seen = every(ALPHABET[:10], evidence="screen")
+    seen[3] = replace(seen[3], letter="O")
+    assert "".join(letter for letter, _, _ in told(every(ALPHABET[:10]), seen)) == ALPHABET[:10]
+    seen = [*every(ALPHABET[:10], evidence="screen"), phrase("C", 24.0, 26.0, 0.6, "screen")]
+    assert told(every(ALPHABET[:10]), seen)[-1][0] == "J"
+
+
+def test_a_guess_gives_way_to_what_was_seen() -> None:
+    letters = "WGJKEDRVBA"
+    heard = every(letters)
+    heard[0] = replace(heard[0], letter="Q", confidence=0.3)
+    assert "".join(letter for letter, _, _ in told(heard, every(letters, evidence="screen"), order="any")) == letters
+
+
+def test_one_source_alone_stays_as_it_is() -> None:
+    heard = every(ALPHABET)
+    assert fuse(heard, [], order="strict", near_seconds=0.35, options=FuseOptions()) == heard
+    assert fuse([], heard, order="strict", near_seconds=0.35, options=FuseOptions()) == heard
+    assert fuse([], [], order="strict", near_seconds=0.35, options=FuseOptions()) == []
+
+
+def test_cut_points_stay_inside_their_phrase() -> None:
+    heard = [replace(phrase("A", 0.0, 4.0), cut_points=(0.0, 3.5, 1.0), strong_cuts=2)]
+    seen = [phrase("A", 0.1, 2.0, evidence="screen"), phrase("B", 2.0, 4.0, evidence="screen")]
+    found = fuse(heard, seen, order="strict", near_seconds=0.35, options=FuseOptions())
+    assert [(one.letter, one.end_seconds) for one in found] == [("A", 2.0), ("B", 4.0)]
+    assert found[0].cut_points == (1.0,)
+    assert found[0].strong_cuts == 0
