@@ -23,25 +23,29 @@ class FuseOptions:
 
     Args:
         agreed: one that both sources know.
-        doubt: of one that one source knows, its confidence less this.
+        doubt: of one that one source knows, its confidence less this,
+        alone: and, where the two agree on all else, less this too: then the other source should have known it.
         foreign: what an agreed phrase loses for each edge that is the other source's and lies far from the leader's.
         agree_share: two phrases of one letter are the same when they share so much of the shorter one.
         overlap_share: of the shorter of two neighbours, so much may lie in the other; the later one's start divides them.
         overlap: what overlapping costs, a share of the shorter one of 1.
         skip_each: for each letter left out between neighbours, where the song keeps the order.
         back: for going back, where the song keeps the order.
+        damaged: share of the leader's phrases without their beginning from which the other source's edges are the better ones.
         again: for the same letter twice running.
         shortest: phrases of one source are left out below this share of the usual length.
     """
 
     agreed: float = 1.6
     doubt: float = 0.2
+    alone: float = 0.35
     foreign: float = 0.1
     agree_share: float = 0.4
     overlap_share: float = 0.35
     overlap: float = 0.6
     skip_each: float = 0.04
     back: float = 0.8
+    damaged: float = 0.08
     again: float = 0.3
     shortest: float = 0.3
 
@@ -50,6 +54,8 @@ class FuseOptions:
 class _Candidate:
     phrase: Phrase
     value: float
+    pair: tuple[int, int] = (-1, -1)
+    """Of an agreed one, which phrases of the two sources it is."""
 
 
 def fuse(
@@ -63,22 +69,21 @@ def fuse(
     """
     if not leader or not other:
         return apart(leader or other)
-    candidates = [
-        *_agreed(leader, other, near_seconds, options),
-        *_alone(leader, options),
-        *_alone(other, options),
-    ]
+    agreed = _agreed(leader, other, near_seconds, options)
+    agreement = 2 * len({one.pair for one in agreed}) / (len(leader) + len(other))
+    doubt = options.doubt + options.alone * min(agreement, 1.0)
+    candidates = [*agreed, *_alone(leader, doubt, options), *_alone(other, doubt, options)]
     candidates.sort(key=lambda one: (one.phrase.start_seconds, one.phrase.end_seconds))
     return apart([one.phrase for one in _best(candidates, order, options)])
 
 
-def _alone(phrases: Sequence[Phrase], options: FuseOptions) -> list[_Candidate]:
+def _alone(phrases: Sequence[Phrase], doubt: float, options: FuseOptions) -> list[_Candidate]:
     lengths = sorted(_length(phrase) for phrase in phrases)
     least = options.shortest * lengths[len(lengths) // 2]
     return [
-        _Candidate(phrase, phrase.confidence - options.doubt)
+        _Candidate(phrase, phrase.confidence - doubt)
         for phrase in phrases
-        if phrase.confidence > options.doubt and _length(phrase) >= least
+        if phrase.confidence > doubt and _length(phrase) >= least
     ]
 
 
@@ -87,17 +92,32 @@ def _agreed(
 ) -> list[_Candidate]:
     """A candidate for each pair of phrases that are one, and each choice of its edges."""
     found: list[_Candidate] = []
-    for own in leader:
-        for one in other:
+    lengths = sorted(_length(phrase) for phrase in leader)
+    usual = lengths[len(lengths) // 2]
+    damaged = _is_damaged(leader, options)
+    for index, own in enumerate(leader):
+        for number, one in enumerate(other):
             if one.letter != own.letter or shared(own, one) < options.agree_share:
                 continue
-            starts = _edges(own.start_seconds, one.start_seconds, near_seconds, options, is_known=own.starts_named)
-            ends = _edges(own.end_seconds, one.end_seconds, near_seconds, options, is_known=True)
+            # From the first sign of the letter: where the words left a gap before it, its beginning may be lost in them.
+            free = leader[index - 1].end_seconds if index else 0.0
+            is_earlier = 0 < own.start_seconds - one.start_seconds < usual and free <= one.start_seconds + near_seconds
+            is_known = own.starts_named and not is_earlier
+            starts = _edges(
+                own.start_seconds, one.start_seconds, near_seconds, options, is_known=is_known and not damaged
+            )
+            ends = _edges(own.end_seconds, one.end_seconds, near_seconds, options, is_known=not damaged)
             for start, lost in starts:
                 for end, lost_too in ends:
                     if start < end:
-                        found.append(_Candidate(_together(own, one, start, end), options.agreed - lost - lost_too))
+                        value = options.agreed - lost - lost_too
+                        found.append(_Candidate(_together(own, one, start, end), value, (index, number)))
     return found
+
+
+def _is_damaged(phrases: Sequence[Phrase], options: FuseOptions) -> bool:
+    """Whether many phrases lack the name that they should begin with: then their other edges are doubtful too."""
+    return sum(not phrase.starts_named for phrase in phrases) > options.damaged * len(phrases)
 
 
 def _edges(

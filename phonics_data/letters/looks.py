@@ -33,7 +33,7 @@ class SightOptions:
         brighter: more contrast than it had by this factor is no light but a new colour.
         light_seconds: how far back its contrasts are known.
         memory_seconds: how long a letter that is not seen to change is remembered.
-        pale: a letter with less contrast than this share of another one's in its row waits for its turn.
+        pale: a letter that has less than this share of the contrast of another one in its row waits for its turn.
         part_seconds: a piece of a letter that was read so short a time ago is no letter.
         new_colour: so much change of colour (of 255) makes a letter new.
         chart_letters: so many different letters in one look are a chart and say nothing.
@@ -89,6 +89,7 @@ class _Track:
     """A letter that stays at its place.
 
     Args:
+        first: look of its first reading.
         colour: RGB of the letter and of its ground when it was last read.
         weight: what its last reading counted.
         waits: it is there and says nothing: it stood in a row before its turn came, or its turn is over.
@@ -96,6 +97,7 @@ class _Track:
     """
 
     letter: int
+    first: int
     box: NDArray[np.float32]
     colour: NDArray[np.float32]
     look: int
@@ -112,27 +114,34 @@ def screen_evidence(trace: ScreenTrace, options: SightOptions, trust_R: Scores) 
     """
     evidence = np.zeros((trace.changed_T.size, 26))
     weights_L = np.array([LETTER_WEIGHTS.get(letter, 1.0) for letter in LETTERS])
-    logo_R = _logos(trace, options)
+    ignored_R = _logos(trace, options) | _flickers(trace, options)
     tracks: list[_Track] = []
     borders = np.flatnonzero(np.diff(trace.look_R, prepend=-1))
     for low, high in pairwise([*borders, trace.look_R.size]):  # nothing where nothing was read
         look = int(trace.look_R[low])
-        rows = [row for row in range(int(low), int(high)) if not logo_R[row] and trace.letters_R26[row].max() >= 0.3]
-        rows = _distinct([row for row in rows if row not in _words(rows, trace)], trace)
+        rows = [row for row in range(int(low), int(high)) if not ignored_R[row] and trace.letters_R26[row].max() >= 0.3]
+        words = _words(rows, trace)
+        rows = _distinct([row for row in rows if row not in words], trace)
         rows = [row for row in rows if not _is_part(row, look, tracks, trace, options)]
         best = {int(trace.letters_R26[row].argmax()) for row in rows if trace.letters_R26[row].max() >= 0.8}
         is_chart = len(best) >= options.chart_letters
         known = [_track_of(tracks, trace, row, look) for row in rows]
         new = [row for row, track in zip(rows, known, strict=True) if track is None]
-        waiting = _unmarked(new, trace, options)
-        row_of_letters = set[int]() if waiting else _plain_row(new, trace, options)
-        waiting |= row_of_letters | {row for row in new if _is_pale(row, rows, tracks, trace, options)}
+        fresh = [
+            row
+            for row, track in zip(rows, known, strict=True)
+            if track is None or look - track.first <= options.part_seconds * trace.rate
+        ]
+        row_of_letters = _plain_row(fresh, trace, options)
+        waiting = row_of_letters | _unmarked(new, trace, options)
+        waiting |= {row for row in rows if _is_pale(row, rows, tracks, trace, options)}
         for row, track in zip(rows, known, strict=True):
             if track is None:
                 tracks.append(_new_track(trace, row, look, waits=row in waiting))
                 track = tracks[-1]
             else:
                 _go_on(track, trace, row, look, options)
+                track.waits |= row in waiting
             if not is_chart and row in row_of_letters:
                 evidence[look] = np.maximum(evidence[look], options.waiting * weights_L * trace.letters_R26[row])
             if is_chart or track.waits:
@@ -173,19 +182,18 @@ def _unmarked(rows: list[int], trace: ScreenTrace, options: SightOptions) -> set
 
 
 def _is_pale(row: int, rows: list[int], tracks: list[_Track], trace: ScreenTrace, options: SightOptions) -> bool:
-    """Whether another letter of its row, on the same picture, stands out much more: it is that one's turn."""
-    look, box = int(trace.look_R[row]), trace.box_R4[row]
-    own = _contrast(trace.colour_R6[row])
+    """Whether it is another letter of its row faded into the ground: then that one's turn it is."""
+    look, box, colour = int(trace.look_R[row]), trace.box_R4[row], trace.colour_R6[row]
     beside = [(trace.box_R4[other], trace.colour_R6[other]) for other in rows if trace.letters_R26[other].max() >= 0.8]
     beside += [(track.box, track.colour) for track in tracks if not trace.cut_T[track.look + 1 : look + 1].any()]
-    return any(
-        _is_level(box, other) and overlap(box, other) == 0 and own < options.pale * _contrast(colour)
-        for other, colour in beside
-    )
-
-
-def _contrast(colour_6: NDArray[np.float32]) -> float:
-    return float(np.abs(colour_6[:3] - colour_6[3:]).max())
+    own = colour[:3] - colour[3:]
+    for other, colour_of_other in beside:
+        if _is_level(box, other) and overlap(box, other) == 0:
+            full = colour_of_other[:3] - colour_of_other[3:]
+            share = _share(full, own)
+            if 0 < share < options.pale and float(np.abs(own - share * full).max()) < options.new_colour:
+                return True
+    return False
 
 
 def _is_level(box: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
@@ -200,17 +208,51 @@ def _is_part(row: int, look: int, tracks: list[_Track], trace: ScreenTrace, opti
     if trace.after_cut_R[row]:
         return False
     box, letter = trace.box_R4[row], int(trace.letters_R26[row].argmax())
-    size = float(np.prod(box[2:] - box[:2]))
     for track in tracks:
-        if track.letter == letter or look - track.look > options.part_seconds * trace.rate or track.look == look:
+        if track.letter == letter or not 0 < look - track.look <= options.part_seconds * trace.rate:
             continue
-        low, high = np.maximum(track.box[:2], box[:2]), np.minimum(track.box[2:], box[2:])
-        inside = float(np.prod(np.maximum(high - low, 0)))
-        is_smaller = size < 0.75 * float(np.prod(track.box[2:] - track.box[:2]))
-        has_its_colour = float(np.abs(track.colour - trace.colour_R6[row])[:3].max()) < options.new_colour
-        if is_smaller and inside > 0.8 * size and has_its_colour:
-            return True
+        is_smaller = _area(box) < 0.75 * _area(track.box)
+        if is_smaller and _shared_area(box, track.box) > 0.8 * _area(box):
+            has_its_colour = float(np.abs(track.colour - trace.colour_R6[row])[:3].max()) < options.new_colour
+            if has_its_colour:
+                return True
     return False
+
+
+def _flickers(trace: ScreenTrace, options: SightOptions) -> NDArray[np.bool_]:
+    """(readings,) True where another letter was surely read at the place both just before and just after: light made it
+    look different for a look."""
+    is_flicker = np.zeros(trace.look_R.size, np.bool_)
+    sure = np.flatnonzero(trace.letters_R26.max(axis=1, initial=0) >= 0.8)
+    letters = trace.letters_R26.argmax(axis=1) if trace.look_R.size else np.zeros(0, np.int64)
+    reach = options.again_seconds * trace.rate
+    for row in np.flatnonzero(trace.letters_R26.max(axis=1, initial=0) >= 0.3).tolist():
+        low, high = np.searchsorted(trace.look_R[sure], [trace.look_R[row] - reach, trace.look_R[row] + reach + 1])
+        box = trace.box_R4[row]
+        same_colour = [
+            other
+            for other in sure[low:high].tolist()
+            if float(np.abs(trace.colour_R6[other] - trace.colour_R6[row])[:3].max()) < options.new_colour
+            and _shared_area(trace.box_R4[other], box) > 0.7 * _area(box)
+            and _area(trace.box_R4[other]) > 0.8 * _area(box)
+        ]
+        before = {int(letters[other]) for other in same_colour if trace.look_R[other] < trace.look_R[row]}
+        after = {int(letters[other]) for other in same_colour if trace.look_R[other] > trace.look_R[row]}
+        both = before & after
+        is_flicker[row] = bool(both) and int(letters[row]) not in both
+    return is_flicker
+
+
+def _area(box: NDArray[np.float32]) -> float:
+    # Plain numbers: NumPy takes twenty times as long for four of them, and this is asked a hundred thousand times a song.
+    left, top, right, bottom = box.tolist()
+    return (right - left) * (bottom - top)
+
+
+def _shared_area(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    left, top, right, bottom = one.tolist()
+    left_2, top_2, right_2, bottom_2 = other.tolist()
+    return max(min(right, right_2) - max(left, left_2), 0.0) * max(min(bottom, bottom_2) - max(top, top_2), 0.0)
 
 
 def _plain_row(rows: list[int], trace: ScreenTrace, options: SightOptions) -> set[int]:
@@ -271,7 +313,7 @@ def _track_of(tracks: list[_Track], trace: ScreenTrace, row: int, look: int) -> 
 
 def _new_track(trace: ScreenTrace, row: int, look: int, *, waits: bool) -> _Track:
     letter, colour = int(trace.letters_R26[row].argmax()), trace.colour_R6[row]
-    return _Track(letter, trace.box_R4[row], colour, look, 1.0, waits, [(look, colour)])
+    return _Track(letter, look, trace.box_R4[row], colour, look, 1.0, waits, [(look, colour)])
 
 
 def _go_on(track: _Track, trace: ScreenTrace, row: int, look: int, options: SightOptions) -> None:
@@ -317,9 +359,9 @@ def _share(before_3: NDArray[np.float32], now_3: NDArray[np.float32]) -> float:
 
 
 def overlap(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    low, high = np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])
-    shared = float(np.prod(np.maximum(high - low, 0)))
-    return shared / float(np.prod(one[2:] - one[:2]) + np.prod(other[2:] - other[:2]) - shared)
+    """Intersection over union of two boxes, 0..1."""
+    both = _shared_area(one, other)
+    return both / (_area(one) + _area(other) - both) if both > 0 else 0.0
 
 
 def _logos(trace: ScreenTrace, options: SightOptions) -> NDArray[np.bool_]:

@@ -63,9 +63,20 @@ def _sighting(run: Run, letters_TL: Scores, trace: ScreenTrace, options: SightOp
     ]
     stays = np.split(looks, np.flatnonzero(parted) + 1)
     looks = max(stays, key=lambda stay: float(letters_TL[stay, run.letter].sum()))
+    looks = _without_strays(run, looks, letters_TL, trace)
     looks = np.union1d(looks, _further_looks(run, looks, trace, options))
     first, last = (trace.box_R4[best_row(int(look), run.letter, trace)] for look in (looks[0], looks[-1]))
     return _Sighting(run, looks, first, last)
+
+
+def _without_strays(run: Run, looks: NDArray[np.int64], letters_TL: Scores, trace: ScreenTrace) -> NDArray[np.int64]:
+    """Without weak readings of another size before the letter itself: half of another one in a fade, a piece of a drawing."""
+    said = letters_TL[looks, run.letter]
+    boxes = trace.box_R4[[best_row(int(look), run.letter, trace) for look in looks]]
+    heights = boxes[:, 3] - boxes[:, 1]
+    most = int(said.argmax())
+    is_own = (said >= 0.5 * said[most]) | (np.abs(np.log(heights / heights[most])) < 0.3)
+    return looks[int(np.flatnonzero(is_own)[0]) :]
 
 
 def _further_looks(run: Run, looks: NDArray[np.int64], trace: ScreenTrace, options: SightOptions) -> NDArray[np.int64]:
@@ -85,10 +96,15 @@ def _was_gone(before: int, after: int, letter: int, trace: ScreenTrace, options:
     place_TGG = _cells(trace.box_R4[row], trace)[before:after]
     if (_likeness(place_TGG, place_TGG[0]) < options.alike).any():
         return True
-    between = np.flatnonzero((trace.look_R > before) & (trace.look_R < after))
-    others = between[trace.letters_R26[between].max(axis=1, initial=0) >= 0.8]
-    others = others[trace.letters_R26[others].argmax(axis=1) != letter]
-    return any(overlap(trace.box_R4[other], trace.box_R4[row]) >= 0.5 for other in others.tolist())
+    return bool(_others_at(trace.box_R4[row], letter, before + 1, after, trace))
+
+
+def _others_at(box: NDArray[np.float32], letter: int, low: int, high: int, trace: ScreenTrace) -> list[int]:
+    """The looks of ``[low, high)`` at which another letter was surely read at a place."""
+    rows = np.flatnonzero((trace.look_R >= low) & (trace.look_R < high))
+    rows = rows[trace.letters_R26[rows].max(axis=1, initial=0) >= 0.8]
+    rows = rows[trace.letters_R26[rows].argmax(axis=1) != letter]
+    return [int(trace.look_R[row]) for row in rows.tolist() if overlap(trace.box_R4[row], box) >= 0.35]
 
 
 def _likeness(place_TGG: NDArray[np.float64], shown_GG: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -122,6 +138,7 @@ def _start(
     # What a look shows for the first time came on average half a look before it.
     half = 0.5 / trace.rate
     low = max(min(last_before + 1, first), first - 3 * trace.rate, 0)
+    low = max([low, *(look + 1 for look in _others_at(sighting.first_box, sighting.run.letter, low, first, trace))])
     window = np.arange(low, first + 1)
     cuts = window[trace.cut_T[window]]
     if cuts.size and opens and _waited(int(cuts[-1]), first, sighting, trace):

@@ -56,7 +56,10 @@ def test_a_phrase_whose_name_was_lost_begins_where_the_picture_does() -> None:
     heard = every(ALPHABET[:10])
     heard[5] = replace(heard[5], start_seconds=11.2, starts_named=False)
     assert told(heard, every(ALPHABET[:10], evidence="screen"))[5] == ("F", 10.0, 12.0)
+    # A gap before a name says the same: that name may be the second one.
     heard[5] = replace(heard[5], starts_named=True)
+    assert told(heard, every(ALPHABET[:10], evidence="screen"))[5] == ("F", 10.0, 12.0)
+    heard[4] = replace(heard[4], end_seconds=11.2)
     assert told(heard, every(ALPHABET[:10], evidence="screen"))[5] == ("F", 11.2, 12.0)
 
 
