@@ -8,6 +8,7 @@ that a drawing looks like is not, though each source may be the better one in an
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -32,6 +33,7 @@ class FuseOptions:
         skip_each: for each letter left out between neighbours, where the song keeps the order.
         back: for going back, where the song keeps the order.
         damaged: share of the leader's phrases without their beginning from which the other source's edges are the better ones.
+        rounds_share: a song that has so large a share of its letters more than once goes through them in rounds.
         again: for the same letter twice running.
         shortest: phrases of one source are left out below this share of the usual length.
     """
@@ -46,6 +48,7 @@ class FuseOptions:
     skip_each: float = 0.04
     back: float = 0.8
     damaged: float = 0.08
+    rounds_share: float = 0.3
     again: float = 0.3
     shortest: float = 0.3
 
@@ -74,7 +77,7 @@ def fuse(
     doubt = options.doubt + options.alone * min(agreement, 1.0)
     candidates = [*agreed, *_alone(leader, doubt, options), *_alone(other, doubt, options)]
     candidates.sort(key=lambda one: (one.phrase.start_seconds, one.phrase.end_seconds))
-    return apart([one.phrase for one in _best(candidates, order, options)])
+    return apart([one.phrase for one in _once(_best(candidates, order, options), options)])
 
 
 def _alone(phrases: Sequence[Phrase], doubt: float, options: FuseOptions) -> list[_Candidate]:
@@ -160,6 +163,19 @@ def _best(candidates: Sequence[_Candidate], order: Order, options: FuseOptions) 
         chain.append(candidates[here])
         here = back[here]
     return chain[::-1]
+
+
+def _once(chain: Sequence[_Candidate], options: FuseOptions) -> list[_Candidate]:
+    """Without what only one source says of a letter that the song has had, in a song that goes through its letters once."""
+    times = Counter(one.phrase.letter for one in chain)
+    if sum(count > 1 for count in times.values()) > options.rounds_share * len(times):
+        return list(chain)
+    most = {letter: max(one.value for one in chain if one.phrase.letter == letter) for letter in times}
+    return [
+        one
+        for one in chain
+        if one.value == most[one.phrase.letter] or one.value >= options.agreed - 2 * options.foreign
+    ]
 
 
 def _cost(before: Phrase, after: Phrase, order: Order, options: FuseOptions) -> float | None:

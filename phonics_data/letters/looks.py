@@ -24,7 +24,8 @@ class SightOptions:
 
     Args:
         order: as for words (`phonics_data.letters.decode.DecodeOptions`).
-        after_cut: weight of what was read because the whole frame was new.
+        after_cut: weight of what was read because the whole frame was new,
+        after_cut_alone: and where it was the only letter there: a card, and no title or chart.
         waiting: what a letter of a row says that came with its neighbours, none of them marked: somebody's turn it may be.
         fading: what each further look at a letter that goes on counts, of the look before.
         least: and the least that it counts.
@@ -53,6 +54,7 @@ class SightOptions:
 
     order: Order = "auto"
     after_cut: float = 0.5
+    after_cut_alone: float = 0.8
     waiting: float = 0.1
     fading: float = 0.75
     least: float = 0.1
@@ -82,6 +84,10 @@ class SightOptions:
 
 LETTER_WEIGHTS = {"I": 0.4, "O": 0.5, "L": 0.7, "C": 0.8, "V": 0.8, "D": 0.9}
 """What looks like many things says less."""
+
+
+_WIDEST_I = 0.85
+"""Width over height; with the serifs of a typewriter an I reaches 0.6."""
 
 
 @dataclass(slots=True)
@@ -114,7 +120,7 @@ def screen_evidence(trace: ScreenTrace, options: SightOptions, trust_R: Scores) 
     """
     evidence = np.zeros((trace.changed_T.size, 26))
     weights_L = np.array([LETTER_WEIGHTS.get(letter, 1.0) for letter in LETTERS])
-    ignored_R = _logos(trace, options) | _flickers(trace, options)
+    ignored_R = _logos(trace, options) | _flickers(trace, options) | _bars(trace)
     tracks: list[_Track] = []
     borders = np.flatnonzero(np.diff(trace.look_R, prepend=-1))
     for low, high in pairwise([*borders, trace.look_R.size]):  # nothing where nothing was read
@@ -148,7 +154,8 @@ def screen_evidence(trace: ScreenTrace, options: SightOptions, trust_R: Scores) 
                 continue
             height = float(trace.box_R4[row, 3] - trace.box_R4[row, 1])
             share = track.weight * min(1.0, max(height / options.full_height, 0.3)) * trust_R[row]
-            share *= options.after_cut if trace.after_cut_R[row] else 1.0
+            if trace.after_cut_R[row]:
+                share *= options.after_cut_alone if len(best) == 1 else options.after_cut
             evidence[look] = np.maximum(evidence[look], share * weights_L * trace.letters_R26[row])
         tracks = [track for track in tracks if look - track.look <= options.memory_seconds * trace.rate]
     # Hints would only make runs of single looks.
@@ -217,6 +224,15 @@ def _is_part(row: int, look: int, tracks: list[_Track], trace: ScreenTrace, opti
             if has_its_colour:
                 return True
     return False
+
+
+def _bars(trace: ScreenTrace) -> NDArray[np.bool_]:
+    """(readings,) True for what reads as an I and is as wide as high: a beam, an arrow, a drawing."""
+    if not trace.look_R.size:
+        return np.zeros(0, np.bool_)
+    width_R, height_R = trace.box_R4[:, 2] - trace.box_R4[:, 0], trace.box_R4[:, 3] - trace.box_R4[:, 1]
+    # Boxes are shares of width and height; 16/9 makes them comparable.
+    return (trace.letters_R26.argmax(axis=1) == LETTERS.index("I")) & (width_R * 16 / 9 > _WIDEST_I * height_R)
 
 
 def _flickers(trace: ScreenTrace, options: SightOptions) -> NDArray[np.bool_]:

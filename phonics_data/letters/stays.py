@@ -70,13 +70,15 @@ def _sighting(run: Run, letters_TL: Scores, trace: ScreenTrace, options: SightOp
 
 
 def _without_strays(run: Run, looks: NDArray[np.int64], letters_TL: Scores, trace: ScreenTrace) -> NDArray[np.int64]:
-    """Without weak readings of another size before the letter itself: half of another one in a fade, a piece of a drawing."""
+    """Without weak readings of another size before and after the letter itself: half of another one in a fade, a piece of a
+    drawing, a small one that dances in a chorus."""
     said = letters_TL[looks, run.letter]
     boxes = trace.box_R4[[best_row(int(look), run.letter, trace) for look in looks]]
     heights = boxes[:, 3] - boxes[:, 1]
     most = int(said.argmax())
     is_own = (said >= 0.5 * said[most]) | (np.abs(np.log(heights / heights[most])) < 0.3)
-    return looks[int(np.flatnonzero(is_own)[0]) :]
+    own = np.flatnonzero(is_own)
+    return looks[int(own[0]) : int(own[-1]) + 1]
 
 
 def _further_looks(run: Run, looks: NDArray[np.int64], trace: ScreenTrace, options: SightOptions) -> NDArray[np.int64]:

@@ -92,3 +92,13 @@ def test_cut_points_stay_inside_their_phrase() -> None:
     assert [(one.letter, one.end_seconds) for one in found] == [("A", 2.0), ("B", 4.0)]
     assert found[0].cut_points == (1.0,)
     assert found[0].strong_cuts == 0
+
+
+def test_a_chorus_that_names_letters_again_adds_none_to_a_song_that_has_each_once() -> None:
+    letters = "XBKFUQJARTVLEM"
+    chorus = [phrase("B", 40.0, 41.0, 0.8), phrase("A", 41.0, 42.0, 0.8)]
+    found = told([*every(letters), *chorus], every(letters, evidence="screen"), order="any")
+    assert "".join(letter for letter, _, _ in found) == letters
+    second = every(letters, later=40.0)
+    found = told([*every(letters), *second], every(letters, evidence="screen"), order="any")
+    assert "".join(letter for letter, _, _ in found) == 2 * letters

@@ -102,6 +102,20 @@ def test_a_letter_that_is_another_one_for_a_single_look_is_a_flicker() -> None:
     assert said(trace_of(shown[:2], 20)).keys() == {"X", "Y"}
 
 
+def test_what_is_as_wide_as_high_is_no_i() -> None:
+    assert said(trace_of([Reading(look=2, letter="I", width=0.05)], 10)).keys() == {"I"}
+    assert said(trace_of([Reading(look=2, letter="I", width=0.22)], 10)) == {}
+
+
+def test_a_card_that_comes_with_a_cut_says_more_than_a_title() -> None:
+    def strength(readings: Sequence[Reading]) -> float:
+        trace = trace_of(readings, 10, cuts=[2])
+        return float(screen_evidence(trace, OPTIONS, np.ones(trace.look_R.size))[2].max())
+
+    card = [Reading(look=2, letter="K", after_cut=True)]
+    assert strength([*card, Reading(look=2, letter="B", place=2, after_cut=True)]) < strength(card) < 1.0
+
+
 def spans(trace: ScreenTrace) -> dict[str, tuple[float, float]]:
     return {one.letter: (one.start_seconds, one.end_seconds) for one in decode_sight(trace, OPTIONS).phrases}
 
