@@ -16,6 +16,7 @@ from typing import Annotated, Literal, get_args
 
 import typer
 
+from cssgan.cli_figures import figures
 from cssgan.cli_metrics import (
     DeviceOption,
     FrameStepOption,
@@ -278,6 +279,7 @@ def bench(
 
 
 app.add_typer(weights_app)
+app.command()(figures)
 app.add_typer(survey_app)
 app.command()(study)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
@@ -75,15 +76,15 @@ def build(
     typer.echo(f"{out}: ready; try it with `cssgan survey serve {out}`")
 
 
-def named_runs(texts: list[str]) -> dict[str, Path]:
+def named_runs(texts: list[str], option: str = "--run") -> dict[str, Path]:
     """NAME=RUN, several times -> runs by name. Raises `OptionError` for another form, or a name that comes twice."""
     runs: dict[str, Path] = {}
     for text in texts:
         name, equals, path = text.partition("=")
-        if not equals or not name or not path or not name.isprintable() or "/" in name or name.startswith("."):
-            raise OptionError("--run", text, "NAME=RUN, such as cssgan=runs/first; NAME without slashes")
+        if not equals or not path or not re.fullmatch(r"[\w+ -][\w.+ -]{0,39}", name):
+            raise OptionError(option, text, "NAME=RUN, such as cssgan=runs/first; NAME of letters, digits and -_.+")
         if name in runs:
-            raise OptionError("--run", text, f"another name: {name!r} is {runs[name]} already")
+            raise OptionError(option, text, f"another name: {name!r} is {runs[name]} already")
         runs[name] = Path(path)
     return runs
 

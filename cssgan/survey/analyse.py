@@ -21,6 +21,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from cssgan.files import write_bytes
 from cssgan.survey.definition import (
     HIGHEST,
     NO_DIFFERENCE,
@@ -29,7 +30,6 @@ from cssgan.survey.definition import (
     SINGLE_QUESTIONS,
     Survey,
     read_survey,
-    write_bytes,
 )
 from cssgan.survey.plan import Trial, plan
 from cssgan.survey.store import Answer, Store

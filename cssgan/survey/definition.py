@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cssgan.files import write_bytes
 from phonics_data.errors import InputError
 
 SCHEMA_VERSION = 1
@@ -108,19 +107,6 @@ def write_survey(folder: Path, survey: Survey) -> Path:
     path = folder / FILE
     write_bytes(path, (json.dumps(asdict(survey), indent=1, ensure_ascii=False) + "\n").encode())
     return path
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """`content` into a temporary file beside `path`, flushed to disk, then renamed."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_survey(folder: Path) -> Survey:
