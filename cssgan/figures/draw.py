@@ -65,7 +65,8 @@ def draw(blocks: Sequence[Block], steps: Sequence[int], *, sound: SoundForm = "w
     names = LETTER_INCHES * longest + 0.2
     most = max(float(motion_curves(row.video_THWC[None]).max(initial=1e-9)) for block in blocks for row in block.rows)
     heights = [part for block in blocks for part in (TITLE_INCHES, len(block.rows) * TILE_INCHES, SOUND_INCHES + 0.42)]
-    width, height = names + len(steps) * TILE_INCHES + 0.15, sum(heights) + 0.1
+    titles = max(0.075 * len(block.title) for block in blocks)
+    width, height = names + max(len(steps) * TILE_INCHES, titles) + 0.15, sum(heights) + 0.1
     figure = Figure(figsize=(width, height), dpi=200, facecolor="white")
     top = height
     for number, block in enumerate(blocks):
