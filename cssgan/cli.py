@@ -45,7 +45,10 @@ SplitName = Literal["train", "validation", "test"]
 
 # torchrun takes --run for the beginning of an option of its own, so there is a longer name.
 RunOption = Annotated[Path, typer.Option("--run", "--run-folder", help="Folder of the run: checkpoints, log, samples.")]
-ShardsOption = Annotated[Path, typer.Option("--shards", help="Dataset folder with {train,validation,test}-*.tar.")]
+ShardsOption = Annotated[
+    str,
+    typer.Option("--shards", help="Dataset with {train,validation,test}-*.tar: a folder, or an address (s3://...)."),
+]
 WhichOption = Annotated[str, typer.Option("--weights", help="last, or ema: the running average, if the run keeps one.")]
 SetOption = Annotated[
     list[str], typer.Option("--set", metavar="FIELD=VALUE", help="Change one field of the preset; may be repeated.")
@@ -79,13 +82,17 @@ def train(
     from cssgan.presets import preset as named
 
     config = override(named(preset), set_)
-    from cssgan.training import loop
+    from cssgan.data.shards import as_dataset
 
     if dry_run:
-        for line in loop.describe(config, shards):
+        from cssgan.training.describe import describe
+
+        for line in describe(config, as_dataset(shards)):
             typer.echo(line)
         return
-    result = loop.train(config, shards, run)
+    from cssgan.training import loop
+
+    result = loop.train(config, as_dataset(shards), run)
     if result.status == "interrupted":
         raise typer.Exit(128 + result.signal_number)
     if result.status == "finished" and os.environ.get("RANK", "0") == "0":  # of torchrun's processes one speaks
@@ -161,12 +168,13 @@ def evaluate(
     """
     name, which = _split(split), _which(weights)
     from cssgan.cli_metrics import pretrained
+    from cssgan.data.shards import as_dataset
     from cssgan.evaluate import evaluate_run
 
     networks = pretrained(inception, i3d, lpips, resize, frame_step, device)
     result = evaluate_run(
         run,
-        shards,
+        as_dataset(shards),
         split=name,
         out=out,
         num_videos=num_videos,

@@ -153,6 +153,11 @@ class TrainConfig:
     checkpoint_every: int = _field(1000, "steps between checkpoints", ge=1)
     keep_checkpoints: int = _field(3, "checkpoints that are kept", ge=1)
     keep_best: bool = _field(True, "keep the checkpoint of the lowest val_l1 as well (with train.sample_every)")
+    sample_videos: int = _field(2, "sample windows that are written as films with their sound, too", ge=0, le=8)
+    tracker: Literal["none", "wandb", "trackio"] = _field("none", "where curves go besides stats.jsonl and TensorBoard")
+    collapse_steps: int = _field(
+        5000, "stop after so many steps in which the discriminators had won, or gradients were zero; 0: never", ge=0
+    )
     device: Literal["auto", "cpu", "cuda"] = _field("auto", "auto: a GPU where there is one")
     threads: int = _field(0, "CPU threads; 0: torch decides", ge=0, le=1024)
 
@@ -288,6 +293,9 @@ RESUMABLE = frozenset(
         "train.checkpoint_every",
         "train.keep_checkpoints",
         "train.keep_best",
+        "train.sample_videos",
+        "train.tracker",
+        "train.collapse_steps",
         "train.device",
         "train.threads",
         "train.accumulate",

@@ -12,9 +12,11 @@
     |   |-- FeaturesError      kept features are of another protocol, network or set of videos
     |   `-- JudgesError        a folder of judges is missing, damaged, or was trained on videos of another kind
     |-- MemoryFullError        a step does not fit into the memory of the device                   (exit code 1)
-    |-- StudyError             runs of a study failed; the others were done                       (exit code 1)
-    |-- StoppedError           a signal stopped a row of runs; what is done is kept         (exit code 128 + signal)
-    `-- DivergenceError        training left the finite numbers; the last good checkpoint was kept     (exit code 1)
+    |-- DeviceLostError        the GPU failed, or another process of the run is gone               (exit code 1)
+    |-- ReaderLostError        a process that reads shards died                                    (exit code 1)
+    |-- StudyError             runs of a study failed; the others were done                        (exit code 1)
+    |-- StoppedError           a signal stopped a row of runs; what is done is kept                (exit code 128 + signal)
+    `-- DivergenceError        no finite numbers, or a game that is over; the last good checkpoint was kept
 """
 
 from __future__ import annotations
@@ -57,6 +59,14 @@ class JudgesError(InputError):
 
 
 class MemoryFullError(PhonicsDataError):
+    pass
+
+
+class DeviceLostError(PhonicsDataError):
+    pass
+
+
+class ReaderLostError(PhonicsDataError):
     pass
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cssgan.data import resident
+from cssgan.data.shards import Dataset
 from cssgan.evaluation import Evaluation, show, value_of, write, write_each
 from cssgan.generate import LoadedGenerator, load_generator, windows
 from cssgan.metrics import panel, panel_features, panel_synchrony, synchrony
@@ -152,7 +153,7 @@ def _shared_protocol(data: EvalWindows) -> dict[str, ProtocolValue]:
 
 
 def windows_anywhere(
-    shards: Path, split: Split, generator: LoadedGenerator, *, num_videos: int | None = None, seed: int = 0
+    shards: Dataset, split: Split, generator: LoadedGenerator, *, num_videos: int | None = None, seed: int = 0
 ) -> EvalWindows:
     """One window of each short video, beginning anywhere in it, as in training; drawn from (seed, key) alone.
 
@@ -203,7 +204,7 @@ def as_generate(generator: LoadedGenerator, seed: int = 0) -> Generate:
 
 def evaluate_run(
     run: Path,
-    shards: Path,
+    shards: Dataset,
     *,
     split: Split = "test",
     out: Path | None = None,

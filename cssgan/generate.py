@@ -16,6 +16,7 @@ from cssgan import build, mp4
 from cssgan.config import Config
 from cssgan.data import resident, window
 from cssgan.data.batch import pictures, to_uint8
+from cssgan.data.shards import Dataset
 from cssgan.models.interface import VideoGenerator
 from cssgan.training import checkpoint
 from cssgan.types import EvalWindows, MelStats, Progress, Split
@@ -106,7 +107,9 @@ def load_generator(
     )
 
 
-def windows(dataset: Path, split: Split, generator: LoadedGenerator, *, num_videos: int | None = None) -> EvalWindows:
+def windows(
+    dataset: Dataset, split: Split, generator: LoadedGenerator, *, num_videos: int | None = None
+) -> EvalWindows:
     """What `generator` is judged on: the window from frame 0 of each short video of `split`.
 
     Args:

@@ -21,11 +21,12 @@ from cssgan import build
 from cssgan.bench.reference import Reference, unsupported
 from cssgan.config import Config, override
 from cssgan.data.batch import Feed
+from cssgan.data.feeds import TrainingFeed, resident_feed
 from cssgan.data.resident import MEL_SPEC, Clip, ResidentSplit
 from cssgan.training import speed
 from cssgan.training.cost import cost
+from cssgan.training.device import keep_freed_memory
 from cssgan.training.graph import WARM_UP, RecordedStep
-from cssgan.training.loop import keep_freed_memory
 from cssgan.training.step import Players, Terms, players, train_step
 from cssgan.types import Batch, MelStats
 from phonics_data.contract.labels import LETTERS
@@ -129,7 +130,7 @@ def _measure(config: Config, *, name: str, variant: str, device: torch.device, s
     if reference is not None:
         reference.step(feed.batch(0))
         reference.step(feed.batch(0))
-    ours, waits, plain = _take_turns(clock, feed, step, reference, seconds)
+    ours, waits, plain = _take_turns(clock, feed, config.train.batch_size, step, reference, seconds)
     gflop = cost(config, num_classes=num_classes).flops / 1e9
     peak = _peak_tflops(device, torch.bfloat16 if speed.uses_bf16(config, device) else torch.float32)
     step_seconds = statistics.median(ours)
@@ -189,7 +190,7 @@ class _Clock:
 
 
 def _take_turns(
-    clock: _Clock, feed: Feed, step: Step, reference: Reference | None, seconds: float
+    clock: _Clock, feed: TrainingFeed, size: int, step: Step, reference: Reference | None, seconds: float
 ) -> tuple[list[float], list[float], list[float]]:
     """Seconds of our steps with their batches, of the batches alone, and of the reference's steps with theirs."""
     ours: list[float] = []
@@ -197,7 +198,7 @@ def _take_turns(
     plain: list[float] = []
     end = time.perf_counter() + seconds
     while len(ours) < MIN_STEPS or time.perf_counter() < end:
-        position = len(ours) * feed.config.train.batch_size
+        position = len(ours) * size
         start = clock.now()
         batch = feed.batch(position)
         there = clock.now()
@@ -211,7 +212,7 @@ def _take_turns(
     return ours, waits, plain
 
 
-def synthetic_feed(config: Config, device: torch.device) -> Feed:
+def synthetic_feed(config: Config, device: torch.device) -> TrainingFeed:
     """The resident feed over short videos of noise."""
     rng = np.random.default_rng(0)
     rate = Fraction(25)
@@ -238,7 +239,8 @@ def synthetic_feed(config: Config, device: torch.device) -> Feed:
         frames_NHWC=rng.integers(256, size=(frames, size, size, 3), dtype=np.uint8),
         hops_HM=rng.standard_normal((NUM_CLIPS * (num_hops + 2), MEL_SPEC.num_bands), dtype=np.float32),
     )
-    return Feed(data=split, config=config, mel_stats=MelStats(mean=0.0, std=1.0, clamp=4.0), device=device)
+    host = Feed(data=split, config=config, mel_stats=MelStats(mean=0.0, std=1.0, clamp=4.0), device=device)
+    return resident_feed(host)
 
 
 def _peak_tflops(device: torch.device, dtype: torch.dtype) -> float:

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from cssgan.config import Config
 from cssgan.data import order, window
-from cssgan.data.resident import ResidentSplit
+from cssgan.data.resident import Clip, ResidentSplit
 from cssgan.types import Batch, MelStats, Streams, Window
 from phonics_data.contract.labels import LabelSet
 
@@ -48,22 +48,32 @@ def derangement(count: int, seed: int) -> NDArray[np.int64]:
     return out
 
 
-def augment(frames_THWC: NDArray[np.uint8], rng: np.random.Generator, *, colour: bool, shift: int) -> NDArray[np.uint8]:
-    """The window in other colours and another place, alike in all frames, so that motion stays what it was.
+def moves(
+    rng: np.random.Generator, size: tuple[int, int], *, colour: bool, shift: int
+) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+    """How a window is shown: its channels' order, what inverts each (0 or 255), and its rows and columns.
 
     Letters are never mirrored. `colour` permutes the channels and inverts each with probability 1/2; `shift` moves the
     picture by up to so many pixels each way and repeats its edge.
     """
+    channels, inverted = np.arange(3), np.zeros(3, np.uint8)
     if colour:
-        frames_THWC = frames_THWC[..., rng.permutation(3)] ^ (rng.integers(2, size=3) * 255).astype(np.uint8)
-    if shift:
-        down, right = rng.integers(-shift, shift + 1, size=2)
-        rows, columns = (
-            np.clip(np.arange(size) - move, 0, size - 1)
-            for size, move in zip(frames_THWC.shape[1:3], (down, right), strict=True)
-        )
-        frames_THWC = frames_THWC[:, rows[:, None], columns]
-    return frames_THWC
+        channels, inverted = rng.permutation(3), (rng.integers(2, size=3) * 255).astype(np.uint8)
+    by = rng.integers(-shift, shift + 1, size=2) if shift else np.zeros(2, np.int64)
+    rows, columns = (np.clip(np.arange(side) - move, 0, side - 1) for side, move in zip(size, by, strict=True))
+    return channels, inverted, rows, columns
+
+
+def augment(frames_THWC: NDArray[np.uint8], rng: np.random.Generator, *, colour: bool, shift: int) -> NDArray[np.uint8]:
+    """The window in other colours and another place, alike in all frames, so that motion stays what it was."""
+    size = (frames_THWC.shape[1], frames_THWC.shape[2])
+    channels, inverted, rows, columns = moves(rng, size, colour=colour, shift=shift)
+    return frames_THWC[:, rows[:, None], columns][..., channels] ^ inverted
+
+
+def look_rng(config: Config, visit: int) -> np.random.Generator:
+    """The randomness of how the n-th visit shows its window."""
+    return np.random.default_rng([config.train.seed, _LOOK, visit])
 
 
 def look(part: Window, config: Config, visit: int) -> Window:
@@ -71,7 +81,7 @@ def look(part: Window, config: Config, visit: int) -> Window:
     colour, shift = config.data.augment_colour, config.data.augment_shift
     if not colour and not shift:
         return part
-    rng = np.random.default_rng([config.train.seed, _LOOK, visit])
+    rng = look_rng(config, visit)
     return replace(part, frames_THWC=augment(part.frames_THWC, rng, colour=colour, shift=shift))
 
 
@@ -133,9 +143,32 @@ def collate(
 ) -> Batch:
     """The rows `rows` of a batch from their windows; the means that make a part of the whole of it come from `draws`."""
     raw_mels = np.stack([part.raw_mels_TMU for part in windows])
-    frames_BTHWC = np.stack([part.frames_THWC for part in windows])
-    labels = torch.tensor([part.label_index for part in windows], device=device)
-    share = len(windows) / len(draws.starts)
+    return record(
+        config,
+        draws,
+        rows,
+        keys=[part.key for part in windows],
+        labels=[part.label_index for part in windows],
+        video_BCTHW=pictures(np.stack([part.frames_THWC for part in windows]), device),
+        mels_BTMU=torch.from_numpy(window.standardise(raw_mels, mel_stats)).to(device),
+        num_classes=num_classes,
+    )
+
+
+def record(
+    config: Config,
+    draws: Draws,
+    rows: slice,
+    *,
+    keys: Sequence[str],
+    labels: Sequence[int],
+    video_BCTHW: Tensor,
+    mels_BTMU: Tensor,
+    num_classes: int,
+) -> Batch:
+    """The rows `rows` of a batch whose pictures and sounds are on their device already."""
+    device = video_BCTHW.device
+    share = len(keys) / len(draws.starts)
     counts_B = (~draws.forced_B).astype(np.float32)
 
     def move(array: NDArray[Any]) -> Tensor:
@@ -147,10 +180,10 @@ def collate(
         return torch.tensor(max(float(whole.sum()), 1.0) * share, dtype=torch.float32, device=device)
 
     return Batch(
-        keys=tuple(part.key for part in windows),
-        video_BCTHW=pictures(frames_BTHWC, device),
-        mels_BTMU=move(window.standardise(raw_mels, mel_stats)),
-        label_BK=functional.one_hot(labels, num_classes).float(),
+        keys=tuple(keys),
+        video_BCTHW=video_BCTHW,
+        mels_BTMU=mels_BTMU,
+        label_BK=functional.one_hot(torch.tensor(labels, device=device), num_classes).float(),
         num_valid_B=move(draws.num_valid_B[rows]),
         order_B=move(draws.orders_B[rows]),
         order_counts_B=move(counts_B[rows]),
@@ -219,25 +252,17 @@ class Feed:
     def batch(self, position: int) -> Batch:
         """This process's share of the batch that begins after `position` videos were seen."""
         config = self.config
-        visits = range(position, position + config.train.batch_size)
-        in_turn = config.order.draw == "enumerate"
-        items = [self._item(n // config.num_orders if in_turn else n) for n in visits]
-        draws = draw(config, position, [self.data.clips[item].num_frames for item in items])
-        rows = share_of(len(items), self.rank, self.world)
+        shown, draws, rows = self.plan(position)
         clip_frames = config.frames_per_clip if config.data.segment_context == "clip" else None
         windows = [
             look(
                 self.data.window(
-                    self.data.clips[items[row]],
-                    draws.starts[row],
-                    config.data.num_frames,
-                    sound_of=None if self._sound is None else self.data.clips[self._sound[items[row]]],
-                    clip_frames=clip_frames,
+                    clip, draws.starts[row], config.data.num_frames, sound_of=sound, clip_frames=clip_frames
                 ),
                 config,
-                visits[row],
+                position + row,
             )
-            for row in range(rows.start, rows.stop)
+            for row, (clip, sound) in zip(range(rows.start, rows.stop), shown, strict=True)
         ]
         return collate(
             config,
@@ -248,6 +273,22 @@ class Feed:
             mel_stats=self.mel_stats,
             device=self.device,
         )
+
+    def plan(self, position: int) -> tuple[list[tuple[Clip, Clip]], Draws, slice]:
+        """The batch that begins at `position`, undecoded: this process's pairs of short video and the one whose sound
+        it is given (itself, but for the control run), the draws for all rows, and which rows are this process's."""
+        config = self.config
+        in_turn = config.order.draw == "enumerate"
+        visits = range(position, position + config.train.batch_size)
+        items = [self._item(n // config.num_orders if in_turn else n) for n in visits]
+        draws = draw(config, position, [self.data.clips[item].num_frames for item in items])
+        rows = share_of(len(items), self.rank, self.world)
+        sounds = items if self._sound is None else [int(self._sound[item]) for item in items]
+        pairs = [(self.data.clips[item], self.data.clips[sound]) for item, sound in zip(items, sounds, strict=True)]
+        return pairs[rows], draws, rows
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     def _item(self, visit: int) -> int:
         """The short video of the n-th visit: every epoch goes through all of them in a new order."""

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from cssgan.config import Config
 from cssgan.data import window
-from cssgan.data.shards import digest, read_samples, resize, shard_paths
+from cssgan.data.shards import Dataset, Shard, cache_root, digest, find, read_samples, resize
 from cssgan.types import EvalWindows, MelStats, Split, Window
 from phonics_data.contract.labels import LabelSet, label_set
 from phonics_data.contract.logmel import LogMelSpec
@@ -100,14 +100,7 @@ class ResidentSplit:
         )
 
 
-def cache_root() -> Path:
-    """Where caches lie: $CSSGAN_CACHE, else $XDG_CACHE_HOME/cssgan, else ~/.cache/cssgan."""
-    if chosen := os.environ.get("CSSGAN_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cssgan"
-
-
-def load(dataset: Path, split: Split, size: int, *, cache: Path | None = None) -> ResidentSplit:
+def load(dataset: Dataset, split: Split, size: int, *, cache: Path | None = None) -> ResidentSplit:
     """The split in memory-mapped form; decodes it on the first call and says so in the log.
 
     Args:
@@ -117,24 +110,24 @@ def load(dataset: Path, split: Split, size: int, *, cache: Path | None = None) -
     Raises:
         DatasetError: no shards, no samples in them, another schema version, broken members, frames that do not fit.
     """
-    paths = shard_paths(dataset, split)
+    shards = find(dataset, split)
     # Whatever changes the bytes of the cache must change its name.
-    name = f"{split}-{digest(paths)}-{MEL_SPEC.digest()}-{size}-v{CACHE_VERSION}"
+    name = f"{split}-{digest(shards)}-{MEL_SPEC.digest()}-{size}-v{CACHE_VERSION}"
     folder = (cache or cache_root()) / name
     if not (folder / "index.json").exists():
-        log.info("decoding %d shard(s) of %s into %s", len(paths), split, folder)
-        _build(paths, size, folder)
+        log.info("decoding %d shard(s) of %s into %s", len(shards), split, folder)
+        _build(dataset, shards, size, folder)
     return _open(folder, size)
 
 
-def _build(paths: list[Path], size: int, folder: Path) -> None:
+def _build(dataset: Dataset, shards: list[Shard], size: int, folder: Path) -> None:
     """Decode into a temporary folder, then rename it: a cache is whole or not there."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     temporary.mkdir()
     try:
         with (temporary / "frames.bin").open("wb") as frames, (temporary / "hops.bin").open("wb") as hops:
-            index = _decode(paths, size, frames, hops)
+            index = _decode(dataset, shards, size, frames, hops)
             for file in (frames, hops):
                 file.flush()
                 os.fsync(file.fileno())
@@ -151,13 +144,13 @@ def _build(paths: list[Path], size: int, folder: Path) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _decode(paths: list[Path], size: int, frames: IO[bytes], hops: IO[bytes]) -> dict[str, Any]:
+def _decode(dataset: Dataset, shards: list[Shard], size: int, frames: IO[bytes], hops: IO[bytes]) -> dict[str, Any]:
     clips: list[dict[str, Any]] = []
     total, squares, values = 0.0, 0.0, 0
     num_frames = num_hops = 0
     set_name = ""
     silence = np.full((1, MEL_SPEC.num_bands), MEL_SPEC.silence, np.float32)
-    for sample in read_samples(paths):
+    for sample in read_samples(shards):
         mel = window.raw_mel(sample.audio_N, sample.audio_rate_hz, MEL_SPEC)
         clip = _clip(sample, first_frame=num_frames, num_hops=len(mel), first_hop=num_hops)
         clips.append({**asdict(clip), "frame_rate": str(clip.frame_rate)})
@@ -169,14 +162,22 @@ def _decode(paths: list[Path], size: int, frames: IO[bytes], hops: IO[bytes]) ->
         squares += float(np.square(mel, dtype=np.float64).sum())
         values += mel.size
         set_name = sample.label_set
-    if not clips or not values:
-        what = "hold no samples" if not clips else "hold no sound"
-        raise DatasetError(f"{paths[0].parent}: the {len(paths)} shard(s) {what}; build the dataset again")
+    mean, std = mel_statistics(dataset, len(shards), len(clips), total, squares, values)
+    return {"label_set": set_name, "mean": mean, "std": std, "clips": clips}
+
+
+def mel_statistics(
+    dataset: Dataset, num_shards: int, num_clips: int, total: float, squares: float, values: int
+) -> tuple[float, float]:
+    """Mean and deviation from sums. Raises `DatasetError` where there is nothing to take them from."""
+    if not num_clips or not values:
+        what = "hold no samples" if not num_clips else "hold no sound"
+        raise DatasetError(f"{dataset}: the {num_shards} shard(s) {what}; build the dataset again")
     mean = total / values
     std = math.sqrt(max(squares / values - mean * mean, 0.0))
     if std == 0.0:
-        raise DatasetError(f"{paths[0].parent}: every soundtrack is digital silence; there is nothing to learn from")
-    return {"label_set": set_name, "mean": mean, "std": std, "clips": clips}
+        raise DatasetError(f"{dataset}: every soundtrack is digital silence; there is nothing to learn from")
+    return mean, std
 
 
 def _clip(sample: Sample, *, first_frame: int, num_hops: int, first_hop: int) -> Clip:
@@ -208,7 +209,7 @@ def _open(folder: Path, size: int) -> ResidentSplit:
 
 
 def eval_windows(
-    dataset: Path,
+    dataset: Dataset,
     split: Split,
     *,
     config: Config,

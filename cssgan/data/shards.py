@@ -1,10 +1,18 @@
-"""The shards of a dataset folder: DATASET/{train,validation,test}-000000.tar ... -> samples, checked."""
+"""The shards of a dataset, DATASET/{train,validation,test}-000000.tar ..., on a disk or at an address -> samples."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import json
+import os
+import re
+import tarfile
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,50 +20,209 @@ from PIL import Image
 
 from cssgan.types import SPLITS, Split
 from phonics_data.contract.sample import Sample
-from phonics_data.contract.shard import decode, read_members, read_shard
+from phonics_data.contract.shard import decode
 from phonics_data.errors import DatasetError
 
+Dataset = Path | str
+"""A folder, or the address of one that fsspec opens (``s3://...``, ``https://...``)."""
 
-def shard_paths(dataset: Path, split: Split) -> list[Path]:
-    """The tars of one split, in order. Raises `DatasetError` if there is no folder or no such tar."""
-    if not dataset.is_dir():
-        raise DatasetError(f"{dataset}: no such dataset folder; build one with `phonics-data build`")
-    paths = sorted(dataset.glob(f"{split}-*.tar"))
-    if not paths:
-        others = [other for other in SPLITS if any(dataset.glob(f"{other}-*.tar"))]
-        found = f"found shards of {', '.join(others)} only" if others else "found no shards"
-        raise DatasetError(f"{dataset}: no {split}-*.tar, {found}; build the dataset with `phonics-data build`")
-    return paths
+DESCRIPTION = "dataset.json"
+_NAME = re.compile(rf"({'|'.join(SPLITS)})-.*\.tar")
+_TIMEOUT_SECONDS = 60.0
 
 
-def digest(paths: Sequence[Path]) -> str:
-    """A short name for the shards' bytes and names."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shard:
+    """One tar of a split."""
+
+    name: str
+    address: str
+    """Path or address."""
+    num_bytes: int
+    sha256: str | None = None
+    """Of its bytes, where dataset.json says it; those on a disk are summed by `digest`."""
+
+    @property
+    def is_far(self) -> bool:
+        return is_far(self.address)
+
+    def open(self) -> IO[bytes]:
+        """The tar as a stream of bytes, read forwards."""
+        return _open(self.address)
+
+
+def is_far(dataset: Dataset) -> bool:
+    """Whether `dataset` is an address and no path."""
+    return "://" in str(dataset)
+
+
+def as_dataset(text: str) -> Dataset:
+    """What ``--shards`` names: an address as it is, anything else as a path."""
+    return text if is_far(text) else Path(text)
+
+
+def cache_root() -> Path:
+    """Where caches lie: $CSSGAN_CACHE, else $XDG_CACHE_HOME/cssgan, else ~/.cache/cssgan."""
+    if chosen := os.environ.get("CSSGAN_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cssgan"
+
+
+def splits(dataset: Dataset) -> set[str]:
+    """The splits of which a dataset has shards."""
+    return {name.partition("-")[0] for name in _listing(dataset)}
+
+
+def find(dataset: Dataset, split: Split) -> list[Shard]:
+    """The shards of one split, by name. Raises `DatasetError` if there is no dataset or no such shard."""
+    listed = _listing(dataset)
+    found = [shard for name, shard in sorted(listed.items()) if name.startswith(f"{split}-")]
+    if not found:
+        others = [other for other in SPLITS if any(name.startswith(f"{other}-") for name in listed)]
+        words = f"found shards of {', '.join(others)} only" if others else "found no shards"
+        raise DatasetError(f"{dataset}: no {split}-*.tar, {words}; build the dataset with `phonics-data build`")
+    return found
+
+
+def _listing(dataset: Dataset) -> dict[str, Shard]:
+    if is_far(dataset):
+        return _far_listing(str(dataset).rstrip("/"))
+    folder = Path(dataset)
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: no such dataset folder; build one with `phonics-data build`")
+    return {
+        path.name: Shard(name=path.name, address=str(path), num_bytes=path.stat().st_size)
+        for path in folder.glob("*.tar")
+        if _NAME.fullmatch(path.name)
+    }
+
+
+def _far_listing(address: str) -> dict[str, Shard]:
+    """By its dataset.json: many servers list no folders."""
+    description = f"{address}/{DESCRIPTION}"
+    try:
+        with _open(description) as file:
+            entries = cast("list[dict[str, Any]]", json.load(file)["shards"])
+        return {
+            str(entry["name"]): Shard(
+                name=str(entry["name"]),
+                address=f"{address}/{entry['name']}",
+                num_bytes=int(entry["bytes"]),
+                sha256=str(entry["sha256"]),
+            )
+            for entry in entries
+            if _NAME.fullmatch(str(entry["name"]))
+        }
+    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+        raise DatasetError(
+            f"{address}: no dataset there ({description}: {type(error).__name__} {error}); allowed: a folder, or an "
+            f"address at which {DESCRIPTION} and the shards of `phonics-data shard` lie"
+        ) from error
+
+
+def _open(address: str) -> IO[bytes]:
+    if not is_far(address):
+        return Path(address).open("rb")
+    if address.startswith(("http://", "https://")):
+        # The standard library streams these; fsspec would need one more package for them.
+        return cast("IO[bytes]", urllib.request.urlopen(address, timeout=_TIMEOUT_SECONDS))
+    import fsspec
+
+    return cast("IO[bytes]", cast("Any", fsspec.open(address, "rb")).open())
+
+
+def digest(shards: Sequence[Shard]) -> str:
+    """A short name for the shards' bytes and names.
+
+    Sums of shards on a disk are kept in the cache by path, size and time of change: large sets are read once for them.
+    """
     total = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            total.update(f"{path.name}:{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    for shard in shards:
+        total.update(f"{shard.name}:{checksum(shard)}\n".encode())
     return total.hexdigest()[:16]
 
 
-def read_samples(paths: Sequence[Path]) -> Iterator[Sample]:
+def checksum(shard: Shard) -> str:
+    """SHA-256 of a shard's bytes."""
+    if shard.sha256 is not None:
+        return shard.sha256
+    status = Path(shard.address).stat()
+    stamp = f"{Path(shard.address).resolve()}:{status.st_size}:{status.st_mtime_ns}:{status.st_ino}"
+    memo = cache_root() / "sums" / hashlib.sha256(stamp.encode()).hexdigest()[:32]
+    try:
+        return memo.read_text()
+    except OSError:
+        with Path(shard.address).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    write_small(memo, found)
+    return found
+
+
+def write_small(path: Path, text: str) -> None:
+    """Write a small file of the cache, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        temporary.write_text(text)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_members(shard: Shard, wanted: Callable[[str], bool] | None = None) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Samples of one tar as (key, member name -> bytes), in file order; the tar is read forwards only.
+
+    Args:
+        wanted: keys to read; what others hold is skipped without being kept.
+
+    Raises:
+        DatasetError: no tar, one cut short, or one that cannot be reached.
+    """
+    from webdataset import tariterators
+
+    def chosen(name: str) -> bool:
+        return wanted is None or wanted(name.partition(".")[0])
+
+    try:
+        with shard.open() as stream:
+            files = tariterators.tar_file_expander([{"url": shard.address, "stream": stream}], select_files=chosen)
+            for found in tariterators.group_by_keys(files):
+                members = {name: data for name, data in found.items() if not name.startswith("__")}
+                yield str(found["__key__"]), cast("dict[str, bytes]", members)
+    except FileNotFoundError:
+        raise DatasetError(f"{shard.address}: no such shard") from None
+    except (tarfile.TarError, OSError, EOFError, ValueError, TypeError) as error:
+        reason = str(error.args[0]) if error.args else type(error).__name__
+        raise DatasetError(
+            f"{shard.address}: cannot be read as a whole tar file ({reason}); run `phonics-data verify` on its dataset"
+        ) from error
+
+
+def read_samples(shards: Sequence[Shard]) -> Iterator[Sample]:
     """Every sample of the shards. Raises `DatasetError` for a key that comes twice, or for mixed label sets."""
-    keys: dict[str, Path] = {}
-    label_set = ""
-    for path in paths:
-        for sample in read_shard(path):
-            if sample.key in keys:
-                raise DatasetError(f"{path}: sample {sample.key} is in {keys[sample.key]} already")
-            label_set = label_set or sample.label_set
-            if sample.label_set != label_set:
-                raise DatasetError(
-                    f"{path}: sample {sample.key} is of label set {sample.label_set!r}, those before it of "
-                    f"{label_set!r}; a dataset has one label set"
-                )
-            keys[sample.key] = path
+    unique = OneSet()
+    for shard in shards:
+        for key, members in read_members(shard):
+            sample = decode(key, members, where=shard.address)
+            unique.check(sample.key, sample.label_set, shard.address)
             yield sample
 
 
-def chosen_samples(dataset: Path, split: Split, num_samples: int) -> list[Sample]:
+def read_named(shards: Sequence[Shard], keys: Sequence[str]) -> dict[str, Sample]:
+    """The samples of these keys; the rest is skipped. Raises `DatasetError` if one is not there."""
+    missing, found = set(keys), dict[str, Sample]()
+    for shard in shards:
+        if not missing:
+            break
+        for key, members in read_members(shard, missing.copy().__contains__):
+            found[key] = decode(key, members, where=shard.address)
+            missing.discard(key)
+    if missing:
+        raise DatasetError(f"{', '.join(sorted(missing))}: not in the {len(shards)} shard(s) of the split")
+    return found
+
+
+def chosen_samples(dataset: Dataset, split: Split, num_samples: int) -> list[Sample]:
     """`num_samples` samples of a split, spread evenly over it in the order of their shards (all, where it has fewer).
 
     Only these are decoded.
@@ -63,19 +230,48 @@ def chosen_samples(dataset: Path, split: Split, num_samples: int) -> list[Sample
     Raises:
         DatasetError: no shards, or no samples in them.
     """
-    paths = shard_paths(dataset, split)
-    count = sum(1 for path in paths for _ in read_members(path))
+    shards = find(dataset, split)
+    count = sum(1 for shard in shards for _ in read_members(shard))
     if not count:
         raise DatasetError(f"{dataset}: the shards of {split} hold no samples; build the dataset again")
     wanted = {i * count // num_samples for i in range(num_samples)} if num_samples < count else set(range(count))
     samples: list[Sample] = []
     place = 0
-    for path in paths:
-        for key, members in read_members(path):
+    for shard in shards:
+        for key, members in read_members(shard):
             if place in wanted:
-                samples.append(decode(key, members, where=str(path)))
+                samples.append(decode(key, members, where=shard.address))
             place += 1
     return samples
+
+
+class OneSet:
+    """Holds the samples of a split to different keys and one label set."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, str] = {}
+        self.label_set = ""
+
+    def check(self, key: str, label_set: str, where: str) -> None:
+        """Raises `DatasetError` for a key that came before, or another label set than before."""
+        if key in self._keys:
+            raise DatasetError(f"{where}: sample {key} is in {self._keys[key]} already")
+        self.label_set = self.label_set or label_set
+        if label_set != self.label_set:
+            raise DatasetError(
+                f"{where}: sample {key} is of label set {label_set!r}, those before it of "
+                f"{self.label_set!r}; a dataset has one label set"
+            )
+        self._keys[key] = where
+
+
+def check_size(key: str, height: int, width: int, size: int) -> None:
+    """Raises `DatasetError` for frames that are not square or smaller than `size`."""
+    if height != width or height < size:
+        raise DatasetError(
+            f"sample {key}: frames are {width}x{height}, the model's data.size is {size}; allowed: square "
+            f"frames of at least this size. Use --set data.size=..., or build the dataset with larger frames"
+        )
 
 
 def resize(sample: Sample, size: int) -> NDArray[np.uint8]:
@@ -85,11 +281,7 @@ def resize(sample: Sample, size: int) -> NDArray[np.uint8]:
     """
     frames = sample.frames_LHWC
     length, height, width, channels = frames.shape
-    if height != width or height < size:
-        raise DatasetError(
-            f"sample {sample.key}: frames are {width}x{height}, the model's data.size is {size}; allowed: square "
-            f"frames of at least this size. Use --set data.size=..., or build the dataset with larger frames"
-        )
+    check_size(sample.key, height, width, size)
     if height == size:
         return frames
     if height % size == 0:

@@ -84,12 +84,14 @@ def save(
     frame_rate: Fraction,
     progress: Progress,
     val_l1: float | None = None,
+    keep_also: Path | None = None,
 ) -> Path:
     """Write a checkpoint and drop those beyond `train.keep_checkpoints`; the best stays, with `train.keep_best`.
 
     Args:
         weights: file name (`GENERATOR`, ...) -> tensors.
         state: anything that ``torch.load(weights_only=True)`` reads back.
+        keep_also: a checkpoint that stays as well.
         val_l1: the readout of samples by which the best is known, if one was taken for this checkpoint.
 
     Raises:
@@ -132,9 +134,15 @@ def save(
         ) from error
     kept = best(run) if config.train.keep_best else None
     for old in folders(run)[config.train.keep_checkpoints :]:
-        if old != kept:
+        if old not in (kept, keep_also):
             shutil.rmtree(old, ignore_errors=True)
     return folder
+
+
+def step_of(folder: Path) -> int:
+    """The number of steps of a checkpoint, by its name; -1 for a name of another kind."""
+    digits = folder.name.removeprefix("step-")
+    return int(digits) if digits.isdecimal() else -1
 
 
 def best(run: Path) -> Path | None:

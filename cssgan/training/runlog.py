@@ -1,9 +1,10 @@
-"""What a run writes about itself: stats.jsonl (always), TensorBoard events, sample pictures, and lines or a bar."""
+"""What a run writes about itself: stats.jsonl, sample pictures and films, lines or a bar; and what trackers are told."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -13,8 +14,13 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from cssgan import mp4
+from cssgan.training.trackers import Clip, Tracker
 from cssgan.types import LossTerms
 from cssgan.types import Progress as Position
+
+FILM_SIDE = 256
+"""Pixels of sample films are repeated up to this height."""
 
 
 class RunLog:
@@ -23,19 +29,15 @@ class RunLog:
     Args:
         resumed_at: lines of stats.jsonl after this step are dropped: a killed run may have written them after the
             checkpoint that it now goes on from.
-        tensorboard: whether to write events as well.
+        trackers: who is told as well.
     """
 
-    def __init__(self, run: Path, *, resumed_at: int, tensorboard: bool = True) -> None:
+    def __init__(self, run: Path, *, resumed_at: int, trackers: Sequence[Tracker] = ()) -> None:
         self.path, self.samples = run / "stats.jsonl", run / "samples"
         self.samples.mkdir(parents=True, exist_ok=True)
         self._drop_after(resumed_at)
         self._file = self.path.open("a")
-        self._events = None
-        if tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._events = SummaryWriter(str(run / "tensorboard"), purge_step=resumed_at + 1)
+        self._trackers = trackers
 
     def __enter__(self) -> RunLog:
         return self
@@ -44,8 +46,8 @@ class RunLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
-        if self._events is not None:
-            self._events.close()
+        for tracker in self._trackers:
+            tracker.close()
 
     def _drop_after(self, num_steps: int) -> None:
         if not self.path.exists():
@@ -62,28 +64,46 @@ class RunLog:
         temporary.replace(self.path)
 
     def write(self, position: Position, terms: LossTerms, *, kind: str = "train") -> None:
-        """One line: step, videos, kind and the terms; the same terms as TensorBoard scalars."""
+        """One line: step, videos, kind and the terms; the same terms to the trackers."""
         record = {"step": position.num_steps, "videos": position.num_videos, "kind": kind, **terms}
         self._file.write(json.dumps(record) + "\n")
         self._file.flush()
         os.fsync(self._file.fileno())
-        if self._events is not None:
-            for name, value in terms.items():
-                self._events.add_scalar(f"{kind}/{name}", value, position.num_steps)
+        self._scalars(kind, terms, position)
 
     def timing(self, position: Position, **seconds: float) -> None:
-        """Readouts of the machine, to TensorBoard alone: stats.jsonl of a repeated run stays the same to the byte."""
-        if self._events is not None:
-            for name, value in seconds.items():
-                self._events.add_scalar(f"timing/{name}", value, position.num_steps)
+        """Readouts of the machine, to the trackers alone: stats.jsonl of a repeated run stays the same to the byte."""
+        self._scalars("timing", seconds, position)
+
+    def _scalars(self, kind: str, values: LossTerms, position: Position) -> None:
+        for tracker in self._trackers:
+            tracker.scalars({f"{kind}/{name}": value for name, value in values.items()}, position.num_steps)
 
     def picture(self, position: Position, picture_HWC: NDArray[np.uint8]) -> Path:
-        """A sample picture, samples/step-00000250.png and TensorBoard."""
+        """A sample picture, samples/step-00000250.png and the trackers."""
         path = self.samples / f"step-{position.num_steps:08d}.png"
         Image.fromarray(picture_HWC).save(path)
-        if self._events is not None:
-            self._events.add_image("samples", picture_HWC, position.num_steps, dataformats="HWC")
+        for tracker in self._trackers:
+            tracker.picture("samples", picture_HWC, position.num_steps)
         return path
+
+    def video(self, position: Position, clip: Clip) -> None:
+        """A sample video with its sound, at `clip.film` and to the trackers.
+
+        Raises:
+            InputError: the film cannot be written.
+        """
+        side = clip.frames_THWC.shape[1]
+        mp4.write_mp4(
+            clip.film,
+            clip.frames_THWC,
+            clip.frame_rate,
+            clip.audio_N,
+            clip.audio_rate_hz,
+            scale=max(FILM_SIDE // side, 1),
+        )
+        for tracker in self._trackers:
+            tracker.video(clip, position.num_steps)
 
 
 class Display:

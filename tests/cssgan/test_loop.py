@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from cssgan.config import Config
 from cssgan.data.batch import Feed
 from cssgan.errors import CheckpointError, DivergenceError, MemoryFullError, RunError
 from cssgan.training import checkpoint, loop
+from cssgan.training.describe import describe
 from cssgan.types import Batch
 from phonics_data.errors import DatasetError, OptionError, WorkspaceLockedError
 from tests.cssgan.toys import make_sample, tiny_config, write_dataset
@@ -229,10 +231,12 @@ def test_a_signal_saves_and_exits_and_the_same_command_goes_on(dataset: Path, tm
 
 
 def test_describe_says_what_would_run_and_writes_no_run(dataset: Path) -> None:
-    text = "\n".join(loop.describe(tiny_config(), dataset))
+    text = "\n".join(describe(tiny_config(), dataset))
 
     assert "4 steps of 3 videos on cpu" in text
-    assert "GFLOP a step; about" in text
+    assert re.search(r"[\d.]+ GFLOP a step, \S+ PFLOP in all; about [\d.]+ GB: weights", text)
+    assert "1 training shard(s), 0.00 GB: resident feed" in text
+    assert "mels_BTMU (3, 16, 64, 20)" in text
     assert "video_BCTHW (3, 3, 16, 16, 16), cut into 4 clips of 4 frames; 4 stream(s) of 4 frames" in text
 
 

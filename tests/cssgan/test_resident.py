@@ -71,9 +71,9 @@ def test_a_failed_decode_leaves_nothing_behind(tmp_path: Path) -> None:
     write_shard(tmp_path / "train-000000.tar", [make_sample(0, size=16)])
 
     with pytest.raises(DatasetError, match=r"clip-0000: frames are 16x16, the model's data.size is 32"):
-        resident.load(tmp_path, "train", 32, cache=tmp_path / "cache")
+        resident.load(tmp_path, "train", 32, cache=tmp_path / "decoded")
 
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert list((tmp_path / "decoded").iterdir()) == []
 
 
 def test_missing_and_empty_datasets_are_refused(tmp_path: Path) -> None:

@@ -1,0 +1,110 @@
+"""The resident feed on a GPU: frames and log-mels lie in its memory, and a batch is a gather there.
+
+Only row numbers and small draws travel. They are drawn on the host, as functions of the seed and the videos seen, so
+that a batch is the same to the bit on every device.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cssgan.data import window
+from cssgan.data.batch import Feed, look_rng, moves, record
+from cssgan.data.resident import MEL_SPEC
+from cssgan.types import Batch
+from phonics_data.contract.labels import LabelSet
+
+
+def num_bytes(feed: Feed) -> int:
+    """What the frames and log-mels of `feed` take on a device."""
+    return feed.data.frames_NHWC.nbytes + feed.data.hops_HM.nbytes
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class OnDeviceFeed:
+    """`host`, whose device it fills: the same batches."""
+
+    host: Feed
+    _frames_NHWC: Tensor = field(init=False)
+    _hops_HM: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        data, device = self.host.data, self.host.device
+        self._frames_NHWC = torch.from_numpy(np.array(data.frames_NHWC)).to(device)
+        self._hops_HM = torch.from_numpy(np.array(data.hops_HM)).to(device)
+
+    @property
+    def label_set(self) -> LabelSet:
+        return self.host.label_set
+
+    @property
+    def frame_rate(self) -> Fraction:
+        return self.host.frame_rate
+
+    @property
+    def device(self) -> torch.device:
+        return self.host.device
+
+    def batch(self, position: int) -> Batch:
+        """This process's share of the batch that begins after `position` videos were seen."""
+        config = self.host.config
+        num_frames = config.data.num_frames
+        clip_frames = config.frames_per_clip if config.data.segment_context == "clip" else None
+        shown, draws, rows = self.host.plan(position)
+        starts = draws.starts[rows]
+        frames_BT = np.stack(
+            [
+                clip.first_frame + window.frame_rows(start, num_frames, clip.num_frames)
+                for (clip, _), start in zip(shown, starts, strict=True)
+            ]
+        )
+        hops_BTU = np.stack(
+            [
+                sound.first_hop
+                + window.segment_hops(
+                    start, num_frames, sound.frame_rate, sound.num_hops, MEL_SPEC, clip_frames=clip_frames
+                )
+                for (_, sound), start in zip(shown, starts, strict=True)
+            ]
+        )
+        stats, label_set = self.host.mel_stats, self.host.label_set
+        mels_BTUM = self._hops_HM[torch.from_numpy(hops_BTU).to(self.device)]
+        mels_BTUM = ((mels_BTUM - stats.mean) / stats.std).clamp_(-stats.clamp, stats.clamp)
+        return record(
+            config,
+            draws,
+            rows,
+            keys=[clip.key for clip, _ in shown],
+            labels=[label_set.index(clip.label) for clip, _ in shown],
+            video_BCTHW=self._pictures(frames_BT, position + rows.start),
+            mels_BTMU=mels_BTUM.transpose(-1, -2).contiguous(),
+            num_classes=len(label_set),
+        )
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _pictures(self, frames_BT: np.ndarray[tuple[int, int], np.dtype[np.int64]], visit: int) -> Tensor:
+        """The frames as the visits from `visit` on show them, video_BCTHW in [-1, 1]."""
+        config = self.host.config
+        whole_BTHWC = self._frames_NHWC[torch.from_numpy(frames_BT).to(self.device)]
+        video_BCTHW = whole_BTHWC.permute(0, 4, 1, 2, 3)
+        colour, shift = config.data.augment_colour, config.data.augment_shift
+        if colour or shift:
+            size = (int(whole_BTHWC.shape[2]), int(whole_BTHWC.shape[3]))
+            each = [
+                moves(look_rng(config, visit + row), size, colour=colour, shift=shift) for row in range(len(frames_BT))
+            ]
+            channels, inverted, lines, columns = (
+                torch.from_numpy(np.stack([move[part] for move in each])).to(self.device) for part in range(4)
+            )
+            videos = torch.arange(len(frames_BT), device=self.device)
+            video_BCTHW = video_BCTHW[videos[:, None], channels] ^ inverted[:, :, None, None, None]
+            moved_BHWCT = video_BCTHW[videos[:, None, None], :, :, lines[:, :, None], columns[:, None, :]]
+            video_BCTHW = moved_BHWCT.permute(0, 3, 4, 1, 2)
+        return video_BCTHW.float().div_(127.5).sub_(1.0).contiguous()

@@ -1,0 +1,65 @@
+"""What a run will do, in lines: data, sizes of the networks, cost, steps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import torch
+
+from cssgan import build
+from cssgan.config import Config
+from cssgan.data import feeds
+from cssgan.data.feeds import TrainingSet
+from cssgan.data.shards import Dataset
+from cssgan.training import cost
+from cssgan.training.device import choose_device
+from phonics_data.contract.logmel import LogMelSpec
+
+
+def num_steps(config: Config) -> int:
+    return -(-config.train.num_videos // config.train.batch_size)
+
+
+def headline(config: Config, training: TrainingSet, networks: Sequence[torch.nn.Module], device: torch.device) -> str:
+    """Data, weights, steps and device in one line."""
+    generator, judges = (sum(p.numel() for p in network.parameters()) / 1e6 for network in networks)
+    return (
+        f"{training.num_clips} training clips of {len(training.labels)} classes; generator "
+        f"{generator:.2f} M weights, discriminators {judges:.2f} M; {num_steps(config)} steps of "
+        f"{config.train.batch_size} videos on {device} ({torch.get_num_threads()} threads)"
+    )
+
+
+def describe(config: Config, dataset: Dataset) -> list[str]:
+    """What `cssgan.training.loop.train` would do, without a run folder."""
+    training = feeds.open_set(config, dataset)
+    num_classes, spec = len(training.label_set), LogMelSpec()
+    with torch.device("meta"):
+        networks = (
+            build.generator(config, num_classes=num_classes),
+            build.discriminators(config, num_classes=num_classes),
+        )
+    batch, size, frames = config.train.batch_size, config.data.size, config.data.num_frames
+    stats = training.mel_stats(config)
+    return [
+        headline(config, training, networks, choose_device(config)),
+        training.why,
+        f"video_BCTHW ({batch}, 3, {frames}, {size}, {size}), cut into {config.model.num_clips} clips of "
+        f"{config.frames_per_clip} frames; {config.model.streams} stream(s) of {config.frames_per_stream} frames",
+        f"mels_BTMU ({batch}, {frames}, {spec.num_bands}, {spec.segment_hops}), log-mel mean {stats.mean:.3f}, "
+        f"deviation {stats.std:.3f}; label_BK ({batch}, {num_classes}); {config.num_orders} orders",
+        _cost_line(config, num_classes),
+    ]
+
+
+def _cost_line(config: Config, num_classes: int) -> str:
+    # torchrun's processes share the batch.
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    price = cost.cost(config, num_classes=num_classes, world=world)
+    each = f" of each of {world} processes" if world > 1 else ""
+    return (
+        f"{price.flops / 1e9:.1f} GFLOP a step{each}, {price.flops * num_steps(config) / 1e15:.3g} PFLOP in all; about "
+        f"{price.total_bytes / 1e9:.2f} GB: weights, gradients and Adam {price.state_bytes / 1e9:.2f}, activations "
+        f"{price.activation_bytes / 1e9:.2f} in float32 (about half in bf16)"
+    )

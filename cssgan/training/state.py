@@ -1,0 +1,184 @@
+"""Everything alive during a run, its checkpoints, and what stops it when it goes wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from cssgan.config import Config
+from cssgan.data.feeds import TrainingFeed
+from cssgan.errors import DeviceLostError, DivergenceError, MemoryFullError
+from cssgan.training import checkpoint
+from cssgan.training.distributed import ALONE, Peers
+from cssgan.training.step import Players, Terms, load_optimiser_state, optimiser_state
+from cssgan.training.watch import CollapseWatch
+from cssgan.types import LossTerms, MelStats, Progress
+from phonics_data.errors import PhonicsDataError
+
+Sums = dict[str, torch.Tensor]
+"""For each term the pair (sum, number of steps) since the last line of the log."""
+
+
+def _sums() -> Sums:
+    return {}
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class RunState:
+    """A run in the middle of its work, as one process sees it."""
+
+    folder: Path
+    config: Config
+    feed: TrainingFeed
+    mel_stats: MelStats
+    players: Players
+    progress: Progress
+    watch: CollapseWatch
+    peers: Peers = ALONE
+    sums: Sums = field(default_factory=_sums)
+    """Of this process alone."""
+    val_l1: float | None = None
+    """The readout of the last sample, if one was taken since the last checkpoint."""
+
+    def take_over(self, found: checkpoint.Checkpoint) -> None:
+        """Go on from a checkpoint: weights, optimisers, position, half-full averages, trouble in sight."""
+        team = self.players
+        team.generator.load_state_dict(found.generator_weights())
+        team.discriminators.load_state_dict(found.discriminator_weights())
+        if team.average is not None:
+            team.average.load_state_dict(found.generator_weights("ema"))
+        saved = found.state()
+        load_optimiser_state(team, saved)
+        if self.peers.leads:  # they are the sums of all processes
+            self.sums = {name: tensor.to(self.feed.device) for name, tensor in saved["sums"].items()}
+        since = int(saved.get("trouble_since", -1))
+        self.watch.since = None if since < 0 else since
+        self.progress = found.progress
+
+    def add(self, terms: Terms) -> None:
+        """Count the terms of one step."""
+        for name, value in terms.items():
+            pair = torch.stack((value.double(), torch.ones_like(value, dtype=torch.float64)))
+            self.sums[name] = self.sums[name] + pair if name in self.sums else pair
+
+    def means(self) -> LossTerms:
+        """The means over all steps and processes since the last call.
+
+        Raises:
+            DivergenceError: one is not finite, or the game has been over for `train.collapse_steps`.
+        """
+        sums = self._summed()
+        self._check_finite(sums)
+        self.sums = {}
+        means = {name: float(pair[0] / pair[1]) for name, pair in sums.items()}
+        if trouble := self.watch.look(means, step=self.progress.num_steps, steps=self.config.train.log_every):
+            good = self._before_trouble()
+            raise DivergenceError(
+                f"{self.folder}: collapse: {trouble}, until step {self.progress.num_steps}; {_kept(good)}. In a new run "
+                "folder try a lower --set optim.d_lr=..., discriminator.augment=all, or loss.gan=rpgan with "
+                "loss.r1_gamma and loss.r2_gamma; train.collapse_steps=0 goes on regardless"
+            )
+        return means
+
+    def check(self) -> None:
+        """Raise `DivergenceError` if a term left the finite numbers since the last look (sums keep what broke)."""
+        self._check_finite(self._summed())
+
+    def save(self) -> Path | None:
+        """A checkpoint, unless something in it is not finite; written by the process that leads."""
+        sums = self._summed()
+        if not self.peers.leads:
+            self.peers.wait()
+            return None
+        try:
+            return self._save(sums)
+        finally:
+            self.peers.wait()
+
+    def _save(self, sums: Sums) -> Path:
+        named = {"generator": self.players.generator, "discriminators": self.players.discriminators}
+        for who, network in named.items():
+            for name, tensor in network.state_dict().items():
+                if not bool(torch.isfinite(tensor).all()):
+                    raise self._divergence(f"{who} weight {name}")
+        weights = {
+            checkpoint.GENERATOR: self.players.generator.state_dict(),
+            checkpoint.DISCRIMINATORS: self.players.discriminators.state_dict(),
+        }
+        if self.players.average is not None:
+            weights[checkpoint.AVERAGE] = self.players.average.state_dict()
+        since = -1 if self.watch.since is None else self.watch.since
+        return checkpoint.save(
+            self.folder,
+            weights=weights,
+            state={**optimiser_state(self.players), "sums": sums, "trouble_since": since},
+            config=self.config,
+            label_set=self.feed.label_set,
+            mel_stats=self.mel_stats,
+            frame_rate=self.feed.frame_rate,
+            progress=self.progress,
+            val_l1=self.val_l1,
+            keep_also=self._before_trouble() if since >= 0 else None,
+        )
+
+    def _summed(self) -> Sums:
+        """`sums` of all processes together. Each must ask for it at the same step."""
+        names = sorted({name for names in self.peers.gather(sorted(self.sums)) for name in names})
+        empty = torch.zeros(2, dtype=torch.float64, device=self.feed.device)
+        return {name: self.peers.sum(self.sums.get(name, empty)) for name in names}
+
+    def _check_finite(self, sums: Sums) -> None:
+        for name, pair in sums.items():
+            if not bool(torch.isfinite(pair).all()):
+                raise self._divergence(name)
+
+    def _divergence(self, what: str) -> DivergenceError:
+        return DivergenceError(
+            f"{self.folder}: {what} is no longer finite at step {self.progress.num_steps}; {_kept(self._newest())}. "
+            "Lower the learning rates (--set optim.g_lr=..., optim.d_lr=...) in a new run folder"
+        )
+
+    def _newest(self) -> Path | None:
+        return next(iter(checkpoint.folders(self.folder)), None)
+
+    def _before_trouble(self) -> Path | None:
+        """The newest checkpoint of before the trouble began."""
+        since = self.watch.since
+        return next(
+            (at for at in checkpoint.folders(self.folder) if since is None or checkpoint.step_of(at) <= since), None
+        )
+
+    def named(self, error: RuntimeError) -> PhonicsDataError | None:
+        """What torch's error means for a person; None for one that is nobody's fault but ours."""
+        where, kept = f"{self.folder}: ", _kept(self._newest())
+        step, options = self.progress.num_steps, self.config.train
+        if is_out_of_memory(error):
+            return MemoryFullError(
+                f"{where}out of memory at step {step} with train.batch_size={options.batch_size}; {kept}. The same "
+                f"command goes on from it with --set train.accumulate={2 * options.accumulate} (smaller parts, same "
+                "batch) or --set compute.precision=bf16; a new run may take a smaller train.batch_size, or --preset lean"
+            )
+        first = str(error).strip().partition("\n")[0]
+        if isinstance(error, torch.AcceleratorError) or "CUDA error" in first or "CUDA driver" in first:
+            return DeviceLostError(
+                f"{where}the GPU failed at step {step} ({first}); {kept}. The same command goes on from it, on another "
+                "GPU with CUDA_VISIBLE_DEVICES=..., or with --set train.device=cpu"
+            )
+        lost = ("Connection closed by peer", "Connection reset by peer", "NCCL", "Gloo")
+        if self.peers.world > 1 and any(word in str(error) for word in lost):
+            return DeviceLostError(
+                f"{where}another process of the run is gone at step {step} ({first}); {kept}. The same command goes on "
+                "from it; torchrun --max-restarts=3 starts it again by itself"
+            )
+        return None
+
+
+def _kept(folder: Path | None) -> str:
+    return f"the last good checkpoint is {folder}" if folder else "there was no checkpoint yet"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch ran out of memory, on a GPU or on a CPU (where it has no error class of its own)."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

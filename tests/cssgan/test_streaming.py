@@ -1,0 +1,336 @@
+"""The streaming feed: every sample once an epoch, the windows of the resident feed, any number of readers, any start."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from cssgan.config import Config
+from cssgan.data import feeds, resident, streaming
+from cssgan.data.batch import Feed, look
+from cssgan.data.index import StreamIndex
+from cssgan.data.shards import digest, find
+from cssgan.data.streaming import StillWaitingError, StreamingFeed
+from cssgan.data.visits import Visits, plan
+from cssgan.errors import ReaderLostError
+from cssgan.training import loop
+from cssgan.types import Batch
+from phonics_data.errors import DatasetError
+from tests.cssgan.test_loop import same_weights, stats
+from tests.cssgan.toys import TINY, make_sample, tiny_config, write_shard
+
+CPU = torch.device("cpu")
+COUNTS = (5, 2, 4)
+"""Samples of the three shards."""
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Path:
+    """Eleven clips of different lengths in three shards, two for validation, with their dataset.json."""
+    folder, seed = tmp_path / "shards", 0
+    for number, count in enumerate(COUNTS):
+        samples = [make_sample(seed + n, num_frames=10 + 2 * (seed + n), size=32) for n in range(count)]
+        write_shard(folder / f"train-{number:06d}.tar", samples)
+        seed += count
+    write_shard(folder / "validation-000000.tar", [make_sample(100), make_sample(101)])
+    entries = [
+        {"name": path.name, "sha256": digest_of(path), "samples": 1, "bytes": path.stat().st_size}
+        for path in sorted(folder.glob("*.tar"))
+    ]
+    (folder / "dataset.json").write_text(json.dumps({"schema_version": 1, "shards": entries}))
+    return folder
+
+
+def digest_of(path: Path) -> str:
+    import hashlib
+
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def stream_config(*settings: str) -> Config:
+    return tiny_config("data.feed=streaming", "data.shuffle_buffer=4", "data.workers=0", *settings)
+
+
+def stream(dataset: Path | str, config: Config, *, rank: int = 0, world: int = 1) -> StreamingFeed:
+    feed = feeds.feed(feeds.open_set(config, dataset), config, CPU, rank=rank, world=world)
+    assert isinstance(feed, StreamingFeed)
+    return feed
+
+
+def same(a: Batch, b: Batch) -> bool:
+    fields = [name for name in type(a).__slots__ if isinstance(getattr(a, name), torch.Tensor)]
+    return a.keys == b.keys and all(torch.equal(getattr(a, name), getattr(b, name)) for name in fields)
+
+
+def test_a_plan_reads_and_shows_every_sample_once() -> None:
+    for epoch in range(3):
+        made = plan([5, 2, 4], seed=1, epoch=epoch, buffer=4)
+        assert sorted(made.reads) == sorted(made.shown) == list(range(11))
+        assert all(made.shown[made.places[n]] == n for n in range(11))
+        when = {int(sample): place for place, sample in enumerate(made.reads)}
+        # Nothing is shown before the buffer can hold it.
+        assert all(when[int(sample)] < place + 4 for place, sample in enumerate(made.shown))
+    assert not np.array_equal(plan([11], seed=1, epoch=0, buffer=4).shown, plan([11], seed=1, epoch=1, buffer=4).shown)
+    assert np.array_equal(plan([11], seed=1, epoch=0, buffer=1).shown, np.arange(11))
+
+
+def test_every_epoch_shows_every_clip_once(shards: Path) -> None:
+    feed = stream(shards, stream_config("train.batch_size=11"))
+
+    for epoch in range(3):
+        assert Counter(feed.batch(11 * epoch).keys) == Counter(f"clip-{n:04d}" for n in range(11))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [(), ("data.segment_context=clip", "data.augment_colour=true", "data.augment_shift=2"), ("model.z_dim=2",)],
+)
+def test_batches_are_the_records_that_the_resident_feed_makes(shards: Path, settings: tuple[str, ...]) -> None:
+    config = stream_config(*settings)
+    feed = stream(shards, config)
+    data = resident.load(shards, "train", config.data.size)
+    clips = {clip.key: clip for clip in data.clips}
+    visits = Visits(config, feed.index.shard_sizes, feed.index.lengths)
+    assert (feed.index.mean, feed.index.std) == pytest.approx((data.mean, data.std), rel=1e-12)
+    assert (feed.frame_rate, feed.label_set) == (data.frame_rate, data.label_set)
+    clip_frames = config.frames_per_clip if config.data.segment_context == "clip" else None
+
+    for position in (0, 3, 6, 9, 12):
+        batch, draws = feed.batch(position), visits.draws(position)
+        for row, key in enumerate(batch.keys):
+            window = data.window(clips[key], draws.starts[row], config.data.num_frames, clip_frames=clip_frames)
+            window = look(window, config, position + row)
+            pictures = (
+                torch.from_numpy(np.ascontiguousarray(window.frames_THWC)).permute(3, 0, 1, 2).float() / 127.5 - 1
+            )
+            mels = (window.raw_mels_TMU - np.float32(feed.mel_stats.mean)) / np.float32(feed.mel_stats.std)
+            torch.testing.assert_close(batch.video_BCTHW[row], pictures, rtol=0, atol=1e-6)
+            assert np.array_equal(batch.mels_BTMU[row].numpy(), mels.clip(-4, 4))
+            assert int(batch.num_valid_B[row]) == window.num_valid_frames
+            assert int(batch.label_BK[row].argmax()) == window.label_index
+
+
+@pytest.mark.parametrize("settings", [("data.workers=2",), ("data.workers=4",)])
+def test_any_number_of_readers_gives_the_same_batches(shards: Path, settings: tuple[str, ...]) -> None:
+    alone, helped = stream(shards, stream_config()), stream(shards, stream_config(*settings))
+
+    for position in range(0, 24, 3):
+        assert same(alone.batch(position), helped.batch(position))
+    helped.close()
+
+
+def test_a_feed_may_begin_anywhere_and_reads_no_more_than_it_must(
+    shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = stream(shards, stream_config())
+    expected = {position: whole.batch(position) for position in range(0, 30, 3)}
+
+    for position in (27, 9, 12, 0):
+        assert same(stream(shards, stream_config()).batch(position), expected[position])
+    jumping = stream(shards, stream_config())
+    assert all(same(jumping.batch(position), expected[position]) for position in (3, 6, 21, 24))
+
+
+def test_all_orders_of_a_clip_come_one_after_the_other(shards: Path) -> None:
+    config = stream_config("order.draw=enumerate", "train.batch_size=8", "data.shuffle_buffer=48")
+    feed = stream(shards, config)
+
+    batches = [feed.batch(position) for position in range(0, 48, 8)]
+
+    keys = [key for batch in batches for key in batch.keys]
+    assert [len(set(keys[n : n + 24])) for n in (0, 24)] == [1, 1]
+    assert sorted(torch.cat([batch.order_B for batch in batches[:3]]).tolist()) == list(range(24))
+
+
+def test_the_shares_of_processes_are_the_batch(shards: Path) -> None:
+    config = stream_config("train.batch_size=4")
+    whole, parts = stream(shards, config), [stream(shards, config, rank=rank, world=2) for rank in range(2)]
+
+    for position in range(0, 16, 4):
+        expected, shares = whole.batch(position), [part.batch(position) for part in parts]
+        assert sum((share.keys for share in shares), ()) == expected.keys
+        assert torch.equal(torch.cat([share.video_BCTHW for share in shares]), expected.video_BCTHW)
+
+
+def test_windows_in_hand_stay_few(shards: Path) -> None:
+    feed = stream(shards, stream_config())
+    for position in range(0, 60, 3):
+        feed.batch(position)
+        assert len(feed._held) <= 4 + 3 + 2 * 4  # the buffer, a batch, blocks on their way
+
+
+def test_auto_streams_what_is_larger_than_the_limit_and_says_so(shards: Path) -> None:
+    found = find(shards, "train")
+
+    assert feeds.choose(tiny_config(), found)[0] == "resident"
+    kind, why = feeds.choose(tiny_config("data.resident_gb=0"), found)
+    assert (kind, "3 training shard(s)" in why, "over data.resident_gb=0" in why) == ("streaming", True, True)
+    assert feeds.choose(tiny_config("data.resident_gb=0", "data.shuffle_audio=true"), found)[0] == "resident"
+
+
+def test_the_index_is_made_once_a_shard(shards: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="cssgan")
+    for _ in range(2):
+        feeds.open_set(stream_config(), shards)
+    write_shard(shards / "train-000001.tar", [make_sample(50)])
+    larger = feeds.open_set(stream_config(), shards).content
+
+    assert [record.getMessage().split()[1] for record in caplog.records if "once" in record.getMessage()] == ["3", "1"]
+    assert isinstance(larger, StreamIndex)
+    assert larger.shard_sizes == (5, 1, 4)
+
+
+@pytest.fixture
+def served(shards: Path) -> Iterator[str]:
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(shards))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def in_memory(shards: Path) -> Iterator[str]:
+    files = fsspec.filesystem("memory")
+    for path in shards.iterdir():
+        files.pipe(f"/letters/{path.name}", path.read_bytes())
+    yield "memory://letters"
+    files.rm("/letters", recursive=True)
+
+
+@pytest.mark.parametrize("where", ["served", "in_memory"])
+def test_an_address_is_as_good_as_a_folder(shards: Path, request: pytest.FixtureRequest, where: str) -> None:
+    address: str = request.getfixturevalue(where)
+    near, far = stream(shards, stream_config()), stream(address, stream_config())
+
+    assert digest(find(address, "train")) == digest(find(shards, "train"))
+    assert all(same(near.batch(position), far.batch(position)) for position in (0, 3, 6))
+    assert len(resident.load(address, "validation", 16).clips) == 2
+
+
+def test_an_address_without_a_dataset_is_refused(served: str) -> None:
+    for address in (f"{served}/elsewhere", "memory://nothing", "nosuchprotocol://x"):
+        with pytest.raises(DatasetError, match=r"no dataset there .*dataset\.json"):
+            find(address, "train")
+
+
+def test_bad_shards_are_refused_by_name(shards: Path) -> None:
+    with pytest.raises(DatasetError, match=r"frames are 32x32, the model's data.size is 64"):
+        feeds.open_set(stream_config("data.size=64"), shards)
+    feed = stream(shards, stream_config("data.workers=2"))
+    write_shard(shards / "train-000000.tar", [make_sample(77)])
+    with pytest.raises(DatasetError, match="must not change during a run"):
+        feed.batch(0)
+    feed.close()
+    whole = (shards / "train-000002.tar").read_bytes()
+    (shards / "train-000002.tar").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DatasetError, match=r"train-000002.tar: cannot be read as a whole tar"):
+        feeds.open_set(stream_config(), shards)
+    write_shard(shards / "train-000002.tar", [make_sample(77)])
+    with pytest.raises(DatasetError, match=r"sample clip-0077 is in .* already"):
+        feeds.open_set(stream_config(), shards)
+
+
+def patiently(feed: StreamingFeed, position: int) -> Batch:
+    while True:
+        with contextlib.suppress(StillWaitingError):
+            return feed.batch(position)
+
+
+def test_waiting_is_told_and_a_reader_that_dies_is_named(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "PATIENCE_SECONDS", 1)
+    feed = stream(shards, stream_config("data.workers=1"))
+    expected = stream(shards, stream_config())
+    assert same(patiently(feed, 0), expected.batch(0))
+    assert feed._blocks is not None
+    (worker,) = feed._blocks._workers  # type: ignore[attr-defined]
+    os.kill(worker.pid, signal.SIGSTOP)
+    with pytest.raises(StillWaitingError):
+        list(map(feed.batch, range(3, 300, 3)))
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.join()
+
+    with pytest.raises(ReaderLostError, match="a process that reads shards died"):
+        list(map(partial(patiently, feed), range(feed._next, 300, 3)))
+    feed.close()
+
+
+def test_a_stopped_stream_goes_on_bit_for_bit_with_other_readers(shards: Path, tmp_path: Path) -> None:
+    def train(run: str, *settings: str) -> None:
+        config = stream_config("train.checkpoint_every=3", *settings)
+        loop.train(config, shards, tmp_path / run, console=Console(file=io.StringIO()))
+
+    train("whole", "train.num_videos=27")
+    train("broken", "train.num_videos=15", "data.workers=2")
+    train("broken", "train.num_videos=27", "data.workers=3")
+
+    assert stats(tmp_path / "broken") == stats(tmp_path / "whole")
+    assert same_weights(tmp_path / "broken", tmp_path / "whole")
+
+
+def test_a_killed_stream_goes_on_and_ctrl_c_saves(shards: Path, tmp_path: Path) -> None:
+    settings = (*TINY, "data.feed=streaming", "data.workers=2", "train.num_videos=100000", "train.checkpoint_every=5")
+    command = [
+        *(sys.executable, "-m", "cssgan", "train", "--shards", str(shards), "--run", str(tmp_path / "run")),
+        *("--preset", "tiny", *(word for setting in settings for word in ("--set", setting))),
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 128 + signal.SIGINT)):
+        with subprocess.Popen(
+            command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+        ) as child:
+            assert child.stderr is not None
+            seen = ""
+            for line in iter(child.stderr.readline, ""):
+                seen += line
+                if seen.count("\nstep ") >= 8:
+                    break
+            (os.kill if number == signal.SIGKILL else os.killpg)(child.pid, number)
+            seen += child.stderr.read()
+            assert child.wait(timeout=30) == code, seen
+    assert "going on after step" in seen
+    assert "stopped by SIGINT" in seen
+
+
+def test_the_feed_on_a_device_gathers_the_same_batches(shards: Path) -> None:
+    from cssgan.data.on_device import OnDeviceFeed
+
+    looks = ("data.augment_colour=true", "data.augment_shift=2")
+    for settings in ((), looks, ("data.segment_context=clip",), ("data.shuffle_audio=true", *looks)):
+        config = tiny_config("train.batch_size=4", *settings)
+        training = feeds.open_set(config, shards)
+        assert isinstance(training.content, resident.ResidentSplit)
+        for rank, world in ((0, 1), (1, 2)):
+            host = Feed(
+                data=training.content,
+                config=config,
+                mel_stats=training.mel_stats(config),
+                device=CPU,
+                rank=rank,
+                world=world,
+            )
+            there = OnDeviceFeed(host=host)
+            assert all(same(host.batch(position), there.batch(position)) for position in (0, 4, 12))
