@@ -1,4 +1,30 @@
 """CSSGAN: train the paper's audio-to-video GAN on a dataset of `phonics_data`, generate with it, and judge it.
 
-Nothing heavy is imported here. From Python: `cssgan.generate.load_generator`, `cssgan.training.loop.train`.
+::
+
+    import cssgan
+    model = cssgan.load_pretrained("exported")
+
+Nothing heavy is imported before it is asked for. docs/cssgan.md shows the rest: `cssgan.training.loop.train`,
+`cssgan.generate.generate_video`, `cssgan.evaluate.evaluate_run`.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cssgan.pretrained import LoadedGenerator as LoadedGenerator
+    from cssgan.pretrained import export as export
+    from cssgan.pretrained import load_generator as load_generator
+    from cssgan.pretrained import load_pretrained as load_pretrained
+
+__all__ = ["LoadedGenerator", "export", "load_generator", "load_pretrained"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from cssgan import pretrained
+
+    return getattr(pretrained, name)

@@ -12,7 +12,7 @@ import os
 import sys
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 
@@ -28,7 +28,7 @@ from cssgan.cli_metrics import (
 )
 from cssgan.cli_study import study
 from cssgan.cli_survey import survey_app
-from phonics_data.errors import OptionError, PhonicsDataError
+from phonics_data.errors import InputError, OptionError, PhonicsDataError
 
 app = typer.Typer(
     name="cssgan",
@@ -48,6 +48,9 @@ RunOption = Annotated[Path, typer.Option("--run", "--run-folder", help="Folder o
 ShardsOption = Annotated[
     str,
     typer.Option("--shards", help="Dataset with {train,validation,test}-*.tar: a folder, or an address (s3://...)."),
+]
+ModelOption = Annotated[
+    Path, typer.Option("--run", "--run-folder", help="Folder of the run, or of a model that `cssgan export` wrote.")
 ]
 WhichOption = Annotated[str, typer.Option("--weights", help="last, or ema: the running average, if the run keeps one.")]
 SetOption = Annotated[
@@ -104,30 +107,57 @@ def train(
 
 @app.command()
 def generate(
-    run: RunOption,
-    image: Annotated[Path, typer.Option(help="Start picture (png, jpeg, webp); its central square is used.")],
-    audio: Annotated[Path, typer.Option(help="Sound (wav, flac, ogg, mp3) of any length and rate.")],
-    label: Annotated[str, typer.Option(help="Class, such as A.")],
-    out: Annotated[Path, typer.Option(help="The mp4 to write, with the sound.")],
+    run: ModelOption,
+    out: Annotated[Path, typer.Option(help="The mp4 to write, with the sound; with --pairs: a folder of them.")],
+    image: Annotated[
+        Path | None, typer.Option(help="Start picture (png, jpeg, webp); its central square is used.")
+    ] = None,
+    audio: Annotated[Path | None, typer.Option(help="Sound (wav, flac, ogg, mp3) of any length and rate.")] = None,
+    label: Annotated[str | None, typer.Option(help="Class, such as A; with --pairs: of those that name none.")] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            help="Many at once: a CSV (image, audio; label, out, seed), or a folder CLASS/NAME.png with CLASS/NAME.wav."
+        ),
+    ] = None,
     frame_rate: Annotated[
         str | None, typer.Option(help="Frames a second, such as 25 or 30000/1001; default: that of the training set.")
     ] = None,
     scale: Annotated[
         int | None, typer.Option(help="Repeat each pixel so many times; default: up to 256 pixels.", min=1, max=64)
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the noise, in models that have any.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the noise, in models that have any.", min=0)] = 0,
+    batch: Annotated[int, typer.Option(help="Videos that are made at once, with --pairs.", min=1)] = 8,
     weights: WhichOption = "last",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Generate a video for one picture and one sound. Long sounds: the cascade goes on from its last frame.
+    """Generate a video for one picture and one sound, or for many. Long sounds: the cascade goes on from its last frame.
+
+    With --pairs OUT holds the videos, videos.csv, and rejections.csv if something could not be used.
 
     Example: cssgan generate --run runs/first --image a.png --audio apple.wav --label A --out apple.mp4
     """
     which = _which(weights)
     rate = None if frame_rate is None else _frame_rate(frame_rate)
+    if pairs is not None and (image is not None or audio is not None):
+        raise OptionError("--pairs", str(pairs), "without --image and --audio")
+    from cssgan.training.device import device_named
+
+    where = device_named(device)
+    if pairs is not None:
+        _generate_pairs(
+            run, pairs, out, label=label, rate=rate, scale=scale, seed=seed, batch=batch, which=which, where=where
+        )
+        return
+    if image is None or audio is None or label is None:
+        missing = [
+            name for name, value in (("--image", image), ("--audio", audio), ("--label", label)) if value is None
+        ]
+        raise OptionError(missing[0], "nothing", "a value; or many at once with --pairs")
     from cssgan.generate import generate_video, load_generator
 
     video = generate_video(
-        load_generator(run, which=which),
+        load_generator(run, which=which, device=where),
         image=image,
         audio=audio,
         label=label,
@@ -137,6 +167,50 @@ def generate(
         seed=seed,
     )
     typer.echo(f"{video.path}: {video.num_frames} frames at {float(video.frame_rate):g} frames/s, class {video.label}")
+
+
+def _generate_pairs(
+    run: Path,
+    source: Path,
+    out: Path,
+    *,
+    label: str | None,
+    rate: Fraction | None,
+    scale: int | None,
+    seed: int,
+    batch: int,
+    which: Which,
+    where: Any,
+) -> None:
+    from cssgan.pairs import REFUSED, generate_pairs, read_pairs
+    from cssgan.pretrained import load_generator
+
+    wanted = read_pairs(source, label=label, seed=seed)
+    made = generate_pairs(
+        load_generator(run, which=which, device=where), wanted, out, frame_rate=rate, scale=scale, max_batch=batch
+    )
+    typer.echo(f"{out}: {len(made.videos)} videos")
+    if made.refused:
+        raise InputError(
+            f"{len(made.refused)} of {len(wanted)} pairs could not be used, the first: {made.refused[0][1]}; "
+            f"all stand in {out / REFUSED}"
+        )
+
+
+@app.command()
+def export(
+    run: RunOption,
+    out: Annotated[Path, typer.Option(help="Folder to write; an earlier export there is replaced.")],
+    weights: WhichOption = "last",
+) -> None:
+    """Write a trained generator as safetensors + config.json + model card, for cssgan.load_pretrained and generate.
+
+    Example: cssgan export --run runs/first --out exported
+    """
+    which = _which(weights)
+    from cssgan.pretrained import export as write
+
+    typer.echo(f"{write(run, out, which=which)}: model.safetensors, config.json, README.md")
 
 
 @app.command()
@@ -265,8 +339,9 @@ def bench(
 
     base = None if preset is None else override(named(preset), set_)
     from cssgan.bench import measure, report
+    from cssgan.training.device import device_named
 
-    where = report.choose_device(device)
+    where = device_named(device)
     wanted = measure.table() if base is None else [(str(preset), base, "as configured")]
     rows: list[tuple[str, ...]] = []
     measured: list[measure.Measurement] = []

@@ -1,110 +1,24 @@
-"""A trained run -> videos: `load_generator` for programs, `generate_video` for one picture and one sound file."""
+"""A trained model -> videos: `generate_video` for one picture and one sound file, `windows` for what it is judged on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from cssgan import build, mp4
-from cssgan.config import Config
+from cssgan import mp4
 from cssgan.data import resident, window
 from cssgan.data.batch import pictures, to_uint8
 from cssgan.data.shards import Dataset
-from cssgan.models.interface import VideoGenerator
-from cssgan.training import checkpoint
-from cssgan.types import EvalWindows, MelStats, Progress, Split
-from phonics_data.contract.labels import LabelSet
+from cssgan.pretrained import LoadedGenerator as LoadedGenerator
+from cssgan.pretrained import load_generator as load_generator
+from cssgan.types import EvalWindows, Split
 from phonics_data.contract.logmel import segments
 from phonics_data.errors import InputError
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class LoadedGenerator:
-    """A generator in evaluation mode with all that its inputs need. Made by `load_generator`."""
-
-    network: VideoGenerator
-    config: Config
-    label_set: LabelSet
-    mel_stats: MelStats
-    frame_rate: Fraction
-    """The commonest frame rate of the training set."""
-    progress: Progress
-    which: Literal["last", "ema"]
-    device: torch.device
-
-    def standardise(self, raw_mels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Log-mel -> model input: (x - mean) / std of the training set, clamped."""
-        return window.standardise(raw_mels, self.mel_stats)
-
-    @torch.inference_mode()
-    def generate(
-        self, image_BCHW: Tensor, mels_BTMU: Tensor, label_B: Tensor, *, seed: int = 0, max_batch: int = 32
-    ) -> Tensor:
-        """Videos in time order, made as the model was trained to: each stream from the last frame before it.
-
-        Args:
-            image_BCHW: float32 in [-1, 1], C = 3, H = W = ``config.data.size``.
-            mels_BTMU: standardised log-mel segments, one a frame; any T >= 1 (the end is padded with silence to whole
-                streams and cropped again).
-            label_B: int64 class indices in ``label_set``.
-            seed: of the noise, where the model has any (``model.z_dim``).
-            max_batch: videos that go through the network at once.
-
-        Returns:
-            video_BCTHW float32 in [-1, 1] on the CPU.
-        """
-        num_frames = int(mels_BTMU.shape[1])
-        noise = torch.Generator().manual_seed(seed)
-        label_BK = torch.nn.functional.one_hot(label_B, len(self.label_set)).float()
-        z_BZ = torch.randn(len(label_B), self.config.model.z_dim, generator=noise)
-        videos = [
-            self.network.rollout(*(part.to(self.device) for part in parts))[:, :, :num_frames].cpu()
-            for parts in zip(
-                *(whole.split(max_batch) for whole in (image_BCHW, self._pad(mels_BTMU), label_BK, z_BZ)), strict=True
-            )
-        ]
-        return torch.cat(videos)
-
-    def _pad(self, mels_BTMU: Tensor) -> Tensor:
-        """Silence behind the end, up to whole streams."""
-        stride = self.config.frames_per_stream
-        missing = -mels_BTMU.shape[1] % stride
-        silence = float(self.standardise(np.full(1, resident.MEL_SPEC.silence, np.float32))[0])
-        return torch.nn.functional.pad(mels_BTMU, (0, 0, 0, 0, 0, missing), value=silence)
-
-
-def load_generator(
-    run: Path, *, which: Literal["last", "ema"] = "last", device: str | torch.device = "cpu"
-) -> LoadedGenerator:
-    """The generator of the newest whole checkpoint of `run`.
-
-    Args:
-        which: the weights as trained, or their running average (only runs with ``train.ema_half_life`` have one).
-
-    Raises:
-        CheckpointError: no run, no whole checkpoint, or no averaged weights.
-    """
-    state = checkpoint.load_newest(run)
-    network = build.generator(state.config, num_classes=len(state.label_set))
-    network.load_state_dict(state.generator_weights(which))
-    network.eval().requires_grad_(False)
-    return LoadedGenerator(
-        network=network.to(device),
-        config=state.config,
-        label_set=state.label_set,
-        mel_stats=state.mel_stats,
-        frame_rate=state.frame_rate,
-        progress=state.progress,
-        which=which,
-        device=torch.device(device),
-    )
 
 
 def windows(

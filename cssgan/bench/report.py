@@ -6,24 +6,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from cssgan.bench.measure import Measurement
-from phonics_data.errors import OptionError
 
 COLUMNS = (
     "preset", "variant", "batch", "step", "videos/s", "TFLOP/s", "of peak", "memory", "data wait", "first step",
     "warm-up", "plain step", "speed-up",
 )  # fmt: skip
-
-
-def choose_device(text: str) -> torch.device:
-    """``auto``, ``cpu`` or ``cuda``; raises `OptionError` for another, or for a GPU that is not there."""
-    if text not in ("auto", "cpu", "cuda"):
-        raise OptionError("--device", text, "auto, cpu, cuda")
-    if text == "cuda" and not torch.cuda.is_available():
-        raise OptionError("--device", text, "auto or cpu: torch finds no GPU here")
-    return torch.device("cuda" if text != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def row(measured: Measurement) -> tuple[str, ...]:

@@ -211,6 +211,8 @@ class StreamingFeed:
     def _restart(self, position: int) -> None:
         self.close()
         self._next = position
+        if self.config.data.workers:  # what log-mels need is loaded here once, not by each reader
+            window.raw_mel(np.zeros(MEL_SPEC.hop_samples, np.float32), MEL_SPEC.rate_hz, MEL_SPEC)
         reading = _Reading(self.index, self.config, start=position, rank=self.rank, world=self.world)
         self._blocks = readers(reading, self.config.data.workers, patience_seconds=PATIENCE_SECONDS)
 

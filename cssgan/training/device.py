@@ -20,6 +20,15 @@ def choose_device(config: Config) -> torch.device:
     return torch.device("cuda")
 
 
+def device_named(text: str) -> torch.device:
+    """``auto``, ``cpu`` or ``cuda``; raises `OptionError` for another, or for a GPU that is not there."""
+    if text not in ("auto", "cpu", "cuda"):
+        raise OptionError("--device", text, "auto, cpu, cuda")
+    if text == "cuda" and not torch.cuda.is_available():
+        raise OptionError("--device", text, "auto or cpu: torch finds no GPU here")
+    return torch.device("cuda" if text != "cpu" and torch.cuda.is_available() else "cpu")
+
+
 def keep_freed_memory() -> None:
     """Let glibc keep what is freed instead of giving it back: it halves the page faults of a CPU step.
 

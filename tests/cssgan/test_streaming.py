@@ -199,15 +199,24 @@ def test_the_index_is_made_once_a_shard(shards: Path, caplog: pytest.LogCaptureF
 
 
 @pytest.fixture
-def served(shards: Path) -> Iterator[str]:
+def served(shards: Path) -> Iterator[tuple[str, threading.Event]]:
+    """The shards over HTTP; nothing is sent while the event is not set."""
+    goes = threading.Event()
+    goes.set()
+
     class Quiet(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            goes.wait(60)
+            super().do_GET()
+
         def log_message(self, format: str, *args: object) -> None:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(shards))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http://127.0.0.1:{server.server_port}", goes
+        goes.set()
         server.shutdown()
         thread.join()
 
@@ -223,7 +232,8 @@ def in_memory(shards: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("where", ["served", "in_memory"])
 def test_an_address_is_as_good_as_a_folder(shards: Path, request: pytest.FixtureRequest, where: str) -> None:
-    address: str = request.getfixturevalue(where)
+    value = request.getfixturevalue(where)
+    address: str = value if isinstance(value, str) else value[0]
     near, far = stream(shards, stream_config()), stream(address, stream_config())
 
     assert digest(find(address, "train")) == digest(find(shards, "train"))
@@ -231,8 +241,8 @@ def test_an_address_is_as_good_as_a_folder(shards: Path, request: pytest.Fixture
     assert len(resident.load(address, "validation", 16).clips) == 2
 
 
-def test_an_address_without_a_dataset_is_refused(served: str) -> None:
-    for address in (f"{served}/elsewhere", "memory://nothing", "nosuchprotocol://x"):
+def test_an_address_without_a_dataset_is_refused(served: tuple[str, threading.Event]) -> None:
+    for address in (f"{served[0]}/elsewhere", "memory://nothing", "nosuchprotocol://x"):
         with pytest.raises(DatasetError, match=r"no dataset there .*dataset\.json"):
             find(address, "train")
 
@@ -260,21 +270,24 @@ def patiently(feed: StreamingFeed, position: int) -> Batch:
             return feed.batch(position)
 
 
-def test_waiting_is_told_and_a_reader_that_dies_is_named(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_is_told_and_a_reader_that_dies_is_named(
+    shards: Path, served: tuple[str, threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, goes = served
     monkeypatch.setattr(streaming, "PATIENCE_SECONDS", 1)
-    feed = stream(shards, stream_config("data.workers=1"))
-    expected = stream(shards, stream_config())
+    feed, expected = stream(address, stream_config("data.workers=1")), stream(shards, stream_config())
+    goes.clear()
+    with pytest.raises(StillWaitingError):
+        feed.batch(0)
+    goes.set()
     assert same(patiently(feed, 0), expected.batch(0))
+
     assert feed._blocks is not None
     (worker,) = feed._blocks._workers  # type: ignore[attr-defined]
-    os.kill(worker.pid, signal.SIGSTOP)
-    with pytest.raises(StillWaitingError):
-        list(map(feed.batch, range(3, 300, 3)))
     os.kill(worker.pid, signal.SIGKILL)
     worker.join()
-
     with pytest.raises(ReaderLostError, match="a process that reads shards died"):
-        list(map(partial(patiently, feed), range(feed._next, 300, 3)))
+        list(map(partial(patiently, feed), range(3, 300, 3)))
     feed.close()
 
 

@@ -1,0 +1,167 @@
+"""A generator leaves its run as a folder of its own and comes back as a module; many videos are made at once."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import cssgan
+from cssgan import pairs, pretrained
+from cssgan.errors import CheckpointError
+from cssgan.generate import generate_video
+from phonics_data.errors import InputError
+from tests.cssgan.test_generate import conditions, save_run, write_sound
+
+
+def test_two_lines_give_the_module_of_the_run(tmp_path: Path) -> None:
+    run = save_run(tmp_path / "run", "model.z_dim=3")
+    (run / "evaluation.json").write_text(
+        json.dumps({"split": "test", "num_evaluated": 9, "metrics": {"l1": {"value": 0.125}, "fid": {"value": None}}})
+    )
+    out = cssgan.export(run, tmp_path / "exported")
+
+    model = cssgan.load_pretrained(out)
+
+    assert isinstance(model, torch.nn.Module)
+    assert torch.equal(
+        model.generate(*conditions(21), seed=3), pretrained.load_generator(run).generate(*conditions(21), seed=3)
+    )
+    assert model(*conditions(21)).shape == (2, 3, 21, 16, 16)
+    assert sorted(path.name for path in out.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    card = (out / "README.md").read_text()
+    assert card.startswith("---\nlibrary_name: cssgan\n")
+    assert "| l1 | 0.125 |" in card
+    assert "fid" not in card
+    assert pretrained.load_generator(out).label_set.names[3] == "D"  # every command takes it in the place of a run
+
+
+def test_gradients_flow_through_the_module(tmp_path: Path) -> None:
+    model = cssgan.load_pretrained(cssgan.export(save_run(tmp_path / "run"), tmp_path / "out"))
+    image, mels, label = conditions(16)
+
+    model(image.requires_grad_(), mels.requires_grad_(), label).sum().backward()
+
+    assert image.grad is not None
+    assert float(mels.grad.abs().sum()) > 0  # type: ignore[union-attr]
+
+
+def test_what_is_no_export_is_refused_and_nothing_else_is_overwritten(tmp_path: Path) -> None:
+    out = cssgan.export(save_run(tmp_path / "run"), tmp_path / "out", which="ema")
+    assert cssgan.export(tmp_path / "run", out) == out  # an earlier export is replaced
+    with pytest.raises(CheckpointError, match="no exported model there"):
+        cssgan.load_pretrained(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="holds something that is no export"):
+        cssgan.export(tmp_path / "run", tmp_path)
+    record = json.loads((out / "config.json").read_text())
+    (out / "config.json").write_text(json.dumps({**record, "format": 99}))
+    with pytest.raises(CheckpointError, match="export format 99, this program reads 1"):
+        cssgan.load_pretrained(out)
+    (out / "config.json").write_text(json.dumps({**record, "config": {"model": {"width": 3}}}))
+    with pytest.raises(CheckpointError, match="not an export that this program reads"):
+        cssgan.load_pretrained(out)
+    (out / "config.json").write_text(json.dumps(record))
+    (out / "model.safetensors").write_bytes((out / "model.safetensors").read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match="cut, or changed"):
+        cssgan.load_pretrained(out)
+
+
+def test_importing_cssgan_loads_nothing_heavy() -> None:
+    code = "import sys, cssgan; assert not {'torch', 'numpy', 'av'} & sys.modules.keys(); print(cssgan.__all__)"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "load_pretrained" in done.stdout
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        cssgan.nothing  # noqa: B018
+
+
+def frames(path: Path) -> np.ndarray:
+    with av.open(str(path)) as file:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three pictures with sounds of different lengths, in folders named by their class."""
+    for number, (label, seconds) in enumerate((("A", 0.4), ("A", 1.1), ("B", 0.7))):
+        place = tmp_path / "pairs" / label
+        place.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 256, (20, 20, 3), np.uint8)
+        Image.fromarray(pixels).save(place / f"n{number}.png")
+        write_sound(place / f"n{number}.wav", seconds)
+    return tmp_path / "pairs"
+
+
+def test_each_video_of_a_batch_is_what_it_would_be_alone(tmp_path: Path, folder: Path) -> None:
+    model = pretrained.load_generator(save_run(tmp_path / "run", "model.z_dim=2"))
+    wanted = pairs.read_pairs(folder, seed=7)
+    assert [(pair.label, pair.out) for pair in wanted] == [("A", "A-n0.mp4"), ("A", "A-n1.mp4"), ("B", "B-n2.mp4")]
+
+    made = pairs.generate_pairs(model, wanted, tmp_path / "out", max_batch=2)
+
+    assert not made.refused
+    alone = generate_video(
+        model, image=wanted[0].image, audio=wanted[0].audio, label="A", out=tmp_path / "a.mp4", seed=7
+    )
+    assert len(frames(tmp_path / "out/A-n0.mp4")) == alone.num_frames == 10
+    difference = frames(tmp_path / "out/A-n0.mp4").astype(int) - frames(alone.path)
+    assert np.abs(difference).mean() < 1.0  # noise of one seed is drawn for one video or for many
+    rows = list(csv.DictReader((tmp_path / "out/videos.csv").open()))
+    assert [(row["video"], row["num_frames"], row["seed"]) for row in rows] == [
+        ("A-n0.mp4", "10", "7"),
+        ("A-n1.mp4", "28", "7"),
+        ("B-n2.mp4", "18", "7"),
+    ]
+
+
+def test_a_pair_that_cannot_be_used_is_told_and_the_others_are_made(tmp_path: Path, folder: Path) -> None:
+    table = folder / "pairs.csv"
+    table.write_text(
+        "image,audio,label,out,seed\nA/n0.png,A/n0.wav,A,,1\nA/n0.png,gone.wav,A,,\nB/n2.png,B/n2.wav,ZZ,z,\n"
+    )
+    model = pretrained.load_generator(save_run(tmp_path / "run"))
+
+    made = pairs.generate_pairs(model, pairs.read_pairs(table), tmp_path / "out")
+
+    assert [path.name for path in made.videos] == ["n0-n0.mp4"]
+    reasons = [row["reason"] for row in csv.DictReader((tmp_path / "out/rejections.csv").open())]
+    assert "gone.wav: cannot be read as sound" in reasons[0]
+    assert "label 'ZZ' is not in label set" in reasons[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("image,sound\na,b\n", "got columns image, sound; needed: image, audio"),
+        ("image,audio\na.png,a.wav\n", "line 2: of no class; give --label"),
+        ("image,audio,label,seed\na.png,a.wav,A,x\n", "line 2: seed 'x', allowed: whole numbers"),
+        ("image,audio,label,out\na.png,a.wav,A,../x\n", "leads out of the folder"),
+        ("image,audio,label\na.png,a.wav,A\na.png,a.wav,B\n", "two videos would be called a-a.mp4"),
+        ("image,audio,label\n", "holds no pairs"),
+        ("image,audio,label\na.png\n", "line 2: got 3 columns in the first line and others here"),
+    ],
+)
+def test_tables_that_say_too_little_are_refused(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "pairs.csv").write_text(text)
+
+    with pytest.raises(InputError) as caught:
+        pairs.read_pairs(tmp_path / "pairs.csv")
+
+    assert words in str(caught.value)
+
+
+def test_a_picture_without_its_sound_is_refused(tmp_path: Path, folder: Path) -> None:
+    (folder / "B/n2.wav").unlink()
+    with pytest.raises(InputError, match=r"n2.png: 0 sounds of the same name"):
+        pairs.read_pairs(folder)
+    with pytest.raises(InputError, match="cannot be read as a CSV"):
+        pairs.read_pairs(tmp_path / "nowhere.csv")
