@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -133,3 +134,52 @@ def test_shared_norms_normalise_the_whole_batch_with_its_gradient(tmp_path: Path
     torch.testing.assert_close(torch.cat([part["grad"] for part in parts]), whole.grad, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(parts[0]["weight"] + parts[1]["weight"], plain.weight.grad, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(parts[0]["var"], plain.running_var, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_four_processes_have_the_curve_of_one(dataset: Path, tmp_path: Path) -> None:
+    done = torchrun(4, dataset, tmp_path / "four", *SETTINGS, "train.num_videos=16", "data.feed=streaming")
+    assert done.returncode == 0, done.stderr[-2000:]
+
+    config = tiny_config(*SETTINGS, "train.num_videos=16", "data.feed=streaming", "data.workers=0")
+    loop.train(config, dataset, tmp_path / "one", console=Console(file=io.StringIO()))
+
+    for mine, ours in zip(stats(tmp_path / "one"), stats(tmp_path / "four"), strict=True):
+        for name in ("g_l1", "g_video", "d_image", "d_video", "d_order", "g_grad_norm"):
+            assert ours[name] == pytest.approx(mine[name], rel=0.01), (mine["step"], name)
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes to kill in /proc")
+def test_a_killed_process_is_started_again_and_the_run_goes_on(dataset: Path, tmp_path: Path) -> None:
+    settings = (*TINY, *SETTINGS, "train.num_videos=240", "train.checkpoint_every=4")
+    sets = [word for setting in settings for word in ("--set", setting)]
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=2"),
+        *("-m", "cssgan", "train", "--shards", str(dataset), "--run-folder", str(tmp_path / "run"), "--preset", "tiny"),
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([*command, *sets], env=environment, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        seen = ""
+        for line in iter(child.stderr.readline, ""):
+            seen += line
+            if line.startswith("step 9/"):
+                break
+        os.kill(children(child.pid)[-1], signal.SIGKILL)
+        seen += child.stderr.read()
+    assert child.returncode == 0, seen[-3000:]
+    assert "going on after step" in seen
+
+    alone = tiny_config(*SETTINGS, "train.num_videos=240", "train.checkpoint_every=4")
+    loop.train(alone, dataset, tmp_path / "one", console=Console(file=io.StringIO()))
+    mine, ours = stats(tmp_path / "one"), stats(tmp_path / "run")
+    assert [line["step"] for line in ours] == [line["step"] for line in mine]
+    for name in ("g_l1", "d_image", "d_video"):
+        assert ours[9][name] == pytest.approx(mine[9][name], rel=0.02)
