@@ -13,7 +13,9 @@ import typer
 from phonics_data.errors import OptionError
 
 survey_app = typer.Typer(
-    name="survey", help="A user study on a web page: build it, serve it, analyse its answers.", no_args_is_help=True
+    name="survey",
+    help="A user study on a web page: build it, serve it, analyse its answers.\n\nExample: cssgan survey serve survey",
+    no_args_is_help=True,
 )
 SurveyArgument = Annotated[Path, typer.Argument(help="Survey folder, as `survey build` made it.")]
 SplitName = Literal["train", "validation", "test"]
