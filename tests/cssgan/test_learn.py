@@ -141,7 +141,7 @@ def test_from_shards_to_a_table_and_nothing_is_done_twice(songs_of_clips: Path, 
     assert "\n" not in str(raised.value)
     record = json.loads((out / "learn.json").read_text())
     assert record["passed"] is False
-    assert record["configurations"]["eight/run"]["config"]["train"]["num_videos"] == 6
+    assert record["configurations"]["eight/run"]["config"]["train"]["num_videos"] == 16
     assert record["configurations"]["run"]["config"]["train"]["num_videos"] == 12
     assert (out / "run/strip.png").exists()
     kept = ("eight/run/evaluation.json", "run/stats.jsonl", "eight/dataset/train-000000.tar")
