@@ -142,6 +142,16 @@ class _Reading(IterableDataset[Any]):
         return [(visit, look(part, self.config, visit)) for visit, part in cuts]
 
 
+def reader_lost(error: RuntimeError) -> ReaderLostError | None:
+    """What torch says when a process that reads ahead died: it says so at any moment, from a handler of signals."""
+    if "DataLoader worker" not in str(error):
+        return None
+    return ReaderLostError(
+        f"a process that reads shards died ({' '.join(str(error).split())[:120]}); run the same command again, with "
+        "fewer --set data.workers=... if memory ran out"
+    )
+
+
 @dataclass(kw_only=True, slots=True, eq=False)
 class StreamingFeed:
     """An endless row of batches out of shards that are read as it goes. `batch` is cheapest in a row.
@@ -224,10 +234,10 @@ class StreamingFeed:
         except RuntimeError as error:
             if "timed out" in str(error):
                 raise StillWaitingError from error
-            raise ReaderLostError(
-                f"a process that reads shards died ({' '.join(str(error).split())[:200]}); run the same command again, "
-                "with fewer --set data.workers=... if memory ran out"
-            ) from error
+            lost = reader_lost(error)
+            if lost is None:
+                raise
+            raise lost from error
         if isinstance(block, PhonicsDataError):
             raise block
         self._held.update(cast("list[Shown]", block))

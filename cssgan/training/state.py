@@ -9,6 +9,7 @@ import torch
 
 from cssgan.config import Config
 from cssgan.data.feeds import TrainingFeed
+from cssgan.data.streaming import reader_lost
 from cssgan.errors import DeviceLostError, DivergenceError, MemoryFullError
 from cssgan.training import checkpoint
 from cssgan.training.distributed import ALONE, Peers
@@ -172,7 +173,7 @@ class RunState:
                 f"{where}another process of the run is gone at step {step} ({first}); {kept}. The same command goes on "
                 "from it; torchrun --max-restarts=3 starts it again by itself"
             )
-        return None
+        return reader_lost(error)
 
 
 def _kept(folder: Path | None) -> str:
