@@ -285,7 +285,7 @@ def learn(
     from cssgan.presets import preset as named
 
     config = override(named(preset or preset_for()), set_)
-    show_that_it_learns(config, shards, out, by_heart_steps=by_heart_steps)
+    show_that_it_learns(config, Path(shards), out, by_heart_steps=by_heart_steps)
 
 
 @app.command("show-config")

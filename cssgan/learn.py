@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cssgan.config import Config, override
-from cssgan.data.shards import digest, read_samples, shard_paths
+from cssgan.data.shards import digest, find, read_samples
 from cssgan.errors import StoppedError
 from cssgan.evaluate import GatesMissedError, evaluate_run
 from cssgan.evaluation import value_of
@@ -113,7 +113,7 @@ def learn(
         RunError: OUT holds runs of another configuration or dataset.
     """
     bounds, console = bounds or LearnBounds(), console or Console(stderr=True)
-    shard_paths(shards, "test")  # before the hours of training
+    find(shards, "test")  # before the hours of training
     console.print(f"[1/2] {NUM_BY_HEART} clips by heart", highlight=False)
     eight = take_clips(shards, out / "eight" / "dataset", config.data.num_frames)
     by_heart = train_and_judge(by_heart_config(config, by_heart_steps), eight, out / "eight" / "run", split="train")
@@ -145,7 +145,7 @@ def take_clips(shards: Path, out: Path, num_frames: int, count: int = NUM_BY_HEA
     path = out / "train-000000.tar"
     if path.exists():
         return out
-    samples = [one for one in read_samples(shard_paths(shards, "train")) if one.num_frames >= num_frames]
+    samples = [one for one in read_samples(find(shards, "train")) if one.num_frames >= num_frames]
     if len(samples) < count:
         raise DatasetError(
             f"{shards}: {len(samples)} training clips have {num_frames} frames or more, allowed: {count} or more; "
@@ -186,7 +186,7 @@ def train_and_judge(config: Config, shards: Path, run: Path, *, split: Split) ->
             f"{run}: stopped after step {result.progress.num_steps}, all saved; the same command goes on from here",
             signal_number=result.signal_number,
         )
-    judged_on = digest(shard_paths(shards, split))
+    judged_on = digest(find(shards, split))
     report = run / "evaluation.json"
     marker = run / "judged.json"
     state = {"num_steps": result.progress.num_steps, "shards": judged_on}

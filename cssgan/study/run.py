@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import filelock
 
-from cssgan.data.shards import digest, read_samples, shard_paths
+from cssgan.data.shards import digest, find, read_samples
 from cssgan.errors import RunError, StudyError
 from cssgan.study import plan, report, results
 from cssgan.study.plan import Budget, TableName
@@ -70,7 +70,7 @@ def study(options: StudyOptions, shards: Path, out: Path, *, say: Say) -> list[P
         WorkspaceLockedError: another process works in `out`.
     """
     survey = None if options.survey is None else report.read_survey(options.survey)
-    test, train = shard_paths(shards, options.split), shard_paths(shards, "train")
+    test, train = find(shards, options.split), find(shards, "train")
     label_set = next(iter(read_samples(test[:1]))).label_set
     out.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(out / ".lock")
