@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from cssgan import learn as learning
-from cssgan.data.shards import read_samples, shard_paths
+from cssgan.data.shards import find, read_samples
 from cssgan.errors import StoppedError
 from cssgan.evaluate import GatesMissedError
 from cssgan.learn import (
@@ -63,8 +63,8 @@ def missed(found: dict[str, Any], order_acc: float | None = 0.3) -> list[str]:
 def test_eight_clips_are_the_beginnings_of_training_clips(songs_of_clips: Path, tmp_path: Path) -> None:
     eight = take_clips(songs_of_clips, tmp_path / "eight", 16)
 
-    taken = list(read_samples(shard_paths(eight, "train")))
-    whole = {sample.key: sample for sample in read_samples(shard_paths(songs_of_clips, "train"))}
+    taken = list(read_samples(find(eight, "train")))
+    whole = {sample.key: sample for sample in read_samples(find(songs_of_clips, "train"))}
     assert len(taken) == 8
     assert "clip-0000" not in {sample.key for sample in taken}  # it is shorter than a window
     for sample in taken:

@@ -115,7 +115,7 @@ def test_each_video_of_a_batch_is_what_it_would_be_alone(tmp_path: Path, folder:
     assert len(frames(tmp_path / "out/A-n0.mp4")) == alone.num_frames == 10
     difference = frames(tmp_path / "out/A-n0.mp4").astype(int) - frames(alone.path)
     assert np.abs(difference).mean() < 1.0  # noise of one seed is drawn for one video or for many
-    rows = list(csv.DictReader((tmp_path / "out/videos.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "out/videos.csv").read_text().splitlines()))
     assert [(row["video"], row["num_frames"], row["seed"]) for row in rows] == [
         ("A-n0.mp4", "10", "7"),
         ("A-n1.mp4", "28", "7"),
@@ -133,7 +133,7 @@ def test_a_pair_that_cannot_be_used_is_told_and_the_others_are_made(tmp_path: Pa
     made = pairs.generate_pairs(model, pairs.read_pairs(table), tmp_path / "out")
 
     assert [path.name for path in made.videos] == ["n0-n0.mp4"]
-    reasons = [row["reason"] for row in csv.DictReader((tmp_path / "out/rejections.csv").open())]
+    reasons = [row["reason"] for row in csv.DictReader((tmp_path / "out/rejections.csv").read_text().splitlines())]
     assert "gone.wav: cannot be read as sound" in reasons[0]
     assert "label 'ZZ' is not in label set" in reasons[1]
 
