@@ -12,7 +12,7 @@ import pytest
 
 from cssgan.metrics.per_video import PerVideo
 from cssgan.metrics.result import MetricResult, unavailable
-from cssgan.study import plan, report, results
+from cssgan.study import plan, report, results, significance
 from cssgan.study.plan import Job
 from cssgan.study.report import Study
 from cssgan.study.results import Cell, Measured, Results
@@ -21,6 +21,13 @@ from phonics_data.errors import InputError
 
 BUDGET = plan.budget("smoke", num_seeds=2)
 NUM_VIDEOS = 40
+
+
+@pytest.fixture(autouse=True)
+def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough for tables and words; how good the intervals are is tested where they are made."""
+    monkeypatch.setattr(significance, "RESAMPLES", 200)
+    monkeypatch.setattr(significance, "RESAMPLES_OF_DISTANCES", 50)
 
 
 def measured(job: Job, values: Mapping[str, float]) -> Measured:
