@@ -33,11 +33,12 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/phonics-data demo $(DEMO)
 
+# One thread for each of the two processes: more of them only wait for each other.
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow" -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2
 
 test-all: $(READY)
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 check: $(READY)
 	$(BIN)/ruff check .

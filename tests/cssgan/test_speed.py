@@ -93,6 +93,7 @@ def test_channels_last_lays_out_every_convolution() -> None:
 
 
 # torch's tracer looks at .grad of tensors in between.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
 def test_compiled_parts_trace_without_breaks_of_the_curve(dataset: Path) -> None:
     plain = curve(dataset, steps=3)
@@ -166,6 +167,7 @@ def test_a_step_stays_on_its_device(dataset: Path, settings: tuple[str, ...]) ->
         total.backward()
 
 
+@pytest.mark.slow
 def test_the_check_before_bf16_passes_here_and_fails_where_convolutions_are_wrong(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -312,6 +312,7 @@ def started(shards: Path, run: Path) -> subprocess.Popen[str]:
     return child
 
 
+@pytest.mark.slow
 def test_a_stream_that_is_killed_goes_on_and_ctrl_c_saves(shards: Path, tmp_path: Path) -> None:
     with started(shards, tmp_path) as child:
         os.kill(child.pid, signal.SIGKILL)
@@ -327,6 +328,7 @@ def test_a_stream_that_is_killed_goes_on_and_ctrl_c_saves(shards: Path, tmp_path
     assert checkpoint.load_newest(tmp_path).progress.num_steps >= killed_after + 8
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the reader to kill in /proc")
 def test_a_reader_that_dies_ends_the_run_with_one_line(shards: Path, tmp_path: Path) -> None:
     with started(shards, tmp_path) as child:
