@@ -38,7 +38,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
 # L1 alone finds out first what follows the sound; the game then gives the movement its size.
 SETTINGS["smoke"] = (
     *SETTINGS["tiny"],
-    "train.num_videos=8000",
+    "train.num_videos=6400",
     "train.threads=1",  # layers so small gain nothing from a second thread, and wait for it where the machine is busy
     "train.log_every=50",
     "train.sample_every=500",

@@ -24,6 +24,7 @@ from phonics_data.errors import DatasetError, PhonicsDataError
 from phonics_data.letters.score import SpanScore, score_spans
 from phonics_data.manifest import read_manifest
 from phonics_data.pipeline import BuildOptions, build
+from phonics_data.recognizers.engines import EngineOptions
 from phonics_data.sources.site import SongSite
 from phonics_data.sources.synthetic import read_truth, render_songs
 from phonics_data.stages.transcribe import TranscribeOptions
@@ -35,7 +36,7 @@ MIN_SPAN_F1 = 0.95
 """Gate: F1 at IoU 0.5 of the spans found against the truth, over the songs that have captions."""
 
 # Nobody listens: songs without captions show their letters, and a recogniser took 45 s for 5 of 530 clips.
-OPTIONS = BuildOptions(transcribe=TranscribeOptions(engine="captions"))
+OPTIONS = BuildOptions(transcribe=TranscribeOptions(engine=EngineOptions(engine="captions")))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
