@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, get_args
 import typer
 
 from cssgan.cli_figures import figures
+from cssgan.cli_judges import JudgesOption, judges_app
 from cssgan.cli_metrics import (
     DeviceOption,
     FrameStepOption,
@@ -227,6 +228,7 @@ def evaluate(
     lpips: LpipsOption = None,
     resize: ResizeOption = "torch-fidelity",
     frame_step: FrameStepOption = 8,
+    judges: JudgesOption = None,
     device: DeviceOption = "cpu",
     each_video: Annotated[
         bool, typer.Option("--each-video", help="Also write a row for each video, videos.parquet.")
@@ -236,7 +238,8 @@ def evaluate(
     """Judge a model on held-out clips: against the real videos, their motion and their sound.
 
     Measures of pretrained networks (IS, FID, KID, FVD, KVD, LPIPS) are computed where `cssgan weights fetch` has laid
-    their files or an option names them; without them they are unavailable. Nothing is downloaded here.
+    their files or an option names them; without them they are unavailable. Nothing is downloaded here. Those of judges
+    trained on real clips need --judges.
 
     Example: cssgan evaluate --run runs/first --shards data/letters --split test --gates
     """
@@ -255,6 +258,7 @@ def evaluate(
         gates=gates,
         which=which,
         networks=networks,
+        judges=judges,
         each_video=each_video,
         device=device,
     )
@@ -362,6 +366,7 @@ def bench(
 
 
 app.add_typer(weights_app)
+app.add_typer(judges_app)
 app.command()(figures)
 app.add_typer(survey_app)
 app.command()(study)

@@ -9,22 +9,26 @@ import hashlib
 import logging
 import platform
 import time
-import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cssgan.data import resident
+from cssgan.data import resident, window
 from cssgan.data.shards import Dataset
 from cssgan.evaluation import Evaluation, show, value_of, write, write_each
 from cssgan.generate import LoadedGenerator, load_generator, windows
+from cssgan.judges import store as judges_store
+from cssgan.judges.ask import Codes, joined, video_codes
+from cssgan.judges.networks import SyncNet
+from cssgan.judges.panel import Swapped, judged
+from cssgan.judges.store import TrainedJudges
 from cssgan.metrics import panel, panel_features, panel_synchrony, synchrony
 from cssgan.metrics.gates import GateBounds, gate_rows
 from cssgan.metrics.motion import motion_curves, motion_mask
@@ -57,11 +61,14 @@ def evaluate(
     spec: SynchronySpec | None = None,
     bounds: GateBounds | None = None,
     networks: Networks | None = None,
+    judges: TrainedJudges | None = None,
+    judges_caution: str = "",
     seed: int = 0,
 ) -> Evaluation:
-    """All measures; those of pretrained networks are unavailable where `networks` lacks theirs.
+    """All measures; those of pretrained networks and of judges are unavailable where `networks` or `judges` lack theirs.
 
     Args:
+        judges_caution: why what the judges say should be read with care (`TrainedJudges.caution`).
         generate: (first frames uint8 (n, H, W, 3), model-input mels (n, T, M, U), class indices) -> uint8 videos.
         protocol: fields that hold for every result; they are added to each.
         seed: of mismatched pairings, bootstrap resamples and the halves of the real set.
@@ -73,14 +80,12 @@ def evaluate(
     fake = _in_blocks(generate, images, use_mels, data.labels_N)
     pairs = VideoPairs(real_NTHWC=real, fake_NTHWC=fake, num_valid_N=data.num_valid_N)
     swapped_NK: Floats | None = None
+    swapped: Swapped | None = None
     other: Ints | None = None
     if n >= 2:
         log.info("generating them again from other videos' sounds, the control of the synchrony measures")
         other = synchrony.mismatched(n, np.random.default_rng(seed))
-        # Their motion is all that is needed: the videos themselves are let go block by block.
-        swapped_NK = np.concatenate([
-            motion_curves(generate(images[rows], use_mels[other[rows]], data.labels_N[rows])) for rows in blocks(n)
-        ])  # fmt: skip
+        swapped_NK, swapped = _swapped(generate, data, other, judges)
     onset_NT = synchrony.onset_curves(
         data.raw_mels_NTMU, np.array([synchrony.hops_per_frame(rate) for rate in data.frame_rates])
     )
@@ -104,6 +109,8 @@ def evaluate(
         *panel_features.feature_results(pairs, seed),
         *pretrained_results(pairs, networks or Networks(), real_set, seed),
     ]  # fmt: skip
+    said = judged(judges, pairs, data, swapped=swapped, caution=judges_caution, seed=seed)
+    results += said.results
     shared = {**real_set, **(protocol or {})}
     shared_results = tuple(result.under(shared) for result in results)
     return Evaluation(
@@ -112,7 +119,26 @@ def evaluate(
         header=header or {},
         pairs=pairs,
         onset_NT=onset_NT,
+        each=said.each,
     )
+
+
+def _swapped(
+    generate: Generate, data: EvalWindows, other_N: Ints, judges: TrainedJudges | None
+) -> tuple[Floats, Swapped | None]:
+    """Motion curves of the videos made from the sounds `other_N`, and what the synchrony judge sees in them.
+
+    That is all that is needed: the videos themselves are let go block by block.
+    """
+    judge = None if judges is None else judges.judges.get("sync")
+    curves: list[Floats] = []
+    codes: list[Codes] = []
+    for rows in blocks(len(data)):
+        videos = generate(data.video_NTHWC[rows, 0], data.mels_NTMU[other_N[rows]], data.labels_N[rows])
+        curves.append(motion_curves(videos))
+        if judge is not None:
+            codes.append(video_codes(cast("SyncNet", judge.network), videos, data.num_valid_N[rows]))
+    return np.concatenate(curves), Swapped(codes=joined(codes), other_N=other_N) if codes else None
 
 
 def _in_blocks(
@@ -172,16 +198,15 @@ def windows_anywhere(
     whole: list[Window] = []
     for key in first.keys:
         clip = clips[key]
-        rng = np.random.default_rng([seed, zlib.crc32(key.encode())])
-        start = int(rng.integers(0, max(0, clip.num_frames - config.num_frames) + 1))
+        start = window.drawn_start(key, clip.num_frames, config.num_frames, seed)
         whole.append(store.window(clip, start, config.num_frames))
         heard.append(whole[-1] if own is None else store.window(clip, start, config.num_frames, clip_frames=own))
     return replace(
         first,
-        video_NTHWC=np.stack([window.frames_THWC for window in whole]),
-        raw_mels_NTMU=np.stack([window.raw_mels_TMU for window in whole]),
-        mels_NTMU=generator.standardise(np.stack([window.raw_mels_TMU for window in heard])),
-        num_valid_N=np.array([window.num_valid_frames for window in whole], np.int64),
+        video_NTHWC=np.stack([part.frames_THWC for part in whole]),
+        raw_mels_NTMU=np.stack([part.raw_mels_TMU for part in whole]),
+        mels_NTMU=generator.standardise(np.stack([part.raw_mels_TMU for part in heard])),
+        num_valid_N=np.array([part.num_valid_frames for part in whole], np.int64),
     )
 
 
@@ -213,6 +238,7 @@ def evaluate_run(
     which: Literal["last", "ema"] = "last",
     window_start: Literal["anywhere", "first"] = "anywhere",
     networks: Networks | None = None,
+    judges: Path | None = None,
     each_video: bool = False,
     device: str = "cpu",
     seed: int = 0,
@@ -225,6 +251,7 @@ def evaluate_run(
         num_videos: at most so many, spread evenly over the split.
         gates: hold the results against `GateBounds`.
         networks: pretrained ones (`cssgan.pretrained.load`); None: their measures are unavailable.
+        judges: folder of `cssgan judges train`; None: the measures of judges are unavailable.
         each_video: write videos.parquet beside the report, a row a video (`cssgan.metrics.per_video`).
         window_start: where in its clip a window begins; ``first``: at its first frame, see `windows_anywhere`.
 
@@ -234,9 +261,14 @@ def evaluate_run(
     Raises:
         GatesMissedError: with `gates`, after everything is written, if one is missed.
         CheckpointError, DatasetError: as `load_generator` and `windows`.
+        JudgesError: the folder of judges cannot be read, or they were trained on videos of another kind.
     """
     started = time.monotonic()
     generator = load_generator(run, which=which, device=device)
+    trained = None if judges is None else judges_store.load(judges, device=device)
+    if trained is not None:
+        made = generator.config.data
+        trained.check(size=made.size, num_frames=made.num_frames, label_set=generator.label_set)
     choose = windows_anywhere if window_start == "anywhere" else windows
     data = choose(shards, split, generator, num_videos=num_videos)
     header = {
@@ -261,7 +293,8 @@ def evaluate_run(
     }
     evaluation = evaluate(
         as_generate(generator, seed), data, clip_frames=generator.config.frames_per_clip, protocol=protocol,
-        header=header, networks=networks, seed=seed,
+        header=header, networks=networks, judges=trained,
+        judges_caution="" if trained is None else trained.caution(shards, split), seed=seed,
     )  # fmt: skip
     report = {**evaluation.as_json(), "wall_seconds": round(time.monotonic() - started, 1)}
     written = write(evaluation, data, report, out or run / "evaluation.json")

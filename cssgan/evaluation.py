@@ -7,7 +7,7 @@ import os
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class Evaluation:
         header: who was measured on what; strings and numbers.
         pairs: real and generated videos.
         onset_NT: onset curve of each sound.
+        each: what the judges say of each video, by measure.
     """
 
     results: tuple[MetricResult, ...]
@@ -43,6 +44,7 @@ class Evaluation:
     header: Mapping[str, Any]
     pairs: VideoPairs
     onset_NT: Floats
+    each: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
 
     @property
     def passed(self) -> bool:
@@ -81,6 +83,7 @@ def write_each(evaluation: Evaluation, data: EvalWindows, report: Path, *, clip_
     path = report.with_name("videos.parquet" if report.stem == "evaluation" else f"{report.stem}-videos.parquet")
     spec = synchrony.SynchronySpec(seed=seed)
     rows = per_video.per_video(evaluation.pairs, data, evaluation.onset_NT, clip_frames=clip_frames, spec=spec)
+    rows = replace(rows, values={**rows.values, **evaluation.each})
     _atomically(path, lambda temporary: per_video.write(rows, temporary))
     return path
 

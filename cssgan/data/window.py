@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from fractions import Fraction
 
 import numpy as np
@@ -75,3 +76,9 @@ def segments(padded_HM: NDArray[np.float32], hops_TU: NDArray[np.int64]) -> NDAr
 def frame_rows(first_frame: int, num_frames: int, num_valid: int) -> NDArray[np.int64]:
     """Frames of a window; past the last valid one it is held."""
     return np.minimum(np.arange(first_frame, first_frame + num_frames, dtype=np.int64), num_valid - 1)
+
+
+def drawn_start(key: str, num_clip_frames: int, num_frames: int, seed: int) -> int:
+    """First frame of the window on which a clip is judged: anywhere in it, drawn from (seed, key) alone."""
+    rng = np.random.default_rng([seed, zlib.crc32(key.encode())])
+    return int(rng.integers(0, max(0, num_clip_frames - num_frames) + 1))

@@ -25,7 +25,8 @@ class PerVideo:
         keys, sources: short video and source video of each row.
         values: measure -> float64 (N,); NaN where a video does not define it. ``l1``, ``ssim``, ``seam_ratio``,
             ``motion_ratio`` (over the real video's), ``onset_motion_correlation`` and ``sync_auc`` (share of rival
-            sounds that its own beats) are the parts of `evaluate`'s measures of the same names.
+            sounds that its own beats) are the parts of `evaluate`'s measures of the same names; where there are judges,
+            theirs (`cssgan.judges.panel`) stand beside them.
         real_ND, fake_ND: features of the random video network ``rfd_3d``, not scaled.
         extractor: name and digest of that network.
     """

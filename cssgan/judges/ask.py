@@ -1,0 +1,195 @@
+"""uint8 videos and raw sounds -> what the judges say of them, a few at a time. Pure: arrays in, arrays out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cssgan.data import window
+from cssgan.judges.networks import (
+    ORDERS,
+    FrameClassifier,
+    OrderJudge,
+    SyncNet,
+    agreement,
+    cut_into_segments,
+    inner_frames,
+    shifted_agreement,
+    small,
+)
+from cssgan.judges.spec import MAX_SHIFT
+from cssgan.metrics import gather
+from cssgan.metrics.videos import Floats, Ints, Videos, blocks, held_after_valid
+from cssgan.types import MelStats
+
+SHIFTS = tuple(range(-MAX_SHIFT, MAX_SHIFT + 1))
+FRAME_STEP = 8
+"""The class is asked of frames 4, 12, 20, 28."""
+TIE = 1e-6
+"""Logits nearer than this are equal: a still video has no order, and rounding shall not give it one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Codes:
+    """What the synchrony judge makes of some videos or sounds: codes (N, T, D), and the frames that count (N, T)."""
+
+    codes_NTD: Tensor
+    use_NT: Tensor
+
+    def __len__(self) -> int:
+        return len(self.codes_NTD)
+
+    def rows(self, index: Ints) -> Codes:
+        chosen = torch.from_numpy(index)
+        return Codes(codes_NTD=self.codes_NTD[chosen], use_NT=self.use_NT[chosen])
+
+
+def joined(parts: list[Codes]) -> Codes:
+    return Codes(
+        codes_NTD=torch.cat([part.codes_NTD for part in parts]), use_NT=torch.cat([part.use_NT for part in parts])
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ClassReader:
+    """The frame classifier as an `Extractor`: uint8 frames -> logits."""
+
+    network: FrameClassifier
+    name: str
+    kind: str = "frame"
+    frames_at_once: int = 64
+
+    def __call__(self, items: NDArray[np.uint8]) -> Floats:
+        with torch.inference_mode():
+            device = next(self.network.parameters()).device
+            frames = torch.from_numpy(np.ascontiguousarray(items)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+            return self.network(frames).double().cpu().numpy()
+
+
+def class_logits(reader: ClassReader, videos_NTHWC: Videos, num_valid_N: Ints) -> tuple[Floats, Ints]:
+    """Logits of the chosen frames (M, K), and the video of each (M,)."""
+    features, groups = gather.of_frames(reader, videos_NTHWC, num_valid_N, gather.every(FRAME_STEP))
+    return features.values_ND, groups
+
+
+def right_classes(logits_MK: Floats, groups_M: Ints, labels_N: Ints) -> Floats:
+    """Share of each video's frames that show its class, float64 (N,)."""
+    right = logits_MK.argmax(axis=1) == labels_N[groups_M]
+    return np.bincount(groups_M, right, minlength=len(labels_N)) / np.bincount(groups_M, minlength=len(labels_N))
+
+
+def video_codes(network: SyncNet, videos_NTHWC: Videos, num_valid_N: Ints) -> Codes:
+    """What the synchrony judge sees in videos."""
+    parts: list[Codes] = []
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        for rows in blocks(len(videos_NTHWC), 16):
+            shown = _tensor(held_after_valid(videos_NTHWC[rows], num_valid_N[rows]), device)
+            use = inner_frames(torch.from_numpy(num_valid_N[rows]), shown.shape[1])
+            parts.append(Codes(codes_NTD=network.embed_video(small(shown)).cpu(), use_NT=use))
+    return joined(parts)
+
+
+def sound_codes(network: SyncNet, raw_mels_NTMU: NDArray[np.float32], num_valid_N: Ints, stats: MelStats) -> Codes:
+    """What it hears in sounds."""
+    parts: list[Codes] = []
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        for rows in blocks(len(raw_mels_NTMU), 64):
+            mels = torch.from_numpy(window.standardise(raw_mels_NTMU[rows], stats)).to(device)
+            use = inner_frames(torch.from_numpy(num_valid_N[rows]), mels.shape[1])
+            parts.append(Codes(codes_NTD=network.embed_sound(mels).cpu(), use_NT=use))
+    return joined(parts)
+
+
+def agreements(videos: Codes, sounds: Codes) -> Floats:
+    """Of every video with every sound, float64 (N, M), -1..1."""
+    parts = [
+        agreement(videos.codes_NTD[rows], videos.use_NT[rows], sounds.codes_NTD, sounds.use_NT)
+        for rows in blocks(len(videos), 128)
+    ]
+    return torch.cat(parts).double().numpy()
+
+
+def shifted(videos: Codes, sounds: Codes) -> Floats:
+    """Of every video with its own sound at each of `SHIFTS`, float64 (N, S)."""
+    use = videos.use_NT * sounds.use_NT
+    return shifted_agreement(videos.codes_NTD, sounds.codes_NTD, use, SHIFTS).double().numpy()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Order:
+    """What the order judge says of each video; NaN where a video has held frames.
+
+    Args:
+        pairs_N: share of its 6 pairs of segments that it puts in their true sequence; a tie is half a pair.
+        right_N: 1 where it finds the true order of the 24, 1 / n where n orders are equally good; else 0.
+    """
+
+    pairs_N: Floats
+    right_N: Floats
+
+
+def order(network: OrderJudge, videos_NTHWC: Videos, num_valid_N: Ints) -> Order:
+    """The order judge on each video's segments."""
+    device = next(network.parameters()).device
+    pairs, right = np.full(len(videos_NTHWC), np.nan), np.full(len(videos_NTHWC), np.nan)
+    with torch.inference_mode():
+        for rows in blocks(len(videos_NTHWC), 16):
+            segments = cut_into_segments(small(_tensor(videos_NTHWC[rows], device)))
+            logits = network(segments).double().cpu().numpy()
+            pairs[rows], right[rows] = read_orders(logits)
+    held = num_valid_N < videos_NTHWC.shape[1]
+    pairs[held] = right[held] = np.nan
+    return Order(pairs_N=pairs, right_N=right)
+
+
+_BEFORE = np.array([
+    [1.0 if ranking.index(a) < ranking.index(b) else 0.0 for a in range(len(ranking)) for b in range(a + 1, len(ranking))]
+    for ranking in ORDERS
+])  # fmt: skip
+"""(orders, pairs): 1 where an order has the pair in its true sequence."""
+
+
+def read_orders(logits_BP: Floats) -> tuple[Floats, Floats]:
+    """Logits of `ORDERS` -> (share of pairs in true sequence, whether the true order is found): `Order`'s two, (B,) each."""
+    p = np.exp(logits_BP - logits_BP.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    sequence = p @ _BEFORE
+    tie = np.abs(sequence - 0.5) <= TIE
+    pairs = np.where(tie, 0.5, sequence > 0.5).mean(axis=1)
+    best = logits_BP >= logits_BP.max(axis=1, keepdims=True) - TIE
+    return pairs, np.where(best[:, 0], 1.0 / best.sum(axis=1), 0.0)
+
+
+def _tensor(videos_BTHWC: Videos, device: torch.device) -> Tensor:
+    whole = torch.from_numpy(np.ascontiguousarray(videos_BTHWC)).to(device)
+    return whole.permute(0, 1, 4, 2, 3).float() / 127.5 - 1.0
+
+
+NEAR_SHIFT = 3
+"""Frames by which a sound must be moved to be a wrong one: one syllable lasts about as long."""
+
+
+def beats_shifted(agreement_NS: Floats) -> Floats:
+    """Share of the wrong shifts that a video's own sound in place beats (a tie counts half), float64 (N,)."""
+    place = agreement_NS[:, SHIFTS.index(0), None]
+    wrong = agreement_NS[:, [index for index, shift in enumerate(SHIFTS) if abs(shift) >= NEAR_SHIFT]]
+    return ((place > wrong) + 0.5 * (place == wrong)).mean(axis=1)
+
+
+def offsets(agreement_NS: Floats) -> Ints:
+    """The shift at which each video fits its sound best, in frames by which motion comes after it; of equal ones the
+    smallest."""
+    nearest_first = sorted(range(len(SHIFTS)), key=lambda index: abs(SHIFTS[index]))
+    best = agreement_NS[:, nearest_first].argmax(axis=1)
+    return np.array(SHIFTS)[nearest_first][best]
+
+
+def confidences(agreement_NS: Floats) -> Floats:
+    """Best agreement over the shifts less the median, float64 (N,): SyncNet's confidence (Chung & Zisserman 2016)."""
+    return agreement_NS.max(axis=1) - np.median(agreement_NS, axis=1)
