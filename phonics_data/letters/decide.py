@@ -70,7 +70,8 @@ class Decision:
         if self.screen is not None:
             parts.append(
                 f"the screen shows {self.screen.longest_chain} letters in order "
-                f"(an alphabet song: {options.screen.min_chain})"
+                f"(an alphabet song: {options.screen.min_chain}), {self.screen.order_surprise:.1f} standard deviations from "
+                f"what chance shows (an alphabet song: {options.screen.min_order_surprise:g})"
             )
         return "; ".join(parts) or "no words, and the screen was not read"
 

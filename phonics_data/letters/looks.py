@@ -41,10 +41,13 @@ class SightOptions:
         logo_share: a letter that stands at one place in so large a share of the new frames is a logo.
         min_chain: letters of the alphabet's order that a video must show in a row, or
         min_letters: different letters that one in another order must show; else it shows no alphabet.
+        min_order_surprise, min_distinct_surprise: and so far these must be from what chance shows
+            (`phonics_data.letters.chance`), in standard deviations.
         stray_chain: rising chains of fewer letters than this are no part of an alphabet of `min_chain` or more.
         ordered_share: a song keeps the order when so large a share of its letters rises through the alphabet.
         faint: less evidence than this in one look is none.
-        strong: evidence that a letter must have to be asked for its place in the order.
+        strong: evidence that a letter must have to be asked for its place in the order, or
+        strong_share: so large a share of what this video's letters usually have.
         least_trust: what a reading is worth where this video shows no letters.
         full_height: shapes as high as this share of the frame count fully, smaller ones less.
         parted_seconds: readings of a letter so far apart are two stays if it was gone meanwhile.
@@ -70,10 +73,13 @@ class SightOptions:
     logo_share: float = 1 / 3
     min_chain: int = 8
     min_letters: int = 12
+    min_order_surprise: float = 5.0
+    min_distinct_surprise: float = 3.0
     stray_chain: int = 4
     ordered_share: float = 0.6
     faint: float = 0.05
     strong: float = 1.5
+    strong_share: float = 0.75
     least_trust: float = 0.25
     full_height: float = 0.18
     parted_seconds: float = 2.0

@@ -103,6 +103,21 @@ def best_path(letters_TL: Scores, none_T: Scores, table: Scores) -> NDArray[np.i
     return path
 
 
+def best_scores(letters_PTL: Scores, table: Scores) -> Scores:
+    """(problems,) sum of weights less costs of each problem's best path, where no look speaks for no letter.
+
+    Args:
+        letters_PTL: (problems, steps, 26) weights for each letter.
+        table: `transition_costs`.
+    """
+    score_PS = np.full((letters_PTL.shape[0], 53), -np.inf)
+    score_PS[:, _START] = 0.0
+    for letters_PL in letters_PTL.transpose(1, 0, 2):
+        score_PS = (score_PS[:, :, None] - table).max(axis=1)
+        score_PS[:, :26] += letters_PL
+    return score_PS.max(axis=1)
+
+
 def runs_of(path: NDArray[np.int64]) -> list[Run]:
     """Each stretch in one letter's state."""
     edges = np.flatnonzero(np.diff(path, prepend=-1, append=-1))

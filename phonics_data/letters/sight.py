@@ -5,10 +5,12 @@ from __future__ import annotations
 import bisect
 from collections import Counter
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
+from phonics_data.letters.chance import distinct_surprise, order_surprise
 from phonics_data.letters.looks import SightOptions, best_row, screen_evidence
 from phonics_data.letters.path import Order, Run, Scores, best_path, runs_of, transition_costs
 from phonics_data.letters.phrases import Phrase
@@ -24,6 +26,7 @@ class SightDecoding:
         is_alphabet: False refuses the whole video; `phrases` is then empty.
         longest_chain: letters in the longest stretch that rises through the alphabet by one or two.
         num_letters: different letters on the path.
+        order_surprise, distinct_surprise: how far the letters are from what chance shows (`phonics_data.letters.chance`).
     """
 
     phrases: tuple[Phrase, ...]
@@ -31,25 +34,33 @@ class SightDecoding:
     longest_chain: int
     num_letters: int
     order: Order
+    order_surprise: float
+    distinct_surprise: float
 
 
 def decode_sight(trace: ScreenTrace, options: SightOptions) -> SightDecoding:
     """The letters that a video shows, with the seconds of each."""
     letters_TL = screen_evidence(trace, options, np.ones(trace.look_R.size))
+    # Both tests see the evidence before the video's own alphabet has been searched in it, which would favour what was found.
+    surprise = order_surprise(letters_TL, transition_costs(options.costs, "strict"))
+    distinct = distinct_surprise(_letters(_strong(runs_of(_path(letters_TL, options, "any")), letters_TL, options)))
     # Seen once, it is known where this video shows its letters; what is read elsewhere is mostly a drawing.
     trust_R = _trust(_decide(letters_TL, options)[0], letters_TL, trace, options)
     letters_TL = screen_evidence(trace, options, trust_R)
     runs, order = _decide(letters_TL, options)
-    chain, distinct = _longest_chain(runs), len({run.letter for run in runs})
-    in_order = chain >= options.min_chain
-    strong = [run.letter for run in runs if letters_TL[run.low : run.high, run.letter].sum() >= options.strong]
-    # A shuffled alphabet still shows each letter once; whatever else is read comes again and again.
-    shuffled = order == "any" and len(set(strong)) >= options.min_letters and len(strong) <= 1.5 * len(set(strong))
-    if not in_order and not shuffled:
-        return SightDecoding(phrases=(), is_alphabet=False, longest_chain=chain, num_letters=distinct, order=order)
-    phrases = phrases_of(runs, letters_TL, trace, options)
+    chain = _longest_chain(runs)
+    in_order = chain >= options.min_chain and surprise >= options.min_order_surprise
+    shows_each = len(set(_letters(_strong(runs, letters_TL, options)))) >= options.min_letters
+    shuffled = order == "any" and shows_each and distinct >= options.min_distinct_surprise
+    is_alphabet = in_order or shuffled
     return SightDecoding(
-        phrases=tuple(phrases), is_alphabet=True, longest_chain=chain, num_letters=distinct, order=order
+        phrases=tuple(phrases_of(runs, letters_TL, trace, options)) if is_alphabet else (),
+        is_alphabet=is_alphabet,
+        longest_chain=chain,
+        num_letters=len({run.letter for run in runs}),
+        order=order,
+        order_surprise=surprise,
+        distinct_surprise=distinct,
     )
 
 
@@ -59,9 +70,9 @@ def _trust(runs: list[Run], letters_TL: Scores, trace: ScreenTrace, options: Sig
     A place is a height on the screen and a size of letter; it is worth as many letters as the path finds there.
     """
     rows: list[int] = []
-    for run in runs:
+    for run in _strong(runs, letters_TL, options):
         looks = np.flatnonzero(letters_TL[run.low : run.high, run.letter] > 0) + run.low
-        if looks.size and letters_TL[looks, run.letter].sum() >= options.strong:
+        if looks.size:
             rows.append(best_row(int(looks[letters_TL[looks, run.letter].argmax()]), run.letter, trace))
     if len(rows) < options.min_chain:
         return np.ones(trace.look_R.size)
@@ -78,21 +89,27 @@ def _trust(runs: list[Run], letters_TL: Scores, trace: ScreenTrace, options: Sig
 # --- path ----------------------------------------------------------------------------------------------------------
 
 
+def _path(letters_TL: Scores, options: SightOptions, order: Order) -> NDArray[np.int64]:
+    return best_path(letters_TL, np.zeros(letters_TL.shape[0]), transition_costs(options.costs, order))
+
+
+def _strong(runs: list[Run], letters_TL: Scores, options: SightOptions) -> list[Run]:
+    """The runs with so much evidence that they were hardly a drawing: of cards that stand still, each is read but once."""
+    said = [float(letters_TL[run.low : run.high, run.letter].sum()) for run in runs]
+    least = min(options.strong, options.strong_share * median(said)) if said else 0.0
+    return [run for run, strength in zip(runs, said, strict=True) if strength >= least]
+
+
+def _letters(runs: list[Run]) -> list[int]:
+    return [run.letter for run in runs]
+
+
 def _decide(letters_TL: Scores, options: SightOptions) -> tuple[list[Run], Order]:
-    none_T = np.zeros(letters_TL.shape[0])
-
-    def path(order: Order) -> NDArray[np.int64]:
-        return best_path(letters_TL, none_T, transition_costs(options.costs, order))
-
     order = options.order
     if order == "auto":
-        strong = [
-            run.letter
-            for run in runs_of(path("any"))
-            if letters_TL[run.low : run.high, run.letter].sum() >= options.strong
-        ]
+        strong = _letters(_strong(runs_of(_path(letters_TL, options, "any")), letters_TL, options))
         order = "strict" if _longest_rise(strong) >= options.ordered_share * len(set(strong)) else "any"
-    runs = _with_shared_looks(runs_of(path(order)), letters_TL)
+    runs = _with_shared_looks(runs_of(_path(letters_TL, options, order)), letters_TL)
     return (
         (_without_strays(runs, options), order)
         if order == "strict"
@@ -165,9 +182,8 @@ def _first_of_each(runs: list[Run], letters_TL: Scores, options: SightOptions) -
     """
     strength = {run: float(letters_TL[run.low : run.high, run.letter].sum()) for run in runs}
     best: dict[int, Run] = {}
-    times: Counter[int] = Counter()
+    times = Counter(_letters(_strong(runs, letters_TL, options)))
     for run in runs:
-        times[run.letter] += strength[run] >= options.strong
         if run.letter not in best or strength[run] > strength[best[run.letter]]:
             best[run.letter] = run
     in_rounds = sum(count > 1 for count in times.values()) > 0.6 * len(best)
