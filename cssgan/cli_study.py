@@ -46,6 +46,11 @@ def study(
             metavar="WORDS", help="Words for every `cssgan evaluate`, such as '--i3d i3d.pt'; may be repeated."
         ),
     ] = [],  # noqa: B006 - as above
+    judges: Annotated[
+        Path | None,
+        typer.Option(help="Folder of `cssgan judges train`; default: trained into OUT/judges before the runs."),
+    ] = None,
+    no_judges: Annotated[bool, typer.Option("--no-judges", help="Neither train judges nor ask them.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs and stop.")] = False,
 ) -> None:
     """Train, judge and tabulate: the paper's Table 1 (models), Table 3 (ablation), Table 2 (a finished survey).
@@ -61,6 +66,8 @@ def study(
 
     if what == "table2" and survey is None:
         raise OptionError("--survey", None, "the folder of `cssgan survey analyse`: no survey yet, nothing to tabulate")
+    if no_judges and judges is not None:
+        raise OptionError("--judges, --no-judges", "both", "one of them")
     chosen = plan.budget(budget, num_videos=videos, num_seeds=seeds, num_evaluated=num_videos, minutes=minutes)
     run.check_settings(set_, chosen)
     devices = run.devices(gpus)
@@ -73,6 +80,7 @@ def study(
         devices=devices,
         evaluate=tuple(word for words in evaluate for word in shlex.split(words)),
         survey=survey,
+        judges=None if no_judges else judges or "train",
     )
     if dry_run:
         for line in run.describe(options):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 from phonics_data.errors import OptionError
@@ -51,6 +51,11 @@ class JudgesSpec:
 
     def num_steps(self, judge: JudgeName) -> int:
         return {"classes": self.class_steps, "sync": self.sync_steps, "order": self.order_steps}[judge]
+
+    def shortened(self, share: float) -> JudgesSpec:
+        """The recipe with so large a share of its steps."""
+        steps = [max(1, round(share * self.num_steps(name))) for name in JUDGES]
+        return replace(self, class_steps=steps[0], sync_steps=steps[1], order_steps=steps[2])
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

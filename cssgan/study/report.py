@@ -21,7 +21,7 @@ PAPERS = ("inception_score", "fid", "fvd32")
 """The paper's columns: IS, FID, FVD of all its 32 frames."""
 OURS = (
     "kvd32", "rfd_3d_fd64", "rfd_3d_kd64", "rfd_2d_fd64", "l1_over_copy_first", "ssim", "sync_auc_of_real", "heard_auc",
-    "motion_ratio", "seam_ratio",
+    "motion_ratio", "seam_ratio", "class_accuracy", "syncnet_auc", "order_pairs",
 )  # fmt: skip
 """Columns beside them, where `cssgan evaluate` gives them; all other measures stand in a table of their own."""
 COMPARED = ("l1", "ssim", DISTANCE, "onset_motion_correlation", "sync_auc", "seam_ratio")

@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import filelock
+import torch
 
 from cssgan.data.shards import digest, find, read_samples
 from cssgan.errors import RunError, StudyError
+from cssgan.judges import store
+from cssgan.judges.spec import JudgesSpec
+from cssgan.judges.train import train as train_judges
 from cssgan.study import plan, report, results
-from cssgan.study.plan import Budget, TableName
+from cssgan.study.plan import Budget, Job, TableName
 from cssgan.study.queue import Work, run_all
 from cssgan.study.report import Study
 from cssgan.training.checkpoint import write_synced
@@ -37,6 +41,8 @@ class StudyOptions:
         devices: numbers of GPUs that they take turns at.
         evaluate: further arguments of `cssgan evaluate`.
         survey: folder or file of `cssgan survey analyse`.
+        judges: ``train`` trains them once, into OUT/judges, before the runs; a folder of `cssgan judges train`; None: runs are
+            judged without them.
     """
 
     what: What
@@ -47,6 +53,7 @@ class StudyOptions:
     devices: tuple[str, ...] = ()
     evaluate: tuple[str, ...] = ()
     survey: Path | None = None
+    judges: Path | Literal["train"] | None = None
 
     @property
     def tables(self) -> tuple[TableName, ...]:
@@ -65,6 +72,7 @@ def study(options: StudyOptions, shards: Path, out: Path, *, say: Say) -> list[P
 
     Raises:
         DatasetError: no shards.
+        JudgesError: the judges cannot be read, or trained on this dataset.
         RunError: `out` holds a study of other data or under another budget.
         StudyError: runs failed; all others were done, and the tables say which are missing.
         WorkspaceLockedError: another process works in `out`.
@@ -81,8 +89,11 @@ def study(options: StudyOptions, shards: Path, out: Path, *, say: Say) -> list[P
     try:
         names = _claim(out, options, {"train": digest(train), options.split: digest(test)})
         tables: tuple[TableName, ...] = tuple(name for name in EVERY if name in names)
-        work = Work(folder=out, shards=shards, split=options.split, budget=options.budget, evaluate=options.evaluate)
         asked = plan.jobs(options.tables, options.budget, options.settings)
+        work = Work(
+            folder=out, shards=shards, split=options.split, budget=options.budget, evaluate=options.evaluate,
+            judges=_judges(options, asked, shards, out, say),
+        )  # fmt: skip
         outcomes = run_all(asked, work, workers=options.workers, devices=options.devices, say=say)
         everything = plan.jobs(tables, options.budget, options.settings)
         found = results.collect(everything, work)
@@ -99,6 +110,23 @@ def study(options: StudyOptions, shards: Path, out: Path, *, say: Say) -> list[P
             f"{out}/runs/RUN/*.log, the others are in {written[0]}. The same command tries them again"
         )
     return written
+
+
+def _judges(
+    options: StudyOptions, jobs: Sequence[Job], shards: Path, out: Path, say: Say
+) -> tuple[Path, str] | None:  # fmt: skip
+    """The folder of the judges of all runs and their digest, trained first where that is asked for."""
+    if options.judges is None or not jobs:
+        return None
+    data = jobs[0].config.data
+    if options.judges != "train":
+        return options.judges, store.load(options.judges).digest
+    spec = JudgesSpec(size=data.size, num_frames=data.num_frames).shortened(options.budget.judges_share)
+    device = (
+        "cuda" if options.devices or (torch.cuda.is_available() and jobs[0].config.train.device != "cpu") else "cpu"
+    )
+    say("training the judges first")
+    return out / "judges", train_judges(shards, out / "judges", spec, device=device, say=say).digest
 
 
 def _claim(out: Path, options: StudyOptions, shards: dict[str, str]) -> list[str]:

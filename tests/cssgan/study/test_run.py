@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -11,7 +12,9 @@ import pytest
 
 from cssgan import cli
 from cssgan.errors import RunError, StudyError
+from cssgan.judges import store
 from cssgan.study import plan
+from cssgan.study.results import Results
 from cssgan.study.run import StudyOptions, study
 from cssgan.training import checkpoint
 from tests.cssgan.toys import TINY, make_sample, write_shard
@@ -28,6 +31,31 @@ def shards(dataset: Path) -> Path:
 def options(what: str, *settings: str, num_videos: int = 6, **changes: object) -> StudyOptions:
     chosen = plan.budget("smoke", num_videos=num_videos)
     return StudyOptions(what=what, budget=chosen, settings=(*SMALL, *settings), **changes)  # type: ignore[arg-type]
+
+
+def test_judges_are_trained_once_before_the_runs_and_judge_them_all(shards: Path, tmp_path: Path, monkeypatch) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr("cssgan.study.queue._call", lambda arguments, *_: commands.append(arguments) or 0)
+    monkeypatch.setattr("cssgan.study.results.collect", lambda jobs, work: Results(measured={}, missing=dict.fromkeys(
+        (job.key for job in jobs), "not run yet")))  # fmt: skip
+    asked = options("table3", judges="train")
+    asked = replace(asked, budget=replace(asked.budget, judges_share=0.001))
+    said: list[str] = []
+
+    study(asked, shards, tmp_path / "out", say=said.append)
+
+    assert json.loads((tmp_path / "out/judges/judges.json").read_text())["spec"]["size"] == 16
+    assert said[0] == "training the judges first"
+    judged = [words for words in commands if words[0] == "evaluate"]
+    assert len(judged) == 5
+    assert all(words[words.index("--judges") + 1] == str(tmp_path / "out/judges") for words in judged)
+    state = json.loads((tmp_path / "out/runs/a0-tiny-seed0/study.json").read_text())
+    assert state["wanted"]["judges"] == store.load(tmp_path / "out/judges").digest
+
+    # The judges are there now, and are asked as they are.
+    said.clear()
+    study(replace(asked, judges=tmp_path / "out/judges"), shards, tmp_path / "out", say=said.append)
+    assert not any("judges" in line for line in said)
 
 
 def run(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -121,6 +149,8 @@ def test_the_commands_of_a_study_are_listed(shards: Path, tmp_path: Path, monkey
         (["table1", "--minutes", "3", "--videos", "9"], "--minutes: got 3.0, allowed: not together with --videos"),
         (["table1", "--set", "train.seed=3"], "--set: got 'train.seed=3', allowed: --seeds"),
         (["table1", "--gpus", "first"], "--gpus: got 'first', allowed: numbers of GPUs"),
+        (["table1", "--judges", "x", "--no-judges"], "--judges, --no-judges: got 'both', allowed: one of them"),
+        (["table1", "--budget", "smoke", "--judges", "nowhere"], "nowhere: no judges there"),
         (["table2"], "--survey: got None, allowed: the folder of `cssgan survey analyse`"),
         (["table2", "--survey", "nowhere"], "nowhere: cannot be read"),
     ],
