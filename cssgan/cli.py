@@ -333,8 +333,8 @@ def bench(
     """Measure a training step, next to a plain float32 implementation of the same step.
 
     Step time, videos a second, TFLOP/s and their share of a matrix product's, memory, time waiting for data; the first
-    step (with compilation) and warm-up are reported apart. Without --preset it goes through presets and options; rows
-    that need a GPU are listed as not measured where there is none.
+    step (with compilation) and warm-up are reported apart. Without --preset it goes through presets and options, and
+    holds what was measured against the project's targets; what needs a GPU is listed as unmeasured where there is none.
 
     Example: cssgan bench --preset tiny --device cpu --json
     """
@@ -342,7 +342,7 @@ def bench(
     from cssgan.presets import preset as named
 
     base = None if preset is None else override(named(preset), set_)
-    from cssgan.bench import measure, report
+    from cssgan.bench import measure, report, targets
     from cssgan.training.device import device_named
 
     where = device_named(device)
@@ -363,6 +363,8 @@ def bench(
         typer.echo(json.dumps(measured[0].to_json() if base is not None else [m.to_json() for m in measured], indent=1))
     else:
         typer.echo(report.table(rows))
+        if base is None:
+            typer.echo("\n" + report.targets(targets.rows(measured, where, seconds=seconds)))
 
 
 app.add_typer(weights_app)

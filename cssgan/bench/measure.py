@@ -6,6 +6,7 @@ The first steps, with compilation and recording, are timed apart.
 
 from __future__ import annotations
 
+import re
 import resource
 import statistics
 import sys
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -111,15 +113,7 @@ def measure(
 
 def _measure(config: Config, *, name: str, variant: str, device: torch.device, seconds: float) -> Measurement:
     feed, num_classes = synthetic_feed(config, device), len(LETTERS)
-    torch.manual_seed(config.train.seed)
-    if speed.uses_bf16(config, device):
-        speed.check_convolutions(device)
-    generator = build.generator(config, num_classes=num_classes).to(device)
-    judges = build.discriminators(config, num_classes=num_classes).to(device)
-    for network in (generator, judges):
-        speed.lay_out(network, config)
-    speed.compile_parts(generator, judges, config)
-    step = _stepper(players(config, generator, judges), config, device)
+    step = trainer(config, device)
     reference = None if unsupported(config) else Reference(config, num_classes=num_classes, device=device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -150,7 +144,7 @@ def _measure(config: Config, *, name: str, variant: str, device: torch.device, s
         tflop_per_second=gflop / 1e3 / step_seconds,
         peak_tflop_per_second=peak,
         share_of_peak=gflop / 1e3 / step_seconds / peak,
-        memory_gb=(memory or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024) / 1e9,
+        memory_gb=(memory or _peak_bytes()) / 1e9,
         first_step_seconds=first,
         warm_up_seconds=warm_up,
         reference_step_ms=statistics.median(plain) * 1e3 if plain else None,
@@ -163,8 +157,20 @@ def _measure(config: Config, *, name: str, variant: str, device: torch.device, s
 Step = Callable[[Batch, int], Terms]
 
 
+def trainer(config: Config, device: torch.device) -> Step:
+    """New networks with their step as it is late in the run, where every term counts: (batch, number) -> terms."""
+    torch.manual_seed(config.train.seed)
+    if speed.uses_bf16(config, device):
+        speed.check_convolutions(device)
+    generator = build.generator(config, num_classes=len(LETTERS)).to(device)
+    judges = build.discriminators(config, num_classes=len(LETTERS)).to(device)
+    for network in (generator, judges):
+        speed.lay_out(network, config)
+    speed.compile_parts(generator, judges, config)
+    return _stepper(players(config, generator, judges), config, device)
+
+
 def _stepper(team: Players, config: Config, device: torch.device) -> Step:
-    """A step of the run, at its end, where every term counts: (batch, number) -> terms."""
     late, seen = config.loss.adv_start, config.train.num_videos // 2
     if config.compute.cuda_graph and device.type == "cuda":
         recorded = RecordedStep(team, config)
@@ -252,12 +258,22 @@ def _peak_tflops(device: torch.device, dtype: torch.dtype) -> float:
     return 2 * size**3 / best / 1e12
 
 
+def _peak_bytes() -> int:
+    """The most memory that this process has held resident.
+
+    `getrusage` counts on Linux what the program before `exec` held too; the kernel's mark on the address space does not.
+    """
+    status = Path("/proc/self/status")
+    if status.exists() and (mark := re.search(r"^VmHWM:\s*(\d+) kB$", status.read_text(), re.MULTILINE)):
+        return 1024 * int(mark[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
 def _cpu_name() -> str:
     if sys.platform.startswith("linux"):
-        with open("/proc/cpuinfo") as file:  # noqa: PTH123 - no file of ours
-            for line in file:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
     return sys.platform
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cssgan.bench.measure import Measurement
+from cssgan.bench.targets import TargetRow
 
 COLUMNS = (
     "preset", "variant", "batch", "step", "videos/s", "TFLOP/s", "of peak", "memory", "data wait", "first step",
@@ -48,4 +49,16 @@ def table(rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def write(path: Path, measurements: Sequence[Measurement]) -> None:
+    """All rows as a list of objects."""
     path.write_text(json.dumps([m.to_json() for m in measurements], indent=1) + "\n")
+
+
+def targets(rows: Sequence[TargetRow]) -> str:
+    """Target, what was measured, whether that is enough."""
+    lines = [("target", "wanted", "measured", "", "")]
+    for row in rows:
+        wanted = f"{'<=' if row.at_most else '>='} {row.bound:g} {row.unit}"
+        measured = "-" if row.value is None else f"{row.value:.3g} {row.unit}"
+        lines.append((row.name, wanted, measured, row.verdict, row.note))
+    widths = [max(len(cells[column]) for cells in lines) for column in range(5)]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(cells, widths, strict=True)).rstrip() for cells in lines)

@@ -117,7 +117,7 @@ def load(dataset: Dataset, split: Split, size: int, *, cache: Path | None = None
     if not (folder / "index.json").exists():
         log.info("decoding %d shard(s) of %s into %s", len(shards), split, folder)
         _build(dataset, shards, size, folder)
-    return _open(folder, size)
+    return open_cache(folder, size)
 
 
 def _build(dataset: Dataset, shards: list[Shard], size: int, folder: Path) -> None:
@@ -193,7 +193,8 @@ def _clip(sample: Sample, *, first_frame: int, num_hops: int, first_hop: int) ->
     )
 
 
-def _open(folder: Path, size: int) -> ResidentSplit:
+def open_cache(folder: Path, size: int) -> ResidentSplit:
+    """The split whose cache is `folder`, mapped into memory; `size` is that of its frames."""
     index = json.loads((folder / "index.json").read_text())
     clips = tuple(Clip(frame_rate=Fraction(fields.pop("frame_rate")), **fields) for fields in index["clips"])
     frames = np.memmap(folder / "frames.bin", np.uint8, "r").reshape(-1, size, size, 3)

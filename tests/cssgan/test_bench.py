@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from cssgan import build, cli
+from cssgan.bench import feeding, targets
 from cssgan.bench import measure as bench
 from cssgan.bench.reference import Reference, unsupported
 from cssgan.models.blocks import SpectralConv
@@ -101,6 +103,7 @@ def test_bench_prints_one_json_object(monkeypatch, capsys, tmp_path: Path) -> No
     assert json.loads((tmp_path / "bench.json").read_text()) == [row]
 
 
+@pytest.mark.slow  # it starts whole trainings
 def test_without_a_preset_bench_lists_the_rows_that_need_a_gpu_as_unmeasured(monkeypatch, capsys) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
@@ -111,6 +114,55 @@ def test_without_a_preset_bench_lists_the_rows_that_need_a_gpu_as_unmeasured(mon
     assert code == 0
     assert out.count("not measured: needs a GPU") == 10
     assert "tiny" in out
+    assert out.count("unmeasured: needs an H200") == 3
+    verdicts = {line.split("  ")[0]: line for line in out.partition("wanted")[2].splitlines()}
+    for name in ("waiting for data, streaming", "host memory of the resident feed", "command to first step"):
+        (line,) = (line for start, line in verdicts.items() if start.startswith(name))
+        assert "  met  " in line or "  missed  " in line
+
+
+def measured(**changed: object) -> bench.Measurement:
+    values: dict[str, object] = dict.fromkeys((field.name for field in dataclasses.fields(bench.Measurement)), 0.0) | {
+        "preset": "paper",
+        "variant": "bf16",
+        "device": "cuda",
+        "device_name": "NVIDIA H200",
+        "batch_size": 32,
+    }
+    return bench.Measurement(**(values | changed))  # type: ignore[arg-type]
+
+
+def test_targets_take_the_best_row_of_the_card_that_they_are_for(monkeypatch) -> None:
+    for name in ("streaming_wait_share", "resident_memory_gb", "start_seconds"):  # tried by themselves below
+        monkeypatch.setattr(feeding, name, lambda *_, **__: None)
+    known = [
+        measured(step_ms=20.0, speedup_over_reference=3.0, variant="eager fp32"),
+        measured(step_ms=12.0, speedup_over_reference=5.0, data_wait_share=0.02),
+        measured(step_ms=6.0, device_name="NVIDIA H100", batch_size=32),
+        measured(preset="lean", step_ms=8.0, batch_size=16),
+        measured(preset="tiny", device="cpu", device_name="a CPU", batch_size=8, speedup_over_reference=1.4),
+    ]
+
+    rows = targets.rows(known, CPU, seconds=0.0)
+
+    got = [(row.value, row.verdict) for row in rows]
+    assert got[:4] == [(12.0, "met"), (5.0, "met"), (None, "unmeasured"), (0.0, "met")]
+    assert got[6] == (1.4, "missed")
+    assert {verdict for value, verdict in got if value is None} == {"unmeasured"}
+
+
+def test_the_streaming_feed_is_waited_for_a_share_of_each_step() -> None:
+    assert 0 < feeding.streaming_wait_share(tiny_config("train.batch_size=2"), CPU, seconds=0.0) < 1
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells what a process holds of its own")
+def test_memory_of_the_resident_feed_counts_batches_and_not_the_cache() -> None:
+    config = tiny_config("data.size=64", "train.batch_size=2")
+
+    held = feeding.resident_memory_gb(config, num_clips=100, num_batches=3)
+
+    assert held is not None
+    assert 0 < held < 0.05  # the cache: 0.074
 
 
 def test_a_device_that_is_not_there_is_refused(monkeypatch, capsys) -> None:
