@@ -79,6 +79,21 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_fields_of_the_configuration_are_called_what_they_are_called(page: Path) -> None:
+    """`section.field` and `section.field=value` in running text and commands; `loss.*_weight` stands for several."""
+    from cssgan.config import Config, options
+
+    known = {option.name for option in options(Config())}
+    sections = "|".join(sorted({name.partition(".")[0] for name in known}))
+    for line in page.read_text(encoding="utf-8").splitlines():
+        for name, value in re.findall(rf"(?:`|--set |\s)((?:{sections})\.[a-z_*0-9]+)(=|(?![\w.(=]))", line):
+            if name.startswith("model.") and not value:
+                continue  # as likely an attribute of a model, or a file
+            pattern = re.compile(name.replace(".", r"\.").replace("*", ".*"))
+            assert any(pattern.fullmatch(one) for one in known), f"{page.name}: no option is called {name!r}"
+
+
 if __name__ == "__main__":
     if sys.argv[1:] != ["--write"]:
         sys.exit("usage: python -m tests.test_docs --write")

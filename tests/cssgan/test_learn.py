@@ -197,7 +197,7 @@ def test_eight_rendered_clips_can_be_learnt_by_heart(songs: Path, tmp_path: Path
     command = [sys.executable, "-m", "phonics_data", "build", str(songs / "manifest.csv"), "--split-ratios", "1,0,0"]
     command += ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "data"), "--engine", "captions"]
     subprocess.run([*command, "--screen", "never"], check=True, capture_output=True)
-    config = by_heart_config(override(preset("tiny"), ["train.threads=1"]), 2000)
+    config = by_heart_config(override(preset("tiny"), ["train.threads=1"]), 4000)
     eight = take_clips(tmp_path / "data", tmp_path / "eight", config.data.num_frames)
 
     measured = train_and_judge(config, eight, tmp_path / "run", split="train")
