@@ -25,6 +25,7 @@ from cssgan.cli_metrics import (
     InceptionOption,
     LpipsOption,
     ResizeOption,
+    metrics_app,
     weights_app,
 )
 from cssgan.cli_study import study
@@ -247,7 +248,9 @@ def evaluate(
     from cssgan.cli_metrics import pretrained
     from cssgan.data.shards import as_dataset
     from cssgan.evaluate import evaluate_run
+    from cssgan.training.device import keep_freed_memory
 
+    keep_freed_memory()
     networks = pretrained(inception, i3d, lpips, resize, frame_step, device)
     result = evaluate_run(
         run,
@@ -327,6 +330,14 @@ def bench(
     ] = None,
     seconds: Annotated[float, typer.Option(help="Measure each row for about so long.", min=0.0)] = 20.0,
     set_: SetOption = [],  # noqa: B006 - as in train
+    evaluate: Annotated[
+        int | None,
+        typer.Option(
+            "--evaluate", metavar="N", help="Measure instead what evaluating N videos of 32 frames costs.", min=16
+        ),
+    ] = None,
+    size: Annotated[int, typer.Option(help="With --evaluate: height and width of the frames.", min=16)] = 64,
+    judges: JudgesOption = None,
     out: Annotated[Path | None, typer.Option(help="Write all rows as JSON.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: one object with --preset, else a list.")] = False,
 ) -> None:
@@ -335,6 +346,7 @@ def bench(
     Step time, videos a second, TFLOP/s and their share of a matrix product's, memory, time waiting for data; the first
     step (with compilation) and warm-up are reported apart. Without --preset it goes through presets and options, and
     holds what was measured against the project's targets; what needs a GPU is listed as unmeasured where there is none.
+    With --evaluate: time and memory of all measures that need no download, on made videos.
 
     Example: cssgan bench --preset tiny --device cpu --json
     """
@@ -342,6 +354,9 @@ def bench(
     from cssgan.presets import preset as named
 
     base = None if preset is None else override(named(preset), set_)
+    if evaluate is not None:
+        _bench_evaluate(evaluate, size, judges, out, as_json=as_json)
+        return
     from cssgan.bench import measure, report, targets
     from cssgan.training.device import device_named
 
@@ -367,8 +382,21 @@ def bench(
             typer.echo("\n" + report.targets(targets.rows(measured, where, seconds=seconds)))
 
 
+def _bench_evaluate(num_videos: int, size: int, judges: Path | None, out: Path | None, *, as_json: bool) -> None:
+    from cssgan.bench.evaluate import measure
+    from cssgan.judges import store
+    from cssgan.training.device import keep_freed_memory
+
+    keep_freed_memory()
+    cost = measure(num_videos, size=size, judges=None if judges is None else store.load(judges))
+    if out is not None:
+        out.write_text(json.dumps([cost.as_json()], indent=1) + "\n")
+    typer.echo(json.dumps(cost.as_json(), indent=1) if as_json else cost.told())
+
+
 app.add_typer(weights_app)
 app.add_typer(judges_app)
+app.add_typer(metrics_app)
 app.command()(figures)
 app.add_typer(survey_app)
 app.command()(study)

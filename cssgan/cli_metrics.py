@@ -38,6 +38,62 @@ FolderOption = Annotated[
 ]
 
 
+metrics_app = typer.Typer(
+    name="metrics",
+    help="What the measures themselves are worth.\n\nExample: cssgan metrics corruptions --shards data/letters",
+    no_args_is_help=True,
+)
+
+
+@metrics_app.callback()
+def _metrics() -> None:
+    """Keeps `corruptions` a command of its own."""
+
+
+@metrics_app.command("corruptions")
+def corruptions(
+    shards: Annotated[str, typer.Option("--shards", help="Dataset whose real clips are spoilt.")],
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    size: Annotated[int, typer.Option(help="Height and width of the frames.", min=16)] = 64,
+    num_videos: Annotated[int | None, typer.Option(help="At most so many clips; default: all.", min=16)] = None,
+    judges: Annotated[
+        Path | None, typer.Option(help="Folder of `cssgan judges train`; without it their measures are unavailable.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the table to this file (Markdown).")] = None,
+) -> None:
+    """Spoil real clips in known ways and strengths, and show which measures order them: a table in Markdown.
+
+    Blur, noise, freezing, shuffling, videos of another class, sounds of another clip. In bold what a measure must order and
+    does; with a dagger what it must and does not, which is also listed on stderr and ends with exit code 1.
+
+    Example: cssgan metrics corruptions --shards data/letters --judges judges
+    """
+    from cssgan.bench import corruptions as bench
+    from cssgan.data import resident
+    from cssgan.data.shards import as_dataset
+    from cssgan.errors import MeasuresError
+    from cssgan.judges import draw, store
+    from cssgan.judges.spec import JudgesSpec
+    from cssgan.types import SPLITS, Split
+
+    wanted: list[Split] = [name for name in SPLITS if name == split]
+    if not wanted:
+        raise OptionError("--split", split, ", ".join(SPLITS))
+    trained = None if judges is None else store.load(judges)
+    spec = JudgesSpec(size=size) if trained is None else trained.spec
+    clips = resident.load(as_dataset(shards), wanted[0], size)
+    if trained is not None:
+        trained.check(size=size, num_frames=spec.num_frames, label_set=clips.label_set)
+    data = draw.real_windows(clips, spec, most=num_videos or len(clips.clips))
+    rows = bench.measure(data, trained, say=lambda line: typer.echo(line, err=True))
+    text = bench.markdown(rows)
+    typer.echo(text)
+    if out is not None:
+        out.write_text(text)
+    if wrong := bench.disordered(rows):
+        raise MeasuresError(f"{len(wrong)} corruptions are not ordered: {'; '.join(wrong)}")
+
+
 @weights_app.command("list")
 def list_weights(folder: FolderOption = None) -> None:
     """Which files there are, what needs them, where they come from, and how they stand here.

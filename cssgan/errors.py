@@ -14,6 +14,7 @@
     |-- MemoryFullError        a step does not fit into the memory of the device                   (exit code 1)
     |-- DeviceLostError        the GPU failed, or another process of the run is gone               (exit code 1)
     |-- ReaderLostError        a process that reads shards died                                    (exit code 1)
+    |-- MeasuresError          measures do not order what they should                              (exit code 1)
     |-- StudyError             runs of a study failed; the others were done                        (exit code 1)
     |-- StoppedError           a signal stopped a row of runs; what is done is kept                (exit code 128 + signal)
     `-- DivergenceError        no finite numbers, or a game that is over; the last good checkpoint was kept
@@ -71,6 +72,10 @@ class ReaderLostError(PhonicsDataError):
 
 
 class DivergenceError(PhonicsDataError):
+    pass
+
+
+class MeasuresError(PhonicsDataError):
     pass
 
 

@@ -10,7 +10,6 @@ import logging
 import platform
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -20,8 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cssgan import scratch
 from cssgan.data import resident, window
-from cssgan.data.shards import Dataset
+from cssgan.data.shards import Dataset, digest, find, splits
 from cssgan.evaluation import Evaluation, show, value_of, write, write_each
 from cssgan.generate import LoadedGenerator, load_generator, windows
 from cssgan.judges import store as judges_store
@@ -33,15 +33,19 @@ from cssgan.metrics import panel, panel_features, panel_synchrony, synchrony
 from cssgan.metrics.gates import GateBounds, gate_rows
 from cssgan.metrics.motion import motion_curves, motion_mask
 from cssgan.metrics.panel_synchrony import Curves
+from cssgan.metrics.pool import RealPool
 from cssgan.metrics.pretrained.panel import Networks, pretrained_results
 from cssgan.metrics.result import ProtocolValue
 from cssgan.metrics.sensitivity import Generate
 from cssgan.metrics.synchrony import SynchronySpec
 from cssgan.metrics.videos import Floats, Ints, VideoPairs, Videos, blocks
+from cssgan.scratch import let_go
 from cssgan.types import EvalWindows, Split, Window
 from phonics_data.errors import PhonicsDataError
 
 SCHEMA_VERSION = 1
+MAX_DECODED_BYTES = 4_000_000_000
+"""Training shards of more bytes are not decoded for the floor of distances."""
 SWAP_VIDEOS = 6
 """Pictures and sounds of the swap test: 36 videos."""
 log = logging.getLogger("cssgan")
@@ -63,6 +67,7 @@ def evaluate(
     networks: Networks | None = None,
     judges: TrainedJudges | None = None,
     judges_caution: str = "",
+    pool: RealPool | None = None,
     seed: int = 0,
 ) -> Evaluation:
     """All measures; those of pretrained networks and of judges are unavailable where `networks` or `judges` lack theirs.
@@ -71,6 +76,7 @@ def evaluate(
         judges_caution: why what the judges say should be read with care (`TrainedJudges.caution`).
         generate: (first frames uint8 (n, H, W, 3), model-input mels (n, T, M, U), class indices) -> uint8 videos.
         protocol: fields that hold for every result; they are added to each.
+        pool: other real windows, for the floor of distances at the number that is judged; None: it is not given.
         seed: of mismatched pairings, bootstrap resamples and the halves of the real set.
     """
     spec = spec or SynchronySpec(seed=seed)
@@ -106,8 +112,8 @@ def evaluate(
         *panel.sensitivity_results(
             generate, images[chosen], use_mels[chosen], data.labels_N[chosen], data.num_valid_N[chosen]
         ),
-        *panel_features.feature_results(pairs, seed),
-        *pretrained_results(pairs, networks or Networks(), real_set, seed),
+        *panel_features.feature_results(pairs, seed, pool),
+        *pretrained_results(pairs, networks or Networks(), real_set, seed, pool),
     ]  # fmt: skip
     said = judged(judges, pairs, data, swapped=swapped, caution=judges_caution, seed=seed)
     results += said.results
@@ -133,7 +139,7 @@ def _swapped(
     judge = None if judges is None else judges.judges.get("sync")
     curves: list[Floats] = []
     codes: list[Codes] = []
-    for rows in blocks(len(data)):
+    for rows in blocks(len(data), 32, data.video_NTHWC, data.mels_NTMU):
         videos = generate(data.video_NTHWC[rows, 0], data.mels_NTMU[other_N[rows]], data.labels_N[rows])
         curves.append(motion_curves(videos))
         if judge is not None:
@@ -146,10 +152,11 @@ def _in_blocks(
 ) -> Videos:
     """Videos of all conditions; a block at a time, so that floats of thousands of videos never exist at once."""
     out: Videos | None = None
-    for rows in blocks(len(images), block):
+    for rows in blocks(len(images), block, images, mels):
         videos = generate(images[rows], mels[rows], labels[rows])
-        out = np.empty((len(images), *videos.shape[1:]), np.uint8) if out is None else out
+        out = scratch.empty((len(images), *videos.shape[1:]), np.uint8) if out is None else out
         out[rows] = videos
+        let_go(out)
     assert out is not None
     return out
 
@@ -164,9 +171,10 @@ def _swap_choice(num_valid_N: Ints) -> Ints:
 
 def _shared_protocol(data: EvalWindows) -> dict[str, ProtocolValue]:
     num_frames, height, width = data.video_NTHWC.shape[1:4]
-    digest = hashlib.sha256()
+    whole = hashlib.sha256()
     for array in (data.video_NTHWC, data.raw_mels_NTMU, data.num_valid_N, data.labels_N):
-        digest.update(np.ascontiguousarray(array).tobytes())
+        for rows in blocks(len(array), 32, array):
+            whole.update(np.ascontiguousarray(array[rows]).tobytes())
     return {
         "frames": num_frames,
         "size": f"{height}x{width}",
@@ -174,7 +182,7 @@ def _shared_protocol(data: EvalWindows) -> dict[str, ProtocolValue]:
         "frame_stride": 1,
         "quantised": "uint8, round((x + 1) * 127.5)",
         "num_source_videos": len(set(data.video_ids)),
-        "real_set_sha256": digest.hexdigest()[:16],
+        "real_set_sha256": whole.hexdigest()[:16],
     }
 
 
@@ -189,25 +197,42 @@ def windows_anywhere(
     Raises:
         DatasetError: as `cssgan.generate.windows`.
     """
-    first = windows(shards, split, generator, num_videos=num_videos)
-    config = generator.config.data
-    store = resident.load(shards, split, config.size)
-    clips = {clip.key: clip for clip in store.clips}
-    own = generator.config.frames_per_clip if config.segment_context == "clip" else None
-    heard: list[Window] = []
-    whole: list[Window] = []
-    for key in first.keys:
-        clip = clips[key]
-        start = window.drawn_start(key, clip.num_frames, config.num_frames, seed)
-        whole.append(store.window(clip, start, config.num_frames))
-        heard.append(whole[-1] if own is None else store.window(clip, start, config.num_frames, clip_frames=own))
-    return replace(
-        first,
-        video_NTHWC=np.stack([part.frames_THWC for part in whole]),
-        raw_mels_NTMU=np.stack([part.raw_mels_TMU for part in whole]),
-        mels_NTMU=generator.standardise(np.stack([part.raw_mels_TMU for part in heard])),
-        num_valid_N=np.array([part.num_valid_frames for part in whole], np.int64),
-    )
+    return windows(shards, split, generator, num_videos=num_videos, start="anywhere", seed=seed)
+
+
+def real_pool(shards: Dataset, split: Split, generator: LoadedGenerator, num_judged: int, *, seed: int = 0) -> RealPool:
+    """Windows of twice as many real clips as are judged, for the floor of distances, or of as many as there are.
+
+    They are drawn from the judged split, and from the others where it has too few clips; from training clips only where
+    their shards are small enough to be decoded for this (`MAX_DECODED_BYTES`).
+    """
+    config, have = generator.config.data, splits(shards)
+    clips: list[tuple[resident.ResidentSplit, resident.Clip]] = []
+    used: list[str] = []
+    others: tuple[Split, ...] = ("validation", "test", "train")
+    names: list[Split] = [split, *(other for other in others if other != split)]
+    for name in names:
+        if len(clips) >= 2 * num_judged or name not in have:
+            continue
+        parts = find(shards, name)
+        if name == "train" != split and sum(part.num_bytes for part in parts) > MAX_DECODED_BYTES:
+            continue
+        store = resident.load(shards, name, config.size)
+        clips += [(store, clip) for clip in store.clips]
+        used.append(f"{name} {digest(parts)}")
+    order = np.random.default_rng(seed).permutation(len(clips))[: 2 * num_judged]
+
+    def read(rows: slice) -> tuple[Videos, Ints]:
+        parts: list[Window] = []
+        for index in order[rows]:
+            store, clip = clips[index]
+            start = window.drawn_start(clip.key, clip.num_frames, config.num_frames, seed)
+            parts.append(store.window(clip, start, config.num_frames))
+            let_go(store.frames_NHWC)
+        valid = np.array([part.num_valid_frames for part in parts], np.int64)
+        return np.stack([part.frames_THWC for part in parts]), valid
+
+    return RealPool(count=len(order), name=f"{len(clips)} clips of {', '.join(used)}, seed {seed}", read=read)
 
 
 def to_uint8(video_BCTHW: Tensor) -> Videos:
@@ -291,10 +316,11 @@ def evaluate_run(
         "window_start": "drawn from the clip's key" if window_start == "anywhere" else "first frame of the clip",
         "seed_of_noise": seed,
     }
+    pool = real_pool(shards, split, generator, len(data), seed=seed)
     evaluation = evaluate(
         as_generate(generator, seed), data, clip_frames=generator.config.frames_per_clip, protocol=protocol,
         header=header, networks=networks, judges=trained,
-        judges_caution="" if trained is None else trained.caution(shards, split), seed=seed,
+        judges_caution="" if trained is None else trained.caution(shards, split), pool=pool, seed=seed,
     )  # fmt: skip
     report = {**evaluation.as_json(), "wall_seconds": round(time.monotonic() - started, 1)}
     written = write(evaluation, data, report, out or run / "evaluation.json")

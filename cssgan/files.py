@@ -1,10 +1,17 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and where caches lie."""
 
 from __future__ import annotations
 
 import os
 import uuid
 from pathlib import Path
+
+
+def cache_root() -> Path:
+    """Where caches lie: $CSSGAN_CACHE, else $XDG_CACHE_HOME/cssgan, else ~/.cache/cssgan."""
+    if chosen := os.environ.get("CSSGAN_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cssgan"
 
 
 def write_bytes(path: Path, content: bytes) -> None:

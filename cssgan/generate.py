@@ -22,12 +22,19 @@ from phonics_data.errors import InputError
 
 
 def windows(
-    dataset: Dataset, split: Split, generator: LoadedGenerator, *, num_videos: int | None = None
+    dataset: Dataset,
+    split: Split,
+    generator: LoadedGenerator,
+    *,
+    num_videos: int | None = None,
+    start: resident.Start = "first",
+    seed: int = 0,
 ) -> EvalWindows:
-    """What `generator` is judged on: the window from frame 0 of each short video of `split`.
+    """What `generator` is judged on: one window of each short video of `split`.
 
     Args:
         num_videos: at most so many, spread evenly over the split; None: all.
+        start: ``first``: from frame 0; ``anywhere``: drawn from (`seed`, key) alone.
 
     Raises:
         DatasetError: no shards of this split, or of another label set or size.
@@ -39,6 +46,8 @@ def windows(
         label_set=generator.label_set,
         mel_stats=generator.mel_stats,
         num_videos=num_videos,
+        start=start,
+        seed=seed,
     )
 
 

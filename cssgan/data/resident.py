@@ -19,11 +19,12 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cssgan import scratch
 from cssgan.config import Config
 from cssgan.data import window
 from cssgan.data.shards import Dataset, Shard, cache_root, digest, find, read_samples, resize
@@ -35,6 +36,7 @@ from phonics_data.errors import DatasetError
 
 MEL_SPEC = LogMelSpec()
 CACHE_VERSION = 1
+Start = Literal["first", "anywhere"]
 log = logging.getLogger("cssgan")
 
 
@@ -217,9 +219,14 @@ def eval_windows(
     label_set: LabelSet,
     mel_stats: MelStats,
     num_videos: int | None = None,
+    start: Start = "first",
+    seed: int = 0,
     cache: Path | None = None,
 ) -> EvalWindows:
-    """The window from frame 0 of every short video of a split, or of `num_videos` spread evenly over it.
+    """One window of every short video of a split, or of `num_videos` spread evenly over it.
+
+    Args:
+        start: where in its short video a window begins; ``anywhere`` is drawn from (`seed`, key) alone.
 
     Raises:
         DatasetError: as `load`, or the split's label set is not that of the model.
@@ -232,17 +239,28 @@ def eval_windows(
         )
     count = len(data.clips) if num_videos is None else min(num_videos, len(data.clips))
     clips = [data.clips[i * len(data.clips) // count] for i in range(count)]
-    clip_frames = config.frames_per_clip if config.data.segment_context == "clip" else None
-    parts = [data.window(clip, 0, config.data.num_frames, clip_frames=clip_frames) for clip in clips]
-    raw_mels = np.stack([part.raw_mels_TMU for part in parts])
+    num_frames, size = config.data.num_frames, config.data.size
+    own = config.frames_per_clip if config.data.segment_context == "clip" else None
+    shape = (count, num_frames, MEL_SPEC.num_bands, MEL_SPEC.segment_hops)
+    video = scratch.empty((count, num_frames, size, size, 3), np.uint8)
+    raw_mels, mels = scratch.empty(shape, np.float32), scratch.empty(shape, np.float32)
+    valid = np.zeros(count, np.int64)
+    for rows in scratch.blocks(count, 32, video, raw_mels, mels, data.frames_NHWC, data.hops_HM):
+        for n in range(rows.start, rows.stop):
+            clip = clips[n]
+            first = 0 if start == "first" else window.drawn_start(clip.key, clip.num_frames, num_frames, seed)
+            part = data.window(clip, first, num_frames)
+            heard = part if own is None else data.window(clip, first, num_frames, clip_frames=own)
+            video[n], raw_mels[n], valid[n] = part.frames_THWC, part.raw_mels_TMU, part.num_valid_frames
+            mels[n] = window.standardise(heard.raw_mels_TMU, mel_stats)
     return EvalWindows(
         keys=tuple(clip.key for clip in clips),
         video_ids=tuple(clip.video_id for clip in clips),
         label_set=label_set,
         labels_N=np.array([label_set.index(clip.label) for clip in clips], np.int64),
-        video_NTHWC=np.stack([part.frames_THWC for part in parts]),
+        video_NTHWC=video,
         raw_mels_NTMU=raw_mels,
-        mels_NTMU=window.standardise(raw_mels, mel_stats),
-        num_valid_N=np.array([part.num_valid_frames for part in parts], np.int64),
+        mels_NTMU=mels,
+        num_valid_N=valid,
         frame_rates=tuple(clip.frame_rate for clip in clips),
     )

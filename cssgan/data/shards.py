@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import tarfile
 import urllib.request
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cssgan.files import cache_root as cache_root
 from cssgan.types import SPLITS, Split
 from phonics_data.contract.sample import Sample
 from phonics_data.contract.shard import decode
@@ -59,13 +59,6 @@ def is_far(dataset: Dataset) -> bool:
 def as_dataset(text: str) -> Dataset:
     """What ``--shards`` names: an address as it is, anything else as a path."""
     return text if is_far(text) else Path(text)
-
-
-def cache_root() -> Path:
-    """Where caches lie: $CSSGAN_CACHE, else $XDG_CACHE_HOME/cssgan, else ~/.cache/cssgan."""
-    if chosen := os.environ.get("CSSGAN_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cssgan"
 
 
 def splits(dataset: Dataset) -> set[str]:

@@ -87,7 +87,7 @@ def video_codes(network: SyncNet, videos_NTHWC: Videos, num_valid_N: Ints) -> Co
     parts: list[Codes] = []
     device = next(network.parameters()).device
     with torch.inference_mode():
-        for rows in blocks(len(videos_NTHWC), 16):
+        for rows in blocks(len(videos_NTHWC), 16, videos_NTHWC):
             shown = _tensor(held_after_valid(videos_NTHWC[rows], num_valid_N[rows]), device)
             use = inner_frames(torch.from_numpy(num_valid_N[rows]), shown.shape[1])
             parts.append(Codes(codes_NTD=network.embed_video(small(shown)).cpu(), use_NT=use))
@@ -99,7 +99,7 @@ def sound_codes(network: SyncNet, raw_mels_NTMU: NDArray[np.float32], num_valid_
     parts: list[Codes] = []
     device = next(network.parameters()).device
     with torch.inference_mode():
-        for rows in blocks(len(raw_mels_NTMU), 64):
+        for rows in blocks(len(raw_mels_NTMU), 64, raw_mels_NTMU):
             mels = torch.from_numpy(window.standardise(raw_mels_NTMU[rows], stats)).to(device)
             use = inner_frames(torch.from_numpy(num_valid_N[rows]), mels.shape[1])
             parts.append(Codes(codes_NTD=network.embed_sound(mels).cpu(), use_NT=use))
@@ -139,7 +139,7 @@ def order(network: OrderJudge, videos_NTHWC: Videos, num_valid_N: Ints) -> Order
     device = next(network.parameters()).device
     pairs, right = np.full(len(videos_NTHWC), np.nan), np.full(len(videos_NTHWC), np.nan)
     with torch.inference_mode():
-        for rows in blocks(len(videos_NTHWC), 16):
+        for rows in blocks(len(videos_NTHWC), 16, videos_NTHWC):
             segments = cut_into_segments(small(_tensor(videos_NTHWC[rows], device)))
             logits = network(segments).double().cpu().numpy()
             pairs[rows], right[rows] = read_orders(logits)

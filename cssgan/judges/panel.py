@@ -140,7 +140,7 @@ def _classes(
     for name, videos in (("fake", pairs.fake_NTHWC), ("real", pairs.real_NTHWC)):
         logits[name], groups = ask.class_logits(reader, videos, valid)
     still = np.concatenate([
-        ask.class_logits(reader, first_frame_held(pairs.real_NTHWC[rows]), valid[rows])[0] for rows in blocks(n)
+        ask.class_logits(reader, first_frame_held(pairs.real_NTHWC[rows]), valid[rows])[0] for rows in blocks(n, 32, pairs.real_NTHWC)
     ])  # fmt: skip
     right = {name: ask.right_classes(rows, groups, data.labels_N) for name, rows in (*logits.items(), ("copy", still))}
     score, of_real = (inception_score(logits[name], groups) for name in ("fake", "real"))

@@ -61,7 +61,7 @@ def of_videos(
     length = num_frames or videos_NTHWC.shape[1]
     values = [
         extractor(change(videos_NTHWC[rows, :length], np.minimum(num_valid_N[rows], length)))
-        for rows in blocks(len(videos_NTHWC), max(1, extractor.frames_at_once // length))
+        for rows in blocks(len(videos_NTHWC), max(1, extractor.frames_at_once // length), videos_NTHWC)
     ]
     return Features(values_ND=np.concatenate(values), extractor=extractor.name)
 
@@ -72,7 +72,7 @@ def of_frames(
     """One row for each chosen frame, and the number of the video that it belongs to (M,)."""
     values: list[NDArray[np.float64]] = []
     groups: list[Ints] = []
-    for rows in blocks(len(videos_NTHWC), VIDEOS_AT_ONCE):
+    for rows in blocks(len(videos_NTHWC), VIDEOS_AT_ONCE, videos_NTHWC):
         changed = change(videos_NTHWC[rows], num_valid_N[rows])
         numbers = range(rows.start, rows.stop)
         chosen = [choose(n, int(num_valid_N[n])) for n in numbers]

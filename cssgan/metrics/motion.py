@@ -16,7 +16,7 @@ def motion_curves(videos_NTHWC: Videos) -> Floats:
     """m_t = mean |x_t - x_(t-1)| in grey levels 0..255, float64 (N, T - 1); entry k is frame t = k + 1."""
     n, t = videos_NTHWC.shape[:2]
     out = np.empty((n, t - 1))
-    for rows in blocks(n):
+    for rows in blocks(n, 32, videos_NTHWC):
         frames = videos_NTHWC[rows].astype(np.int16)
         out[rows] = np.abs(frames[:, 1:] - frames[:, :-1]).mean(axis=(2, 3, 4), dtype=np.float64)
     return out

@@ -21,7 +21,6 @@ from cssgan.metrics.videos import (
     Mask,
     VideoPairs,
     Videos,
-    first_frame_held,
     last_frames_of_clips,
     mean_defined,
 )
@@ -38,10 +37,9 @@ def paired_results(pairs: VideoPairs, clip_frames: int = CLIP_FRAMES, seed: int 
     """L1, PSNR, SSIM over all valid frames and over the last frame of each clip, and L1 against copying."""
     real, fake, n = pairs.real_NTHWC, pairs.fake_NTHWC, len(pairs.real_NTHWC)
     last = pairs.valid & last_frames_of_clips(real.shape[1], clip_frames)[None, :]
-    copy = first_frame_held(real)
     results: list[MetricResult] = []
     for name, measure, better, unit in _MEASURES:
-        frames_NT, copied_NT = measure(real, fake), measure(real, copy)
+        frames_NT, copied_NT = measure(real, fake), paired.against_copy(measure, real)
         for suffix, use in (("", pairs.valid), ("_last_of_clip", last)):
             values = paired.over_frames(frames_NT, use)
             mean, undefined = mean_defined(values)
@@ -78,7 +76,7 @@ def _paired_protocol(name: str, suffix: str, clip_frames: int) -> dict[str, Prot
 
 def _over_copy(pairs: VideoPairs, fake_l1: Floats, copy_l1: Floats, clip_frames: int, seed: int) -> MetricResult:
     real, n = pairs.real_NTHWC, len(pairs.real_NTHWC)
-    clip_l1 = paired.over_frames(paired.l1(real, first_frame_held(real, clip_frames)), pairs.valid)
+    clip_l1 = paired.over_frames(paired.against_copy(paired.l1, real, clip_frames), pairs.valid)
     name = "l1_over_copy_first"
     if copy_l1.mean() == 0.0:
         return unavailable(name, "every real video is a still picture", better="lower", n_real=n, n_fake=n)

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from cssgan.metrics import gather
 from cssgan.metrics.extractors import Extractor, rand2d, rand3d
+from cssgan.metrics.pool import LEAST, RealPool, disjoint_sets, floor_controls, floor_in_words
 from cssgan.metrics.result import Better, MetricResult, ProtocolValue, unavailable
 from cssgan.metrics.scores import frechet_distance, kernel_distance, manifold
 from cssgan.metrics.statistics import Features, moments, real_scale
-from cssgan.metrics.videos import VideoPairs
+from cssgan.metrics.videos import Ints, VideoPairs, Videos
 
 NEIGHBOURS = 5
 FRAME_STEP = 8
 
 
-def feature_results(pairs: VideoPairs, seed: int = 0) -> list[MetricResult]:
-    """``rfd_2d_*`` and ``rfd_3d_*``: distances in the features of fixed random networks."""
+def feature_results(pairs: VideoPairs, seed: int = 0, pool: RealPool | None = None) -> list[MetricResult]:
+    """``rfd_2d_*`` and ``rfd_3d_*``: distances in the features of fixed random networks.
+
+    Args:
+        pool: for the floor at the number of videos that are judged; None: it is not given.
+    """
     rng = np.random.default_rng(seed)
     valid, real, fake = pairs.num_valid_N, pairs.real_NTHWC, pairs.fake_NTHWC
     order = rng.permutation(real.shape[1])
 
     def frames(videos: np.ndarray, change: gather.Change = gather.held) -> Features:
         return gather.of_frames(rand2d(), videos, valid, gather.every(FRAME_STEP), change)[0]
+
+    def floors(of: Callable[[Videos, Ints], tuple[Features, Ints]]) -> list[tuple[Features, Features]]:
+        if pool is None or pool.num_each < LEAST:
+            return []
+        return disjoint_sets(*pool.features(of), pool.num_each, seed)
 
     def whole(videos: np.ndarray, change: gather.Change = gather.held) -> Features:
         return gather.of_videos(rand3d(), videos, valid, change)
@@ -32,7 +44,8 @@ def feature_results(pairs: VideoPairs, seed: int = 0) -> list[MetricResult]:
         return [_too_few("rfd_2d", count), _too_few("rfd_3d", len(real))]
     results = _distances(
         rand2d(), frames(real), {"fake": frames(fake), "copy_first": frames(real, gather.frozen)}, rng,
-        {"items": "frames 4, 12, 20, 28"},
+        {"items": "frames 4, 12, 20, 28"}, pool,
+        floors(lambda videos, valid: gather.of_frames(rand2d(), videos, valid, gather.every(FRAME_STEP))),
     )  # fmt: skip
     if len(real) <= NEIGHBOURS:
         return [*results, _too_few("rfd_3d", len(real))]
@@ -41,7 +54,8 @@ def feature_results(pairs: VideoPairs, seed: int = 0) -> list[MetricResult]:
         "shuffled_frames": whole(real, gather.shuffled(order)),
     }  # fmt: skip
     item: dict[str, ProtocolValue] = {"items": f"whole videos of {real.shape[1]} frames, last valid frame held"}
-    return [*results, *_distances(rand3d(), whole(real), others, rng, item)]
+    pooled = floors(lambda videos, valid: (gather.of_videos(rand3d(), videos, valid), np.arange(len(videos))))
+    return [*results, *_distances(rand3d(), whole(real), others, rng, item, pool, pooled)]
 
 
 def _too_few(name: str, count: int) -> MetricResult:
@@ -55,6 +69,8 @@ def _distances(
     others: dict[str, Features],
     rng: np.random.Generator,
     protocol: dict[str, ProtocolValue],
+    pool: RealPool | None,
+    pooled: list[tuple[Features, Features]],
 ) -> list[MetricResult]:
     name = "rfd_2d" if extractor.kind == "frame" else "rfd_3d"
     count = real.count
@@ -73,6 +89,11 @@ def _distances(
     size = min(len(halves[0]), len(halves[1]))
     fd["real_half_split"] = _frechet(low, high)
     kd["real_half_split"] = kernel_distance(low.rows(np.arange(size)), high.rows(np.arange(size)), paired=False)
+    if pool is not None and pooled:
+        scaled = [(a.scaled(scale), b.scaled(scale)) for a, b in pooled]
+        fd |= floor_controls([_frechet(a, b) for a, b in scaled])
+        kd |= floor_controls([kernel_distance(a, b, paired=False) for a, b in scaled])
+        protocol["real_floor"] = floor_in_words(pool)
     inside = manifold(real, others["fake"], NEIGHBOURS)
 
     def result(measure: str, value: float, better: Better, controls: dict[str, float] | None = None) -> MetricResult:

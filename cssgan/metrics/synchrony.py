@@ -24,7 +24,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from cssgan.metrics.videos import Floats, Mask
+from cssgan.metrics.videos import Floats, Mask, blocks
 
 Matrix = NDArray[np.float64]
 
@@ -67,8 +67,9 @@ def onset_curves(mels_NTMU: NDArray[np.floating], hops_per_frame_N: Floats) -> F
         raise ValueError(f"onset curve: got segments {mels_NTMU.shape}, allowed: (N, T, M, U >= 2)")
     num_hops = mels_NTMU.shape[3]
     rise_NTU = np.zeros((*mels_NTMU.shape[:2], num_hops))
-    for n, mels_TMU in enumerate(mels_NTMU):
-        rise_NTU[n, :, 1:] = np.maximum(np.diff(mels_TMU.astype(np.float64), axis=2), 0.0).sum(axis=1)
+    for rows in blocks(len(mels_NTMU), 32, mels_NTMU):
+        for n in range(rows.start, rows.stop):
+            rise_NTU[n, :, 1:] = np.maximum(np.diff(mels_NTMU[n].astype(np.float64), axis=2), 0.0).sum(axis=1)
     hop = np.arange(num_hops)[None, :]
     low = num_hops / 2 - hops_per_frame_N[:, None] / 2
     high = num_hops / 2 + hops_per_frame_N[:, None] / 2

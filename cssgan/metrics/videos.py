@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cssgan.scratch import blocks as blocks
 
 Videos = NDArray[np.uint8]
 """uint8 (N, T, H, W, 3), RGB, 0..255."""
@@ -96,12 +97,6 @@ def held_after_valid(videos_NTHWC: Videos, num_valid_N: Ints) -> Videos:
         return videos_NTHWC
     source_NT = np.minimum(np.arange(num_frames)[None, :], num_valid_N[:, None] - 1)
     return np.take_along_axis(videos_NTHWC, source_NT[:, :, None, None, None], axis=1)
-
-
-def blocks(num_items: int, block: int = 32) -> Iterator[slice]:
-    """Slices over 0..num_items: measures convert to float a block at a time, so thousands of videos fit in memory."""
-    for start in range(0, num_items, block):
-        yield slice(start, min(start + block, num_items))
 
 
 def mean_defined(values: Floats) -> tuple[float | None, int]:

@@ -7,14 +7,18 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from cssgan import build, cli
+from cssgan.bench import evaluate as evaluating
 from cssgan.bench import feeding, targets
 from cssgan.bench import measure as bench
 from cssgan.bench.reference import Reference, unsupported
+from cssgan.metrics import synchrony
+from cssgan.metrics.motion import motion_curves
 from cssgan.models.blocks import SpectralConv
 from cssgan.presets import SETTINGS, preset
 from cssgan.training import step
@@ -170,3 +174,28 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch, capsys) -> None:
 
     assert code == 2
     assert "--device: got 'tpu', allowed: auto, cpu, cuda" in err
+
+
+def test_evaluating_is_timed_and_its_memory_said(monkeypatch, capsys, tmp_path: Path) -> None:
+    arguments = ["--evaluate", "16", "--size", "32", "--out", str(tmp_path / "cost.json")]
+
+    code, out, _ = run(monkeypatch, capsys, *arguments)
+
+    assert code == 0
+    assert out.startswith("16 videos of 32 frames of 32x32, offline measures: ")
+    (cost,) = json.loads((tmp_path / "cost.json").read_text())
+    assert cost["cpu_seconds"] > 0
+    assert cost["peak_bytes"] > 50_000_000
+    if sys.platform.startswith("linux"):
+        assert 50_000_000 < cost["peak_anonymous_bytes"] < cost["peak_bytes"]
+
+
+def test_the_videos_that_are_timed_follow_their_sound() -> None:
+    data = evaluating.windows(24, 32, 32)
+    moved = evaluating.moved_at_onsets(data.video_NTHWC[:, 0], data.mels_NTMU, data.labels_N)
+    curves = {"made": data.video_NTHWC, "generated": moved}
+    onset = synchrony.onset_curves(data.raw_mels_NTMU, np.full(24, 4.0))[:, 1:]
+    for videos in curves.values():
+        motion = motion_curves(videos)
+        score = synchrony.scores(motion, onset, np.ones_like(motion, bool), (0,))[0]
+        assert synchrony.auc(synchrony.wins(score), synchrony.rivals(data.video_ids))[0] > 0.8

@@ -20,6 +20,7 @@ from cssgan.evaluate import (
     GatesMissedError,
     evaluate,
     evaluate_run,
+    real_pool,
     show,
     to_uint8,
     windows_anywhere,
@@ -36,7 +37,7 @@ from cssgan.training import checkpoint
 from cssgan.types import EvalWindows, MelStats, Progress
 from phonics_data.contract.labels import LETTERS
 from tests.cssgan.metrics import scenes
-from tests.cssgan.toys import tiny_config
+from tests.cssgan.toys import make_sample, tiny_config, write_dataset
 
 
 def listener(images: NDArray[np.uint8], mels: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -187,6 +188,30 @@ def test_a_run_is_measured_from_its_folder_to_its_report(run: Path, dataset: Pat
     assert report["metrics"]["sync_auc"]["protocol"]["num_source_videos"] == 2
     assert "clip's key" in report["metrics"]["l1"]["protocol"]["window_start"]
     assert (run / "strip.png").exists()
+
+
+def test_the_floor_is_drawn_from_other_splits_where_the_judged_one_has_too_few_clips(run: Path, tmp_path: Path) -> None:
+    shards = write_dataset(tmp_path / "more", train=[make_sample(n) for n in range(40)], num_validation=20)
+    report = evaluate_run(run, shards, split="validation")
+    words = report["metrics"]["rfd_3d_fd64"]["protocol"]["real_floor"]
+    assert "two disjoint sets of 20 windows" in words
+    assert "60 clips of validation " in words
+    assert ", train " in words
+    few = evaluate_run(run, shards, split="train", num_videos=18, out=tmp_path / "few.json")
+    words = few["metrics"]["rfd_3d_fd64"]["protocol"]["real_floor"]
+    assert "two disjoint sets of 18 windows" in words
+    assert "40 clips of train" in words
+
+
+def test_training_shards_that_are_too_large_are_not_decoded_for_a_floor(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cssgan.evaluate.MAX_DECODED_BYTES", 10)
+    shards = write_dataset(tmp_path / "more", train=[make_sample(n) for n in range(40)], num_validation=4)
+    generator = load_generator(run)
+    pool = real_pool(shards, "validation", generator, 4)
+    assert pool.count == 4
+    assert "train" not in pool.name
 
 
 def test_missed_gates_are_an_error_of_one_line_after_the_report_is_written(

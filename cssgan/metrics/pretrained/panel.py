@@ -7,7 +7,7 @@ there is no number, under `mark_below` a caution, and the real-vs-real floor sta
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from cssgan.metrics import gather, paired
 from cssgan.metrics.panel import bootstrap_mean
+from cssgan.metrics.pool import LEAST, RealPool, disjoint_sets, floor_controls, floor_in_words
 from cssgan.metrics.pretrained import kept, resize
 from cssgan.metrics.pretrained.networks import I3d, Inception, Lpips
 from cssgan.metrics.result import Better, MetricResult, ProtocolValue, unavailable
@@ -69,16 +70,21 @@ class Networks:
 
 
 def pretrained_results(
-    pairs: VideoPairs, networks: Networks, real_set: Mapping[str, ProtocolValue], seed: int = 0
+    pairs: VideoPairs,
+    networks: Networks,
+    real_set: Mapping[str, ProtocolValue],
+    seed: int = 0,
+    pool: RealPool | None = None,
 ) -> list[MetricResult]:
     """All measures of pretrained networks.
 
     Args:
         real_set: what the real videos depend on (their digest, frames, size): part of the name of kept features.
+        pool: for the floor at the number of videos that are judged; None: it is not given.
     """
     return [
-        *_inception_results(pairs, networks, real_set, seed),
-        *_i3d_results(pairs, networks, real_set, seed),
+        *_inception_results(pairs, networks, real_set, seed, pool),
+        *_i3d_results(pairs, networks, real_set, seed, pool),
         _lpips_result(pairs, networks.lpips, seed),
     ]
 
@@ -88,7 +94,7 @@ def missing(name: str, option: str) -> str:
 
 
 def _inception_results(
-    pairs: VideoPairs, networks: Networks, real_set: Mapping[str, ProtocolValue], seed: int
+    pairs: VideoPairs, networks: Networks, real_set: Mapping[str, ProtocolValue], seed: int, pool: RealPool | None
 ) -> list[MetricResult]:
     n, network = len(pairs.real_NTHWC), networks.inception
     if network is None:
@@ -110,21 +116,23 @@ def _inception_results(
     still, _ = kept.kept(networks.keep, {**named, "shown": "frozen"}, lambda: rows(pairs.real_NTHWC, gather.frozen))
     fake, _ = rows(pairs.fake_NTHWC)
     width = network.num_features
+    pooled = _pooled(pool, networks, protocol, lambda videos, valid: gather.of_frames(network, videos, valid, choose))
+    floor = None if pooled is None else _Floor(pooled[0], _columns(pooled[1], width), pooled[2])
     results = _score_results(real, fake, groups, width, n, protocol)
     sets = {name: _columns(features, width) for name, features in (("real", real), ("fake", fake), ("still", still))}
     one = _one_a_video(groups, seed)
     ceilings = {"frozen_first_frame": sets["still"]}
     results.append(
-        _frechet_result("fid", sets["real"], sets["fake"], ceilings, groups, protocol, networks.rule, 1, seed)
+        _frechet_result("fid", sets["real"], sets["fake"], ceilings, groups, protocol, networks.rule, 1, seed, floor)
     )
     one_protocol = {**protocol, "frames": "one random frame of each video, the same of both"}
     ceilings = {"frozen_first_frame": sets["still"].rows(one)}
     results.append(_frechet_result(
         "fid_one", sets["real"].rows(one), sets["fake"].rows(one), ceilings, groups[one], one_protocol, networks.rule, 1,
-        seed,
+        seed, None if floor is None else floor.one_a_video(seed),
     ))  # fmt: skip
     results.append(_kernel_result("kid", sets["real"], sets["fake"], {"frozen_first_frame": sets["still"]}, groups,
-                                  protocol, networks.rule, seed))  # fmt: skip
+                                  protocol, networks.rule, seed, floor))  # fmt: skip
     return results
 
 
@@ -163,7 +171,7 @@ def _score_results(
 
 
 def _i3d_results(
-    pairs: VideoPairs, networks: Networks, real_set: Mapping[str, ProtocolValue], seed: int
+    pairs: VideoPairs, networks: Networks, real_set: Mapping[str, ProtocolValue], seed: int, pool: RealPool | None
 ) -> list[MetricResult]:
     n, length, network = len(pairs.real_NTHWC), pairs.real_NTHWC.shape[1], networks.i3d
     lengths = [frames for frames in FVD_LENGTHS if frames <= length]
@@ -192,21 +200,26 @@ def _i3d_results(
             wanted = {**real_set, **named, "shown": shown}
             return kept.kept(networks.keep, wanted, lambda: rows(pairs.real_NTHWC, change))[0]
 
+        def of_pool(videos: Videos, valid: Ints, frames: int = frames) -> kept.Rows:
+            return gather.of_videos(network, videos, valid, num_frames=frames), np.arange(len(videos))
+
+        pooled = _pooled(pool, networks, protocol, of_pool)
+        floor = None if pooled is None else _Floor(*pooled)
         real, (fake, groups) = of_real("real", gather.held), rows(pairs.fake_NTHWC)
         ceilings = {
             "frozen_first_frame": of_real("frozen", gather.frozen),
             "shuffled_frames": of_real(f"shuffled with seed {seed}", gather.shuffled(order[order < frames])),
         }
         rule = networks.rule
-        results.append(_frechet_result(f"fvd{frames}", real, fake, ceilings, groups, protocol, rule, 0, seed))
+        results.append(_frechet_result(f"fvd{frames}", real, fake, ceilings, groups, protocol, rule, 0, seed, floor))
         results.append(_limit_result(f"fvd{frames}_inf", real, fake, protocol, rule, 0, seed))
-        results.append(_kernel_result(f"kvd{frames}", real, fake, ceilings, groups, protocol, rule, seed))
+        results.append(_kernel_result(f"kvd{frames}", real, fake, ceilings, groups, protocol, rule, seed, floor))
     return results
 
 
 def _frechet_result(
     name: str, real: Features, fake: Features, ceilings: Mapping[str, Features], groups: Ints,
-    protocol: Mapping[str, ProtocolValue], rule: SampleRule, ddof: int, seed: int,
+    protocol: Mapping[str, ProtocolValue], rule: SampleRule, ddof: int, seed: int, floor: _Floor | None,
 ) -> MetricResult:  # fmt: skip
     num_videos = len(np.unique(groups))
     if num_videos < rule.refuse_below:
@@ -217,17 +230,18 @@ def _frechet_result(
         frechet_distance(moments(real.rows(a), ddof=ddof), moments(real.rows(b), ddof=ddof))
         for a, b in _half_splits(groups, seed)
     ])  # fmt: skip
-    controls |= {
-        "real_half_split": float(floors.mean()), "real_half_split_spread": float(floors.std()),
-        "real_floor_at_n": float(floors.mean() / 2.0),
-    }  # fmt: skip
+    controls |= {"real_half_split": float(floors.mean()), "real_half_split_spread": float(floors.std())}
+    if floor is not None:
+        controls |= floor_controls([
+            frechet_distance(moments(a, ddof=ddof), moments(b, ddof=ddof)) for a, b in floor.sets(seed)
+        ])  # fmt: skip
     return MetricResult(
         name=name, value=frechet_distance(own, moments(fake, ddof=ddof)), better="lower", n_real=num_videos,
         n_fake=num_videos, controls=controls, caution=_caution(num_videos, rule),
         protocol={
             **protocol, "covariance": _covariance(ddof), "items": fake.count,
             "half_splits": f"{HALF_SPLITS} of the videos, seeds {seed}..{seed + HALF_SPLITS - 1}",
-            "real_floor_at_n": "half of real_half_split: without a difference the distance falls as 1 / N",
+            **_floor_words(floor),
         },
     )  # fmt: skip
 
@@ -258,7 +272,7 @@ def _covariance(ddof: int) -> str:
 
 def _kernel_result(
     name: str, real: Features, fake: Features, ceilings: Mapping[str, Features], groups: Ints,
-    protocol: Mapping[str, ProtocolValue], rule: SampleRule, seed: int,
+    protocol: Mapping[str, ProtocolValue], rule: SampleRule, seed: int, floor: _Floor | None,
 ) -> MetricResult:  # fmt: skip
     num_videos = len(np.unique(groups))
     controls = {key: kernel_distance(real, features, paired=True) for key, features in ceilings.items()}
@@ -270,13 +284,46 @@ def _kernel_result(
         "real_half_split": float(floors.mean()), "real_half_split_spread": float(floors.std()),
         "unpaired_subsets": mean, "unpaired_subsets_spread": deviation,
     }  # fmt: skip
+    if floor is not None:
+        controls |= floor_controls([kernel_distance(a, b, paired=False) for a, b in floor.sets(seed)])
     return MetricResult(
         name=name, value=kernel_distance(real, fake, paired=True), better="lower", n_real=num_videos, n_fake=num_videos,
         controls=controls, protocol={
             **protocol, "kernel": "(x.y / D + 1)^3", "estimate": "unbiased, pairs of one condition left out",
             "unpaired_subsets": "torch-fidelity's: 100 subsets of at most 1000, seed 2020", "items": fake.count,
+            **_floor_words(floor),
         },
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Floor:
+    """Features of the pool of real windows, from which sets of the judged number are drawn."""
+
+    pool: RealPool
+    features: Features
+    groups: Ints
+
+    def sets(self, seed: int) -> list[tuple[Features, Features]]:
+        return disjoint_sets(self.features, self.groups, self.pool.num_each, seed)
+
+    def one_a_video(self, seed: int) -> _Floor:
+        rows = _one_a_video(self.groups, seed)
+        return _Floor(self.pool, self.features.rows(rows), self.groups[rows])
+
+
+def _pooled(
+    pool: RealPool | None, networks: Networks, protocol: Mapping[str, ProtocolValue],
+    of: Callable[[Videos, Ints], kept.Rows],
+) -> tuple[RealPool, Features, Ints] | None:  # fmt: skip
+    if pool is None or pool.num_each < LEAST:
+        return None
+    features, groups = kept.kept(networks.keep, {**protocol, "shown": pool.name}, lambda: pool.features(of))
+    return pool, features, groups
+
+
+def _floor_words(floor: _Floor | None) -> dict[str, ProtocolValue]:
+    return {} if floor is None else {"real_floor": floor_in_words(floor.pool)}
 
 
 def _half_splits(groups: Ints, seed: int) -> list[tuple[Ints, Ints]]:
@@ -313,7 +360,7 @@ def _lpips_result(pairs: VideoPairs, network: Lpips | None, seed: int) -> Metric
 
 def _lpips_of(network: Lpips, pairs: VideoPairs, *, copy_first: bool) -> Floats:
     per_frame = np.zeros(pairs.real_NTHWC.shape[:2])
-    for rows in blocks(len(per_frame), 1):
+    for rows in blocks(len(per_frame), 1, pairs.real_NTHWC, pairs.fake_NTHWC):
         real = pairs.real_NTHWC[rows]
         other = first_frame_held(real) if copy_first else pairs.fake_NTHWC[rows]
         per_frame[rows] = network(real[0], other[0])

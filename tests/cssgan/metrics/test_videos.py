@@ -7,7 +7,6 @@ import pytest
 
 from cssgan.metrics.videos import (
     VideoPairs,
-    blocks,
     first_frame_held,
     held_after_valid,
     last_frames_of_clips,
@@ -62,10 +61,6 @@ def test_valid_mask_follows_the_counts() -> None:
 def test_wrong_arrays_are_refused_by_name(real: object, fake: object, valid: list[int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         VideoPairs(real_NTHWC=real, fake_NTHWC=fake, num_valid_N=np.array(valid))  # type: ignore[arg-type]
-
-
-def test_blocks_cover_everything_once() -> None:
-    assert [index for rows in blocks(70, 32) for index in range(70)[rows]] == list(range(70))
 
 
 def test_mean_defined_counts_what_it_leaves_out() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import scipy.linalg
 import torch
 from numpy.typing import NDArray
 
+from cssgan.metrics.pool import RealPool
 from cssgan.metrics.pretrained.networks import I3d, Inception, Lpips
 from cssgan.metrics.pretrained.panel import Networks, SampleRule, pretrained_results
 from cssgan.metrics.result import MetricResult
@@ -113,8 +115,31 @@ def test_every_number_says_how_it_was_had(same: dict[str, MetricResult], network
     assert "guess" in same["is_like_printed"].caution
     for name in ("fid", "fvd16"):
         assert same[name].controls["real_half_split"] > 0
-        assert {"real_half_split_spread", "real_floor_at_n", "frozen_first_frame"} <= set(same[name].controls)
+        assert {"real_half_split_spread", "frozen_first_frame"} <= set(same[name].controls)
     assert same["fvd16"].controls["shuffled_frames"] > 0
+
+
+def test_the_floor_at_the_judged_number_comes_from_other_real_windows(
+    networks: Networks, real: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    reads: list[slice] = []
+    others = scenes.make(32, frames=16, seed=9, size=32).videos_NTHWC
+
+    def read(rows: slice) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        reads.append(rows)
+        return others[rows], np.full(len(others[rows]), 16)
+
+    pool = RealPool(count=32, name="40 clips of test 0123, seed 0", read=read)
+    pairs = VideoPairs(real_NTHWC=real, fake_NTHWC=real, num_valid_N=np.full(16, 16))
+    kept = replace(networks, keep=tmp_path)
+    for _ in range(2):
+        results = {result.name: result for result in pretrained_results(pairs, kept, REAL_SET, pool=pool)}
+    for name in ("fid", "fid_one", "kid", "fvd16", "kvd16"):
+        assert "two disjoint sets of 16 windows" in str(results[name].protocol["real_floor"]), name
+        assert results[name].controls["real_floor_spread"] >= 0.0
+    assert results["fid"].controls["real_floor"] > 0.0
+    assert abs(results["kid"].controls["real_floor"]) < results["fid"].controls["real_floor"]
+    assert len(reads) == 2 * 4  # two networks; the second time their features are kept
 
 
 def test_without_weights_there_is_a_reason_and_no_number(real: NDArray[np.uint8]) -> None:
