@@ -45,6 +45,7 @@ class SightOptions:
             (`phonics_data.letters.chance`), in standard deviations.
         stray_chain: rising chains of fewer letters than this are no part of an alphabet of `min_chain` or more.
         ordered_share: a song keeps the order when so large a share of its letters rises through the alphabet.
+        shortest: in a song of another order, letters that are read for less than this share of the usual time are none.
         faint: less evidence than this in one look is none.
         strong: evidence that a letter must have to be asked for its place in the order, or
         strong_share: so large a share of what this video's letters usually have.
@@ -77,6 +78,7 @@ class SightOptions:
     min_distinct_surprise: float = 3.0
     stray_chain: int = 4
     ordered_share: float = 0.6
+    shortest: float = 0.25
     faint: float = 0.05
     strong: float = 1.5
     strong_share: float = 0.75
@@ -106,6 +108,7 @@ class _Track:
         weight: what its last reading counted.
         waits: it is there and says nothing: it stood in a row before its turn came, or its turn is over.
         known: (look, colour and ground) of late.
+        turn: colour and ground when it last was new; None for one that has waited from the beginning.
     """
 
     letter: int
@@ -116,6 +119,7 @@ class _Track:
     weight: float
     waits: bool
     known: list[tuple[int, NDArray[np.float32]]]
+    turn: NDArray[np.float32] | None
 
 
 def screen_evidence(trace: ScreenTrace, options: SightOptions, trust_R: Scores) -> Scores:
@@ -335,7 +339,9 @@ def _track_of(tracks: list[_Track], trace: ScreenTrace, row: int, look: int) -> 
 
 def _new_track(trace: ScreenTrace, row: int, look: int, *, waits: bool) -> _Track:
     letter, colour = int(trace.letters_R26[row].argmax()), trace.colour_R6[row]
-    return _Track(letter, look, trace.box_R4[row], colour, look, 1.0, waits, [(look, colour)])
+    return _Track(
+        letter, look, trace.box_R4[row], colour, look, 1.0, waits, [(look, colour)], None if waits else colour
+    )
 
 
 def _go_on(track: _Track, trace: ScreenTrace, row: int, look: int, options: SightOptions) -> None:
@@ -352,9 +358,11 @@ def _go_on(track: _Track, trace: ScreenTrace, row: int, look: int, options: Sigh
     if any(_is_weaker(one, colour, options) for one in known):
         track.waits = True
     elif has_new_colour or (has_moved and (track.waits or (look - track.look) / trace.rate >= options.again_seconds)):
-        track.weight, track.waits = 1.0, False
+        track.weight, track.waits, track.turn = 1.0, False, colour
     else:
         track.weight = max(track.weight * options.fading, options.least)
+        # The rim of a letter that moves is paler than the letter, and no end of its turn.
+        track.waits &= track.turn is None or not _is_whole(track.turn, colour, options)
     track.box, track.colour, track.look = box, colour, look
     track.known.append((look, colour))
 
@@ -372,6 +380,12 @@ def _is_weaker(before_6: NDArray[np.float32], now_6: NDArray[np.float32], option
     if step < 15 or ground > 0.5 * step:
         return False
     return _share(before_6[:3] - before_6[3:], now_6[:3] - now_6[3:]) < 0.95 and _is_lit(before_6, now_6, options)
+
+
+def _is_whole(turn_6: NDArray[np.float32], now_6: NDArray[np.float32], options: SightOptions) -> bool:
+    """Whether a letter has again the colour that it had when its turn came."""
+    turn, now = turn_6[:3] - turn_6[3:], now_6[:3] - now_6[3:]
+    return _share(turn, now) >= 0.95 and float(np.abs(now_6[:3] - turn_6[:3]).max()) < 0.5 * options.new_colour
 
 
 def _share(before_3: NDArray[np.float32], now_3: NDArray[np.float32]) -> float:

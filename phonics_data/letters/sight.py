@@ -178,7 +178,8 @@ def _without_strays(runs: list[Run], options: SightOptions) -> list[Run]:
 def _first_of_each(runs: list[Run], letters_TL: Scores, options: SightOptions) -> list[Run]:
     """Of a song without order, the run of each letter with the most evidence: a shuffled alphabet shows each once.
 
-    All runs of a song that shows most of its letters more than once: it goes through them in rounds.
+    All runs of a song that shows most of its letters more than once: it goes through them in rounds. Without an order
+    nothing but its time tells a piece of a drawing from a letter: one that is read for a moment, where letters stay, is none.
     """
     strength = {run: float(letters_TL[run.low : run.high, run.letter].sum()) for run in runs}
     best: dict[int, Run] = {}
@@ -187,4 +188,13 @@ def _first_of_each(runs: list[Run], letters_TL: Scores, options: SightOptions) -
         if run.letter not in best or strength[run] > strength[best[run.letter]]:
             best[run.letter] = run
     in_rounds = sum(count > 1 for count in times.values()) > 0.6 * len(best)
-    return runs if in_rounds else [run for run in runs if best[run.letter] == run]
+    kept = runs if in_rounds else [run for run in runs if best[run.letter] == run]
+    stays = [_stay(run, letters_TL) for run in kept]
+    least = options.shortest * median(stays) if stays else 0.0
+    return [run for run, looks in zip(kept, stays, strict=True) if looks >= least]
+
+
+def _stay(run: Run, letters_TL: Scores) -> int:
+    """Looks from the first to the last that speak for the run's letter."""
+    looks = np.flatnonzero(letters_TL[run.low : run.high, run.letter])
+    return int(looks[-1] - looks[0]) + 1 if looks.size else 0

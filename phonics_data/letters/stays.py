@@ -101,12 +101,14 @@ def _was_gone(before: int, after: int, letter: int, trace: ScreenTrace, options:
     return bool(_others_at(trace.box_R4[row], letter, before + 1, after, trace))
 
 
-def _others_at(box: NDArray[np.float32], letter: int, low: int, high: int, trace: ScreenTrace) -> list[int]:
-    """The looks of ``[low, high)`` at which another letter was surely read at a place."""
+def _others_at(
+    box: NDArray[np.float32], letter: int, low: int, high: int, trace: ScreenTrace, *, least: float = 0.35
+) -> list[int]:
+    """The looks of ``[low, high)`` at which another letter was surely read at a place: overlap of at least `least`."""
     rows = np.flatnonzero((trace.look_R >= low) & (trace.look_R < high))
     rows = rows[trace.letters_R26[rows].max(axis=1, initial=0) >= 0.8]
     rows = rows[trace.letters_R26[rows].argmax(axis=1) != letter]
-    return [int(trace.look_R[row]) for row in rows.tolist() if overlap(trace.box_R4[row], box) >= 0.35]
+    return [int(trace.look_R[row]) for row in rows.tolist() if overlap(trace.box_R4[row], box) >= least]
 
 
 def _likeness(place_TGG: NDArray[np.float64], shown_GG: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -172,11 +174,16 @@ def _waited(cut: int, first: int, sighting: _Sighting, trace: ScreenTrace) -> bo
 
 
 def _end(sighting: _Sighting, trace: ScreenTrace, options: SightOptions) -> float:
-    """When the letter is gone: the next cut, else when its place has emptied or shows something else."""
+    """When the letter is gone: the next cut, else when its place has emptied or shows something else.
+
+    Edges of one letter may be like those of another, so another letter that is read there tells, too.
+    """
     last = int(sighting.looks[-1])
     half = 0.5 / trace.rate
     place_TGG = _cells(sighting.last_box, trace)[last:]
     gone = trace.cut_T[last:] | (_likeness(place_TGG, place_TGG[0]) < options.alike)
+    others = _others_at(sighting.last_box, sighting.run.letter, last + 1, last + gone.size, trace, least=0.3)
+    gone[[look - last for look in others]] = True
     gone[0] = False
     if gone.any():
         return float(last + int(np.flatnonzero(gone)[0])) / trace.rate - half

@@ -55,6 +55,14 @@ def test_half_a_letter_in_the_light_is_no_other_letter() -> None:
     assert said(trace_of([*letter, Reading(look=18, letter="N", width=0.12)], 20)).keys() == {"M", "N"}
 
 
+def test_the_paler_rim_of_a_letter_that_moves_is_no_end_of_its_turn() -> None:
+    shown = [Reading(look=2, letter="G"), Reading(look=4, letter="G", colour=PALE), Reading(look=6, letter="G")]
+    assert said(trace_of(shown, 20)) == {"G": [2, 6]}
+    # A letter of a row that waited from the beginning has had no turn to go back to.
+    waiting = [*row_of("ABC", 2, PALE), Reading(look=4, letter="B", place=1, colour=(190.0, 190.0, 190.0))]
+    assert said(trace_of([*waiting, Reading(look=6, letter="B", place=1, colour=PALE)], 20, cuts=[2])) == {}
+
+
 def test_a_letter_that_is_another_one_for_a_single_look_is_a_flicker() -> None:
     shown = [Reading(look=2, letter="X"), Reading(look=4, letter="Y"), Reading(look=6, letter="X")]
     assert said(trace_of(shown, 20)).keys() == {"X"}
