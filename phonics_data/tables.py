@@ -63,8 +63,15 @@ def _from_plain(hint: Any, value: Any) -> Any:
 
 
 def from_plain(record_type: type[Record], plain: Mapping[str, Any]) -> Record:
-    """The record that `to_plain` made `plain` from."""
-    return record_type(**{name: _from_plain(hint, plain[name]) for name, hint in _hints(record_type).items()})
+    """The record that `to_plain` made `plain` from; fields that an earlier release did not write take their defaults."""
+    assert dataclasses.is_dataclass(record_type)
+    known = [field for field in dataclasses.fields(record_type) if field.name in plain or not _has_default(field)]
+    hints = _hints(record_type)
+    return record_type(**{field.name: _from_plain(hints[field.name], plain[field.name]) for field in known})
+
+
+def _has_default(field: dataclasses.Field[Any]) -> bool:
+    return field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
 
 
 def _arrow_type(hint: Any) -> Any:

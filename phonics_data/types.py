@@ -111,6 +111,8 @@ class FetchedVideo:
     fetched_at: str
     """UTC, ISO 8601, whole seconds."""
     fetcher_version: str
+    language: str = "en"
+    """Of the speech, as the manifest says; several are joined with ``/``, the one that is spoken most first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

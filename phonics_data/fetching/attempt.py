@@ -229,6 +229,7 @@ class Attempt:
             ),
             fetched_at=datetime.now(UTC).isoformat(timespec="seconds"),
             fetcher_version=arrival.fetcher_version,
+            language=video.language,
         )
         entry = Entry(
             status="ok",

@@ -92,7 +92,8 @@ def transcribe(
 ) -> StageCount:
     """Write words.parquet, one row a word, and screen.parquet, one row a letter seen, in the order of videos.parquet and of time.
 
-    A video without captions, with captions that cannot be read, or in another language becomes a rejection; so does
+    A video without captions, with captions that cannot be read, or in another language (as the manifest, the captions or
+    an engine say) becomes a rejection; so does
     each loss inside a track that is otherwise used (damaged cues), under the item ``<video_id>/captions``, and what a
     recogniser lost, under ``<video_id>/speech``. Where the engine is stopped for now (its quota is used up, there is no
     network), the other evidence is taken for this run, and the next one listens again.
@@ -147,7 +148,7 @@ def _fingerprint(
         # By content, for a user may put better captions in the place of those that were fetched.
         captions = [to_plain(video.captions), file_sha256(path) if path.is_file() else "missing"]
     seen = [TRACE_VERSION, video.sha256] if options.screen != "never" else None
-    asked = [options.language, options.screen, options.ignore_captions, engine]
+    asked = [options.language, video.language, options.screen, options.ignore_captions, engine]
     heard = video.sha256 if engine else None
     return fingerprint(CAPTIONS_VERSION, asked, video.duration_seconds, captions, seen, heard)
 
@@ -163,6 +164,17 @@ class _Source:
 
 
 def _transcribe_one(root: Path, options: TranscribeOptions, video: FetchedVideo) -> Outcome[TranscriptWord]:
+    try:
+        _check_spoken(video, options)
+        return _words_and_screen(root, options, video)
+    except ItemError as error:
+        if error.reason == "wrong_language":
+            # What an earlier run read there are letters of that language.
+            trace_path(root, video.video_id).unlink(missing_ok=True)
+        raise
+
+
+def _words_and_screen(root: Path, options: TranscribeOptions, video: FetchedVideo) -> Outcome[TranscriptWord]:
     source, missing = None, ItemError("no_transcript", f"{video.video_id}: its captions are ignored, as asked")
     sound: Sound = functools.cache(functools.partial(_sound, root, video))
     try:
@@ -390,6 +402,19 @@ def _screen_rows(workspace: Workspace, videos: Sequence[FetchedVideo]) -> Iterat
         path = trace_path(workspace.root, video.video_id)
         if path.exists():
             yield from screen_letters(video.video_id, ScreenTrace.from_file(path))
+
+
+def _check_spoken(video: FetchedVideo, options: TranscribeOptions) -> None:
+    """The screen cannot tell the language, and a recogniser of English hears English in all of them: the manifest can.
+
+    ``en`` is also what a manifest says that says nothing, and refuses no video.
+    """
+    spoken = video.language.split("/")[0].split("-")[0].lower()
+    if spoken not in ("", "en", options.language):
+        raise ItemError(
+            "wrong_language",
+            f"{video.video_id}: the manifest says language {video.language}, allowed: {options.language} first",
+        )
 
 
 def _check_language(captions: Captions, track: CaptionTrack, options: TranscribeOptions) -> None:

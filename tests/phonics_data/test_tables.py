@@ -57,6 +57,17 @@ def test_an_empty_table_keeps_its_columns(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_column_that_an_earlier_release_did_not_write_takes_its_default(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    write_table(path, FetchedVideo, [replace(VIDEO, language="de")])
+    whole = pq.read_table(path)
+    pq.write_table(whole.drop_columns(["language"]), path)
+    assert read_table(path, FetchedVideo) == [replace(VIDEO, language="en")]
+    pq.write_table(whole.drop_columns(["width"]), path)
+    with pytest.raises(KeyError, match="width"):
+        read_table(path, FetchedVideo)
+
+
 def test_frame_rates_stay_exact(tmp_path: Path) -> None:
     write_table(tmp_path / "t.parquet", FetchedVideo, [VIDEO])
     assert pandas.read_parquet(tmp_path / "t.parquet")["frame_rate"].tolist() == ["30000/1001"]

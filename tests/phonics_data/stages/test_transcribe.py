@@ -14,6 +14,7 @@ from phonics_data.recognizers.engines import EngineOptions
 from phonics_data.recognizers.whisper import WhisperOptions
 from phonics_data.stages.transcribe import TranscribeOptions, transcribe
 from phonics_data.tables import read_table, write_table
+from phonics_data.trace import trace_path
 from phonics_data.types import CaptionKind, Captions, FetchedVideo, Rejection, TranscriptWord
 from phonics_data.workspace import Workspace, file_sha256
 from tests.sources import constant, make_source
@@ -129,6 +130,26 @@ def test_every_video_that_gives_no_words_is_rejected_with_its_reason(workspace: 
     assert "German" in found["german-words"][1]
     assert {row.video_id for row in words(workspace)} == {"good"}
     assert (count.num_kept, count.num_rejected) == (1, 6)
+
+
+def test_a_video_in_another_language_gives_no_letters_whatever_its_screen_shows(workspace: Workspace) -> None:
+    english = json3((0, "A"), (1000, "B"))
+    spoken = {"german": "de", "german-first": "de/en", "english": "en-GB", "english-first": "en/de", "unknown": ""}
+    prepare(
+        workspace,
+        [replace(video(workspace, name, english), language=language) for name, language in spoken.items()],
+    )
+    read_before = trace_path(workspace.root, "german")
+    read_before.parent.mkdir(parents=True)
+    read_before.write_bytes(b"a screen that was read when nobody knew")
+    transcribe(workspace, TranscribeOptions(screen="never"))
+    found = rejections(workspace)
+    assert {name: reason for name, (reason, _) in found.items()} == dict.fromkeys(
+        ("german", "german-first"), "wrong_language"
+    )
+    assert found["german"][1] == "german: the manifest says language de, allowed: en first"
+    assert not read_before.exists()
+    assert {row.video_id for row in words(workspace)} == {"english", "english-first", "unknown"}
 
 
 def test_losses_inside_a_track_are_told_and_the_rest_is_used(workspace: Workspace) -> None:
