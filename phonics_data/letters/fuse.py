@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from statistics import median
 
 from phonics_data.letters.lexicon import LETTERS
 from phonics_data.letters.path import Order
@@ -32,7 +33,9 @@ class FuseOptions:
         overlap: what overlapping costs, a share of the shorter one of 1.
         skip_each: for each letter left out between neighbours, where the song keeps the order.
         back: for going back, where the song keeps the order.
-        damaged: share of the leader's phrases without their beginning from which the other source's edges are the better ones.
+        damaged: share of the leader's phrases without their beginning from which the other source's edges are the better ones,
+        uneven: and so do they when the leader's phrases are of an odd length that much more often than the other's:
+        odd: a length further from the source's usual one than by this factor.
         rounds_share: a song that has so large a share of its letters more than once goes through them in rounds.
         again: for the same letter twice running.
         shortest: phrases of one source are left out below this share of the usual length.
@@ -48,6 +51,8 @@ class FuseOptions:
     skip_each: float = 0.04
     back: float = 0.8
     damaged: float = 0.08
+    uneven: float = 0.1
+    odd: float = 1.4
     rounds_share: float = 0.3
     again: float = 0.3
     shortest: float = 0.3
@@ -97,7 +102,7 @@ def _agreed(
     found: list[_Candidate] = []
     lengths = sorted(_length(phrase) for phrase in leader)
     usual = lengths[len(lengths) // 2]
-    damaged = _is_damaged(leader, options)
+    damaged = _is_damaged(leader, other, options)
     for index, own in enumerate(leader):
         for number, one in enumerate(other):
             if one.letter != own.letter or shared(own, one) < options.agree_share:
@@ -118,9 +123,21 @@ def _agreed(
     return found
 
 
-def _is_damaged(phrases: Sequence[Phrase], options: FuseOptions) -> bool:
-    """Whether many phrases lack the name that they should begin with: then their other edges are doubtful too."""
-    return sum(not phrase.starts_named for phrase in phrases) > options.damaged * len(phrases)
+def _is_damaged(leader: Sequence[Phrase], other: Sequence[Phrase], options: FuseOptions) -> bool:
+    """Whether the other source knows the edges better.
+
+    Many of the leader's phrases lack the name that they should begin with, so their other edges are doubtful too; or the
+    other source's phrases are more even: songs keep a rhythm, and mistakes do not.
+    """
+    nameless = sum(not phrase.starts_named for phrase in leader) / len(leader)
+    return nameless > options.damaged or _odd_share(leader, options) > _odd_share(other, options) + options.uneven
+
+
+def _odd_share(phrases: Sequence[Phrase], options: FuseOptions) -> float:
+    """Share of phrases whose length is far from the usual one."""
+    lengths = [max(_length(phrase), 1e-3) for phrase in phrases]
+    usual = median(lengths)
+    return sum(max(length / usual, usual / length) > options.odd for length in lengths) / len(lengths)
 
 
 def _edges(

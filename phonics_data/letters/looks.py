@@ -176,9 +176,14 @@ def _distinct(rows: list[int], trace: ScreenTrace) -> list[int]:
     """One reading a place: the outline of a letter and what it holds are read both, and the outline is often half of one."""
     kept: list[int] = []
     for row in sorted(rows, key=lambda row: -_likely(row, trace)):
-        if all(overlap(trace.box_R4[row], trace.box_R4[other]) < 0.6 for other in kept):
+        if not any(_is_same_place(trace.box_R4[row], trace.box_R4[other]) for other in kept):
             kept.append(row)
     return sorted(kept)
+
+
+def _is_same_place(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+    """Whether two readings of one look are of one letter; what lies in another's place is a piece of it or of its ground."""
+    return overlap(one, other) >= 0.6 or _shared_area(one, other) > 0.8 * min(_area(one), _area(other))
 
 
 def _likely(row: int, trace: ScreenTrace) -> float:

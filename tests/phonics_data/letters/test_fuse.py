@@ -53,14 +53,14 @@ def test_a_phrase_that_swallowed_lost_letters_gives_them_back() -> None:
 
 
 def test_a_phrase_whose_name_was_lost_begins_where_the_picture_does() -> None:
-    heard = every(ALPHABET[:10])
+    heard = every(ALPHABET)
     heard[5] = replace(heard[5], start_seconds=11.2, starts_named=False)
-    assert told(heard, every(ALPHABET[:10], evidence="screen"))[5] == ("F", 10.0, 12.0)
+    assert told(heard, every(ALPHABET, evidence="screen"))[5] == ("F", 10.0, 12.0)
     # A gap before a name says the same: that name may be the second one.
     heard[5] = replace(heard[5], starts_named=True)
-    assert told(heard, every(ALPHABET[:10], evidence="screen"))[5] == ("F", 10.0, 12.0)
+    assert told(heard, every(ALPHABET, evidence="screen"))[5] == ("F", 10.0, 12.0)
     heard[4] = replace(heard[4], end_seconds=11.2)
-    assert told(heard, every(ALPHABET[:10], evidence="screen"))[5] == ("F", 11.2, 12.0)
+    assert told(heard, every(ALPHABET, evidence="screen"))[5] == ("F", 11.2, 12.0)
 
 
 def test_what_a_drawing_looks_like_does_not_outvote_the_words() -> None:
@@ -102,3 +102,17 @@ def test_a_chorus_that_names_letters_again_adds_none_to_a_song_that_has_each_onc
     second = every(letters, later=40.0)
     found = told([*every(letters), *second], every(letters, evidence="screen"), order="any")
     assert "".join(letter for letter, _, _ in found) == 2 * letters
+
+
+def test_the_edges_of_the_source_that_keeps_the_rhythm_are_taken() -> None:
+    heard = every(ALPHABET[:10])
+    for at in (2, 6):  # their names were misheard, and the phrases before them took their beginnings
+        heard[at] = replace(heard[at], start_seconds=2 * at + 0.9)
+        heard[at - 1] = replace(heard[at - 1], end_seconds=2 * at + 0.9)
+    seen = every(ALPHABET[:10], evidence="screen")
+    assert told(heard, seen) == [(one.letter, one.start_seconds, one.end_seconds) for one in seen]
+    # Of two that are as even, the leader's stay.
+    later = every(ALPHABET[:10], later=0.9, evidence="screen")
+    assert told(every(ALPHABET[:10]), later) == [
+        (one.letter, one.start_seconds, one.end_seconds) for one in every(ALPHABET[:10])
+    ]

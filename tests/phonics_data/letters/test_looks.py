@@ -63,6 +63,13 @@ def test_the_paler_rim_of_a_letter_that_moves_is_no_end_of_its_turn() -> None:
     assert said(trace_of([*waiting, Reading(look=6, letter="B", place=1, colour=PALE)], 20, cuts=[2])) == {}
 
 
+def test_what_is_read_in_the_place_of_another_letter_is_a_piece_of_it_or_of_its_ground() -> None:
+    both = [Reading(look=2, letter="M", width=0.2), Reading(look=2, letter="N", width=0.1)]
+    assert said(trace_of(both, 10)).keys() == {"M"}
+    beside = [Reading(look=2, letter="M", width=0.2), Reading(look=2, letter="N", place=1, width=0.1)]
+    assert said(trace_of(beside, 10)).keys() == {"M", "N"}
+
+
 def test_a_letter_that_is_another_one_for_a_single_look_is_a_flicker() -> None:
     shown = [Reading(look=2, letter="X"), Reading(look=4, letter="Y"), Reading(look=6, letter="X")]
     assert said(trace_of(shown, 20)).keys() == {"X"}
