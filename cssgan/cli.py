@@ -67,7 +67,7 @@ def train(
     preset: Annotated[
         str,
         typer.Option(
-            help="paper, tuned, lean, tiny or smoke, or a model of the comparison such as mocogan-tiny; see `cssgan "
+            help="paper, tuned, lean, tiny, learn or smoke, or a model of the comparison such as mocogan-tiny; see `cssgan "
             "show-config PRESET`."
         ),
     ] = "paper",
@@ -274,7 +274,7 @@ def learn(
     shards: ShardsOption,
     out: Annotated[Path, typer.Option(help="Folder for both runs, their evaluations and learn.json.")],
     preset: Annotated[
-        str | None, typer.Option(help="What is trained; default: paper where there is a GPU, tiny on a CPU.")
+        str | None, typer.Option(help="What is trained; default: paper where there is a GPU, learn on a CPU.")
     ] = None,
     by_heart_steps: Annotated[int, typer.Option(help="Steps on the eight clips.", min=1)] = 4000,
     set_: SetOption = [],  # noqa: B006 - as in train

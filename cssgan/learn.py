@@ -47,6 +47,7 @@ BY_HEART = (
     "optim.d_lr=1e-3",
     "optim.decay_share=0.5",
     "order.p_chrono=0.5",
+    "train.ema_half_life=0",
 )
 """What the run that learns by heart changes in the preset, besides its length."""
 ORDER_LINES = 10
@@ -87,8 +88,8 @@ class Learnt:
 
 
 def preset_for(device: str = "auto") -> str:
-    """``paper`` where a GPU will do the work, ``tiny`` on a CPU."""
-    return "paper" if device != "cpu" and torch.cuda.is_available() else "tiny"
+    """``paper`` where a GPU will do the work, ``learn`` on a CPU."""
+    return "paper" if device != "cpu" and torch.cuda.is_available() else "learn"
 
 
 def learn(

@@ -72,7 +72,7 @@ def test_the_reference_computes_the_same_step(settings: tuple[str, ...]) -> None
         torch.testing.assert_close(mine.grad.view_as(theirs), theirs.grad, rtol=1e-3, atol=1e-3 * scale + 1e-7)
 
 
-@pytest.mark.parametrize("name", ["paper", "tuned", "lean", "tiny", "smoke"])
+@pytest.mark.parametrize("name", ["paper", "tuned", "lean", "tiny", "learn", "smoke"])
 def test_the_reference_knows_what_presets_of_the_model_need(name: str) -> None:
     known = preset(name)
 

@@ -14,7 +14,6 @@ import pytest
 from rich.console import Console
 
 from cssgan import learn as learning
-from cssgan.config import override
 from cssgan.data.shards import find, read_samples
 from cssgan.errors import StoppedError
 from cssgan.evaluate import GatesMissedError
@@ -187,7 +186,7 @@ def test_a_stop_is_said_and_gives_the_exit_code_of_its_signal(
     with pytest.raises(StoppedError, match="stopped after step 7, all saved") as raised:
         learn(tiny_config(), songs_of_clips, tmp_path / "out", by_heart_steps=2, console=Console(file=io.StringIO()))
     assert raised.value.exit_code == 143
-    assert learning.preset_for("cpu") == "tiny"
+    assert learning.preset_for("cpu") == "learn"
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["eight"]
 
 
@@ -197,7 +196,7 @@ def test_eight_rendered_clips_can_be_learnt_by_heart(songs: Path, tmp_path: Path
     command = [sys.executable, "-m", "phonics_data", "build", str(songs / "manifest.csv"), "--split-ratios", "1,0,0"]
     command += ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "data"), "--engine", "captions"]
     subprocess.run([*command, "--screen", "never"], check=True, capture_output=True)
-    config = by_heart_config(override(preset("tiny"), ["train.threads=1"]), 4000)
+    config = by_heart_config(preset("learn"), 4000)
     eight = take_clips(tmp_path / "data", tmp_path / "eight", config.data.num_frames)
 
     measured = train_and_judge(config, eight, tmp_path / "run", split="train")
