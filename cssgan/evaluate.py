@@ -25,7 +25,7 @@ from cssgan.data.shards import Dataset, digest, find, splits
 from cssgan.evaluation import Evaluation, show, value_of, write, write_each
 from cssgan.generate import LoadedGenerator, load_generator, windows
 from cssgan.judges import store as judges_store
-from cssgan.judges.ask import Codes, joined, video_codes
+from cssgan.judges.ask import no_codes, video_codes
 from cssgan.judges.networks import SyncNet
 from cssgan.judges.panel import Swapped, judged
 from cssgan.judges.store import TrainedJudges
@@ -137,14 +137,15 @@ def _swapped(
     That is all that is needed: the videos themselves are let go block by block.
     """
     judge = None if judges is None else judges.judges.get("sync")
-    curves: list[Floats] = []
-    codes: list[Codes] = []
-    for rows in blocks(len(data), 32, data.video_NTHWC, data.mels_NTMU):
+    count, num_frames = data.video_NTHWC.shape[:2]
+    # Room is taken first: small arrays that stay between large ones that go would keep the heap from shrinking.
+    curves, codes = np.zeros((count, num_frames - 1)), no_codes(count, num_frames)
+    for rows in blocks(count, 32, data.video_NTHWC, data.mels_NTMU):
         videos = generate(data.video_NTHWC[rows, 0], data.mels_NTMU[other_N[rows]], data.labels_N[rows])
-        curves.append(motion_curves(videos))
+        curves[rows] = motion_curves(videos)
         if judge is not None:
-            codes.append(video_codes(cast("SyncNet", judge.network), videos, data.num_valid_N[rows]))
-    return np.concatenate(curves), Swapped(codes=joined(codes), other_N=other_N) if codes else None
+            video_codes(cast("SyncNet", judge.network), videos, data.num_valid_N[rows], codes.rows(rows))
+    return curves, None if judge is None else Swapped(codes=codes, other_N=other_N)
 
 
 def _in_blocks(

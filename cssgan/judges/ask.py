@@ -43,15 +43,19 @@ class Codes:
     def __len__(self) -> int:
         return len(self.codes_NTD)
 
-    def rows(self, index: Ints) -> Codes:
-        chosen = torch.from_numpy(index)
-        return Codes(codes_NTD=self.codes_NTD[chosen], use_NT=self.use_NT[chosen])
+    def rows(self, index: slice) -> Codes:
+        """A part, in the same memory."""
+        return Codes(codes_NTD=self.codes_NTD[index], use_NT=self.use_NT[index])
 
 
-def joined(parts: list[Codes]) -> Codes:
+def no_codes(num_items: int, num_frames: int) -> Codes:
+    """Room for the codes of so many videos or sounds.
+
+    It is taken before they are made: small results that stay between large ones that go would keep the heap from shrinking.
+    """
     return Codes(
-        codes_NTD=torch.cat([part.codes_NTD for part in parts]), use_NT=torch.cat([part.use_NT for part in parts])
-    )
+        codes_NTD=torch.zeros(num_items, num_frames, SyncNet.CODE), use_NT=torch.zeros(num_items, num_frames)
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -82,28 +86,34 @@ def right_classes(logits_MK: Floats, groups_M: Ints, labels_N: Ints) -> Floats:
     return np.bincount(groups_M, right, minlength=len(labels_N)) / np.bincount(groups_M, minlength=len(labels_N))
 
 
-def video_codes(network: SyncNet, videos_NTHWC: Videos, num_valid_N: Ints) -> Codes:
-    """What the synchrony judge sees in videos."""
-    parts: list[Codes] = []
+def video_codes(
+    network: SyncNet, videos_NTHWC: Videos, num_valid_N: Ints, into: Codes | None = None
+) -> Codes:  # fmt: skip
+    """What the synchrony judge sees in videos.
+
+    Args:
+        into: room for it, from `no_codes`.
+    """
+    out = into or no_codes(*videos_NTHWC.shape[:2])
     device = next(network.parameters()).device
     with torch.inference_mode():
         for rows in blocks(len(videos_NTHWC), 16, videos_NTHWC):
             shown = _tensor(held_after_valid(videos_NTHWC[rows], num_valid_N[rows]), device)
-            use = inner_frames(torch.from_numpy(num_valid_N[rows]), shown.shape[1])
-            parts.append(Codes(codes_NTD=network.embed_video(small(shown)).cpu(), use_NT=use))
-    return joined(parts)
+            out.use_NT[rows] = inner_frames(torch.from_numpy(num_valid_N[rows]), shown.shape[1])
+            out.codes_NTD[rows] = network.embed_video(small(shown)).cpu()
+    return out
 
 
 def sound_codes(network: SyncNet, raw_mels_NTMU: NDArray[np.float32], num_valid_N: Ints, stats: MelStats) -> Codes:
     """What it hears in sounds."""
-    parts: list[Codes] = []
+    out = no_codes(*raw_mels_NTMU.shape[:2])
     device = next(network.parameters()).device
     with torch.inference_mode():
         for rows in blocks(len(raw_mels_NTMU), 64, raw_mels_NTMU):
             mels = torch.from_numpy(window.standardise(raw_mels_NTMU[rows], stats)).to(device)
-            use = inner_frames(torch.from_numpy(num_valid_N[rows]), mels.shape[1])
-            parts.append(Codes(codes_NTD=network.embed_sound(mels).cpu(), use_NT=use))
-    return joined(parts)
+            out.use_NT[rows] = inner_frames(torch.from_numpy(num_valid_N[rows]), mels.shape[1])
+            out.codes_NTD[rows] = network.embed_sound(mels).cpu()
+    return out
 
 
 def agreements(videos: Codes, sounds: Codes) -> Floats:

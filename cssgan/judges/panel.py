@@ -214,8 +214,8 @@ def _sync(
                 "real_within_1": float((np.abs(offset["real"]) <= 1).mean())},
                np.abs(offset["fake"]), unit="frames, away from the sound",
                note="medians are signed: above 0, motion comes after the sound"),
-        result("syncnet_top1", _top1(won["fake"]), "higher",
-               {"real": _top1(won["real"]), "guessing": 1.0 / min(n, RETRIEVED_FROM)},
+        result("syncnet_top1", top1(won["fake"]), "higher",
+               {"real": top1(won["real"]), "guessing": 1.0 / min(n, RETRIEVED_FROM)},
                retrieval=f"a video's own sound among {min(n, RETRIEVED_FROM)} of all songs, expected over all draws"),
     ]  # fmt: skip
     return results, {"syncnet_auc": own}
@@ -226,16 +226,25 @@ def _share_won(won_NN: Floats, rivals_NN: np.ndarray) -> Floats:
     return np.where(counts > 0, (won_NN * rivals_NN).sum(axis=1) / np.maximum(counts, 1), np.nan)
 
 
-def _top1(won_NN: Floats) -> float:
+def top1(won_NN: Floats) -> float:
     """Chance that a video's own sound is the best of `RETRIEVED_FROM`, the others drawn from all without replacement.
 
-    A video that beats w of its n - 1 rivals beats all of k drawn ones with probability C(w, k) / C(n - 1, k).
+    A video that beats w of its n - 1 rivals beats all of k drawn ones with probability C(w, k) / C(n - 1, k). Among ties its
+    place is random: with t of them, it beats w to w + t rivals, each as likely; a still video guesses.
+
+    Args:
+        won_NN: `synchrony.wins`.
     """
     n = len(won_NN)
     drawn = min(n, RETRIEVED_FROM) - 1
-    beaten = np.floor(won_NN.sum(axis=1)).astype(np.int64)
     ways = math.comb(n - 1, drawn)
-    return float(np.mean([math.comb(int(count), drawn) / ways for count in beaten]))
+    chances: list[float] = []
+    for row in won_NN:
+        beaten, ties = int((row == 1.0).sum()), int((row == 0.5).sum())
+        # The sum of C(w, k) .. C(w + t, k).
+        places = math.comb(beaten + ties + 1, drawn + 1) - math.comb(beaten, drawn + 1)
+        chances.append(places / (ways * (ties + 1)))
+    return float(np.mean(chances))
 
 
 def _heard(fake_NN: Floats, swapped: Swapped | None, sounds: Codes, n: int, seed: int) -> MetricResult:

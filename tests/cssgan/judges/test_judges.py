@@ -17,8 +17,9 @@ from cssgan.data import resident
 from cssgan.errors import JudgesError
 from cssgan.evaluate import evaluate
 from cssgan.judges import draw, store, train
-from cssgan.judges.panel import judged
+from cssgan.judges.panel import judged, top1
 from cssgan.judges.store import TrainedJudges
+from cssgan.metrics import synchrony
 from cssgan.metrics.result import MetricResult
 from cssgan.metrics.videos import VideoPairs, first_frame_held
 from cssgan.types import EvalWindows
@@ -98,6 +99,21 @@ def test_videos_of_another_clip_do_not_follow_the_sound(judges: TrainedJudges, d
     assert (found["syncnet_auc"].value or 0.0) < found["syncnet_auc"].controls["real"] - 0.25
     assert (found["syncnet_offset"].value or 0.0) > found["syncnet_offset"].controls["real"]
     assert (found["syncnet_confidence"].value or 0.0) < found["syncnet_confidence"].controls["real"]
+
+
+def test_retrieval_is_what_drawing_gives_and_ties_guess() -> None:
+    n = 40
+    flat = synchrony.wins(np.zeros((n, n)))
+    assert top1(flat) == pytest.approx(1.0 / 32.0)
+    assert top1(synchrony.wins(np.eye(n))) == 1.0
+    rng = np.random.default_rng(0)
+    score = rng.random((n, n)) + np.eye(n) * 0.3
+    found = [
+        score[row, row] > score[row, rng.permutation(np.delete(np.arange(n), row))[:31]].max()
+        for row in range(n)
+        for _ in range(200)
+    ]
+    assert top1(synchrony.wins(score)) == pytest.approx(np.mean(found), abs=0.02)
 
 
 def test_segments_in_another_order_are_told(judges: TrainedJudges, data: EvalWindows) -> None:
