@@ -267,21 +267,26 @@ def _order(judge: Judge, pairs: VideoPairs, seed: int) -> tuple[list[MetricResul
         return ask.order(network, videos, pairs.num_valid_N)
 
     fake, real = of(pairs.fake_NTHWC), of(pairs.real_NTHWC)
+    cuts = {name: ask.order_by_cuts(videos, pairs.num_valid_N)
+            for name, videos in (("by_cuts", pairs.fake_NTHWC), ("real_by_cuts", pairs.real_NTHWC))}  # fmt: skip
     held = int(np.isnan(fake.pairs_N).sum())
     protocol: dict[str, ProtocolValue] = {
         "segments": f"4 of {pairs.real_NTHWC.shape[1] // 4} frames, independent of the model's own order predictor",
         "undefined": "videos with held frames; left out",
+        "by_cuts": "the order with the least change across its cuts, by no judge",
         "note": "real clips in which little happens have no order either: read it beside real",
     }  # fmt: skip
     results = [
         MetricResult(
             name=name, value=float(np.nanmean(values)), better="higher", n_real=n, n_fake=n, num_undefined=held,
-            controls={"real": float(np.nanmean(of_real)), "guessing": guess}, interval=bootstrap_mean(values, seed),
+            controls={"real": float(np.nanmean(of_real)), "guessing": guess, **by_cuts}, interval=bootstrap_mean(values, seed),
             protocol=protocol,
         )
-        for name, values, of_real, guess in (
-            ("order_pairs", fake.pairs_N, real.pairs_N, 0.5),
-            ("order_accuracy", fake.right_N, real.right_N, check.chance_of_orders()),
+        for name, values, of_real, guess, by_cuts in (
+            ("order_pairs", fake.pairs_N, real.pairs_N, 0.5,
+             {key: float(np.nanmean(said.pairs_N)) for key, said in cuts.items()}),
+            ("order_accuracy", fake.right_N, real.right_N, check.chance_of_orders(),
+             {key: float(np.nanmean(said.right_N)) for key, said in cuts.items()}),
         )
     ]  # fmt: skip
     return results, {"order_pairs": fake.pairs_N}

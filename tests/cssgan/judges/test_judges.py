@@ -120,6 +120,7 @@ def test_segments_in_another_order_are_told(judges: TrainedJudges, data: EvalWin
     shuffled = np.concatenate([data.video_NTHWC[:, 4 * k : 4 * k + 4] for k in (3, 1, 0, 2)], axis=1)
     found = said(judges, data, shuffled)
     assert (found["order_pairs"].value or 0.0) < 0.5
+    assert found["order_pairs"].controls["by_cuts"] < found["order_pairs"].controls["real_by_cuts"]
     assert found["class_accuracy"].value == pytest.approx(found["class_accuracy"].controls["real"], abs=0.1)
 
 

@@ -115,6 +115,19 @@ def test_orders_are_counted_by_pairs_and_by_the_whole() -> None:
     assert right.tolist() == [1.0, 0.0, 0.0]
 
 
+def test_least_change_across_cuts_finds_a_drift_and_leaves_a_still_video_undecided() -> None:
+    drift = np.zeros((3, 16, 16, 16, 3), np.uint8)
+    drift += (10 * np.arange(16, dtype=np.uint8))[None, :, None, None, None]
+    drift[1] = 7
+    drift[2] = np.concatenate([drift[0, 4:8], drift[0, :4], drift[0, 8:]])
+    said = ask.order_by_cuts(drift, np.array([16, 16, 15]))
+    assert said.pairs_N[:2].tolist() == [1.0, 0.5]
+    assert said.right_N[:2] == pytest.approx([1.0, 1.0 / 24.0])
+    assert np.isnan(said.pairs_N[2])
+    swapped = ask.order_by_cuts(drift[2:], np.array([16]))
+    assert swapped.pairs_N == pytest.approx([5 / 6])
+
+
 def test_held_frames_have_no_order() -> None:
     videos = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 16, 3), np.uint8)
     said = ask.order(OrderJudge().eval(), videos, np.array([16, 15]))
