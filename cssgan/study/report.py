@@ -25,6 +25,8 @@ OURS = (
 )  # fmt: skip
 """Columns beside them, where `cssgan evaluate` gives them; all other measures stand in a table of their own."""
 COMPARED = ("l1", "ssim", DISTANCE, "onset_motion_correlation", "sync_auc", "seam_ratio")
+BY_JUDGES = ("class_accuracy", "syncnet_auc", "order_pairs")
+"""Compared as well, where judges spoke of every run."""
 TITLES: Mapping[TableName, str] = {
     "table1": "Table 1: models",
     "table3": "Table 3: from one stream to the whole model",
@@ -144,7 +146,13 @@ def comparisons(study: Study, name: TableName) -> list[Comparison]:
     if name == "table1" and any(row.small_only for row in rows):
         direct = next(row for row in rows if row.small_only)
         pairs += [(direct, row) for row in rows if row not in (direct, rows[-1])]
-    return [_compare(study, first, second, measure) for first, second in pairs for measure in COMPARED]
+    judged = [measure for measure in BY_JUDGES if _all_have(study, measure)]
+    return [_compare(study, first, second, measure) for first, second in pairs for measure in (*COMPARED, *judged)]
+
+
+def _all_have(study: Study, measure: str) -> bool:
+    runs = study.results.measured.values()
+    return bool(runs) and all(measure in run.rows.values for run in runs)
 
 
 def _compare(study: Study, first: Row, second: Row, measure: str) -> Comparison:
@@ -164,18 +172,19 @@ def _compare(study: Study, first: Row, second: Row, measure: str) -> Comparison:
 def comparison_table(found: Sequence[Comparison], title: str) -> Table:
     """Differences with their intervals; in bold those whose interval does not hold 0."""
     pairs = dict.fromkeys((one.first.title, one.second.title) for one in found)
+    measures = tuple(dict.fromkeys(one.measure for one in found)) or COMPARED
     lines: list[tuple[str, ...]] = []
     for first, second in pairs:
         of_pair = {one.measure: one for one in found if (one.first.title, one.second.title) == (first, second)}
-        lines.append((f"{first} less {second}", *(_difference(of_pair[measure]) for measure in COMPARED)))
+        lines.append((f"{first} less {second}", *(_difference(of_pair[measure]) for measure in measures)))
     return Table(
         title=title,
-        columns=("difference", *COMPARED),
+        columns=("difference", *measures),
         rows=tuple(lines),
         notes=(
             "Difference with its 95 % interval, by bootstrap over the videos that both were judged on (seeds averaged); in "
             "bold where the interval does not hold 0. Lower is better for l1 and rfd_3d_fd64, higher for ssim, "
-            "onset_motion_correlation and sync_auc; seam_ratio is about 1 in real videos. No correction for the number of "
+            "onset_motion_correlation, sync_auc and what judges say; seam_ratio is about 1 in real videos. No correction for the number of "
             "comparisons; what another seed would change is not in it.",
         ),
     )

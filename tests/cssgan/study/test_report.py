@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -221,3 +222,15 @@ def test_another_file_is_no_survey(tmp_path: Path, text: str) -> None:
 
     with pytest.raises(InputError, match=r"analysis\.json: not what `cssgan survey analyse` writes"):
         report.read_survey(tmp_path)
+
+
+def test_what_judges_say_of_every_run_is_compared_as_well() -> None:
+    study = made()
+    assert "order_pairs" not in report.comparison_table(report.comparisons(study, "table3"), "t").columns
+    for number, run in enumerate(study.results.measured.values()):
+        values = {**run.rows.values, "order_pairs": np.full(NUM_VIDEOS, number / 100.0)}
+        object.__setattr__(run, "rows", replace(run.rows, values=values))
+    table = report.comparison_table(report.comparisons(study, "table3"), "t")
+    assert table.columns[-1] == "order_pairs"
+    assert "syncnet_auc" not in table.columns
+    assert all(row[-1].startswith("**") for row in table.rows)
