@@ -79,10 +79,12 @@ def make_source(
     time_base: Fraction = Fraction(1, 90_000),
     rotation: int = 0,
     pictures: Sequence[NDArray[np.uint8]] | None = None,
+    in_turn: bool = True,
 ) -> Path:
     """Write a source: frame i shows `numbered_picture(i)` (or ``pictures[i]``) from ``times[i]`` on.
 
-    The container follows from the file's suffix; the last frame lasts as long as the one before it.
+    The container follows from the file's suffix; the last frame lasts as long as the one before it. `in_turn`: sound
+    lies beside its pictures, as in real files, and not behind all of them.
     """
     pictures = pictures if pictures is not None else [numbered_picture(index) for index in range(len(times))]
     height, width = pictures[0].shape[:2]
@@ -99,8 +101,8 @@ def make_source(
             audio.layout = "mono"
         blocks = _blocks(sound, sound_rate_hz, sound_start)
         for index, picture in enumerate(pictures):
-            while blocks and blocks[0].pts * blocks[0].time_base <= times[index]:
-                container.mux(audio.encode(blocks.pop(0)))  # in turn with the pictures, as in real files
+            while in_turn and blocks and blocks[0].pts * blocks[0].time_base <= times[index]:
+                container.mux(audio.encode(blocks.pop(0)))
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = int(times[index] / time_base), time_base
             after = times[index + 1] - times[index] if index + 1 < len(times) else times[-1] - times[max(0, index - 1)]

@@ -8,7 +8,8 @@ where its first interval does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
@@ -37,6 +38,10 @@ _JUMP_SECONDS = 8
 
 _RUN_UP_SECONDS = 2
 """Decoded before a span after a jump, so that picture and sound have settled."""
+
+_LAG_SECONDS = 10
+"""Sound that lies further than this behind its picture in the file, or has ended, is read by itself: finished pictures
+would wait for it in memory until the end of the source."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -102,15 +107,15 @@ def cut_spans(
         for cut in _one_pass(path, wanted, target, jump=True):
             wanted = [span for span in wanted if span.index != cut.index]
             yield cut
-    except _JumpedTooFarError:
+    except _CannotJumpError:
         for span in wanted:
             span.frames.clear()
             span.picture_done = False
         yield from _one_pass(path, wanted, target, jump=False)
 
 
-class _JumpedTooFarError(Exception):
-    """The file's index lies: a jump landed behind the frames that it was for."""
+class _CannotJumpError(Exception):
+    """The file's index lies or fails: a jump landed behind the frames that it was for, or nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +142,8 @@ def _one_pass(path: Path, spans: Sequence[_Open], target: _Target, *, jump: bool
         sound = SoundTrack(_seconds(wanted, target.frame_rate), target.audio_rate_hz, str(path))
         shown = _Shown(video, target.frame_rate, can_jump=jump)
         if jump and "matroska" in container.format.name:
-            container.seek(0)  # reads the index, which often stands at the end of the file
-        for covered, frame in _merged(container, audio, shown, sound, wanted):
+            _seek(container, 0)  # reads the index, which often stands at the end of the file
+        for covered, frame in _merged(path, container, audio, shown, sound, wanted):
             if frame is not None and not _paint(wanted, covered, frame, scaler):
                 continue
             ready = [span for span in wanted if span.picture_done and sound.covers(span.end / target.frame_rate)]
@@ -150,7 +155,7 @@ def _one_pass(path: Path, spans: Sequence[_Open], target: _Target, *, jump: bool
             if not wanted:
                 return
         if shown.lost:
-            raise _JumpedTooFarError
+            raise _CannotJumpError
         for span in wanted:
             yield _finish(span, sound, target)
 
@@ -168,37 +173,84 @@ def _pixel_aspect(video: av.VideoStream) -> Fraction:
     return video.sample_aspect_ratio or video.codec_context.sample_aspect_ratio or Fraction(1)
 
 
+def _seek(container: InputContainer, target: int, video: av.VideoStream | None = None) -> None:
+    import av.error
+
+    try:
+        container.seek(target, stream=video, backward=True)
+    except av.error.FFmpegError as error:  # after which the container has nothing more to give
+        raise _CannotJumpError from error
+
+
 def _merged(
-    container: InputContainer, audio: av.AudioStream, shown: _Shown, sound: SoundTrack, wanted: Sequence[_Open]
+    path: Path,
+    container: InputContainer,
+    audio: av.AudioStream,
+    shown: _Shown,
+    sound: SoundTrack,
+    wanted: Sequence[_Open],
 ) -> Iterator[tuple[range, VideoFrame | None]]:
     """Decode both streams in the file's order, and jump over stretches that no span of `wanted` needs.
 
     Yields (output intervals that a video frame covers, the frame), and (empty, None) after sound that a span waits for.
     """
     early: list[AudioFrame] = []
+    apart: Iterator[AudioFrame] | None = None
     tick, audio_index = time_base(audio), audio.index
-    for packet in container.demux([shown.video, audio]):
-        frames = frames_of(packet)
-        if packet.stream_index == audio_index:
-            # Sound that comes before the first picture waits until it is known where the clock begins.
-            early.extend(cast("list[AudioFrame]", frames))
-            if shown.origin is not None:
-                for sounding in early:
-                    sound.add(sounding, tick, shown.origin)
-                early.clear()
-                if wanted and wanted[0].picture_done:
-                    yield range(0), None
-            continue
-        for frame in frames:
-            if (covered := shown.replace(cast("VideoFrame", frame))) is not None:
+    with ExitStack() as opened:
+        for packet in container.demux([shown.video, audio]):
+            if packet.stream_index == audio_index:
+                if apart is not None:
+                    continue
+                # Sound that comes before the first picture waits until it is known where the clock begins.
+                early.extend(cast("list[AudioFrame]", frames_of(packet)))
+                if shown.origin is not None:
+                    for sounding in early:
+                        sound.add(sounding, tick, shown.origin)
+                    early.clear()
+                    if wanted and wanted[0].picture_done:
+                        yield range(0), None
+                continue
+            for frame in frames_of(packet):
+                if (covered := shown.replace(cast("VideoFrame", frame))) is None:
+                    continue
                 yield covered
                 if wanted and (target := shown.jump(wanted[0].first)) is not None:
-                    container.seek(target, stream=shown.video, backward=True)
-    if shown.origin is not None:
-        for sounding in early:
-            sound.add(sounding, tick, shown.origin)
-    if (covered := shown.end()) is not None:
-        yield covered
+                    _seek(container, target, shown.video)
+                if (
+                    apart is None
+                    and wanted
+                    and wanted[0].picture_done
+                    and shown.seconds_since(wanted[0]) > _LAG_SECONDS
+                ):
+                    apart = opened.enter_context(closing(_sound_alone(path, audio_index)))
+                if apart is not None:
+                    _catch_up(apart, sound, shown, tick)
+        if shown.origin is not None:
+            for sounding in early:
+                sound.add(sounding, tick, shown.origin)
+        if (covered := shown.end()) is not None:
+            yield covered
+        if apart is not None:
+            _catch_up(apart, sound, shown, tick)
+
+
+def _sound_alone(path: Path, audio_index: int) -> Generator[AudioFrame]:
+    """The sound of a source from its start, by a reader of its own."""
+    with open_media(path) as container:
+        for packet in container.demux(container.streams[audio_index]):
+            yield from cast("list[AudioFrame]", frames_of(packet))
+
+
+def _catch_up(apart: Iterator[AudioFrame], sound: SoundTrack, shown: _Shown, tick: Fraction) -> None:
+    """Read sound until it is as far as the picture. What came before from the container is told by its time."""
+    assert shown.origin is not None
+    while not sound.covers(shown.now):
+        frame = next(apart, None)
+        if frame is None:
+            sound.end()
+            return
+        sound.add(frame, tick, shown.origin)
 
 
 class _Shown:
@@ -224,6 +276,15 @@ class _Shown:
         """Whether nothing has been shown since the last jump."""
         return self.origin is not None and self._frame is None
 
+    @property
+    def now(self) -> Fraction:
+        """Seconds from the first frame on up to which pictures have been shown."""
+        return self._first / self._frame_rate
+
+    def seconds_since(self, span: _Open) -> Fraction:
+        """How long ago `span` ended."""
+        return self.now - span.end / self._frame_rate
+
     def replace(self, frame: VideoFrame) -> tuple[range, VideoFrame] | None:
         """Show `frame`; gives the intervals that the one before it covered, and that one, if any."""
         pts = frame.pts if frame.pts is not None else self._end_pts
@@ -242,7 +303,9 @@ class _Shown:
         """What the last frame covers: it stays for as long as it says."""
         if self._frame is None or self._grid is None:
             return None
-        return range(self._first, max(self._first, self._grid.first_middle(self._end_pts))), self._frame
+        covered = range(self._first, max(self._first, self._grid.first_middle(self._end_pts)))
+        self._first = covered.stop
+        return covered, self._frame
 
     def jump(self, needed: int) -> int | None:
         """The timestamp to seek to when the next needed interval lies far ahead behind another key frame, else None."""
@@ -270,7 +333,7 @@ def _paint(wanted: Sequence[_Open], covered: range, frame: VideoFrame, scaler: S
         if span.first >= stop:
             break  # they are sorted
         if not span.picture_done and start > span.first + len(span.frames):
-            raise _JumpedTooFarError
+            raise _CannotJumpError
         number = min(span.end, stop) - max(span.first, start)
         if number > 0:
             if scaled is None:
@@ -282,7 +345,8 @@ def _paint(wanted: Sequence[_Open], covered: range, frame: VideoFrame, scaler: S
 
 
 def _finish(span: _Open, sound: SoundTrack, target: _Target) -> Cut:
-    num_frames = len(span.frames)
+    frames, span.frames = span.frames, []  # whoever holds the span need not hold its pictures
+    num_frames = len(frames)
     start = span.first / target.frame_rate
     num_samples = num_audio_samples(num_frames, target.frame_rate, target.audio_rate_hz)
     empty = np.zeros((0, target.height, target.width, 3), np.uint8)
@@ -290,6 +354,6 @@ def _finish(span: _Open, sound: SoundTrack, target: _Target) -> Cut:
         index=span.index,
         start_seconds=float(start),
         end_seconds=float(start + num_frames / target.frame_rate),
-        frames_LHWC=np.stack(span.frames) if span.frames else empty,
+        frames_LHWC=np.stack(frames) if frames else empty,
         audio_N=quantise_audio(sound.take(start, num_samples)),
     )

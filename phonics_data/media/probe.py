@@ -130,9 +130,9 @@ def _decoded_seconds(path: Path, from_seconds: float) -> float:
     with open_media(path) as container:
         streams = [s for s in (video_stream(container), audio_stream(container)) if s is not None]
         start = (cast("int | None", container.start_time) or 0) / av.time_base
-        if from_seconds > 0:
-            container.seek(int((start + from_seconds) * av.time_base), backward=True)
         try:
+            if from_seconds > 0:
+                container.seek(int((start + from_seconds) * av.time_base), backward=True)
             for packet in container.demux(streams):
                 for frame in frames_of(packet):
                     if frame.pts is not None:

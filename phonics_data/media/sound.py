@@ -86,6 +86,7 @@ class SoundTrack:
         self._grid: Grid | None = None
         self._tolerance = 0
         self._cursor: int | None = None
+        self._ended = False
         self._chunks: deque[tuple[int, Mono]] = deque()
         self._gathered: list[AudioFrame] = []
         self._gathered_from = (0, 0)
@@ -93,7 +94,11 @@ class SoundTrack:
 
     def covers(self, end: Fraction) -> bool:
         """Whether a stretch that ends at `end` can be taken without waiting for more frames."""
-        return self._cursor is not None and self._cursor >= (end + _MARGIN_SECONDS) * self._rate_hz
+        return self._ended or (self._cursor is not None and self._cursor >= (end + _MARGIN_SECONDS) * self._rate_hz)
+
+    def end(self) -> None:
+        """Say that no more frames come: silence needs no waiting."""
+        self._ended = True
 
     def add(self, frame: AudioFrame, tick: Fraction, origin: Fraction) -> None:
         """Put one frame in its place.

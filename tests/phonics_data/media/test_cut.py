@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import weakref
 from fractions import Fraction
 from pathlib import Path
 
+import av
+import av.error
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from phonics_data.contract.sample import num_audio_samples
 from phonics_data.errors import MediaError
 from phonics_data.media import Cut, cut_spans
 from phonics_data.media.cut import _Shown
+from phonics_data.media.picture import Scaler
 from tests.sources import click_times, clicks, constant, make_source, read_number
 
 RATE = 16_000
@@ -150,6 +155,74 @@ def test_span_beyond_the_end_gives_what_there_is(tmp_path: Path) -> None:
     assert over.end_seconds == pytest.approx(2.0)
     assert outside.frames_LHWC.shape == (0, 64, 64, 3)
     assert outside.audio_N.size == 0
+
+
+def test_spans_inside_each_other_equal_ones_and_touching_ones(tmp_path: Path) -> None:
+    times = constant(25, 6)
+    path = make_source(tmp_path / "a.mkv", times, clicks(6, CLICKS, 48_000))
+    spans = [(0.0, 5.8), (1.0, 1.4), (1.0, 1.4), (1.4, 3.0), (1.2, 1.6), (0.4, 5.8), (3.0, 3.04), (2.0, 5.0)]
+    check(cut(path, spans, Fraction(25)), spans, Fraction(25), times)
+    arrived = [
+        one.index for one in cut_spans(path, spans, frame_rate=Fraction(25), width=16, height=16, audio_rate_hz=RATE)
+    ]
+    assert arrived[0] in (1, 2)
+    assert set(arrived[-2:]) == {0, 5}  # a short span does not wait for the long one around it
+
+
+@pytest.mark.parametrize("sound_seconds", [60.0, 3.0], ids=["sound to the end", "sound that stops early"])
+def test_finished_clips_are_held_by_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sound_seconds: float
+) -> None:
+    sound = clicks(sound_seconds, [0.5, 2.5], 48_000)
+    path = make_source(tmp_path / "a.mkv", constant(25, 60), sound, video_options={"g": "250"})
+    spans = [(2.0 * index, 2.0 * index + 2) for index in range(30)]
+    pictures: list[weakref.ref[NDArray[np.uint8]]] = []
+    most_alive = 0
+    scale = Scaler.scale
+
+    def watched(scaler: Scaler, frame: av.VideoFrame) -> NDArray[np.uint8]:
+        nonlocal most_alive
+        picture = scale(scaler, frame)
+        pictures.append(weakref.ref(picture))
+        most_alive = max(most_alive, sum(other() is not None for other in pictures))
+        return picture
+
+    monkeypatch.setattr(Scaler, "scale", watched)
+    heard = [click_times(one.audio_N, RATE) for one in cut(path, spans, Fraction(25))]
+    assert [len(times) for times in heard] == [1, 1] + [0] * 28
+    assert 50 <= most_alive < 15 * 25
+
+
+def test_sound_that_lies_far_behind_its_picture_is_read_by_itself(tmp_path: Path) -> None:
+    times = constant(25, 40)
+    at = [0.5, 20.25, 38.5]
+    path = make_source(tmp_path / "a.mkv", times, clicks(40, at, 48_000), in_turn=False)
+    spans = [(0.0, 1.0), (5.0, 9.0), (20.0, 21.0), (38.0, 40.0)]
+    cuts = cut_spans(path, spans, frame_rate=Fraction(25), width=64, height=64, audio_rate_hz=RATE)
+    for one, expected in zip(cuts, ([0.5], [], [0.25], [0.5]), strict=True):
+        start, end = spans[one.index]
+        assert [read_number(frame) for frame in one.frames_LHWC] == list(range(int(start) * 25, int(end) * 25))
+        assert click_times(one.audio_N, RATE) == pytest.approx(expected, abs=0.0005)
+
+
+def test_a_file_in_which_no_jump_succeeds_is_read_from_its_start(tmp_path: Path) -> None:
+    options = {"preset": "ultrafast", "g": "250"}
+    whole = make_source(tmp_path / "whole.mkv", constant(25, 3), clicks(3, [2.5], 48_000), video_options=options)
+    path = tmp_path / "early.mkv"
+    # The one key frame lies before zero, where the demuxer knows no times: nothing can be sought.
+    with av.open(str(whole)) as source, av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as copy:
+        streams = [copy.add_stream_from_template(stream) for stream in source.streams]
+        for packet in source.demux():
+            if packet.pts is not None and packet.dts is not None:
+                shift = int(Fraction(3, 2) / packet.time_base)
+                packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+                packet.stream = streams[packet.stream.index]
+                copy.mux(packet)
+    with av.open(str(path)) as container, pytest.raises(av.error.PermissionError):
+        container.seek(0)
+    (one,) = cut(path, [(0.0, 3.0)], Fraction(25))
+    assert one.frames_LHWC.shape[0] == 38
+    assert click_times(one.audio_N, RATE) == pytest.approx([1.0], abs=0.05)
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts"])
