@@ -27,7 +27,7 @@ MEASURES: Mapping[JudgeName, tuple[tuple[str, Better], ...]] = {
         ("syncnet_auc", "higher"), ("syncnet_auc_shifted", "higher"), ("syncnet_heard_auc", "higher"),
         ("syncnet_confidence", "higher"), ("syncnet_offset", "lower"), ("syncnet_top1", "higher"),
     ),
-    "order": (("order_pairs", "higher"), ("order_accuracy", "higher")),
+    "order": (("order_pairs", "neither"), ("order_accuracy", "neither")),
 }  # fmt: skip
 RETRIEVED_FROM = 32
 NO_JUDGES = "no judges; train them with `cssgan judges train --shards DATASET --out FOLDER`, then give --judges FOLDER"
@@ -274,11 +274,11 @@ def _order(judge: Judge, pairs: VideoPairs, seed: int) -> tuple[list[MetricResul
         "segments": f"4 of {pairs.real_NTHWC.shape[1] // 4} frames, independent of the model's own order predictor",
         "undefined": "videos with held frames; left out",
         "by_cuts": "the order with the least change across its cuts, by no judge",
-        "note": "real clips in which little happens have no order either: read it beside real",
+        "note": "to be held against real: little happens in some real clips, and a steady drift has more order than they have",
     }  # fmt: skip
     results = [
         MetricResult(
-            name=name, value=float(np.nanmean(values)), better="higher", n_real=n, n_fake=n, num_undefined=held,
+            name=name, value=float(np.nanmean(values)), better="neither", n_real=n, n_fake=n, num_undefined=held,
             controls={"real": float(np.nanmean(of_real)), "guessing": guess, **by_cuts}, interval=bootstrap_mean(values, seed),
             protocol=protocol,
         )

@@ -184,7 +184,7 @@ def comparison_table(found: Sequence[Comparison], title: str) -> Table:
         notes=(
             "Difference with its 95 % interval, by bootstrap over the videos that both were judged on (seeds averaged); in "
             "bold where the interval does not hold 0. Lower is better for l1 and rfd_3d_fd64, higher for ssim, "
-            "onset_motion_correlation, sync_auc and what judges say; seam_ratio is about 1 in real videos. No correction for the number of "
+            "onset_motion_correlation, sync_auc, class_accuracy and syncnet_auc; seam_ratio is about 1 in real videos, order_pairs is to be held against theirs. No correction for the number of "
             "comparisons; what another seed would change is not in it.",
         ),
     )
