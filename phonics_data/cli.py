@@ -46,6 +46,7 @@ from phonics_data.cli_options import (
     Screen,
     Seed,
     ShardBytes,
+    ShardLabelSet,
     Size,
     Sleep,
     SplitRatios,
@@ -267,6 +268,7 @@ def shard(
     drop_static: DropStatic = False,
     split_ratios: SplitRatios = "0.8,0.1,0.1",
     shard_bytes: ShardBytes = 100_000_000,
+    label_set: ShardLabelSet = "letters",
     seed: Seed = 0,
     workers: Workers = 1,
 ) -> None:
@@ -281,7 +283,7 @@ def shard(
 
     options = shard_options(
         frame_rate=frame_rate, size=size, fit=fit, rules=rules, drop_static=drop_static,
-        split_ratios=split_ratios, shard_bytes=shard_bytes, seed=seed, frames=frames,
+        split_ratios=split_ratios, shard_bytes=shard_bytes, seed=seed, frames=frames, label_set=label_set,
     )  # fmt: skip
     workspace = Workspace(work, must_exist=True)
     with workspace.lock(), progress() as on_progress:

@@ -119,6 +119,10 @@ LabelSetName = Annotated[
     str | None, typer.Option("--label-set", help="Name of the label set; `letters` for A to Z. Default: the folder's.")
 ]
 
+ShardLabelSet = Annotated[
+    str, typer.Option("--label-set", help="Name of the label set; that of the import, where labels were given.")
+]
+
 
 def parse_frame_rate(text: str) -> Fraction:
     """`text` as an exact frame rate; raises `OptionError` unless it is a fraction in (0, 240]."""

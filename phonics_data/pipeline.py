@@ -84,6 +84,11 @@ def stage_status(workspace: Workspace) -> WorkStatus:
         )
     reasons = Counter(row.reason for row in rejections if row.stage == "shard")
     rows.append(("shards", "", ", ".join(f"{reason} {number}" for reason, number in sorted(reasons.items()))))
+    if first_missing == "transcribe" and workspace.table("segments").exists():
+        # Labels that were given need no words: an import has made both tables, and shard is all that follows.
+        return WorkStatus(
+            rows=rows, next_command=f"phonics-data shard --work {workspace.root} --label-set NAME_OF_THE_IMPORT"
+        )
     manifest = "MANIFEST " if first_missing == "fetch" else ""
     return WorkStatus(
         rows=rows, next_command=f"phonics-data {first_missing or 'shard'} {manifest}--work {workspace.root}"

@@ -107,6 +107,8 @@ def read_rules(path: Path) -> Rules:
         found = tomllib.loads(path.read_text())
     except FileNotFoundError:
         raise InputError(f"--rules {path}: no such file") from None
+    except OSError as error:
+        raise InputError(f"--rules {path}: cannot be read ({error.strerror}); wanted a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"--rules {path}: not TOML ({error})") from error
     defaults = {field.name: field.default for field in fields(Rules)}

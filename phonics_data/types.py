@@ -153,6 +153,10 @@ class ScreenLetter:
     """left, top, right, bottom as shares of width and height, 0..1."""
 
 
+GIVEN_EVIDENCE = frozenset({"folder", "csv", "grid", "vidtimit"})
+"""What labels rest on that came with their media and were not found by program."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LetterSpan:
     """The seconds of a source video that show one letter: its whole phrase, after the length rule."""
@@ -167,7 +171,8 @@ class LetterSpan:
     rule: str
     """Which rule made the span: ``phrase``, ``phrase_split`` (was over the maximum), ``phrase_grown`` (was under the minimum)."""
     evidence: str
-    """Comma-separated sources of evidence that were used, the leader first: ``captions``, ``screen``, ``speech``."""
+    """Comma-separated sources of evidence that were used, the leader first: ``captions``, ``screen``, ``speech``; or
+    one of `GIVEN_EVIDENCE`."""
     confidence: float
     """0..1"""
 

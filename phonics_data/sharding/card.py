@@ -14,7 +14,7 @@ from phonics_data.dataset import MetadataRow
 from phonics_data.sharding.options import ShardOptions
 from phonics_data.split import SPLITS
 from phonics_data.tables import to_plain
-from phonics_data.types import FetchedVideo, Rejection
+from phonics_data.types import GIVEN_EVIDENCE, FetchedVideo, Rejection
 
 
 def describe(
@@ -68,7 +68,7 @@ def card(
     table = ["| class | train | validation | test |", "| --- | ---: | ---: | ---: |"]
     for name in names:
         numbers = [sum(row.label == name and row.split == split for row in rows) for split in SPLITS]
-        table.append(f"| {name} | " + " | ".join(str(number) for number in numbers) + " |")
+        table.append(f"| {name.replace('|', chr(92) + '|')} | " + " | ".join(str(number) for number in numbers) + " |")
     faults = [f"- {reason}: {number}" for reason, number in counts["rejections_by_reason"].items()] or ["- none"]
     marks = Counter(mark for row in rows for mark in row.marks.split(",") if mark)
     sources = [f"- `{video.video_id}`: {video.duration_seconds:.1f} s" for video in videos]
@@ -116,8 +116,13 @@ def card(
             "",
             "## Known faults",
             "",
-            "Letters and times were found by program. `evidence` and `confidence` in `metadata.parquet` tell on what "
-            "grounds.",
+            (
+                "Labels and times came with the media; nobody has checked them. `evidence` in `metadata.parquet` tells "
+                "from where."
+                if all(row.evidence in GIVEN_EVIDENCE for row in rows)
+                else "Letters and times were found by program. `evidence` and `confidence` in `metadata.parquet` tell "
+                "on what grounds."
+            ),
             "",
             *(f"- marked, but kept: {mark}: {number}" for mark, number in sorted(marks.items())),
             "",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,6 +68,7 @@ def collect(
     """
     if not files:
         raise InputError(f"--work {workspace.root}: found no media files to take in")
+    started = time.monotonic()
     by_id = {file.video_id: file for file in files}
     assert len(by_id) == len(files), "ids are made to differ"
     videos: dict[str, FetchedVideo] = {}
@@ -96,11 +98,14 @@ def collect(
         num_rejected=len(rejections),
         num_skipped=0,
         by_reason=dict(Counter(row.reason for row in rejections)),
-        wall_seconds=0.0,
+        wall_seconds=time.monotonic() - started,
     )
 
 
 def _inspect(file: LabelledFile) -> FetchedVideo:
+    if not file.path.is_file():
+        what = "a folder" if file.path.is_dir() else "no such file"
+        raise MediaError("file_missing", f"{file.path}: {what}; correct the path or put the file there")
     info = probe(file.path, need_audio=True)
     if not info.frame_rate:
         raise MediaError("no_video_stream", f"{file.path}: no moving picture in it")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import cast
 
 from phonics_data.errors import InputError
 from phonics_data.sources.collect import LabelledFile, LabelledSpan, file_id
@@ -49,9 +50,12 @@ def files_by_csv(folder: Path, table: Path) -> list[LabelledFile]:
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            columns, rows = list(reader.fieldnames or []), list(reader)
+            columns = list(reader.fieldnames or [])
+            rows = [(reader.line_num, row) for row in reader]
     except FileNotFoundError:
         raise InputError(f"--csv {table}: no such file") from None
+    except OSError as error:
+        raise InputError(f"--csv {table}: cannot be read ({error.strerror}); wanted a CSV file") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"--csv {table}: not a CSV in UTF-8 ({error})") from error
     if {"path", "label"} - set(columns) or set(columns) - set(COLUMNS):
@@ -60,21 +64,28 @@ def files_by_csv(folder: Path, table: Path) -> list[LabelledFile]:
             "start, end, object_word"
         )
     spans: dict[str, list[LabelledSpan]] = {}
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
         where = f"--csv {table}: row {number}"
-        if not row["path"] or not row["label"]:
+        # A row that is longer than the header keeps the rest under the key None, whatever the type stubs say.
+        if (rest := cast("dict[str | None, object]", row).get(None)) is not None:
+            raise InputError(f"{where}: holds {rest} beyond its {len(columns)} columns; a comma in a name needs quotes")
+        path, name = (row["path"] or "").strip(), (row["label"] or "").strip()
+        if not path or not name:
             raise InputError(f"{where}: path and label must not be empty")
-        if Path(row["path"]).is_absolute() or ".." in Path(row["path"]).parts:
-            raise InputError(f"{where}: path {row['path']!r} leaves the folder; allowed: paths below {folder}")
+        if not name.isprintable():
+            raise InputError(f"{where}: label {name!r} holds signs that cannot be printed; allowed: text on one line")
+        if Path(path).is_absolute() or ".." in Path(path).parts:
+            raise InputError(f"{where}: path {path!r} leaves the folder; allowed: paths below {folder}")
+        path = Path(path).as_posix()  # one file, however its path is spelt
         start, end = _seconds(row.get("start"), where) or 0.0, _seconds(row.get("end"), where)
         if end is not None and end <= start:
             raise InputError(f"{where}: end {end} is not after start {start}")
         label = LabelledSpan(
-            label=row["label"], start_seconds=start, end_seconds=end, object_word=row.get("object_word") or None
+            label=name, start_seconds=start, end_seconds=end, object_word=row.get("object_word") or None
         )
-        mine = spans.setdefault(row["path"], [])
+        mine = spans.setdefault(path, [])
         if any(round(span.start_seconds * 1000) == round(start * 1000) for span in mine):
-            raise InputError(f"{where}: a second clip of {row['path']} begins at {start} s")
+            raise InputError(f"{where}: a second clip of {path} begins at {start} s")
         mine.append(label)
     if not spans:
         raise InputError(f"--csv {table}: no rows below its header")

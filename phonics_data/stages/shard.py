@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from phonics_data.contract.labels import label_set
 from phonics_data.dataset import (
     CARD,
     CROISSANT,
@@ -27,7 +28,7 @@ from phonics_data.dataset import (
     write_metadata,
     write_sums,
 )
-from phonics_data.errors import InputError
+from phonics_data.errors import DatasetError, InputError, OptionError
 from phonics_data.executors.isolated import Limits
 from phonics_data.executors.items import OnProgress, Outcome, run_items, write_rejections
 from phonics_data.sharding.card import card, describe, versions
@@ -62,6 +63,7 @@ def shard(
         The count of spans (not videos): in, kept as clips, rejected.
 
     Raises:
+        OptionError: a span has a label that is not in the label set; nothing is cut or written then.
         InputError: no clip is left to make a dataset of; `out` is no dataset folder; the disk is full.
         TableError: an earlier stage has not been run.
     """
@@ -69,6 +71,10 @@ def shard(
     _check_folder(out)
     videos = read_table(workspace.table("videos"), FetchedVideo)
     spans = read_table(workspace.table("segments"), LetterSpan)
+    try:
+        label_set(options.label_set, (span.letter for span in spans))
+    except DatasetError as error:
+        raise OptionError("--label-set", options.label_set, f"a set that holds the labels ({error})") from error
     try:
         while True:
             try:

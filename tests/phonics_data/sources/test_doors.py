@@ -76,12 +76,23 @@ def test_a_csv_says_which_seconds(folder: Path, tmp_path: Path) -> None:
         ("path,label,start,end\na.mp4,A,2,1\n", "end 1.0 is not after start 2.0"),
         ("path,label,start\na.mp4,A,1\na.mp4,B,1.0001\n", "a second clip of a.mp4 begins at"),
         ("", "columns are none"),
+        ("path,label\na.mp4,A\nb.mp4,A,7\n", "row 3: holds .* beyond its 2 columns"),
+        ('path,label\na.mp4,"A\nB"\n', "row 3: label .* cannot be printed"),
+        ("path,label\na.mp4, \n", "row 2: path and label must not be empty"),
+        ("path,label,start\na.mp4,A,1\n./a.mp4,B,1\n", "a second clip of a.mp4 begins at"),
     ],
 )
 def test_bad_tables(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(InputError, match=message):
         files_by_csv(tmp_path, tmp_path / "t.csv")
+
+
+def test_one_file_however_its_path_is_spelt(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("path,label,start,end\na/b.mp4, A ,0,1\n./a//b.mp4,B,1,2\n")
+    (found,) = files_by_csv(tmp_path, tmp_path / "t.csv")
+    assert found.path == tmp_path / "a" / "b.mp4"
+    assert [(span.label, span.start_seconds) for span in found.spans] == [("A", 0.0), ("B", 1.0)]
 
 
 def test_bad_folders(tmp_path: Path) -> None:
@@ -92,7 +103,12 @@ def test_bad_folders(tmp_path: Path) -> None:
             door(tmp_path)
     with pytest.raises(InputError, match=r"t\.csv: no such file"):
         files_by_csv(tmp_path, tmp_path / "t.csv")
+    with pytest.raises(InputError, match="cannot be read"):
+        files_by_csv(tmp_path, tmp_path)
     (tmp_path / "a").mkdir()
+    (tmp_path / "t.csv").write_text("path,label\na,A\n")
+    with pytest.raises(InputError, match="a: a folder; correct the path"):
+        collect(Workspace(tmp_path / "work"), files_by_csv(tmp_path, tmp_path / "t.csv"), evidence="csv")
     (tmp_path / "a" / "b.mp4").write_text("x")
     with pytest.raises(InputError, match="none of 1 files can be used"):
         collect(Workspace(tmp_path / "work"), files_by_subfolder(tmp_path), evidence="folder")

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from phonics_data.cli import app
 from phonics_data.contract.labels import VIDTIMIT
 from phonics_data.dataset import MetadataRow, read_metadata
-from phonics_data.errors import PhonicsDataError
+from phonics_data.errors import InputError, OptionError, PhonicsDataError
 from phonics_data.report.verify import verify
 from tests.phonics_data.sources.test_doors import put
 from tests.phonics_data.sources.test_vidtimit import put_sentence
@@ -46,6 +46,28 @@ def test_folder_with_subfolders_and_with_a_csv(tmp_path: Path) -> None:
         ("A", 30),
         ("B", 40),
     ]
+
+
+def test_an_import_goes_through_the_shard_command_again(tmp_path: Path) -> None:
+    put(tmp_path / "clips" / "a|cat" / "one.mkv", 3)
+    put(tmp_path / "clips" / "dog" / "two.mkv", 9, seconds=3)
+    work = tmp_path / "work"
+    run("import", "folder", tmp_path / "clips", "--work", work, "--out", tmp_path / "d1")
+    card = (tmp_path / "d1" / "README.md").read_text()
+    assert "| a\\|cat | " in card
+    assert "Labels and times came with the media" in card
+    assert f"next: phonics-data shard --work {work} --label-set" in run("status", "--work", work)
+    with pytest.raises(OptionError, match="--label-set: got 'letters', allowed: a set that holds"):
+        run("shard", "--work", work, "--out", tmp_path / "d2")
+    assert not (tmp_path / "d2").exists()
+    (tmp_path / "limits.toml").write_text("min_seconds = 2.5\n")
+    with pytest.raises(InputError, match="cannot be read"):
+        run("shard", "--work", work, "--out", tmp_path / "d2", "--label-set", "clips", "--rules", tmp_path)
+    out = run(
+        "shard", "--work", work, "--out", tmp_path / "d2", "--label-set", "clips", "--rules", tmp_path / "limits.toml"
+    )
+    assert "too_short 1" in out
+    assert [row.label for row in rows_of(tmp_path / "d2")] == ["dog"]
 
 
 def test_grid_by_speaker_and_by_letter(tmp_path: Path) -> None:
