@@ -7,8 +7,10 @@ the letter that was shown at its beginning.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,14 +124,34 @@ class _Track:
     turn: NDArray[np.float32] | None
 
 
-def screen_evidence(trace: ScreenTrace, options: SightOptions, trust_R: Scores) -> Scores:
+class ReadingShares(NamedTuple):
+    """(readings,) what each counts for its letters, and the least that it counts wherever it stands."""
+
+    said_R: Scores
+    hinted_R: Scores
+
+
+def screen_evidence(
+    trace: ScreenTrace, options: SightOptions, *, shares: ReadingShares | None = None, trust_R: Scores | None = None
+) -> Scores:
     """(looks, 26) what each look says for each letter.
 
     Args:
-        trust_R: (readings,) factor on each reading.
+        shares: `reading_shares` of this trace, where the caller has them.
+        trust_R: (readings,) factor on each reading; default 1.
     """
-    evidence = np.zeros((trace.changed_T.size, 26))
+    said_R, hinted_R = shares or reading_shares(trace, options)
+    factor_R = np.maximum(hinted_R, said_R if trust_R is None else said_R * trust_R)
     weights_L = np.array([LETTER_WEIGHTS.get(letter, 1.0) for letter in LETTERS])
+    evidence = np.zeros((trace.changed_T.size, 26))
+    np.maximum.at(evidence, trace.look_R, factor_R[:, None] * weights_L * trace.letters_R26)
+    # Hints would only make runs of single looks.
+    return np.where(evidence >= options.faint, evidence, 0.0)
+
+
+def reading_shares(trace: ScreenTrace, options: SightOptions) -> ReadingShares:
+    """What each reading counts for, from what stands beside it and what was there before."""
+    said_R, hinted_R = np.zeros(trace.look_R.size), np.zeros(trace.look_R.size)
     ignored_R = _logos(trace, options) | _flickers(trace, options) | _bars(trace)
     tracks: list[_Track] = []
     borders = np.flatnonzero(np.diff(trace.look_R, prepend=-1))
@@ -150,7 +172,9 @@ def screen_evidence(trace: ScreenTrace, options: SightOptions, trust_R: Scores) 
         ]
         row_of_letters = _plain_row(fresh, trace, options)
         waiting = row_of_letters | _unmarked(new, trace, options)
-        waiting |= {row for row in rows if _is_pale(row, rows, tracks, trace, options)}
+        standing = [(trace.box_R4[row], trace.colour_R6[row]) for row in rows if trace.letters_R26[row].max() >= 0.8]
+        standing += [(one.box, one.colour) for one in tracks if not trace.cut_T[one.look + 1 : look + 1].any()]
+        waiting |= {row for row in rows if _is_pale(row, standing, trace, options)}
         for row, track in zip(rows, known, strict=True):
             if track is None:
                 tracks.append(_new_track(trace, row, look, waits=row in waiting))
@@ -159,17 +183,16 @@ def screen_evidence(trace: ScreenTrace, options: SightOptions, trust_R: Scores) 
                 _go_on(track, trace, row, look, options)
                 track.waits |= row in waiting
             if not is_chart and row in row_of_letters:
-                evidence[look] = np.maximum(evidence[look], options.waiting * weights_L * trace.letters_R26[row])
+                hinted_R[row] = options.waiting
             if is_chart or track.waits:
                 continue
             height = float(trace.box_R4[row, 3] - trace.box_R4[row, 1])
-            share = track.weight * min(1.0, max(height / options.full_height, 0.3)) * trust_R[row]
+            share = track.weight * min(1.0, max(height / options.full_height, 0.3))
             if trace.after_cut_R[row]:
                 share *= options.after_cut_alone if len(best) == 1 else options.after_cut
-            evidence[look] = np.maximum(evidence[look], share * weights_L * trace.letters_R26[row])
+            said_R[row] = share
         tracks = [track for track in tracks if look - track.look <= options.memory_seconds * trace.rate]
-    # Hints would only make runs of single looks.
-    return np.where(evidence >= options.faint, evidence, 0.0)
+    return ReadingShares(said_R, hinted_R)
 
 
 def _distinct(rows: list[int], trace: ScreenTrace) -> list[int]:
@@ -203,13 +226,20 @@ def _unmarked(rows: list[int], trace: ScreenTrace, options: SightOptions) -> set
     return {rows[other] for other in others} if is_clear else set()
 
 
-def _is_pale(row: int, rows: list[int], tracks: list[_Track], trace: ScreenTrace, options: SightOptions) -> bool:
-    """Whether it is another letter of its row faded into the ground: then that one's turn it is."""
-    look, box, colour = int(trace.look_R[row]), trace.box_R4[row], trace.colour_R6[row]
-    beside = [(trace.box_R4[other], trace.colour_R6[other]) for other in rows if trace.letters_R26[other].max() >= 0.8]
-    beside += [(track.box, track.colour) for track in tracks if not trace.cut_T[track.look + 1 : look + 1].any()]
+def _is_pale(
+    row: int,
+    standing: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
+    trace: ScreenTrace,
+    options: SightOptions,
+) -> bool:
+    """Whether it is another letter of its row faded into the ground: then that one's turn it is.
+
+    Args:
+        standing: box and colour of each letter that stands on the screen.
+    """
+    box, colour = trace.box_R4[row], trace.colour_R6[row]
     own = colour[:3] - colour[3:]
-    for other, colour_of_other in beside:
+    for other, colour_of_other in standing:
         if _is_level(box, other) and overlap(box, other) == 0:
             full = colour_of_other[:3] - colour_of_other[3:]
             share = _share(full, own)

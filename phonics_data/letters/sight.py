@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phonics_data.letters.chance import distinct_surprise, order_surprise
-from phonics_data.letters.looks import SightOptions, best_row, screen_evidence
+from phonics_data.letters.looks import SightOptions, best_row, reading_shares, screen_evidence
 from phonics_data.letters.path import Order, Run, Scores, best_path, runs_of, transition_costs
 from phonics_data.letters.phrases import Phrase
 from phonics_data.letters.stays import phrases_of
@@ -40,13 +40,14 @@ class SightDecoding:
 
 def decode_sight(trace: ScreenTrace, options: SightOptions) -> SightDecoding:
     """The letters that a video shows, with the seconds of each."""
-    letters_TL = screen_evidence(trace, options, np.ones(trace.look_R.size))
+    shares = reading_shares(trace, options)
+    letters_TL = screen_evidence(trace, options, shares=shares)
     # Both tests see the evidence before the video's own alphabet has been searched in it, which would favour what was found.
     surprise = order_surprise(letters_TL, transition_costs(options.costs, "strict"))
     distinct = distinct_surprise(_letters(_strong(runs_of(_path(letters_TL, options, "any")), letters_TL, options)))
     # Seen once, it is known where this video shows its letters; what is read elsewhere is mostly a drawing.
     trust_R = _trust(_decide(letters_TL, options)[0], letters_TL, trace, options)
-    letters_TL = screen_evidence(trace, options, trust_R)
+    letters_TL = screen_evidence(trace, options, shares=shares, trust_R=trust_R)
     runs, order = _decide(letters_TL, options)
     chain = _longest_chain(runs)
     in_order = chain >= options.min_chain and surprise >= options.min_order_surprise

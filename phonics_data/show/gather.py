@@ -90,7 +90,7 @@ def gather(workspace: Workspace, video_id: str, truth: Sequence[TruthSpan] | Non
     thumbs, changed_T, cut_T = _pictures(path)
     evidence_TL = np.zeros((0, 26))
     if trace is not None:
-        evidence_TL = screen_evidence(trace, SightOptions(), np.ones(trace.look_R.size))
+        evidence_TL = screen_evidence(trace, SightOptions())
     own = tuple(span for span in truth if span.video_id == video_id) if truth is not None else None
     rejections = _rows(workspace, "rejections", Rejection)
     return Story(

@@ -17,7 +17,7 @@ OPTIONS = SightOptions()
 
 def said(trace: ScreenTrace) -> dict[str, list[int]]:
     """Letter -> the looks at which it was said by more than a hint."""
-    evidence_TL = screen_evidence(trace, OPTIONS, np.ones(trace.look_R.size))
+    evidence_TL = screen_evidence(trace, OPTIONS)
     return {
         LETTERS[letter]: np.flatnonzero(evidence_TL[:, letter] > OPTIONS.waiting).tolist()
         for letter in np.flatnonzero((evidence_TL > OPTIONS.waiting).any(axis=0)).tolist()
@@ -84,7 +84,7 @@ def test_what_is_as_wide_as_high_is_no_i() -> None:
 def test_a_card_that_comes_with_a_cut_says_more_than_a_title() -> None:
     def strength(readings: Sequence[Reading]) -> float:
         trace = trace_of(readings, 10, cuts=[2])
-        return float(screen_evidence(trace, OPTIONS, np.ones(trace.look_R.size))[2].max())
+        return float(screen_evidence(trace, OPTIONS)[2].max())
 
     card = [Reading(look=2, letter="K", after_cut=True)]
     assert strength([*card, Reading(look=2, letter="B", place=2, after_cut=True)]) < strength(card) < 1.0

@@ -176,7 +176,7 @@ def test_letters_whose_turn_is_over_say_nothing_when_light_falls_on_them() -> No
     for turn in range(3):
         frames += [(row(turn), 8), (lit(row(turn), 0.6), 1), (lit(row(turn), 0.3), 1), (row(turn), 8)]
     found = scan(frames)
-    evidence = screen_evidence(found, SightOptions(), np.ones(found.look_R.size))
+    evidence = screen_evidence(found, SightOptions())
     for turn, letter in enumerate("BEK"):
         mine = evidence[6 + 18 * turn + 2 : 6 + 18 * (turn + 1)].sum(axis=0)
         others = [string.ascii_uppercase.index(other) for other in "BEK" if other != letter]
