@@ -17,8 +17,11 @@ from phonics_data.bench_material import (
     with_traces,
 )
 from phonics_data.errors import OptionError
-from phonics_data.letters.decide import DecideOptions, decide
+from phonics_data.letters.decide import DecideOptions, combine
+from phonics_data.letters.decode import decode_words
+from phonics_data.letters.phrases import Phrase
 from phonics_data.letters.score import SpanScore, calibration_error, score_spans
+from phonics_data.letters.sight import SightDecoding, decode_sight
 from phonics_data.types import LetterSpan, span_id
 
 NOTHING = Heard(words=(), origin="none")
@@ -160,12 +163,14 @@ def measure(videos: Sequence[BenchVideo], evidences: Sequence[Evidence]) -> Lett
     unavailable: dict[str, str] = {}
     false: list[tuple[str, str, int]] = []
     without = [video for video in videos if not video.truth]
+    screens = videos if any(evidence.screen for evidence in evidences) else ()
+    shown = {video.video_id: decode_sight(video.read_trace(), DecideOptions().screen) for video in screens}
     for evidence in evidences:
         usable = [video for video in videos if _has(video, evidence)]
         if not usable:
             unavailable[evidence.name] = "no video has it" if evidence.heard != "speech" else "no recogniser"
             continue
-        found = {video.video_id: spans_of(video, evidence) for video in usable}
+        found = {video.video_id: spans_of(video, evidence, shown=shown.get(video.video_id)) for video in usable}
         false += [
             (evidence.name, video.video_id, len(found[video.video_id]))
             for video in usable
@@ -188,13 +193,30 @@ def _has(video: BenchVideo, evidence: Evidence) -> bool:
     return not evidence.heard or evidence.heard in video.heard
 
 
-def spans_of(video: BenchVideo, evidence: Evidence, options: DecideOptions | None = None) -> list[LetterSpan]:
-    """The whole phrases that are found, before the length rule."""
+def spans_of(
+    video: BenchVideo,
+    evidence: Evidence,
+    options: DecideOptions | None = None,
+    *,
+    shown: SightDecoding | None = None,
+) -> list[LetterSpan]:
+    """The whole phrases that are found, before the length rule.
+
+    Args:
+        shown: what the screen says, where the caller has it already: it takes the most time, and is the same beside all words.
+    """
+    options = options or DecideOptions()
     heard = video.heard.get(evidence.heard, NOTHING)
-    trace = video.read_trace() if evidence.screen else None
-    decision = decide(
-        heard.words, heard.origin, trace, duration_seconds=video.duration_seconds, options=options or DecideOptions()
-    )
+    words = heard.words
+    duration = video.duration_seconds
+    by_words = decode_words(words, duration_seconds=duration, options=options.words) if words else None
+    by_screen = (shown or decode_sight(video.read_trace(), options.screen)) if evidence.screen else None
+    decision = combine(words, heard.origin, by_words, by_screen, duration_seconds=duration, options=options)
+    return spans_of_phrases(video, decision.phrases)
+
+
+def spans_of_phrases(video: BenchVideo, phrases: Sequence[Phrase]) -> list[LetterSpan]:
+    """Whole phrases as the spans that are scored."""
     return [
         LetterSpan(
             span_id=span_id(video.video_id, phrase.start_seconds),
@@ -207,7 +229,7 @@ def spans_of(video: BenchVideo, evidence: Evidence, options: DecideOptions | Non
             evidence=phrase.evidence,
             confidence=phrase.confidence,
         )
-        for phrase in decision.phrases
+        for phrase in phrases
     ]
 
 

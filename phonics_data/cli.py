@@ -636,6 +636,50 @@ def bench_letters(
         raise PhonicsDataError("bench letters: a target of the table above was missed")
 
 
+@bench_app.command("fit-letters")
+def bench_fit_letters(
+    out: Annotated[Path, typer.Option("--json", help="File to write the record of the fit into.")],
+    seed: Annotated[
+        list[int] | None, typer.Option("--seed", min=0, help="Of the rendered videos to fit on; may be given again.")
+    ] = None,
+    songs: Annotated[int, typer.Option("--songs", min=1, help="How many songs of each seed.")] = 12,
+    without: Annotated[int, typer.Option("--without", min=0, help="How many videos without letters of each.")] = 5,
+    held_out: Annotated[int, typer.Option("--held-out", min=0, help="Seed of the songs that judge the fit.")] = 9100,
+    cache: Annotated[Path, typer.Option("--cache", help="Folder for what is expensive, kept between runs.")] = Path(
+        "bench-letters"
+    ),
+    workers: Workers = 2,
+) -> None:
+    """Fit the numbers that letters are decided by on rendered songs, and record what was tried.
+
+    It changes no code: the defaults are set by hand, and a test holds them to docs/letters-fit.json.
+
+    Example: phonics-data bench fit-letters --json docs/letters-fit.json
+    """
+    from phonics_data.console import print_table, progress
+    from phonics_data.fit_letters import LettersFitOptions, bench_fit, table
+    from phonics_data.workspace import write_json
+
+    options = LettersFitOptions(
+        seeds=tuple(seed or (31, 700)), num_songs=songs, num_decoys=without, held_out=held_out, workers=workers
+    )
+    with progress() as on_progress:
+        found = bench_fit(cache, options, on_progress=on_progress)
+    print_table("Numbers", table(found), ("number", "before", "fitted", "gain"))
+    for gate in found.gates:
+        typer.echo(
+            f"{gate.name} {gate.threshold:g}: songs from {gate.lowest_of_songs:g}, without letters up to "
+            f"{gate.highest_without_letters:g}"
+        )
+    typer.echo(f"objective on the fit's songs {found.before:.4f} -> {found.after:.4f}")
+    typer.echo(f"objective on held-out songs {found.held_out_before:.4f} -> {found.held_out_after:.4f}")
+    typer.echo(
+        f"calibration error on held-out songs {found.calibration_before:.3f} -> {found.calibration_after:.3f}, "
+        f"fitted on {found.num_spans} spans"
+    )
+    write_json(out, found.as_plain(options))
+
+
 @app.command()
 def verify(
     dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],

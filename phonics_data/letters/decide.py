@@ -1,8 +1,8 @@
 """All evidence of a song -> its phrases. One source leads, the others fill its gaps, mend its edges and name the object. Pure.
 
-Words and screen are decided each by itself (`decode`, `sight`), and their phrases fused (`fuse`). Captions that time each word lead when
-they pass their gate; so do captions of whole lines, whose edges then come from the picture. A recogniser's words lead
-only where the screen shows no alphabet.
+Words and screen are decided each by itself (`decode`, `sight`), their phrases fused (`fuse`), and how likely each is right
+told from all that is known (`certainty`). Captions that time each word lead when they pass their gate; so do captions of
+whole lines, whose edges then come from the picture. A recogniser's words lead only where the screen shows no alphabet.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+from phonics_data.letters.certainty import Certainty, calibrated
 from phonics_data.letters.decode import DecodeOptions, Decoding, decode_words
 from phonics_data.letters.fuse import FuseOptions, fuse
 from phonics_data.letters.lexicon import LETTERS
@@ -26,7 +27,7 @@ CAPTION_ORIGINS: frozenset[Origin] = frozenset({"manual_captions", "auto_caption
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecideOptions:
-    """Every number of the decision over all sources.
+    """Every number of the decision over all sources; which of them were fitted, and how, stands in docs/letters-fit.json.
 
     Args:
         near_seconds: an edge moves to the picture's when that is so near; words with times of their own.
@@ -38,6 +39,8 @@ class DecideOptions:
     near_seconds: float = 0.35
     near_cue_seconds: float = 1.0
     fusion: FuseOptions = field(default_factory=FuseOptions)
+    certainty: Certainty | None = field(default_factory=Certainty)
+    """None leaves each phrase the confidence that its sources give."""
 
     @staticmethod
     def of_order(order: Order) -> DecideOptions:
@@ -87,13 +90,27 @@ def decide(
     """The phrases of a song from everything that is known about it."""
     heard = decode_words(words, duration_seconds=duration_seconds, options=options.words) if words else None
     shown = decode_sight(trace, options.screen) if trace is not None else None
+    return combine(words, origin, heard, shown, duration_seconds=duration_seconds, options=options)
+
+
+def combine(
+    words: Sequence[Word],
+    origin: Origin,
+    heard: Decoding | None,
+    shown: SightDecoding | None,
+    *,
+    duration_seconds: float,
+    options: DecideOptions,
+) -> Decision:
+    """`decide` from what `decode_words` found in the words and `decode_sight` on the screen."""
     by_words = heard.phrases if heard is not None else ()
     by_screen = shown.phrases if shown is not None else ()
     name = "captions" if origin in CAPTION_ORIGINS else "speech"
     by_words = tuple(replace(phrase, evidence=name) for phrase in by_words)
     order = heard.order if heard is not None and heard.is_alphabet else shown.order if shown is not None else "any"
     if not by_words or (name == "speech" and by_screen):
-        phrases = fuse(by_screen, by_words, order=order, near_seconds=0.0, options=options.fusion)
+        # Music makes a recogniser hear letters that nobody sang; the screen that shows an alphabet shows most of it.
+        phrases = fuse(by_screen, by_words, order=order, near_seconds=0.0, options=options.fusion, fills_only=True)
     else:
         cue_level = sum(word.timing == "interpolated" for word in words) > len(words) / 2
         near = options.near_cue_seconds if cue_level else options.near_seconds
@@ -103,6 +120,8 @@ def decide(
         for phrase in phrases
         if phrase.start_seconds < duration_seconds
     ]
+    if options.certainty is not None:
+        phrases = calibrated(phrases, options.certainty)
     return Decision(phrases=tuple(phrases), words=heard, screen=shown)
 
 

@@ -67,32 +67,51 @@ class _Candidate:
 
 
 def fuse(
-    leader: Sequence[Phrase], other: Sequence[Phrase], *, order: Order, near_seconds: float, options: FuseOptions
+    leader: Sequence[Phrase],
+    other: Sequence[Phrase],
+    *,
+    order: Order,
+    near_seconds: float,
+    options: FuseOptions,
+    fills_only: bool = False,
 ) -> list[Phrase]:
     """The best song from both sources, in time order, none reaching into the next.
 
     Args:
         leader: its edges are kept where the other's lie further away than `near_seconds` and nothing speaks against them.
         order: ``strict`` where the song keeps the order of the alphabet.
+        fills_only: what `other` alone knows is believed only where the leader has left room for it.
     """
     if not leader or not other:
         return apart(leader or other)
     agreed = _agreed(leader, other, near_seconds, options)
     agreement = 2 * len({one.pair for one in agreed}) / (len(leader) + len(other))
     doubt = options.doubt + options.alone * min(agreement, 1.0)
-    candidates = [*agreed, *_alone(leader, doubt, options), *_alone(other, doubt, options)]
+    alone = [one for one in other if not fills_only or _fills(one, leader, order, options)]
+    candidates = [*agreed, *_alone(leader, doubt, options), *_alone(alone, doubt, options)]
     candidates.sort(key=lambda one: (one.phrase.start_seconds, one.phrase.end_seconds))
     return apart([one.phrase for one in _once(_best(candidates, order, options), options)])
 
 
 def _alone(phrases: Sequence[Phrase], doubt: float, options: FuseOptions) -> list[_Candidate]:
-    lengths = sorted(_length(phrase) for phrase in phrases)
+    lengths = sorted(_length(phrase) for phrase in phrases) or [0.0]
     least = options.shortest * lengths[len(lengths) // 2]
     return [
         _Candidate(phrase, phrase.confidence - doubt)
         for phrase in phrases
         if phrase.confidence > doubt and _length(phrase) >= least
     ]
+
+
+def _fills(phrase: Phrase, leader: Sequence[Phrase], order: Order, options: FuseOptions) -> bool:
+    """Whether the leader has time, and a place in the order, for a letter that it does not know."""
+    if any(shared(phrase, one) > options.overlap_share for one in leader):
+        return False
+    if order != "strict":
+        return all(one.letter != phrase.letter for one in leader)
+    before = [one.letter for one in leader if one.start_seconds < phrase.start_seconds]
+    after = [one.letter for one in leader if one.start_seconds >= phrase.start_seconds]
+    return (not before or before[-1] < phrase.letter) and (not after or phrase.letter < after[0])
 
 
 def _agreed(

@@ -62,7 +62,7 @@ class SightOptions:
     after_cut: float = 0.5
     after_cut_alone: float = 0.8
     waiting: float = 0.1
-    fading: float = 0.75
+    fading: float = 0.9
     least: float = 0.1
     again_seconds: float = 0.75
     same_place: float = 0.6

@@ -29,7 +29,7 @@ from phonics_data.types import (
 )
 from phonics_data.workspace import Workspace, file_sha256, fingerprint
 
-SEGMENT_VERSION = "segment-4"
+SEGMENT_VERSION = "segment-5"
 """Raised whenever the same evidence would give other spans."""
 
 

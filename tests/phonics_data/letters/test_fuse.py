@@ -116,3 +116,22 @@ def test_the_edges_of_the_source_that_keeps_the_rhythm_are_taken() -> None:
     assert told(every(ALPHABET[:10]), later) == [
         (one.letter, one.start_seconds, one.end_seconds) for one in every(ALPHABET[:10])
     ]
+
+
+def test_a_source_that_only_fills_adds_no_letter_where_the_leader_has_no_room() -> None:
+    seen = [one for one in every(ALPHABET, evidence="screen") if one.letter not in "FZ"]
+    lost, last = phrase("F", 10.1, 11.9, evidence="speech"), phrase("Z", 50.1, 51.9, evidence="speech")
+    chorus = [phrase("A", 54.0, 55.0, evidence="speech"), phrase("B", 55.0, 56.0, evidence="speech")]
+    wrong = phrase("T", 10.2, 11.8, evidence="speech")
+
+    def letters(other: Sequence[Phrase], order: Order = "strict") -> str:
+        found = fuse(seen, other, order=order, near_seconds=0.0, options=FuseOptions(), fills_only=True)
+        return "".join(one.letter for one in found)
+
+    known = "".join(one.letter for one in seen)
+    assert letters([lost, last, *chorus]) == ALPHABET
+    assert letters([wrong]) == letters(chorus) == known
+    assert letters([phrase("F", 8.5, 9.5, evidence="speech")]) == known  # E is there
+    # Without an order only the time and the letter tell.
+    assert letters([lost, last], order="any") == ALPHABET
+    assert letters([wrong], order="any") == known
