@@ -33,10 +33,12 @@ def export(dataset: Path, out: Path, layout: Layout = "folder", *, on_progress: 
 
     Raises:
         DatasetError: `dataset` is none, or a broken one.
-        InputError: `out` holds other files.
+        InputError: `out` holds other files, or is one.
     """
     description = read_description(dataset)
     rows = {row.sample_id: row for row in read_metadata(dataset)}
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is a file, allowed: a folder (it is made if it does not exist)")
     marker = out / ".phonics-data-export"
     if (
         out.exists()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from phonics_data.dataset import read_description, shard_paths
-from phonics_data.errors import DatasetError
+from phonics_data.dataset import METADATA, VIDEOS, read_description, read_metadata, read_sums, shard_paths
+from phonics_data.errors import DatasetError, InputError
 from phonics_data.executors.items import OnProgress
 from phonics_data.report.verify import VerifyResult, verify
 from phonics_data.stages.shard import ShardOptions, shard
-from phonics_data.tables import from_plain
+from phonics_data.tables import from_plain, read_table
+from phonics_data.types import FetchedVideo, LetterSpan
 from phonics_data.workspace import Workspace, file_sha256
 
 
@@ -33,6 +34,7 @@ def repair(
 
     Raises:
         DatasetError: dataset.json, which holds the options, is itself lost or damaged.
+        InputError: the workspace lacks sources of the dataset, so it is another's; nothing is changed then.
     """
     description = read_description(dataset)
     try:
@@ -43,6 +45,7 @@ def repair(
             f"{dataset}: dataset.json does not hold the options ({error}); "
             f"run `phonics-data shard --work {workspace.root} --out {dataset}` with the options that you want"
         ) from error
+    _check_sources(dataset, workspace)
     found = {path.name: file_sha256(path) for path in shard_paths(dataset)}
     for name, digest in found.items():
         if said.get(name) != digest:
@@ -50,3 +53,26 @@ def repair(
     shard(workspace, dataset, options, workers=workers, on_progress=on_progress)
     bad = sorted(name for name in said.keys() | found.keys() if said.get(name) != found.get(name))
     return RepairResult(rewritten=tuple(bad), after=verify(dataset))
+
+
+def _check_sources(dataset: Path, workspace: Workspace) -> None:
+    """Refuse a workspace that another dataset was made from: its clips would take the place of these."""
+    wanted: set[str] = set()
+    # The one table may be what is damaged; a source that a changed table names is no source.
+    if _is_as_written(dataset, METADATA):
+        wanted |= {row.video_id for row in read_metadata(dataset)}
+    if _is_as_written(dataset, VIDEOS):
+        wanted |= {video.video_id for video in read_table(dataset / VIDEOS, FetchedVideo)}
+    held = {span.video_id for span in read_table(workspace.table("segments"), LetterSpan)}
+    if missing := sorted(wanted - held):
+        raise InputError(
+            f"--work {workspace.root}: has no spans of {len(missing)} of the {len(wanted)} sources of {dataset} "
+            f"({', '.join(missing[:3])}); give the workspace that the dataset was made from"
+        )
+
+
+def _is_as_written(dataset: Path, name: str) -> bool:
+    try:
+        return read_sums(dataset).get(name) == file_sha256(dataset / name)
+    except (DatasetError, FileNotFoundError):
+        return False

@@ -69,5 +69,8 @@ def test_again_keeps_what_is_there_and_other_folders_stay_untouched(dataset: Pat
     assert one.stat().st_mtime_ns == before
     with pytest.raises(InputError, match="holds other files"):
         export(dataset, tmp_path / "clips", "huggingface")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="file: is a file, allowed: a folder"):
+        export(dataset, tmp_path / "file")
     with pytest.raises(DatasetError, match=r"no dataset\.json|no such"):
         export(tmp_path / "none", tmp_path / "out")

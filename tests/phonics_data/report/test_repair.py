@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from phonics_data.cli import app
-from phonics_data.dataset import shard_paths
-from phonics_data.errors import DatasetError
+from phonics_data.dataset import MetadataRow, read_metadata, shard_paths
+from phonics_data.errors import DatasetError, InputError
 from phonics_data.report.repair import repair
 from phonics_data.report.verify import verify
+from phonics_data.tables import read_table, write_table
+from phonics_data.types import LetterSpan
 from phonics_data.workspace import Workspace
 from tests.phonics_data.report.test_verify import make_dataset
 
@@ -64,6 +67,26 @@ def test_without_its_options_a_dataset_cannot_be_repaired(dataset: Path) -> None
     with pytest.raises(DatasetError, match=r"does not hold the options"):
         repair(dataset, Workspace(dataset.parent / "work"))
     assert verify_raises_nothing(dataset)
+
+
+@pytest.mark.parametrize("damaged", ["metadata.parquet", "videos.parquet", "train-000000.tar"])
+def test_the_workspace_of_another_dataset_mends_nothing(dataset: Path, damaged: str) -> None:
+    (dataset / damaged).write_bytes(b"x")
+    before = content(dataset)
+    workspace = Workspace(dataset.parent / "work")
+    spans = read_table(workspace.table("segments"), LetterSpan)
+    write_table(workspace.table("segments"), LetterSpan, [span for span in spans if span.video_id != "b"])
+    with pytest.raises(InputError, match=r"has no spans of 1 of the \d+ sources .* \(b\); give the workspace"):
+        repair(dataset, workspace)
+    assert content(dataset) == before
+
+
+def test_a_source_that_a_changed_table_names_is_no_reason_to_refuse(dataset: Path) -> None:
+    before = content(dataset)
+    rows = [dataclasses.replace(row, video_id="nobody") for row in read_metadata(dataset)]
+    write_table(dataset / "metadata.parquet", MetadataRow, rows)
+    assert repair(dataset, Workspace(dataset.parent / "work")).after.faults == ()
+    assert content(dataset) == before
 
 
 def verify_raises_nothing(dataset: Path) -> bool:
