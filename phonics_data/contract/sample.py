@@ -50,9 +50,9 @@ class Sample:
         frames, audio = self.frames_LHWC, self.audio_N
         if not self.key or any(c in self.key for c in "./\\") or not self.key.isprintable():
             raise DatasetError(f"sample key: got {self.key!r}, allowed: printable, not empty, without dots or slashes")
-        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[0] < 1 or frames.shape[3] != 3:
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.size == 0 or frames.shape[3] != 3:
             raise DatasetError(
-                f"sample {self.key}: frames must be uint8 (L, H, W, 3) with L >= 1, got {frames.dtype} {frames.shape}"
+                f"sample {self.key}: frames must be uint8 (L, H, W, 3) with L >= 1, H >= 1, W >= 1, got {frames.dtype} {frames.shape}"
             )
         if audio.dtype != np.float32 or audio.ndim != 1:
             raise DatasetError(f"sample {self.key}: audio must be float32 (N,), got {audio.dtype} {audio.shape}")

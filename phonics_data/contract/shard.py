@@ -101,7 +101,7 @@ def decode(key: str, members: Mapping[str, bytes], *, where: str = "shard") -> S
             )
     try:
         meta = json.loads(members[META])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DatasetError(f"{where}: sample {key}: {META} is not JSON ({error})") from error
     if not isinstance(meta, dict):
         raise DatasetError(f"{where}: sample {key}: {META} must hold an object, got {type(meta).__name__}")
@@ -114,6 +114,16 @@ def decode(key: str, members: Mapping[str, bytes], *, where: str = "shard") -> S
         )
     if missing := [name for name in _META_FIELDS if name not in fields]:
         raise DatasetError(f"{where}: sample {key}: {META} lacks {', '.join(missing)}")
+    for name in ("label", "label_set", "video_id"):
+        if not isinstance(fields[name], str):
+            raise DatasetError(f"{where}: sample {key}: {name} in {META} is {fields[name]!r}, wanted text")
+    if not (fields["object_word"] is None or isinstance(fields["object_word"], str)):
+        raise DatasetError(
+            f"{where}: sample {key}: object_word in {META} is {fields['object_word']!r}, wanted text or null"
+        )
+    start = fields["start_seconds"]
+    if isinstance(start, bool) or not isinstance(start, int | float) or not abs(start) < 1e9:
+        raise DatasetError(f"{where}: sample {key}: start_seconds in {META} is {start!r}, wanted seconds")
     if fields["key"] != key:
         raise DatasetError(f"{where}: member name says sample {key}, its {META} says {fields['key']}")
     try:
@@ -121,7 +131,8 @@ def decode(key: str, members: Mapping[str, bytes], *, where: str = "shard") -> S
         audio, rate = cast(
             "tuple[Audio, int]", soundfile.read(io.BytesIO(members[AUDIO]), dtype="float32", always_2d=False)
         )
-    except (ValueError, EOFError, RuntimeError) as error:  # soundfile's errors derive from RuntimeError
+    # soundfile's errors derive from RuntimeError; a header may announce more than any memory holds.
+    except (ValueError, EOFError, RuntimeError, MemoryError) as error:
         raise DatasetError(f"{where}: sample {key}: broken member ({error})") from error
     if rate != fields["audio_rate_hz"]:
         raise DatasetError(f"{where}: sample {key}: audio is at {rate} Hz, {META} says {fields['audio_rate_hz']}")

@@ -91,7 +91,9 @@ def vidtimit_files(workspace: Workspace, folder: Path, *, on_progress: OnProgres
             try:
                 film_from_images(path, one.images, FRAME_RATE, one.sound)
             except MediaError as error:
-                raise InputError(f"{folder}: {error}; unpack {one.speaker}'s archive again") from error
+                raise InputError(
+                    f"{folder}: sentence {one.sentence} of {one.speaker}: {error}; unpack {one.speaker}'s archive again"
+                ) from error
             write_json(origin, said)
         files.append(LabelledFile(video_id=video_id, path=path, spans=(LabelledSpan(label=one.speaker),)))
     if on_progress:

@@ -160,6 +160,14 @@ def changed_meta(**changes: object) -> dict[str, bytes]:
     return members | {META: json.dumps(json.loads(members[META]) | changes).encode()}
 
 
+def huge_frames() -> bytes:
+    """The header of an array of a petabyte, without the array."""
+    file = io.BytesIO()
+    header = {"descr": "|u1", "fortran_order": False, "shape": (10**6, 10**4, 10**4, 3)}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue()
+
+
 @pytest.mark.parametrize(
     ("members", "message"),
     [
@@ -168,6 +176,14 @@ def changed_meta(**changes: object) -> dict[str, bytes]:
         (changed_meta(audio_rate_hz=8000), "audio is at 16000 Hz"),
         (changed_meta(frame_rate="fast"), "is no fraction"),
         (changed_meta(frame_rate="1/0"), "is no fraction"),
+        (changed_meta(label=7), "label in meta.json is 7, wanted text"),
+        (changed_meta(label_set=None), "label_set in meta.json is None"),
+        (changed_meta(video_id=["a"]), r"video_id in meta.json is \['a'\]"),
+        (changed_meta(object_word=1), "object_word in meta.json is 1, wanted text or null"),
+        (changed_meta(start_seconds="soon"), "start_seconds in meta.json is 'soon', wanted seconds"),
+        (changed_meta(start_seconds=float("nan")), "start_seconds in meta.json is nan"),
+        (encode(make_sample()) | {FRAMES: huge_frames()}, "broken member"),
+        (encode(make_sample()) | {META: b"[" * 100_000}, "is not JSON"),
         (encode(make_sample()) | {META: b"[]"}, "must hold an object"),
         (encode(make_sample()) | {META: b"{"}, "is not JSON"),
         (encode(make_sample()) | {META: b'{"schema_version": 1}'}, "lacks key"),
