@@ -113,6 +113,8 @@ class FetchedVideo:
     fetcher_version: str
     language: str = "en"
     """Of the speech, as the manifest says; several are joined with ``/``, the one that is spoken most first."""
+    page_language: str = ""
+    """Of the speech, as the video's page or info.json says; empty where they say nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -36,6 +36,8 @@ class Arrival:
     captions: ArrivedCaptions | None
     captions_found: CaptionsFound
     title: str
+    language: str
+    """That is spoken, as its page or info.json says; empty where they say nothing."""
     format_id: str
     """The source's name of the fetched format; empty for a local file."""
     duration_seconds: float | None

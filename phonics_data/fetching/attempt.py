@@ -230,6 +230,7 @@ class Attempt:
             fetched_at=datetime.now(UTC).isoformat(timespec="seconds"),
             fetcher_version=arrival.fetcher_version,
             language=video.language,
+            page_language=arrival.language,
         )
         entry = Entry(
             status="ok",

@@ -28,7 +28,14 @@ from phonics_data.fetching.pace import Pace, RunEndingError
 from phonics_data.fetching.parts import Parts
 from phonics_data.fetching.runlog import RunLog
 from phonics_data.fetching.secrets import Redactor
-from phonics_data.fetching.tracks import CAPTION_SUFFIXES, Track, choose_track, has_translations, track_kind
+from phonics_data.fetching.tracks import (
+    CAPTION_SUFFIXES,
+    Track,
+    choose_track,
+    has_translations,
+    spoken_language,
+    track_kind,
+)
 from phonics_data.fetching.watch import Watch
 from phonics_data.types import SourceVideo
 from phonics_data.workspace import write_bytes, write_json
@@ -125,6 +132,7 @@ class Downloader:
             captions=captions,
             captions_found=found,
             title=str(info.get("title") or ""),
+            language=spoken_language(info.get("language") or done.get("language"), _tracks(info)),
             format_id=str(done.get("format_id") or ""),
             duration_seconds=float(duration) if isinstance(duration, int | float) else None,
             fetcher_version=VERSION,

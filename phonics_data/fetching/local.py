@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from phonics_data import __version__
 from phonics_data.errors import FetchError
 from phonics_data.fetching.arrival import Arrival, ArrivedCaptions
 from phonics_data.fetching.info import strip_info
-from phonics_data.fetching.tracks import CAPTION_SUFFIXES, Track, choose_track, track_kind
+from phonics_data.fetching.tracks import CAPTION_SUFFIXES, Track, choose_track, spoken_language, track_kind
 from phonics_data.types import SourceVideo
 from phonics_data.workspace import write_json
 
@@ -39,13 +40,15 @@ def take_local(video: SourceVideo, folder: Path) -> Arrival:
     info = _read_info(info_path)
     if info is not None:
         write_json(folder / f"{video.video_id}.info.json", strip_info(info))
-    captions = _take_captions(video, source, folder, from_web=info is not None)
+    tracks = _tracks_beside(source)
+    captions = _take_captions(video, tracks, folder, from_web=info is not None)
     duration = (info or {}).get("duration")
     return Arrival(
         media=media,
         captions=captions,
         captions_found="none" if captions is None else captions.kind,
         title=str((info or {}).get("title") or ""),
+        language=spoken_language((info or {}).get("language"), tracks),
         format_id="",
         duration_seconds=float(duration) if isinstance(duration, int | float) else None,
         fetcher_version=f"phonics-data {__version__}",
@@ -60,17 +63,23 @@ def beside(source: Path) -> list[Path]:
     return sorted(path for path in source.parent.iterdir() if wanted.fullmatch(path.name))
 
 
-def _take_captions(video: SourceVideo, source: Path, folder: Path, *, from_web: bool) -> ArrivedCaptions | None:
-    files: dict[tuple[str, str], Path] = {}
+def _tracks_beside(source: Path) -> dict[Track, Path]:
+    files: dict[Track, Path] = {}
     for path in beside(source):
         if path.suffix in CAPTION_SUFFIXES:
-            files[path.name[len(source.stem) + 1 : -len(path.suffix)], path.suffix] = path
-    tracks = [Track(code=code, suffix=suffix, is_auto=code.endswith("-orig")) for code, suffix in files]
+            code = path.name[len(source.stem) + 1 : -len(path.suffix)]
+            files[Track(code=code, suffix=path.suffix, is_auto=code.endswith("-orig"))] = path
+    return files
+
+
+def _take_captions(
+    video: SourceVideo, tracks: Mapping[Track, Path], folder: Path, *, from_web: bool
+) -> ArrivedCaptions | None:
     chosen = choose_track(tracks, video.language.split("/")[0])
     if chosen is None:
         return None
     target = folder / f"{video.video_id}.{chosen.code}{chosen.suffix}"
-    _link_or_copy(files[chosen.code, chosen.suffix], target)
+    _link_or_copy(tracks[chosen], target)
     kind = track_kind(chosen)
     return ArrivedCaptions(track=chosen.code, kind="file" if kind == "manual" and not from_web else kind, path=target)
 

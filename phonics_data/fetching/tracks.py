@@ -62,6 +62,19 @@ def choose_track(tracks: Iterable[Track], language: str) -> Track | None:
     return ranked[0] if ranked else None
 
 
+def spoken_language(said: object, tracks: Iterable[Track]) -> str:
+    """The code of the language that is spoken in a video, by its page; empty where that does not say.
+
+    Args:
+        said: ``language`` of its info.json.
+        tracks: without it, the one that YouTube heard (``X-orig``) tells.
+    """
+    if isinstance(said, str) and said:
+        return said
+    heard = {track.code.removesuffix("-orig") for track in tracks if track.is_auto and track.code.endswith("-orig")}
+    return heard.pop() if len(heard) == 1 else ""
+
+
 def has_translations(tracks: Iterable[Track], language: str) -> bool:
     """Whether `language` is there as a machine translation only."""
     return any(track.code.split("-")[0] == language for track in tracks)

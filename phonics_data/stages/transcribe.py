@@ -148,7 +148,7 @@ def _fingerprint(
         # By content, for a user may put better captions in the place of those that were fetched.
         captions = [to_plain(video.captions), file_sha256(path) if path.is_file() else "missing"]
     seen = [TRACE_VERSION, video.sha256] if options.screen != "never" else None
-    asked = [options.language, video.language, options.screen, options.ignore_captions, engine]
+    asked = [options.language, video.language, video.page_language, options.screen, options.ignore_captions, engine]
     heard = video.sha256 if engine else None
     return fingerprint(CAPTIONS_VERSION, asked, video.duration_seconds, captions, seen, heard)
 
@@ -405,16 +405,26 @@ def _screen_rows(workspace: Workspace, videos: Sequence[FetchedVideo]) -> Iterat
 
 
 def _check_spoken(video: FetchedVideo, options: TranscribeOptions) -> None:
-    """The screen cannot tell the language, and a recogniser of English hears English in all of them: the manifest can.
+    """The screen cannot tell the language, and a recogniser of English hears English in all of them.
 
-    ``en`` is also what a manifest says that says nothing, and refuses no video.
+    The manifest can; ``en`` is also what one says that says nothing. Where there are no captions in the wanted
+    language either, the video's own page is believed: it may name the language of a dub, or of the singer's home.
     """
-    spoken = video.language.split("/")[0].split("-")[0].lower()
-    if spoken not in ("", "en", options.language):
+    if _is_other(video.language, options.language):
         raise ItemError(
             "wrong_language",
             f"{video.video_id}: the manifest says language {video.language}, allowed: {options.language} first",
         )
+    if video.captions is None and _is_other(video.page_language, options.language):
+        raise ItemError(
+            "wrong_language",
+            f"{video.video_id}: it has no captions, and its page says language {video.page_language}, allowed: "
+            f"{options.language}; if its page is wrong, give captions beside a local copy",
+        )
+
+
+def _is_other(said: str, wanted: str) -> bool:
+    return said.split("/")[0].split("-")[0].lower() not in ("", "en", wanted)
 
 
 def _check_language(captions: Captions, track: CaptionTrack, options: TranscribeOptions) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from phonics_data.fetching.tracks import Track, choose_track, has_translations, is_original
+from phonics_data.fetching.tracks import Track, choose_track, has_translations, is_original, spoken_language
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,17 @@ def test_translations_are_told_from_nothing() -> None:
     assert has_translations(tracks("a:en.json3"), "en")
     assert has_translations(tracks("m:en-pt.json3"), "en")
     assert not has_translations(tracks("m:pt.json3"), "en")
+
+
+@pytest.mark.parametrize(
+    ("said", "listed", "expected"),
+    [
+        ("de", ["a:en-orig.json3"], "de"),
+        (None, ["a:de-orig.json3", "a:de-orig.vtt", "a:en.json3", "m:en.vtt"], "de"),
+        (None, ["m:de.vtt", "a:en.json3"], ""),  # a translation that somebody wrote says nothing of the sound
+        (None, ["a:de-orig.json3", "a:en-orig.json3"], ""),
+        (17, [], ""),
+    ],
+)
+def test_the_page_may_tell_what_is_spoken(said: object, listed: list[str], expected: str) -> None:
+    assert spoken_language(said, tracks(*listed)) == expected

@@ -108,6 +108,15 @@ def test_captions_beside_a_file(
         assert (workspace.root / captions.path).read_text() == JSON3
 
 
+def test_the_language_that_a_page_says_is_kept(folder: Path, workspace: Workspace) -> None:
+    write_clip(folder / "song.mp4")
+    (folder / "song.info.json").write_text('{"duration": 2.0, "language": "de"}')
+    (folder / "song.de.vtt").write_text("WEBVTT\n")
+    run(workspace, local(folder))
+    one = the_video(workspace)
+    assert (one.language, one.page_language, one.captions) == ("en", "de", None)
+
+
 def test_info_json_loses_what_is_secret_or_expires(folder: Path, workspace: Workspace) -> None:
     write_clip(folder / "song.mp4")
     formats = [{"format_id": "18", "url": "https://cdn.example/?sig=SECRET", "http_headers": {"Cookie": "SECRET"}}]

@@ -152,6 +152,26 @@ def test_a_video_in_another_language_gives_no_letters_whatever_its_screen_shows(
     assert {row.video_id for row in words(workspace)} == {"english", "english-first", "unknown"}
 
 
+def test_without_captions_the_page_tells_the_language(workspace: Workspace) -> None:
+    english = json3((0, "A"), (1000, "B"))
+    prepare(
+        workspace,
+        [
+            replace(video(workspace, "german", None), page_language="de"),
+            replace(video(workspace, "british", None), page_language="en-GB"),
+            replace(video(workspace, "dubbed", english), page_language="de-DE"),
+        ],
+    )
+    transcribe(workspace, TranscribeOptions(screen="never"))
+    found = rejections(workspace)
+    assert {name: reason for name, (reason, _) in found.items()} == {
+        "german": "wrong_language",
+        "british": "no_transcript",
+    }
+    assert "its page says language de, allowed: en" in found["german"][1]
+    assert {row.video_id for row in words(workspace)} == {"dubbed"}
+
+
 def test_losses_inside_a_track_are_told_and_the_rest_is_used(workspace: Workspace) -> None:
     damaged = json.loads(json3((0, "A"), (1000, "B")))
     damaged["events"][0]["tStartMs"] = None
