@@ -276,7 +276,7 @@ def learn(
     preset: Annotated[
         str | None, typer.Option(help="What is trained; default: paper where there is a GPU, learn on a CPU.")
     ] = None,
-    by_heart_steps: Annotated[int, typer.Option(help="Steps on the eight clips.", min=1)] = 4000,
+    by_heart_steps: Annotated[int, typer.Option(help="Steps on the eight clips.", min=1)] = 5000,
     set_: SetOption = [],  # noqa: B006 - as in train
 ) -> None:
     """Show that the model learns: eight clips by heart, then clips of songs that it was not trained on.
