@@ -201,7 +201,14 @@ class Attempt:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             arrival = take_local(video, folder)
-        entry, names = self._accept(video, arrival, num_tries)
+        try:
+            entry, names = self._accept(video, arrival, num_tries)
+        except ItemError as error:
+            if is_web(video.url):
+                raise
+            # As the manifest names it: the copy in the workspace is gone when the message is read.
+            detail = error.detail.replace(str(arrival.media), video.url)
+            raise type(error)(error.reason, detail, measured=error.measured, threshold=error.threshold) from error
         self._ledger.publish(video, entry, names)
         self._standing.answered(host_of(video.url))
         return entry

@@ -151,6 +151,9 @@ def test_each_bad_file_gets_its_reason_and_the_good_one_is_kept(folder: Path, wo
         "long": "duration_mismatch",
         "missing": "file_missing",
     }
+    details = {row.item_id: row.detail for row in read_table(workspace.table("rejections"), Rejection)}
+    assert details["text"].startswith(f"{folder / 'text.mp4'}: ")
+    assert not any(".partial" in detail for detail in details.values())
     assert the_video(workspace).video_id == "good"
     assert sorted(path.name for path in workspace.media.iterdir()) == [".partial", "good"]
     assert list((workspace.media / ".partial").iterdir()) == []
