@@ -41,6 +41,8 @@ class LabelledFile:
     video_id: str
     path: Path
     spans: tuple[LabelledSpan, ...]
+    fault: ItemError | None = None
+    """Why it cannot be used, where that was found before it was looked at; becomes its rejection."""
 
 
 def file_id(relative: Path) -> str:
@@ -103,6 +105,8 @@ def collect(
 
 
 def _inspect(file: LabelledFile) -> FetchedVideo:
+    if file.fault is not None:
+        raise file.fault
     if not file.path.is_file():
         what = "a folder" if file.path.is_dir() else "no such file"
         raise MediaError("file_missing", f"{file.path}: {what}; correct the path or put the file there")

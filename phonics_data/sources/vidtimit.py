@@ -46,13 +46,14 @@ class Sentence:
     sentence: str
     images: tuple[Path, ...]
     sound: Path
+    """Where its sound belongs; it may be missing."""
 
 
 def sequences(folder: Path) -> list[Sentence]:
     """Every sentence below `folder`, by speaker and name.
 
     Raises:
-        InputError: no such folder, no speakers in it, or a sentence without its sound.
+        InputError: no such folder, or no speakers in it.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
@@ -64,8 +65,6 @@ def sequences(folder: Path) -> list[Sentence]:
                 if not video.is_dir() or video.name.startswith("head"):
                     continue
                 sound = root / "audio" / f"{video.name}.wav"
-                if not sound.is_file():
-                    raise InputError(f"{video}: its sound {sound} is missing; unpack the speaker's archive again")
                 images = tuple(sorted(path for path in video.iterdir() if path.is_file() and path.name[0] != "."))
                 found.append(Sentence(speaker=speaker, sentence=video.name, images=images, sound=sound))
     if not found:
@@ -85,20 +84,28 @@ def vidtimit_files(workspace: Workspace, folder: Path, *, on_progress: OnProgres
             on_progress("films", done, len(found))
         video_id = f"{one.speaker}-{one.sentence}"
         path = workspace.media / video_id / "video.mkv"
-        origin = path.with_name("origin.json")
-        said = {"images": len(one.images), "bytes": sum(image.stat().st_size for image in (*one.images, one.sound))}
-        if not (path.exists() and origin.exists() and json.loads(origin.read_bytes()) == said):
-            try:
-                film_from_images(path, one.images, FRAME_RATE, one.sound)
-            except MediaError as error:
-                raise InputError(
-                    f"{folder}: sentence {one.sentence} of {one.speaker}: {error}; unpack {one.speaker}'s archive again"
-                ) from error
-            write_json(origin, said)
-        files.append(LabelledFile(video_id=video_id, path=path, spans=(LabelledSpan(label=one.speaker),)))
+        try:
+            _film(path, one)
+            fault = None
+        except MediaError as error:
+            detail = f"sentence {one.sentence} of {one.speaker}: {error.detail}; unpack {one.speaker}'s archive again"
+            fault = MediaError(error.reason, detail)
+        files.append(LabelledFile(video_id=video_id, path=path, spans=(LabelledSpan(label=one.speaker),), fault=fault))
     if on_progress:
         on_progress("films", len(found), len(found))
     return files
+
+
+def _film(path: Path, sentence: Sentence) -> None:
+    """The sentence as a film at `path`; one that was made of the same files stays. Raises `MediaError`."""
+    if not sentence.sound.is_file():
+        raise MediaError("file_missing", f"its sound {sentence.sound} is missing")
+    origin = path.with_name("origin.json")
+    num_bytes = sum(file.stat().st_size for file in (*sentence.images, sentence.sound))
+    said = {"images": len(sentence.images), "bytes": num_bytes}
+    if not (path.exists() and origin.exists() and json.loads(origin.read_bytes()) == said):
+        film_from_images(path, sentence.images, FRAME_RATE, sentence.sound)
+        write_json(origin, said)
 
 
 def download(

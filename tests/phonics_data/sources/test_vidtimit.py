@@ -23,6 +23,8 @@ from phonics_data.media import cut_spans
 from phonics_data.sources.collect import collect
 from phonics_data.sources.vidtimit import download, sequences, vidtimit_files
 from phonics_data.stages.shard import ShardOptions, shard
+from phonics_data.tables import read_table
+from phonics_data.types import Rejection
 from phonics_data.workspace import Workspace
 from tests.sources import click_times, clicks, numbered_picture, read_number
 
@@ -204,10 +206,19 @@ def test_incomplete_folders_are_told(tmp_path: Path) -> None:
         sequences(tmp_path / "none")
     with pytest.raises(InputError, match="or --download"):
         sequences(tmp_path)
-    put_sentence(tmp_path / "fadg0", "sa1", frames=2)
-    (tmp_path / "fadg0" / "audio" / "sa1.wav").unlink()
-    with pytest.raises(InputError, match=r"sa1\.wav is missing"):
-        sequences(tmp_path)
-    (tmp_path / "fadg0" / "audio" / "sa1.wav").write_text("no sound")
-    with pytest.raises(InputError, match="not a readable sound file"):
-        vidtimit_files(Workspace(tmp_path / "work"), tmp_path)
+
+
+def test_a_broken_sentence_is_rejected_and_the_others_come(tmp_path: Path) -> None:
+    corpus, workspace = tmp_path / "corpus", Workspace(tmp_path / "work")
+    for name in ("sa1", "sa2", "si649"):
+        put_sentence(corpus / "fadg0", name, frames=2)
+    (corpus / "fadg0" / "audio" / "sa1.wav").unlink()
+    (corpus / "fadg0" / "audio" / "sa2.wav").write_text("no sound")
+
+    count = collect(workspace, vidtimit_files(workspace, corpus), evidence="vidtimit")
+
+    assert (count.num_in, count.num_kept, count.num_rejected) == (3, 1, 2)
+    found = {row.item_id: row.detail for row in read_table(workspace.table("rejections"), Rejection)}
+    assert found["fadg0-sa1"].startswith("sentence sa1 of fadg0: its sound ")
+    assert "not a readable sound file" in found["fadg0-sa2"]
+    assert all(detail.endswith("unpack fadg0's archive again") for detail in found.values())
