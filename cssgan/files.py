@@ -1,10 +1,16 @@
-"""Files that are whole or not there, and where caches lie."""
+"""Files that are whole or not there, folders that one process works in at a time, and where caches lie."""
 
 from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+
+import filelock
+
+from phonics_data.errors import WorkspaceLockedError
 
 
 def cache_root() -> Path:
@@ -25,3 +31,25 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: Path, refusal: str) -> Generator[None]:
+    """Make the folder and keep others out.
+
+    Args:
+        refusal: what to say of it, after its path, where another process works in it already.
+
+    Raises:
+        WorkspaceLockedError: so it is.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise WorkspaceLockedError(f"{folder}: {refusal}") from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-import filelock
 import torch
 from torch import nn
 
@@ -19,13 +18,12 @@ from cssgan.data import resident
 from cssgan.data.resident import ResidentSplit
 from cssgan.data.shards import Dataset, digest, find, splits
 from cssgan.errors import JudgesError
-from cssgan.files import write_bytes
+from cssgan.files import locked, write_bytes
 from cssgan.judges import check, draw, lessons, store
 from cssgan.judges.networks import FrameClassifier, OrderJudge, SyncNet
 from cssgan.judges.spec import JUDGES, JudgeName, JudgesSpec
 from cssgan.judges.store import Judge, TrainedJudges
 from cssgan.types import MelStats, Split
-from phonics_data.errors import WorkspaceLockedError
 
 RECIPE = "recipe.json"
 SAVE_EVERY = 100
@@ -52,28 +50,19 @@ def train(dataset: Dataset, out: Path, spec: JudgesSpec, *, device: str = "cpu",
         WorkspaceLockedError: another process trains in `out`.
     """
     have = splits(dataset)
-    find(dataset, "train")
+    train_shards = find(dataset, "train")
     held_out: list[Split] = [split for split in HELD_OUT if split in have]
     if not held_out:
         raise JudgesError(
             f"{dataset}: has no validation-*.tar or test-*.tar, and a judge must be tried on clips that it was not trained "
             "on; build the dataset with `--split-ratios 0.8,0.1,0.1`"
         )
-    out.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(out / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        raise WorkspaceLockedError(f"{out}: another process trains judges in this folder; wait for it") from error
-    try:
-        digests = {"train": digest(find(dataset, "train"))}
-        digests |= {split: digest(find(dataset, split)) for split in held_out}
+    with locked(out, "another process trains judges in this folder; wait for it"):
+        digests = {"train": digest(train_shards)} | {split: digest(find(dataset, split)) for split in held_out}
         _claim(out, {"spec": spec.as_json(), "digests": digests})
         if (out / store.RECORD).exists():
             return store.load(out, device=device)
         return _train(dataset, out, spec, held_out, digests, device, say)
-    finally:
-        lock.release()
 
 
 def _claim(out: Path, recipe: dict[str, Any]) -> None:

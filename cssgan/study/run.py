@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import filelock
 import torch
 
 from cssgan.data.shards import digest, find, read_samples
 from cssgan.errors import RunError, StudyError
+from cssgan.files import locked
 from cssgan.judges import store
 from cssgan.judges.spec import JudgesSpec
 from cssgan.judges.train import train as train_judges
@@ -23,7 +23,7 @@ from cssgan.study.plan import Budget, Job, TableName
 from cssgan.study.queue import Work, run_all
 from cssgan.study.report import Study
 from cssgan.training.checkpoint import write_synced
-from phonics_data.errors import OptionError, WorkspaceLockedError
+from phonics_data.errors import OptionError
 
 What = Literal["table1", "table2", "table3", "all"]
 EVERY: tuple[TableName, ...] = ("table1", "table3")
@@ -80,13 +80,7 @@ def study(options: StudyOptions, shards: Path, out: Path, *, say: Say) -> list[P
     survey = None if options.survey is None else report.read_survey(options.survey)
     test, train = find(shards, options.split), find(shards, "train")
     label_set = next(iter(read_samples(test[:1]))).label_set
-    out.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(out / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        raise WorkspaceLockedError(f"{out}: another study works in this folder; wait for it or stop it") from error
-    try:
+    with locked(out, "another study works in this folder; wait for it or stop it"):
         names = _claim(out, options, {"train": digest(train), options.split: digest(test)})
         tables: tuple[TableName, ...] = tuple(name for name in EVERY if name in names)
         asked = plan.jobs(options.tables, options.budget, options.settings)
@@ -102,8 +96,6 @@ def study(options: StudyOptions, shards: Path, out: Path, *, say: Say) -> list[P
             where=_where(shards, options), survey=survey,
         )  # fmt: skip
         written = _write(made, out, survey=options.what in ("table2", "all") or survey is not None)
-    finally:
-        lock.release()
     if failed := [outcome.key for outcome in outcomes if outcome.status == "failed"]:
         raise StudyError(
             f"{out}: {len(failed)} of {len(outcomes)} runs failed ({', '.join(failed)}); their logs lie in "

@@ -10,28 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-import filelock
-
 from cssgan import config as configs
 from cssgan.config import RESUMABLE, Config
 from cssgan.errors import RunError
 from cssgan.training import checkpoint
-from phonics_data.errors import WorkspaceLockedError
-
-
-@contextmanager
-def locked(run: Path) -> Generator[None]:
-    """Make the folder and keep others out. Raises `WorkspaceLockedError` if somebody trains in it."""
-    run.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(run / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        raise WorkspaceLockedError(f"{run}: another process trains in this folder; wait for it or stop it") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def claim(run: Path, config: Config, shards: str) -> None:

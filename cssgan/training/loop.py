@@ -23,6 +23,7 @@ from cssgan.data.feeds import TrainingSet
 from cssgan.data.shards import Dataset
 from cssgan.data.streaming import StillWaitingError
 from cssgan.errors import ReaderLostError
+from cssgan.files import locked
 from cssgan.training import checkpoint, distributed, folder, samples, speed, trackers
 from cssgan.training.describe import headline, num_steps
 from cssgan.training.device import choose_device, keep_freed_memory
@@ -82,7 +83,8 @@ def train(config: Config, dataset: Dataset, run: Path, *, console: Console | Non
         peers.wait()
         training = training or feeds.open_set(config, dataset)
         # In the process that leads the others wait for the folder to be claimed.
-        with folder.locked(run) if peers.leads else nullcontext():
+        refusal = "another process trains in this folder; wait for it or stop it"
+        with locked(run, refusal) if peers.leads else nullcontext():
             if peers.leads:
                 folder.claim(run, config, training.digest)
             peers.wait()
