@@ -16,7 +16,6 @@ import tarfile
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from io import BytesIO
 from pathlib import Path
 from statistics import fmean
 from typing import Any, cast
@@ -35,7 +34,7 @@ from cssgan.metrics.gates import GateRow
 from cssgan.training import checkpoint, loop
 from cssgan.types import Split
 from phonics_data.contract.sample import Sample, num_audio_samples
-from phonics_data.contract.shard import encode
+from phonics_data.contract.shard import add_sample, encode
 from phonics_data.errors import DatasetError
 
 NUM_BY_HEART = 8
@@ -160,10 +159,7 @@ def take_clips(shards: Path, out: Path, num_frames: int, count: int = NUM_BY_HEA
     try:
         with tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as tar:
             for sample in chosen:
-                for name, data in encode(first_frames(sample, num_frames)).items():
-                    info = tarfile.TarInfo(f"{sample.key}.{name}")
-                    info.size = len(data)
-                    tar.addfile(info, BytesIO(data))
+                add_sample(tar, sample.key, encode(first_frames(sample, num_frames)))
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

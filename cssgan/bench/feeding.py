@@ -6,7 +6,6 @@ disk, a whole `cssgan train` in a process of its own.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -34,7 +33,7 @@ from cssgan.errors import RunError
 from cssgan.types import MelStats
 from phonics_data.contract.labels import LETTERS
 from phonics_data.contract.sample import Sample, num_audio_samples, quantise_audio
-from phonics_data.contract.shard import encode
+from phonics_data.contract.shard import add_sample, encode
 
 PAPER_CLIPS = 1570
 """Short videos of the paper's dataset."""
@@ -67,10 +66,7 @@ def write_shards(folder: Path, size: int, *, num_shards: int = SHARDS, clips_a_s
         with tarfile.open(folder / f"train-{index:06d}.tar", "w", format=tarfile.PAX_FORMAT) as tar:
             for _ in range(clips_a_shard):
                 sample = next(samples)
-                for name, data in encode(sample).items():
-                    info = tarfile.TarInfo(f"{sample.key}.{name}")
-                    info.size = len(data)
-                    tar.addfile(info, io.BytesIO(data))
+                add_sample(tar, sample.key, encode(sample))
     return folder
 
 

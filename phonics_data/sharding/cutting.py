@@ -6,16 +6,14 @@ The members of that tar are copied into shards byte for byte, so another split, 
 from __future__ import annotations
 
 import hashlib
-import io
 import tarfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import soundfile
 
 from phonics_data.contract.sample import Sample
-from phonics_data.contract.shard import encode
+from phonics_data.contract.shard import add_sample, encode
 from phonics_data.duplicates import Prints, fingerprints
 from phonics_data.media import Cut, cut_spans, picture_region
 from phonics_data.screen import Measures, measure
@@ -147,11 +145,3 @@ def _store(tar: tarfile.TarFile, cut: Cut, span: LetterSpan, options: ShardOptio
         measures=measure(cut.frames_LHWC, cut.audio_N, options.audio_rate_hz),
         prints=fingerprints(cut.frames_LHWC, cut.audio_N, options.audio_rate_hz),
     )
-
-
-def add_sample(tar: tarfile.TarFile, key: str, members: Mapping[str, bytes]) -> None:
-    """Append a sample; headers hold nothing that differs between machines, users or days."""
-    for name, content in members.items():
-        info = tarfile.TarInfo(f"{key}.{name}")
-        info.size, info.mode, info.mtime = len(content), 0o644, 0
-        tar.addfile(info, io.BytesIO(content))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import tarfile
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
@@ -13,7 +12,7 @@ import numpy as np
 from cssgan.config import Config, override
 from cssgan.presets import preset
 from phonics_data.contract.sample import Sample, num_audio_samples, quantise_audio
-from phonics_data.contract.shard import encode
+from phonics_data.contract.shard import add_sample, encode
 
 TINY = (
     "data.size=16",
@@ -83,10 +82,7 @@ def write_shard(path: Path, samples: Iterable[Sample]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w") as tar:
         for sample in samples:
-            for name, data in encode(sample).items():
-                info = tarfile.TarInfo(f"{sample.key}.{name}")
-                info.size = len(data)
-                tar.addfile(info, io.BytesIO(data))
+            add_sample(tar, sample.key, encode(sample))
 
 
 def write_dataset(folder: Path, *, train: Sequence[Sample] | None = None, num_validation: int = 2) -> Path:

@@ -18,9 +18,8 @@ import pytest
 
 import phonics_data.reading as reading
 from phonics_data.contract.sample import Sample, quantise_audio
-from phonics_data.contract.shard import encode
+from phonics_data.contract.shard import add_sample, encode
 from phonics_data.errors import DatasetError, OptionError
-from phonics_data.sharding.cutting import add_sample
 
 
 def sample(key: str) -> Sample:

@@ -15,12 +15,11 @@ import numpy as np
 import pytest
 
 from phonics_data.contract.sample import Sample, quantise_audio
-from phonics_data.contract.shard import encode
+from phonics_data.contract.shard import add_sample, encode
 from phonics_data.dataset import MetadataRow, read_metadata, write_metadata, write_sums
 from phonics_data.errors import DatasetError
 from phonics_data.media import probe
 from phonics_data.report.verify import verify
-from phonics_data.sharding.cutting import add_sample
 from phonics_data.stages.shard import ShardOptions, shard
 from phonics_data.tables import write_table
 from phonics_data.types import FetchedVideo, LetterSpan, span_id
