@@ -6,21 +6,19 @@ onset), so that nothing is counted but the measures and what is needed to hold t
 
 from __future__ import annotations
 
-import resource
-import sys
 import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cssgan import scratch
+from cssgan.bench.memory import own_bytes, peak_bytes
 from cssgan.data.resident import MEL_SPEC
 from cssgan.evaluate import evaluate
 from cssgan.judges.store import TrainedJudges
@@ -32,7 +30,6 @@ from phonics_data.contract.labels import LETTERS
 
 RATE = Fraction(25)
 CLIPS_OF_A_SONG = 26
-_STATUS = Path("/proc/self/status")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +89,7 @@ def measure(num_videos: int, *, size: int = 64, num_frames: int = 32, judges: Tr
         seconds, cpu = time.monotonic() - started, time.process_time() - cpu
     return Cost(
         num_videos=num_videos, num_frames=num_frames, size=size, judges=judges is not None, seconds=seconds,
-        cpu_seconds=cpu, peak_bytes=_peak(), peak_anonymous_bytes=held.peak,
+        cpu_seconds=cpu, peak_bytes=peak_bytes(), peak_anonymous_bytes=held.peak,
     )  # fmt: skip
 
 
@@ -158,14 +155,14 @@ class _Held:
 
     def watch(self) -> None:
         while not self.done.wait(0.05):
-            self.peak = max(self.peak or 0, _anonymous())
+            self.peak = max(self.peak or 0, own_bytes() or 0)
 
 
 @contextmanager
 def _watched() -> Generator[_Held]:
     """Looks twenty times a second how much memory the process holds without pages of files."""
     held = _Held()
-    if not _STATUS.exists():
+    if own_bytes() is None:
         yield held
         return
     watcher = threading.Thread(target=held.watch, daemon=True)
@@ -175,16 +172,4 @@ def _watched() -> Generator[_Held]:
     finally:
         held.done.set()
         watcher.join()
-        held.peak = max(held.peak or 0, _anonymous())
-
-
-def _anonymous() -> int:
-    for line in _STATUS.read_text().splitlines():
-        if line.startswith("RssAnon:"):
-            return 1024 * int(line.split()[1])
-    return 0
-
-
-def _peak() -> int:
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        held.peak = max(held.peak or 0, own_bytes() or 0)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -18,17 +17,17 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from cssgan.bench.measure import Step, trainer
+from cssgan.bench.measure import CLIP_FRAMES, FRAME_RATE, Step, synthetic_clips, trainer
+from cssgan.bench.memory import own_bytes
 from cssgan.config import Config, override
 from cssgan.data import feeds, resident
 from cssgan.data.batch import Feed
-from cssgan.data.resident import MEL_SPEC, Clip
+from cssgan.data.resident import MEL_SPEC
 from cssgan.errors import RunError
 from cssgan.types import MelStats
 from phonics_data.contract.labels import LETTERS
@@ -37,9 +36,8 @@ from phonics_data.contract.shard import add_sample, encode
 
 PAPER_CLIPS = 1570
 """Short videos of the paper's dataset."""
-CLIP_FRAMES, FRAME_RATE, AUDIO_RATE_HZ = 60, Fraction(25), 16_000
+AUDIO_RATE_HZ = 16_000
 SHARDS, CLIPS_A_SHARD = 4, 32
-_STATUS = Path("/proc/self/status")
 
 
 def synthetic_samples(num_clips: int, size: int) -> Iterator[Sample]:
@@ -123,36 +121,24 @@ def resident_memory_gb(config: Config, *, num_clips: int = PAPER_CLIPS, num_batc
     Counted are the process's own pages (``RssAnon``) at their most, from before the cache is opened to the last of
     `num_batches` batches; pages of the mapped files belong to the system. None where the system does not tell.
     """
-    if not _STATUS.exists():
+    if own_bytes() is None:
         return None
     with tempfile.TemporaryDirectory() as folder:
         _write_cache(Path(folder), num_clips, config.data.size)
-        task = {"cache": folder, "size": config.data.size, "batch": config.train.batch_size, "batches": num_batches}
+        numbers = [str(number) for number in (config.data.size, config.train.batch_size, num_batches)]
         out = subprocess.run(
-            [sys.executable, "-m", "cssgan.bench.feeding", json.dumps(task)], capture_output=True, text=True, check=True
+            [sys.executable, "-m", "cssgan.bench.feeding", folder, *numbers], capture_output=True, text=True, check=True
         )
     return float(out.stdout) / 1e9
 
 
 def _write_cache(folder: Path, num_clips: int, size: int) -> None:
     """A cache of the right size whose files are holes: pages of zeros cost no disk, and to map them costs the same."""
-    num_hops = round(CLIP_FRAMES * 100 / FRAME_RATE)
-    clips = [
-        Clip(
-            key=f"clip-{number:06d}",
-            video_id=f"video-{number}",
-            label=LETTERS.names[number % len(LETTERS)],
-            frame_rate=FRAME_RATE,
-            num_frames=CLIP_FRAMES,
-            first_frame=number * CLIP_FRAMES,
-            num_hops=num_hops,
-            first_hop=number * (num_hops + 2),
-        )
-        for number in range(num_clips)
-    ]
+    clips = synthetic_clips(num_clips, CLIP_FRAMES)
+    num_hops = clips[-1].first_hop + clips[-1].num_hops + 2
     for name, num_bytes in (
         ("frames.bin", num_clips * CLIP_FRAMES * size * size * 3),
-        ("hops.bin", num_clips * (num_hops + 2) * MEL_SPEC.num_bands * 4),
+        ("hops.bin", num_hops * MEL_SPEC.num_bands * 4),
     ):
         with (folder / name).open("wb") as file:
             file.truncate(num_bytes)
@@ -165,22 +151,16 @@ def _write_cache(folder: Path, num_clips: int, size: int) -> None:
     (folder / "index.json").write_text(json.dumps(index))
 
 
-def _private_bytes() -> int:
-    found = re.search(r"^RssAnon:\s*(\d+) kB$", _STATUS.read_text(), re.MULTILINE)
-    return 1024 * int(found.group(1)) if found else 0
-
-
-def _hold(task: dict[str, object]) -> int:
+def _hold(cache: Path, size: int, batch_size: int, num_batches: int) -> int:
     """Run in a process of its own: what the feed of a cache adds to the process's own pages, at the most."""
-    size, batch = int(str(task["size"])), int(str(task["batch"]))
-    config = override(Config(), [f"data.size={size}", f"train.batch_size={batch}"])
-    before = most = _private_bytes()
-    content = resident.open_cache(Path(str(task["cache"])), size)
+    config = override(Config(), [f"data.size={size}", f"train.batch_size={batch_size}"])
+    before = most = own_bytes() or 0
+    content = resident.open_cache(cache, size)
     stats = MelStats(mean=content.mean, std=content.std, clamp=config.data.mel_clamp)
     feed = Feed(data=content, config=config, mel_stats=stats, device=torch.device("cpu"))
-    for number in range(int(str(task["batches"]))):
-        feed.batch(number * batch)
-        most = max(most, _private_bytes())
+    for number in range(num_batches):
+        feed.batch(number * batch_size)
+        most = max(most, own_bytes() or 0)
     return most - before
 
 
@@ -219,4 +199,4 @@ def _run_until_first_step(command: list[str], run: Path) -> float:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(str(_hold(json.loads(sys.argv[1]))))
+    sys.stdout.write(str(_hold(Path(sys.argv[1]), *map(int, sys.argv[2:]))))

@@ -6,8 +6,6 @@ The first steps, with compilation and recording, are timed apart.
 
 from __future__ import annotations
 
-import re
-import resource
 import statistics
 import sys
 import time
@@ -20,6 +18,7 @@ import numpy as np
 import torch
 
 from cssgan import build
+from cssgan.bench.memory import peak_bytes
 from cssgan.bench.reference import Reference, unsupported
 from cssgan.config import Config, override
 from cssgan.data.batch import Feed
@@ -54,7 +53,7 @@ GPU_PRESETS = ("paper", "lean")
 """Those that the table measures on GPUs alone; ask for one by name to measure it on a CPU."""
 CPU_BATCH, CPU_BATCH_LARGE = 8, 2
 """Videos a step on a CPU: at 32x32, and above."""
-NUM_CLIPS, CLIP_FRAMES = 64, 60
+NUM_CLIPS, CLIP_FRAMES, FRAME_RATE = 64, 60, Fraction(25)
 MIN_STEPS = 3
 
 
@@ -144,7 +143,7 @@ def _measure(config: Config, *, name: str, variant: str, device: torch.device, s
         tflop_per_second=gflop / 1e3 / step_seconds,
         peak_tflop_per_second=peak,
         share_of_peak=gflop / 1e3 / step_seconds / peak,
-        memory_gb=(memory or _peak_bytes()) / 1e9,
+        memory_gb=(memory or peak_bytes()) / 1e9,
         first_step_seconds=first,
         warm_up_seconds=warm_up,
         reference_step_ms=statistics.median(plain) * 1e3 if plain else None,
@@ -218,24 +217,28 @@ def _take_turns(
     return ours, waits, plain
 
 
-def synthetic_feed(config: Config, device: torch.device) -> TrainingFeed:
-    """The resident feed over short videos of noise."""
-    rng = np.random.default_rng(0)
-    rate = Fraction(25)
-    num_hops = round(CLIP_FRAMES * 100 / rate)
-    clips = tuple(
+def synthetic_clips(num_clips: int, num_frames: int) -> tuple[Clip, ...]:
+    """Short videos of all letters in turn, one after the other in a cache, each with the sound of `CLIP_FRAMES` frames."""
+    num_hops = round(CLIP_FRAMES * 100 / FRAME_RATE)
+    return tuple(
         Clip(
-            key=f"clip-{number}",
+            key=f"clip-{number:06d}",
             video_id=f"video-{number}",
             label=LETTERS.names[number % len(LETTERS)],
-            frame_rate=rate,
-            num_frames=max(CLIP_FRAMES, config.data.num_frames),
-            first_frame=number * max(CLIP_FRAMES, config.data.num_frames),
+            frame_rate=FRAME_RATE,
+            num_frames=num_frames,
+            first_frame=number * num_frames,
             num_hops=num_hops,
             first_hop=number * (num_hops + 2),
         )
-        for number in range(NUM_CLIPS)
+        for number in range(num_clips)
     )
+
+
+def synthetic_feed(config: Config, device: torch.device) -> TrainingFeed:
+    """The resident feed over short videos of noise."""
+    rng = np.random.default_rng(0)
+    clips = synthetic_clips(NUM_CLIPS, max(CLIP_FRAMES, config.data.num_frames))
     size, frames = config.data.size, sum(clip.num_frames for clip in clips)
     split = ResidentSplit(
         clips=clips,
@@ -243,7 +246,9 @@ def synthetic_feed(config: Config, device: torch.device) -> TrainingFeed:
         mean=0.0,
         std=1.0,
         frames_NHWC=rng.integers(256, size=(frames, size, size, 3), dtype=np.uint8),
-        hops_HM=rng.standard_normal((NUM_CLIPS * (num_hops + 2), MEL_SPEC.num_bands), dtype=np.float32),
+        hops_HM=rng.standard_normal(
+            (clips[-1].first_hop + clips[-1].num_hops + 2, MEL_SPEC.num_bands), dtype=np.float32
+        ),
     )
     host = Feed(data=split, config=config, mel_stats=MelStats(mean=0.0, std=1.0, clamp=4.0), device=device)
     return resident_feed(host)
@@ -256,17 +261,6 @@ def _peak_tflops(device: torch.device, dtype: torch.dtype) -> float:
     clock = _Clock(device)
     best = min(clock.time(lambda: a @ b) for _ in range(6))
     return 2 * size**3 / best / 1e12
-
-
-def _peak_bytes() -> int:
-    """The most memory that this process has held resident.
-
-    `getrusage` counts on Linux what the program before `exec` held too; the kernel's mark on the address space does not.
-    """
-    status = Path("/proc/self/status")
-    if status.exists() and (mark := re.search(r"^VmHWM:\s*(\d+) kB$", status.read_text(), re.MULTILINE)):
-        return 1024 * int(mark[1])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _cpu_name() -> str:

@@ -5,7 +5,6 @@ A row that this machine cannot measure says what it needs; it is never guessed.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -40,17 +39,6 @@ class TargetRow:
             return "unmeasured"
         return "met" if (self.value <= self.bound if self.at_most else self.value >= self.bound) else "missed"
 
-    def to_json(self) -> dict[str, object]:
-        return {
-            "name": self.name,
-            "bound": self.bound,
-            "at_most": self.at_most,
-            "unit": self.unit,
-            "value": self.value,
-            "verdict": self.verdict,
-            "note": self.note,
-        }
-
 
 def rows(measured: Sequence[Measurement], device: torch.device, *, seconds: float) -> list[TargetRow]:
     """All targets, in a fixed order; those of feeding are measured here, for about `seconds`.
@@ -71,14 +59,14 @@ def rows(measured: Sequence[Measurement], device: torch.device, *, seconds: floa
         _speed_up(f"{GPU}, paper, batch {GPU_BATCH}: speed over the plain step", 4.0, paper, NEEDS_GPU),
         _step(f"{GPU}, lean, batch {GPU_BATCH}: a step", 7.0, lean),
         _waiting(measured, name, batch, of),
-        _try(
+        _measured(
             "waiting for data, streaming feed from the local disk",
             0.05,
             "of a step",
             of,
             lambda: feeding.streaming_wait_share(config, device, seconds=seconds),
         ),
-        _try(
+        _measured(
             f"host memory of the resident feed, {feeding.PAPER_CLIPS} clips, beyond the mapped cache",
             1.0,
             "GB",
@@ -86,7 +74,9 @@ def rows(measured: Sequence[Measurement], device: torch.device, *, seconds: floa
             lambda: feeding.resident_memory_gb(override(preset("paper"), [f"train.batch_size={GPU_BATCH}"])),
         ),
         _speed_up(f"CPU, tiny, batch {CPU_BATCH}: speed over the plain step", 1.5, tiny, "unmeasured: needs a CPU row"),
-        _try("command to first step, cache warm", 10.0, "s", of, lambda: feeding.start_seconds(config, name, device)),
+        _measured(
+            "command to first step, cache warm", 10.0, "s", of, lambda: feeding.start_seconds(config, name, device)
+        ),
     ]
 
 
@@ -121,9 +111,7 @@ def _waiting(measured: Sequence[Measurement], name: str, batch: int, of: str) ->
     )
 
 
-def _try(name: str, bound: float, unit: str, of: str, measure: Callable[[], float | None]) -> TargetRow:
+def _measured(name: str, bound: float, unit: str, of: str, measure: Callable[[], float | None]) -> TargetRow:
     value = measure()
-    if value is not None and not math.isfinite(value):
-        value = None
     note = of if value is not None else "unmeasured: this system does not tell"
     return TargetRow(name=name, bound=bound, at_most=True, unit=unit, value=value, note=note)
