@@ -237,12 +237,32 @@ def eval_windows(
             f"{dataset}: its label set is {data.label_set.name!r}, the model was trained on {label_set.name!r}; "
             "allowed: a dataset of the same label set"
         )
+    return split_windows(
+        data, num_frames=config.data.num_frames, label_set=label_set, mel_stats=mel_stats, num_videos=num_videos,
+        start=start, seed=seed, clip_frames=config.frames_per_clip if config.data.segment_context == "clip" else None,
+    )  # fmt: skip
+
+
+def split_windows(
+    data: ResidentSplit,
+    *,
+    num_frames: int,
+    label_set: LabelSet,
+    mel_stats: MelStats,
+    num_videos: int | None = None,
+    start: Start = "first",
+    seed: int = 0,
+    clip_frames: int | None = None,
+) -> EvalWindows:
+    """`eval_windows` of a split that is open already.
+
+    Args:
+        clip_frames: see `cssgan.data.window.segment_hops`; of the sound that the model hears alone.
+    """
     count = len(data.clips) if num_videos is None else min(num_videos, len(data.clips))
     clips = [data.clips[i * len(data.clips) // count] for i in range(count)]
-    num_frames, size = config.data.num_frames, config.data.size
-    own = config.frames_per_clip if config.data.segment_context == "clip" else None
     shape = (count, num_frames, MEL_SPEC.num_bands, MEL_SPEC.segment_hops)
-    video = scratch.empty((count, num_frames, size, size, 3), np.uint8)
+    video = scratch.empty((count, num_frames, *data.frames_NHWC.shape[1:]), np.uint8)
     raw_mels, mels = scratch.empty(shape, np.float32), scratch.empty(shape, np.float32)
     valid = np.zeros(count, np.int64)
     for rows in scratch.blocks(count, 32, video, raw_mels, mels, data.frames_NHWC, data.hops_HM):
@@ -250,7 +270,7 @@ def eval_windows(
             clip = clips[n]
             first = 0 if start == "first" else window.drawn_start(clip.key, clip.num_frames, num_frames, seed)
             part = data.window(clip, first, num_frames)
-            heard = part if own is None else data.window(clip, first, num_frames, clip_frames=own)
+            heard = part if clip_frames is None else data.window(clip, first, num_frames, clip_frames=clip_frames)
             video[n], raw_mels[n], valid[n] = part.frames_THWC, part.raw_mels_TMU, part.num_valid_frames
             mels[n] = window.standardise(heard.raw_mels_TMU, mel_stats)
     return EvalWindows(

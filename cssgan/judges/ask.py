@@ -28,6 +28,9 @@ from cssgan.metrics.videos import Floats, Ints, Videos, blocks, held_after_valid
 from cssgan.types import MelStats
 
 SHIFTS = tuple(range(-MAX_SHIFT, MAX_SHIFT + 1))
+NEAR_SHIFT = 3
+"""Frames by which a sound must be moved to be a wrong one: one syllable lasts about as long."""
+WRONG_SHIFTS = tuple(shift for shift in SHIFTS if abs(shift) >= NEAR_SHIFT)
 FRAME_STEP = 8
 """The class is asked of frames 4, 12, 20, 28."""
 TIE = 1e-6
@@ -201,14 +204,10 @@ def _tensor(videos_BTHWC: Videos, device: torch.device) -> Tensor:
     return whole.permute(0, 1, 4, 2, 3).float() / 127.5 - 1.0
 
 
-NEAR_SHIFT = 3
-"""Frames by which a sound must be moved to be a wrong one: one syllable lasts about as long."""
-
-
 def beats_shifted(agreement_NS: Floats) -> Floats:
     """Share of the wrong shifts that a video's own sound in place beats (a tie counts half), float64 (N,)."""
     place = agreement_NS[:, SHIFTS.index(0), None]
-    wrong = agreement_NS[:, [index for index, shift in enumerate(SHIFTS) if abs(shift) >= NEAR_SHIFT]]
+    wrong = agreement_NS[:, [SHIFTS.index(shift) for shift in WRONG_SHIFTS]]
     return ((place > wrong) + 0.5 * (place == wrong)).mean(axis=1)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from cssgan.data import window
+from cssgan.data import resident, window
 from cssgan.data.resident import Clip, ResidentSplit
 from cssgan.judges.spec import JudgesSpec
 from cssgan.types import EvalWindows, MelStats
@@ -57,14 +57,13 @@ def windows(
     store: ResidentSplit, clips: list[Clip], spec: JudgesSpec, rng: np.random.Generator
 ) -> Drawn:  # fmt: skip
     """One window of each clip, beginning anywhere in it; colours and left and right are exchanged at random."""
-    stats = MelStats(mean=store.mean, std=store.std, clamp=MEL_CLAMP)
     parts = [
         store.window(clip, int(rng.integers(max(0, clip.num_frames - spec.num_frames) + 1)), spec.num_frames)
         for clip in clips
     ]
     video = _pictures(np.stack([part.frames_THWC for part in parts]))
     video = torch.stack([_recoloured(one, rng) for one in video])
-    mels = window.standardise(np.stack([part.raw_mels_TMU for part in parts]), stats)
+    mels = window.standardise(np.stack([part.raw_mels_TMU for part in parts]), _stats(store))
     # Recordings differ in tone and loudness: what is heard must not hang on either.
     tilt = rng.normal(0.0, 0.2, (len(parts), 1, mels.shape[2], 1)) + rng.normal(0.0, 0.3, (len(parts), 1, 1, 1))
     names = {name: number for number, name in enumerate(dict.fromkeys(clip.video_id for clip in clips))}
@@ -104,25 +103,14 @@ def real_windows(
     Args:
         label_set: of the training clips, where the split may lack some; raises `DatasetError` for a class it does not know.
     """
-    classes = label_set or store.label_set
-    count = min(most, len(store.clips))
-    clips = [store.clips[i * len(store.clips) // count] for i in range(count)]
-    parts = [
-        store.window(clip, window.drawn_start(clip.key, clip.num_frames, spec.num_frames, 0), spec.num_frames)
-        for clip in clips
-    ]
-    mels = np.stack([part.raw_mels_TMU for part in parts])
-    return EvalWindows(
-        keys=tuple(clip.key for clip in clips),
-        video_ids=tuple(clip.video_id for clip in clips),
-        label_set=classes,
-        labels_N=np.array([classes.index(clip.label) for clip in clips], np.int64),
-        video_NTHWC=np.stack([part.frames_THWC for part in parts]),
-        raw_mels_NTMU=mels,
-        mels_NTMU=mels,
-        num_valid_N=np.array([part.num_valid_frames for part in parts], np.int64),
-        frame_rates=tuple(clip.frame_rate for clip in clips),
-    )
+    return resident.split_windows(
+        store, num_frames=spec.num_frames, label_set=label_set or store.label_set, mel_stats=_stats(store),
+        num_videos=most, start="anywhere",
+    )  # fmt: skip
+
+
+def _stats(store: ResidentSplit) -> MelStats:
+    return MelStats(mean=store.mean, std=store.std, clamp=MEL_CLAMP)
 
 
 def joined(parts: list[EvalWindows]) -> EvalWindows:

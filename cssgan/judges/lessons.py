@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from cssgan.data.resident import ResidentSplit
 from cssgan.judges import draw
-from cssgan.judges.ask import NEAR_SHIFT
+from cssgan.judges.ask import WRONG_SHIFTS
 from cssgan.judges.networks import (
     FrameClassifier,
     OrderJudge,
@@ -19,9 +19,7 @@ from cssgan.judges.networks import (
     shifted_agreement,
     small,
 )
-from cssgan.judges.spec import MAX_SHIFT, JudgesSpec
-
-WRONG_SHIFTS = tuple(s for s in range(-MAX_SHIFT, MAX_SHIFT + 1) if abs(s) >= NEAR_SHIFT)
+from cssgan.judges.spec import JudgesSpec
 
 
 def classes(
