@@ -6,7 +6,6 @@ Ratios travel between machines; seconds do not. CPU is user and system time with
 from __future__ import annotations
 
 import multiprocessing
-import os
 import re
 import resource
 import subprocess
@@ -260,10 +259,15 @@ def _render(path: Path, seconds: int, picture: str) -> None:
 
 
 def _cpu_of(work: Callable[[], object]) -> float:
-    before = os.times()
+    before = sum(_cpu_seconds())
     work()
-    after = os.times()
-    return sum(after[:4]) - sum(before[:4])
+    return sum(_cpu_seconds()) - before
+
+
+def _cpu_seconds() -> tuple[float, float]:
+    """Of this process and of its ended children. `os.times` would count in hundredths, of which short work has none."""
+    own, theirs = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime, theirs.ru_utime + theirs.ru_stime
 
 
 def _run(workspace: Workspace, out: Path, *, workers: int) -> Run:
@@ -283,12 +287,12 @@ def _shard(work: Path, out: Path, workers: int, results: SimpleQueue[Run]) -> No
     # The copies of one source would leave a single one of them.
     options = ShardOptions(rules=Rules(drop_near_duplicates=False))
     shard(Workspace(work), out, options, workers=workers)
-    own, theirs = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    own, theirs = _cpu_seconds()
     results.put(
         Run(
             wall_seconds=time.monotonic() - started,
-            own_cpu_seconds=own.ru_utime + own.ru_stime,
-            workers_cpu_seconds=theirs.ru_utime + theirs.ru_stime,
+            own_cpu_seconds=own,
+            workers_cpu_seconds=theirs,
             peak_bytes=peak_bytes(),
         )
     )

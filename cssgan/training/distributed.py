@@ -9,6 +9,7 @@ frozen and thawed within a step, penalties and accumulated parts need no excepti
 from __future__ import annotations
 
 import os
+import uuid
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
@@ -16,7 +17,7 @@ from typing import Any, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+from torch.autograd.function import FunctionCtx
 
 _PIECE = 1 << 25
 """Elements that are reduced at once (128 MiB of float32)."""
@@ -102,9 +103,37 @@ def join(device_type: str) -> Peers:
     if device_type == "cuda":
         torch.cuda.set_device(peers.local_rank)
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if device_type == "cuda" else "gloo")
+        store, rank, world = next(dist.rendezvous("env://"))
+        store = this_start(store, rank, world)
+        dist.init_process_group("nccl" if device_type == "cuda" else "gloo", store=store, rank=rank, world_size=world)
     _control_group()
     return peers
+
+
+def this_start(store: dist.Store, rank: int, world: int) -> dist.PrefixStore:
+    """A part of the store in which nothing stands that an earlier start of these processes left.
+
+    torchrun keeps one store over all its restarts (pytorch issue 135712): a process that is quicker than the one it
+    looks for reads the address where that one listened before it died, and the restart fails, or waits forever. Its
+    counter of restarts differs between machines, so the first process names each start. A name counts once that
+    process has answered to this very one, which the dead cannot.
+    """
+    root = dist.PrefixStore("cssgan", store)
+    if rank == 0:
+        name = uuid.uuid4().hex
+        root.set("start", name)
+        for other in range(1, world):
+            root.set(f"{name}/answer/{root.get(f'{name}/asked/{other}').decode()}", "yes")
+        return dist.PrefixStore(name, root)
+    asked = uuid.uuid4().hex
+    while True:
+        name = root.get("start").decode()
+        root.set(f"{name}/asked/{rank}", asked)
+        try:
+            root.wait([f"{name}/answer/{asked}"], timedelta(seconds=1))
+        except dist.DistStoreError:  # of a start that is over, or the first still waits for others
+            continue
+        return dist.PrefixStore(name, root)
 
 
 def leave() -> None:
@@ -112,6 +141,22 @@ def leave() -> None:
     _control.clear()
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """The sum of a tensor over the processes; each of them sends back the gradient that it got."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, mine: Tensor) -> Tensor:
+        total = mine.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *grads: Tensor) -> Tensor:
+        total = grads[0].clone()
+        dist.all_reduce(total)
+        return total
 
 
 class SharedBatchNorm2d(nn.BatchNorm2d):
@@ -126,7 +171,7 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         x = input.float()
         count = x.numel() // x.shape[1]
         sums = torch.cat((x.sum(dim=(0, 2, 3)), x.square().sum(dim=(0, 2, 3)), x.new_tensor([float(count)])))
-        total = cast(Tensor, all_reduce(sums))
+        total = cast(Tensor, _SumOverProcesses.apply(sums))
         count_all = total[-1]
         mean, square = (total[:-1] / count_all).chunk(2)
         variance = (square - mean.square()).clamp(min=0.0)

@@ -9,6 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ from rich.console import Console
 from cssgan.data import resident
 from cssgan.data.batch import Feed
 from cssgan.training import loop
-from cssgan.training.distributed import Peers, SharedBatchNorm2d
+from cssgan.training.distributed import Peers, SharedBatchNorm2d, this_start
 from cssgan.types import MelStats
 from phonics_data.errors import OptionError
 from tests.cssgan.toys import TINY, tiny_config, tiny_version
@@ -150,6 +152,29 @@ def test_four_processes_have_the_curve_of_one(dataset: Path, tmp_path: Path) -> 
             assert ours[name] == pytest.approx(mine[name], rel=0.01), (mine["step"], name)
 
 
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_a_start_meets_nothing_that_an_earlier_start_left(first: int) -> None:
+    server = dist.TCPStore("127.0.0.1", 0, None, is_master=True, wait_for_workers=False)
+
+    def start(rank: int) -> str:
+        mine = this_start(dist.TCPStore("127.0.0.1", server.port, None, is_master=False), rank, 3)
+        if mine.check([f"address/{rank}"]):
+            return "old"
+        mine.set(f"address/{rank}", "here")
+        return mine.underlying_store.get("start").decode()
+
+    with ThreadPoolExecutor(3) as pool:
+        one = set(pool.map(start, range(3)))
+        early = pool.submit(start, first)  # reads what the last start left, if it is not the first process
+        time.sleep(0.2)
+        others = [pool.submit(start, rank) for rank in range(3) if rank != first]
+        two = {future.result() for future in (early, *others)}
+
+    assert len(one) == len(two) == 1
+    assert one.isdisjoint(two)
+    assert "old" not in one | two
+
+
 def children(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
@@ -157,8 +182,11 @@ def children(pid: int) -> list[int]:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes to kill in /proc")
-def test_a_killed_process_is_started_again_and_the_run_goes_on(dataset: Path, tmp_path: Path) -> None:
-    settings = (*TINY, *SETTINGS, "train.num_videos=240", "train.checkpoint_every=4")
+@pytest.mark.parametrize(("victim", "feed"), [(0, "streaming"), (1, "resident")])
+def test_a_killed_process_is_started_again_and_the_run_goes_on(
+    dataset: Path, tmp_path: Path, victim: int, feed: str
+) -> None:
+    settings = (*TINY, *SETTINGS, "train.num_videos=240", "train.checkpoint_every=4", f"data.feed={feed}")
     sets = [word for setting in settings for word in ("--set", setting)]
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=2"),
@@ -172,12 +200,12 @@ def test_a_killed_process_is_started_again_and_the_run_goes_on(dataset: Path, tm
             seen += line
             if line.startswith("step 9/"):
                 break
-        os.kill(children(child.pid)[-1], signal.SIGKILL)
+        os.kill(children(child.pid)[victim], signal.SIGKILL)
         seen += child.stderr.read()
     assert child.returncode == 0, seen[-3000:]
     assert "going on after step" in seen
 
-    alone = tiny_config(*SETTINGS, "train.num_videos=240", "train.checkpoint_every=4")
+    alone = tiny_config(*SETTINGS, "train.num_videos=240", "train.checkpoint_every=4", f"data.feed={feed}")
     loop.train(alone, dataset, tmp_path / "one", console=Console(file=io.StringIO()))
     mine, ours = stats(tmp_path / "one"), stats(tmp_path / "run")
     assert [line["step"] for line in ours] == [line["step"] for line in mine]
