@@ -77,8 +77,9 @@ class ImaginatorGenerator(WindowGenerator):
         sound_BD = self.audio_encoder(mels_BTMU)[:, -1]
         code_BD, skips = self.image_encoder(image_BCHW)
         bottleneck_BE = torch.cat((sound_BD, label_BK, noise_BZ, code_BD), dim=1)
-        constants = self.decoder.constants(label_BK, None)
-        return self.decoder(bottleneck_BE, skips, constants, image_BCHW, self.decoder.fold())
+        folded = self.decoder.fold()
+        codes = self.decoder.codes(label_BK, None, folded)
+        return self.decoder(bottleneck_BE, skips, codes, image_BCHW, folded)
 
 
 class ConditionalVideoDiscriminator(nn.Module):

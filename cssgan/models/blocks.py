@@ -10,9 +10,11 @@ folded into the batch and the layer is 2-D.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 from torch.nn import functional
 
 LEAK = 0.2
@@ -119,38 +121,87 @@ class TemporalDeconv(nn.Module):
         skip = torch.cat(skip_rows, dim=1).t()[:, :, None, None] if self.parts[1] else None
         return FoldedWeights(features, skip, constants)
 
+    def code(self, constants_BET: Tensor | None, folded: FoldedWeights) -> Tensor:
+        """What class and audio codes add everywhere on a frame, with the bias: (batch or 1, frames_out or 1, channels).
+
+        It depends on no picture: one call serves all streams of a cascade.
+        """
+        if constants_BET is None or folded.constants is None:
+            return self.bias[None, None]
+        code = functional.conv_transpose1d(
+            constants_BET, folded.constants, self.bias, stride=self.stride, padding=self.padding
+        )
+        return code.transpose(1, 2)
+
     def forward(
-        self, features_BTEHW: Tensor, skip_BEHW: Tensor | None, constants_BET: Tensor | None, folded: FoldedWeights
+        self, features_BTEHW: Tensor, skip_BEHW: Tensor | None, code_BTO: Tensor, folded: FoldedWeights
     ) -> Tensor:
-        """(batch, frames_out, out_channels, H, W), contiguous."""
+        """(batch, frames_out, out_channels, H, W), contiguous; `code_BTO` as `code` gives it."""
         batch, frames, _, height, width = features_BTEHW.shape
         assert frames == self.frames_in
         if frames == 1:
             x = features_BTEHW[:, 0] if skip_BEHW is None else torch.cat((features_BTEHW[:, 0], skip_BEHW), dim=1)
-            out = functional.conv2d(x, folded.features)
+            out = convolve_all(x, folded.features) if height == width == 1 else functional.conv2d(x, folded.features)
         else:
-            padded = functional.pad(features_BTEHW, (0, 0, 0, 0, 0, 0, 1, 1))
-            x = torch.cat((padded[:, :-2], padded[:, 1:-1], padded[:, 2:]), dim=2).flatten(0, 1)
+            x = cast(Tensor, _WithNeighbours.apply(features_BTEHW)).flatten(0, 1)
             out = functional.conv2d(x, folded.features)
         out = out.view(batch, self.frames_out, self.out_channels, height, width)
-        if folded.skip is not None:
-            assert skip_BEHW is not None
-            self._add_skip(out, functional.conv2d(skip_BEHW, folded.skip))
-        if folded.constants is not None and constants_BET is not None:
-            code = functional.conv_transpose1d(
-                constants_BET, folded.constants, self.bias, stride=self.stride, padding=self.padding
-            )
-            return out + code.transpose(1, 2)[..., None, None]
-        return out + self.bias[:, None, None].to(out.dtype)
+        terms = None if folded.skip is None or skip_BEHW is None else functional.conv2d(skip_BEHW, folded.skip)
+        return cast(Tensor, _AddTerms.apply(out, terms, code_BTO.to(out.dtype), self.stride))
 
-    def _add_skip(self, out_BTOHW: Tensor, terms_BEHW: Tensor) -> None:
-        """Add what a picture that is constant over time gives: one term inside, less taps at both ends."""
-        batch, _, _, height, width = out_BTOHW.shape
-        terms = terms_BEHW.view(batch, self.stride + 2, self.out_channels, height, width)
-        inside, first, last = terms[:, : self.stride], terms[:, self.stride], terms[:, self.stride + 1]
-        out_BTOHW.view(batch, self.frames_in, self.stride, self.out_channels, height, width).add_(inside[:, None])
-        out_BTOHW[:, 0].sub_(first)
-        out_BTOHW[:, -1].sub_(last)
+
+class _WithNeighbours(torch.autograd.Function):
+    """Each frame with the one before and the one after it among its channels, zeros beyond the ends: (B, T, 3E, H, W).
+
+    Sliced and concatenated by torch's own functions it would give the same, with three times the copies backward.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x_BTEHW: Tensor) -> Tensor:
+        batch, frames, channels, height, width = x_BTEHW.shape
+        out = x_BTEHW.new_empty(batch, frames, 3, channels, height, width)
+        out[:, 0, 0].zero_()
+        out[:, 1:, 0].copy_(x_BTEHW[:, :-1])
+        out[:, :, 1].copy_(x_BTEHW)
+        out[:, :-1, 2].copy_(x_BTEHW[:, 1:])
+        out[:, -1, 2].zero_()
+        return out.flatten(2, 3)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *grads: Tensor) -> Tensor:
+        grad = grads[0].unflatten(2, (3, -1))
+        out = grad[:, :, 1].clone()
+        out[:, :-1].add_(grad[:, 1:, 0])
+        out[:, 1:].add_(grad[:, :-1, 2])
+        return out
+
+
+class _AddTerms(torch.autograd.Function):
+    """Features of all frames, plus what a picture constant over time gives, plus what codes constant over space give.
+
+    A picture gives one term inside (one for each phase of the stride), less the taps that reach beyond either end.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, out_BTOHW: Tensor, terms_BEHW: Tensor | None, code_BTO: Tensor, stride: int) -> Tensor:
+        ctx.stride, ctx.code_shape, ctx.has_terms = stride, code_BTO.shape, terms_BEHW is not None
+        code = code_BTO[..., None, None]
+        if terms_BEHW is None:
+            return out_BTOHW + code
+        terms = terms_BEHW.unflatten(1, (stride + 2, -1))
+        out = (out_BTOHW.unflatten(1, (-1, stride)) + terms[:, None, :stride]).flatten(1, 2)
+        out[:, 0].sub_(terms[:, stride])
+        out[:, -1].sub_(terms[:, stride + 1])
+        return out.add_(code)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        grad = grads[0]
+        terms = None
+        if ctx.has_terms:
+            inside = grad.unflatten(1, (-1, ctx.stride)).sum(1)
+            terms = torch.cat((inside, -grad[:, :1], -grad[:, -1:]), dim=1).flatten(1, 2)
+        return grad, terms, grad.sum((3, 4)).sum_to_size(ctx.code_shape), None
 
 
 class SpectralConv(nn.Module):
@@ -207,6 +258,8 @@ class SpectralConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.dims == 0:
             return functional.linear(x, self.normalised(), self.bias)
+        if self.padding == 0 and x.shape[2:] == self.weight.shape[2:]:
+            return convolve_all(x, self.normalised(), self.bias)
         convolve = functional.conv2d if self.dims == 2 else functional.conv3d
         return convolve(x, self.normalised(), self.bias, self.stride, self.padding)  # type: ignore[arg-type]
 
@@ -264,6 +317,12 @@ def iterate_spectral_norms(module: nn.Module) -> None:
     for layer in module.modules():
         if isinstance(layer, SpectralConv) and layer.spectral:
             layer.iterate()
+
+
+def convolve_all(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A convolution whose kernel covers its whole input: one matrix product. (batch, channels, 1, ..., 1)."""
+    out = functional.linear(x.flatten(1), weight.flatten(1), bias)
+    return out[(...,) + (None,) * (x.dim() - 2)]
 
 
 def leaky(x: Tensor) -> Tensor:

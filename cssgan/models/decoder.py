@@ -46,14 +46,22 @@ class DecoderBlock(nn.Module):
         self.spatial_norm = None if last else norm_2d(norm, out_channels)
 
     def forward(
-        self, x_BTEHW: Tensor, skip_BEHW: Tensor | None, constants_BET: Tensor | None, folded: FoldedWeights
+        self, x_BTEHW: Tensor, skip_BEHW: Tensor | None, code_BTO: Tensor, folded: FoldedWeights
     ) -> Tensor:
-        y = self.temporal(x_BTEHW, skip_BEHW, constants_BET, folded)
+        y = self.temporal(x_BTEHW, skip_BEHW, code_BTO, folded)
         batch, frames = y.shape[:2]
-        y = self.spatial(leaky(self.temporal_norm(y.flatten(0, 1))))
+        y = self._enlarge(leaky(self.temporal_norm(y.flatten(0, 1))))
         if self.spatial_norm is not None:
             y = leaky(self.spatial_norm(y))
         return y.view(batch, frames, *y.shape[1:])
+
+    def _enlarge(self, x: Tensor) -> Tensor:
+        if x.shape[2:] != (1, 1):
+            return self.spatial(x)
+        # From a single place every output pixel has one tap: a matrix product.
+        weight, bias = self.spatial.weight, self.spatial.bias
+        assert bias is not None
+        return functional.linear(x.flatten(1), weight.flatten(1).t()).view(-1, *weight.shape[1:]) + bias[:, None, None]
 
 
 class Decoder(nn.Module):
@@ -106,30 +114,31 @@ class Decoder(nn.Module):
         """Weights laid out for use: once a step, for all streams."""
         return [block.temporal.fold() for block in self.blocks]  # type: ignore[union-attr]
 
-    def constants(self, label_BK: Tensor, inject_BFA: Tensor | None) -> list[Tensor | None]:
-        """Class and audio codes of each block, (batch, K + A, frames of the block's input)."""
-        out: list[Tensor | None] = [None]
-        for frames in self.frames[:-1]:
-            parts = [label_BK[:, :, None].expand(-1, -1, frames)]
-            if inject_BFA is not None:
-                parts.append(functional.adaptive_avg_pool1d(inject_BFA.transpose(1, 2), frames))
-            out.append(torch.cat(parts, dim=1))
+    def codes(self, label_BK: Tensor, inject_BFA: Tensor | None, folded: list[FoldedWeights]) -> list[Tensor]:
+        """What class and audio codes add to each block, as `TemporalDeconv.code` gives it; nothing in the first."""
+        out: list[Tensor] = []
+        for block, frames, weights in zip(self.blocks, [0, *self.frames[:-1]], folded, strict=True):
+            constants_BET = None
+            if frames:
+                parts = [label_BK[:, :, None].expand(-1, -1, frames)]
+                if inject_BFA is not None:
+                    parts.append(functional.adaptive_avg_pool1d(inject_BFA.transpose(1, 2), frames))
+                constants_BET = torch.cat(parts, dim=1)
+            out.append(block.temporal.code(constants_BET, weights))  # type: ignore[union-attr]
         return out
 
     def forward(
         self,
         bottleneck_BE: Tensor,
         skips: list[Tensor],
-        constants: list[Tensor | None],
+        codes: list[Tensor],
         start_BCHW: Tensor,
         folded: list[FoldedWeights],
     ) -> Tensor:
         """clip_BCFHW in [-1, 1]. `skips` come from size/2 down to 4 pixels, as `ImageEncoder` gives them."""
         x = bottleneck_BE[:, None, :, None, None]
-        for block, skip, constant, weights in zip(
-            self.blocks, [None, *reversed(skips)], constants, folded, strict=True
-        ):
-            x = block(x, skip, constant, weights)
+        for block, skip, code, weights in zip(self.blocks, [None, *reversed(skips)], codes, folded, strict=True):
+            x = block(x, skip, code, weights)
         x = x.to(start_BCHW.dtype)  # half precision has too few steps for a picture of 256 levels
         clip = torch.tanh(x[:, :, :3])
         if self.compose:

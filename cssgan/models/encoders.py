@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from cssgan.models.blocks import leaky, norm_2d
 
@@ -30,7 +31,7 @@ class ImageEncoder(nn.Module):
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = leaky(norm(conv(x)))
             skips.append(x)
-        return self.code(x)[:, :, 0, 0], skips
+        return functional.linear(x.flatten(1), self.code.weight.flatten(1), self.code.bias), skips
 
 
 class AudioEncoder(nn.Module):

@@ -84,20 +84,22 @@ class CascadedGenerator(VideoGenerator):
         states = self.audio_encoder(mels_BSFMU.flatten(0, 1))
         folded = self.decoder.fold()
         label = label_BK.repeat_interleave(num_streams, dim=0)
-        constants = self.decoder.constants(label, None if self.inject is None else self.inject(states))
+        added = self.decoder.codes(label, None if self.inject is None else self.inject(states), folded)
         codes = torch.cat((states[:, -1], label, noise_BZ.repeat_interleave(num_streams, dim=0)), dim=1)
 
-        def run(start: Tensor, codes_BE: Tensor, constants_BET: list[Tensor | None]) -> Tensor:
+        def run(start: Tensor, codes_BE: Tensor, added_BTO: list[Tensor]) -> Tensor:
             code, skips = self.image_encoder(start)
-            return self.decoder(torch.cat((codes_BE, code), dim=1), skips, constants_BET, start, folded)
+            return self.decoder(torch.cat((codes_BE, code), dim=1), skips, added_BTO, start, folded)
 
         if not self.use_cascade:
-            clips = run(image_BCHW.repeat_interleave(num_streams, dim=0), codes, constants)
+            clips = run(image_BCHW.repeat_interleave(num_streams, dim=0), codes, added)
             return clips.unflatten(0, (-1, num_streams))
         codes_of = codes.unflatten(0, (-1, num_streams)).unbind(1)
-        constants_of = [None if c is None else c.unflatten(0, (-1, num_streams)).unbind(1) for c in constants]
+        # Of the first block there is a bias alone, the same for every stream.
+        first, *later = added
+        added_of = [term.unflatten(0, (-1, num_streams)).unbind(1) for term in later]
 
         def make_clip(start: Tensor, index: int) -> Tensor:
-            return run(start, codes_of[index], [None if c is None else c[index] for c in constants_of])
+            return run(start, codes_of[index], [first, *(terms[index] for terms in added_of)])
 
         return cascade(make_clip, image_BCHW, num_streams, detach=self.detach)

@@ -60,7 +60,8 @@ def test_temporal_deconv_equals_the_plain_layer(
     codes = torch.randn(2, constants, frames_in, dtype=torch.float64, requires_grad=True) if constants else None
     leaves = [x for x in (features, picture, codes, layer.weight, layer.bias) if x is not None]
 
-    fast = layer(features, picture, codes, layer.fold())
+    folded = layer.fold()
+    fast = layer(features, picture, layer.code(codes, folded), folded)
     slow = plain(layer, features, picture, codes)
 
     assert fast.shape == (2, frames_out, 6, 3, 3)
