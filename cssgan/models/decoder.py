@@ -45,9 +45,7 @@ class DecoderBlock(nn.Module):
         self.spatial = nn.ConvTranspose2d(temporal.out_channels, out_channels, 4, stride, padding)
         self.spatial_norm = None if last else norm_2d(norm, out_channels)
 
-    def forward(
-        self, x_BTEHW: Tensor, skip_BEHW: Tensor | None, code_BTO: Tensor, folded: FoldedWeights
-    ) -> Tensor:
+    def forward(self, x_BTEHW: Tensor, skip_BEHW: Tensor | None, code_BTO: Tensor, folded: FoldedWeights) -> Tensor:
         y = self.temporal(x_BTEHW, skip_BEHW, code_BTO, folded)
         batch, frames = y.shape[:2]
         y = self._enlarge(leaky(self.temporal_norm(y.flatten(0, 1))))
