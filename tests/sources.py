@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -79,12 +79,12 @@ def make_source(
     time_base: Fraction = Fraction(1, 90_000),
     rotation: int = 0,
     pictures: Sequence[NDArray[np.uint8]] | None = None,
-    in_turn: bool = True,
+    sound_lies: Literal["beside", "behind", "before"] = "beside",
 ) -> Path:
     """Write a source: frame i shows `numbered_picture(i)` (or ``pictures[i]``) from ``times[i]`` on.
 
-    The container follows from the file's suffix; the last frame lasts as long as the one before it. `in_turn`: sound
-    lies beside its pictures, as in real files, and not behind all of them.
+    The container follows from the file's suffix; the last frame lasts as long as the one before it. `sound_lies`
+    beside its pictures, as in real files, or behind or before all of them.
     """
     pictures = pictures if pictures is not None else [numbered_picture(index) for index in range(len(times))]
     height, width = pictures[0].shape[:2]
@@ -101,7 +101,9 @@ def make_source(
             audio.layout = "mono"
         blocks = _blocks(sound, sound_rate_hz, sound_start)
         for index, picture in enumerate(pictures):
-            while in_turn and blocks and blocks[0].pts * blocks[0].time_base <= times[index]:
+            while blocks and sound_lies != "behind":
+                if sound_lies == "beside" and blocks[0].pts * blocks[0].time_base > times[index]:
+                    break
                 container.mux(audio.encode(blocks.pop(0)))
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = int(times[index] / time_base), time_base

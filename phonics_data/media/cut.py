@@ -41,7 +41,7 @@ _RUN_UP_SECONDS = 2
 
 _LAG_SECONDS = 10
 """Sound that lies further than this behind its picture in the file, or has ended, is read by itself: finished pictures
-would wait for it in memory until the end of the source."""
+would wait for it in memory until the end of the source. So is sound that begins further than this before it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -195,21 +195,27 @@ def _merged(
     Yields (output intervals that a video frame covers, the frame), and (empty, None) after sound that a span waits for.
     """
     early: list[AudioFrame] = []
+    early_seconds, is_early_dropped = 0.0, False
     apart: Iterator[AudioFrame] | None = None
     tick, audio_index = time_base(audio), audio.index
     with ExitStack() as opened:
         for packet in container.demux([shown.video, audio]):
             if packet.stream_index == audio_index:
-                if apart is not None:
+                if apart is not None or is_early_dropped:
                     continue
                 # Sound that comes before the first picture waits until it is known where the clock begins.
-                early.extend(cast("list[AudioFrame]", frames_of(packet)))
+                for sounding in cast("list[AudioFrame]", frames_of(packet)):
+                    early.append(sounding)
+                    early_seconds += sounding.samples / sounding.sample_rate
                 if shown.origin is not None:
                     for sounding in early:
                         sound.add(sounding, tick, shown.origin)
                     early.clear()
                     if wanted and wanted[0].picture_done:
                         yield range(0), None
+                elif early_seconds > _LAG_SECONDS:  # perhaps all of it comes first: it is read again by itself
+                    early.clear()
+                    is_early_dropped = True
                 continue
             for frame in frames_of(packet):
                 if (covered := shown.replace(cast("VideoFrame", frame))) is None:
@@ -217,12 +223,8 @@ def _merged(
                 yield covered
                 if wanted and (target := shown.jump(wanted[0].first)) is not None:
                     _seek(container, target, shown.video)
-                if (
-                    apart is None
-                    and wanted
-                    and wanted[0].picture_done
-                    and shown.seconds_since(wanted[0]) > _LAG_SECONDS
-                ):
+                lags = wanted and wanted[0].picture_done and shown.seconds_since(wanted[0]) > _LAG_SECONDS
+                if apart is None and (is_early_dropped or lags):
                     apart = opened.enter_context(closing(_sound_alone(path, audio_index)))
                 if apart is not None:
                     _catch_up(apart, sound, shown, tick)
@@ -231,6 +233,8 @@ def _merged(
                 sound.add(sounding, tick, shown.origin)
         if (covered := shown.end()) is not None:
             yield covered
+        if apart is None and is_early_dropped and shown.origin is not None:  # a single picture at the very end
+            apart = opened.enter_context(closing(_sound_alone(path, audio_index)))
         if apart is not None:
             _catch_up(apart, sound, shown, tick)
 

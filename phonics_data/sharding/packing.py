@@ -13,6 +13,7 @@ import io
 import json
 import tarfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,11 +98,14 @@ def _grouped(pieces: Sequence[Piece], target_bytes: int, seed: int) -> list[list
     return groups
 
 
-def pack(folder: Path, shards: Sequence[Shard]) -> dict[str, str]:
+def pack(folder: Path, shards: Sequence[Shard], *, workers: int = 1) -> dict[str, str]:
     """Make `folder` hold exactly `shards`; those that lie there already, perhaps under another number, are kept.
 
     Interrupted at any moment, the next call goes on: a shard is trusted only while the record of finished shards
     names it, and its name leaves the record before its file is touched.
+
+    Args:
+        workers: shards that are copied together at the same time, by threads: hashes and files wait for no lock.
 
     Returns:
         shard name -> SHA-256 of the file.
@@ -118,16 +122,23 @@ def pack(folder: Path, shards: Sequence[Shard]) -> dict[str, str]:
         if entry.key in wanted.values():
             # Moved aside first, since its old name may be another shard's new one.
             (folder / entry.name).replace(folder / f".{entry.key}.moved")
+    missing: list[Shard] = []
     for shard in shards:
         if shard.name in kept:
             continue
-        path = folder / shard.name
         if shard.key in elsewhere:
-            (folder / f".{shard.key}.moved").replace(path)
-            digest = elsewhere[shard.key].sha256
+            (folder / f".{shard.key}.moved").replace(folder / shard.name)
+            record.put(shard, elsewhere[shard.key].sha256)
         else:
-            digest = _write(path, shard)
-        record.put(_Entry(name=shard.name, key=shard.key, sha256=digest, num_bytes=shard.num_bytes))
+            missing.append(shard)
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        copies = {pool.submit(_write, folder / shard.name, shard): shard for shard in missing}
+        try:
+            for copy in as_completed(copies):
+                record.put(copies[copy], copy.result())
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     leftovers = [path for path in shard_paths(folder) if path.name not in wanted]
     for path in [*leftovers, *folder.glob(".*.moved"), *folder.glob(".*.partial.tar")]:
         path.unlink()
@@ -158,8 +169,8 @@ class _Record:
             if path.is_file() and path.stat().st_size == entry.num_bytes:
                 self.entries[entry.name] = entry
 
-    def put(self, entry: _Entry) -> None:
-        self.entries[entry.name] = entry
+    def put(self, shard: Shard, sha256: str) -> None:
+        self.entries[shard.name] = _Entry(name=shard.name, key=shard.key, sha256=sha256, num_bytes=shard.num_bytes)
         self.save()
 
     def save(self) -> None:

@@ -28,7 +28,7 @@ from phonics_data.dataset import (
     write_metadata,
     write_sums,
 )
-from phonics_data.errors import DatasetError, InputError, OptionError
+from phonics_data.errors import DatasetError, InputError, OptionError, TableError
 from phonics_data.executors.isolated import Limits
 from phonics_data.executors.items import OnProgress, Outcome, run_items, write_rejections
 from phonics_data.sharding.card import card, describe, versions
@@ -70,6 +70,7 @@ def shard(
     options = options or ShardOptions()
     _check_folder(out)
     videos = read_table(workspace.table("videos"), FetchedVideo)
+    _check_same_line(out, videos)
     spans = read_table(workspace.table("segments"), LetterSpan)
     try:
         label_set(options.label_set, (span.letter for span in spans))
@@ -105,6 +106,21 @@ def _check_folder(out: Path) -> None:
         raise InputError(f"--out {out}: the folder holds other files; give an empty or a new one")
 
 
+def _check_same_line(out: Path, videos: Sequence[FetchedVideo]) -> None:
+    """Never replace a finished dataset by one that has no video in common with it: that is another one's."""
+    if not (out / DESCRIPTION).exists():
+        return
+    try:
+        theirs = {video.video_id for video in read_table(out / VIDEOS, FetchedVideo)}
+    except TableError:  # broken or gone: to be written anew
+        return
+    if theirs and theirs.isdisjoint(video.video_id for video in videos):
+        raise InputError(
+            f"--out {out}: holds a dataset of {len(theirs)} other videos ({', '.join(sorted(theirs)[:3])}, ...), none of "
+            "which is in this workspace; give another folder, or delete that one first"
+        )
+
+
 def _shard(
     workspace: Workspace,
     out: Path,
@@ -130,7 +146,7 @@ def _shard(
             f"--work {workspace.root}: no clip is left of {len(spans)} spans, so there is no dataset to write; "
             f"`phonics-data status --work {workspace.root}` counts the reasons"
         )
-    _write_dataset(workspace, out, options, judgement, tasks, videos)
+    _write_dataset(workspace, out, options, judgement, tasks, videos, workers=workers)
     return StageCount(
         stage="shard",
         num_in=len(spans),
@@ -215,6 +231,8 @@ def _write_dataset(
     judgement: Judgement,
     tasks: dict[str, CutTask],
     videos: Sequence[FetchedVideo],
+    *,
+    workers: int,
 ) -> None:
     labels: dict[str, set[str]] = {}
     for one in judgement.kept:
@@ -234,7 +252,7 @@ def _write_dataset(
     ]
     shards = plan(pieces, target_bytes=options.target_shard_bytes, seed=options.seed)
     (out / DESCRIPTION).unlink(missing_ok=True)  # unfinished from here to the end
-    sums = pack(out, shards)
+    sums = pack(out, shards, workers=workers)
     rows = _rows(judgement.kept, shards, splits, options)
     rejections = read_table(workspace.table("rejections"), Rejection)
     write_metadata(out / METADATA, rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import av
 import av.error
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from phonics_data.contract.sample import num_audio_samples
 from phonics_data.errors import MediaError
 from phonics_data.media import Cut, cut_spans
+from phonics_data.media import cut as cut_module
 from phonics_data.media.cut import _Shown
 from phonics_data.media.picture import Scaler
 from tests.sources import click_times, clicks, constant, make_source, read_number
@@ -193,16 +195,25 @@ def test_finished_clips_are_held_by_nobody(
     assert 50 <= most_alive < 15 * 25
 
 
-def test_sound_that_lies_far_behind_its_picture_is_read_by_itself(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["behind", "before"])
+def test_sound_that_lies_far_from_its_picture_is_read_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Literal["behind", "before"]
+) -> None:
     times = constant(25, 40)
     at = [0.5, 20.25, 38.5]
-    path = make_source(tmp_path / "a.mkv", times, clicks(40, at, 48_000), in_turn=False)
+    path = make_source(tmp_path / "a.mkv", times, clicks(40, at, 48_000), sound_lies=place)
+    read_alone: list[Path] = []
+    alone = cut_module._sound_alone
+    monkeypatch.setattr(
+        cut_module, "_sound_alone", lambda path, index: (read_alone.append(path), alone(path, index))[1]
+    )
     spans = [(0.0, 1.0), (5.0, 9.0), (20.0, 21.0), (38.0, 40.0)]
     cuts = cut_spans(path, spans, frame_rate=Fraction(25), width=64, height=64, audio_rate_hz=RATE)
     for one, expected in zip(cuts, ([0.5], [], [0.25], [0.5]), strict=True):
         start, end = spans[one.index]
         assert [read_number(frame) for frame in one.frames_LHWC] == list(range(int(start) * 25, int(end) * 25))
         assert click_times(one.audio_N, RATE) == pytest.approx(expected, abs=0.0005)
+    assert read_alone == [path]
 
 
 def test_a_file_in_which_no_jump_succeeds_is_read_from_its_start(tmp_path: Path) -> None:

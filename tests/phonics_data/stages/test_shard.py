@@ -371,6 +371,21 @@ def test_nothing_left_is_an_error_and_no_dataset(tmp_path: Path) -> None:
     assert not (tmp_path / "dataset").exists()
 
 
+def test_the_dataset_of_other_videos_is_not_replaced(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
+    _, dataset = finished
+    mine = tmp_path / "dataset"
+    shutil.copytree(dataset, mine)
+    before = digests(mine)
+    other = Workspace(tmp_path / "other")
+    write_inputs(other, [put_video(other, "stranger")], spans_of("stranger"))
+    with pytest.raises(InputError, match=r"holds a dataset of \d+ other videos .* delete that one first"):
+        shard(other, mine)
+    assert digests(mine) == before
+    (mine / "videos.parquet").write_bytes(b"not a table")  # of a broken one nothing is known
+    shard(other, mine, ShardOptions(width=32, height=32))
+    assert [row.video_id for row in read_metadata(mine)] == ["stranger"] * 5
+
+
 def test_foreign_folders_stay_untouched(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
     (tmp_path / "letters.txt").write_text("mine")
     with pytest.raises(InputError, match="holds other files"):
