@@ -157,3 +157,11 @@ def read_sums(dataset: Path) -> dict[str, str]:
             )
         sums[name] = digest
     return sums
+
+
+def is_as_written(dataset: Path, name: str) -> bool:
+    """Whether the file `name` is what SHA256SUMS says; False where either is missing or damaged."""
+    try:
+        return read_sums(dataset).get(name) == file_sha256(dataset / name)
+    except (DatasetError, FileNotFoundError):
+        return False

@@ -10,7 +10,7 @@ from pathlib import Path
 from phonics_data.executors.items import OnProgress
 from phonics_data.stages.fetch import FetchOptions, fetch
 from phonics_data.stages.segment import SegmentOptions, segment
-from phonics_data.stages.shard import ShardOptions, shard
+from phonics_data.stages.shard import ShardOptions, check_folder, shard
 from phonics_data.stages.transcribe import TranscribeOptions, transcribe
 from phonics_data.tables import read_table
 from phonics_data.types import FetchedVideo, LetterSpan, Rejection, SourceVideo, StageCount, TranscriptWord
@@ -43,6 +43,7 @@ def build(
             bounds it is the patience of the server, not this machine.
     """
     yield fetch(workspace, videos, options.fetch, on_progress=on_progress)
+    check_folder(out, read_table(workspace.table("videos"), FetchedVideo))  # now, not after hours of work
     yield transcribe(workspace, options.transcribe, workers=workers, on_progress=on_progress)
     yield segment(workspace, options.segment, workers=workers, on_progress=on_progress)
     yield shard(workspace, out, options.shard, workers=workers, on_progress=on_progress)

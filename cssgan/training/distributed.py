@@ -9,6 +9,7 @@ frozen and thawed within a step, penalties and accumulated parts need no excepti
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +20,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
+from cssgan.errors import RunError
+
+_PATIENCE_SECONDS = 1800
+"""How long processes wait for one another at the start of a run."""
 _PIECE = 1 << 25
 """Elements that are reduced at once (128 MiB of float32)."""
 
@@ -117,8 +122,12 @@ def this_start(store: dist.Store, rank: int, world: int) -> dist.PrefixStore:
     looks for reads the address where that one listened before it died, and the restart fails, or waits forever. Its
     counter of restarts differs between machines, so the first process names each start. A name counts once that
     process has answered to this very one, which the dead cannot.
+
+    Raises:
+        RunError: the first process does not come.
     """
     root = dist.PrefixStore("cssgan", store)
+    root.set_timeout(timedelta(seconds=_PATIENCE_SECONDS))
     if rank == 0:
         name = uuid.uuid4().hex
         root.set("start", name)
@@ -126,14 +135,17 @@ def this_start(store: dist.Store, rank: int, world: int) -> dist.PrefixStore:
             root.set(f"{name}/answer/{root.get(f'{name}/asked/{other}').decode()}", "yes")
         return dist.PrefixStore(name, root)
     asked = uuid.uuid4().hex
-    while True:
-        name = root.get("start").decode()
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        name = root.get("start").decode()  # perhaps of a start that is over: read again until it answers
         root.set(f"{name}/asked/{rank}", asked)
-        try:
-            root.wait([f"{name}/answer/{asked}"], timedelta(seconds=1))
-        except dist.DistStoreError:  # of a start that is over, or the first still waits for others
-            continue
-        return dist.PrefixStore(name, root)
+        if root.check([f"{name}/answer/{asked}"]):
+            return dist.PrefixStore(name, root)
+        time.sleep(0.1)
+    raise RunError(
+        f"process {rank} of {world}: process 0 has not come within {_PATIENCE_SECONDS} s; "
+        "see what torchrun says of it, and start again"
+    )
 
 
 def leave() -> None:
@@ -154,9 +166,7 @@ class _SumOverProcesses(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: FunctionCtx, *grads: Tensor) -> Tensor:
-        total = grads[0].clone()
-        dist.all_reduce(total)
-        return total
+        return cast(Tensor, _SumOverProcesses.apply(grads[0]))
 
 
 class SharedBatchNorm2d(nn.BatchNorm2d):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from phonics_data.dataset import METADATA, VIDEOS, read_description, read_metadata, read_sums, shard_paths
+from phonics_data.dataset import METADATA, VIDEOS, is_as_written, read_description, read_metadata, shard_paths
 from phonics_data.errors import DatasetError, InputError
 from phonics_data.executors.items import OnProgress
 from phonics_data.report.verify import VerifyResult, verify
@@ -59,9 +59,9 @@ def _check_sources(dataset: Path, workspace: Workspace) -> None:
     """Refuse a workspace that another dataset was made from: its clips would take the place of these."""
     wanted: set[str] = set()
     # The one table may be what is damaged; a source that a changed table names is no source.
-    if _is_as_written(dataset, METADATA):
+    if is_as_written(dataset, METADATA):
         wanted |= {row.video_id for row in read_metadata(dataset)}
-    if _is_as_written(dataset, VIDEOS):
+    if is_as_written(dataset, VIDEOS):
         wanted |= {video.video_id for video in read_table(dataset / VIDEOS, FetchedVideo)}
     held = {span.video_id for span in read_table(workspace.table("segments"), LetterSpan)}
     if missing := sorted(wanted - held):
@@ -69,10 +69,3 @@ def _check_sources(dataset: Path, workspace: Workspace) -> None:
             f"--work {workspace.root}: has no spans of {len(missing)} of the {len(wanted)} sources of {dataset} "
             f"({', '.join(missing[:3])}); give the workspace that the dataset was made from"
         )
-
-
-def _is_as_written(dataset: Path, name: str) -> bool:
-    try:
-        return read_sums(dataset).get(name) == file_sha256(dataset / name)
-    except (DatasetError, FileNotFoundError):
-        return False

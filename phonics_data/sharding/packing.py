@@ -12,8 +12,9 @@ import hashlib
 import io
 import json
 import tarfile
+import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,18 +132,30 @@ def pack(folder: Path, shards: Sequence[Shard], *, workers: int = 1) -> dict[str
             record.put(shard, elsewhere[shard.key].sha256)
         else:
             missing.append(shard)
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        copies = {pool.submit(_write, folder / shard.name, shard): shard for shard in missing}
-        try:
-            for copy in as_completed(copies):
-                record.put(copies[copy], copy.result())
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    _copy(folder, missing, record, workers)
     leftovers = [path for path in shard_paths(folder) if path.name not in wanted]
     for path in [*leftovers, *folder.glob(".*.moved"), *folder.glob(".*.partial.tar")]:
         path.unlink()
     return {name: record.entries[name].sha256 for name in wanted}
+
+
+def _copy(folder: Path, shards: Sequence[Shard], record: _Record, workers: int) -> None:
+    """Write `shards` and put each on the record as it ends; when one fails or a signal comes, all stop at once."""
+    stop = threading.Event()
+    copies: dict[Future[str], Shard] = {}
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        try:
+            for shard in shards:
+                copies[pool.submit(_write, folder / shard.name, shard, stop)] = shard
+            for copy in as_completed(copies):
+                record.put(copies[copy], copy.result())
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            for copy, shard in copies.items():
+                if not copy.cancelled() and copy.exception() is None:
+                    record.put(shard, copy.result())
+            raise
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -185,8 +198,12 @@ class LostClipsError(Exception):
         self.video_id = video_id
 
 
-def _write(path: Path, shard: Shard) -> str:
-    """Copy the pieces together. Returns the SHA-256 of the file.
+class _StoppedError(Exception):
+    """Another shard could not be written."""
+
+
+def _write(path: Path, shard: Shard, stop: threading.Event) -> str:
+    """Copy the pieces together, until `stop` is set. Returns the SHA-256 of the file.
 
     Raises:
         LostClipsError: a piece is not there any more, or not the bytes that were cut.
@@ -194,6 +211,8 @@ def _write(path: Path, shard: Shard) -> str:
     digest = hashlib.sha256()
     with atomic_path(path) as temporary, temporary.open("wb") as out:
         for piece in shard.pieces:
+            if stop.is_set():
+                raise _StoppedError
             block = _read(piece)
             digest.update(block)
             out.write(block)

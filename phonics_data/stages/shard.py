@@ -25,10 +25,11 @@ from phonics_data.dataset import (
     REJECTIONS,
     VIDEOS,
     MetadataRow,
+    is_as_written,
     write_metadata,
     write_sums,
 )
-from phonics_data.errors import DatasetError, InputError, OptionError, TableError
+from phonics_data.errors import DatasetError, InputError, OptionError
 from phonics_data.executors.isolated import Limits
 from phonics_data.executors.items import OnProgress, Outcome, run_items, write_rejections
 from phonics_data.sharding.card import card, describe, versions
@@ -42,7 +43,7 @@ from phonics_data.tables import read_table, to_plain, write_table
 from phonics_data.types import FetchedVideo, LetterSpan, Rejection, ScreenLetter, Split, StageCount
 from phonics_data.workspace import Workspace, atomic_path, fingerprint, write_bytes, write_json
 
-__all__ = ["ShardOptions", "shard"]
+__all__ = ["ShardOptions", "check_folder", "shard"]
 
 
 def shard(
@@ -68,9 +69,8 @@ def shard(
         TableError: an earlier stage has not been run.
     """
     options = options or ShardOptions()
-    _check_folder(out)
     videos = read_table(workspace.table("videos"), FetchedVideo)
-    _check_same_line(out, videos)
+    check_folder(out, videos)
     spans = read_table(workspace.table("segments"), LetterSpan)
     try:
         label_set(options.label_set, (span.letter for span in spans))
@@ -106,18 +106,23 @@ def _check_folder(out: Path) -> None:
         raise InputError(f"--out {out}: the folder holds other files; give an empty or a new one")
 
 
-def _check_same_line(out: Path, videos: Sequence[FetchedVideo]) -> None:
-    """Never replace a finished dataset by one that has no video in common with it: that is another one's."""
-    if not (out / DESCRIPTION).exists():
+def check_folder(out: Path, videos: Sequence[FetchedVideo]) -> None:
+    """Refuse to write into a folder that holds something else, or the finished dataset of other videos.
+
+    Raises:
+        InputError: so it is.
+    """
+    _check_folder(out)
+    # A table that has been changed says nothing of whose the dataset is.
+    if not (out / DESCRIPTION).exists() or not is_as_written(out, VIDEOS):
         return
-    try:
-        theirs = {video.video_id for video in read_table(out / VIDEOS, FetchedVideo)}
-    except TableError:  # broken or gone: to be written anew
-        return
-    if theirs and theirs.isdisjoint(video.video_id for video in videos):
+    theirs = read_table(out / VIDEOS, FetchedVideo)
+    mine = {video.video_id for video in videos} | {video.sha256 for video in videos}
+    if theirs and all(mine.isdisjoint((video.video_id, video.sha256)) for video in theirs):
+        names = ", ".join(sorted(video.video_id for video in theirs)[:3])
         raise InputError(
-            f"--out {out}: holds a dataset of {len(theirs)} other videos ({', '.join(sorted(theirs)[:3])}, ...), none of "
-            "which is in this workspace; give another folder, or delete that one first"
+            f"--out {out}: holds a dataset of {len(theirs)} other videos ({names}, ...), none of which is in this "
+            "workspace; give another folder, or delete that one first"
         )
 
 

@@ -15,7 +15,7 @@ from phonics_data.errors import DatasetError, InputError
 from phonics_data.report.repair import repair
 from phonics_data.report.verify import verify
 from phonics_data.tables import read_table, write_table
-from phonics_data.types import LetterSpan
+from phonics_data.types import FetchedVideo, LetterSpan
 from phonics_data.workspace import Workspace
 from tests.phonics_data.report.test_verify import make_dataset
 
@@ -85,6 +85,10 @@ def test_a_source_that_a_changed_table_names_is_no_reason_to_refuse(dataset: Pat
     before = content(dataset)
     rows = [dataclasses.replace(row, video_id="nobody") for row in read_metadata(dataset)]
     write_table(dataset / "metadata.parquet", MetadataRow, rows)
+    videos = read_table(dataset / "videos.parquet", FetchedVideo)
+    strangers = [dataclasses.replace(video, video_id=f"nobody-{n}", sha256="0" * 64) for n, video in enumerate(videos)]
+    write_table(dataset / "videos.parquet", FetchedVideo, strangers)
+    (dataset / "train-000000.tar").write_bytes(b"x")
     assert repair(dataset, Workspace(dataset.parent / "work")).after.faults == ()
     assert content(dataset) == before
 

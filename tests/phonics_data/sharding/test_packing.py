@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import random
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from phonics_data.sharding.packing import Piece, pack, plan
+from phonics_data.sharding.packing import LostClipsError, Piece, pack, plan
 from phonics_data.split import split_by_source
 
 TARGET = 40_000
@@ -100,3 +101,27 @@ def test_a_clip_larger_than_a_shard_stands_alone(tmp_path: Path) -> None:
     pieces = cut(tmp_path, "large", num_clips=3)
     shards = plan(pieces, target_bytes=1_000, seed=0)
     assert [len(shard.pieces) for shard in shards] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_copying_that_fails_leaves_whole_shards_on_the_record_and_goes_on(tmp_path: Path, workers: int) -> None:
+    pieces = [piece for number in range(12) for piece in cut(tmp_path, f"video-{number}")]
+    shards = plan(in_splits(pieces), target_bytes=TARGET, seed=0)
+    fresh = pack(tmp_path / "fresh", shards)
+    lost = shards[len(shards) // 2].pieces[0]
+    whole = lost.path.read_bytes()
+    lost.path.write_bytes(b"x" * len(whole))
+
+    with pytest.raises(LostClipsError) as caught:
+        pack(tmp_path / "dataset", shards, workers=workers)
+
+    assert caught.value.video_id == lost.video_id
+    recorded = json.loads((tmp_path / "dataset" / ".shards.json").read_text())
+    assert {path.name for path in (tmp_path / "dataset").glob("*")} - {".shards.json"} == {
+        one["name"] for one in recorded
+    }
+    assert all(fresh[one["name"]] == one["sha256"] for one in recorded)
+    lost.path.write_bytes(whole)
+    kept = {one["name"]: identity(tmp_path / "dataset" / one["name"]) for one in recorded}
+    assert pack(tmp_path / "dataset", shards, workers=workers) == fresh
+    assert kept == {name: identity(tmp_path / "dataset" / name) for name in kept}

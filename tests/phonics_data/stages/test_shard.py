@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import shutil
 import subprocess
+import threading
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -24,7 +25,7 @@ from phonics_data.media import probe
 from phonics_data.report.verify import verify
 from phonics_data.screen import Rules
 from phonics_data.split import Ratios
-from phonics_data.stages.shard import ShardOptions, shard
+from phonics_data.stages.shard import ShardOptions, check_folder, shard
 from phonics_data.tables import read_table, write_table
 from phonics_data.types import FetchedVideo, LetterSpan, Rejection, ScreenLetter, span_id
 from phonics_data.workspace import Workspace, file_sha256
@@ -219,12 +220,12 @@ def test_interrupted_while_packing_it_goes_on(
     workspace, dataset = finished
     write, written = packing._write, []
 
-    def write_some(path: Path, planned: packing.Shard) -> str:
+    def write_some(path: Path, planned: packing.Shard, stop: threading.Event) -> str:
         if len(written) == 2:
             path.with_name(".half.partial.tar").write_bytes(b"half a shard")
             raise PowerCutError
         written.append(path.name)
-        return write(path, planned)
+        return write(path, planned, stop)
 
     with monkeypatch.context() as patch:
         patch.setattr(packing, "_write", write_some)
@@ -380,6 +381,8 @@ def test_the_dataset_of_other_videos_is_not_replaced(finished: tuple[Workspace, 
     write_inputs(other, [put_video(other, "stranger")], spans_of("stranger"))
     with pytest.raises(InputError, match=r"holds a dataset of \d+ other videos .* delete that one first"):
         shard(other, mine)
+    with pytest.raises(InputError, match="holds a dataset of"):
+        check_folder(mine, read_table(other.table("videos"), FetchedVideo))
     assert digests(mine) == before
     (mine / "videos.parquet").write_bytes(b"not a table")  # of a broken one nothing is known
     shard(other, mine, ShardOptions(width=32, height=32))
