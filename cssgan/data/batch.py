@@ -131,26 +131,41 @@ def draw(config: Config, position: int, lengths: Sequence[int]) -> Draws:
     )
 
 
-def collate(
-    config: Config,
-    windows: Sequence[Window],
-    draws: Draws,
-    rows: slice,
-    *,
-    num_classes: int,
-    mel_stats: MelStats,
-    device: torch.device,
-) -> Batch:
-    """The rows `rows` of a batch from their windows; the means that make a part of the whole of it come from `draws`."""
-    raw_mels = np.stack([part.raw_mels_TMU for part in windows])
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Gathered:
+    """A process's rows of a batch on the host, as small as they can be: what may be prepared while a step runs."""
+
+    keys: tuple[str, ...]
+    labels: list[int]
+    frames_BTHWC: NDArray[np.uint8]
+    mels_BTMU: NDArray[np.float32]
+    """Standardised."""
+    draws: Draws
+    rows: slice
+
+
+def gather(windows: Sequence[Window], draws: Draws, rows: slice, mel_stats: MelStats) -> Gathered:
+    """The rows `rows` of a batch from their windows."""
+    return Gathered(
+        keys=tuple(part.key for part in windows),
+        labels=[part.label_index for part in windows],
+        frames_BTHWC=np.stack([part.frames_THWC for part in windows]),
+        mels_BTMU=window.standardise(np.stack([part.raw_mels_TMU for part in windows]), mel_stats),
+        draws=draws,
+        rows=rows,
+    )
+
+
+def place(gathered: Gathered, config: Config, *, num_classes: int, device: torch.device) -> Batch:
+    """What was gathered, on its device; the means that make a part of the whole batch of it come from the draws."""
     return record(
         config,
-        draws,
-        rows,
-        keys=[part.key for part in windows],
-        labels=[part.label_index for part in windows],
-        video_BCTHW=pictures(np.stack([part.frames_THWC for part in windows]), device),
-        mels_BTMU=torch.from_numpy(window.standardise(raw_mels, mel_stats)).to(device),
+        gathered.draws,
+        gathered.rows,
+        keys=gathered.keys,
+        labels=gathered.labels,
+        video_BCTHW=pictures(gathered.frames_BTHWC, device),
+        mels_BTMU=torch.from_numpy(gathered.mels_BTMU).to(device),
         num_classes=num_classes,
     )
 
@@ -251,6 +266,14 @@ class Feed:
 
     def batch(self, position: int) -> Batch:
         """This process's share of the batch that begins after `position` videos were seen."""
+        return self.place(self.gather(position))
+
+    def place(self, gathered: Gathered) -> Batch:
+        """See `HostFeed`."""
+        return place(gathered, self.config, num_classes=len(self.data.label_set), device=self.device)
+
+    def gather(self, position: int) -> Gathered:
+        """See `HostFeed`."""
         config = self.config
         shown, draws, rows = self.plan(position)
         clip_frames = config.frames_per_clip if config.data.segment_context == "clip" else None
@@ -264,15 +287,7 @@ class Feed:
             )
             for row, (clip, sound) in zip(range(rows.start, rows.stop), shown, strict=True)
         ]
-        return collate(
-            config,
-            windows,
-            draws,
-            rows,
-            num_classes=len(self.data.label_set),
-            mel_stats=self.mel_stats,
-            device=self.device,
-        )
+        return gather(windows, draws, rows, self.mel_stats)
 
     def plan(self, position: int) -> tuple[list[tuple[Clip, Clip]], Draws, slice]:
         """The batch that begins at `position`, undecoded: this process's pairs of short video and the one whose sound

@@ -11,6 +11,7 @@ import torch
 
 from cssgan.config import Config
 from cssgan.data import resident
+from cssgan.data.ahead import FeedAhead
 from cssgan.data.batch import Feed
 from cssgan.data.index import StreamIndex, open_index
 from cssgan.data.on_device import OnDeviceFeed, num_bytes
@@ -107,14 +108,15 @@ def feed(training: TrainingSet, config: Config, device: torch.device, *, rank: i
     """The feed of one of `world` processes."""
     content, stats = training.content, training.mel_stats(config)
     if isinstance(content, StreamIndex):
-        return StreamingFeed(index=content, config=config, mel_stats=stats, device=device, rank=rank, world=world)
+        streaming = StreamingFeed(index=content, config=config, mel_stats=stats, device=device, rank=rank, world=world)
+        return FeedAhead(host=streaming, batch_size=config.train.batch_size)
     return resident_feed(Feed(data=content, config=config, mel_stats=stats, device=device, rank=rank, world=world))
 
 
 def resident_feed(host: Feed) -> TrainingFeed:
-    """`host`, or the same in the memory of its GPU where there is room."""
+    """`host`, or the same in the memory of its GPU where there is room, else a batch ahead of its GPU."""
     if host.device.type == "cpu":
-        return host
+        return host  # working ahead gains nothing here: its millisecond is Python's, which the step needs as well
     free, _ = torch.cuda.mem_get_info(host.device)
     if num_bytes(host) > DEVICE_SHARE * free:
         log.info(
@@ -123,6 +125,6 @@ def resident_feed(host: Feed) -> TrainingFeed:
             host.device,
             free / 1e9,
         )
-        return host
+        return FeedAhead(host=host, batch_size=host.config.train.batch_size)
     log.info("the training set, %.1f GB, lies on %s", num_bytes(host) / 1e9, host.device)
     return OnDeviceFeed(host=host)

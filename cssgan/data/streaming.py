@@ -19,7 +19,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from cssgan.config import Config
 from cssgan.data import window
-from cssgan.data.batch import collate, look, share_of
+from cssgan.data.batch import Gathered, gather, look, place, share_of
 from cssgan.data.index import StreamIndex, readers
 from cssgan.data.resident import MEL_SPEC
 from cssgan.data.shards import read_members, resize
@@ -154,7 +154,7 @@ def reader_lost(error: RuntimeError) -> ReaderLostError | None:
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class StreamingFeed:
-    """An endless row of batches out of shards that are read as it goes. `batch` is cheapest in a row.
+    """An endless row of batches out of shards that are read as it goes. `gather` is cheapest in a row.
 
     Args:
         rank, world: of the processes that share every batch, this one's number and how many there are.
@@ -183,7 +183,15 @@ class StreamingFeed:
         return self.index.frame_rate
 
     def batch(self, position: int) -> Batch:
-        """This process's share of the batch that begins after `position` videos were seen.
+        """This process's share of the batch that begins after `position` videos were seen; raises as `gather`."""
+        return self.place(self.gather(position))
+
+    def place(self, gathered: Gathered) -> Batch:
+        """See `HostFeed`."""
+        return place(gathered, self.config, num_classes=len(self.label_set), device=self.device)
+
+    def gather(self, position: int) -> Gathered:
+        """See `HostFeed`.
 
         Raises:
             StillWaitingError: nothing came for a while; call again.
@@ -203,15 +211,7 @@ class StreamingFeed:
         while len(self._held) < room and pulled < len(windows):
             pulled += max(self._pull(), 1)
         self._next = position + self.config.train.batch_size
-        return collate(
-            self.config,
-            windows,
-            self._visits.draws(position),
-            rows,
-            num_classes=len(self.label_set),
-            mel_stats=self.mel_stats,
-            device=self.device,
-        )
+        return gather(windows, self._visits.draws(position), rows, self.mel_stats)
 
     def close(self) -> None:
         """Stop the processes that read ahead."""

@@ -25,6 +25,7 @@ from rich.console import Console
 
 from cssgan.config import Config
 from cssgan.data import feeds, resident, streaming
+from cssgan.data.ahead import FeedAhead
 from cssgan.data.batch import Feed, look
 from cssgan.data.index import StreamIndex
 from cssgan.data.shards import digest, find
@@ -70,8 +71,9 @@ def stream_config(*settings: str) -> Config:
 
 def stream(dataset: Path | str, config: Config, *, rank: int = 0, world: int = 1) -> StreamingFeed:
     feed = feeds.feed(feeds.open_set(config, dataset), config, CPU, rank=rank, world=world)
-    assert isinstance(feed, StreamingFeed)
-    return feed
+    assert isinstance(feed, FeedAhead)
+    assert isinstance(feed.host, StreamingFeed)
+    return feed.host
 
 
 def same(a: Batch, b: Batch) -> bool:

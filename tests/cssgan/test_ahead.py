@@ -1,0 +1,75 @@
+"""A feed that works one batch ahead gives the batches of the feed itself, and its errors at their time."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cssgan.config import Config
+from cssgan.data import resident
+from cssgan.data.ahead import FeedAhead
+from cssgan.data.batch import Feed, Gathered
+from cssgan.types import Batch, MelStats
+from tests.cssgan.toys import tiny_config
+
+
+@dataclass(kw_only=True, eq=False)
+class Watched(Feed):
+    """Notes which positions were gathered by which threads, and fails where it is told to."""
+
+    gathered: list[tuple[int, bool]] = field(default_factory=list[tuple[int, bool]])
+    fail_at: set[int] = field(default_factory=set[int])
+    is_closed: bool = False
+
+    def gather(self, position: int) -> Gathered:
+        self.gathered.append((position, threading.current_thread() is threading.main_thread()))
+        if position in self.fail_at:
+            self.fail_at.remove(position)
+            raise OSError(f"nothing at {position}")
+        return Feed.gather(self, position)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def feed(config: Config, dataset: Path, **options: Any) -> Watched:
+    data = resident.load(dataset, "train", config.data.size)
+    stats = MelStats(mean=data.mean, std=data.std, clamp=4.0)
+    return Watched(data=data, config=config, mel_stats=stats, device=torch.device("cpu"), **options)
+
+
+def same(mine: Batch, other: Batch) -> bool:
+    return mine.keys == other.keys and all(
+        torch.equal(getattr(mine, name), getattr(other, name))
+        for name in ("video_BCTHW", "mels_BTMU", "order_B", "frame_index_BS", "label_BK", "num_valid_B")
+    )
+
+
+def test_batches_in_a_row_and_out_of_it_are_those_of_the_feed(dataset: Path) -> None:
+    config = tiny_config("train.batch_size=3", "order.p_chrono=0.5")
+    plain, host = feed(config, dataset), feed(config, dataset)
+    ahead = FeedAhead(host=host, batch_size=3)
+    positions = [0, 3, 6, 30, 33, 33, 0]
+    assert all(same(ahead.batch(position), plain.batch(position)) for position in positions)
+    ahead.close()
+    assert host.is_closed
+    assert [position for position, _ in host.gathered] == [0, 3, 6, 9, 30, 33, 36, 33, 36, 0, 3]
+    # What jumps is gathered by who asks; what follows was gathered beside the step.
+    assert [position for position, is_mine in host.gathered if is_mine] == [0, 30, 33, 0]
+
+
+def test_an_error_is_raised_when_its_batch_is_asked_for_and_the_batch_is_tried_again(dataset: Path) -> None:
+    config = tiny_config("train.batch_size=3")
+    plain = feed(config, dataset)
+    ahead = FeedAhead(host=feed(config, dataset, fail_at={3, 9}), batch_size=3)
+    assert same(ahead.batch(0), plain.batch(0))
+    with pytest.raises(OSError, match="nothing at 3"):
+        ahead.batch(3)
+    assert same(ahead.batch(3), plain.batch(3))
+    assert same(ahead.batch(6), plain.batch(6))
+    ahead.close()  # the batch at 9 was never asked for, so nobody needs its error
