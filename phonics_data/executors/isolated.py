@@ -98,6 +98,15 @@ class IsolatedCaller:
                 return cast("Result", outcome.value)
 
 
+_ENVIRONMENT = {
+    # The workers share the cores among themselves already.
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    # glibc keeps what is freed instead of giving it back: fewer page faults for arrays of a megabyte that come and go.
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 25),
+    "MALLOC_TRIM_THRESHOLD_": str((1 << 31) - 1),
+}
+"""Of the workers, where the user has not set it otherwise."""
 _STOP = "stop"
 _Message = tuple[Literal["result", "error", "died"], Any]
 
@@ -127,8 +136,7 @@ class _Worker(Generic[Item, Result]):
             [sys.executable, "-c", program, str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
-            # The workers share the cores among themselves already.
-            env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+            env=_ENVIRONMENT
             | os.environ
             | {"PYTHONPATH": os.pathsep.join(filter(None, [place, os.environ.get("PYTHONPATH")]))},
         )

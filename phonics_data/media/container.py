@@ -20,11 +20,9 @@ import av.stream
 from phonics_data.errors import MediaError
 
 if TYPE_CHECKING:
-    from av.audio.frame import AudioFrame
     from av.container import InputContainer
     from av.packet import Packet
     from av.stream import Stream
-    from av.video.frame import VideoFrame
 
 # What broken files make the libraries say belongs into our own messages, not on the user's terminal.
 av.logging.set_level(None)
@@ -84,13 +82,13 @@ def _has_decoder(stream: Stream) -> bool:
     return cast("object | None", stream.codec_context) is not None
 
 
-def frames_of(packet: Packet[Any]) -> list[VideoFrame | AudioFrame]:
-    """The frames that a packet completes; none where its bytes are damaged, as players do.
+def frames_of(packet: Packet[Any]) -> list[Any]:
+    """The frames (`VideoFrame` or `AudioFrame`) that a packet completes; none where its bytes are damaged, as players do.
 
     MPEG files that begin inside a group of pictures hold such packets without being broken.
     """
     try:
-        return cast("list[VideoFrame | AudioFrame]", packet.decode())
+        return packet.decode()
     except av.error.InvalidDataError:
         return []
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -204,7 +204,7 @@ def _merged(
                 if apart is not None or is_early_dropped:
                     continue
                 # Sound that comes before the first picture waits until it is known where the clock begins.
-                for sounding in cast("list[AudioFrame]", frames_of(packet)):
+                for sounding in frames_of(packet):
                     early.append(sounding)
                     early_seconds += sounding.samples / sounding.sample_rate
                 if shown.origin is not None:
@@ -218,7 +218,7 @@ def _merged(
                     is_early_dropped = True
                 continue
             for frame in frames_of(packet):
-                if (covered := shown.replace(cast("VideoFrame", frame))) is None:
+                if (covered := shown.replace(frame)) is None:
                     continue
                 yield covered
                 if wanted and (target := shown.jump(wanted[0].first)) is not None:
@@ -243,7 +243,7 @@ def _sound_alone(path: Path, audio_index: int) -> Generator[AudioFrame]:
     """The sound of a source from its start, by a reader of its own."""
     with open_media(path) as container:
         for packet in container.demux(container.streams[audio_index]):
-            yield from cast("list[AudioFrame]", frames_of(packet))
+            yield from frames_of(packet)
 
 
 def _catch_up(apart: Iterator[AudioFrame], sound: SoundTrack, shown: _Shown, tick: Fraction) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from phonics_data.errors import MediaError
 from phonics_data.media.clock import half_up
@@ -42,7 +42,7 @@ def read_sound(path: Path, *, duration_seconds: float, rate_hz: int) -> Mono:
                 if origin is None and video is not None and (frames := frames_of(packet)):
                     origin = Fraction(frames[0].pts or 0) * time_base(video)
                 continue
-            early.extend(cast("list[AudioFrame]", frames_of(packet)))
+            early.extend(frames_of(packet))
             while origin is not None and early:
                 sound.add(early.pop(0), time_base(audio), origin)
             if sound.covers(duration):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +53,7 @@ def watch(path: Path, *, rate: int = 8, max_width: int = 640, threads: int = 1) 
         number = 0
         shown: VideoFrame | None = None
         for packet in container.demux(stream):
-            for frame in cast("list[VideoFrame]", frames_of(packet)):
+            for frame in frames_of(packet):
                 if frame.pts is None:
                     continue
                 seconds = frame.pts * tick
