@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -159,10 +160,14 @@ def bench_shard(
         twos: list[Run] = []
         for number in range(rounds):
             floors.append(_cpu_of(lambda: [decode_all(path) for path in copies]))
-            work, _ = _workspace(folder / f"one-{number}", source, num_sources)
-            ones.append(_run(work, folder / f"dataset-{number}", workers=1))
-            again, _ = _workspace(folder / f"two-{number}", source, num_sources)
-            twos.append(_run(again, folder / f"dataset-two-{number}", workers=2))
+            for name, runs, workers in (("one", ones, 1), ("two", twos, 2)):
+                work, _ = _workspace(folder / f"{name}-{number}", source, num_sources)
+                dataset = folder / f"dataset-{name}-{number}"
+                runs.append(_run(work, dataset, workers=workers))
+                # Gigabytes on disk and in memory, which the next run would have to push out.
+                shutil.rmtree(work.root)
+                if (name, number) != ("one", 0):
+                    shutil.rmtree(dataset)
         some = spans[:: max(1, len(spans) // per_clip_runs)]
         scale = len(spans) / len(some)
         small = "crop='min(iw,ih)':'min(iw,ih)',scale=64:64:flags=area"
@@ -174,8 +179,8 @@ def bench_shard(
             two=_least(twos),
             per_clip_cpu_seconds=scale * _cpu_of(lambda: _one_ffmpeg_a_clip(source, some, folder, small)),
             per_clip_kept_cpu_seconds=scale * _cpu_of(lambda: _one_ffmpeg_a_clip(source, some, folder, "null")),
-            windows_a_cpu_second=_windows_a_cpu_second(folder / "dataset-0"),
-            metadata_seconds=_metadata_seconds(folder / "dataset-0", folder / "metadata", num_rows),
+            windows_a_cpu_second=_windows_a_cpu_second(folder / "dataset-one-0"),
+            metadata_seconds=_metadata_seconds(folder / "dataset-one-0", folder / "metadata", num_rows),
             long_run=_long_run(folder / "long", long_minutes) if long_minutes else None,
         )
 
