@@ -123,11 +123,7 @@ def _measure(config: Config, *, name: str, variant: str, device: torch.device, s
     if reference is not None:
         reference.step(feed.batch(0))
         reference.step(feed.batch(0))
-    # Feeds work ahead: each of the two who take turns has its own, or they would undo each other's work.
-    feeds = (feed, synthetic_feed(config, device) if reference is not None else feed)
-    ours, waits, plain = _take_turns(clock, feeds, config.train.batch_size, step, reference, seconds)
-    for one in feeds:
-        one.close()
+    ours, waits, plain = _take_turns(clock, feed, config.train.batch_size, step, reference, seconds)
     gflop = cost(config, num_classes=num_classes).flops / 1e9
     peak = _peak_tflops(device, torch.bfloat16 if speed.uses_bf16(config, device) else torch.float32)
     step_seconds = statistics.median(ours)
@@ -199,12 +195,7 @@ class _Clock:
 
 
 def _take_turns(
-    clock: _Clock,
-    feeds: tuple[TrainingFeed, TrainingFeed],
-    size: int,
-    step: Step,
-    reference: Reference | None,
-    seconds: float,
+    clock: _Clock, feed: TrainingFeed, size: int, step: Step, reference: Reference | None, seconds: float
 ) -> tuple[list[float], list[float], list[float]]:
     """Seconds of our steps with their batches, of the batches alone, and of the reference's steps with theirs."""
     ours: list[float] = []
@@ -214,14 +205,14 @@ def _take_turns(
     while len(ours) < MIN_STEPS or time.perf_counter() < end:
         position = len(ours) * size
         start = clock.now()
-        batch = feeds[0].batch(position)
+        batch = feed.batch(position)
         there = clock.now()
         step(batch, len(ours))
         ours.append(clock.now() - start)
         waits.append(there - start)
         if reference is not None:
             start = clock.now()
-            reference.step(feeds[1].batch(position))
+            reference.step(feed.batch(position))
             plain.append(clock.now() - start)
     return ours, waits, plain
 

@@ -5,42 +5,14 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from fractions import Fraction
-from typing import Protocol
 
-import torch
-
-from cssgan.data.batch import Gathered
+from cssgan.data.batch import Gathered, HostFeed, OverHost
 from cssgan.types import Batch
-from phonics_data.contract.labels import LabelSet
-
-
-class HostFeed(Protocol):
-    """A feed whose batches are put together on the host and then placed on their device."""
-
-    @property
-    def label_set(self) -> LabelSet: ...
-
-    @property
-    def frame_rate(self) -> Fraction: ...
-
-    @property
-    def device(self) -> torch.device: ...
-
-    def gather(self, position: int) -> Gathered:
-        """The host's part of this process's share of the batch after so many videos; it touches no device."""
-        ...
-
-    def place(self, gathered: Gathered) -> Batch:
-        """The rest of it, on the device."""
-        ...
-
-    def close(self) -> None: ...
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
-class FeedAhead:
-    """`host`, one batch of `batch_size` ahead of who asks, in a thread.
+class FeedAhead(OverHost[HostFeed]):
+    """`host`, one batch ahead of who asks, in a thread.
 
     The first batch is gathered by the caller: a feed that starts processes must fork them before there are threads.
     What is placed on a device is placed by the caller too, for a step that is being recorded there bears no other
@@ -48,22 +20,8 @@ class FeedAhead:
     asked for again.
     """
 
-    host: HostFeed
-    batch_size: int
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "feed"))
     _ahead: tuple[int, Future[Gathered]] | None = None
-
-    @property
-    def label_set(self) -> LabelSet:
-        return self.host.label_set
-
-    @property
-    def frame_rate(self) -> Fraction:
-        return self.host.frame_rate
-
-    @property
-    def device(self) -> torch.device:
-        return self.host.device
 
     def batch(self, position: int) -> Batch:
         """See `TrainingFeed.batch`."""
@@ -73,10 +31,9 @@ class FeedAhead:
         else:
             _finish(ahead)
             gathered = self.host.gather(position)
-        batch = self.host.place(
-            gathered
-        )  # first: beside a thread that has just begun it would wait for the interpreter
-        after = position + self.batch_size
+        # Placed first: beside a thread that has just begun it would wait for the interpreter.
+        batch = self.host.place(gathered)
+        after = position + self.host.config.train.batch_size
         self._ahead = after, self._pool.submit(self.host.gather, after)
         return batch
 

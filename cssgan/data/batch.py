@@ -6,10 +6,11 @@ would have seen.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 import torch
@@ -156,20 +157,6 @@ def gather(windows: Sequence[Window], draws: Draws, rows: slice, mel_stats: MelS
     )
 
 
-def place(gathered: Gathered, config: Config, *, num_classes: int, device: torch.device) -> Batch:
-    """What was gathered, on its device; the means that make a part of the whole batch of it come from the draws."""
-    return record(
-        config,
-        gathered.draws,
-        gathered.rows,
-        keys=gathered.keys,
-        labels=gathered.labels,
-        video_BCTHW=pictures(gathered.frames_BTHWC, device),
-        mels_BTMU=torch.from_numpy(gathered.mels_BTMU).to(device),
-        num_classes=num_classes,
-    )
-
-
 def record(
     config: Config,
     draws: Draws,
@@ -235,8 +222,70 @@ _PER_ROW = (
 )  # fmt: skip
 
 
+class HostFeed(ABC):
+    """A feed whose batches are put together on the host and then placed on their device."""
+
+    __slots__ = ()
+    config: Config
+    device: torch.device
+
+    @property
+    @abstractmethod
+    def label_set(self) -> LabelSet: ...
+
+    @property
+    @abstractmethod
+    def frame_rate(self) -> Fraction: ...
+
+    @abstractmethod
+    def gather(self, position: int) -> Gathered:
+        """The host's part of this process's share of the batch after so many videos; it touches no device."""
+
+    def place(self, gathered: Gathered) -> Batch:
+        """The rest of it, on the device; the means that make a part of the whole batch of it come from the draws."""
+        return record(
+            self.config,
+            gathered.draws,
+            gathered.rows,
+            keys=gathered.keys,
+            labels=gathered.labels,
+            video_BCTHW=pictures(gathered.frames_BTHWC, self.device),
+            mels_BTMU=torch.from_numpy(gathered.mels_BTMU).to(self.device),
+            num_classes=len(self.label_set),
+        )
+
+    def batch(self, position: int) -> Batch:
+        """This process's share of the batch that begins after `position` videos were seen; raises as `gather`."""
+        return self.place(self.gather(position))
+
+    def close(self) -> None:  # noqa: B027 - most have nothing open
+        """End what the feed has open."""
+
+
+Host = TypeVar("Host", bound=HostFeed)
+
+
 @dataclass(kw_only=True, slots=True, eq=False)
-class Feed:
+class OverHost(Generic[Host]):
+    """What gives the batches of `host` in another way."""
+
+    host: Host
+
+    @property
+    def label_set(self) -> LabelSet:
+        return self.host.label_set
+
+    @property
+    def frame_rate(self) -> Fraction:
+        return self.host.frame_rate
+
+    @property
+    def device(self) -> torch.device:
+        return self.host.device
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class Feed(HostFeed):
     """A decoded training set as an endless row of batches; `batch(position)` gives the one at any place in it.
 
     Args:
@@ -263,14 +312,6 @@ class Feed:
     @property
     def frame_rate(self) -> Fraction:
         return self.data.frame_rate
-
-    def batch(self, position: int) -> Batch:
-        """This process's share of the batch that begins after `position` videos were seen."""
-        return self.place(self.gather(position))
-
-    def place(self, gathered: Gathered) -> Batch:
-        """See `HostFeed`."""
-        return place(gathered, self.config, num_classes=len(self.data.label_set), device=self.device)
 
     def gather(self, position: int) -> Gathered:
         """See `HostFeed`."""
@@ -301,9 +342,6 @@ class Feed:
         sounds = items if self._sound is None else [int(self._sound[item]) for item in items]
         pairs = [(self.data.clips[item], self.data.clips[sound]) for item, sound in zip(items, sounds, strict=True)]
         return pairs[rows], draws, rows
-
-    def close(self) -> None:
-        """Nothing is open."""
 
     def _item(self, visit: int) -> int:
         """The short video of the n-th visit: every epoch goes through all of them in a new order."""

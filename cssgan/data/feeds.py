@@ -109,7 +109,7 @@ def feed(training: TrainingSet, config: Config, device: torch.device, *, rank: i
     content, stats = training.content, training.mel_stats(config)
     if isinstance(content, StreamIndex):
         streaming = StreamingFeed(index=content, config=config, mel_stats=stats, device=device, rank=rank, world=world)
-        return FeedAhead(host=streaming, batch_size=config.train.batch_size)
+        return FeedAhead(host=streaming)
     return resident_feed(Feed(data=content, config=config, mel_stats=stats, device=device, rank=rank, world=world))
 
 
@@ -125,6 +125,6 @@ def resident_feed(host: Feed) -> TrainingFeed:
             host.device,
             free / 1e9,
         )
-        return FeedAhead(host=host, batch_size=host.config.train.batch_size)
+        return FeedAhead(host=host)
     log.info("the training set, %.1f GB, lies on %s", num_bytes(host) / 1e9, host.device)
     return OnDeviceFeed(host=host)

@@ -7,17 +7,15 @@ that a batch is the same to the bit on every device.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from cssgan.data import window
-from cssgan.data.batch import Feed, look_rng, moves, record
+from cssgan.data.batch import Feed, OverHost, look_rng, moves, record
 from cssgan.data.resident import MEL_SPEC
 from cssgan.types import Batch
-from phonics_data.contract.labels import LabelSet
 
 
 def num_bytes(feed: Feed) -> int:
@@ -26,10 +24,9 @@ def num_bytes(feed: Feed) -> int:
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
-class OnDeviceFeed:
+class OnDeviceFeed(OverHost[Feed]):
     """`host`, whose device it fills: the same batches."""
 
-    host: Feed
     _frames_NHWC: Tensor = field(init=False)
     _hops_HM: Tensor = field(init=False)
 
@@ -37,18 +34,6 @@ class OnDeviceFeed:
         data, device = self.host.data, self.host.device
         self._frames_NHWC = torch.from_numpy(np.array(data.frames_NHWC)).to(device)
         self._hops_HM = torch.from_numpy(np.array(data.hops_HM)).to(device)
-
-    @property
-    def label_set(self) -> LabelSet:
-        return self.host.label_set
-
-    @property
-    def frame_rate(self) -> Fraction:
-        return self.host.frame_rate
-
-    @property
-    def device(self) -> torch.device:
-        return self.host.device
 
     def batch(self, position: int) -> Batch:
         """This process's share of the batch that begins after `position` videos were seen."""

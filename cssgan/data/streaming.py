@@ -19,13 +19,13 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from cssgan.config import Config
 from cssgan.data import window
-from cssgan.data.batch import Gathered, gather, look, place, share_of
+from cssgan.data.batch import Gathered, HostFeed, gather, look, share_of
 from cssgan.data.index import StreamIndex, readers
 from cssgan.data.resident import MEL_SPEC
 from cssgan.data.shards import read_members, resize
 from cssgan.data.visits import Visits
 from cssgan.errors import ReaderLostError
-from cssgan.types import Batch, MelStats, Window
+from cssgan.types import MelStats, Window
 from phonics_data.contract.labels import LabelSet
 from phonics_data.contract.sample import Sample
 from phonics_data.contract.shard import decode
@@ -153,7 +153,7 @@ def reader_lost(error: RuntimeError) -> ReaderLostError | None:
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
-class StreamingFeed:
+class StreamingFeed(HostFeed):
     """An endless row of batches out of shards that are read as it goes. `gather` is cheapest in a row.
 
     Args:
@@ -181,14 +181,6 @@ class StreamingFeed:
     @property
     def frame_rate(self) -> Fraction:
         return self.index.frame_rate
-
-    def batch(self, position: int) -> Batch:
-        """This process's share of the batch that begins after `position` videos were seen; raises as `gather`."""
-        return self.place(self.gather(position))
-
-    def place(self, gathered: Gathered) -> Batch:
-        """See `HostFeed`."""
-        return place(gathered, self.config, num_classes=len(self.label_set), device=self.device)
 
     def gather(self, position: int) -> Gathered:
         """See `HostFeed`.

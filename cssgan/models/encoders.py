@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional
 
-from cssgan.models.blocks import leaky, norm_2d
+from cssgan.models.blocks import convolve_all, leaky, norm_2d
 
 
 def level_widths(size: int, width: int) -> list[int]:
@@ -31,7 +30,7 @@ class ImageEncoder(nn.Module):
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = leaky(norm(conv(x)))
             skips.append(x)
-        return functional.linear(x.flatten(1), self.code.weight.flatten(1), self.code.bias), skips
+        return convolve_all(x, self.code.weight, self.code.bias)[:, :, 0, 0], skips
 
 
 class AudioEncoder(nn.Module):

@@ -108,9 +108,9 @@ def join(device_type: str) -> Peers:
     if device_type == "cuda":
         torch.cuda.set_device(peers.local_rank)
     if not dist.is_initialized():
-        store, rank, world = next(dist.rendezvous("env://"))
-        store = this_start(store, rank, world)
-        dist.init_process_group("nccl" if device_type == "cuda" else "gloo", store=store, rank=rank, world_size=world)
+        store = this_start(next(dist.rendezvous("env://"))[0], peers.rank, world)
+        backend = "nccl" if device_type == "cuda" else "gloo"
+        dist.init_process_group(backend, store=store, rank=peers.rank, world_size=world)
     _control_group()
     return peers
 

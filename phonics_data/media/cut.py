@@ -218,14 +218,15 @@ def _merged(
                     is_early_dropped = True
                 continue
             for frame in frames_of(packet):
-                if (covered := shown.replace(frame)) is None:
+                covered = shown.replace(frame)
+                lags = wanted and wanted[0].picture_done and shown.seconds_since(wanted[0]) > _LAG_SECONDS
+                if apart is None and (is_early_dropped or lags):
+                    apart = opened.enter_context(closing(_sound_alone(path, audio_index)))
+                if covered is None:
                     continue
                 yield covered
                 if wanted and (target := shown.jump(wanted[0].first)) is not None:
                     _seek(container, target, shown.video)
-                lags = wanted and wanted[0].picture_done and shown.seconds_since(wanted[0]) > _LAG_SECONDS
-                if apart is None and (is_early_dropped or lags):
-                    apart = opened.enter_context(closing(_sound_alone(path, audio_index)))
                 if apart is not None:
                     _catch_up(apart, sound, shown, tick)
         if shown.origin is not None:
@@ -233,8 +234,6 @@ def _merged(
                 sound.add(sounding, tick, shown.origin)
         if (covered := shown.end()) is not None:
             yield covered
-        if apart is None and is_early_dropped and shown.origin is not None:  # a single picture at the very end
-            apart = opened.enter_context(closing(_sound_alone(path, audio_index)))
         if apart is not None:
             _catch_up(apart, sound, shown, tick)
 

@@ -94,25 +94,22 @@ def shard(
 _LEFT_BY_A_KILL = re.compile(r"(train|validation|test)-\d{6}\.tar|\..+\.partial(\.\w+)?")
 
 
-def _check_folder(out: Path) -> None:
-    """Never write into a folder that holds something else."""
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out}: is a file, allowed: a folder (it is made if it does not exist)")
-    ours = {DESCRIPTION, METADATA, ".shards.json"}
-    if not out.exists() or any((out / name).exists() for name in ours):
-        return
-    # A run that was killed in the middle of its first shards has left nothing but these.
-    if not all(_LEFT_BY_A_KILL.fullmatch(path.name) for path in out.iterdir()):
-        raise InputError(f"--out {out}: the folder holds other files; give an empty or a new one")
-
-
 def check_folder(out: Path, videos: Sequence[FetchedVideo]) -> None:
     """Refuse to write into a folder that holds something else, or the finished dataset of other videos.
 
     Raises:
         InputError: so it is.
     """
-    _check_folder(out)
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise InputError(f"--out {out}: is a file, allowed: a folder (it is made if it does not exist)")
+    ours = {DESCRIPTION, METADATA, ".shards.json"}
+    # A run that was killed in the middle of its first shards has left nothing but these.
+    if not any((out / name).exists() for name in ours) and not all(
+        _LEFT_BY_A_KILL.fullmatch(path.name) for path in out.iterdir()
+    ):
+        raise InputError(f"--out {out}: the folder holds other files; give an empty or a new one")
     # A table that has been changed says nothing of whose the dataset is.
     if not (out / DESCRIPTION).exists() or not is_as_written(out, VIDEOS):
         return

@@ -53,7 +53,7 @@ def same(mine: Batch, other: Batch) -> bool:
 def test_batches_in_a_row_and_out_of_it_are_those_of_the_feed(dataset: Path) -> None:
     config = tiny_config("train.batch_size=3", "order.p_chrono=0.5")
     plain, host = feed(config, dataset), feed(config, dataset)
-    ahead = FeedAhead(host=host, batch_size=3)
+    ahead = FeedAhead(host=host)
     positions = [0, 3, 6, 30, 33, 33, 0]
     assert all(same(ahead.batch(position), plain.batch(position)) for position in positions)
     ahead.close()
@@ -66,7 +66,7 @@ def test_batches_in_a_row_and_out_of_it_are_those_of_the_feed(dataset: Path) -> 
 def test_an_error_is_raised_when_its_batch_is_asked_for_and_the_batch_is_tried_again(dataset: Path) -> None:
     config = tiny_config("train.batch_size=3")
     plain = feed(config, dataset)
-    ahead = FeedAhead(host=feed(config, dataset, fail_at={3, 9}), batch_size=3)
+    ahead = FeedAhead(host=feed(config, dataset, fail_at={3, 9}))
     assert same(ahead.batch(0), plain.batch(0))
     with pytest.raises(OSError, match="nothing at 3"):
         ahead.batch(3)
