@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn import functional
 
+from cssgan.models.on_cpu import convolve_3d, convolve_each
+
 LEAK = 0.2
 
 
@@ -141,12 +143,12 @@ class TemporalDeconv(nn.Module):
         assert frames == self.frames_in
         if frames == 1:
             x = features_BTEHW[:, 0] if skip_BEHW is None else torch.cat((features_BTEHW[:, 0], skip_BEHW), dim=1)
-            out = convolve_all(x, folded.features) if height == width == 1 else functional.conv2d(x, folded.features)
+            out = convolve_all(x, folded.features) if height == width == 1 else convolve_each(x, folded.features)
         else:
             x = cast(Tensor, _WithNeighbours.apply(features_BTEHW)).flatten(0, 1)
-            out = functional.conv2d(x, folded.features)
+            out = convolve_each(x, folded.features)
         out = out.view(batch, self.frames_out, self.out_channels, height, width)
-        terms = None if folded.skip is None or skip_BEHW is None else functional.conv2d(skip_BEHW, folded.skip)
+        terms = None if folded.skip is None or skip_BEHW is None else convolve_each(skip_BEHW, folded.skip)
         return cast(Tensor, _AddTerms.apply(out, terms, code_BTO.to(out.dtype), self.stride))
 
 
@@ -260,7 +262,7 @@ class SpectralConv(nn.Module):
             return functional.linear(x, self.normalised(), self.bias)
         if self.padding == 0 and x.shape[2:] == self.weight.shape[2:]:
             return convolve_all(x, self.normalised(), self.bias)
-        convolve = functional.conv2d if self.dims == 2 else functional.conv3d
+        convolve = functional.conv2d if self.dims == 2 else convolve_3d
         return convolve(x, self.normalised(), self.bias, self.stride, self.padding)  # type: ignore[arg-type]
 
 
@@ -289,7 +291,7 @@ class SpectralClassConv(SpectralConv):
     def forward(self, x: Tensor, label_BK: Tensor | None = None) -> Tensor:
         assert label_BK is not None
         weight = self.normalised()
-        out = functional.conv3d(x, weight[:, : self.in_channels], self.bias, self.strides, self.paddings)
+        out = convolve_3d(x, weight[:, : self.in_channels], self.bias, self.strides, self.paddings)
         time, height, width = (
             _taps_inside(size, *axis, like=weight)
             for size, axis in zip(x.shape[2:], zip(self.kernel, self.strides, self.paddings, strict=True), strict=True)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cssgan.models.blocks import FoldedWeights, TemporalDeconv, leaky, norm_2d
+from cssgan.models.on_cpu import enlarge_2d, tanh
 
 
 def temporal_plan(num_frames: int, num_blocks: int, plan: str) -> list[int]:
@@ -42,6 +43,7 @@ class DecoderBlock(nn.Module):
         self.temporal = temporal
         self.temporal_norm = norm_2d(norm, temporal.out_channels)
         stride, padding = (1, 0) if first else (2, 1)
+        self.stride, self.padding = stride, padding
         self.spatial = nn.ConvTranspose2d(temporal.out_channels, out_channels, 4, stride, padding)
         self.spatial_norm = None if last else norm_2d(norm, out_channels)
 
@@ -54,11 +56,11 @@ class DecoderBlock(nn.Module):
         return y.view(batch, frames, *y.shape[1:])
 
     def _enlarge(self, x: Tensor) -> Tensor:
-        if x.shape[2:] != (1, 1):
-            return self.spatial(x)
-        # From a single place every output pixel has one tap: a matrix product.
         weight, bias = self.spatial.weight, self.spatial.bias
         assert bias is not None
+        if x.shape[2:] != (1, 1):
+            return enlarge_2d(x, weight, bias, self.stride, self.padding)
+        # From a single place every output pixel has one tap: a matrix product.
         return functional.linear(x.flatten(1), weight.flatten(1).t()).view(-1, *weight.shape[1:]) + bias[:, None, None]
 
 
@@ -138,7 +140,7 @@ class Decoder(nn.Module):
         for block, skip, code, weights in zip(self.blocks, [None, *reversed(skips)], codes, folded, strict=True):
             x = block(x, skip, code, weights)
         x = x.to(start_BCHW.dtype)  # half precision has too few steps for a picture of 256 levels
-        clip = torch.tanh(x[:, :, :3])
+        clip = tanh(x[:, :, :3])
         if self.compose:
             # The shift of -1 lets an untrained stream begin near its start image (mask about 0.27).
             mask = torch.sigmoid(x[:, :, 3:] - 1.0)

@@ -366,7 +366,7 @@ def sum_of(parts: list[Tensor]) -> Tensor:
 
 def motion(clips_BSCFHW: Tensor) -> Tensor:
     """Mean absolute change from frame to frame inside clips."""
-    return (clips_BSCFHW[:, :, :, 1:] - clips_BSCFHW[:, :, :, :-1]).abs().mean()
+    return (clips_BSCFHW[:, :, :, 1:] - clips_BSCFHW[:, :, :, :-1]).abs_().mean()
 
 
 def _motion_ratio(fakes: list[Tensor], parts: list[Part]) -> Tensor:

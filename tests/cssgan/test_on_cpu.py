@@ -1,0 +1,128 @@
+"""Forms of convolutions for CPUs: they give what the plain ones give, and so do their gradients of both orders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd import gradcheck, gradgradcheck
+from torch.nn import functional
+
+from cssgan.models import on_cpu
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    torch.manual_seed(0)
+
+
+def made(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(shape, dtype=dtype, requires_grad=True)
+
+
+Function = Callable[..., Tensor]
+
+CASES: dict[str, tuple[Function, Function, tuple[tuple[int, ...], ...]]] = {
+    "one place": (
+        on_cpu.convolve_each,
+        functional.conv2d,
+        ((3, 5, 4, 6), (7, 5, 1, 1)),
+    ),
+    "doubled to few channels": (
+        lambda x, w, b: on_cpu.enlarge_2d(x, w, b, 2, 1),
+        lambda x, w, b: functional.conv_transpose2d(x, w, b, 2, 1),
+        ((3, 5, 4, 6), (5, 4, 4, 4), (4,)),
+    ),
+    "doubled to many channels": (
+        lambda x, w, b: on_cpu.enlarge_2d(x, w, b, 2, 1),
+        lambda x, w, b: functional.conv_transpose2d(x, w, b, 2, 1),
+        ((3, 5, 4, 6), (5, 16, 4, 4), (16,)),
+    ),
+    "another stride": (
+        lambda x, w, b: on_cpu.enlarge_2d(x, w, b, 1, 0),
+        lambda x, w, b: functional.conv_transpose2d(x, w, b, 1, 0),
+        ((3, 5, 2, 3), (5, 4, 4, 4), (4,)),
+    ),
+    "halved pictures": (
+        lambda x, w, b: on_cpu.convolve_3d(x, w, b, 2, 1),
+        lambda x, w, b: functional.conv3d(x, w, b, 2, 1),
+        ((2, 3, 4, 4, 6), (5, 3, 4, 4, 4), (5,)),
+    ),
+    "halved features": (
+        lambda x, w, b: on_cpu.convolve_3d(x, w, b, (2, 2, 2), (1, 1, 1)),
+        lambda x, w, b: functional.conv3d(x, w, b, 2, 1),
+        ((2, 6, 2, 4, 6), (5, 6, 4, 4, 4), (5,)),
+    ),
+    "odd sizes": (
+        lambda x, w, b: on_cpu.convolve_3d(x, w, b, 2, 1),
+        lambda x, w, b: functional.conv3d(x, w, b, 2, 1),
+        ((2, 3, 5, 4, 7), (5, 3, 4, 4, 4), (5,)),
+    ),
+    "time kept": (
+        lambda x, w, b: on_cpu.convolve_3d(x, w, b, (1, 2, 2), (0, 1, 1)),
+        lambda x, w, b: functional.conv3d(x, w, b, (1, 2, 2), (0, 1, 1)),
+        ((2, 3, 2, 4, 4), (5, 3, 1, 4, 4), (5,)),
+    ),
+}
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> tuple[Function, Function, tuple[tuple[int, ...], ...]]:
+    return CASES[request.param]
+
+
+@pytest.fixture
+def also_for_doubles(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Differences of a function tell its gradient only in double precision."""
+    monkeypatch.setattr(on_cpu, "_is_here", lambda _: True)
+    return
+
+
+def test_same_outputs_and_gradients(case: tuple[Function, Function, tuple[tuple[int, ...], ...]]) -> None:
+    ours, plain, shapes = case
+    tensors = [made(*shape) for shape in shapes]
+    got, wanted = ours(*tensors), plain(*tensors)
+    torch.testing.assert_close(got, wanted, atol=2e-5, rtol=1e-4)
+    slopes = torch.randn_like(wanted)
+    for mine, its in zip(
+        torch.autograd.grad(got, tensors, slopes), torch.autograd.grad(wanted, tensors, slopes), strict=True
+    ):
+        torch.testing.assert_close(mine, its, atol=2e-4, rtol=1e-4)
+
+
+@pytest.mark.usefixtures("also_for_doubles")
+def test_gradients_of_both_orders(case: tuple[Function, Function, tuple[tuple[int, ...], ...]]) -> None:
+    ours, _, shapes = case
+    tensors = tuple(made(*shape, dtype=torch.float64) for shape in shapes)
+    assert gradcheck(ours, tensors, fast_mode=True)
+    assert gradgradcheck(ours, tensors, fast_mode=True)
+
+
+@pytest.mark.parametrize("wanted", [(0,), (1,), (2,), (0, 2), (1, 2)])
+def test_only_the_wanted_gradients(wanted: tuple[int, ...]) -> None:
+    """In the generator's step the discriminators are frozen; in theirs their pictures need no gradient."""
+    tensors = [torch.randn(shape) for shape in ((2, 3, 4, 4, 6), (5, 3, 4, 4, 4), (5,))]
+    for place in wanted:
+        tensors[place].requires_grad_()
+    leaves = [tensors[place] for place in wanted]
+    got = torch.autograd.grad(on_cpu.convolve_3d(*tensors, 2, 1).square().sum(), leaves)
+    right = torch.autograd.grad(functional.conv3d(*tensors, 2, 1).square().sum(), leaves)
+    for mine, its in zip(got, right, strict=True):
+        torch.testing.assert_close(mine, its, atol=1e-3, rtol=1e-4)
+
+
+def test_tanh() -> None:
+    x = torch.linspace(-20, 20, 4001, requires_grad=True)
+    torch.testing.assert_close(on_cpu.tanh(x), torch.tanh(x), atol=3e-7, rtol=0)
+    (slope,), (right,) = (torch.autograd.grad(f(x).sum(), x) for f in (on_cpu.tanh, torch.tanh))
+    torch.testing.assert_close(slope, right, atol=1e-6, rtol=0)
+    assert on_cpu.tanh(x).abs().max() <= 1.0
+
+
+def test_half_precision_takes_the_plain_form() -> None:
+    x, weight, bias = made(2, 5, 4, 4), made(5, 4, 4, 4), made(4)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert on_cpu.enlarge_2d(x, weight, bias, 2, 1).dtype == torch.bfloat16
+        assert on_cpu.convolve_each(x, made(3, 5, 1, 1)).dtype == torch.bfloat16
