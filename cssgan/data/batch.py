@@ -32,7 +32,8 @@ _EPOCH, _STEP, _SOUND, _LOOK = 1, 2, 3, 4  # one stream of randomness for each u
 def pictures(frames_BTHWC: NDArray[np.uint8], device: torch.device) -> Tensor:
     """uint8 0..255 -> video_BCTHW float32 in [-1, 1]."""
     whole = torch.from_numpy(np.require(frames_BTHWC, requirements=["C", "W"])).to(device)
-    return whole.permute(0, 4, 1, 2, 3).float().div_(127.5).sub_(1.0).contiguous()
+    out = torch.empty(whole.permute(0, 4, 1, 2, 3).shape, device=device)
+    return out.copy_(whole.permute(0, 4, 1, 2, 3)).div_(127.5).sub_(1.0)
 
 
 def to_uint8(video_BCTHW: Tensor) -> NDArray[np.uint8]:
@@ -77,13 +78,19 @@ def look_rng(config: Config, visit: int) -> np.random.Generator:
     return np.random.default_rng([config.train.seed, _LOOK, visit])
 
 
-def look(part: Window, config: Config, visit: int) -> Window:
+def look(frames_THWC: NDArray[np.uint8], config: Config, visit: int) -> NDArray[np.uint8]:
     """The window as the n-th visit shows it, by `data.augment_colour` and `data.augment_shift`."""
     colour, shift = config.data.augment_colour, config.data.augment_shift
     if not colour and not shift:
-        return part
-    rng = look_rng(config, visit)
-    return replace(part, frames_THWC=augment(part.frames_THWC, rng, colour=colour, shift=shift))
+        return frames_THWC
+    return augment(frames_THWC, look_rng(config, visit), colour=colour, shift=shift)
+
+
+def look_at(frames_BTHWC: NDArray[np.uint8], config: Config, visit: int) -> NDArray[np.uint8]:
+    """The windows of the visits from `visit` on."""
+    if not config.data.augment_colour and not config.data.augment_shift:
+        return frames_BTHWC
+    return np.stack([look(frames, config, visit + row) for row, frames in enumerate(frames_BTHWC)])
 
 
 def share_of(size: int, rank: int, world: int) -> slice:
@@ -315,20 +322,18 @@ class Feed(HostFeed):
 
     def gather(self, position: int) -> Gathered:
         """See `HostFeed`."""
-        config = self.config
-        shown, draws, rows = self.plan(position)
+        config, data = self.config, self.data
         clip_frames = config.frames_per_clip if config.data.segment_context == "clip" else None
-        windows = [
-            look(
-                self.data.window(
-                    clip, draws.starts[row], config.data.num_frames, sound_of=sound, clip_frames=clip_frames
-                ),
-                config,
-                position + row,
-            )
-            for row, (clip, sound) in zip(range(rows.start, rows.stop), shown, strict=True)
-        ]
-        return gather(windows, draws, rows, self.mel_stats)
+        shown, draws, rows = self.plan(position)
+        frames_BT, hops_BTU = data.rows(shown, draws.starts[rows], config.data.num_frames, clip_frames=clip_frames)
+        return Gathered(
+            keys=tuple(clip.key for clip, _ in shown),
+            labels=[data.label_set.index(clip.label) for clip, _ in shown],
+            frames_BTHWC=look_at(data.frames_NHWC[frames_BT], config, position + rows.start),
+            mels_BTMU=window.standardise(window.segments(data.hops_HM, hops_BTU), self.mel_stats),
+            draws=draws,
+            rows=rows,
+        )
 
     def plan(self, position: int) -> tuple[list[tuple[Clip, Clip]], Draws, slice]:
         """The batch that begins at `position`, undecoded: this process's pairs of short video and the one whose sound

@@ -12,9 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cssgan.data import window
 from cssgan.data.batch import Feed, OverHost, look_rng, moves, record
-from cssgan.data.resident import MEL_SPEC
 from cssgan.types import Batch
 
 
@@ -41,22 +39,7 @@ class OnDeviceFeed(OverHost[Feed]):
         num_frames = config.data.num_frames
         clip_frames = config.frames_per_clip if config.data.segment_context == "clip" else None
         shown, draws, rows = self.host.plan(position)
-        starts = draws.starts[rows]
-        frames_BT = np.stack(
-            [
-                clip.first_frame + window.frame_rows(start, num_frames, clip.num_frames)
-                for (clip, _), start in zip(shown, starts, strict=True)
-            ]
-        )
-        hops_BTU = np.stack(
-            [
-                sound.first_hop
-                + window.segment_hops(
-                    start, num_frames, sound.frame_rate, sound.num_hops, MEL_SPEC, clip_frames=clip_frames
-                )
-                for (_, sound), start in zip(shown, starts, strict=True)
-            ]
-        )
+        frames_BT, hops_BTU = self.host.data.rows(shown, draws.starts[rows], num_frames, clip_frames=clip_frames)
         stats, label_set = self.host.mel_stats, self.host.label_set
         mels_BTUM = self._hops_HM[torch.from_numpy(hops_BTU).to(self.device)]
         mels_BTUM = ((mels_BTUM - stats.mean) / stats.std).clamp_(-stats.clamp, stats.clamp)

@@ -16,6 +16,7 @@ import os
 import shutil
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -100,6 +101,35 @@ class ResidentSplit:
             num_valid_frames=min(num_frames, clip.num_frames - start_frame),
             frame_rate=clip.frame_rate,
         )
+
+    def rows(
+        self,
+        shown: Sequence[tuple[Clip, Clip]],
+        starts: Sequence[int],
+        num_frames: int,
+        *,
+        clip_frames: int | None = None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where the windows of a batch lie: frames_BT in `frames_NHWC`, hops_BTU in `hops_HM`.
+
+        Args:
+            shown: short videos, each with the one whose sound it is given.
+            starts: first frame of each window.
+            clip_frames: see `cssgan.data.window.segment_hops`.
+        """
+        starts_B = np.asarray(starts, np.int64)
+        first_frame_B, length_B, first_hop_B, num_hops_B = np.array(
+            [(clip.first_frame, clip.num_frames, sound.first_hop, sound.num_hops) for clip, sound in shown], np.int64
+        ).T
+        frames_BT = first_frame_B[:, None] + window.frame_rows(starts_B, num_frames, length_B)
+        hops_BTU = np.empty((len(shown), num_frames, MEL_SPEC.segment_hops), np.int64)
+        rates = [sound.frame_rate for _, sound in shown]
+        for rate in set(rates):
+            mine = np.flatnonzero([one == rate for one in rates])
+            hops_BTU[mine] = window.segment_hops(
+                starts_B[mine], num_frames, rate, num_hops_B[mine], MEL_SPEC, clip_frames=clip_frames
+            )
+        return frames_BT, hops_BTU + first_hop_B[:, None, None]
 
 
 def load(dataset: Dataset, split: Split, size: int, *, cache: Path | None = None) -> ResidentSplit:

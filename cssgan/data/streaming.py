@@ -139,7 +139,7 @@ class _Reading(IterableDataset[Any]):
 
     def _shown(self, sample: Sample, needed: list[int], visits: Visits) -> list[Shown]:
         cuts = ((visit, cut(sample, visits.start(visit), self.config, self.index.label_set)) for visit in needed)
-        return [(visit, look(part, self.config, visit)) for visit, part in cuts]
+        return [(visit, replace(part, frames_THWC=look(part.frames_THWC, self.config, visit))) for visit, part in cuts]
 
 
 def reader_lost(error: RuntimeError) -> ReaderLostError | None:

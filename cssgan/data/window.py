@@ -24,23 +24,29 @@ def raw_mel(audio_N: NDArray[np.float32], rate_hz: int, spec: LogMelSpec) -> NDA
 
 def standardise(raw_mels: NDArray[np.float32], stats: MelStats) -> NDArray[np.float32]:
     """(x - mean) / std, clamped: log-mel of any shape -> model input."""
-    return np.clip((raw_mels - np.float32(stats.mean)) / np.float32(stats.std), -stats.clamp, stats.clamp)
+    out = raw_mels - np.float32(stats.mean)
+    out /= np.float32(stats.std)
+    return np.clip(out, -stats.clamp, stats.clamp, out=out)
 
 
-def first_hops(first_frame: int, num_frames: int, frame_rate: Fraction, spec: LogMelSpec) -> NDArray[np.int64]:
+Ints = int | NDArray[np.int64]
+"""A number, or one for each of many windows: the results then have their axes in front."""
+
+
+def first_hops(first_frame: Ints, num_frames: int, frame_rate: Fraction, spec: LogMelSpec) -> NDArray[np.int64]:
     """First hop of the segment of each of `num_frames` frames: `contract.logmel.segment_start_hop`, for many at once."""
     rate = Fraction(spec.rate_hz, spec.hop_samples) / frame_rate  # hops a frame
     numerator, denominator = rate.numerator, rate.denominator
-    frames = np.arange(first_frame, first_frame + num_frames, dtype=np.int64)
+    frames = _frames(first_frame, num_frames)
     middles = ((2 * frames + 1) * numerator + denominator) // (2 * denominator)  # floor(mid + 1/2)
     return middles - spec.segment_hops // 2
 
 
 def segment_hops(
-    first_frame: int,
+    first_frame: Ints,
     num_frames: int,
     frame_rate: Fraction,
-    num_hops: int,
+    num_hops: Ints,
     spec: LogMelSpec,
     *,
     clip_frames: int | None = None,
@@ -58,14 +64,14 @@ def segment_hops(
         hops_TU int64, 0..num_hops + 1.
     """
     first = first_hops(first_frame, num_frames, frame_rate, spec)
-    hops_TU = first[:, None] + np.arange(spec.segment_hops)
+    hops_TU = first[..., None] + np.arange(spec.segment_hops)
     if clip_frames is not None:
         rate = Fraction(spec.rate_hz, spec.hop_samples) / frame_rate
-        clips = first_frame + np.arange(num_frames) // clip_frames * clip_frames
+        clips = _frames(first_frame, num_frames) - np.arange(num_frames) % clip_frames
         low = clips * rate.numerator // rate.denominator
         high = -(-(clips + clip_frames) * rate.numerator // rate.denominator)
-        hops_TU = np.where((hops_TU >= low[:, None]) & (hops_TU < high[:, None]), hops_TU, -1)
-    return np.clip(hops_TU + 1, 0, num_hops + 1)
+        hops_TU = np.where((hops_TU >= low[..., None]) & (hops_TU < high[..., None]), hops_TU, -1)
+    return np.clip(hops_TU + 1, 0, np.asarray(num_hops)[..., None, None] + 1)
 
 
 def segments(padded_HM: NDArray[np.float32], hops_TU: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -73,9 +79,13 @@ def segments(padded_HM: NDArray[np.float32], hops_TU: NDArray[np.int64]) -> NDAr
     return np.ascontiguousarray(np.moveaxis(padded_HM[hops_TU], -1, -2))
 
 
-def frame_rows(first_frame: int, num_frames: int, num_valid: int) -> NDArray[np.int64]:
+def frame_rows(first_frame: Ints, num_frames: int, num_valid: Ints) -> NDArray[np.int64]:
     """Frames of a window; past the last valid one it is held."""
-    return np.minimum(np.arange(first_frame, first_frame + num_frames, dtype=np.int64), num_valid - 1)
+    return np.minimum(_frames(first_frame, num_frames), np.asarray(num_valid)[..., None] - 1)
+
+
+def _frames(first_frame: Ints, num_frames: int) -> NDArray[np.int64]:
+    return np.asarray(first_frame, np.int64)[..., None] + np.arange(num_frames)
 
 
 def drawn_start(key: str, num_clip_frames: int, num_frames: int, seed: int) -> int:

@@ -38,6 +38,23 @@ def test_windows_hold_the_shards_frames_and_the_contracts_segments(tmp_path: Pat
         assert (window.key, window.label_index) == (sample.key, LETTERS.index(sample.label))
 
 
+@pytest.mark.parametrize("clip_frames", [None, 4])
+def test_the_rows_of_a_batch_are_those_of_its_windows(tmp_path: Path, clip_frames: int | None) -> None:
+    rates = (25, 30, 25, 60)
+    samples = [make_sample(n, num_frames=9 + 7 * n, frame_rate=Fraction(rate)) for n, rate in enumerate(rates)]
+    write_shard(tmp_path / "train-000000.tar", samples)
+    data = resident.load(tmp_path, "train", 16)
+    shown = [(data.clips[n], data.clips[sound]) for n, sound in ((0, 0), (3, 1), (1, 1), (2, 3))]
+    starts = [0, 5, 2, 20]
+
+    frames_BT, hops_BTU = data.rows(shown, starts, 16, clip_frames=clip_frames)
+
+    for (clip, sound), start, frames, hops in zip(shown, starts, frames_BT, hops_BTU, strict=True):
+        window = data.window(clip, start, 16, sound_of=sound, clip_frames=clip_frames)
+        assert np.array_equal(data.frames_NHWC[frames], window.frames_THWC)
+        assert np.array_equal(np.moveaxis(data.hops_HM[hops], -1, -2), window.raw_mels_TMU)
+
+
 def test_mean_and_deviation_are_those_of_all_log_mel_values(tmp_path: Path) -> None:
     samples = [make_sample(seed) for seed in range(3)]
     write_shard(tmp_path / "train-000000.tar", samples[:2])

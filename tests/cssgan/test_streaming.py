@@ -118,10 +118,8 @@ def test_batches_are_the_records_that_the_resident_feed_makes(shards: Path, sett
         batch, draws = feed.batch(position), visits.draws(position)
         for row, key in enumerate(batch.keys):
             window = data.window(clips[key], draws.starts[row], config.data.num_frames, clip_frames=clip_frames)
-            window = look(window, config, position + row)
-            pictures = (
-                torch.from_numpy(np.ascontiguousarray(window.frames_THWC)).permute(3, 0, 1, 2).float() / 127.5 - 1
-            )
+            frames = look(window.frames_THWC, config, position + row)
+            pictures = torch.from_numpy(np.ascontiguousarray(frames)).permute(3, 0, 1, 2).float() / 127.5 - 1
             mels = (window.raw_mels_TMU - np.float32(feed.mel_stats.mean)) / np.float32(feed.mel_stats.std)
             torch.testing.assert_close(batch.video_BCTHW[row], pictures, rtol=0, atol=1e-6)
             assert np.array_equal(batch.mels_BTMU[row].numpy(), mels.clip(-4, 4))
