@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 
 from cssgan.data.batch import Gathered, HostFeed, OverHost
 from cssgan.types import Batch
+
+PATIENCE_SECONDS = 10.0
+"""How long `FeedAhead.close` waits for a batch that is being put together."""
+
+_Asked = tuple[int, Future[Gathered]]
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -20,8 +28,9 @@ class FeedAhead(OverHost[HostFeed]):
     asked for again.
     """
 
-    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "feed"))
-    _ahead: tuple[int, Future[Gathered]] | None = None
+    _asked: SimpleQueue[_Asked | None] = field(default_factory=SimpleQueue[_Asked | None])
+    _thread: threading.Thread | None = None
+    _ahead: _Asked | None = None
 
     def batch(self, position: int) -> Batch:
         """See `TrainingFeed.batch`."""
@@ -29,24 +38,41 @@ class FeedAhead(OverHost[HostFeed]):
         if ahead is not None and ahead[0] == position:
             gathered = ahead[1].result()
         else:
-            _finish(ahead)
+            if ahead is not None:
+                # Nobody asks for it; whether there would have been one is no matter.
+                with suppress(Exception):
+                    ahead[1].result()
             gathered = self.host.gather(position)
         # Placed first: beside a thread that has just begun it would wait for the interpreter.
         batch = self.host.place(gathered)
-        after = position + self.host.config.train.batch_size
-        self._ahead = after, self._pool.submit(self.host.gather, after)
+        self._go_on(position + self.host.config.train.batch_size)
         return batch
 
+    def _go_on(self, position: int) -> None:
+        if self._thread is None:
+            # A daemon, which an executor's threads are not: one that waits for ever must not hold up the end.
+            self._thread = threading.Thread(target=_serve, args=(self._asked, self.host.gather), daemon=True)
+            self._thread.start()
+        self._ahead = position, Future()
+        self._asked.put(self._ahead)
+
     def close(self) -> None:
-        """Wait for the thread and close the feed."""
+        """Wait for the thread and close the feed.
+
+        A reader that is killed while it hands something over leaves a message without an end, and the thread waiting
+        for the rest of it. It is left alone then, with the feed, whose processes end with this one.
+        """
         ahead, self._ahead = self._ahead, None
-        _finish(ahead)
-        self._pool.shutdown()
-        self.host.close()
+        self._asked.put(None)
+        if ahead is None or wait([ahead[1]], timeout=PATIENCE_SECONDS).done:
+            self.host.close()
 
 
-def _finish(ahead: tuple[int, Future[Gathered]] | None) -> None:
-    """Wait for a batch that nobody asks for; whether there would have been one is no matter."""
-    if ahead is not None:
-        with suppress(Exception):
-            ahead[1].result()
+def _serve(asked: SimpleQueue[_Asked | None], gather: Callable[[int], Gathered]) -> None:
+    """The life of the thread."""
+    while (ask := asked.get()) is not None:
+        position, future = ask
+        try:
+            future.set_result(gather(position))
+        except BaseException as error:  # noqa: BLE001 - raised by who asks for the batch
+            future.set_exception(error)

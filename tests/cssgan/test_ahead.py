@@ -73,3 +73,27 @@ def test_an_error_is_raised_when_its_batch_is_asked_for_and_the_batch_is_tried_a
     assert same(ahead.batch(3), plain.batch(3))
     assert same(ahead.batch(6), plain.batch(6))
     ahead.close()  # the batch at 9 was never asked for, so nobody needs its error
+
+
+def test_closing_does_not_wait_for_ever(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that was killed in the middle of a message leaves the thread waiting for its end."""
+    monkeypatch.setattr("cssgan.data.ahead.PATIENCE_SECONDS", 0.1)
+    host = feed(tiny_config("train.batch_size=3"), dataset)
+    before, goes_on = set(threading.enumerate()), threading.Event()
+
+    def gather(position: int) -> Gathered:
+        if position == 3:
+            goes_on.wait()
+        return Feed.gather(host, position)
+
+    monkeypatch.setattr(Watched, "gather", lambda _, position: gather(position))
+    ahead = FeedAhead(host=host)
+    ahead.batch(0)
+    (waiting,) = set(threading.enumerate()) - before
+    ahead.close()
+    assert waiting.is_alive()
+    assert waiting.daemon  # so the process can end beside it
+    assert not host.is_closed
+    goes_on.set()
+    waiting.join(timeout=30)
+    assert not waiting.is_alive()
