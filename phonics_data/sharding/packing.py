@@ -40,8 +40,6 @@ class Piece:
     num_bytes: int
     content_key: str
     """SHA-256 over the contents of the run's members: equal keys, equal bytes."""
-    is_fresh: bool = False
-    """Cut a moment ago, by the run that packs it: its bytes are not checked again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -229,8 +227,6 @@ def _read(piece: Piece) -> bytes:
         with piece.path.open("rb") as source:
             source.seek(piece.offset)
             block = source.read(piece.num_bytes)
-        if piece.is_fresh and len(block) == piece.num_bytes:
-            return block
         digest, content = hashlib.sha256(), memoryview(block)
         with tarfile.open(fileobj=io.BytesIO(block), mode="r:") as tar:
             for member in tar:

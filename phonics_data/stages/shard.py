@@ -13,7 +13,7 @@ import errno
 import re
 import shutil
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from pathlib import Path
 
 from phonics_data.contract.labels import label_set
@@ -136,7 +136,7 @@ def _shard(
     tasks = _tasks(workspace, options, videos, spans)
     sha256 = {video.video_id: video.sha256 for video in videos}
     prints = {video_id: _fingerprint(task, sha256[video_id]) for video_id, task in tasks.items()}
-    finished = _forget_lost_clips(workspace, tasks, prints)
+    num_skipped = _forget_lost_clips(workspace, tasks, prints)
     result = run_items(
         workspace, "shard", tasks, prints, _cut, CutClip, workers=workers, limits=_limits, on_progress=on_progress
     )
@@ -148,14 +148,13 @@ def _shard(
             f"--work {workspace.root}: no clip is left of {len(spans)} spans, so there is no dataset to write; "
             f"`phonics-data status --work {workspace.root}` counts the reasons"
         )
-    fresh = tasks.keys() - finished
-    _write_dataset(workspace, out, options, judgement, tasks, videos, fresh=fresh, workers=workers)
+    _write_dataset(workspace, out, options, judgement, tasks, videos, workers=workers)
     return StageCount(
         stage="shard",
         num_in=len(spans),
         num_kept=len(judgement.kept),
         num_rejected=len(spans) - len(judgement.kept),
-        num_skipped=sum(len(tasks[video_id].spans) for video_id in finished),
+        num_skipped=num_skipped,
         by_reason=dict(Counter(rejection.reason for rejection in rejections)),
         wall_seconds=result.count.wall_seconds,
     )
@@ -211,10 +210,10 @@ def _fingerprint(task: CutTask, source_sha256: str) -> str:
     return fingerprint(CUT_VERSION, source_sha256, to_plain(task.spans), task.options.cut_key())
 
 
-def _forget_lost_clips(workspace: Workspace, tasks: dict[str, CutTask], prints: dict[str, str]) -> set[str]:
-    """Have videos cut again whose clips somebody has deleted. Returns the videos that stay finished."""
+def _forget_lost_clips(workspace: Workspace, tasks: dict[str, CutTask], prints: dict[str, str]) -> int:
+    """Have videos cut again whose clips somebody has deleted. Returns the number of spans that stay finished."""
     ledger = workspace.ledger("shard")
-    finished: set[str] = set()
+    num_finished = 0
     for video_id, task in tasks.items():
         outcome = ledger.read(video_id, prints[video_id])
         if outcome is None:
@@ -223,8 +222,8 @@ def _forget_lost_clips(workspace: Workspace, tasks: dict[str, CutTask], prints: 
         if any(clip["offset"] + clip["num_bytes"] > size for clip in outcome["kept"]):
             ledger.forget(video_id)
         else:
-            finished.add(video_id)
-    return finished
+            num_finished += len(task.spans)
+    return num_finished
 
 
 def _write_dataset(
@@ -235,7 +234,6 @@ def _write_dataset(
     tasks: dict[str, CutTask],
     videos: Sequence[FetchedVideo],
     *,
-    fresh: Set[str],
     workers: int,
 ) -> None:
     labels: dict[str, set[str]] = {}
@@ -251,7 +249,6 @@ def _write_dataset(
             offset=one.clip.offset,
             num_bytes=one.clip.num_bytes,
             content_key=one.clip.content_sha256,
-            is_fresh=one.clip.span.video_id in fresh,
         )
         for one in judgement.kept
     ]
