@@ -34,19 +34,25 @@ class FeedAhead(OverHost[HostFeed]):
 
     def batch(self, position: int) -> Batch:
         """See `TrainingFeed.batch`."""
-        ahead, self._ahead = self._ahead, None
-        if ahead is not None and ahead[0] == position:
-            gathered = ahead[1].result()
+        if self._ahead is not None and self._ahead[0] == position:
+            gathered = self._take(self._ahead[1])
         else:
-            if ahead is not None:
+            if self._ahead is not None:
                 # Nobody asks for it; whether there would have been one is no matter.
                 with suppress(Exception):
-                    ahead[1].result()
+                    self._take(self._ahead[1])
             gathered = self.host.gather(position)
         # Placed first: beside a thread that has just begun it would wait for the interpreter.
         batch = self.host.place(gathered)
         self._go_on(position + self.host.config.train.batch_size)
         return batch
+
+    def _take(self, future: Future[Gathered]) -> Gathered:
+        try:
+            return future.result()
+        finally:
+            if future.done():  # and not an interruption of the wait, after which the thread is still at it
+                self._ahead = None
 
     def _go_on(self, position: int) -> None:
         if self._thread is None:
@@ -62,9 +68,9 @@ class FeedAhead(OverHost[HostFeed]):
         A reader that is killed while it hands something over leaves a message without an end, and the thread waiting
         for the rest of it. It is left alone then, with the feed, whose processes end with this one.
         """
-        ahead, self._ahead = self._ahead, None
         self._asked.put(None)
-        if ahead is None or wait([ahead[1]], timeout=PATIENCE_SECONDS).done:
+        if self._ahead is None or wait([self._ahead[1]], timeout=PATIENCE_SECONDS).done:
+            self._ahead = None
             self.host.close()
 
 

@@ -18,6 +18,11 @@ _FEW_OUTPUTS = 8
 _FEW_INPUTS = 4
 """Pictures, with or without a mask: the gradient of so few channels is what plain code is slowest at."""
 
+_SMALL_WEIGHT = 8192
+"""Elements up to which `convolve_each` gains: its way back makes a gradient of the weight for each picture."""
+_MANY_INPUTS = 16
+"""Up to so many channels the gradient of a 3-D weight gains by the 2-D form."""
+
 Sizes = tuple[int, ...] | int
 
 
@@ -36,7 +41,7 @@ def tanh(x: Tensor) -> Tensor:
 
 def convolve_each(x: Tensor, weight: Tensor) -> Tensor:
     """`conv2d` of kernel 1 without a bias."""
-    if not _is_here(x):
+    if not _is_here(x) or weight.numel() > _SMALL_WEIGHT:
         return functional.conv2d(x, weight)
     # A matrix product for each picture: half of the time of so small a convolution, there and back.
     places = torch.bmm(weight.flatten(1).expand(len(x), -1, -1), x.flatten(2))
@@ -82,10 +87,12 @@ class _Halve3d(torch.autograd.Function):
         (grad,), (x, weight) = grads, ctx.saved_tensors
         wants_x, wants_weight, wants_bias = ctx.needs_input_grad
         few = weight.shape[1] <= _FEW_INPUTS
-        plain = _plain_gradients(grad, x, weight, (wants_x and not few, wants_weight and few, False), transposed=False)
+        flat = not few and weight.shape[1] <= _MANY_INPUTS
+        wanted = (wants_x and not few, wants_weight and not flat, False)
+        plain = _plain_gradients(grad, x, weight, wanted, transposed=False)
         return (
             _by_phases(grad, weight) if wants_x and few else plain[0],
-            _weight_gradient(grad, x, weight) if wants_weight and not few else plain[1],
+            _weight_gradient(grad, x, weight) if wants_weight and flat else plain[1],
             grad.sum((0, 2, 3, 4)) if wants_bias else None,
         )
 
