@@ -97,3 +97,28 @@ def test_closing_does_not_wait_for_ever(dataset: Path, monkeypatch: pytest.Monke
     goes_on.set()
     waiting.join(timeout=30)
     assert not waiting.is_alive()
+
+
+def test_an_interrupted_wait_leaves_the_thread_to_be_waited_for(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = feed(tiny_config("train.batch_size=3"), dataset)
+    goes_on, ended = threading.Event(), threading.Event()
+
+    def gather(position: int) -> Gathered:
+        if position == 3:
+            goes_on.wait()
+            ended.set()
+        return Feed.gather(host, position)
+
+    monkeypatch.setattr(Watched, "gather", lambda _, position: gather(position))
+    monkeypatch.setattr(Watched, "close", lambda _: setattr(host, "is_closed", ended.is_set()))
+    ahead = FeedAhead(host=host)
+    ahead.batch(0)
+    assert ahead._ahead is not None  # pyright: ignore[reportPrivateUsage]
+    future = ahead._ahead[1]  # pyright: ignore[reportPrivateUsage]
+    with monkeypatch.context() as patch:
+        patch.setattr(future, "result", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            ahead.batch(3)
+    threading.Timer(0.2, goes_on.set).start()
+    ahead.close()
+    assert host.is_closed

@@ -30,6 +30,16 @@ CASES: dict[str, tuple[Function, Function, tuple[tuple[int, ...], ...]]] = {
         functional.conv2d,
         ((3, 5, 4, 6), (7, 5, 1, 1)),
     ),
+    "one place, many channels": (
+        on_cpu.convolve_each,
+        functional.conv2d,
+        ((2, 100, 2, 3), (90, 100, 1, 1)),
+    ),
+    "halved, many channels": (
+        lambda x, w, b: on_cpu.convolve_3d(x, w, b, 2, 1),
+        lambda x, w, b: functional.conv3d(x, w, b, 2, 1),
+        ((2, 20, 2, 4, 4), (3, 20, 4, 4, 4), (3,)),
+    ),
     "doubled to few channels": (
         lambda x, w, b: on_cpu.enlarge_2d(x, w, b, 2, 1),
         lambda x, w, b: functional.conv_transpose2d(x, w, b, 2, 1),
