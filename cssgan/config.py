@@ -217,6 +217,11 @@ class Config:
             raise ConfigError("compute.cuda_graph", True, "false with train.accumulate > 1")
 
     @property
+    def context_frames(self) -> int | None:
+        """Frames of the stretch outside which a segment hears nothing: its own clip's, or None, with `segment_context`."""
+        return self.frames_per_clip if self.data.segment_context == "clip" else None
+
+    @property
     def frames_per_clip(self) -> int:
         return self.data.num_frames // self.model.num_clips
 

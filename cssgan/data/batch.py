@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from cssgan.config import Config
 from cssgan.data import order, window
-from cssgan.data.resident import Clip, ResidentSplit
+from cssgan.data.resident import ResidentSplit
 from cssgan.types import Batch, MelStats, Streams, Window
 from phonics_data.contract.labels import LabelSet
 
@@ -32,8 +32,8 @@ _EPOCH, _STEP, _SOUND, _LOOK = 1, 2, 3, 4  # one stream of randomness for each u
 def pictures(frames_BTHWC: NDArray[np.uint8], device: torch.device) -> Tensor:
     """uint8 0..255 -> video_BCTHW float32 in [-1, 1]."""
     whole = torch.from_numpy(np.require(frames_BTHWC, requirements=["C", "W"])).to(device)
-    out = torch.empty(whole.permute(0, 4, 1, 2, 3).shape, device=device)
-    return out.copy_(whole.permute(0, 4, 1, 2, 3)).div_(127.5).sub_(1.0)
+    shown = whole.permute(0, 4, 1, 2, 3)
+    return torch.empty(shown.shape, device=device).copy_(shown).div_(127.5).sub_(1.0)
 
 
 def to_uint8(video_BCTHW: Tensor) -> NDArray[np.uint8]:
@@ -137,6 +137,20 @@ def draw(config: Config, position: int, lengths: Sequence[int]) -> Draws:
         noise_BZ=noise,
         augment_BUA=rng.random((size, *AUGMENT_DRAWS), dtype=np.float32) if augmented else None,
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Plan:
+    """A process's rows of a resident batch as places in the split."""
+
+    keys: tuple[str, ...]
+    labels: list[int]
+    frames_BT: NDArray[np.int64]
+    """In `ResidentSplit.frames_NHWC`."""
+    hops_BTU: NDArray[np.int64]
+    """In `ResidentSplit.hops_HM`."""
+    draws: Draws
+    rows: slice
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -322,31 +336,42 @@ class Feed(HostFeed):
 
     def gather(self, position: int) -> Gathered:
         """See `HostFeed`."""
-        config, data = self.config, self.data
-        clip_frames = config.frames_per_clip if config.data.segment_context == "clip" else None
-        shown, draws, rows = self.plan(position)
-        frames_BT, hops_BTU = data.rows(shown, draws.starts[rows], config.data.num_frames, clip_frames=clip_frames)
+        plan, data = self.plan(position), self.data
         return Gathered(
-            keys=tuple(clip.key for clip, _ in shown),
-            labels=[data.label_set.index(clip.label) for clip, _ in shown],
-            frames_BTHWC=look_at(data.frames_NHWC[frames_BT], config, position + rows.start),
-            mels_BTMU=window.standardise(window.segments(data.hops_HM, hops_BTU), self.mel_stats),
-            draws=draws,
-            rows=rows,
+            keys=plan.keys,
+            labels=plan.labels,
+            frames_BTHWC=look_at(data.frames_NHWC[plan.frames_BT], self.config, position + plan.rows.start),
+            mels_BTMU=window.standardise(window.segments(data.hops_HM, plan.hops_BTU), self.mel_stats),
+            draws=plan.draws,
+            rows=plan.rows,
         )
 
-    def plan(self, position: int) -> tuple[list[tuple[Clip, Clip]], Draws, slice]:
-        """The batch that begins at `position`, undecoded: this process's pairs of short video and the one whose sound
-        it is given (itself, but for the control run), the draws for all rows, and which rows are this process's."""
-        config = self.config
+    def plan(self, position: int) -> Plan:
+        """The batch that begins at `position`, undecoded."""
+        config, data = self.config, self.data
         in_turn = config.order.draw == "enumerate"
         visits = range(position, position + config.train.batch_size)
         items = [self._item(n // config.num_orders if in_turn else n) for n in visits]
-        draws = draw(config, position, [self.data.clips[item].num_frames for item in items])
+        draws = draw(config, position, [data.clips[item].num_frames for item in items])
         rows = share_of(len(items), self.rank, self.world)
-        sounds = items if self._sound is None else [int(self._sound[item]) for item in items]
-        pairs = [(self.data.clips[item], self.data.clips[sound]) for item, sound in zip(items, sounds, strict=True)]
-        return pairs[rows], draws, rows
+        mine = items[rows]
+        clips = [data.clips[item] for item in mine]
+        # Each with the sound of itself, but for the control run.
+        sounds = clips if self._sound is None else [data.clips[self._sound[item]] for item in mine]
+        frames_BT, hops_BTU = data.rows(
+            list(zip(clips, sounds, strict=True)),
+            draws.starts[rows],
+            config.data.num_frames,
+            clip_frames=config.context_frames,
+        )
+        return Plan(
+            keys=tuple(clip.key for clip in clips),
+            labels=[data.label_set.index(clip.label) for clip in clips],
+            frames_BT=frames_BT,
+            hops_BTU=hops_BTU,
+            draws=draws,
+            rows=rows,
+        )
 
     def _item(self, visit: int) -> int:
         """The short video of the n-th visit: every epoch goes through all of them in a new order."""

@@ -35,23 +35,18 @@ class OnDeviceFeed(OverHost[Feed]):
 
     def batch(self, position: int) -> Batch:
         """This process's share of the batch that begins after `position` videos were seen."""
-        config = self.host.config
-        num_frames = config.data.num_frames
-        clip_frames = config.frames_per_clip if config.data.segment_context == "clip" else None
-        shown, draws, rows = self.host.plan(position)
-        frames_BT, hops_BTU = self.host.data.rows(shown, draws.starts[rows], num_frames, clip_frames=clip_frames)
-        stats, label_set = self.host.mel_stats, self.host.label_set
-        mels_BTUM = self._hops_HM[torch.from_numpy(hops_BTU).to(self.device)]
+        plan, stats = self.host.plan(position), self.host.mel_stats
+        mels_BTUM = self._hops_HM[torch.from_numpy(plan.hops_BTU).to(self.device)]
         mels_BTUM = ((mels_BTUM - stats.mean) / stats.std).clamp_(-stats.clamp, stats.clamp)
         return record(
-            config,
-            draws,
-            rows,
-            keys=[clip.key for clip, _ in shown],
-            labels=[label_set.index(clip.label) for clip, _ in shown],
-            video_BCTHW=self._pictures(frames_BT, position + rows.start),
+            self.host.config,
+            plan.draws,
+            plan.rows,
+            keys=plan.keys,
+            labels=plan.labels,
+            video_BCTHW=self._pictures(plan.frames_BT, position + plan.rows.start),
             mels_BTMU=mels_BTUM.transpose(-1, -2).contiguous(),
-            num_classes=len(label_set),
+            num_classes=len(self.label_set),
         )
 
     def close(self) -> None:

@@ -51,8 +51,9 @@ def cut(sample: Sample, start_frame: int, config: Config, label_set: LabelSet) -
     shown, places = np.unique(rows, return_inverse=True)
     mel = window.raw_mel(sample.audio_N, sample.audio_rate_hz, MEL_SPEC)
     silence = np.full((1, MEL_SPEC.num_bands), MEL_SPEC.silence, np.float32)
-    clip_frames = config.frames_per_clip if config.data.segment_context == "clip" else None
-    hops = window.segment_hops(start_frame, num_frames, sample.frame_rate, len(mel), MEL_SPEC, clip_frames=clip_frames)
+    hops = window.segment_hops(
+        start_frame, num_frames, sample.frame_rate, len(mel), MEL_SPEC, clip_frames=config.context_frames
+    )
     seen = replace(sample, frames_LHWC=sample.frames_LHWC[shown])
     return Window(
         key=sample.key,

@@ -43,7 +43,6 @@ class DecoderBlock(nn.Module):
         self.temporal = temporal
         self.temporal_norm = norm_2d(norm, temporal.out_channels)
         stride, padding = (1, 0) if first else (2, 1)
-        self.stride, self.padding = stride, padding
         self.spatial = nn.ConvTranspose2d(temporal.out_channels, out_channels, 4, stride, padding)
         self.spatial_norm = None if last else norm_2d(norm, out_channels)
 
@@ -59,7 +58,7 @@ class DecoderBlock(nn.Module):
         weight, bias = self.spatial.weight, self.spatial.bias
         assert bias is not None
         if x.shape[2:] != (1, 1):
-            return enlarge_2d(x, weight, bias, self.stride, self.padding)
+            return enlarge_2d(x, weight, bias, 2, 1)  # only the first block does not double, and begins at one place
         # From a single place every output pixel has one tap: a matrix product.
         return functional.linear(x.flatten(1), weight.flatten(1).t()).view(-1, *weight.shape[1:]) + bias[:, None, None]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +26,10 @@ class Watched(Feed):
 
     gathered: list[tuple[int, bool]] = field(default_factory=list[tuple[int, bool]])
     fail_at: set[int] = field(default_factory=set[int])
+    hold_at: int | None = None
+    """A position that is not gathered before `goes_on` is set; then `ended` is."""
+    goes_on: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
     is_closed: bool = False
 
     def gather(self, position: int) -> Gathered:
@@ -31,6 +37,9 @@ class Watched(Feed):
         if position in self.fail_at:
             self.fail_at.remove(position)
             raise OSError(f"nothing at {position}")
+        if position == self.hold_at:
+            self.goes_on.wait()
+            self.ended.set()
         return Feed.gather(self, position)
 
     def close(self) -> None:
@@ -78,15 +87,8 @@ def test_an_error_is_raised_when_its_batch_is_asked_for_and_the_batch_is_tried_a
 def test_closing_does_not_wait_for_ever(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader that was killed in the middle of a message leaves the thread waiting for its end."""
     monkeypatch.setattr("cssgan.data.ahead.PATIENCE_SECONDS", 0.1)
-    host = feed(tiny_config("train.batch_size=3"), dataset)
-    before, goes_on = set(threading.enumerate()), threading.Event()
-
-    def gather(position: int) -> Gathered:
-        if position == 3:
-            goes_on.wait()
-        return Feed.gather(host, position)
-
-    monkeypatch.setattr(Watched, "gather", lambda _, position: gather(position))
+    host = feed(tiny_config("train.batch_size=3"), dataset, hold_at=3)
+    before = set(threading.enumerate())
     ahead = FeedAhead(host=host)
     ahead.batch(0)
     (waiting,) = set(threading.enumerate()) - before
@@ -94,31 +96,20 @@ def test_closing_does_not_wait_for_ever(dataset: Path, monkeypatch: pytest.Monke
     assert waiting.is_alive()
     assert waiting.daemon  # so the process can end beside it
     assert not host.is_closed
-    goes_on.set()
+    host.goes_on.set()
     waiting.join(timeout=30)
     assert not waiting.is_alive()
 
 
-def test_an_interrupted_wait_leaves_the_thread_to_be_waited_for(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    host = feed(tiny_config("train.batch_size=3"), dataset)
-    goes_on, ended = threading.Event(), threading.Event()
-
-    def gather(position: int) -> Gathered:
-        if position == 3:
-            goes_on.wait()
-            ended.set()
-        return Feed.gather(host, position)
-
-    monkeypatch.setattr(Watched, "gather", lambda _, position: gather(position))
-    monkeypatch.setattr(Watched, "close", lambda _: setattr(host, "is_closed", ended.is_set()))
+def test_an_interrupted_wait_leaves_the_thread_to_be_waited_for(dataset: Path) -> None:
+    host = feed(tiny_config("train.batch_size=3"), dataset, hold_at=3)
     ahead = FeedAhead(host=host)
     ahead.batch(0)
-    assert ahead._ahead is not None  # pyright: ignore[reportPrivateUsage]
-    future = ahead._ahead[1]  # pyright: ignore[reportPrivateUsage]
-    with monkeypatch.context() as patch:
-        patch.setattr(future, "result", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            ahead.batch(3)
-    threading.Timer(0.2, goes_on.set).start()
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        ahead.batch(3)
+    assert not host.ended.is_set()
+    threading.Timer(0.2, host.goes_on.set).start()
     ahead.close()
+    assert host.ended.is_set()
     assert host.is_closed

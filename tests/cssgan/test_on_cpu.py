@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -24,6 +24,15 @@ def made(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
 
 Function = Callable[..., Tensor]
 
+HALVED: tuple[Function, Function] = (
+    lambda x, w, b: on_cpu.convolve_3d(x, w, b, 2, 1),
+    lambda x, w, b: functional.conv3d(x, w, b, 2, 1),
+)
+DOUBLED: tuple[Function, Function] = (
+    lambda x, w, b: on_cpu.enlarge_2d(x, w, b, 2, 1),
+    lambda x, w, b: functional.conv_transpose2d(x, w, b, 2, 1),
+)
+
 CASES: dict[str, tuple[Function, Function, tuple[tuple[int, ...], ...]]] = {
     "one place": (
         on_cpu.convolve_each,
@@ -36,18 +45,15 @@ CASES: dict[str, tuple[Function, Function, tuple[tuple[int, ...], ...]]] = {
         ((2, 100, 2, 3), (90, 100, 1, 1)),
     ),
     "halved, many channels": (
-        lambda x, w, b: on_cpu.convolve_3d(x, w, b, 2, 1),
-        lambda x, w, b: functional.conv3d(x, w, b, 2, 1),
+        *HALVED,
         ((2, 20, 2, 4, 4), (3, 20, 4, 4, 4), (3,)),
     ),
     "doubled to few channels": (
-        lambda x, w, b: on_cpu.enlarge_2d(x, w, b, 2, 1),
-        lambda x, w, b: functional.conv_transpose2d(x, w, b, 2, 1),
+        *DOUBLED,
         ((3, 5, 4, 6), (5, 4, 4, 4), (4,)),
     ),
     "doubled to many channels": (
-        lambda x, w, b: on_cpu.enlarge_2d(x, w, b, 2, 1),
-        lambda x, w, b: functional.conv_transpose2d(x, w, b, 2, 1),
+        *DOUBLED,
         ((3, 5, 4, 6), (5, 16, 4, 4), (16,)),
     ),
     "another stride": (
@@ -56,8 +62,7 @@ CASES: dict[str, tuple[Function, Function, tuple[tuple[int, ...], ...]]] = {
         ((3, 5, 2, 3), (5, 4, 4, 4), (4,)),
     ),
     "halved pictures": (
-        lambda x, w, b: on_cpu.convolve_3d(x, w, b, 2, 1),
-        lambda x, w, b: functional.conv3d(x, w, b, 2, 1),
+        *HALVED,
         ((2, 3, 4, 4, 6), (5, 3, 4, 4, 4), (5,)),
     ),
     "halved features": (
@@ -66,8 +71,7 @@ CASES: dict[str, tuple[Function, Function, tuple[tuple[int, ...], ...]]] = {
         ((2, 6, 2, 4, 6), (5, 6, 4, 4, 4), (5,)),
     ),
     "odd sizes": (
-        lambda x, w, b: on_cpu.convolve_3d(x, w, b, 2, 1),
-        lambda x, w, b: functional.conv3d(x, w, b, 2, 1),
+        *HALVED,
         ((2, 3, 5, 4, 7), (5, 3, 4, 4, 4), (5,)),
     ),
     "time kept": (
@@ -84,10 +88,9 @@ def case(request: pytest.FixtureRequest) -> tuple[Function, Function, tuple[tupl
 
 
 @pytest.fixture
-def also_for_doubles(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def also_for_doubles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Differences of a function tell its gradient only in double precision."""
     monkeypatch.setattr(on_cpu, "_is_here", lambda _: True)
-    return
 
 
 def test_same_outputs_and_gradients(case: tuple[Function, Function, tuple[tuple[int, ...], ...]]) -> None:
