@@ -88,5 +88,8 @@ def l1_loss(fake_BSCFHW: Tensor, real_BSCFHW: Tensor, valid_BSF: Tensor, total: 
     Args:
         total: divide by this instead of the number of valid frames here: the mean over the parts of a larger batch.
     """
-    differences_BSF = (fake_BSCFHW - real_BSCFHW).abs().mean(dim=(2, 4, 5))
-    return (differences_BSF * valid_BSF).sum() / (valid_BSF.sum().clamp(min=1.0) if total is None else total)
+    # Divided at the end: the way back of a mean over pictures writes its divided gradient out in full.
+    differences_BSF = (fake_BSCFHW - real_BSCFHW).abs().sum(dim=(2, 4, 5))
+    num_values = fake_BSCFHW.shape[2] * fake_BSCFHW.shape[4] * fake_BSCFHW.shape[5]
+    num_valid = valid_BSF.sum().clamp(min=1.0) if total is None else total
+    return (differences_BSF * valid_BSF).sum() / (num_valid * num_values)

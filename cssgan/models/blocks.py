@@ -9,6 +9,7 @@ folded into the batch and the layer is 2-D.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -17,9 +18,11 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn import functional
 
-from cssgan.models.on_cpu import convolve_3d, convolve_each
+from cssgan.models.on_cpu import convolve_each, halve
 
 LEAK = 0.2
+_FEW_FRAMES = 2
+"""Up to so many frames a temporal layer sees all of them as channels of one picture: with 2 this is also less work."""
 
 
 def is_autocast(tensor: Tensor) -> bool:
@@ -93,6 +96,7 @@ class TemporalDeconv(nn.Module):
             self.kernel, self.stride, self.padding = 3, 1, 1
         self.parts = (features, skip, constants)
         self.out_channels, self.frames_in, self.frames_out = out_channels, frames_in, frames_out
+        self._as_channels = frames_in <= _FEW_FRAMES
         self.weight = nn.Parameter(torch.empty(sum(self.parts), out_channels, self.kernel))
         self.bias = nn.Parameter(torch.empty(out_channels))
 
@@ -102,10 +106,16 @@ class TemporalDeconv(nn.Module):
         if is_autocast(weight):
             weight = weight.to(torch.get_autocast_dtype(weight.device.type))  # once, not once a stream
         features_EOk, skip_EOk, constants = weight.split(self.parts)
-        if self.frames_in == 1:
-            # The only input frame makes every output frame, each by one tap; the skip joins it as more channels.
-            joined = torch.cat((features_EOk, skip_EOk))[..., self.padding : self.padding + self.frames_out]
-            joined = joined.permute(2, 1, 0).reshape(self.frames_out * self.out_channels, -1)
+        if self._as_channels:
+            # Every input frame reaches every output frame at most by one tap; the skip, the same at all of them, by
+            # all of these together. So all are channels of one picture.
+            seen = [self._reach(features_EOk, frame) for frame in range(self.frames_in)]
+            if self.parts[1]:
+                seen.append(
+                    functools.reduce(torch.add, [self._reach(skip_EOk, frame) for frame in range(self.frames_in)])
+                )
+            joined_EOT = seen[0] if len(seen) == 1 else torch.cat(seen)
+            joined = joined_EOT.permute(2, 1, 0).reshape(self.frames_out * self.out_channels, -1)
             return FoldedWeights(joined[:, :, None, None], None, constants)
         taps_EO = features_EOk.unbind(-1)
         if self.stride == 2:
@@ -122,6 +132,11 @@ class TemporalDeconv(nn.Module):
         features = torch.cat(rows, dim=1).t()[:, :, None, None]
         skip = torch.cat(skip_rows, dim=1).t()[:, :, None, None] if self.parts[1] else None
         return FoldedWeights(features, skip, constants)
+
+    def _reach(self, weight_EOk: Tensor, frame: int) -> Tensor:
+        """(inputs, out_channels, frames_out): the tap by which input frame `frame` reaches each output frame, or 0."""
+        first = self.stride * frame - self.padding  # the output frame that tap 0 reaches
+        return functional.pad(weight_EOk, (first, self.frames_out - first - self.kernel))
 
     def code(self, constants_BET: Tensor | None, folded: FoldedWeights) -> Tensor:
         """What class and audio codes add everywhere on a frame, with the bias: (batch or 1, frames_out or 1, channels).
@@ -141,8 +156,9 @@ class TemporalDeconv(nn.Module):
         """(batch, frames_out, out_channels, H, W), contiguous; `code_BTO` as `code` gives it."""
         batch, frames, _, height, width = features_BTEHW.shape
         assert frames == self.frames_in
-        if frames == 1:
-            x = features_BTEHW[:, 0] if skip_BEHW is None else torch.cat((features_BTEHW[:, 0], skip_BEHW), dim=1)
+        if self._as_channels:
+            x = features_BTEHW.flatten(1, 2)
+            x = x if skip_BEHW is None else torch.cat((x, skip_BEHW), dim=1)
             out = convolve_all(x, folded.features) if height == width == 1 else convolve_each(x, folded.features)
         else:
             x = cast(Tensor, _WithNeighbours.apply(features_BTEHW)).flatten(0, 1)
@@ -262,8 +278,7 @@ class SpectralConv(nn.Module):
             return functional.linear(x, self.normalised(), self.bias)
         if self.padding == 0 and x.shape[2:] == self.weight.shape[2:]:
             return convolve_all(x, self.normalised(), self.bias)
-        convolve = functional.conv2d if self.dims == 2 else convolve_3d
-        return convolve(x, self.normalised(), self.bias, self.stride, self.padding)  # type: ignore[arg-type]
+        return halve(x, self.normalised(), self.bias, self.stride, self.padding)
 
 
 class SpectralClassConv(SpectralConv):
@@ -291,7 +306,7 @@ class SpectralClassConv(SpectralConv):
     def forward(self, x: Tensor, label_BK: Tensor | None = None) -> Tensor:
         assert label_BK is not None
         weight = self.normalised()
-        out = convolve_3d(x, weight[:, : self.in_channels], self.bias, self.strides, self.paddings)
+        out = halve(x, weight[:, : self.in_channels], self.bias, self.strides, self.paddings)
         time, height, width = (
             _taps_inside(size, *axis, like=weight)
             for size, axis in zip(x.shape[2:], zip(self.kernel, self.strides, self.paddings, strict=True), strict=True)

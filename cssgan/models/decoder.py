@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from cssgan.models.blocks import FoldedWeights, TemporalDeconv, leaky, norm_2d
-from cssgan.models.on_cpu import enlarge_2d, tanh
+from cssgan.models.on_cpu import compose, doubling_phases, enlarge_2d, tanh
 
 
 def temporal_plan(num_frames: int, num_blocks: int, plan: str) -> list[int]:
@@ -35,6 +37,15 @@ def temporal_plan(num_frames: int, num_blocks: int, plan: str) -> list[int]:
     return plan_frames
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FoldedBlock:
+    """Weights of a block laid out for use; made once a step and shared by all streams."""
+
+    temporal: FoldedWeights
+    phases: Tensor | None
+    """Of the spatial layer where it doubles, for `enlarge_2d`; without gradient."""
+
+
 class DecoderBlock(nn.Module):
     """Temporal deconvolution to a wide middle, norm, LeakyReLU, then spatial 4x4 deconvolution, time in the batch."""
 
@@ -46,19 +57,24 @@ class DecoderBlock(nn.Module):
         self.spatial = nn.ConvTranspose2d(temporal.out_channels, out_channels, 4, stride, padding)
         self.spatial_norm = None if last else norm_2d(norm, out_channels)
 
-    def forward(self, x_BTEHW: Tensor, skip_BEHW: Tensor | None, code_BTO: Tensor, folded: FoldedWeights) -> Tensor:
-        y = self.temporal(x_BTEHW, skip_BEHW, code_BTO, folded)
+    def fold(self) -> FoldedBlock:
+        """See `FoldedBlock`."""
+        return FoldedBlock(self.temporal.fold(), doubling_phases(self.spatial.weight))
+
+    def forward(self, x_BTEHW: Tensor, skip_BEHW: Tensor | None, code_BTO: Tensor, folded: FoldedBlock) -> Tensor:
+        y = self.temporal(x_BTEHW, skip_BEHW, code_BTO, folded.temporal)
         batch, frames = y.shape[:2]
-        y = self._enlarge(leaky(self.temporal_norm(y.flatten(0, 1))))
+        y = self._enlarge(leaky(self.temporal_norm(y.flatten(0, 1))), folded.phases)
         if self.spatial_norm is not None:
             y = leaky(self.spatial_norm(y))
         return y.view(batch, frames, *y.shape[1:])
 
-    def _enlarge(self, x: Tensor) -> Tensor:
+    def _enlarge(self, x: Tensor, phases: Tensor | None) -> Tensor:
         weight, bias = self.spatial.weight, self.spatial.bias
         assert bias is not None
         if x.shape[2:] != (1, 1):
-            return enlarge_2d(x, weight, bias, 2, 1)  # only the first block does not double, and begins at one place
+            # Only the first block does not double, and it begins at one place.
+            return enlarge_2d(x, weight, bias, 2, 1, phases)
         # From a single place every output pixel has one tap: a matrix product.
         return functional.linear(x.flatten(1), weight.flatten(1).t()).view(-1, *weight.shape[1:]) + bias[:, None, None]
 
@@ -109,11 +125,11 @@ class Decoder(nn.Module):
             self.blocks.append(DecoderBlock(temporal=temporal, out_channels=out, first=first, last=last, norm=norm))
             channels, frames_in = out, frames_out
 
-    def fold(self) -> list[FoldedWeights]:
+    def fold(self) -> list[FoldedBlock]:
         """Weights laid out for use: once a step, for all streams."""
-        return [block.temporal.fold() for block in self.blocks]  # type: ignore[union-attr]
+        return [block.fold() for block in self.blocks]  # type: ignore[union-attr]
 
-    def codes(self, label_BK: Tensor, inject_BFA: Tensor | None, folded: list[FoldedWeights]) -> list[Tensor]:
+    def codes(self, label_BK: Tensor, inject_BFA: Tensor | None, folded: list[FoldedBlock]) -> list[Tensor]:
         """What class and audio codes add to each block, as `TemporalDeconv.code` gives it; nothing in the first."""
         out: list[Tensor] = []
         for block, frames, weights in zip(self.blocks, [0, *self.frames[:-1]], folded, strict=True):
@@ -123,7 +139,7 @@ class Decoder(nn.Module):
                 if inject_BFA is not None:
                     parts.append(functional.adaptive_avg_pool1d(inject_BFA.transpose(1, 2), frames))
                 constants_BET = torch.cat(parts, dim=1)
-            out.append(block.temporal.code(constants_BET, weights))  # type: ignore[union-attr]
+            out.append(block.temporal.code(constants_BET, weights.temporal))  # type: ignore[union-attr]
         return out
 
     def forward(
@@ -132,17 +148,11 @@ class Decoder(nn.Module):
         skips: list[Tensor],
         codes: list[Tensor],
         start_BCHW: Tensor,
-        folded: list[FoldedWeights],
+        folded: list[FoldedBlock],
     ) -> Tensor:
         """clip_BCFHW in [-1, 1]. `skips` come from size/2 down to 4 pixels, as `ImageEncoder` gives them."""
         x = bottleneck_BE[:, None, :, None, None]
         for block, skip, code, weights in zip(self.blocks, [None, *reversed(skips)], codes, folded, strict=True):
             x = block(x, skip, code, weights)
         x = x.to(start_BCHW.dtype)  # half precision has too few steps for a picture of 256 levels
-        clip = tanh(x[:, :, :3])
-        if self.compose:
-            # The shift of -1 lets an untrained stream begin near its start image (mask about 0.27).
-            mask = torch.sigmoid(x[:, :, 3:] - 1.0)
-            start = start_BCHW[:, None]
-            clip = start + mask * (clip - start)
-        return clip.transpose(1, 2)
+        return compose(x, start_BCHW) if self.compose else tanh(x).transpose(1, 2)

@@ -18,10 +18,12 @@ _FEW_OUTPUTS = 8
 _FEW_INPUTS = 4
 """Pictures, with or without a mask: the gradient of so few channels is what plain code is slowest at."""
 
-_SMALL_WEIGHT = 8192
+_SMALL_WEIGHT = 32768
 """Elements up to which `convolve_each` gains: its way back makes a gradient of the weight for each picture."""
+_SOME_INPUTS = 8
+"""Up to so many channels the gradient of a 3-D weight gains by channels that lie together."""
 _MANY_INPUTS = 16
-"""Up to so many channels the gradient of a 3-D weight gains by the 2-D form."""
+"""Up to so many it gains by the 2-D form."""
 
 Sizes = tuple[int, ...] | int
 
@@ -39,6 +41,24 @@ def tanh(x: Tensor) -> Tensor:
     return torch.sigmoid(2 * x).mul(2).sub(1) if _is_here(x) else torch.tanh(x)
 
 
+def compose(painted_BTCHW: Tensor, start_BCHW: Tensor) -> Tensor:
+    """Pictures blended onto a start image by a learnt mask, clip_BCTHW in [-1, 1].
+
+    Args:
+        painted_BTCHW: three channels of picture before their tanh, and one of the mask before its sigmoid.
+    """
+    if _is_here(painted_BTCHW):
+        return _Compose.apply(painted_BTCHW, start_BCHW)  # type: ignore[no-any-return]
+    start_BTCHW = start_BCHW[:, None]
+    picture, mask = tanh(painted_BTCHW[:, :, :3]), _mask(painted_BTCHW)
+    return (start_BTCHW + mask * (picture - start_BTCHW)).transpose(1, 2)
+
+
+def _mask(painted_BTCHW: Tensor) -> Tensor:
+    # The shift of -1 lets an untrained stream begin near its start image (mask about 0.27).
+    return torch.sigmoid(painted_BTCHW[:, :, 3:] - 1.0)
+
+
 def convolve_each(x: Tensor, weight: Tensor) -> Tensor:
     """`conv2d` of kernel 1 without a bias."""
     if not _is_here(x) or weight.numel() > _SMALL_WEIGHT:
@@ -48,52 +68,99 @@ def convolve_each(x: Tensor, weight: Tensor) -> Tensor:
     return places.view(len(x), -1, *x.shape[2:])
 
 
-def enlarge_2d(x: Tensor, weight: Tensor, bias: Tensor, stride: Sizes, padding: Sizes) -> Tensor:
-    """`conv_transpose2d`; fast where it doubles (kernel 4, stride 2, padding 1) to few channels."""
-    doubles = weight.shape[2:] == (4, 4) and _is(stride, 2) and _is(padding, 1)
-    if doubles and weight.shape[1] <= _FEW_OUTPUTS and _is_here(x):
-        return _Enlarge2d.apply(x, weight, bias)  # type: ignore[no-any-return]
+def enlarge_2d(
+    x: Tensor, weight: Tensor, bias: Tensor, stride: Sizes, padding: Sizes, phases: Tensor | None = None
+) -> Tensor:
+    """`conv_transpose2d`; fast where it doubles (kernel 4, stride 2, padding 1) to few channels.
+
+    Args:
+        phases: `doubling_phases` of the weight, where they are at hand.
+    """
+    doubles = _is(stride, 2) and _is(padding, 1)
+    if doubles and _doubles_fast(weight) and _is_here(x):
+        return _Enlarge2d.apply(x, weight, bias, phases)  # type: ignore[no-any-return]
     return functional.conv_transpose2d(x, weight, bias, stride, padding)  # type: ignore[arg-type]
 
 
-def convolve_3d(x: Tensor, weight: Tensor, bias: Tensor, stride: Sizes, padding: Sizes) -> Tensor:
-    """`conv3d`; with a fast way back where it halves (kernel 4, stride 2, padding 1)."""
-    halves = weight.shape[2:] == (4, 4, 4) and _is(stride, 2) and _is(padding, 1)
-    if halves and not any(size % 2 for size in x.shape[2:]) and _is_here(x):
-        return _Halve3d.apply(x, weight, bias)  # type: ignore[no-any-return]
-    return functional.conv3d(x, weight, bias, stride, padding)  # type: ignore[arg-type]
+def doubling_phases(weight: Tensor) -> Tensor | None:
+    """What `enlarge_2d` makes of the weight of a layer that doubles, without gradient; None where it needs nothing."""
+    return _phases(weight.detach()) if _doubles_fast(weight) and _is_here(weight) else None
+
+
+def _doubles_fast(weight: Tensor) -> bool:
+    return weight.shape[2:] == (4, 4) and weight.shape[1] <= _FEW_OUTPUTS
+
+
+def halve(x: Tensor, weight: Tensor, bias: Tensor, stride: Sizes, padding: Sizes) -> Tensor:
+    """`conv2d` or `conv3d`; with a fast way back where it halves (kernel 4, stride 2, padding 1)."""
+    axes = x.dim() - 2
+    halves = weight.shape[2:] == (4,) * axes and _is(stride, 2) and _is(padding, 1)
+    # Of a 2-D one the plain way back is as fast but for the gradient of few channels.
+    gains = axes == 3 or (weight.shape[1] <= _FEW_INPUTS and x.requires_grad)
+    if halves and gains and not any(size % 2 for size in x.shape[2:]) and _is_here(x):
+        return _Halve.apply(x, weight, bias)  # type: ignore[no-any-return]
+    return _convolve(axes)(x, weight, bias, stride, padding)
+
+
+def _convolve(axes: int) -> Any:
+    return functional.conv2d if axes == 2 else functional.conv3d
+
+
+class _Compose(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, painted_BTCHW: Tensor, start_BCHW: Tensor) -> Tensor:
+        picture, mask = tanh(painted_BTCHW[:, :, :3]), _mask(painted_BTCHW)
+        ctx.save_for_backward(picture, mask, start_BCHW)
+        return torch.lerp(start_BCHW[:, None], picture, mask).transpose(1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None]:
+        picture, mask, start_BCHW = ctx.saved_tensors
+        grad_BTCHW = grads[0].transpose(1, 2)
+        of_picture = grad_BTCHW * mask
+        of_mask = ((picture - start_BCHW[:, None]) * grad_BTCHW).sum(2, keepdim=True)
+        back = torch.ops.aten
+        painted = torch.cat((back.tanh_backward(of_picture, picture), back.sigmoid_backward(of_mask, mask)), dim=2)
+        return painted, grad_BTCHW.sum(1) - of_picture.sum(1) if ctx.needs_input_grad[1] else None
 
 
 class _Enlarge2d(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, phases: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _by_phases(x, weight, bias)
+        return _by_phases(x, _phases(weight) if phases is None else phases, bias)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        return _plain_gradients(grads[0], x, weight, ctx.needs_input_grad, transposed=True)
+        wants_x, wants_weight, wants_bias, _ = ctx.needs_input_grad
+        (grad,) = grads
+        x_grad, _, _ = _plain_gradients(grad, x, weight, (wants_x, False, False), transposed=True)
+        # The libraries are at their slowest at this gradient unless the channels of a place lie together.
+        together = x.contiguous(memory_format=torch.channels_last)
+        _, weight_grad, _ = _plain_gradients(grad, together, weight, (False, wants_weight, False), transposed=True)
+        # Asked for the bias, they make the gradient of the weight as well.
+        return x_grad, weight_grad, grad.sum((0, 2, 3)) if wants_bias else None, None
 
 
-class _Halve3d(torch.autograd.Function):
+class _Halve(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return functional.conv3d(x, weight, bias, 2, 1)
+        return _convolve(x.dim() - 2)(x, weight, bias, 2, 1)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,), (x, weight) = grads, ctx.saved_tensors
         wants_x, wants_weight, wants_bias = ctx.needs_input_grad
         few = weight.shape[1] <= _FEW_INPUTS
-        flat = not few and weight.shape[1] <= _MANY_INPUTS
-        wanted = (wants_x and not few, wants_weight and not flat, False)
+        other = x.dim() == 5 and not few and weight.shape[1] <= _MANY_INPUTS
+        wanted = (wants_x and not few, wants_weight and not other, False)
         plain = _plain_gradients(grad, x, weight, wanted, transposed=False)
         return (
-            _by_phases(grad, weight) if wants_x and few else plain[0],
-            _weight_gradient(grad, x, weight) if wants_weight and flat else plain[1],
-            grad.sum((0, 2, 3, 4)) if wants_bias else None,
+            _by_phases(grad, _phases(weight)) if wants_x and few else plain[0],
+            _weight_gradient(grad, x, weight) if wants_weight and other else plain[1],
+            grad.sum([0, *range(2, x.dim())]) if wants_bias else None,
         )
 
 
@@ -110,28 +177,30 @@ def _plain_gradients(
     )
 
 
-def _by_phases(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """The transposed convolution of kernel 4, stride 2 and padding 1, in two or three axes.
+def _phases(weight: Tensor) -> Tensor:
+    """The weight of a transposed convolution (in, out, 4, ..., 4), stride 2, padding 1, for `_by_phases`.
 
     Two taps an axis reach an output, and which two depends on whether its place is even or odd. So an ordinary
-    convolution of kernel 2 gives all phases as channels, and its outputs are interleaved (Shi et al. 2016, "Is the
-    deconvolution layer the same as a convolutional layer?").
-
-    Args:
-        x: (batch, in, ...).
-        weight: (in, out, 4, ..., 4).
+    convolution of kernel 2 gives all phases as channels: (out x phases, in, 2, ..., 2).
     """
-    axes, outputs = x.dim() - 2, weight.shape[1]
-    taps = weight
+    axes = weight.dim() - 2
     for axis in reversed(range(2, 2 + axes)):
-        taps = taps.unflatten(axis, (2, 2))  # reach, phase
+        weight = weight.unflatten(axis, (2, 2))  # reach, phase
     reaches, phases = range(2, 2 + 2 * axes, 2), range(3, 3 + 2 * axes, 2)
     # What lies one place back meets the farther tap: a convolution walks the other way.
-    taps = taps.flip(tuple(reaches)).permute(1, *phases, 0, *reaches).flatten(0, axes)
-    convolve = functional.conv2d if axes == 2 else functional.conv3d
-    found = convolve(x, taps, None if bias is None else bias.repeat_interleave(2**axes), padding=1)
-    found = found.unflatten(1, (outputs, *(2,) * axes))
-    out = x.new_empty(len(x), outputs, *(2 * size for size in x.shape[2:]))
+    return weight.flip(tuple(reaches)).permute(1, *phases, 0, *reaches).flatten(0, axes)
+
+
+def _by_phases(x: Tensor, taps: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The transposed convolution of kernel 4, stride 2 and padding 1, in two or three axes.
+
+    The phases that an ordinary convolution by `_phases` gives are interleaved (Shi et al. 2016, "Is the deconvolution
+    layer the same as a convolutional layer?").
+    """
+    axes = x.dim() - 2
+    found = _convolve(axes)(x, taps, None if bias is None else bias.repeat_interleave(2**axes), padding=1)
+    found = found.unflatten(1, (-1, *(2,) * axes))
+    out = x.new_empty(len(x), found.shape[1], *(2 * size for size in x.shape[2:]))
     for phase in itertools.product((0, 1), repeat=axes):
         # The even places are the second phase: the first place of the first phase lies in the padding.
         to = tuple(slice(1 - one, None, 2) for one in phase)
@@ -141,7 +210,15 @@ def _by_phases(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def _weight_gradient(grad_NOTHW: Tensor, x_NCTHW: Tensor, weight: Tensor) -> Tensor:
-    """Of the 3-D convolution, as that of a 2-D one: the four frames under a tap are channels of one picture."""
+    """Of the 3-D convolution, as that of a 2-D one: the four frames under a tap are channels of one picture.
+
+    With few channels it is enough that those of a place lie together.
+    """
+    if weight.shape[1] <= _SOME_INPUTS:
+        together = x_NCTHW.contiguous(memory_format=torch.channels_last_3d)
+        _, out, _ = _plain_gradients(grad_NOTHW, together, weight, (False, True, False), transposed=False)
+        assert out is not None
+        return out
     windows = functional.pad(x_NCTHW, (0, 0, 0, 0, 1, 1)).transpose(1, 2).unfold(1, 4, 2)  # N, T/2, C, H, W, 4
     pictures = windows.permute(0, 1, 5, 2, 3, 4).flatten(0, 1).flatten(1, 2)
     grad = grad_NOTHW.transpose(1, 2).flatten(0, 1)

@@ -25,7 +25,7 @@ def made(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
 Function = Callable[..., Tensor]
 
 HALVED: tuple[Function, Function] = (
-    lambda x, w, b: on_cpu.convolve_3d(x, w, b, 2, 1),
+    lambda x, w, b: on_cpu.halve(x, w, b, 2, 1),
     lambda x, w, b: functional.conv3d(x, w, b, 2, 1),
 )
 DOUBLED: tuple[Function, Function] = (
@@ -66,7 +66,7 @@ CASES: dict[str, tuple[Function, Function, tuple[tuple[int, ...], ...]]] = {
         ((2, 3, 4, 4, 6), (5, 3, 4, 4, 4), (5,)),
     ),
     "halved features": (
-        lambda x, w, b: on_cpu.convolve_3d(x, w, b, (2, 2, 2), (1, 1, 1)),
+        lambda x, w, b: on_cpu.halve(x, w, b, (2, 2, 2), (1, 1, 1)),
         lambda x, w, b: functional.conv3d(x, w, b, 2, 1),
         ((2, 6, 2, 4, 6), (5, 6, 4, 4, 4), (5,)),
     ),
@@ -75,7 +75,7 @@ CASES: dict[str, tuple[Function, Function, tuple[tuple[int, ...], ...]]] = {
         ((2, 3, 5, 4, 7), (5, 3, 4, 4, 4), (5,)),
     ),
     "time kept": (
-        lambda x, w, b: on_cpu.convolve_3d(x, w, b, (1, 2, 2), (0, 1, 1)),
+        lambda x, w, b: on_cpu.halve(x, w, b, (1, 2, 2), (0, 1, 1)),
         lambda x, w, b: functional.conv3d(x, w, b, (1, 2, 2), (0, 1, 1)),
         ((2, 3, 2, 4, 4), (5, 3, 1, 4, 4), (5,)),
     ),
@@ -120,7 +120,7 @@ def test_only_the_wanted_gradients(wanted: tuple[int, ...]) -> None:
     for place in wanted:
         tensors[place].requires_grad_()
     leaves = [tensors[place] for place in wanted]
-    got = torch.autograd.grad(on_cpu.convolve_3d(*tensors, 2, 1).square().sum(), leaves)
+    got = torch.autograd.grad(on_cpu.halve(*tensors, 2, 1).square().sum(), leaves)
     right = torch.autograd.grad(functional.conv3d(*tensors, 2, 1).square().sum(), leaves)
     for mine, its in zip(got, right, strict=True):
         torch.testing.assert_close(mine, its, atol=1e-3, rtol=1e-4)
