@@ -105,6 +105,7 @@ def _wait_share(feed: feeds.TrainingFeed, step: Step, batch_size: int, device: t
         batch = feed.batch(number * batch_size)
         there = time.perf_counter()
         step(batch, number)
+        del batch  # as the training loop does
         if device.type == "cuda":
             torch.cuda.synchronize()
         if number >= warm_up:

@@ -120,10 +120,15 @@ def _measure(config: Config, *, name: str, variant: str, device: torch.device, s
     first = clock.time(lambda: step(feed.batch(0), 0))
     warm_up = clock.time(lambda: [step(feed.batch(0), number) for number in range(1, WARM_UP + 2)])
     memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
+    # Each its own: a feed works ahead of who asks.
+    its_feed = feed if reference is None else synthetic_feed(config, device)
     if reference is not None:
-        reference.step(feed.batch(0))
-        reference.step(feed.batch(0))
-    ours, waits, plain = _take_turns(clock, feed, config.train.batch_size, step, reference, seconds)
+        reference.step(its_feed.batch(0))
+        reference.step(its_feed.batch(0))
+    size = config.train.batch_size
+    ours, waits, plain = _take_turns(clock, (feed, its_feed), size, step, reference, seconds)
+    feed.close()
+    its_feed.close()
     gflop = cost(config, num_classes=num_classes).flops / 1e9
     peak = _peak_tflops(device, torch.bfloat16 if speed.uses_bf16(config, device) else torch.float32)
     step_seconds = statistics.median(ours)
@@ -195,9 +200,19 @@ class _Clock:
 
 
 def _take_turns(
-    clock: _Clock, feed: TrainingFeed, size: int, step: Step, reference: Reference | None, seconds: float
+    clock: _Clock,
+    feeds: tuple[TrainingFeed, TrainingFeed],
+    size: int,
+    step: Step,
+    reference: Reference | None,
+    seconds: float,
 ) -> tuple[list[float], list[float], list[float]]:
-    """Seconds of our steps with their batches, of the batches alone, and of the reference's steps with theirs."""
+    """Seconds of our steps with their batches, of the batches alone, and of the reference's steps with theirs.
+
+    Args:
+        feeds: ours and the reference's.
+    """
+    feed, its_feed = feeds
     ours: list[float] = []
     waits: list[float] = []
     plain: list[float] = []
@@ -208,11 +223,12 @@ def _take_turns(
         batch = feed.batch(position)
         there = clock.now()
         step(batch, len(ours))
+        del batch  # as the training loop does
         ours.append(clock.now() - start)
         waits.append(there - start)
         if reference is not None:
             start = clock.now()
-            reference.step(feed.batch(position))
+            reference.step(its_feed.batch(position))
             plain.append(clock.now() - start)
     return ours, waits, plain
 

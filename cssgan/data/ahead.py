@@ -1,4 +1,4 @@
-"""The next batch is put together while the step with this one runs."""
+"""The next batch is prepared while the step with this one runs."""
 
 from __future__ import annotations
 
@@ -7,47 +7,65 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
+from fractions import Fraction
 from queue import SimpleQueue
+from typing import Any
 
-from cssgan.data.batch import Gathered, HostFeed, OverHost
+import torch
+
+from cssgan.data.batch import PreparedFeed
 from cssgan.types import Batch
+from phonics_data.contract.labels import LabelSet
 
 PATIENCE_SECONDS = 10.0
-"""How long `FeedAhead.close` waits for a batch that is being put together."""
+"""How long `FeedAhead.close` waits for a batch that is being prepared."""
 
-_Asked = tuple[int, Future[Gathered]]
+_Asked = tuple[int, Future[Any]]
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
-class FeedAhead(OverHost[HostFeed]):
-    """`host`, one batch ahead of who asks, in a thread.
+class FeedAhead:
+    """The batches of `host`, prepared one ahead of who asks, in a thread.
 
-    The first batch is gathered by the caller: a feed that starts processes must fork them before there are threads.
+    The first batch is prepared by the caller: a feed that starts processes must fork them before there are threads.
     What is placed on a device is placed by the caller too, for a step that is being recorded there bears no other
-    thread. Errors of the thread are raised when their batch is asked for, and that batch is gathered anew if it is
+    thread. Errors of the thread are raised when their batch is asked for, and that batch is prepared anew if it is
     asked for again.
     """
 
+    host: PreparedFeed[Any]
     _asked: SimpleQueue[_Asked | None] = field(default_factory=SimpleQueue[_Asked | None])
     _thread: threading.Thread | None = None
     _ahead: _Asked | None = None
 
+    @property
+    def label_set(self) -> LabelSet:
+        return self.host.label_set
+
+    @property
+    def frame_rate(self) -> Fraction:
+        return self.host.frame_rate
+
+    @property
+    def device(self) -> torch.device:
+        return self.host.device
+
     def batch(self, position: int) -> Batch:
         """See `TrainingFeed.batch`."""
         if self._ahead is not None and self._ahead[0] == position:
-            gathered = self._take(self._ahead[1])
+            prepared = self._take(self._ahead[1])
         else:
             if self._ahead is not None:
                 # Nobody asks for it; whether there would have been one is no matter.
                 with suppress(Exception):
                     self._take(self._ahead[1])
-            gathered = self.host.gather(position)
+            prepared = self.host.prepare(position)
         # Placed first: beside a thread that has just begun it would wait for the interpreter.
-        batch = self.host.place(gathered)
+        batch = self.host.place(prepared)
         self._go_on(position + self.host.config.train.batch_size)
         return batch
 
-    def _take(self, future: Future[Gathered]) -> Gathered:
+    def _take(self, future: Future[Any]) -> Any:
         try:
             return future.result()
         finally:
@@ -57,7 +75,7 @@ class FeedAhead(OverHost[HostFeed]):
     def _go_on(self, position: int) -> None:
         if self._thread is None:
             # A daemon, which an executor's threads are not: one that waits for ever must not hold up the end.
-            self._thread = threading.Thread(target=_serve, args=(self._asked, self.host.gather), daemon=True)
+            self._thread = threading.Thread(target=_serve, args=(self._asked, self.host.prepare), daemon=True)
             self._thread.start()
         self._ahead = position, Future()
         self._asked.put(self._ahead)
@@ -74,11 +92,11 @@ class FeedAhead(OverHost[HostFeed]):
             self.host.close()
 
 
-def _serve(asked: SimpleQueue[_Asked | None], gather: Callable[[int], Gathered]) -> None:
+def _serve(asked: SimpleQueue[_Asked | None], prepare: Callable[[int], object]) -> None:
     """The life of the thread."""
     while (ask := asked.get()) is not None:
         position, future = ask
         try:
-            future.set_result(gather(position))
+            future.set_result(prepare(position))
         except BaseException as error:  # noqa: BLE001 - raised by who asks for the batch
             future.set_exception(error)

@@ -145,6 +145,8 @@ class Plan:
 
     keys: tuple[str, ...]
     labels: list[int]
+    first_visit: int
+    """Videos seen before the first row."""
     frames_BT: NDArray[np.int64]
     """In `ResidentSplit.frames_NHWC`."""
     hops_BTU: NDArray[np.int64]
@@ -243,8 +245,11 @@ _PER_ROW = (
 )  # fmt: skip
 
 
-class HostFeed(ABC):
-    """A feed whose batches are put together on the host and then placed on their device."""
+Prepared = TypeVar("Prepared")
+
+
+class PreparedFeed(ABC, Generic[Prepared]):
+    """A feed whose batches are prepared on the host, which may be done ahead, and then placed on their device."""
 
     __slots__ = ()
     config: Config
@@ -259,54 +264,42 @@ class HostFeed(ABC):
     def frame_rate(self) -> Fraction: ...
 
     @abstractmethod
-    def gather(self, position: int) -> Gathered:
+    def prepare(self, position: int) -> Prepared:
         """The host's part of this process's share of the batch after so many videos; it touches no device."""
 
-    def place(self, gathered: Gathered) -> Batch:
-        """The rest of it, on the device; the means that make a part of the whole batch of it come from the draws."""
-        return record(
-            self.config,
-            gathered.draws,
-            gathered.rows,
-            keys=gathered.keys,
-            labels=gathered.labels,
-            video_BCTHW=pictures(gathered.frames_BTHWC, self.device),
-            mels_BTMU=torch.from_numpy(gathered.mels_BTMU).to(self.device),
-            num_classes=len(self.label_set),
-        )
+    @abstractmethod
+    def place(self, prepared: Prepared) -> Batch:
+        """The rest of it, on the device."""
 
     def batch(self, position: int) -> Batch:
-        """This process's share of the batch that begins after `position` videos were seen; raises as `gather`."""
-        return self.place(self.gather(position))
+        """This process's share of the batch that begins after `position` videos were seen; raises as `prepare`."""
+        return self.place(self.prepare(position))
 
-    def close(self) -> None:  # noqa: B027 - most have nothing open
+    def close(self) -> None:
         """End what the feed has open."""
 
 
-Host = TypeVar("Host", bound=HostFeed)
+class GatheringFeed(PreparedFeed[Gathered]):
+    """A feed that prepares the pictures and sounds themselves."""
+
+    __slots__ = ()
+
+    def place(self, prepared: Gathered) -> Batch:
+        """The means that make a part of the whole batch of it come from the draws."""
+        return record(
+            self.config,
+            prepared.draws,
+            prepared.rows,
+            keys=prepared.keys,
+            labels=prepared.labels,
+            video_BCTHW=pictures(prepared.frames_BTHWC, self.device),
+            mels_BTMU=torch.from_numpy(prepared.mels_BTMU).to(self.device),
+            num_classes=len(self.label_set),
+        )
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
-class OverHost(Generic[Host]):
-    """What gives the batches of `host` in another way."""
-
-    host: Host
-
-    @property
-    def label_set(self) -> LabelSet:
-        return self.host.label_set
-
-    @property
-    def frame_rate(self) -> Fraction:
-        return self.host.frame_rate
-
-    @property
-    def device(self) -> torch.device:
-        return self.host.device
-
-
-@dataclass(kw_only=True, slots=True, eq=False)
-class Feed(HostFeed):
+class Feed(GatheringFeed):
     """A decoded training set as an endless row of batches; `batch(position)` gives the one at any place in it.
 
     Args:
@@ -334,13 +327,13 @@ class Feed(HostFeed):
     def frame_rate(self) -> Fraction:
         return self.data.frame_rate
 
-    def gather(self, position: int) -> Gathered:
-        """See `HostFeed`."""
+    def prepare(self, position: int) -> Gathered:
+        """See `PreparedFeed`."""
         plan, data = self.plan(position), self.data
         return Gathered(
             keys=plan.keys,
             labels=plan.labels,
-            frames_BTHWC=look_at(data.frames_NHWC[plan.frames_BT], self.config, position + plan.rows.start),
+            frames_BTHWC=look_at(data.frames_NHWC[plan.frames_BT], self.config, plan.first_visit),
             mels_BTMU=window.standardise(window.segments(data.hops_HM, plan.hops_BTU), self.mel_stats),
             draws=plan.draws,
             rows=plan.rows,
@@ -367,6 +360,7 @@ class Feed(HostFeed):
         return Plan(
             keys=tuple(clip.key for clip in clips),
             labels=[data.label_set.index(clip.label) for clip in clips],
+            first_visit=position + rows.start,
             frames_BT=frames_BT,
             hops_BTU=hops_BTU,
             draws=draws,

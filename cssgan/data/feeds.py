@@ -114,9 +114,9 @@ def feed(training: TrainingSet, config: Config, device: torch.device, *, rank: i
 
 
 def resident_feed(host: Feed) -> TrainingFeed:
-    """`host`, or the same in the memory of its GPU where there is room, else a batch ahead of its GPU."""
+    """`host` a batch ahead, out of the memory of its GPU where there is room."""
     if host.device.type == "cpu":
-        return host  # working ahead gains nothing here: its millisecond is Python's, which the step needs as well
+        return FeedAhead(host=host)
     free, _ = torch.cuda.mem_get_info(host.device)
     if num_bytes(host) > DEVICE_SHARE * free:
         log.info(
@@ -127,4 +127,4 @@ def resident_feed(host: Feed) -> TrainingFeed:
         )
         return FeedAhead(host=host)
     log.info("the training set, %.1f GB, lies on %s", num_bytes(host) / 1e9, host.device)
-    return OnDeviceFeed(host=host)
+    return FeedAhead(host=OnDeviceFeed(host=host))

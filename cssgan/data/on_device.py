@@ -7,13 +7,16 @@ that a batch is the same to the bit on every device.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from cssgan.data.batch import Feed, OverHost, look_rng, moves, record
+from cssgan.config import Config
+from cssgan.data.batch import Feed, Plan, PreparedFeed, look_rng, moves, record
 from cssgan.types import Batch
+from phonics_data.contract.labels import LabelSet
 
 
 def num_bytes(feed: Feed) -> int:
@@ -22,39 +25,51 @@ def num_bytes(feed: Feed) -> int:
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
-class OnDeviceFeed(OverHost[Feed]):
+class OnDeviceFeed(PreparedFeed[Plan]):
     """`host`, whose device it fills: the same batches."""
 
+    host: Feed
+    config: Config = field(init=False)
+    device: torch.device = field(init=False)
     _frames_NHWC: Tensor = field(init=False)
     _hops_HM: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        data, device = self.host.data, self.host.device
-        self._frames_NHWC = torch.from_numpy(np.array(data.frames_NHWC)).to(device)
-        self._hops_HM = torch.from_numpy(np.array(data.hops_HM)).to(device)
+        data, self.config, self.device = self.host.data, self.host.config, self.host.device
+        self._frames_NHWC = torch.from_numpy(np.array(data.frames_NHWC)).to(self.device)
+        self._hops_HM = torch.from_numpy(np.array(data.hops_HM)).to(self.device)
 
-    def batch(self, position: int) -> Batch:
-        """This process's share of the batch that begins after `position` videos were seen."""
-        plan, stats = self.host.plan(position), self.host.mel_stats
+    @property
+    def label_set(self) -> LabelSet:
+        return self.host.label_set
+
+    @property
+    def frame_rate(self) -> Fraction:
+        return self.host.frame_rate
+
+    def prepare(self, position: int) -> Plan:
+        """See `PreparedFeed`: the rows' places alone."""
+        return self.host.plan(position)
+
+    def place(self, prepared: Plan) -> Batch:
+        """The gather on the device."""
+        plan, stats = prepared, self.host.mel_stats
         mels_BTUM = self._hops_HM[torch.from_numpy(plan.hops_BTU).to(self.device)]
         mels_BTUM = ((mels_BTUM - stats.mean) / stats.std).clamp_(-stats.clamp, stats.clamp)
         return record(
-            self.host.config,
+            self.config,
             plan.draws,
             plan.rows,
             keys=plan.keys,
             labels=plan.labels,
-            video_BCTHW=self._pictures(plan.frames_BT, position + plan.rows.start),
+            video_BCTHW=self._pictures(plan.frames_BT, plan.first_visit),
             mels_BTMU=mels_BTUM.transpose(-1, -2).contiguous(),
             num_classes=len(self.label_set),
         )
 
-    def close(self) -> None:
-        """Nothing is open."""
-
     def _pictures(self, frames_BT: np.ndarray[tuple[int, int], np.dtype[np.int64]], visit: int) -> Tensor:
         """The frames as the visits from `visit` on show them, video_BCTHW in [-1, 1]."""
-        config = self.host.config
+        config = self.config
         whole_BTHWC = self._frames_NHWC[torch.from_numpy(frames_BT).to(self.device)]
         video_BCTHW = whole_BTHWC.permute(0, 4, 1, 2, 3)
         colour, shift = config.data.augment_colour, config.data.augment_shift

@@ -19,7 +19,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from cssgan.config import Config
 from cssgan.data import window
-from cssgan.data.batch import Gathered, HostFeed, gather, look, share_of
+from cssgan.data.batch import Gathered, GatheringFeed, gather, look, share_of
 from cssgan.data.index import StreamIndex, readers
 from cssgan.data.resident import MEL_SPEC
 from cssgan.data.shards import read_members, resize
@@ -154,8 +154,8 @@ def reader_lost(error: RuntimeError) -> ReaderLostError | None:
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
-class StreamingFeed(HostFeed):
-    """An endless row of batches out of shards that are read as it goes. `gather` is cheapest in a row.
+class StreamingFeed(GatheringFeed):
+    """An endless row of batches out of shards that are read as it goes. `prepare` is cheapest in a row.
 
     Args:
         rank, world: of the processes that share every batch, this one's number and how many there are.
@@ -183,8 +183,8 @@ class StreamingFeed(HostFeed):
     def frame_rate(self) -> Fraction:
         return self.index.frame_rate
 
-    def gather(self, position: int) -> Gathered:
-        """See `HostFeed`.
+    def prepare(self, position: int) -> Gathered:
+        """See `PreparedFeed`.
 
         Raises:
             StillWaitingError: nothing came for a while; call again.

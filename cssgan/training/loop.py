@@ -217,6 +217,8 @@ def _loop(
             break
         waited += time.monotonic() - asked
         state.add(train_once(batch, position))
+        # Kept until the next is here, it would be freed then, and a thread that prepares a batch have its turn first.
+        del batch
         seconds = time.monotonic() - start
         state.progress = Progress(
             num_videos=position.num_videos + options.batch_size,

@@ -22,25 +22,25 @@ from tests.cssgan.toys import tiny_config
 
 @dataclass(kw_only=True, eq=False)
 class Watched(Feed):
-    """Notes which positions were gathered by which threads, and fails where it is told to."""
+    """Notes which positions were prepared by which threads, and fails where it is told to."""
 
-    gathered: list[tuple[int, bool]] = field(default_factory=list[tuple[int, bool]])
+    prepared: list[tuple[int, bool]] = field(default_factory=list[tuple[int, bool]])
     fail_at: set[int] = field(default_factory=set[int])
     hold_at: int | None = None
-    """A position that is not gathered before `goes_on` is set; then `ended` is."""
+    """A position that is not prepared before `goes_on` is set; then `ended` is."""
     goes_on: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
     is_closed: bool = False
 
-    def gather(self, position: int) -> Gathered:
-        self.gathered.append((position, threading.current_thread() is threading.main_thread()))
+    def prepare(self, position: int) -> Gathered:
+        self.prepared.append((position, threading.current_thread() is threading.main_thread()))
         if position in self.fail_at:
             self.fail_at.remove(position)
             raise OSError(f"nothing at {position}")
         if position == self.hold_at:
             self.goes_on.wait()
             self.ended.set()
-        return Feed.gather(self, position)
+        return Feed.prepare(self, position)
 
     def close(self) -> None:
         self.is_closed = True
@@ -67,9 +67,9 @@ def test_batches_in_a_row_and_out_of_it_are_those_of_the_feed(dataset: Path) -> 
     assert all(same(ahead.batch(position), plain.batch(position)) for position in positions)
     ahead.close()
     assert host.is_closed
-    assert [position for position, _ in host.gathered] == [0, 3, 6, 9, 30, 33, 36, 33, 36, 0, 3]
-    # What jumps is gathered by who asks; what follows was gathered beside the step.
-    assert [position for position, is_mine in host.gathered if is_mine] == [0, 30, 33, 0]
+    assert [position for position, _ in host.prepared] == [0, 3, 6, 9, 30, 33, 36, 33, 36, 0, 3]
+    # What jumps is prepared by who asks; what follows was prepared beside the step.
+    assert [position for position, is_mine in host.prepared if is_mine] == [0, 30, 33, 0]
 
 
 def test_an_error_is_raised_when_its_batch_is_asked_for_and_the_batch_is_tried_again(dataset: Path) -> None:

@@ -18,7 +18,7 @@ import torch
 from rich.console import Console
 
 from cssgan.config import Config
-from cssgan.data.batch import Feed
+from cssgan.data.ahead import FeedAhead
 from cssgan.errors import CheckpointError, DivergenceError, MemoryFullError, RunError
 from cssgan.training import checkpoint, loop
 from cssgan.training.describe import describe
@@ -262,13 +262,13 @@ def test_the_loop_walks_through_the_feed_without_gaps(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     positions: list[int] = []
-    original = Feed.batch
+    original = FeedAhead.batch
 
-    def noting(self: Feed, position: int) -> Batch:
+    def noting(self: FeedAhead, position: int) -> Batch:
         positions.append(position)
         return original(self, position)
 
-    monkeypatch.setattr(Feed, "batch", noting)
+    monkeypatch.setattr(FeedAhead, "batch", noting)
     train(tiny_config(), dataset, tmp_path / "run")
 
     assert positions == [0, 3, 6, 9]
@@ -307,10 +307,10 @@ def test_memory_that_runs_out_says_which_options_help(
 ) -> None:
     train(tiny_config("train.num_videos=6"), dataset, tmp_path)
 
-    def full(self: Feed, position: int) -> Batch:
+    def full(self: FeedAhead, position: int) -> Batch:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
 
-    monkeypatch.setattr(Feed, "batch", full)
+    monkeypatch.setattr(FeedAhead, "batch", full)
     with pytest.raises(MemoryFullError) as caught:
         train(tiny_config("train.num_videos=60"), dataset, tmp_path)
 
