@@ -20,10 +20,8 @@ _FEW_INPUTS = 4
 
 _SMALL_WEIGHT = 32768
 """Elements up to which `convolve_each` gains: its way back makes a gradient of the weight for each picture."""
-_SOME_INPUTS = 8
-"""Up to so many channels the gradient of a 3-D weight gains by channels that lie together."""
-_MANY_INPUTS = 16
-"""Up to so many it gains by the 2-D form."""
+_MANY_INPUTS, _MANY_FRAMES = 16, 4
+"""Up to so many channels and frames the gradients of a 3-D convolution gain by the 2-D form."""
 
 Sizes = tuple[int, ...] | int
 
@@ -92,14 +90,19 @@ def _doubles_fast(weight: Tensor) -> bool:
 
 
 def halve(x: Tensor, weight: Tensor, bias: Tensor, stride: Sizes, padding: Sizes) -> Tensor:
-    """`conv2d` or `conv3d`; with a fast way back where it halves (kernel 4, stride 2, padding 1)."""
+    """`conv2d` or `conv3d`; with fast ways back where it halves (kernel 4, stride 2, padding 1)."""
     axes = x.dim() - 2
     halves = weight.shape[2:] == (4,) * axes and _is(stride, 2) and _is(padding, 1)
+    if not halves or any(size % 2 for size in x.shape[2:]) or not _is_here(x):
+        return _convolve(axes)(x, weight, bias, stride, padding)
+    if axes == 3 and x.shape[2] == 2:
+        # From two frames to one the two inner taps alone see anything: half of the work, and all in one picture.
+        inner = weight[:, :, 1:3].flatten(1, 2)
+        return functional.conv2d(x.flatten(1, 2), inner, bias, 2, 1)[:, :, None]
     # Of a 2-D one the plain way back is as fast but for the gradient of few channels.
-    gains = axes == 3 or (weight.shape[1] <= _FEW_INPUTS and x.requires_grad)
-    if halves and gains and not any(size % 2 for size in x.shape[2:]) and _is_here(x):
+    if axes == 3 or (weight.shape[1] <= _FEW_INPUTS and x.requires_grad):
         return _Halve.apply(x, weight, bias)  # type: ignore[no-any-return]
-    return _convolve(axes)(x, weight, bias, stride, padding)
+    return functional.conv2d(x, weight, bias, 2, 1)
 
 
 def _convolve(axes: int) -> Any:
@@ -154,14 +157,14 @@ class _Halve(torch.autograd.Function):
         (grad,), (x, weight) = grads, ctx.saved_tensors
         wants_x, wants_weight, wants_bias = ctx.needs_input_grad
         few = weight.shape[1] <= _FEW_INPUTS
-        other = x.dim() == 5 and not few and weight.shape[1] <= _MANY_INPUTS
-        wanted = (wants_x and not few, wants_weight and not other, False)
-        plain = _plain_gradients(grad, x, weight, wanted, transposed=False)
-        return (
-            _by_phases(grad, _phases(weight)) if wants_x and few else plain[0],
-            _weight_gradient(grad, x, weight) if wants_weight and other else plain[1],
-            grad.sum([0, *range(2, x.dim())]) if wants_bias else None,
-        )
+        if x.dim() == 5 and not few and weight.shape[1] <= _MANY_INPUTS and x.shape[2] <= _MANY_FRAMES:
+            x_grad, weight_grad = _gradients_by_frames(grad, x, weight, (wants_x, wants_weight, False))
+        else:
+            wanted = (wants_x and not few, wants_weight, False)
+            x_grad, weight_grad, _ = _plain_gradients(grad, x, weight, wanted, transposed=False)
+        if wants_x and few:
+            x_grad = _by_phases(grad, _phases(weight))
+        return x_grad, weight_grad, grad.sum([0, *range(2, x.dim())]) if wants_bias else None
 
 
 def _plain_gradients(
@@ -209,20 +212,24 @@ def _by_phases(x: Tensor, taps: Tensor, bias: Tensor | None = None) -> Tensor:
     return out
 
 
-def _weight_gradient(grad_NOTHW: Tensor, x_NCTHW: Tensor, weight: Tensor) -> Tensor:
-    """Of the 3-D convolution, as that of a 2-D one: the four frames under a tap are channels of one picture.
+def _gradients_by_frames(
+    grad_NOTHW: Tensor, x_NITHW: Tensor, weight_OI444: Tensor, wanted: tuple[bool, ...]
+) -> tuple[Tensor | None, Tensor | None]:
+    """For (x, weight) of a 3-D convolution, as those of a 2-D one that sees all frames as channels of one picture.
 
-    With few channels it is enough that those of a place lie together.
+    With few frames it is not much more than the 3-D one does with the zeros before and after them.
     """
-    if weight.shape[1] <= _SOME_INPUTS:
-        together = x_NCTHW.contiguous(memory_format=torch.channels_last_3d)
-        _, out, _ = _plain_gradients(grad_NOTHW, together, weight, (False, True, False), transposed=False)
-        assert out is not None
-        return out
-    windows = functional.pad(x_NCTHW, (0, 0, 0, 0, 1, 1)).transpose(1, 2).unfold(1, 4, 2)  # N, T/2, C, H, W, 4
-    pictures = windows.permute(0, 1, 5, 2, 3, 4).flatten(0, 1).flatten(1, 2)
-    grad = grad_NOTHW.transpose(1, 2).flatten(0, 1)
-    like = weight.transpose(1, 2).flatten(1, 2)
-    _, out, _ = _plain_gradients(grad, pictures, like, (False, True, False), transposed=False)
-    assert out is not None
-    return out.unflatten(1, (4, -1)).transpose(1, 2)
+    outputs, inputs, taps = weight_OI444.shape[:3]
+    frames_in, frames_out = x_NITHW.shape[2], grad_NOTHW.shape[2]
+    # Tap 0 of output frame n lies on input frame 2n - 1.
+    edges = [(2 * frame - 1, frames_in - taps - 2 * frame + 1) for frame in range(frames_out)]
+    seen = torch.stack([functional.pad(weight_OI444, (0, 0, 0, 0, *edge)) for edge in edges], dim=1)
+    x_grad, seen_grad, _ = _plain_gradients(
+        grad_NOTHW.flatten(1, 2), x_NITHW.flatten(1, 2), seen.flatten(2, 3).flatten(0, 1), wanted, transposed=False
+    )
+    weight_grad = None
+    if seen_grad is not None:
+        of_frames = seen_grad.unflatten(1, (inputs, frames_in)).unflatten(0, (outputs, frames_out)).unbind(1)
+        cut = [functional.pad(one, (0, 0, 0, 0, -a, -b)) for one, (a, b) in zip(of_frames, edges, strict=True)]
+        weight_grad = torch.stack(cut).sum(0)
+    return None if x_grad is None else x_grad.view_as(x_NITHW), weight_grad
