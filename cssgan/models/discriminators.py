@@ -138,10 +138,7 @@ class Discriminators(Judges):
     ) -> Verdict:
         """See `Judges.forward`. `mels_BSFMU` is heard by discriminators with an ear and not looked at by others."""
         batch, clips = clips_BSCFHW.shape[:2]
-        device = clips_BSCFHW.device
-        rows, columns = torch.arange(batch, device=device)[:, None], torch.arange(clips, device=device)
-        frames_BSCHW = clips_BSCFHW.transpose(2, 3)[rows, columns, frame_index_BS]
-        image_BS = self.image(frames_BSCHW.flatten(0, 1)).view(batch, clips)
+        image_BS = self.image(_frames(clips_BSCFHW, frame_index_BS)).view(batch, clips)
         label = label_BK if self.class_dim else None
         sound_BSFD = None
         if self.ear is not None:
@@ -168,3 +165,12 @@ class Discriminators(Judges):
         assert features_BSDHW is not None
         rows = torch.arange(len(puzzle_BS), device=puzzle_BS.device)[:, None]
         return self.order(features_BSDHW[rows, puzzle_BS])
+
+
+def _frames(clips_BSCFHW: Tensor, frame_index_BS: Tensor) -> Tensor:
+    """One frame of each clip, (clips, C, H, W)."""
+    batch, clips, channels, frames = clips_BSCFHW.shape[:4]
+    first_BSC = torch.arange(batch * clips * channels, device=clips_BSCFHW.device).view(batch, clips, channels) * frames
+    # Whole rows by one index: the way back of three indices puts value after value.
+    rows = (first_BSC + frame_index_BS[..., None]).flatten()
+    return clips_BSCFHW.flatten(0, 3).index_select(0, rows).unflatten(0, (-1, channels))

@@ -124,7 +124,7 @@ class _Compose(torch.autograd.Function):
         of_mask = ((picture - start_BCHW[:, None]) * grad_BTCHW).sum(2, keepdim=True)
         back = torch.ops.aten
         painted = torch.cat((back.tanh_backward(of_picture, picture), back.sigmoid_backward(of_mask, mask)), dim=2)
-        return painted, grad_BTCHW.sum(1) - of_picture.sum(1) if ctx.needs_input_grad[1] else None
+        return painted, (grad_BTCHW - of_picture).sum(1) if ctx.needs_input_grad[1] else None
 
 
 class _Enlarge2d(torch.autograd.Function):
