@@ -113,12 +113,14 @@ class _Compose(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, painted_BTCHW: Tensor, start_BCHW: Tensor) -> Tensor:
         picture, mask = tanh(painted_BTCHW[:, :, :3]), _mask(painted_BTCHW)
-        ctx.save_for_backward(picture, mask, start_BCHW)
+        ctx.save_for_backward(painted_BTCHW, picture, mask, start_BCHW)
         return torch.lerp(start_BCHW[:, None], picture, mask).transpose(1, 2)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None]:
-        picture, mask, start_BCHW = ctx.saved_tensors
+        painted_BTCHW, picture, mask, start_BCHW = ctx.saved_tensors
+        if torch.is_grad_enabled():  # what was made inside knows nothing of where it came from
+            picture, mask = tanh(painted_BTCHW[:, :, :3]), _mask(painted_BTCHW)
         grad_BTCHW = grads[0].transpose(1, 2)
         of_picture = grad_BTCHW * mask
         of_mask = ((picture - start_BCHW[:, None]) * grad_BTCHW).sum(2, keepdim=True)

@@ -35,6 +35,7 @@ def plain(
         (1, 1, False),
         (1, 2, False),
         (2, 4, False),
+        (2, 2, False),
         (4, 8, False),
         (3, 3, False),
     ],

@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import filelock
@@ -272,6 +273,25 @@ def test_the_loop_walks_through_the_feed_without_gaps(
     train(tiny_config(), dataset, tmp_path / "run")
 
     assert positions == [0, 3, 6, 9]
+
+
+def test_a_batch_is_let_go_before_the_next_is_asked_for(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Freed later, it would hand the interpreter to the thread that prepares the one after."""
+    given: list[weakref.ref[torch.Tensor]] = []
+    original = FeedAhead.batch
+
+    def noting(self: FeedAhead, position: int) -> Batch:
+        assert all(ref() is None for ref in given)
+        batch = original(self, position)
+        given.append(weakref.ref(batch.video_BCTHW))
+        return batch
+
+    monkeypatch.setattr(FeedAhead, "batch", noting)
+    train(tiny_config(), dataset, tmp_path / "run")
+
+    assert len(given) == 4
 
 
 def test_the_best_checkpoint_outlives_newer_ones(dataset: Path, tmp_path: Path) -> None:

@@ -65,6 +65,24 @@ CASES: dict[str, tuple[Function, Function, tuple[tuple[int, ...], ...]]] = {
         *HALVED,
         ((2, 3, 4, 4, 6), (5, 3, 4, 4, 4), (5,)),
     ),
+    "doubled by phases at hand": (
+        lambda x, w, b: on_cpu.enlarge_2d(x, w, b, 2, 1, on_cpu.doubling_phases(w)),
+        DOUBLED[1],
+        ((3, 5, 4, 6), (5, 4, 4, 4), (4,)),
+    ),
+    "halved, single pictures": (
+        lambda x, w, b: on_cpu.halve(x, w, b, 2, 1),
+        lambda x, w, b: functional.conv2d(x, w, b, 2, 1),
+        ((2, 3, 4, 6), (5, 3, 4, 4), (5,)),
+    ),
+    "halved, four frames": (
+        *HALVED,
+        ((2, 6, 4, 4, 6), (5, 6, 4, 4, 4), (5,)),
+    ),
+    "halved, six frames": (
+        *HALVED,
+        ((2, 6, 6, 4, 6), (5, 6, 4, 4, 4), (5,)),
+    ),
     "halved features": (
         lambda x, w, b: on_cpu.halve(x, w, b, (2, 2, 2), (1, 1, 1)),
         lambda x, w, b: functional.conv3d(x, w, b, 2, 1),
@@ -113,10 +131,11 @@ def test_gradients_of_both_orders(case: tuple[Function, Function, tuple[tuple[in
     assert gradgradcheck(ours, tensors, fast_mode=True)
 
 
+@pytest.mark.parametrize("channels", [3, 6])
 @pytest.mark.parametrize("wanted", [(0,), (1,), (2,), (0, 2), (1, 2)])
-def test_only_the_wanted_gradients(wanted: tuple[int, ...]) -> None:
+def test_only_the_wanted_gradients(wanted: tuple[int, ...], channels: int) -> None:
     """In the generator's step the discriminators are frozen; in theirs their pictures need no gradient."""
-    tensors = [torch.randn(shape) for shape in ((2, 3, 4, 4, 6), (5, 3, 4, 4, 4), (5,))]
+    tensors = [torch.randn(shape) for shape in ((2, channels, 4, 4, 6), (5, channels, 4, 4, 4), (5,))]
     for place in wanted:
         tensors[place].requires_grad_()
     leaves = [tensors[place] for place in wanted]
@@ -134,8 +153,36 @@ def test_tanh() -> None:
     assert on_cpu.tanh(x).abs().max() <= 1.0
 
 
+def blended(painted_BTCHW: Tensor, start_BCHW: Tensor) -> Tensor:
+    picture, mask = torch.tanh(painted_BTCHW[:, :, :3]), torch.sigmoid(painted_BTCHW[:, :, 3:] - 1.0)
+    return (mask * picture + (1 - mask) * start_BCHW[:, None]).transpose(1, 2)
+
+
+@pytest.mark.parametrize("start_moves", [True, False])
+def test_blending(start_moves: bool) -> None:
+    painted, start = made(2, 5, 4, 6, 3), torch.randn(2, 3, 6, 3, requires_grad=start_moves)
+    leaves = [painted, start] if start_moves else [painted]
+    got, wanted = on_cpu.compose(painted, start), blended(painted, start)
+    torch.testing.assert_close(got, wanted, atol=1e-6, rtol=1e-5)
+    slopes = torch.randn_like(wanted)
+    for mine, its in zip(
+        torch.autograd.grad(got, leaves, slopes), torch.autograd.grad(wanted, leaves, slopes), strict=True
+    ):
+        torch.testing.assert_close(mine, its, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.usefixtures("also_for_doubles")
+def test_gradients_of_blending_of_both_orders() -> None:
+    leaves = made(2, 3, 4, 2, 2, dtype=torch.float64), made(2, 3, 2, 2, dtype=torch.float64)
+    assert gradcheck(on_cpu.compose, leaves)
+    assert gradgradcheck(on_cpu.compose, leaves)
+
+
 def test_half_precision_takes_the_plain_form() -> None:
     x, weight, bias = made(2, 5, 4, 4), made(5, 4, 4, 4), made(4)
     with torch.autocast("cpu", torch.bfloat16):
         assert on_cpu.enlarge_2d(x, weight, bias, 2, 1).dtype == torch.bfloat16
         assert on_cpu.convolve_each(x, made(3, 5, 1, 1)).dtype == torch.bfloat16
+        assert on_cpu.doubling_phases(weight) is None
+    painted, start = made(2, 3, 4, 4, 4, dtype=torch.bfloat16), made(2, 3, 4, 4, dtype=torch.bfloat16)
+    torch.testing.assert_close(on_cpu.compose(painted, start), blended(painted, start), atol=0.03, rtol=0.03)

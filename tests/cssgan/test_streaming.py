@@ -360,3 +360,6 @@ def test_the_feed_on_a_device_gathers_the_same_batches(shards: Path) -> None:
             )
             there = OnDeviceFeed(host=host)
             assert all(same(host.batch(position), there.batch(position)) for position in (0, 4, 12))
+            ahead = FeedAhead(host=there)
+            assert all(same(there.batch(position), ahead.batch(position)) for position in (0, 4, 8, 4))
+            ahead.close()
