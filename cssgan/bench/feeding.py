@@ -158,10 +158,11 @@ def _hold(cache: Path, size: int, batch_size: int, num_batches: int) -> int:
     before = most = own_bytes() or 0
     content = resident.open_cache(cache, size)
     stats = MelStats(mean=content.mean, std=content.std, clamp=config.data.mel_clamp)
-    feed = Feed(data=content, config=config, mel_stats=stats, device=torch.device("cpu"))
+    feed = feeds.resident_feed(Feed(data=content, config=config, mel_stats=stats, device=torch.device("cpu")))
     for number in range(num_batches):
         feed.batch(number * batch_size)
         most = max(most, own_bytes() or 0)
+    feed.close()
     return most - before
 
 
