@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
@@ -23,7 +24,7 @@ PATIENCE_SECONDS = 10.0
 _Asked = tuple[int, Future[Any]]
 
 
-@dataclass(kw_only=True, slots=True, eq=False)
+@dataclass(kw_only=True, slots=True, weakref_slot=True, eq=False)
 class FeedAhead:
     """The batches of `host`, prepared one ahead of who asks, in a thread.
 
@@ -35,7 +36,8 @@ class FeedAhead:
 
     host: PreparedFeed[Any]
     _asked: SimpleQueue[_Asked | None] = field(default_factory=SimpleQueue[_Asked | None])
-    _thread: threading.Thread | None = None
+    _end: Callable[[], object] | None = None
+    """Ends the thread, if there is one; called too when nobody holds the feed any more."""
     _ahead: _Asked | None = None
 
     @property
@@ -73,10 +75,10 @@ class FeedAhead:
                 self._ahead = None
 
     def _go_on(self, position: int) -> None:
-        if self._thread is None:
+        if self._end is None:
             # A daemon, which an executor's threads are not: one that waits for ever must not hold up the end.
-            self._thread = threading.Thread(target=_serve, args=(self._asked, self.host.prepare), daemon=True)
-            self._thread.start()
+            threading.Thread(target=_serve, args=(self._asked, self.host.prepare), daemon=True).start()
+            self._end = weakref.finalize(self, self._asked.put, None)
         self._ahead = position, Future()
         self._asked.put(self._ahead)
 
@@ -86,7 +88,10 @@ class FeedAhead:
         A reader that is killed while it hands something over leaves a message without an end, and the thread waiting
         for the rest of it. It is left alone then, with the feed, whose processes end with this one.
         """
-        self._asked.put(None)
+        if self._end is not None:
+            self._end()
+            # A thread that is left alone must not take what is asked of the next.
+            self._end, self._asked = None, SimpleQueue()
         if self._ahead is None or wait([self._ahead[1]], timeout=PATIENCE_SECONDS).done:
             self._ahead = None
             self.host.close()
@@ -100,3 +105,4 @@ def _serve(asked: SimpleQueue[_Asked | None], prepare: Callable[[int], object]) 
             future.set_result(prepare(position))
         except BaseException as error:  # noqa: BLE001 - raised by who asks for the batch
             future.set_exception(error)
+        del ask, future  # or the batch would be held until the next is asked for

@@ -113,3 +113,21 @@ def test_an_interrupted_wait_leaves_the_thread_to_be_waited_for(dataset: Path) -
     ahead.close()
     assert host.ended.is_set()
     assert host.is_closed
+
+
+def test_a_feed_that_nobody_holds_ends_its_thread(dataset: Path) -> None:
+    before = set(threading.enumerate())
+    ahead = FeedAhead(host=feed(tiny_config("train.batch_size=3"), dataset))
+    ahead.batch(0)
+    (serving,) = set(threading.enumerate()) - before
+    del ahead
+    serving.join(timeout=30)
+    assert not serving.is_alive()
+
+
+def test_a_closed_feed_can_be_asked_again(dataset: Path) -> None:
+    config = tiny_config("train.batch_size=3")
+    plain, ahead = feed(config, dataset), FeedAhead(host=feed(config, dataset))
+    for position in (0, 3, 6):
+        assert same(ahead.batch(position), plain.batch(position))
+        ahead.close()
