@@ -21,6 +21,7 @@ from cssgan import build
 from cssgan.bench.memory import peak_bytes
 from cssgan.bench.reference import Reference, unsupported
 from cssgan.config import Config, override
+from cssgan.data.ahead import FeedAhead
 from cssgan.data.batch import Feed
 from cssgan.data.feeds import TrainingFeed, resident_feed
 from cssgan.data.resident import MEL_SPEC, Clip, ResidentSplit
@@ -120,8 +121,7 @@ def _measure(config: Config, *, name: str, variant: str, device: torch.device, s
     first = clock.time(lambda: step(feed.batch(0), 0))
     warm_up = clock.time(lambda: [step(feed.batch(0), number) for number in range(1, WARM_UP + 2)])
     memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
-    # Each its own: a feed works ahead of who asks.
-    its_feed = feed if reference is None else synthetic_feed(config, device)
+    its_feed = FeedAhead(host=feed.host)  # of the same set, but each is ahead of its own step
     if reference is not None:
         reference.step(its_feed.batch(0))
         reference.step(its_feed.batch(0))
@@ -251,7 +251,7 @@ def synthetic_clips(num_clips: int, num_frames: int) -> tuple[Clip, ...]:
     )
 
 
-def synthetic_feed(config: Config, device: torch.device) -> TrainingFeed:
+def synthetic_feed(config: Config, device: torch.device) -> FeedAhead:
     """The resident feed over short videos of noise."""
     rng = np.random.default_rng(0)
     clips = synthetic_clips(NUM_CLIPS, max(CLIP_FRAMES, config.data.num_frames))

@@ -76,9 +76,10 @@ class FeedAhead:
 
     def _go_on(self, position: int) -> None:
         if self._end is None:
+            end = weakref.finalize(self, self._asked.put, None)  # first: whoever interrupts leaves no thread for ever
             # A daemon, which an executor's threads are not: one that waits for ever must not hold up the end.
             threading.Thread(target=_serve, args=(self._asked, self.host.prepare), daemon=True).start()
-            self._end = weakref.finalize(self, self._asked.put, None)
+            self._end = end
         self._ahead = position, Future()
         self._asked.put(self._ahead)
 

@@ -371,10 +371,11 @@ class Feed(GatheringFeed):
         """The short video of the n-th visit: every epoch goes through all of them in a new order."""
         count = len(self.data.clips)
         epoch = visit // count
-        if self._epoch[0] != epoch:
-            shuffled = np.random.default_rng([self.config.train.seed, _EPOCH, epoch]).permutation(count)
-            self._epoch = (epoch, shuffled)
-        return int(self._epoch[1][visit % count])
+        held = self._epoch  # once: another thread may be at another epoch
+        if held[0] != epoch:
+            held = epoch, np.random.default_rng([self.config.train.seed, _EPOCH, epoch]).permutation(count)
+            self._epoch = held
+        return int(held[1][visit % count])
 
 
 def streams(batch: Batch, num_clips: int, clip_at_BS: Tensor) -> Streams:

@@ -113,7 +113,7 @@ def feed(training: TrainingSet, config: Config, device: torch.device, *, rank: i
     return resident_feed(Feed(data=content, config=config, mel_stats=stats, device=device, rank=rank, world=world))
 
 
-def resident_feed(host: Feed) -> TrainingFeed:
+def resident_feed(host: Feed) -> FeedAhead:
     """`host` a batch ahead, out of the memory of its GPU where there is room."""
     if host.device.type == "cpu":
         return FeedAhead(host=host)

@@ -18,9 +18,9 @@ _FEW_OUTPUTS = 8
 _FEW_INPUTS = 4
 """Pictures, with or without a mask: the gradient of so few channels is what plain code is slowest at."""
 
-_SMALL_WEIGHT = 32768
+_SMALL_WEIGHT = 8192
 """Elements up to which `convolve_each` gains: its way back makes a gradient of the weight for each picture."""
-_MANY_INPUTS, _MANY_FRAMES = 16, 4
+_MANY_INPUTS, _MANY_FRAMES = 12, 4
 """Up to so many channels and frames the gradients of a 3-D convolution gain by the 2-D form."""
 
 Sizes = tuple[int, ...] | int
