@@ -61,7 +61,8 @@ class RecordedStep:
         self._graph = torch.cuda.CUDAGraph()
         for optim in (self.players.g_optim, self.players.d_optim):
             optim.zero_grad(set_to_none=True)  # gradients must come from the memory of the graph
-        with torch.cuda.graph(self._graph, stream=self._stream):
+        # The thread that prepares the next batch calls nothing of the GPU itself, but may collect garbage that does.
+        with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
             self._terms = update(self.players, self._batch, self.config, adversarial=bool(self._kind))
 
 
