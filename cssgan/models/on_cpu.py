@@ -99,8 +99,10 @@ def halve(x: Tensor, weight: Tensor, bias: Tensor, stride: Sizes, padding: Sizes
         # From two frames to one the two inner taps alone see anything: half of the work, and all in one picture.
         inner = weight[:, :, 1:3].flatten(1, 2)
         return functional.conv2d(x.flatten(1, 2), inner, bias, 2, 1)[:, :, None]
-    # Of a 2-D one the plain way back is as fast but for the gradient of few channels.
-    if axes == 3 or (weight.shape[1] <= _FEW_INPUTS and x.requires_grad):
+    # Of a 2-D one the plain way back is as fast but for the gradient of few channels. And where both have one, as with
+    # penalties, ours would make both whichever is asked for.
+    few = weight.shape[1] <= _FEW_INPUTS and x.requires_grad and not weight.requires_grad
+    if axes == 3 or few:
         return _Halve.apply(x, weight, bias)  # type: ignore[no-any-return]
     return functional.conv2d(x, weight, bias, 2, 1)
 

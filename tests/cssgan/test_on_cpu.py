@@ -131,18 +131,26 @@ def test_gradients_of_both_orders(case: tuple[Function, Function, tuple[tuple[in
     assert gradgradcheck(ours, tensors, fast_mode=True)
 
 
-@pytest.mark.parametrize("channels", [3, 6])
+@pytest.mark.parametrize(("channels", "axes"), [(3, 3), (6, 3), (3, 2)])
 @pytest.mark.parametrize("wanted", [(0,), (1,), (2,), (0, 2), (1, 2)])
-def test_only_the_wanted_gradients(wanted: tuple[int, ...], channels: int) -> None:
+def test_only_the_wanted_gradients(wanted: tuple[int, ...], channels: int, axes: int) -> None:
     """In the generator's step the discriminators are frozen; in theirs their pictures need no gradient."""
-    tensors = [torch.randn(shape) for shape in ((2, channels, 4, 4, 6), (5, channels, 4, 4, 4), (5,))]
+    sizes = (4, 4, 6)[-axes:]
+    tensors = [torch.randn(shape) for shape in ((2, channels, *sizes), (5, channels, *(4,) * axes), (5,))]
     for place in wanted:
         tensors[place].requires_grad_()
     leaves = [tensors[place] for place in wanted]
+    plain: Function = functional.conv3d if axes == 3 else functional.conv2d
     got = torch.autograd.grad(on_cpu.halve(*tensors, 2, 1).square().sum(), leaves)
-    right = torch.autograd.grad(functional.conv3d(*tensors, 2, 1).square().sum(), leaves)
+    right = torch.autograd.grad(plain(*tensors, 2, 1).square().sum(), leaves)
     for mine, its in zip(got, right, strict=True):
         torch.testing.assert_close(mine, its, atol=1e-3, rtol=1e-4)
+
+
+def test_pictures_before_frozen_layers_take_the_fast_way_back() -> None:
+    frozen = torch.randn(5, 3, 4, 4), torch.randn(5)
+    assert "_Halve" in str(on_cpu.halve(made(2, 3, 4, 6), *frozen, 2, 1).grad_fn)
+    assert "_Halve" not in str(on_cpu.halve(made(2, 3, 4, 6), made(5, 3, 4, 4), made(5), 2, 1).grad_fn)
 
 
 def test_tanh() -> None:
