@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -43,8 +44,6 @@ def identity(path: Path) -> tuple[int, int]:
 
 
 def in_splits(pieces: list[Piece]) -> list[Piece]:
-    import dataclasses
-
     splits = split_by_source({piece.video_id: {"A"} for piece in pieces})
     return [dataclasses.replace(piece, split=splits[piece.video_id]) for piece in pieces]
 
@@ -125,3 +124,11 @@ def test_copying_that_fails_leaves_whole_shards_on_the_record_and_goes_on(tmp_pa
     kept = {one["name"]: identity(tmp_path / "dataset" / one["name"]) for one in recorded}
     assert pack(tmp_path / "dataset", shards, workers=workers) == fresh
     assert kept == {name: identity(tmp_path / "dataset" / name) for name in kept}
+
+
+def test_a_clip_that_lost_its_end_is_noticed(tmp_path: Path) -> None:
+    pieces = cut(tmp_path, "short")
+    whole = pieces[0].path.read_bytes()
+    pieces[0].path.write_bytes(whole[: pieces[-1].offset + 100])
+    with pytest.raises(LostClipsError):
+        pack(tmp_path / "dataset", plan(pieces, target_bytes=TARGET, seed=0))
