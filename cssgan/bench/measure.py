@@ -23,7 +23,7 @@ from cssgan.bench.reference import Reference, unsupported
 from cssgan.config import Config, override
 from cssgan.data.ahead import FeedAhead
 from cssgan.data.batch import Feed
-from cssgan.data.feeds import TrainingFeed, resident_feed
+from cssgan.data.feeds import resident_feed
 from cssgan.data.resident import MEL_SPEC, Clip, ResidentSplit
 from cssgan.training import speed
 from cssgan.training.cost import cost
@@ -121,14 +121,11 @@ def _measure(config: Config, *, name: str, variant: str, device: torch.device, s
     first = clock.time(lambda: step(feed.batch(0), 0))
     warm_up = clock.time(lambda: [step(feed.batch(0), number) for number in range(1, WARM_UP + 2)])
     memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
-    its_feed = FeedAhead(host=feed.host)  # of the same set, but each is ahead of its own step
     if reference is not None:
-        reference.step(its_feed.batch(0))
-        reference.step(its_feed.batch(0))
-    size = config.train.batch_size
-    ours, waits, plain = _take_turns(clock, (feed, its_feed), size, step, reference, seconds)
+        reference.step(feed.batch(0))
+        reference.step(feed.batch(0))
+    ours, waits, plain = _take_turns(clock, feed, config.train.batch_size, step, reference, seconds)
     feed.close()
-    its_feed.close()
     gflop = cost(config, num_classes=num_classes).flops / 1e9
     peak = _peak_tflops(device, torch.bfloat16 if speed.uses_bf16(config, device) else torch.float32)
     step_seconds = statistics.median(ours)
@@ -200,19 +197,10 @@ class _Clock:
 
 
 def _take_turns(
-    clock: _Clock,
-    feeds: tuple[TrainingFeed, TrainingFeed],
-    size: int,
-    step: Step,
-    reference: Reference | None,
-    seconds: float,
+    clock: _Clock, feed: FeedAhead, size: int, step: Step, reference: Reference | None, seconds: float
 ) -> tuple[list[float], list[float], list[float]]:
-    """Seconds of our steps with their batches, of the batches alone, and of the reference's steps with theirs.
-
-    Args:
-        feeds: ours and the reference's.
-    """
-    feed, its_feed = feeds
+    """Seconds of our steps with their batches, of the batches alone, and of the reference's steps with theirs."""
+    its_feed = FeedAhead(host=feed.host)  # of the same set, but each is ahead of its own step
     ours: list[float] = []
     waits: list[float] = []
     plain: list[float] = []
@@ -230,6 +218,7 @@ def _take_turns(
             start = clock.now()
             reference.step(its_feed.batch(position))
             plain.append(clock.now() - start)
+    its_feed.close()
     return ours, waits, plain
 
 

@@ -8,15 +8,13 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
-from fractions import Fraction
 from queue import SimpleQueue
 from typing import Any
 
 import torch
 
-from cssgan.data.batch import PreparedFeed
+from cssgan.data.batch import OverHost, PreparedFeed
 from cssgan.types import Batch
-from phonics_data.contract.labels import LabelSet
 
 PATIENCE_SECONDS = 10.0
 """How long `FeedAhead.close` waits for a batch that is being prepared."""
@@ -25,7 +23,7 @@ _Asked = tuple[int, Future[Any]]
 
 
 @dataclass(kw_only=True, slots=True, weakref_slot=True, eq=False)
-class FeedAhead:
+class FeedAhead(OverHost[PreparedFeed[Any]]):
     """The batches of `host`, prepared one ahead of who asks, in a thread.
 
     The first batch is prepared by the caller: a feed that starts processes must fork them before there are threads.
@@ -34,19 +32,10 @@ class FeedAhead:
     asked for again.
     """
 
-    host: PreparedFeed[Any]
     _asked: SimpleQueue[_Asked | None] = field(default_factory=SimpleQueue[_Asked | None])
     _end: Callable[[], object] | None = None
     """Ends the thread, if there is one; called too when nobody holds the feed any more."""
     _ahead: _Asked | None = None
-
-    @property
-    def label_set(self) -> LabelSet:
-        return self.host.label_set
-
-    @property
-    def frame_rate(self) -> Fraction:
-        return self.host.frame_rate
 
     @property
     def device(self) -> torch.device:

@@ -140,75 +140,71 @@ def draw(config: Config, position: int, lengths: Sequence[int]) -> Draws:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Plan:
-    """A process's rows of a resident batch as places in the split."""
+class Share:
+    """The rows of a batch that a process works on, without their pictures and sounds."""
 
     keys: tuple[str, ...]
     labels: list[int]
+    draws: Draws
+    rows: slice
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Plan:
+    """Rows of a resident batch as places in the split."""
+
+    share: Share
     first_visit: int
     """Videos seen before the first row."""
     frames_BT: NDArray[np.int64]
     """In `ResidentSplit.frames_NHWC`."""
     hops_BTU: NDArray[np.int64]
     """In `ResidentSplit.hops_HM`."""
-    draws: Draws
-    rows: slice
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Gathered:
-    """A process's rows of a batch on the host, as small as they can be: what may be prepared while a step runs."""
+    """Rows of a batch on the host, as small as they can be: what may be prepared while a step runs."""
 
-    keys: tuple[str, ...]
-    labels: list[int]
+    share: Share
     frames_BTHWC: NDArray[np.uint8]
     mels_BTMU: NDArray[np.float32]
     """Standardised."""
-    draws: Draws
-    rows: slice
 
 
 def gather(windows: Sequence[Window], draws: Draws, rows: slice, mel_stats: MelStats) -> Gathered:
     """The rows `rows` of a batch from their windows."""
+    keys, labels = tuple(part.key for part in windows), [part.label_index for part in windows]
     return Gathered(
-        keys=tuple(part.key for part in windows),
-        labels=[part.label_index for part in windows],
+        share=Share(keys=keys, labels=labels, draws=draws, rows=rows),
         frames_BTHWC=np.stack([part.frames_THWC for part in windows]),
         mels_BTMU=window.standardise(np.stack([part.raw_mels_TMU for part in windows]), mel_stats),
-        draws=draws,
-        rows=rows,
     )
 
 
-def record(
-    config: Config,
-    draws: Draws,
-    rows: slice,
-    *,
-    keys: Sequence[str],
-    labels: Sequence[int],
-    video_BCTHW: Tensor,
-    mels_BTMU: Tensor,
-    num_classes: int,
-) -> Batch:
-    """The rows `rows` of a batch whose pictures and sounds are on their device already."""
+def record(config: Config, share: Share, *, video_BCTHW: Tensor, mels_BTMU: Tensor, num_classes: int) -> Batch:
+    """The rows of `share`, whose pictures and sounds are on their device already.
+
+    The means that make a part of the whole batch of them come from the draws.
+    """
+    draws, rows = share.draws, share.rows
     device = video_BCTHW.device
-    share = len(keys) / len(draws.starts)
+    part = len(share.keys) / len(draws.starts)
     counts_B = (~draws.forced_B).astype(np.float32)
 
     def move(array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(device)
 
     def mean(whole: NDArray[Any]) -> Tensor | None:
-        if share == 1.0:
+        if part == 1.0:
             return None
-        return torch.tensor(max(float(whole.sum()), 1.0) * share, dtype=torch.float32, device=device)
+        return torch.tensor(max(float(whole.sum()), 1.0) * part, dtype=torch.float32, device=device)
 
     return Batch(
-        keys=tuple(keys),
+        keys=share.keys,
         video_BCTHW=video_BCTHW,
         mels_BTMU=mels_BTMU,
-        label_BK=functional.one_hot(torch.tensor(labels, device=device), num_classes).float(),
+        label_BK=functional.one_hot(torch.tensor(share.labels, device=device), num_classes).float(),
         num_valid_B=move(draws.num_valid_B[rows]),
         order_B=move(draws.orders_B[rows]),
         order_counts_B=move(counts_B[rows]),
@@ -285,17 +281,32 @@ class GatheringFeed(PreparedFeed[Gathered]):
     __slots__ = ()
 
     def place(self, prepared: Gathered) -> Batch:
-        """The means that make a part of the whole batch of it come from the draws."""
+        """See `PreparedFeed`."""
         return record(
             self.config,
-            prepared.draws,
-            prepared.rows,
-            keys=prepared.keys,
-            labels=prepared.labels,
+            prepared.share,
             video_BCTHW=pictures(prepared.frames_BTHWC, self.device),
             mels_BTMU=torch.from_numpy(prepared.mels_BTMU).to(self.device),
             num_classes=len(self.label_set),
         )
+
+
+Host = TypeVar("Host", bound=PreparedFeed[Any])
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class OverHost(Generic[Host]):
+    """What gives the batches of `host` in another way."""
+
+    host: Host
+
+    @property
+    def label_set(self) -> LabelSet:
+        return self.host.label_set
+
+    @property
+    def frame_rate(self) -> Fraction:
+        return self.host.frame_rate
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -331,12 +342,9 @@ class Feed(GatheringFeed):
         """See `PreparedFeed`."""
         plan, data = self.plan(position), self.data
         return Gathered(
-            keys=plan.keys,
-            labels=plan.labels,
+            share=plan.share,
             frames_BTHWC=look_at(data.frames_NHWC[plan.frames_BT], self.config, plan.first_visit),
             mels_BTMU=window.standardise(window.segments(data.hops_HM, plan.hops_BTU), self.mel_stats),
-            draws=plan.draws,
-            rows=plan.rows,
         )
 
     def plan(self, position: int) -> Plan:
@@ -357,14 +365,12 @@ class Feed(GatheringFeed):
             config.data.num_frames,
             clip_frames=config.context_frames,
         )
+        keys, labels = tuple(clip.key for clip in clips), [data.label_set.index(clip.label) for clip in clips]
         return Plan(
-            keys=tuple(clip.key for clip in clips),
-            labels=[data.label_set.index(clip.label) for clip in clips],
+            share=Share(keys=keys, labels=labels, draws=draws, rows=rows),
             first_visit=position + rows.start,
             frames_BT=frames_BT,
             hops_BTU=hops_BTU,
-            draws=draws,
-            rows=rows,
         )
 
     def _item(self, visit: int) -> int:

@@ -7,16 +7,14 @@ that a batch is the same to the bit on every device.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from cssgan.config import Config
-from cssgan.data.batch import Feed, Plan, PreparedFeed, look_rng, moves, record
+from cssgan.data.batch import Feed, OverHost, Plan, PreparedFeed, look_rng, moves, record
 from cssgan.types import Batch
-from phonics_data.contract.labels import LabelSet
 
 
 def num_bytes(feed: Feed) -> int:
@@ -25,10 +23,9 @@ def num_bytes(feed: Feed) -> int:
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
-class OnDeviceFeed(PreparedFeed[Plan]):
+class OnDeviceFeed(OverHost[Feed], PreparedFeed[Plan]):
     """`host`, whose device it fills: the same batches."""
 
-    host: Feed
     config: Config = field(init=False)
     device: torch.device = field(init=False)
     _frames_NHWC: Tensor = field(init=False)
@@ -39,30 +36,19 @@ class OnDeviceFeed(PreparedFeed[Plan]):
         self._frames_NHWC = torch.from_numpy(np.array(data.frames_NHWC)).to(self.device)
         self._hops_HM = torch.from_numpy(np.array(data.hops_HM)).to(self.device)
 
-    @property
-    def label_set(self) -> LabelSet:
-        return self.host.label_set
-
-    @property
-    def frame_rate(self) -> Fraction:
-        return self.host.frame_rate
-
     def prepare(self, position: int) -> Plan:
         """See `PreparedFeed`: the rows' places alone."""
         return self.host.plan(position)
 
     def place(self, prepared: Plan) -> Batch:
         """The gather on the device."""
-        plan, stats = prepared, self.host.mel_stats
-        mels_BTUM = self._hops_HM[torch.from_numpy(plan.hops_BTU).to(self.device)]
+        stats = self.host.mel_stats
+        mels_BTUM = self._hops_HM[torch.from_numpy(prepared.hops_BTU).to(self.device)]
         mels_BTUM = ((mels_BTUM - stats.mean) / stats.std).clamp_(-stats.clamp, stats.clamp)
         return record(
             self.config,
-            plan.draws,
-            plan.rows,
-            keys=plan.keys,
-            labels=plan.labels,
-            video_BCTHW=self._pictures(plan.frames_BT, plan.first_visit),
+            prepared.share,
+            video_BCTHW=self._pictures(prepared.frames_BT, prepared.first_visit),
             mels_BTMU=mels_BTUM.transpose(-1, -2).contiguous(),
             num_classes=len(self.label_set),
         )

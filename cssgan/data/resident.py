@@ -269,7 +269,7 @@ def eval_windows(
         )
     return split_windows(
         data, num_frames=config.data.num_frames, label_set=label_set, mel_stats=mel_stats, num_videos=num_videos,
-        start=start, seed=seed, clip_frames=config.frames_per_clip if config.data.segment_context == "clip" else None,
+        start=start, seed=seed, clip_frames=config.context_frames,
     )  # fmt: skip
 
 

@@ -9,7 +9,6 @@ folded into the batch and the layer is 2-D.
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -109,12 +108,8 @@ class TemporalDeconv(nn.Module):
         if self._as_channels:
             # Every input frame reaches every output frame at most by one tap; the skip, the same at all of them, by
             # all of these together. So all are channels of one picture.
-            seen = [self._reach(features_EOk, frame) for frame in range(self.frames_in)]
-            if self.parts[1]:
-                seen.append(
-                    functools.reduce(torch.add, [self._reach(skip_EOk, frame) for frame in range(self.frames_in)])
-                )
-            joined_EOT = seen[0] if len(seen) == 1 else torch.cat(seen)
+            first, *later = self._reaches(skip_EOk)
+            joined_EOT = torch.cat((*self._reaches(features_EOk), sum(later, first)))
             joined = joined_EOT.permute(2, 1, 0).reshape(self.frames_out * self.out_channels, -1)
             return FoldedWeights(joined[:, :, None, None], None, constants)
         taps_EO = features_EOk.unbind(-1)
@@ -133,10 +128,10 @@ class TemporalDeconv(nn.Module):
         skip = torch.cat(skip_rows, dim=1).t()[:, :, None, None] if self.parts[1] else None
         return FoldedWeights(features, skip, constants)
 
-    def _reach(self, weight_EOk: Tensor, frame: int) -> Tensor:
-        """(inputs, out_channels, frames_out): the tap by which input frame `frame` reaches each output frame, or 0."""
-        first = self.stride * frame - self.padding  # the output frame that tap 0 reaches
-        return functional.pad(weight_EOk, (first, self.frames_out - first - self.kernel))
+    def _reaches(self, weight_EOk: Tensor) -> list[Tensor]:
+        """For each input frame (inputs, out_channels, frames_out): the tap by which it reaches each output frame, or 0."""
+        firsts = [self.stride * frame - self.padding for frame in range(self.frames_in)]  # where tap 0 reaches
+        return [functional.pad(weight_EOk, (first, self.frames_out - first - self.kernel)) for first in firsts]
 
     def code(self, constants_BET: Tensor | None, folded: FoldedWeights) -> Tensor:
         """What class and audio codes add everywhere on a frame, with the bias: (batch or 1, frames_out or 1, channels).

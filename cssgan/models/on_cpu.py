@@ -17,7 +17,6 @@ _FEW_OUTPUTS = 8
 """Up to so many channels `enlarge_2d` gains; with 16 the plain form is the faster one."""
 _FEW_INPUTS = 4
 """Pictures, with or without a mask: the gradient of so few channels is what plain code is slowest at."""
-
 _SMALL_WEIGHT = 8192
 """Elements up to which `convolve_each` gains: its way back makes a gradient of the weight for each picture."""
 _MANY_INPUTS, _MANY_FRAMES = 12, 4
@@ -48,13 +47,13 @@ def compose(painted_BTCHW: Tensor, start_BCHW: Tensor) -> Tensor:
     if _is_here(painted_BTCHW):
         return _Compose.apply(painted_BTCHW, start_BCHW)  # type: ignore[no-any-return]
     start_BTCHW = start_BCHW[:, None]
-    picture, mask = tanh(painted_BTCHW[:, :, :3]), _mask(painted_BTCHW)
+    picture, mask = _picture_and_mask(painted_BTCHW)
     return (start_BTCHW + mask * (picture - start_BTCHW)).transpose(1, 2)
 
 
-def _mask(painted_BTCHW: Tensor) -> Tensor:
+def _picture_and_mask(painted_BTCHW: Tensor) -> tuple[Tensor, Tensor]:
     # The shift of -1 lets an untrained stream begin near its start image (mask about 0.27).
-    return torch.sigmoid(painted_BTCHW[:, :, 3:] - 1.0)
+    return tanh(painted_BTCHW[:, :, :3]), torch.sigmoid(painted_BTCHW[:, :, 3:] - 1.0)
 
 
 def convolve_each(x: Tensor, weight: Tensor) -> Tensor:
@@ -114,7 +113,7 @@ def _convolve(axes: int) -> Any:
 class _Compose(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, painted_BTCHW: Tensor, start_BCHW: Tensor) -> Tensor:
-        picture, mask = tanh(painted_BTCHW[:, :, :3]), _mask(painted_BTCHW)
+        picture, mask = _picture_and_mask(painted_BTCHW)
         ctx.save_for_backward(painted_BTCHW, picture, mask, start_BCHW)
         return torch.lerp(start_BCHW[:, None], picture, mask).transpose(1, 2)
 
@@ -122,7 +121,7 @@ class _Compose(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None]:
         painted_BTCHW, picture, mask, start_BCHW = ctx.saved_tensors
         if torch.is_grad_enabled():  # what was made inside knows nothing of where it came from
-            picture, mask = tanh(painted_BTCHW[:, :, :3]), _mask(painted_BTCHW)
+            picture, mask = _picture_and_mask(painted_BTCHW)
         grad_BTCHW = grads[0].transpose(1, 2)
         of_picture = grad_BTCHW * mask
         of_mask = ((picture - start_BCHW[:, None]) * grad_BTCHW).sum(2, keepdim=True)
