@@ -47,6 +47,12 @@ def open_page(browser: Any, address: str, **options: Any) -> tuple[Any, list[str
     return page, faults
 
 
+def on_page(page: Any, number: int) -> None:
+    """Waits until page `number` is there with its style and its script: its words come before them."""
+    page.get_by_role("heading", name=f"page {number} of 4").wait_for()
+    page.wait_for_load_state("load")
+
+
 def play_all(page: Any) -> None:
     for film in page.locator("video").all():
         film.evaluate("film => film.play()")
@@ -70,8 +76,7 @@ def test_by_mouse(browser: Any, survey: tuple[str, Store], tmp_path: Path, width
     page.screenshot(path=tmp_path / "welcome.png", full_page=True)
     page.get_by_role("button", name="Begin").click()
     for number in range(4):
-        page.wait_for_url("**/trial")
-        page.get_by_role("heading", name=f"page {number + 1} of 4").wait_for()
+        on_page(page, number + 1)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out at the side"
         films = page.locator("video")
         assert films.count() in (1, 2)
@@ -120,7 +125,7 @@ def test_by_keyboard_alone(browser: Any, survey: tuple[str, Store]) -> None:
     tab_to(page, "button")
     page.keyboard.press("Enter")
     for number in range(4):
-        page.get_by_role("heading", name=f"page {number + 1} of 4").wait_for()
+        on_page(page, number + 1)
         for index in range(page.locator("video").count()):
             tab_to(page, f"video   {page.locator('video').nth(index).get_attribute('id')}")
             outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
@@ -149,8 +154,8 @@ def test_what_a_screen_reader_is_told(browser: Any, survey: tuple[str, Store]) -
     page, _ = open_page(browser, survey[0])
     page.get_by_label("I have read this").check()
     page.get_by_role("button", name="Begin").click()
-    for _page in range(4):
-        page.wait_for_url("**/trial")
+    for number in range(4):
+        on_page(page, number + 1)
         assert page.title().startswith("Page ")
         assert page.locator("html").get_attribute("lang") == "en"
         assert page.get_by_role("progressbar", name="Pages answered").count() == 1
@@ -173,7 +178,6 @@ def test_what_a_screen_reader_is_told(browser: Any, survey: tuple[str, Store]) -
         for group in page.get_by_role("group").all():
             group.get_by_role("radio").nth(step - 1).check()
         page.get_by_role("button", name="Next").click()
-        page.wait_for_load_state()
     page.wait_for_url("**/done")
     page.context.close()
 
@@ -185,7 +189,8 @@ def test_without_its_script(browser: Any, survey: tuple[str, Store]) -> None:
     page, _ = open_page(browser, address, java_script_enabled=False)
     page.get_by_label("I have read this").check()
     page.get_by_role("button", name="Begin").click()
-    for _page in range(4):
+    for number in range(4):
+        on_page(page, number + 1)
         step = wanted(page, 4)
         for group in page.get_by_role("group").all():
             group.get_by_role("radio").nth(step - 1).check()
