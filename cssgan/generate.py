@@ -82,11 +82,13 @@ def generate_video(
         scale: whole factor by which the pixels of the mp4 are repeated; default: to at least 256 pixels.
 
     Raises:
-        InputError: a file cannot be read or written, or the sound is shorter than one frame.
+        InputError: a file cannot be read or written, `out` is no ``.mp4``, or the sound is shorter than one frame.
         DatasetError: the model does not know the class.
     """
     size, rate = generator.config.data.size, frame_rate or generator.frame_rate
     generator.label_set.index(label)  # an unknown class is refused before files are read
+    if out.suffix.lower() != ".mp4":
+        raise InputError(f"{out}: allowed: a name that ends in .mp4")
     sound_N, sound_rate_hz = mp4.read_sound(audio)
     num_frames = round(Fraction(len(sound_N), sound_rate_hz) * rate)
     if num_frames < 1:

@@ -16,28 +16,35 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from phonics_data.errors import InputError
 
 AAC_RATES_HZ = (16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+LOWEST_RATE_HZ = 1_000
+"""Of sound files. A header that says less is wrong: as it says it, seconds of sound would last hours."""
 
 
 def read_sound(path: Path) -> tuple[NDArray[np.float32], int]:
     """A sound file of any format that libsndfile reads -> mono float32 in [-1, 1], and its rate.
 
-    Raises `InputError` for a missing, unreadable or empty file, or one with NaN in it.
+    Raises `InputError` for a missing, unreadable or empty file, a rate below `LOWEST_RATE_HZ`, NaN or infinity.
     """
+    if not path.exists():
+        raise InputError(f"{path}: no such sound file")
     try:
         sound_NC, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
     except (OSError, RuntimeError) as error:  # soundfile's errors derive from RuntimeError
         raise InputError(f"{path}: cannot be read as sound ({error}); allowed: wav, flac, ogg, mp3") from error
-    mono = np.clip(sound_NC.mean(axis=1), -1.0, 1.0).astype(np.float32)
-    if not mono.size:
+    if not sound_NC.size:
         raise InputError(f"{path}: holds no sound; give a file with at least one sample")
-    if not bool(np.isfinite(mono).all()):
+    if rate_hz < LOWEST_RATE_HZ:
+        raise InputError(
+            f"{path}: says {rate_hz} samples a second, allowed: from {LOWEST_RATE_HZ}; write the file again"
+        )
+    if not bool(np.isfinite(sound_NC).all()):
         raise InputError(f"{path}: holds NaN or infinity; write the file again")
-    return mono, int(rate_hz)
+    return np.clip(sound_NC.mean(axis=1), -1.0, 1.0).astype(np.float32), int(rate_hz)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,10 +84,18 @@ def probe(path: Path) -> FilmInfo:
 
 
 def read_picture(path: Path, size: int) -> NDArray[np.uint8]:
-    """A picture file -> its central square at size x size, uint8 RGB (H, W, C). Raises `InputError` for no picture."""
+    """A picture file -> its central square at size x size, uint8 RGB (H, W, C).
+
+    It is turned upright as its camera says (EXIF); what is transparent lies on white; of 16 bits the upper 8 are taken.
+
+    Raises:
+        InputError: no picture, or one of whole numbers or fractions whose range nobody says.
+    """
     try:
         with Image.open(path) as opened:
-            picture = opened.convert("RGB")
+            picture = _in_rgb(ImageOps.exif_transpose(opened))
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such picture") from error
     except (UnidentifiedImageError, OSError) as error:
@@ -90,6 +105,18 @@ def read_picture(path: Path, size: int) -> NDArray[np.uint8]:
     # Large pictures are area-averaged as the dataset's frames were; small ones must be interpolated.
     method = Image.Resampling.BOX if side >= size else Image.Resampling.BICUBIC
     return np.asarray(picture.crop((left, top, left + side, top + side)).resize((size, size), method))
+
+
+def _in_rgb(picture: Image.Image) -> Image.Image:
+    """Eight bits of red, green and blue. Raises `ValueError` where white is not known."""
+    if picture.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(picture, np.uint16) >> 8).astype(np.uint8)).convert("RGB")
+    if picture.mode in ("I", "F"):
+        raise ValueError(f"picture of mode {picture.mode}, allowed: 8 or 16 bits; save it as an 8-bit png")
+    if picture.has_transparency_data:
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
+    return picture.convert("RGB")
 
 
 def write_mp4(
@@ -126,7 +153,8 @@ def write_mp4(
             assert isinstance(sound, AudioStream)
             picture.height, picture.width = (side * scale for side in video_THWC.shape[1:3])
             picture.pix_fmt = "yuv420p"
-            for frame in video_THWC.repeat(scale, axis=1).repeat(scale, axis=2):
+            for small_HWC in video_THWC:
+                frame = small_HWC.repeat(scale, axis=0).repeat(scale, axis=1)
                 out.mux(picture.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
             out.mux(picture.encode(None))
             _write_sound(out, sound, audio_N, audio_rate_hz)
@@ -148,6 +176,8 @@ def _write_sound(out: OutputContainer, stream: AudioStream, audio_N: NDArray[np.
     resampler = av.AudioResampler(format="fltp", layout="mono", rate=stream.rate)
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(audio_N)[None], format="fltp", layout="mono")
     frame.sample_rate = rate_hz
+    # Without a time of its own the encoder's lead (a frame of silence) counts as sound, and all comes late by it.
+    frame.pts, frame.time_base = 0, Fraction(1, rate_hz)
     for part in [*resampler.resample(frame), *resampler.resample(None)]:
         out.mux(stream.encode(part))
     out.mux(stream.encode(None))

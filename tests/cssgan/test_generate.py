@@ -175,9 +175,11 @@ def test_bad_inputs_are_refused_by_name_and_nothing_is_written(
         run(audio=text)
     with pytest.raises(InputError, match=r"notes.txt: cannot be read as a picture"):
         run(image=text)
+    with pytest.raises(InputError, match=r"out.avi: allowed: a name that ends in .mp4"):
+        run(to=tmp_path / "out.avi")
     with pytest.raises(InputError, match=r"gone.png: no such picture"):
         run(image=tmp_path / "gone.png")
-    with pytest.raises(InputError, match=r"gone.wav: cannot be read as sound"):
+    with pytest.raises(InputError, match=r"gone.wav: no such sound file"):
         run(audio=tmp_path / "gone.wav")
     with pytest.raises(InputError, match=r"empty.wav: holds no sound"):
         run(audio=write_sound(tmp_path / "empty.wav", 0.0))
