@@ -30,6 +30,7 @@ from cssgan.errors import CheckpointError
 from cssgan.model_card import model_card
 from cssgan.models.interface import VideoGenerator
 from cssgan.training import checkpoint
+from cssgan.training.folder import configuration
 from cssgan.types import MelStats, Progress
 from phonics_data.contract.labels import LabelSet
 from phonics_data.errors import InputError, PhonicsDataError
@@ -145,10 +146,11 @@ def load_generator(run: Path, *, which: Which = "last", device: str | torch.devi
 
     Raises:
         CheckpointError: no run, no whole checkpoint, or no averaged weights.
+        RunError: the run's config.json cannot be read.
     """
     if (run / WEIGHTS).exists():
         return load_pretrained(run, device=device)
-    state = checkpoint.load_newest(run)
+    state = checkpoint.load_newest(run, config=configuration(run))
     network = build.generator(state.config, num_classes=len(state.label_set))
     network.load_state_dict(state.generator_weights(which))
     loaded = LoadedGenerator(

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from cssgan import config as configs
-from cssgan.config import Config
+from cssgan.config import RESUMABLE, Config
 from cssgan.errors import CheckpointError
 from cssgan.types import MelStats, Progress
 from phonics_data.contract.labels import LabelSet
@@ -158,11 +158,14 @@ def best(run: Path) -> Path | None:
     return min(measured, key=lambda pair: pair[0])[1] if measured else None
 
 
-def load_newest(run: Path) -> Checkpoint:
-    """The newest whole checkpoint of a run; broken ones are named in the log and passed over.
+def load_newest(run: Path, *, config: Config | None = None, label_set: LabelSet | None = None) -> Checkpoint:
+    """The newest whole checkpoint of a run; broken ones, and those of other runs, are named in the log and passed over.
+
+    Args:
+        config, label_set: of the run; None: not compared.
 
     Raises:
-        CheckpointError: the run has none, or none that is whole.
+        CheckpointError: the run has none, or none that is whole and its own.
     """
     found = folders(run)
     if not found:
@@ -171,6 +174,7 @@ def load_newest(run: Path) -> Checkpoint:
     for folder in found:
         try:
             checkpoint = open_checkpoint(folder)
+            _check_own(checkpoint, config, label_set)
         except CheckpointError as error:
             refusals.append(str(error))
             log.warning("%s; refused, trying the one before", error)
@@ -203,6 +207,17 @@ def open_checkpoint(folder: Path) -> Checkpoint:
         raise
     except PhonicsDataError as error:
         raise CheckpointError(f"{folder}: {MANIFEST} does not fit this program ({error})") from error
+
+
+def _check_own(found: Checkpoint, config: Config | None, label_set: LabelSet | None) -> None:
+    """Raises `CheckpointError` for a whole checkpoint that came here from elsewhere."""
+    if step_of(found.folder) != found.progress.num_steps:
+        raise CheckpointError(f"{found.folder}: is of step {found.progress.num_steps}, and not of the one in its name")
+    changed = [] if config is None else configs.differences(found.config, config, ignore=RESUMABLE)
+    if changed:
+        raise CheckpointError(f"{found.folder}: of another run; it differs in {'; '.join(changed)}")
+    if label_set is not None and found.label_set != label_set:
+        raise CheckpointError(f"{found.folder}: of another run, on label set {found.label_set.name!r}")
 
 
 def _check_file(path: Path, expected: dict[str, Any]) -> None:

@@ -112,7 +112,9 @@ def _train_locked(
     peers: Peers,
     device: torch.device,
 ) -> TrainResult:
-    found = checkpoint.load_newest(run) if checkpoint.folders(run) else None
+    found = None
+    if checkpoint.folders(run):
+        found = checkpoint.load_newest(run, config=config, label_set=training.label_set)
     if found is not None and found.progress.num_videos >= config.train.num_videos:
         console.print(f"{run}: finished, {found.progress.num_videos} videos seen", highlight=False, soft_wrap=True)
         return TrainResult(status="was_finished", progress=found.progress)

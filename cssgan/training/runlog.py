@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -135,7 +136,8 @@ class Display:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            with suppress(OSError):
+                self._bar.stop()
 
     def step(self, done_steps: int) -> None:
         if self._bar is not None:
@@ -150,9 +152,12 @@ class Display:
             self._bar.update(self._task, completed=done_steps, rate=f"{rate:.2f} steps/s", terms=words)
         else:
             left = (self._total - done_steps) / max(rate, 1e-9)
-            self._console.print(
-                f"step {done_steps}/{self._total}  {rate:.2f} steps/s  {left:.0f} s left  {words}", soft_wrap=True
-            )
+            self._print(f"step {done_steps}/{self._total}  {rate:.2f} steps/s  {left:.0f} s left  {words}")
 
     def say(self, text: str) -> None:
-        self._console.print(text, soft_wrap=True, highlight=False)
+        self._print(text, highlight=False)
+
+    def _print(self, text: str, *, highlight: bool = True) -> None:
+        # A terminal that hung up, or a full disk behind a redirection, is no reason to lose steps.
+        with suppress(OSError):
+            self._console.print(text, soft_wrap=True, highlight=highlight)

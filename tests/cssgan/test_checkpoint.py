@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 import torch
 
+from cssgan.config import replace
 from cssgan.errors import CheckpointError
 from cssgan.training import checkpoint
 from cssgan.types import MelStats, Progress
-from phonics_data.contract.labels import LETTERS
+from phonics_data.contract.labels import LETTERS, LabelSet
 from tests.cssgan.toys import tiny_config
 
 
@@ -78,6 +80,29 @@ def test_a_broken_checkpoint_is_named_and_the_one_before_is_used(
     assert out.progress.num_steps == 1
     assert "step-00000002" in caplog.text
     assert name in caplog.text
+
+
+def test_a_checkpoint_of_another_run_is_named_and_the_one_before_is_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = save(tmp_path / "run", 1)
+    renamed = own.with_name("step-00000004")
+    shutil.copytree(save(tmp_path / "other", 2), renamed)
+    shutil.copytree(save(tmp_path / "third", 3, keep=4), own.with_name("step-00000003"))
+    asked = replace(tiny_config("train.keep_checkpoints=3"), {"loss.l1_weight": 7.0})
+
+    with pytest.raises(
+        CheckpointError,
+        match=r"00004: is of step 2, and not of the one in its name.*00003: of another run; it differs in loss.l1_weight",
+    ):
+        checkpoint.load_newest(tmp_path / "run", config=asked)
+    with pytest.raises(CheckpointError, match=r"00003: of another run, on label set 'letters'"):
+        checkpoint.load_newest(tmp_path / "run", label_set=LabelSet("shapes", ("round", "square")))
+    assert checkpoint.load_newest(tmp_path / "run", config=tiny_config()).progress.num_steps == 3  # may be kept longer
+    shutil.rmtree(own.with_name("step-00000003"))
+    with caplog.at_level(logging.WARNING, logger="cssgan"):
+        assert checkpoint.load_newest(tmp_path / "run").folder == own
+    assert "step-00000004: is of step 2" in caplog.text
 
 
 def test_no_whole_checkpoint_is_an_error_that_lists_why(tmp_path: Path) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import logging
 import os
+import pty
 import re
 import signal
 import subprocess
 import sys
+import termios
 import weakref
 from pathlib import Path
 
@@ -25,7 +28,7 @@ from cssgan.training import checkpoint, loop
 from cssgan.training.describe import describe
 from cssgan.types import Batch
 from phonics_data.errors import DatasetError, OptionError, WorkspaceLockedError
-from tests.cssgan.toys import make_sample, tiny_config, write_dataset
+from tests.cssgan.toys import TINY, make_sample, tiny_config, write_dataset
 
 
 @pytest.fixture(autouse=True)
@@ -122,6 +125,20 @@ def test_another_configuration_is_refused_with_what_differs(dataset: Path, tmp_p
         train(tiny_config("optim.g_lr=0.01", "train.seed=1"), dataset, tmp_path)
 
 
+def test_without_its_record_a_folder_is_known_by_its_checkpoints(dataset: Path, tmp_path: Path) -> None:
+    train(tiny_config(), dataset, tmp_path)
+    (tmp_path / "config.json").unlink()
+
+    with pytest.raises(RunError, match=r"differs in loss\.l1_weight: "):
+        train(tiny_config("loss.l1_weight=1"), dataset, tmp_path)
+
+    assert not (tmp_path / "config.json").exists()
+    assert train(tiny_config(), dataset, tmp_path)[0].status == "was_finished"
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(RunError, match=r"config\.json: not a run's configuration .* delete it if the checkpoints"):
+        train(tiny_config(), dataset, tmp_path)
+
+
 def test_other_training_shards_are_refused(dataset: Path, tmp_path: Path) -> None:
     train(tiny_config(), dataset, tmp_path / "run")
     other = write_dataset(tmp_path / "other", train=[make_sample(9), make_sample(8)])
@@ -199,7 +216,7 @@ def test_the_control_run_trains_on_other_sound(dataset: Path, tmp_path: Path) ->
     assert not same_weights(tmp_path / "true", tmp_path / "control")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_saves_and_exits_and_the_same_command_goes_on(dataset: Path, tmp_path: Path, number: int) -> None:
     settings = ["train.num_videos=100000", "train.checkpoint_every=100000", "train.threads=1"]
     config = tiny_config(*settings)
@@ -229,6 +246,29 @@ def test_a_signal_saves_and_exits_and_the_same_command_goes_on(dataset: Path, tm
     result, text = train(more, dataset, run)
     assert f"going on after step {stopped_at.num_steps}" in text
     assert result.progress.num_steps == stopped_at.num_steps + 1
+
+
+def test_a_terminal_that_hangs_up_costs_no_step(dataset: Path, tmp_path: Path) -> None:
+    sets = [f"--set={setting}" for setting in (*TINY, "train.num_videos=100000", "train.checkpoint_every=100000")]
+    command = [sys.executable, "-m", "cssgan", "train", "--shards", str(dataset), "--run", str(tmp_path / "run")]
+    ours, its = pty.openpty()
+    with subprocess.Popen(
+        [*command, "--preset", "tiny", *sets],
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "TERM": "xterm"},
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(its, termios.TIOCSCTTY, 0),
+    ) as child:
+        os.close(its)
+        said = b""
+        while b"3/" not in said:
+            said += os.read(ours, 4096)
+        os.close(ours)
+
+    assert child.returncode == 128 + signal.SIGHUP
+    assert checkpoint.load_newest(tmp_path / "run").progress.num_steps >= 2
 
 
 def test_describe_says_what_would_run_and_writes_no_run(dataset: Path) -> None:

@@ -134,7 +134,7 @@ def test_a_pair_that_cannot_be_used_is_told_and_the_others_are_made(tmp_path: Pa
 
     assert [path.name for path in made.videos] == ["n0-n0.mp4"]
     reasons = [row["reason"] for row in csv.DictReader((tmp_path / "out/rejections.csv").read_text().splitlines())]
-    assert "gone.wav: cannot be read as sound" in reasons[0]
+    assert "gone.wav: no such sound file" in reasons[0]
     assert "label 'ZZ' is not in label set" in reasons[1]
 
 
