@@ -76,7 +76,7 @@ def train(
 ) -> None:
     """Train a model, or go on with one: the same command resumes where the run stopped.
 
-    Ctrl-C or SIGTERM saves and stops. RUN holds config.json, checkpoints/, stats.jsonl, samples/ and tensorboard/.
+    Ctrl-C, SIGTERM or SIGHUP saves and stops. RUN holds config.json, checkpoints/, stats.jsonl, samples/ and tensorboard/.
 
     On several GPUs: torchrun --nproc-per-node=N -m cssgan train --run-folder RUN ... (torchrun keeps --run for itself;
     train.batch_size is that of all processes together).
@@ -92,7 +92,7 @@ def train(
     if dry_run:
         from cssgan.training.describe import describe
 
-        for line in describe(config, as_dataset(shards)):
+        for line in describe(config, as_dataset(shards), run):
             typer.echo(line)
         return
     from cssgan.training import loop

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cssgan.files import make_folder
 from cssgan.metrics import per_video, pictures, synchrony
 from cssgan.metrics.gates import GateRow
 from cssgan.metrics.motion import motion_curves, motion_mask
@@ -65,7 +66,7 @@ def value_of(row: GateRow) -> str:
 
 def write(evaluation: Evaluation, data: EvalWindows, report: Mapping[str, Any], out: Path) -> list[Path]:
     """Report, table and pictures, each written whole or not at all. Returns their paths, the JSON first."""
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     prefix = "" if out.stem == "evaluation" else f"{out.stem}-"
     strip, curves, moving = (out.with_name(f"{prefix}{name}") for name in ("strip.png", "curves.png", "moving.webp"))
     _atomically(out, lambda path: path.write_text(json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import filelock
 
-from phonics_data.errors import WorkspaceLockedError
+from phonics_data.errors import InputError, WorkspaceLockedError
 
 
 def cache_root() -> Path:
@@ -33,6 +33,22 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def check_folder(folder: Path) -> None:
+    """Raises `InputError` where there can be no such folder: a file stands in its place, or in that of one above it."""
+    for place in (folder, *folder.parents):
+        if place.exists() and not place.is_dir():
+            raise InputError(f"{folder}: {place} is a file; choose another folder")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it. Raises `InputError` where that cannot be."""
+    check_folder(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({error.strerror}); choose another folder, or make room") from error
+
+
 @contextmanager
 def locked(folder: Path, refusal: str) -> Generator[None]:
     """Make the folder and keep others out.
@@ -41,9 +57,10 @@ def locked(folder: Path, refusal: str) -> Generator[None]:
         refusal: what to say of it, after its path, where another process works in it already.
 
     Raises:
-        WorkspaceLockedError: so it is.
+        InputError: there can be no such folder.
+        WorkspaceLockedError: another process works in it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     lock = filelock.FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=0)

@@ -30,6 +30,7 @@ from cssgan.data.shards import digest, find, read_samples
 from cssgan.errors import StoppedError
 from cssgan.evaluate import GatesMissedError, evaluate_run
 from cssgan.evaluation import value_of
+from cssgan.files import make_folder
 from cssgan.metrics.gates import GateRow
 from cssgan.training import checkpoint, loop
 from cssgan.types import Split
@@ -155,7 +156,7 @@ def take_clips(shards: Path, out: Path, num_frames: int, count: int = NUM_BY_HEA
         )
     samples.sort(key=lambda sample: sample.key)
     chosen = [samples[index * len(samples) // count] for index in range(count)]
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as tar:
@@ -247,7 +248,7 @@ def share(value: float | None, of: float | None) -> float | None:
 def order_accuracy(run: Path) -> float | None:
     """How often the order of real clips was told right at the end of training; None for a run without the puzzle."""
     lines = (json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines())
-    values = [line["order_acc_real"] for line in lines if "order_acc_real" in line]
+    values = [line["order_acc_real"] for line in lines if line["kind"] == "train" and "order_acc_real" in line]
     return fmean(values[-ORDER_LINES:]) if values else None
 
 

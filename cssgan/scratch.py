@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from cssgan.files import cache_root
+from cssgan.files import cache_root, make_folder
 
 IN_MEMORY_BYTES = 1 << 27
 """Smaller arrays are ordinary ones (128 MB)."""
@@ -24,7 +24,7 @@ def empty(shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
     """An array to be written, on the disk of the caches where it is large; its file is gone when it is."""
     if int(np.prod(shape)) * np.dtype(dtype).itemsize <= IN_MEMORY_BYTES:
         return np.empty(tuple(shape), dtype)
-    cache_root().mkdir(parents=True, exist_ok=True)
+    make_folder(cache_root())
     with tempfile.TemporaryFile(dir=cache_root(), prefix=".scratch-") as file:
         return np.memmap(file, dtype, "w+", shape=tuple(shape))
 

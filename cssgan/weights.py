@@ -19,6 +19,7 @@ from typing import Literal
 import filelock
 
 from cssgan.errors import WeightsError
+from cssgan.files import make_folder
 
 CHUNK_BYTES = 1 << 20
 TIMEOUT_SECONDS = 60.0
@@ -163,7 +164,7 @@ def fetch(
         WeightsError: the server cannot be reached or refuses, or what came is another file.
     """
     path = path_of(file, where)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with filelock.FileLock(path.with_name(f"{path.name}.lock")):
         if state(file, where) == "whole":
             return path

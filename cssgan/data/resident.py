@@ -29,6 +29,7 @@ from cssgan import scratch
 from cssgan.config import Config
 from cssgan.data import window
 from cssgan.data.shards import Dataset, Shard, cache_root, digest, find, read_samples, resize
+from cssgan.files import make_folder
 from cssgan.types import EvalWindows, MelStats, Split, Window
 from phonics_data.contract.labels import LabelSet, label_set
 from phonics_data.contract.logmel import LogMelSpec
@@ -154,7 +155,7 @@ def load(dataset: Dataset, split: Split, size: int, *, cache: Path | None = None
 
 def _build(dataset: Dataset, shards: list[Shard], size: int, folder: Path) -> None:
     """Decode into a temporary folder, then rename it: a cache is whole or not there."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     temporary.mkdir()
     try:

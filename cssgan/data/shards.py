@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 import tarfile
+import time
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -18,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cssgan.files import cache_root as cache_root
+from cssgan.files import make_folder
 from cssgan.types import SPLITS, Split
 from phonics_data.contract.sample import Sample
 from phonics_data.contract.shard import decode
@@ -29,6 +34,9 @@ Dataset = Path | str
 DESCRIPTION = "dataset.json"
 _NAME = re.compile(rf"({'|'.join(SPLITS)})-.*\.tar")
 _TIMEOUT_SECONDS = 60.0
+RETRY_SECONDS = (1.0, 5.0, 20.0)
+"""Waits before a shard at an address is asked for again."""
+log = logging.getLogger("cssgan")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +89,8 @@ def _listing(dataset: Dataset) -> dict[str, Shard]:
     if is_far(dataset):
         return _far_listing(str(dataset).rstrip("/"))
     folder = Path(dataset)
+    if folder.is_file():
+        raise DatasetError(f"{folder}: is a file; give the folder of the dataset, which holds its shards")
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such dataset folder; build one with `phonics-data build`")
     return {
@@ -153,7 +163,7 @@ def checksum(shard: Shard) -> str:
 
 def write_small(path: Path, text: str) -> None:
     """Write a small file of the cache, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         temporary.write_text(text)
@@ -165,12 +175,47 @@ def write_small(path: Path, text: str) -> None:
 def read_members(shard: Shard, wanted: Callable[[str], bool] | None = None) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Samples of one tar as (key, member name -> bytes), in file order; the tar is read forwards only.
 
+    One at an address is asked for again, after `RETRY_SECONDS`, when the network or its server fails, and read on from
+    the sample that was missed.
+
     Args:
         wanted: keys to read; what others hold is skipped without being kept.
 
     Raises:
         DatasetError: no tar, one cut short, or one that cannot be reached.
     """
+    pauses = iter(RETRY_SECONDS if shard.is_far else ())
+    done = 0
+    while True:
+        try:
+            for key, members in islice(_read_once(shard, wanted), done, None):
+                done += 1
+                yield key, members
+        except DatasetError as error:
+            pause = next(pauses, None)
+            if pause is None or not _may_pass(error.__cause__):
+                raise
+            log.warning("%s: %s; asking again in %.0f s", shard.address, _reason(error.__cause__), pause)
+            time.sleep(pause)
+        else:
+            return
+
+
+def _may_pass(cause: BaseException | None) -> bool:
+    """Whether asking again may help: not where the server says that the question is wrong."""
+    if isinstance(cause, urllib.error.HTTPError):
+        return cause.code >= 500 or cause.code in (408, 429)
+    return cause is not None
+
+
+def _reason(error: BaseException | None) -> str:
+    if isinstance(error, OSError):
+        return str(error)
+    # webdataset adds the stream to the words.
+    return str(error.args[0]).partition(" @ ")[0] if error is not None and error.args else type(error).__name__
+
+
+def _read_once(shard: Shard, wanted: Callable[[str], bool] | None) -> Iterator[tuple[str, dict[str, bytes]]]:
     from webdataset import tariterators
 
     def chosen(name: str) -> bool:
@@ -185,9 +230,11 @@ def read_members(shard: Shard, wanted: Callable[[str], bool] | None = None) -> I
     except FileNotFoundError:
         raise DatasetError(f"{shard.address}: no such shard") from None
     except (tarfile.TarError, OSError, EOFError, ValueError, TypeError) as error:
-        reason = str(error.args[0]) if error.args else type(error).__name__
+        advice = "run `phonics-data verify` on its dataset"
+        if shard.is_far:
+            advice = f"if its server or the network failed, run the same command again; if not, {advice}"
         raise DatasetError(
-            f"{shard.address}: cannot be read as a whole tar file ({reason}); run `phonics-data verify` on its dataset"
+            f"{shard.address}: cannot be read as a whole tar file ({_reason(error)}); {advice}"
         ) from error
 
 

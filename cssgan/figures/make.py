@@ -17,7 +17,7 @@ from cssgan import mp4
 from cssgan.data import resident, window
 from cssgan.data.shards import chosen_samples, resize
 from cssgan.figures.draw import REAL, Block, Row, SoundForm, draw, rendered
-from cssgan.files import write_bytes
+from cssgan.files import make_folder, write_bytes
 from cssgan.generate import LoadedGenerator, load_generator, video_of
 from cssgan.types import Split
 from phonics_data.contract.sample import Sample
@@ -215,7 +215,7 @@ def _block(title: str, rows: Sequence[Row], sound: Sample, options: FigureOption
 
 
 def _write(out: Path, figures: Sequence[MadeFigure], options: FigureOptions, record: Mapping[str, Any]) -> list[Path]:
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     pictures: list[Path] = []
     shown: list[dict[str, Any]] = []
     for figure in figures:

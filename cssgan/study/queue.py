@@ -21,6 +21,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Literal
 
+from cssgan.files import make_folder
 from cssgan.study.plan import Budget, Job
 from cssgan.training.checkpoint import MANIFEST, folders, write_synced
 
@@ -131,7 +132,7 @@ class _stopping:  # noqa: N801 - used like a function
 
 def _one(job: Job, work: Work, device: str, children: _Children) -> Outcome:
     run = work.run(job)
-    run.mkdir(parents=True, exist_ok=True)
+    make_folder(run)
     asked = wanted(job, work)
     if is_done(run, asked):
         return Outcome(key=job.key, status="done")

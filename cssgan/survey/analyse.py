@@ -21,7 +21,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from cssgan.files import write_bytes
+from cssgan.files import make_folder, write_bytes
 from cssgan.survey.definition import (
     HIGHEST,
     NO_DIFFERENCE,
@@ -316,7 +316,7 @@ def _alpha(row: Row) -> str:
 
 
 def _write(out: Path, report: Mapping[str, Any], raw: Sequence[RawAnswer], rows: Sequence[Row]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     columns = pa.table({field.name: [getattr(answer, field.name) for answer in raw] for field in fields(RawAnswer)})
     parquet, text = io.BytesIO(), io.BytesIO()
     pyarrow.parquet.write_table(columns, parquet)

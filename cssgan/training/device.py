@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from pathlib import Path
 
 import torch
 
@@ -27,6 +28,17 @@ def device_named(text: str) -> torch.device:
     if text == "cuda" and not torch.cuda.is_available():
         raise OptionError("--device", text, "auto or cpu: torch finds no GPU here")
     return torch.device("cuda" if text != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Memory that the device has left; None where nobody says."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, ValueError, IndexError, StopIteration):
+        return None
 
 
 def keep_freed_memory() -> None:

@@ -20,12 +20,25 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
+from cssgan.config import Config
 from cssgan.errors import RunError
+from phonics_data.errors import OptionError
 
 _PATIENCE_SECONDS = 1800
 """How long processes wait for one another at the start of a run."""
 _PIECE = 1 << 25
 """Elements that are reduced at once (128 MiB of float32)."""
+
+
+def check_share(config: Config, world: int) -> None:
+    """Raises `OptionError` for a batch that `world` processes cannot share evenly, or a graph over several of them."""
+    parts = world * config.train.accumulate
+    if config.train.batch_size % parts:
+        raise OptionError(
+            "train.batch_size", config.train.batch_size, f"a multiple of processes x train.accumulate ({parts})"
+        )
+    if world > 1 and config.compute.cuda_graph:
+        raise OptionError("compute.cuda_graph", True, "false with more than one process")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

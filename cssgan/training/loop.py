@@ -29,13 +29,12 @@ from cssgan.training.describe import headline, num_steps
 from cssgan.training.device import choose_device, keep_freed_memory
 from cssgan.training.distributed import Peers
 from cssgan.training.graph import RecordedStep
-from cssgan.training.runlog import Display, RunLog
+from cssgan.training.runlog import LAST, Display, RunLog
 from cssgan.training.samples import Preview
 from cssgan.training.state import RunState
 from cssgan.training.step import Terms, players, train_step
 from cssgan.training.watch import CollapseWatch
 from cssgan.types import Batch, Progress
-from phonics_data.errors import OptionError
 
 log = logging.getLogger("cssgan")
 
@@ -76,7 +75,7 @@ def train(config: Config, dataset: Dataset, run: Path, *, console: Console | Non
         keep_freed_memory()
     peers = distributed.join(device.type)
     try:
-        _check_share(config, peers)
+        distributed.check_share(config, peers.world)
         console = (console or Console(stderr=True)) if peers.leads else Console(file=io.StringIO())
         # Before the run folder: shards that cannot be used leave nothing behind. The others then find the cache.
         training = feeds.open_set(config, dataset) if peers.leads else None
@@ -91,16 +90,6 @@ def train(config: Config, dataset: Dataset, run: Path, *, console: Console | Non
             return _train_locked(config, dataset, training, run, console, peers, device)
     finally:
         distributed.leave()
-
-
-def _check_share(config: Config, peers: Peers) -> None:
-    parts = peers.world * config.train.accumulate
-    if config.train.batch_size % parts:
-        raise OptionError(
-            "train.batch_size", config.train.batch_size, f"a multiple of processes x train.accumulate ({parts})"
-        )
-    if peers.world > 1 and config.compute.cuda_graph:
-        raise OptionError("compute.cuda_graph", True, "false with more than one process")
 
 
 def _train_locked(
@@ -228,14 +217,16 @@ def _loop(
             wall_seconds=before + seconds,
         )
         step = state.progress.num_steps
+        is_last = state.progress.num_videos >= options.num_videos
         display.step(step)
-        if step % options.log_every == 0:
-            means = state.means()
+        if step % options.log_every == 0 or is_last:
+            whole = step % options.log_every == 0
+            means = state.means() if whole else state.means_so_far()
             if runlog is not None:
-                runlog.write(state.progress, means)
+                runlog.write(state.progress, means, kind="train" if whole else LAST)
                 runlog.timing(state.progress, data_wait_share=waited / max(seconds, 1e-9))
             display.report(step, seconds, means)
-        if preview is not None and runlog is not None and step % options.sample_every == 0:
+        if preview is not None and runlog is not None and (step % options.sample_every == 0 or is_last):
             generator = state.players.average or state.players.generator
             terms = samples.show(preview, generator, state.config, state.progress, runlog, state.feed.device)
             state.val_l1 = terms["val_l1"]

@@ -24,6 +24,10 @@ FILM_SIDE = 256
 """Pixels of sample films are repeated up to this height."""
 
 
+LAST = "last"
+"""Kind of the line of a run that ends between two lines. Where the run goes on, the next whole line takes its place."""
+
+
 class RunLog:
     """The records of a run folder. Use it as a context manager.
 
@@ -56,7 +60,8 @@ class RunLog:
         kept: list[str] = []
         for line in self.path.read_text().splitlines():
             try:
-                if json.loads(line)["step"] <= num_steps:
+                record = json.loads(line)
+                if record["step"] <= num_steps and record.get("kind") != LAST:
                     kept.append(line + "\n")
             except (ValueError, KeyError):  # a line that the kill cut in two
                 continue
@@ -70,7 +75,7 @@ class RunLog:
         self._file.write(json.dumps(record) + "\n")
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._scalars(kind, terms, position)
+        self._scalars("train" if kind == LAST else kind, terms, position)
 
     def timing(self, position: Position, **seconds: float) -> None:
         """Readouts of the machine, to the trackers alone: stats.jsonl of a repeated run stays the same to the byte."""

@@ -42,6 +42,8 @@ def preview(config: Config, dataset: Dataset, label_set: LabelSet, mel_stats: Me
     if not config.train.sample_every:
         return None
     split = "validation" if "validation" in splits(dataset) else "train"
+    if split == "train":
+        log.warning("%s: no validation split; samples, val_l1 and the best checkpoint are of training clips", dataset)
     windows = resident.eval_windows(
         dataset, split, config=config, label_set=label_set, mel_stats=mel_stats, num_videos=NUM_WINDOWS
     )

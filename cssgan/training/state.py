@@ -70,10 +70,8 @@ class RunState:
         Raises:
             DivergenceError: one is not finite, or the game has been over for `train.collapse_steps`.
         """
-        sums = self._summed()
-        self._check_finite(sums)
+        means = self.means_so_far()
         self.sums = {}
-        means = {name: float(pair[0] / pair[1]) for name, pair in sums.items()}
         if trouble := self.watch.look(means, step=self.progress.num_steps, steps=self.config.train.log_every):
             good = self._before_trouble()
             raise DivergenceError(
@@ -82,6 +80,12 @@ class RunState:
                 "loss.r1_gamma and loss.r2_gamma; train.collapse_steps=0 goes on regardless"
             )
         return means
+
+    def means_so_far(self) -> LossTerms:
+        """The same means, and counting goes on. Raises `DivergenceError` if one is not finite."""
+        sums = self._summed()
+        self._check_finite(sums)
+        return {name: float(pair[0] / pair[1]) for name, pair in sums.items()}
 
     def check(self) -> None:
         """Raise `DivergenceError` if a term left the finite numbers since the last look (sums keep what broke)."""
@@ -158,8 +162,7 @@ class RunState:
         if is_out_of_memory(error):
             return MemoryFullError(
                 f"{where}out of memory at step {step} with train.batch_size={options.batch_size}; {kept}. The same "
-                f"command goes on from it with --set train.accumulate={2 * options.accumulate} (smaller parts, same "
-                "batch) or --set compute.precision=bf16; a new run may take a smaller train.batch_size, or --preset lean"
+                f"command goes on from it with {memory_advice(self.config)}"
             )
         first = str(error).strip().partition("\n")[0]
         if isinstance(error, torch.AcceleratorError) or "CUDA error" in first or "CUDA driver" in first:
@@ -174,6 +177,14 @@ class RunState:
                 "from it; torchrun --max-restarts=3 starts it again by itself"
             )
         return reader_lost(error)
+
+
+def memory_advice(config: Config) -> str:
+    """The options that make a step smaller."""
+    return (
+        f"--set train.accumulate={2 * config.train.accumulate} (smaller parts, same batch) or --set "
+        "compute.precision=bf16; a new run may take a smaller train.batch_size, or --preset lean"
+    )
 
 
 def _kept(folder: Path | None) -> str:

@@ -27,7 +27,7 @@ from cssgan.errors import CheckpointError, DivergenceError, MemoryFullError, Run
 from cssgan.training import checkpoint, loop
 from cssgan.training.describe import describe
 from cssgan.types import Batch
-from phonics_data.errors import DatasetError, OptionError, WorkspaceLockedError
+from phonics_data.errors import DatasetError, InputError, OptionError, WorkspaceLockedError
 from tests.cssgan.toys import TINY, make_sample, tiny_config, write_dataset
 
 
@@ -81,8 +81,10 @@ def test_a_stopped_and_resumed_run_equals_an_unbroken_one_bit_for_bit(dataset: P
 
     # Stopped after 4 of 6 steps, in the middle of a line of the log.
     train(tiny_config(*settings, "train.num_videos=12"), dataset, tmp_path / "broken")
+    ended = stats(tmp_path / "broken")
     result, text = train(tiny_config(*settings), dataset, tmp_path / "broken")
 
+    assert [(line["step"], line["kind"]) for line in ended] == [(3, "train"), (4, "last")]
     assert result.progress.num_steps == 6
     assert "going on after step 4" in text
     assert stats(tmp_path / "broken") == stats(tmp_path / "whole")
@@ -279,6 +281,40 @@ def test_describe_says_what_would_run_and_writes_no_run(dataset: Path) -> None:
     assert "1 training shard(s), 0.00 GB: resident feed" in text
     assert "mels_BTMU (3, 16, 64, 20)" in text
     assert "video_BCTHW (3, 3, 16, 16, 16), cut into 4 clips of 4 frames; 4 stream(s) of 4 frames" in text
+    assert "may be too little" not in text
+    huge = describe(tiny_config("train.batch_size=100000000"), dataset)
+    assert re.search(r"^cpu has [\d.]+ GB free, which may be too little: --set train.accumulate=2 ", huge[-1])
+
+
+def test_describe_refuses_what_train_would_refuse(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, file = tmp_path / "run", tmp_path / "file"
+    train(tiny_config(), dataset, run)
+    file.write_text("")
+    other = write_dataset(tmp_path / "other", train=[make_sample(9), make_sample(8)])
+
+    assert describe(tiny_config("train.num_videos=24"), dataset, run)
+    for begin in (lambda *a: train(*a), describe):
+        with pytest.raises(RunError, match=r"differs in train\.seed: 0 -> 1"):
+            begin(tiny_config("train.seed=1"), dataset, run)
+        with pytest.raises(RunError, match="other training shards"):
+            begin(tiny_config(), other, run)
+        with pytest.raises(InputError, match=r"file/run: .*file is a file; choose another folder"):
+            begin(tiny_config(), dataset, file / "run")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(OptionError, match=r"a multiple of processes x train\.accumulate \(2\)"):
+        describe(tiny_config(), dataset, tmp_path / "new")
+
+
+def test_samples_of_training_clips_are_called_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    dataset = write_dataset(tmp_path / "dataset", train=[make_sample(1), make_sample(2)], num_validation=0)
+
+    train(tiny_config("train.sample_every=3"), dataset, tmp_path / "run")
+
+    assert "no validation split; samples, val_l1 and the best checkpoint are of training clips" in caplog.text
+    steps = [line["step"] for line in stats(tmp_path / "run") if line["kind"] == "sample"]
+    assert steps == [3, 4], "and one of the end"
 
 
 @pytest.mark.slow

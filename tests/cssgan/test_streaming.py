@@ -28,7 +28,7 @@ from cssgan.data import feeds, resident, streaming
 from cssgan.data.ahead import FeedAhead
 from cssgan.data.batch import Feed, look
 from cssgan.data.index import StreamIndex
-from cssgan.data.shards import digest, find
+from cssgan.data.shards import Shard, digest, find, read_members
 from cssgan.data.streaming import StillWaitingError, StreamingFeed
 from cssgan.data.visits import Visits, plan
 from cssgan.training import checkpoint, loop
@@ -238,6 +238,51 @@ def test_an_address_is_as_good_as_a_folder(shards: Path, request: pytest.Fixture
     assert digest(find(address, "train")) == digest(find(shards, "train"))
     assert all(same(near.batch(position), far.batch(position)) for position in (0, 3, 6))
     assert len(resident.load(address, "validation", 16).clips) == 2
+
+
+def test_a_shard_is_asked_for_again_where_the_network_fails(
+    shards: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("cssgan.data.shards.RETRY_SECONDS", (0.0, 0.0))
+
+    class Unsteady(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            whole = (shards / self.path[1:]).read_bytes() if "gone" not in self.path else b""
+            if not whole or len(asked) == 2:
+                self.send_error(503 if whole else 404)
+                return
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(whole)))
+            self.end_headers()
+            self.wfile.write(whole[: len(whole) * 2 // 3] if len(asked) == 1 or "000002" in self.path else whole)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Unsteady) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+
+        def shard(name: str) -> Shard:
+            return Shard(name=name, address=f"http://127.0.0.1:{server.server_port}/{name}", num_bytes=1)
+
+        try:
+            here = next(one for one in find(shards, "train") if one.name == "train-000000.tar")
+            assert list(read_members(shard("train-000000.tar"))) == list(read_members(here))
+            assert asked == ["/train-000000.tar"] * 3
+            assert caplog.text.count("asking again in 0 s") == 2
+            assert "train-000000.tar: unexpected end of data; asking" in caplog.text
+            with pytest.raises(DatasetError, match="if its server or the network failed, run the same command again"):
+                list(read_members(shard("train-000002.tar")))
+            assert len(asked) == 6
+            with pytest.raises(DatasetError, match=r"gone.tar: cannot be read .*HTTP Error 404"):
+                list(read_members(shard("gone.tar")))
+            assert len(asked) == 7, "what is not there is not asked for again"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_an_address_without_a_dataset_is_refused(served: tuple[str, threading.Event]) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from cssgan.errors import FeaturesError
+from cssgan.files import make_folder
 from cssgan.metrics.result import ProtocolValue
 from cssgan.metrics.statistics import Features
 from cssgan.metrics.videos import Ints
@@ -35,7 +36,7 @@ def path_of(folder: Path, protocol: Mapping[str, ProtocolValue]) -> Path:
 def save(path: Path, rows: Rows, protocol: Mapping[str, ProtocolValue]) -> None:
     """Written whole or not at all."""
     features, groups = rows
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     header = json.dumps({"version": VERSION, "extractor": features.extractor, "protocol": dict(protocol)})
     try:
