@@ -191,11 +191,12 @@ def _generate_pairs(
     made = generate_pairs(
         load_generator(run, which=which, device=where), wanted, out, frame_rate=rate, scale=scale, max_batch=batch
     )
-    typer.echo(f"{out}: {len(made.videos)} videos")
+    before = f", {made.num_kept} of them made before" if made.num_kept else ""
+    typer.echo(f"{out}: {len(made.videos)} videos{before}")
     if made.refused:
         raise InputError(
-            f"{len(made.refused)} of {len(wanted)} pairs could not be used, the first: {made.refused[0][1]}; "
-            f"all stand in {out / REFUSED}"
+            f"{len(made.refused)} of {len(wanted.pairs) + len(wanted.refused)} pairs could not be used, the first: "
+            f"{made.refused[0].reason}; all stand in {out / REFUSED}"
         )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import uuid
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -25,6 +26,8 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 NEEDED, KNOWN = ("image", "audio"), ("image", "audio", "label", "out", "seed")
 MADE, REFUSED = "videos.csv", "rejections.csv"
+_COLUMNS = ("video", "image", "audio", "label", "seed", "num_frames", "frame_rate", "made_of")
+_NO_CLASS = "of no class; give --label, a column label, or folders named by their class"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,57 +43,86 @@ class Pair:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """A pair that could not be used: a line of rejections.csv. What is not known of it is empty."""
+
+    video: str
+    image: str
+    audio: str
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What a CSV or a folder asks for."""
+
+    pairs: tuple[Pair, ...]
+    refused: tuple[Refusal, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Made:
     """What `generate_pairs` did: a line of videos.csv or of rejections.csv for every pair."""
 
     videos: tuple[Path, ...]
-    refused: tuple[tuple[Pair, str], ...]
-    """Pairs that could not be used, and why."""
+    """All that are there now."""
+    refused: tuple[Refusal, ...]
+    num_kept: int
+    """Of `videos`, those that an earlier call had made of the same inputs."""
 
 
-def read_pairs(source: Path, *, label: str | None = None, seed: int = 0) -> list[Pair]:
+def read_pairs(source: Path, *, label: str | None = None, seed: int = 0) -> Wanted:
     """The pairs of a CSV or of a folder.
 
     A CSV has the columns ``image`` and ``audio`` (paths, from the CSV's own folder), and may have ``label``, ``out``
     (file name) and ``seed``. In a folder, each picture goes with the sound of the same name; in folders below it, the
-    folder's name is the class.
+    folder's name is the class. A row or picture that says too little, or that would make a video of a name that came
+    before, is refused; the others are not.
 
     Args:
         label: class of those that name none.
         seed: of the noise of those that name none.
 
     Raises:
-        InputError: neither a CSV nor a folder, a column is missing or unknown, no pairs, a pair without a class, a
-            picture without its sound, or two videos of one name.
+        InputError: neither a CSV nor a folder, a column is missing or unknown, or nothing in it.
     """
-    pairs = list(_from_folder(source, label, seed) if source.is_dir() else _from_csv(source, label, seed))
-    if not pairs:
+    found = list(_from_folder(source, label, seed) if source.is_dir() else _from_csv(source, label, seed))
+    if not found:
         raise InputError(f"{source}: holds no pairs; give pictures and sounds of the same name, or a CSV with rows")
-    names = [pair.out for pair in pairs]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise InputError(f"{source}: two videos would be called {twice[0]}; name them in a column out")
-    return pairs
+    pairs: dict[str, Pair] = {}
+    refused: list[Refusal] = []
+    for one in found:
+        if isinstance(one, Refusal):
+            refused.append(one)
+        elif one.out in pairs:
+            refused.append(_refusal(one, f"a video before it is called {one.out}; name them in a column out"))
+        else:
+            pairs[one.out] = one
+    return Wanted(pairs=tuple(pairs.values()), refused=tuple(refused))
 
 
-def _from_folder(folder: Path, label: str | None, seed: int) -> Iterator[Pair]:
+def _refusal(pair: Pair, reason: str) -> Refusal:
+    return Refusal(video=pair.out, image=str(pair.image), audio=str(pair.audio), label=pair.label, reason=reason)
+
+
+def _from_folder(folder: Path, label: str | None, seed: int) -> Iterator[Pair | Refusal]:
     for image in sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES):
-        sounds = [path for suffix in SOUNDS if (path := image.with_suffix(suffix)).is_file()]
-        if len(sounds) != 1:
-            raise InputError(
-                f"{image}: {len(sounds)} sounds of the same name, allowed: one of {', '.join(SOUNDS)} beside it"
-            )
         below = image.relative_to(folder)
-        name = "-".join(below.with_suffix("").parts)
-        yield Pair(
-            image=image,
-            audio=sounds[0],
-            label=_class(image, below.parts[0] if len(below.parts) > 1 else label),
-            out=f"{name}.mp4",
-            seed=seed,
-        )
+        out = f"{'-'.join(below.with_suffix('').parts)}.mp4"
+        named = below.parts[0] if len(below.parts) > 1 else label
+        sounds = [path for suffix in SOUNDS if (path := image.with_suffix(suffix)).is_file()]
+        reason = _NO_CLASS if not named else ""
+        if len(sounds) != 1:
+            reason = f"{len(sounds)} sounds of the same name, allowed: one of {', '.join(SOUNDS)} beside it"
+        if named and not reason:
+            yield Pair(image=image, audio=sounds[0], label=named, out=out, seed=seed)
+        else:
+            audio = " ".join(map(str, sounds))
+            yield Refusal(video=out, image=str(image), audio=audio, label=named or "", reason=f"{image}: {reason}")
 
 
-def _from_csv(path: Path, label: str | None, seed: int) -> Iterator[Pair]:
+def _from_csv(path: Path, label: str | None, seed: int) -> Iterator[Pair | Refusal]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -102,34 +134,31 @@ def _from_csv(path: Path, label: str | None, seed: int) -> Iterator[Pair]:
                     f"{path}: got columns {', '.join(columns)}; needed: image, audio; known: {', '.join(KNOWN)}"
                 )
             for row in reader:
-                where = f"{path}, line {reader.line_num}"
-                if None in row or None in row.values() or not row["image"] or not row["audio"]:
-                    raise InputError(f"{where}: got {len(columns)} columns in the first line and others here")
-                image, audio = (path.parent / row[name] for name in NEEDED)
-                out = row.get("out") or f"{image.stem}-{audio.stem}"
-                if Path(out).is_absolute() or ".." in Path(out).parts:
-                    raise InputError(f"{where}: out {out!r} leads out of the folder of the videos; give a file name")
-                yield Pair(
-                    image=image,
-                    audio=audio,
-                    label=_class(where, row.get("label") or label),
-                    out=out if out.endswith(".mp4") else f"{out}.mp4",
-                    seed=_seed(where, row.get("seed") or str(seed)),
-                )
+                try:
+                    yield _from_row(path.parent, row, label, seed)
+                except ValueError as error:
+                    image, audio, named, out = (row.get(name) or "" for name in ("image", "audio", "label", "out"))
+                    reason = f"{path}, line {reader.line_num}: {error}"
+                    yield Refusal(video=out, image=image, audio=audio, label=named, reason=reason)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read as a CSV ({error})") from error
 
 
-def _class(where: object, label: str | None) -> str:
-    if not label:
-        raise InputError(f"{where}: of no class; give --label, a column label, or folders named by their class")
-    return label
-
-
-def _seed(where: str, text: str) -> int:
-    if not text.isdecimal():
-        raise InputError(f"{where}: seed {text!r}, allowed: whole numbers from 0")
-    return int(text)
+def _from_row(folder: Path, row: Mapping[str, str | None], label: str | None, seed: int) -> Pair:
+    """Raises `ValueError` for a row that says too little."""
+    if None in row or None in row.values() or not row["image"] or not row["audio"]:
+        raise ValueError("has other columns than the first line, or an empty image or audio")
+    image, audio = folder / str(row["image"]), folder / str(row["audio"])
+    out = row.get("out") or f"{image.stem}-{audio.stem}"
+    if Path(out).is_absolute() or ".." in Path(out).parts:
+        raise ValueError(f"out {out!r} leads out of the folder of the videos; give a file name")
+    named, number = row.get("label") or label, row.get("seed") or str(seed)
+    if not named:
+        raise ValueError(_NO_CLASS)
+    if not number.isdecimal():
+        raise ValueError(f"seed {number!r}, allowed: whole numbers from 0")
+    out = out if out.endswith(".mp4") else f"{out}.mp4"
+    return Pair(image=image, audio=audio, label=named, out=out, seed=int(number))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -146,7 +175,7 @@ class _Ready:
 
 def generate_pairs(
     generator: LoadedGenerator,
-    pairs: Sequence[Pair],
+    wanted: Wanted,
     out: Path,
     *,
     frame_rate: Fraction | None = None,
@@ -155,7 +184,8 @@ def generate_pairs(
 ) -> Made:
     """Make every video, `max_batch` at a time; each is what it would be alone.
 
-    Writes videos.csv into `out`, and rejections.csv if a pair could not be used; the others are made all the same.
+    Writes videos.csv into `out` after each batch, and rejections.csv if a pair could not be used; the others are made
+    all the same. A video that is there, and that videos.csv says was made of the same inputs, is kept.
 
     Args:
         frame_rate, scale: as in `cssgan.generate.generate_video`.
@@ -164,34 +194,57 @@ def generate_pairs(
         InputError: `out` cannot be written.
     """
     rate, size = frame_rate or generator.frame_rate, generator.config.data.size
-    made: list[tuple[Pair, Path, int]] = []
-    refused: list[tuple[Pair, str]] = []
-    waiting = iter(pairs)
+    scale = scale or max(256 // size, 1)
+    made_of = {pair.out: _digest(pair, f"{generator.digest()} {rate} {scale}") for pair in wanted.pairs}
+    lines = {
+        line["video"]: line
+        for line in _earlier(out / MADE)
+        if made_of.get(line["video"]) == line["made_of"] and (out / line["video"]).is_file()
+    }
+    num_kept = len(lines)
+    _write_csv(out / MADE, _COLUMNS, [lines[pair.out] for pair in wanted.pairs if pair.out in lines])
+    refused = list(wanted.refused)
+    waiting = iter([pair for pair in wanted.pairs if pair.out not in lines])
     while batch := list(islice(waiting, max_batch)):
         ready: list[_Ready] = []
         for pair in batch:
             try:
                 ready.append(_prepare(generator, pair, rate))
             except PhonicsDataError as error:
-                refused.append((pair, str(error)))
+                refused.append(_refusal(pair, str(error)))
         for one, video_THWC in zip(ready, _videos(generator, ready), strict=True):
-            path = out / one.pair.out
-            mp4.write_mp4(path, video_THWC, rate, one.sound_N, one.sound_rate_hz, scale=scale or max(256 // size, 1))
-            made.append((one.pair, path, len(video_THWC)))
-    _write_csv(
-        out / MADE,
-        ("video", "image", "audio", "label", "seed", "num_frames", "frame_rate"),
-        [(p.out, p.image, p.audio, p.label, p.seed, frames, rate) for p, _, frames in made],
-    )
+            mp4.write_mp4(out / one.pair.out, video_THWC, rate, one.sound_N, one.sound_rate_hz, scale=scale)
+            pair = one.pair
+            values = (pair.out, pair.image, pair.audio, pair.label, pair.seed, len(video_THWC), rate, made_of[pair.out])
+            lines[pair.out] = dict(zip(_COLUMNS, map(str, values), strict=True))
+        _write_csv(out / MADE, _COLUMNS, [lines[pair.out] for pair in wanted.pairs if pair.out in lines])
     if refused:
-        _write_csv(
-            out / REFUSED,
-            ("video", "image", "audio", "label", "reason"),
-            [(p.out, p.image, p.audio, p.label, reason) for p, reason in refused],
-        )
+        _write_csv(out / REFUSED, [field.name for field in fields(Refusal)], [asdict(one) for one in refused])
     else:
         (out / REFUSED).unlink(missing_ok=True)
-    return Made(videos=tuple(path for _, path, _ in made), refused=tuple(refused))
+    videos = tuple(out / pair.out for pair in wanted.pairs if pair.out in lines)
+    return Made(videos=videos, refused=tuple(refused), num_kept=num_kept)
+
+
+def _digest(pair: Pair, made_by: str) -> str:
+    """A short name for all that a video depends on; of files that cannot be read, for their names."""
+    total = hashlib.sha256(f"{made_by} {pair.label} {pair.seed}".encode())
+    for path in (pair.image, pair.audio):
+        try:
+            total.update(hashlib.sha256(path.read_bytes()).digest())
+        except OSError:
+            total.update(str(path).encode())
+    return total.hexdigest()[:16]
+
+
+def _earlier(path: Path) -> list[dict[str, str]]:
+    """The lines of an earlier videos.csv; none where there is none that this program wrote."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            return list(reader) if tuple(reader.fieldnames or ()) == _COLUMNS else []
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
 
 
 def _prepare(generator: LoadedGenerator, pair: Pair, rate: Fraction) -> _Ready:
@@ -232,12 +285,14 @@ def _videos(generator: LoadedGenerator, ready: Sequence[_Ready]) -> list[NDArray
     return [frames[: len(one.mels_TMU)] for frames, one in zip(to_uint8(video), ready, strict=True)]
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([header, *rows])
+            writer = csv.DictWriter(file, header)
+            writer.writeheader()
+            writer.writerows(rows)
         temporary.replace(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error

@@ -75,6 +75,13 @@ class LoadedGenerator(nn.Module):
     def device(self) -> torch.device:
         return next(self.network.parameters()).device
 
+    def digest(self) -> str:
+        """A short name for the weights and all that they are used with."""
+        total = hashlib.sha256(json.dumps([configs.to_json(self.config), asdict(self.mel_stats)]).encode())
+        for name, tensor in sorted(self.network.state_dict().items()):
+            total.update(name.encode() + tensor.cpu().numpy().tobytes())
+        return total.hexdigest()[:16]
+
     def standardise(self, raw_mels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log-mel -> model input: (x - mean) / std of the training set, clamped."""
         return window.standardise(raw_mels, self.mel_stats)

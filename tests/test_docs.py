@@ -94,6 +94,19 @@ def test_fields_of_the_configuration_are_called_what_they_are_called(page: Path)
             assert any(pattern.fullmatch(one) for one in known), f"{page.name}: no option is called {name!r}"
 
 
+def test_every_column_of_the_log_is_explained() -> None:
+    from cssgan.training.step import TERMS
+
+    page = (ROOT / "docs/model.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", page.partition("### What stats.jsonl holds")[2], re.MULTILINE))
+    rows = {name: text for name, text in rows.items() if text != "what"}
+    readouts = {name for name in rows if name.startswith("val_")}
+    assert {name: rows[name] for name in rows.keys() - readouts} == TERMS
+    assert readouts == {
+        f"val_{name}" for name in ("l1", "l1_over_copy", "motion_ratio", "seam_ratio", "l1_batch_norm_gap")
+    }
+
+
 if __name__ == "__main__":
     if sys.argv[1:] != ["--write"]:
         sys.exit("usage: python -m tests.test_docs --write")

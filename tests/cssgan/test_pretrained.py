@@ -103,10 +103,11 @@ def folder(tmp_path: Path) -> Path:
 
 def test_each_video_of_a_batch_is_what_it_would_be_alone(tmp_path: Path, folder: Path) -> None:
     model = pretrained.load_generator(save_run(tmp_path / "run", "model.z_dim=2"))
-    wanted = pairs.read_pairs(folder, seed=7)
+    read = pairs.read_pairs(folder, seed=7)
+    wanted = read.pairs
     assert [(pair.label, pair.out) for pair in wanted] == [("A", "A-n0.mp4"), ("A", "A-n1.mp4"), ("B", "B-n2.mp4")]
 
-    made = pairs.generate_pairs(model, wanted, tmp_path / "out", max_batch=2)
+    made = pairs.generate_pairs(model, read, tmp_path / "out", max_batch=2)
 
     assert not made.refused
     alone = generate_video(
@@ -138,19 +139,45 @@ def test_a_pair_that_cannot_be_used_is_told_and_the_others_are_made(tmp_path: Pa
     assert "label 'ZZ' is not in label set" in reasons[1]
 
 
+def test_the_same_call_again_makes_only_what_is_new_or_missing(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, out = pretrained.load_generator(save_run(tmp_path / "run")), tmp_path / "out"
+
+    def call() -> tuple[int, list[str]]:
+        written: list[str] = []
+        write = pairs.mp4.write_mp4
+
+        def note(path: Path, *values: object, **named: object) -> None:
+            written.append(path.name)
+            write(path, *values, **named)  # pyright: ignore[reportArgumentType]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(pairs.mp4, "write_mp4", note)
+            made = pairs.generate_pairs(model, pairs.read_pairs(folder), out, max_batch=1)
+        assert [path.name for path in made.videos] == ["A-n0.mp4", "A-n1.mp4", "B-n2.mp4"]
+        assert (out / "videos.csv").read_text().count("mp4") == 3
+        return made.num_kept, written
+
+    assert call() == (0, ["A-n0.mp4", "A-n1.mp4", "B-n2.mp4"])
+    assert call() == (3, [])
+    (out / "A-n1.mp4").unlink()
+    assert call() == (2, ["A-n1.mp4"])
+    write_sound(folder / "B/n2.wav", 0.9)
+    assert call() == (2, ["B-n2.mp4"])
+    with torch.no_grad():
+        next(model.network.parameters()).add_(0.1)
+    assert call() == (0, ["A-n0.mp4", "A-n1.mp4", "B-n2.mp4"])
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("image,sound\na,b\n", "got columns image, sound; needed: image, audio"),
-        ("image,audio\na.png,a.wav\n", "line 2: of no class; give --label"),
-        ("image,audio,label,seed\na.png,a.wav,A,x\n", "line 2: seed 'x', allowed: whole numbers"),
-        ("image,audio,label,out\na.png,a.wav,A,../x\n", "leads out of the folder"),
-        ("image,audio,label\na.png,a.wav,A\na.png,a.wav,B\n", "two videos would be called a-a.mp4"),
         ("image,audio,label\n", "holds no pairs"),
-        ("image,audio,label\na.png\n", "line 2: got 3 columns in the first line and others here"),
     ],
 )
-def test_tables_that_say_too_little_are_refused(tmp_path: Path, text: str, words: str) -> None:
+def test_tables_that_say_nothing_are_refused(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "pairs.csv").write_text(text)
 
     with pytest.raises(InputError) as caught:
@@ -159,9 +186,37 @@ def test_tables_that_say_too_little_are_refused(tmp_path: Path, text: str, words
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("b.png,b.wav,,,", "line 3: of no class; give --label"),
+        ("b.png,b.wav,A,,x", "line 3: seed 'x', allowed: whole numbers"),
+        ("b.png,b.wav,A,../x,", "leads out of the folder"),
+        ("b.png,b.wav,A,a-a,", "a video before it is called a-a.mp4"),
+        ("b.png", "line 3: has other columns than the first line"),
+        (",b.wav,A,,", "or an empty image or audio"),
+    ],
+)
+def test_rows_that_say_too_little_are_refused_and_the_others_are_not(tmp_path: Path, row: str, words: str) -> None:
+    (tmp_path / "pairs.csv").write_text(f"image,audio,label,out,seed\na.png,a.wav,A,,\n{row}\nc.png,c.wav,B,,7\n")
+
+    read = pairs.read_pairs(tmp_path / "pairs.csv")
+
+    assert [(pair.out, pair.label, pair.seed) for pair in read.pairs] == [("a-a.mp4", "A", 0), ("c-c.mp4", "B", 7)]
+    (refused,) = read.refused
+    assert words in refused.reason
+
+
 def test_a_picture_without_its_sound_is_refused(tmp_path: Path, folder: Path) -> None:
     (folder / "B/n2.wav").unlink()
-    with pytest.raises(InputError, match=r"n2.png: 0 sounds of the same name"):
-        pairs.read_pairs(folder)
+    read = pairs.read_pairs(folder)
+    assert len(read.pairs) == 2
+    assert "n2.png: 0 sounds of the same name" in read.refused[0].reason
     with pytest.raises(InputError, match="cannot be read as a CSV"):
         pairs.read_pairs(tmp_path / "nowhere.csv")
+
+    made = pairs.generate_pairs(pretrained.load_generator(save_run(tmp_path / "run")), read, tmp_path / "out")
+
+    assert [path.name for path in made.videos] == ["A-n0.mp4", "A-n1.mp4"]
+    (line,) = csv.DictReader((tmp_path / "out/rejections.csv").read_text().splitlines())
+    assert line["video"] == "B-n2.mp4"

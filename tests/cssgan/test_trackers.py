@@ -6,8 +6,10 @@ import importlib.util
 import io
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import av
@@ -98,4 +100,10 @@ def test_the_real_tracker_takes_a_run_and_its_continuation(dataset: Path, tmp_pa
         assert len(kept) == 2
         assert {path.stem.removeprefix("run-") for path in kept} == {trackers._identity(tmp_path / "run")}
     else:
-        assert list((tmp_path / "trackio").rglob("*.db"))
+        (database,) = (tmp_path / "trackio").rglob("*.db")
+        with closing(sqlite3.connect(database)) as opened:
+            rows = opened.execute("select run_name, step, metrics from metrics").fetchall()
+        assert {row[0] for row in rows} == {f"run-{trackers._identity(tmp_path / 'run')}"}
+        steps = {step for _, step, metrics in rows if b"train/g_l1" in metrics}
+        assert steps == {1, 2, 3, 4}, "the second start goes on in the same run"
+        assert {path.suffix for path in (tmp_path / "trackio").rglob("*-*-*-*-*")} == {".png", ".mp4"}
