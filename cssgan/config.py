@@ -290,6 +290,9 @@ def _check_baseline(config: Config) -> None:
         raise ConfigError("data.num_frames", config.data.num_frames, f"at least {needed} with model.kind={kind}")
 
 
+MOST = 2**53
+"""The largest whole number that every reader of JSON takes as it is."""
+
 RESUMABLE = frozenset(
     {
         "train.num_videos",
@@ -347,7 +350,7 @@ class Option:
         elif self.type is bool:
             good = isinstance(value, bool)
         elif self.type is int:
-            good = isinstance(value, int) and not isinstance(value, bool)
+            good = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MOST
         else:
             good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
         if good and self.type in (int, float):
@@ -358,7 +361,8 @@ class Option:
                 and (self.gt is None or number > self.gt)
             )
         if not good:
-            raise ConfigError(self.name, value, self.allowed)
+            too_large = isinstance(value, int) and abs(value) > MOST
+            raise ConfigError(self.name, value, self.allowed + (f" and at most {MOST} in size" if too_large else ""))
 
     def parse(self, text: str) -> object:
         """The value that `text` of ``--set`` stands for, checked."""
@@ -431,7 +435,10 @@ def _known(known: Mapping[str, Option], name: str, value: object) -> Option:
         return known[name]
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     raise ConfigError(
-        name, value, f"a field that `cssgan show-config` lists{', such as ' + ', '.join(near) if near else ''}"
+        name,
+        value,
+        f"a field that `cssgan show-config` lists{', such as ' + ', '.join(near) if near else ''}",
+        exists=False,
     )
 
 

@@ -4,7 +4,8 @@
 
     PhonicsDataError
     |-- UsageError
-    |   `-- ConfigError        a field of the configuration: unknown name, wrong type, out of range   (exit code 2)
+    |   |-- ConfigError        a field of the configuration: unknown name, wrong type, out of range   (exit code 2)
+    |   `-- ArrayError           a tensor that a model is called with: wrong shape, type or range       (exit code 2)
     |-- InputError
     |   |-- CheckpointError    a checkpoint is missing, truncated, or of another program
     |   |-- RunError           a run folder belongs to another configuration or dataset
@@ -32,11 +33,26 @@ class ConfigError(UsageError):
         field: dotted name as in ``--set``, e.g. ``loss.order_weight``.
         got: the value that was given.
         allowed: type and range, in words.
+        exists: whether there is such a field.
     """
 
-    def __init__(self, field: str, got: object, allowed: str) -> None:
-        super().__init__(f"{field}: got {got!r}, allowed: {allowed}; change it with --set {field}=VALUE")
+    def __init__(self, field: str, got: object, allowed: str, *, exists: bool = True) -> None:
+        advice = f"; change it with --set {field}=VALUE" if exists else ""
+        super().__init__(f"{field}: got {got!r}, allowed: {allowed}{advice}")
         self.field = field
+
+
+class ArrayError(UsageError):
+    """A tensor that a model is called with is wrong.
+
+    Args:
+        name: of the argument, with its axes.
+        got: shape, type or range that came, in words.
+        allowed: what should come, in words.
+    """
+
+    def __init__(self, name: str, got: str, allowed: str) -> None:
+        super().__init__(f"{name}: got {got}, allowed: {allowed}")
 
 
 class CheckpointError(InputError):

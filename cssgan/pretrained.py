@@ -26,7 +26,7 @@ from cssgan import build
 from cssgan import config as configs
 from cssgan.config import Config
 from cssgan.data import resident, window
-from cssgan.errors import CheckpointError
+from cssgan.errors import ArrayError, CheckpointError
 from cssgan.model_card import model_card
 from cssgan.models.interface import VideoGenerator
 from cssgan.training import checkpoint
@@ -122,7 +122,11 @@ class LoadedGenerator(nn.Module):
 
         Returns:
             video_BCTHW float32 in [-1, 1] on the CPU.
+
+        Raises:
+            ArrayError: a tensor is of another shape, type or range, or there are not as many of each; names it.
         """
+        self._check(image_BCHW, mels_BTMU, label_B, seed)
         z_dim = self.config.model.z_dim
         if isinstance(seed, int):
             noise_BZ = torch.randn(len(label_B), z_dim, generator=torch.Generator().manual_seed(seed))
@@ -137,11 +141,41 @@ class LoadedGenerator(nn.Module):
         ]
         return torch.cat(videos)
 
+    def _check(self, image_BCHW: Tensor, mels_BTMU: Tensor, label_B: Tensor, seed: int | Sequence[int]) -> None:
+        size, spec = self.config.data.size, resident.MEL_SPEC
+        num, classes = len(image_BCHW), len(self.label_set)
+        _check_array("image_BCHW", image_BCHW, torch.float32, (num, 3, size, size), "in [-1, 1]", most=1.0)
+        num_frames = mels_BTMU.shape[1] if mels_BTMU.ndim == 4 else 0
+        if num_frames < 1:
+            raise ArrayError("mels_BTMU", f"shape {tuple(mels_BTMU.shape)}", "(B, T, bands, hops) with T from 1")
+        shape = (num, num_frames, spec.num_bands, spec.segment_hops)
+        most = 2 * self.mel_stats.clamp  # raw log-mels of silence lie outside; noise in place of sound does not
+        _check_array("mels_BTMU", mels_BTMU, torch.float32, shape, "standardised (model.standardise)", most=most)
+        _check_array("label_B", label_B, torch.int64, (num,), f"indices 0 to {classes - 1} of {self.label_set.name}")
+        if num and not 0 <= int(label_B.min()) <= int(label_B.max()) < classes:
+            got = f"{int(label_B.min())} to {int(label_B.max())}"
+            raise ArrayError("label_B", got, f"0 to {classes - 1} (model.label_set.index)")
+        if not isinstance(seed, int) and len(seed) != num:
+            raise ArrayError("seed", f"{len(seed)} of them", f"one, or one for each of the {num} videos")
+
     def _pad(self, mels_BTMU: Tensor) -> Tensor:
         """Silence behind the end, up to whole streams."""
         missing = -mels_BTMU.shape[1] % self.config.frames_per_stream
         silence = float(self.standardise(np.full(1, resident.MEL_SPEC.silence, np.float32))[0])
         return torch.nn.functional.pad(mels_BTMU, (0, 0, 0, 0, 0, missing), value=silence)
+
+
+def _check_array(
+    name: str, array: Tensor, dtype: torch.dtype, shape: tuple[int, ...], words: str, *, most: float | None = None
+) -> None:
+    """Raises `ArrayError` for another type or shape, for NaN, or for values over `most` in size."""
+    allowed = f"{dtype} {shape}, {words}"
+    if array.dtype != dtype or tuple(array.shape) != shape:
+        raise ArrayError(name, f"{array.dtype} {tuple(array.shape)}", allowed)
+    if most is not None and array.numel():
+        low, high = (float(value) for value in array.aminmax())
+        if not -most <= low <= high <= most:  # false for NaN
+            raise ArrayError(name, f"values from {low:g} to {high:g}", allowed)
 
 
 def load_generator(run: Path, *, which: Which = "last", device: str | torch.device = "cpu") -> LoadedGenerator:
@@ -188,6 +222,11 @@ def load_pretrained(path: Path | str, *, device: str | torch.device = "cpu") -> 
         CheckpointError: a file is missing, cut, changed, or of another program.
     """
     folder = Path(path)
+    if (folder / "checkpoints").is_dir() and not (folder / WEIGHTS).exists():
+        raise CheckpointError(
+            f"{folder}: a run, and no export; write one with `cssgan export --run {folder} --out OUT`, or load it with "
+            "cssgan.pretrained.load_generator"
+        )
     try:
         record = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         if record["format"] != FORMAT:

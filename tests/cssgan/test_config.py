@@ -97,3 +97,17 @@ def test_every_field_has_help_and_a_range_in_words() -> None:
     for option in options(Config()):
         assert option.help
         assert option.allowed
+
+
+def test_a_field_that_does_not_exist_is_not_offered_to_be_set() -> None:
+    with pytest.raises(ConfigError) as caught:
+        override(Config(), ["loss.ordr_weight=1"])
+    assert "such as loss.order_weight" in str(caught.value)
+    assert "change it with" not in str(caught.value)
+
+
+def test_a_whole_number_without_an_end_is_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r"train.batch_size: got 10{20}, allowed: whole number >= 1 and at most 9007199254740992"
+    ):
+        override(Config(), [f"train.batch_size={10**20}"])

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -16,7 +17,7 @@ from PIL import Image
 
 import cssgan
 from cssgan import pairs, pretrained
-from cssgan.errors import CheckpointError
+from cssgan.errors import ArrayError, CheckpointError
 from cssgan.generate import generate_video
 from phonics_data.errors import InputError
 from tests.cssgan.test_generate import conditions, save_run, write_sound
@@ -220,3 +221,42 @@ def test_a_picture_without_its_sound_is_refused(tmp_path: Path, folder: Path) ->
     assert [path.name for path in made.videos] == ["A-n0.mp4", "A-n1.mp4"]
     (line,) = csv.DictReader((tmp_path / "out/rejections.csv").read_text().splitlines())
     assert line["video"] == "B-n2.mp4"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"image_BCHW": torch.zeros(1, 3, 16, 16, dtype=torch.uint8)}, r"image_BCHW: got torch.uint8 \(1, 3, 16, 16\)"),
+        (
+            {"image_BCHW": torch.zeros(1, 3, 8, 8)},
+            r"got torch.float32 \(1, 3, 8, 8\), allowed: torch.float32 \(1, 3, 16, 16\)",
+        ),
+        ({"image_BCHW": torch.full((1, 3, 16, 16), 255.0)}, r"image_BCHW: got values from 255 to 255, .* in \[-1, 1\]"),
+        ({"image_BCHW": torch.full((1, 3, 16, 16), torch.nan)}, "image_BCHW: got values from nan to nan"),
+        ({"mels_BTMU": torch.zeros(1, 0, 64, 20)}, r"mels_BTMU: got shape \(1, 0, 64, 20\), allowed: .* T from 1"),
+        (
+            {"mels_BTMU": torch.zeros(2, 5, 64, 20)},
+            r"mels_BTMU: got torch.float32 \(2, 5, 64, 20\), allowed: .*\(1, 5,",
+        ),
+        ({"mels_BTMU": torch.full((1, 5, 64, 20), -16.0)}, r"values from -16 to -16, .*model\.standardise"),
+        ({"label_B": torch.tensor([26])}, r"label_B: got 26 to 26, allowed: 0 to 25 \(model\.label_set\.index\)"),
+        ({"label_B": torch.tensor([0.0])}, r"label_B: got torch.float32 \(1,\), allowed: torch.int64 \(1,\)"),
+        ({"seed": [1, 2]}, r"seed: got 2 of them, allowed: one, or one for each of the 1 videos"),
+    ],
+)
+def test_tensors_of_another_kind_are_named(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    model = pretrained.load_generator(save_run(tmp_path))
+    arguments = {
+        "image_BCHW": torch.zeros(1, 3, 16, 16),
+        "mels_BTMU": torch.zeros(1, 5, 64, 20),
+        "label_B": torch.tensor([0]),
+    }
+    assert model.generate(**arguments).shape == (1, 3, 5, 16, 16)
+
+    with pytest.raises(ArrayError, match=words):
+        model.generate(**(arguments | changes))
+
+
+def test_a_run_is_no_export(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"a run, and no export; write one with `cssgan export --run "):
+        pretrained.load_pretrained(save_run(tmp_path / "run"))
