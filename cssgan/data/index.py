@@ -23,8 +23,18 @@ from torch.utils.data import Dataset as MapDataset
 
 from cssgan.data import window
 from cssgan.data.resident import MEL_SPEC, mel_statistics
-from cssgan.data.shards import Dataset, OneSet, Shard, cache_root, check_size, checksum, read_members, write_small
-from phonics_data.contract.labels import LabelSet, label_set
+from cssgan.data.shards import (
+    Dataset,
+    OneSet,
+    Shard,
+    cache_root,
+    check_size,
+    checksum,
+    label_set_of,
+    read_members,
+    write_small,
+)
+from phonics_data.contract.labels import LabelSet
 from phonics_data.contract.shard import decode
 from phonics_data.errors import DatasetError, PhonicsDataError
 
@@ -102,7 +112,7 @@ def open_index(dataset: Dataset, shards: Sequence[Shard], *, size: int, workers:
         shards=tuple(shard for shard, _ in full),
         shard_sizes=tuple(number for _, number in full),
         samples=samples,
-        label_set=label_set(unique.label_set, (sample.label for sample in samples)),
+        label_set=label_set_of(unique.label_set, samples),
         mean=mean,
         std=std,
     )

@@ -28,10 +28,10 @@ from numpy.typing import NDArray
 from cssgan import scratch
 from cssgan.config import Config
 from cssgan.data import window
-from cssgan.data.shards import Dataset, Shard, cache_root, digest, find, read_samples, resize
+from cssgan.data.shards import Dataset, Shard, cache_root, digest, find, label_set_of, read_samples, resize
 from cssgan.files import make_folder
 from cssgan.types import EvalWindows, MelStats, Split, Window
-from phonics_data.contract.labels import LabelSet, label_set
+from phonics_data.contract.labels import LabelSet
 from phonics_data.contract.logmel import LogMelSpec
 from phonics_data.contract.sample import Sample
 from phonics_data.errors import DatasetError
@@ -234,7 +234,7 @@ def open_cache(folder: Path, size: int) -> ResidentSplit:
     hops = np.memmap(folder / "hops.bin", np.float32, "r").reshape(-1, MEL_SPEC.num_bands)
     return ResidentSplit(
         clips=clips,
-        label_set=label_set(index["label_set"], (clip.label for clip in clips)),
+        label_set=label_set_of(index["label_set"], clips),
         mean=index["mean"],
         std=index["std"],
         frames_NHWC=frames,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from PIL import Image
 from cssgan.files import cache_root as cache_root
 from cssgan.files import make_folder
 from cssgan.types import SPLITS, Split
+from phonics_data.contract.labels import KNOWN, LabelSet, label_set
 from phonics_data.contract.sample import Sample
 from phonics_data.contract.shard import decode
 from phonics_data.errors import DatasetError
@@ -303,6 +304,29 @@ class OneSet:
                 f"{self.label_set!r}; a dataset has one label set"
             )
         self._keys[key] = where
+
+
+class Labelled(Protocol):
+    """What has a class."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def label(self) -> str: ...
+
+
+def label_set_of(name: str, samples: Sequence[Labelled]) -> LabelSet:
+    """See `phonics_data.contract.labels.label_set`. Raises `DatasetError` that names the sample of an unknown class."""
+    try:
+        return label_set(name, (sample.label for sample in samples))
+    except DatasetError as error:
+        known = KNOWN[name].names
+        wrong = [sample.key for sample in samples if sample.label not in known]
+        raise DatasetError(
+            f"{len(wrong)} of {len(samples)} samples, the first {wrong[0]}: {error}; build the dataset again, or give "
+            "its labels a label set of their own"
+        ) from error
 
 
 def check_size(key: str, height: int, width: int, size: int) -> None:

@@ -408,3 +408,13 @@ def test_the_feed_on_a_device_gathers_the_same_batches(shards: Path) -> None:
             ahead = FeedAhead(host=there)
             assert all(same(there.batch(position), ahead.batch(position)) for position in (0, 4, 8, 4))
             ahead.close()
+
+
+@pytest.mark.parametrize("feed", ["resident", "streaming"])
+def test_a_sample_of_an_unknown_class_is_named(tmp_path: Path, feed: str) -> None:
+    write_shard(tmp_path / "train-000000.tar", [make_sample(1), make_sample(2, key="odd-one", label="ZZ")])
+
+    with pytest.raises(
+        DatasetError, match=r"^1 of 2 samples, the first odd-one: label 'ZZ' is not in label set 'letters'"
+    ):
+        feeds.open_set(tiny_config(f"data.feed={feed}"), tmp_path)
