@@ -22,7 +22,7 @@ from rich.console import Console
 from cssgan.data import resident
 from cssgan.data.batch import Feed
 from cssgan.training import loop
-from cssgan.training.distributed import Peers, SharedBatchNorm2d, this_start
+from cssgan.training.distributed import SharedBatchNorm2d, check_share, this_start
 from cssgan.types import MelStats
 from phonics_data.errors import OptionError
 from tests.cssgan.toys import TINY, tiny_config, tiny_version
@@ -94,9 +94,9 @@ def test_the_shares_of_a_batch_are_the_batch(dataset: Path) -> None:
 
 def test_a_batch_that_does_not_divide_is_refused() -> None:
     with pytest.raises(OptionError, match=r"train\.batch_size: got 3, allowed: a multiple of processes"):
-        loop._check_share(tiny_config(), Peers(rank=0, world=2))
+        check_share(tiny_config(), 2)
     with pytest.raises(OptionError, match="more than one process"):
-        loop._check_share(tiny_config("train.batch_size=4", "compute.cuda_graph=true"), Peers(rank=0, world=2))
+        check_share(tiny_config("train.batch_size=4", "compute.cuda_graph=true"), 2)
 
 
 def _normalise(rank: int, port: int, folder: str) -> None:

@@ -130,8 +130,9 @@ def test_what_could_not_be_measured_misses_its_row() -> None:
 
 def test_the_order_accuracy_is_that_of_the_last_lines(tmp_path: Path) -> None:
     values = [0.9, *[0.2] * 10]
-    lines = [{"step": n, "order_acc_real": value} for n, value in enumerate(values)]
-    (tmp_path / "stats.jsonl").write_text("".join(json.dumps(line) + "\n" for line in [*lines, {"val_l1": 0.1}]))
+    lines = [{"step": n, "kind": "train", "order_acc_real": value} for n, value in enumerate(values)]
+    rest = [{"step": 11, "kind": "last", "order_acc_real": 1.0}, {"step": 11, "kind": "sample", "val_l1": 0.1}]
+    (tmp_path / "stats.jsonl").write_text("".join(json.dumps(line) + "\n" for line in [*lines, *rest]))
 
     assert order_accuracy(tmp_path) == pytest.approx(0.2)
 

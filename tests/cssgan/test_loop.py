@@ -26,6 +26,7 @@ from cssgan.data.ahead import FeedAhead
 from cssgan.errors import CheckpointError, DivergenceError, MemoryFullError, RunError
 from cssgan.training import checkpoint, loop
 from cssgan.training.describe import describe
+from cssgan.training.folder import stop_signals
 from cssgan.types import Batch
 from phonics_data.errors import DatasetError, InputError, OptionError, WorkspaceLockedError
 from tests.cssgan.toys import TINY, make_sample, tiny_config, write_dataset
@@ -232,7 +233,11 @@ def test_a_signal_saves_and_exits_and_the_same_command_goes_on(dataset: Path, tm
     run = tmp_path / "run"
     arguments = [sys.executable, "-c", code, json.dumps(to_json(config)), str(dataset), str(run)]
     with subprocess.Popen(
-        arguments, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+        arguments,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # under nohup the child would ignore SIGHUP
     ) as child:
         assert child.stderr is not None
         lines = iter(child.stderr.readline, "")
@@ -250,6 +255,18 @@ def test_a_signal_saves_and_exits_and_the_same_command_goes_on(dataset: Path, tm
     assert result.progress.num_steps == stopped_at.num_steps + 1
 
 
+def test_under_nohup_a_terminal_may_hang_up() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_signals() as got:
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+    assert got == [signal.SIGTERM]
+
+
 def test_a_terminal_that_hangs_up_costs_no_step(dataset: Path, tmp_path: Path) -> None:
     sets = [f"--set={setting}" for setting in (*TINY, "train.num_videos=100000", "train.checkpoint_every=100000")]
     command = [sys.executable, "-m", "cssgan", "train", "--shards", str(dataset), "--run", str(tmp_path / "run")]
@@ -261,7 +278,7 @@ def test_a_terminal_that_hangs_up_costs_no_step(dataset: Path, tmp_path: Path) -
         stderr=its,
         env=os.environ | {"OMP_NUM_THREADS": "1", "TERM": "xterm"},
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(its, termios.TIOCSCTTY, 0),
+        preexec_fn=lambda: (signal.signal(signal.SIGHUP, signal.SIG_DFL), fcntl.ioctl(its, termios.TIOCSCTTY, 0)),
     ) as child:
         os.close(its)
         said = b""
