@@ -35,9 +35,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def check_folder(folder: Path) -> None:
     """Raises `InputError` where there can be no such folder: a file stands in its place, or in that of one above it."""
-    for place in (folder, *folder.parents):
-        if place.exists() and not place.is_dir():
-            raise InputError(f"{folder}: {place} is a file; choose another folder")
+    try:
+        in_the_way = [place for place in (folder, *folder.parents) if place.exists() and not place.is_dir()]
+    except OSError as error:  # a name that no file system takes
+        raise InputError(f"{folder}: {error.strerror}; choose another folder") from error
+    if in_the_way:
+        raise InputError(f"{folder}: {in_the_way[0]} is a file; choose another folder")
 
 
 def make_folder(folder: Path) -> None:

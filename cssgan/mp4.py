@@ -16,11 +16,21 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image
 
 from phonics_data.errors import InputError
 
 AAC_RATES_HZ = (16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF's orientation -> what sets the picture upright."""
 LOWEST_RATE_HZ = 1_000
 """Of sound files. A header that says less is wrong: as it says it, seconds of sound would last hours."""
 
@@ -89,16 +99,16 @@ def read_picture(path: Path, size: int) -> NDArray[np.uint8]:
     It is turned upright as its camera says (EXIF); what is transparent lies on white; of 16 bits the upper 8 are taken.
 
     Raises:
-        InputError: no picture, or one of whole numbers or fractions whose range nobody says.
+        InputError: no picture, a damaged one, or one of whole numbers or fractions whose range nobody says.
     """
     try:
         with Image.open(path) as opened:
-            picture = _in_rgb(ImageOps.exif_transpose(opened))
-    except ValueError as error:
-        raise InputError(f"{path}: {error}") from error
+            picture = _in_rgb(_upright(opened))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such picture") from error
-    except (UnidentifiedImageError, OSError) as error:
+    except UnknownWhiteError as error:
+        raise InputError(f"{path}: {error}") from error
+    except Exception as error:  # whatever Pillow's readers of damaged files raise, of their bytes it comes
         raise InputError(f"{path}: cannot be read as a picture ({error}); allowed: png, jpeg, webp") from error
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
@@ -107,12 +117,25 @@ def read_picture(path: Path, size: int) -> NDArray[np.uint8]:
     return np.asarray(picture.crop((left, top, left + side, top + side)).resize((size, size), method))
 
 
+class UnknownWhiteError(ValueError):
+    """A picture whose numbers have no largest one."""
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turned as EXIF says; damaged EXIF says nothing."""
+    try:
+        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # noqa: BLE001 - Pillow reads it in many ways, each with errors of its own
+        return picture
+    return picture if turn is None else picture.transpose(turn)
+
+
 def _in_rgb(picture: Image.Image) -> Image.Image:
-    """Eight bits of red, green and blue. Raises `ValueError` where white is not known."""
+    """Eight bits of red, green and blue. Raises `UnknownWhiteError` where white is not known."""
     if picture.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(picture, np.uint16) >> 8).astype(np.uint8)).convert("RGB")
     if picture.mode in ("I", "F"):
-        raise ValueError(f"picture of mode {picture.mode}, allowed: 8 or 16 bits; save it as an 8-bit png")
+        raise UnknownWhiteError(f"picture of mode {picture.mode}, allowed: 8 or 16 bits; save it as an 8-bit png")
     if picture.has_transparency_data:
         white = Image.new("RGBA", picture.size, "white")
         return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
@@ -140,7 +163,7 @@ def write_mp4(
     """
     num_frames = len(video_THWC)
     audio_N = audio_N[: round(num_frames / frame_rate * audio_rate_hz)]
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.mp4")
+    temporary = path.with_name(f".{uuid.uuid4().hex}.mp4")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

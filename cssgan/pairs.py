@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
@@ -26,6 +26,9 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 NEEDED, KNOWN = ("image", "audio"), ("image", "audio", "label", "out", "seed")
 MADE, REFUSED = "videos.csv", "rejections.csv"
+MAX_SEED = 2**63 - 1
+MAX_NAME_BYTES = 255
+"""Of a file's name, on the common file systems."""
 _COLUMNS = ("video", "image", "audio", "label", "seed", "num_frames", "frame_rate", "made_of")
 _NO_CLASS = "of no class; give --label, a column label, or folders named by their class"
 
@@ -90,16 +93,22 @@ def read_pairs(source: Path, *, label: str | None = None, seed: int = 0) -> Want
     found = list(_from_folder(source, label, seed) if source.is_dir() else _from_csv(source, label, seed))
     if not found:
         raise InputError(f"{source}: holds no pairs; give pictures and sounds of the same name, or a CSV with rows")
-    pairs: dict[str, Pair] = {}
+    pairs: list[Pair] = []
     refused: list[Refusal] = []
+    files, folders = set[str](), set[str]()
     for one in found:
         if isinstance(one, Refusal):
             refused.append(one)
-        elif one.out in pairs:
+            continue
+        place = PurePosixPath(one.out.casefold())  # some disks make no difference between a and A
+        above = {str(folder) for folder in place.parents}
+        if str(place) in files | folders or above & files:
             refused.append(_refusal(one, f"a video before it is called {one.out}; name them in a column out"))
-        else:
-            pairs[one.out] = one
-    return Wanted(pairs=tuple(pairs.values()), refused=tuple(refused))
+            continue
+        files.add(str(place))
+        folders |= above
+        pairs.append(one)
+    return Wanted(pairs=tuple(pairs), refused=tuple(refused))
 
 
 def _refusal(pair: Pair, reason: str) -> Refusal:
@@ -148,6 +157,8 @@ def _from_row(folder: Path, row: Mapping[str, str | None], label: str | None, se
     """Raises `ValueError` for a row that says too little."""
     if None in row or None in row.values() or not row["image"] or not row["audio"]:
         raise ValueError("has other columns than the first line, or an empty image or audio")
+    if any("\0" in str(value) for value in row.values()):
+        raise ValueError("holds a NUL character")
     image, audio = folder / str(row["image"]), folder / str(row["audio"])
     out = row.get("out") or f"{image.stem}-{audio.stem}"
     if Path(out).is_absolute() or ".." in Path(out).parts:
@@ -155,10 +166,12 @@ def _from_row(folder: Path, row: Mapping[str, str | None], label: str | None, se
     named, number = row.get("label") or label, row.get("seed") or str(seed)
     if not named:
         raise ValueError(_NO_CLASS)
-    if not number.isdecimal():
-        raise ValueError(f"seed {number!r}, allowed: whole numbers from 0")
-    out = out if out.endswith(".mp4") else f"{out}.mp4"
-    return Pair(image=image, audio=audio, label=named, out=out, seed=int(number))
+    if not number.isdecimal() or int(number) > MAX_SEED:
+        raise ValueError(f"seed {number!r}, allowed: whole numbers from 0 to {MAX_SEED}")
+    path = PurePosixPath(out if out.endswith(".mp4") else f"{out}.mp4")
+    if any(len(part.encode()) > MAX_NAME_BYTES for part in path.parts):
+        raise ValueError(f"out of more than {MAX_NAME_BYTES} bytes; give a shorter name")
+    return Pair(image=image, audio=audio, label=named, out=str(path), seed=int(number))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -195,11 +208,12 @@ def generate_pairs(
     """
     rate, size = frame_rate or generator.frame_rate, generator.config.data.size
     scale = scale or max(256 // size, 1)
-    made_of = {pair.out: _digest(pair, f"{generator.digest()} {rate} {scale}") for pair in wanted.pairs}
+    made_by = f"{generator.digest()} {rate} {scale}"
+    made_of = {pair.out: _digest(pair, made_by) for pair in wanted.pairs}
     lines = {
         line["video"]: line
         for line in _earlier(out / MADE)
-        if made_of.get(line["video"]) == line["made_of"] and (out / line["video"]).is_file()
+        if made_of.get(line["video"], "") == line["made_of"] and (out / line["video"]).is_file()
     }
     num_kept = len(lines)
     _write_csv(out / MADE, _COLUMNS, [lines[pair.out] for pair in wanted.pairs if pair.out in lines])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 import uuid
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from dataclasses import asdict
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import safetensors.torch
@@ -26,7 +27,7 @@ from cssgan import build
 from cssgan import config as configs
 from cssgan.config import Config
 from cssgan.data import resident, window
-from cssgan.errors import ArrayError, CheckpointError
+from cssgan.errors import ArrayError, CheckpointError, RunError
 from cssgan.model_card import model_card
 from cssgan.models.interface import VideoGenerator
 from cssgan.training import checkpoint
@@ -38,6 +39,7 @@ from phonics_data.errors import InputError, PhonicsDataError
 FORMAT = 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 Which = Literal["last", "ema"]
+log = logging.getLogger("cssgan")
 
 
 class LoadedGenerator(nn.Module):
@@ -128,10 +130,10 @@ class LoadedGenerator(nn.Module):
         """
         self._check(image_BCHW, mels_BTMU, label_B, seed)
         z_dim = self.config.model.z_dim
-        if isinstance(seed, int):
-            noise_BZ = torch.randn(len(label_B), z_dim, generator=torch.Generator().manual_seed(seed))
+        if isinstance(seed, (int, np.integer)):
+            noise_BZ = torch.randn(len(label_B), z_dim, generator=torch.Generator().manual_seed(int(seed)))
         else:
-            each = [torch.randn(z_dim, generator=torch.Generator().manual_seed(one)) for one in seed]
+            each = [torch.randn(z_dim, generator=torch.Generator().manual_seed(int(one))) for one in seed]
             noise_BZ = torch.stack(each)
         videos = [
             self(*(part.to(self.device) for part in parts)).cpu()
@@ -143,8 +145,15 @@ class LoadedGenerator(nn.Module):
 
     def _check(self, image_BCHW: Tensor, mels_BTMU: Tensor, label_B: Tensor, seed: int | Sequence[int]) -> None:
         size, spec = self.config.data.size, resident.MEL_SPEC
+        for name, array in (("image_BCHW", image_BCHW), ("mels_BTMU", mels_BTMU), ("label_B", label_B)):
+            if not isinstance(cast(object, array), Tensor):
+                raise ArrayError(name, f"a {type(array).__name__}", "a tensor")
+            if not array.ndim or not len(array):
+                raise ArrayError(
+                    name, f"shape {tuple(array.shape)}", f"an axis for each of {name.rpartition('_')[2]}, B from 1"
+                )
         num, classes = len(image_BCHW), len(self.label_set)
-        _check_array("image_BCHW", image_BCHW, torch.float32, (num, 3, size, size), "in [-1, 1]", most=1.0)
+        _check_array("image_BCHW", image_BCHW, torch.float32, (num, 3, size, size), "in [-1, 1]", most=1.001)
         num_frames = mels_BTMU.shape[1] if mels_BTMU.ndim == 4 else 0
         if num_frames < 1:
             raise ArrayError("mels_BTMU", f"shape {tuple(mels_BTMU.shape)}", "(B, T, bands, hops) with T from 1")
@@ -152,11 +161,15 @@ class LoadedGenerator(nn.Module):
         most = 2 * self.mel_stats.clamp  # raw log-mels of silence lie outside; noise in place of sound does not
         _check_array("mels_BTMU", mels_BTMU, torch.float32, shape, "standardised (model.standardise)", most=most)
         _check_array("label_B", label_B, torch.int64, (num,), f"indices 0 to {classes - 1} of {self.label_set.name}")
-        if num and not 0 <= int(label_B.min()) <= int(label_B.max()) < classes:
+        if not 0 <= int(label_B.min()) <= int(label_B.max()) < classes:
             got = f"{int(label_B.min())} to {int(label_B.max())}"
             raise ArrayError("label_B", got, f"0 to {classes - 1} (model.label_set.index)")
-        if not isinstance(seed, int) and len(seed) != num:
-            raise ArrayError("seed", f"{len(seed)} of them", f"one, or one for each of the {num} videos")
+        is_one = isinstance(seed, (int, np.integer))
+        seeds = [seed] if is_one else list(seed)
+        if not is_one and len(seeds) != num:
+            raise ArrayError("seed", f"{len(seeds)} of them", f"one, or one for each of the {num} videos")
+        if not all(0 <= one < 2**63 for one in seeds):
+            raise ArrayError("seed", str(seed), "whole numbers from 0 to 2^63 - 1")
 
     def _pad(self, mels_BTMU: Tensor) -> Tensor:
         """Silence behind the end, up to whole streams."""
@@ -187,11 +200,15 @@ def load_generator(run: Path, *, which: Which = "last", device: str | torch.devi
 
     Raises:
         CheckpointError: no run, no whole checkpoint, or no averaged weights.
-        RunError: the run's config.json cannot be read.
     """
     if (run / WEIGHTS).exists():
         return load_pretrained(run, device=device)
-    state = checkpoint.load_newest(run, config=configuration(run))
+    try:
+        config = configuration(run)
+    except RunError as error:  # what was trained is of use without it
+        log.warning("%s; going by its checkpoints", error)
+        config = None
+    state = checkpoint.load_newest(run, config=config)
     network = build.generator(state.config, num_classes=len(state.label_set))
     network.load_state_dict(state.generator_weights(which))
     loaded = LoadedGenerator(

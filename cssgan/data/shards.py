@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import logging
 import re
@@ -216,6 +217,25 @@ def _reason(error: BaseException | None) -> str:
     return str(error.args[0]).partition(" @ ")[0] if error is not None and error.args else type(error).__name__
 
 
+class _Counted:
+    """A stream that is read forwards, and how much of it came."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.num_bytes = 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self.num_bytes += len(data)
+        return data
+
+    def read_on(self) -> int:
+        """Read to the end; how many bytes there were in all."""
+        while self.read(1 << 20):
+            pass
+        return self.num_bytes
+
+
 def _read_once(shard: Shard, wanted: Callable[[str], bool] | None) -> Iterator[tuple[str, dict[str, bytes]]]:
     from webdataset import tariterators
 
@@ -223,14 +243,17 @@ def _read_once(shard: Shard, wanted: Callable[[str], bool] | None) -> Iterator[t
         return wanted is None or wanted(name.partition(".")[0])
 
     try:
-        with shard.open() as stream:
+        with shard.open() as opened:
+            stream = _Counted(opened)
             files = tariterators.tar_file_expander([{"url": shard.address, "stream": stream}], select_files=chosen)
             for found in tariterators.group_by_keys(files):
                 members = {name: data for name, data in found.items() if not name.startswith("__")}
                 yield str(found["__key__"]), cast("dict[str, bytes]", members)
+            if shard.is_far and stream.read_on() < shard.num_bytes:  # cut between two members it looks whole
+                raise EOFError(f"{stream.num_bytes} of {shard.num_bytes} bytes came")
     except FileNotFoundError:
         raise DatasetError(f"{shard.address}: no such shard") from None
-    except (tarfile.TarError, OSError, EOFError, ValueError, TypeError) as error:
+    except (tarfile.TarError, OSError, EOFError, ValueError, TypeError, http.client.HTTPException) as error:
         advice = "run `phonics-data verify` on its dataset"
         if shard.is_far:
             advice = f"if its server or the network failed, run the same command again; if not, {advice}"

@@ -16,7 +16,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -28,7 +28,7 @@ from torch import Tensor
 
 from cssgan import config as configs
 from cssgan.config import RESUMABLE, Config
-from cssgan.errors import CheckpointError
+from cssgan.errors import CheckpointError, ConfigError
 from cssgan.types import MelStats, Progress
 from phonics_data.contract.labels import LabelSet
 from phonics_data.errors import PhonicsDataError
@@ -51,6 +51,8 @@ class Checkpoint:
     mel_stats: MelStats
     frame_rate: Fraction
     progress: Progress
+    train_shards: str | None
+    """Name of the bytes that the run is trained on; checkpoints of older versions do not say."""
 
     def generator_weights(self, which: Literal["last", "ema"] = "last") -> Weights:
         """Raises `CheckpointError` when averaged weights are asked of a run that keeps none."""
@@ -83,10 +85,13 @@ def save(
     mel_stats: MelStats,
     frame_rate: Fraction,
     progress: Progress,
+    train_shards: str | None = None,
     val_l1: float | None = None,
     keep_also: Path | None = None,
 ) -> Path:
     """Write a checkpoint and drop those beyond `train.keep_checkpoints`; the best stays, with `train.keep_best`.
+
+    Those of later steps were refused when the run went on from before them. They are not counted, and stay.
 
     Args:
         weights: file name (`GENERATOR`, ...) -> tensors.
@@ -111,6 +116,7 @@ def save(
         "mel_stats": asdict(mel_stats),
         "frame_rate": str(frame_rate),
         "progress": asdict(progress),
+        "train_shards": train_shards,
         "val_l1": val_l1,
         "files": {
             name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in contents.items()
@@ -132,8 +138,9 @@ def save(
             f"{folder}: cannot be written ({error.strerror}); the checkpoints before it are kept. Free "
             f"{sum(map(len, contents.values())) / 1e6:.0f} MB and run the same command again"
         ) from error
-    kept = best(run) if config.train.keep_best else None
-    for old in folders(run)[config.train.keep_checkpoints :]:
+    mine = [one for one in folders(run) if step_of(one) <= progress.num_steps]
+    kept = best(mine, config) if config.train.keep_best else None
+    for old in mine[config.train.keep_checkpoints :]:
         if old not in (kept, keep_also):
             shutil.rmtree(old, ignore_errors=True)
     return folder
@@ -145,24 +152,32 @@ def step_of(folder: Path) -> int:
     return int(digits) if digits.isdecimal() else -1
 
 
-def best(run: Path) -> Path | None:
-    """The checkpoint with the lowest `val_l1`, the newest of equals; None where none was measured."""
+def best(checkpoints: Sequence[Path], config: Config) -> Path | None:
+    """The one with the lowest `val_l1` among checkpoints of `config`, the first of equals; None where none was measured."""
     measured: list[tuple[float, Path]] = []
-    for folder in folders(run):
+    for folder in checkpoints:
         try:
-            value = json.loads((folder / MANIFEST).read_text())["val_l1"]
-        except (OSError, ValueError, KeyError, TypeError):  # broken ones are refused when they are opened
+            manifest = json.loads((folder / MANIFEST).read_text())
+            value, its = manifest["val_l1"], configs.from_json(manifest["config"])
+        # Broken ones are refused when they are opened.
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError):
             continue
-        if isinstance(value, (int, float)):
+        if isinstance(value, (int, float)) and not configs.differences(its, config, ignore=RESUMABLE):
             measured.append((float(value), folder))
     return min(measured, key=lambda pair: pair[0])[1] if measured else None
 
 
-def load_newest(run: Path, *, config: Config | None = None, label_set: LabelSet | None = None) -> Checkpoint:
+def load_newest(
+    run: Path,
+    *,
+    config: Config | None = None,
+    label_set: LabelSet | None = None,
+    train_shards: str | None = None,
+) -> Checkpoint:
     """The newest whole checkpoint of a run; broken ones, and those of other runs, are named in the log and passed over.
 
     Args:
-        config, label_set: of the run; None: not compared.
+        config, label_set, train_shards: of the run; None: not compared.
 
     Raises:
         CheckpointError: the run has none, or none that is whole and its own.
@@ -174,7 +189,7 @@ def load_newest(run: Path, *, config: Config | None = None, label_set: LabelSet 
     for folder in found:
         try:
             checkpoint = open_checkpoint(folder)
-            _check_own(checkpoint, config, label_set)
+            _check_own(checkpoint, config, label_set, train_shards)
         except CheckpointError as error:
             refusals.append(str(error))
             log.warning("%s; refused, trying the one before", error)
@@ -198,6 +213,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
             mel_stats=MelStats(**manifest["mel_stats"]),
             frame_rate=Fraction(manifest["frame_rate"]),
             progress=Progress(**manifest["progress"]),
+            train_shards=manifest.get("train_shards"),
         )
     except OSError as error:
         raise CheckpointError(f"{folder}: {MANIFEST} cannot be read ({error.strerror})") from error
@@ -209,7 +225,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
         raise CheckpointError(f"{folder}: {MANIFEST} does not fit this program ({error})") from error
 
 
-def _check_own(found: Checkpoint, config: Config | None, label_set: LabelSet | None) -> None:
+def _check_own(found: Checkpoint, config: Config | None, label_set: LabelSet | None, train_shards: str | None) -> None:
     """Raises `CheckpointError` for a whole checkpoint that came here from elsewhere."""
     if step_of(found.folder) != found.progress.num_steps:
         raise CheckpointError(f"{found.folder}: is of step {found.progress.num_steps}, and not of the one in its name")
@@ -218,6 +234,8 @@ def _check_own(found: Checkpoint, config: Config | None, label_set: LabelSet | N
         raise CheckpointError(f"{found.folder}: of another run; it differs in {'; '.join(changed)}")
     if label_set is not None and found.label_set != label_set:
         raise CheckpointError(f"{found.folder}: of another run, on label set {found.label_set.name!r}")
+    if None not in (train_shards, found.train_shards) and train_shards != found.train_shards:
+        raise CheckpointError(f"{found.folder}: of another run, on other training shards")
 
 
 def _check_file(path: Path, expected: dict[str, Any]) -> None:

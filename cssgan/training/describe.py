@@ -14,7 +14,7 @@ from cssgan.data import feeds
 from cssgan.data.feeds import TrainingSet
 from cssgan.data.shards import Dataset
 from cssgan.files import check_folder
-from cssgan.training import cost, distributed, folder
+from cssgan.training import checkpoint, cost, distributed, folder, samples, trackers
 from cssgan.training.device import choose_device, free_bytes
 from cssgan.training.state import memory_advice
 from phonics_data.contract.logmel import LogMelSpec
@@ -41,13 +41,17 @@ def describe(config: Config, dataset: Dataset, run: Path | None = None) -> list[
         run: folder of the run; one that cannot be used is refused as `train` would; None: not looked at.
 
     Raises:
-        DatasetError, OptionError, RunError, CheckpointError: as `cssgan.training.loop.train`.
+        DatasetError, DependencyError, OptionError, RunError, CheckpointError: as `cssgan.training.loop.train`.
     """
+    trackers.check_installed(config.train.tracker)
     distributed.check_share(config, int(os.environ.get("WORLD_SIZE", "1")))
     training = feeds.open_set(config, dataset)
     if run is not None:
         check_folder(run)
         folder.check(run, config, training.digest)
+        if checkpoint.folders(run):
+            checkpoint.load_newest(run, config=config, label_set=training.label_set, train_shards=training.digest)
+    samples.preview(config, dataset, training.label_set, training.mel_stats(config))
     num_classes, spec = len(training.label_set), LogMelSpec()
     with torch.device("meta"):
         networks = (

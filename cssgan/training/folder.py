@@ -36,15 +36,16 @@ def claim(run: Path, config: Config, shards: str) -> None:
 def check(run: Path, config: Config, shards: str) -> None:
     """Raises what `claim` raises, and writes nothing."""
     record = _record(run)
-    old = config if record is None else record[0]
+    old, old_shards = record or (config, shards)
     if record is None and checkpoint.folders(run):  # whose they are is written in them as well
-        old = checkpoint.load_newest(run).config
+        newest = checkpoint.load_newest(run)
+        old, old_shards = newest.config, newest.train_shards or shards
     if changed := configs.differences(old, config, ignore=RESUMABLE):
         raise RunError(
             f"{run}: holds a run of another configuration; it differs in {'; '.join(changed)}. "
             "Train into a new folder, or give the same options"
         )
-    if record is not None and record[1] != shards:
+    if old_shards != shards:
         raise RunError(f"{run}: holds a run on other training shards; train into a new folder")
 
 
@@ -61,7 +62,7 @@ def _record(run: Path) -> tuple[Config, str] | None:
         return configs.from_json(record["config"]), str(record["train_shards"])
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, KeyError, TypeError, ConfigError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise RunError(
             f"{path}: not a run's configuration ({error}); delete it if the checkpoints beside it are this run's, or "
             "train into a new folder"

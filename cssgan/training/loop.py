@@ -103,7 +103,7 @@ def _train_locked(
 ) -> TrainResult:
     found = None
     if checkpoint.folders(run):
-        found = checkpoint.load_newest(run, config=config, label_set=training.label_set)
+        found = checkpoint.load_newest(run, config=config, label_set=training.label_set, train_shards=training.digest)
     if found is not None and found.progress.num_videos >= config.train.num_videos:
         console.print(f"{run}: finished, {found.progress.num_videos} videos seen", highlight=False, soft_wrap=True)
         return TrainResult(status="was_finished", progress=found.progress)
@@ -170,6 +170,7 @@ def _set_up(config: Config, training: TrainingSet, run: Path, peers: Peers, devi
         mel_stats=training.mel_stats(config),
         players=team,
         progress=Progress(),
+        train_shards=training.digest,
         watch=CollapseWatch(patience=config.train.collapse_steps),
         peers=peers,
     )

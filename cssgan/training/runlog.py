@@ -141,7 +141,7 @@ class Display:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._bar is not None:
-            with suppress(OSError):
+            with suppress(OSError, SystemExit):
                 self._bar.stop()
 
     def step(self, done_steps: int) -> None:
@@ -163,6 +163,6 @@ class Display:
         self._print(text, highlight=False)
 
     def _print(self, text: str, *, highlight: bool = True) -> None:
-        # A terminal that hung up, or a full disk behind a redirection, is no reason to lose steps.
-        with suppress(OSError):
+        # A terminal that hung up, a pipe that ended (rich exits then) or a full disk is no reason to lose steps.
+        with suppress(OSError, SystemExit):
             self._console.print(text, soft_wrap=True, highlight=highlight)

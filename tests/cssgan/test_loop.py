@@ -9,10 +9,12 @@ import logging
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import termios
+import time
 import weakref
 from pathlib import Path
 
@@ -28,7 +30,7 @@ from cssgan.training import checkpoint, loop
 from cssgan.training.describe import describe
 from cssgan.training.folder import stop_signals
 from cssgan.types import Batch
-from phonics_data.errors import DatasetError, InputError, OptionError, WorkspaceLockedError
+from phonics_data.errors import DatasetError, DependencyError, InputError, OptionError, WorkspaceLockedError
 from tests.cssgan.toys import TINY, make_sample, tiny_config, write_dataset
 
 
@@ -140,6 +142,62 @@ def test_without_its_record_a_folder_is_known_by_its_checkpoints(dataset: Path, 
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(RunError, match=r"config\.json: not a run's configuration .* delete it if the checkpoints"):
         train(tiny_config(), dataset, tmp_path)
+
+
+def test_checkpoints_of_another_run_cost_none_of_ones_own(dataset: Path, tmp_path: Path) -> None:
+    settings = ("train.checkpoint_every=2", "train.keep_checkpoints=1", "train.sample_every=2")
+    train(tiny_config(*settings), dataset, tmp_path / "run")
+    train(tiny_config(*settings, "train.seed=5", "train.num_videos=60"), dataset, tmp_path / "other")
+    for folder in checkpoint.folders(tmp_path / "other"):
+        shutil.copytree(folder, tmp_path / "run/checkpoints" / folder.name, dirs_exist_ok=True)
+    foreign = {folder.name for folder in checkpoint.folders(tmp_path / "other")}
+    assert max(foreign) == "step-00000020"
+
+    result, _ = train(tiny_config(*settings, "train.num_videos=24"), dataset, tmp_path / "run")
+
+    assert result.progress.num_steps == 8
+    assert (tmp_path / "run/checkpoints/step-00000008").exists()
+    again, _ = train(tiny_config(*settings, "train.num_videos=24"), dataset, tmp_path / "run")
+    assert again.status == "was_finished"
+    assert (tmp_path / "run/checkpoints/step-00000020").exists()
+
+
+def test_a_checkpoint_on_other_shards_is_refused(dataset: Path, tmp_path: Path) -> None:
+    other = write_dataset(tmp_path / "other-set", train=[make_sample(9), make_sample(8), make_sample(7)])
+    train(tiny_config(), dataset, tmp_path / "run")
+    train(tiny_config("train.num_videos=18"), other, tmp_path / "other")
+    shutil.copytree(tmp_path / "other/checkpoints/step-00000006", tmp_path / "run/checkpoints/step-00000006")
+
+    _, text = train(tiny_config("train.num_videos=15"), dataset, tmp_path / "run")
+
+    assert "going on after step 4" in text
+    (tmp_path / "run/config.json").unlink()
+    shutil.rmtree(tmp_path / "run/checkpoints/step-00000006")
+    with pytest.raises(RunError, match="other training shards"):
+        train(tiny_config("train.num_videos=24"), other, tmp_path / "run")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_pipe_that_ends_costs_no_step(dataset: Path, tmp_path: Path, number: int) -> None:
+    sets = [f"--set={setting}" for setting in (*TINY, "train.num_videos=100000", "train.checkpoint_every=100000")]
+    command = [sys.executable, "-m", "cssgan", "train", "--shards", str(dataset), "--run", str(tmp_path / "run")]
+    with subprocess.Popen(
+        [*command, "--preset", "tiny", *sets],
+        stderr=subprocess.PIPE,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    ) as child:
+        assert child.stderr is not None
+        assert any(b"step 2/" in line for line in iter(child.stderr.readline, b""))
+        child.stderr.close()
+        before = len(stats(tmp_path / "run"))
+        while len(stats(tmp_path / "run")) < before + 3:  # it writes on to nobody
+            assert child.poll() is None
+            time.sleep(0.02)
+        child.send_signal(number)
+
+    assert child.returncode == 128 + number
+    assert checkpoint.load_newest(tmp_path / "run").progress.num_steps >= before + 3
 
 
 def test_other_training_shards_are_refused(dataset: Path, tmp_path: Path) -> None:
@@ -310,6 +368,7 @@ def test_describe_refuses_what_train_would_refuse(
     train(tiny_config(), dataset, run)
     file.write_text("")
     other = write_dataset(tmp_path / "other", train=[make_sample(9), make_sample(8)])
+    monkeypatch.setitem(sys.modules, "trackio", None)
 
     assert describe(tiny_config("train.num_videos=24"), dataset, run)
     for begin in (lambda *a: train(*a), describe):
@@ -317,8 +376,16 @@ def test_describe_refuses_what_train_would_refuse(
             begin(tiny_config("train.seed=1"), dataset, run)
         with pytest.raises(RunError, match="other training shards"):
             begin(tiny_config(), other, run)
+        with pytest.raises(DependencyError, match=r"train\.tracker=trackio: not installed"):
+            begin(tiny_config("train.tracker=trackio"), dataset, tmp_path / "new")
+        with pytest.raises(InputError, match=r"File name too long; choose another folder"):
+            begin(tiny_config(), dataset, tmp_path / ("x" * 300))
         with pytest.raises(InputError, match=r"file/run: .*file is a file; choose another folder"):
             begin(tiny_config(), dataset, file / "run")
+    for at in checkpoint.folders(run):
+        (at / checkpoint.GENERATOR).write_bytes(b"")
+    with pytest.raises(CheckpointError, match="no whole checkpoint"):
+        describe(tiny_config("train.num_videos=24"), dataset, run)
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(OptionError, match=r"a multiple of processes x train\.accumulate \(2\)"):
         describe(tiny_config(), dataset, tmp_path / "new")
@@ -394,7 +461,10 @@ def test_the_best_checkpoint_outlives_newer_ones(dataset: Path, tmp_path: Path) 
 
     measured = {line["step"]: line["val_l1"] for line in stats(tmp_path) if line["kind"] == "sample"}
     best = min(measured, key=measured.__getitem__)
-    assert checkpoint.best(tmp_path) == tmp_path / f"checkpoints/step-{best:08d}"
+    assert (
+        checkpoint.best(checkpoint.folders(tmp_path), tiny_config(*settings))
+        == tmp_path / f"checkpoints/step-{best:08d}"
+    )
     assert {folder.name for folder in checkpoint.folders(tmp_path)} == {f"step-{n:08d}" for n in {best, 10}}
 
 

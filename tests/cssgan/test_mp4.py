@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from PIL import Image
+from PIL import Image, ImageOps
 
 from cssgan.mp4 import read_picture, read_sound, write_mp4
 from phonics_data.errors import InputError
@@ -50,6 +51,39 @@ def test_a_picture_is_read_upright(tmp_path: Path) -> None:
     Image.fromarray(np.rot90(upright)).save(tmp_path / "phone.png", exif=exif)
 
     np.testing.assert_array_equal(read_picture(tmp_path / "phone.png", 12), upright)
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_every_turn_is_undone(tmp_path: Path, turn: int) -> None:
+    upright = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    Image.fromarray(upright).save(tmp_path / "plain.png", exif=exif)
+    # As the camera lay when it took this: Pillow turns it upright by the same number.
+    with Image.open(tmp_path / "plain.png") as opened:
+        expected = np.asarray(ImageOps.exif_transpose(opened))
+
+    np.testing.assert_array_equal(read_picture(tmp_path / "plain.png", 8), expected)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("exif", [b"Exif\0\0II*\0\x08\0\0\0\xff\xff", b"Exif\0\0nonsense", b"Exif\0\0MM"])
+def test_damaged_exif_turns_nothing(tmp_path: Path, exif: bytes) -> None:
+    Image.fromarray(np.full((8, 8, 3), 77, np.uint8)).save(tmp_path / "odd.jpg", exif=exif)
+
+    assert np.abs(read_picture(tmp_path / "odd.jpg", 8).astype(int) - 77).max() <= 1
+
+
+def test_a_damaged_picture_is_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(tmp_path / "whole.png")
+    whole = (tmp_path / "whole.png").read_bytes()
+    for place in (20, 33, 40, len(whole) // 2, len(whole) * 3 // 4):
+        (tmp_path / "cut.png").write_bytes(whole[:place])
+        (tmp_path / "odd.png").write_bytes(whole[:place] + bytes(8) + whole[place + 8 :])
+        with pytest.raises(InputError, match=r"cut\.png: cannot be read as a picture"):
+            read_picture(tmp_path / "cut.png", 8)
+        with suppress(InputError):  # refused or read, and nothing else
+            read_picture(tmp_path / "odd.png", 8)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])

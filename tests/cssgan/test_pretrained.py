@@ -194,6 +194,12 @@ def test_tables_that_say_nothing_are_refused(tmp_path: Path, text: str, words: s
         ("b.png,b.wav,A,,x", "line 3: seed 'x', allowed: whole numbers"),
         ("b.png,b.wav,A,../x,", "leads out of the folder"),
         ("b.png,b.wav,A,a-a,", "a video before it is called a-a.mp4"),
+        ("b.png,b.wav,A,./a-a,", "a video before it is called a-a.mp4"),
+        ("b.png,b.wav,A,A-A.mp4,", "a video before it is called A-A.mp4"),
+        ("b.png,b.wav,A,a-a.mp4/x,", "a video before it is called a-a.mp4/x.mp4"),
+        (f"b.png,b.wav,A,{'x' * 252},", "line 3: out of more than 255 bytes"),
+        ("b.png,b.wav,A,,99999999999999999999", "allowed: whole numbers from 0 to 9223372036854775807"),
+        ("b.png,b\0.wav,A,,", "line 3: holds a NUL character"),
         ("b.png", "line 3: has other columns than the first line"),
         (",b.wav,A,,", "or an empty image or audio"),
     ],
@@ -241,6 +247,9 @@ def test_a_picture_without_its_sound_is_refused(tmp_path: Path, folder: Path) ->
         ({"mels_BTMU": torch.full((1, 5, 64, 20), -16.0)}, r"values from -16 to -16, .*model\.standardise"),
         ({"label_B": torch.tensor([26])}, r"label_B: got 26 to 26, allowed: 0 to 25 \(model\.label_set\.index\)"),
         ({"label_B": torch.tensor([0.0])}, r"label_B: got torch.float32 \(1,\), allowed: torch.int64 \(1,\)"),
+        ({"seed": 2**63}, r"seed: got 9223372036854775808, allowed: whole numbers from 0 to 2\^63 - 1"),
+        ({"label_B": [0]}, "label_B: got a list, allowed: a tensor"),
+        ({"label_B": torch.tensor(0)}, r"label_B: got shape \(\), allowed: an axis for each of B, B from 1"),
         ({"seed": [1, 2]}, r"seed: got 2 of them, allowed: one, or one for each of the 1 videos"),
     ],
 )
@@ -255,6 +264,21 @@ def test_tensors_of_another_kind_are_named(tmp_path: Path, changes: dict[str, An
 
     with pytest.raises(ArrayError, match=words):
         model.generate(**(arguments | changes))
+
+
+def test_a_white_picture_of_a_resampler_and_numpys_seed_are_taken(tmp_path: Path) -> None:
+    model = pretrained.load_generator(save_run(tmp_path, "model.z_dim=2"))
+    white, mels, label = torch.full((1, 3, 16, 16), 1.0000002), torch.zeros(1, 5, 64, 20), torch.tensor([0])
+
+    assert torch.equal(model.generate(white, mels, label, seed=np.int64(3)), model.generate(white, mels, label, seed=3))  # pyright: ignore[reportArgumentType]
+
+
+def test_a_run_whose_record_is_damaged_still_generates(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    save_run(tmp_path)
+    (tmp_path / "config.json").write_text('{"config": [], "train_shards": 1}')
+
+    assert pretrained.load_generator(tmp_path).progress.num_steps == 5
+    assert "config.json: not a run's configuration" in caplog.text
 
 
 def test_a_run_is_no_export(tmp_path: Path) -> None:

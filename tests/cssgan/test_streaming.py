@@ -7,9 +7,11 @@ import io
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -253,10 +255,14 @@ def test_a_shard_is_asked_for_again_where_the_network_fails(
             if not whole or len(asked) == 2:
                 self.send_error(503 if whole else 404)
                 return
+            if len(asked) == 1:  # a part that looks whole: it ends where a member ends, and says no length
+                with tarfile.open(shards / self.path[1:]) as tar:
+                    whole = whole[: tar.getmembers()[-3].offset]
+            elif "000002" in self.path:
+                whole = whole[: len(whole) * 2 // 3]
             self.send_response(200)
-            self.send_header("Content-Length", str(len(whole)))
             self.end_headers()
-            self.wfile.write(whole[: len(whole) * 2 // 3] if len(asked) == 1 or "000002" in self.path else whole)
+            self.wfile.write(whole)
 
         def log_message(self, format: str, *args: object) -> None:
             pass
@@ -266,14 +272,15 @@ def test_a_shard_is_asked_for_again_where_the_network_fails(
         thread.start()
 
         def shard(name: str) -> Shard:
-            return Shard(name=name, address=f"http://127.0.0.1:{server.server_port}/{name}", num_bytes=1)
+            size = (shards / name).stat().st_size if (shards / name).exists() else 1
+            return Shard(name=name, address=f"http://127.0.0.1:{server.server_port}/{name}", num_bytes=size)
 
         try:
             here = next(one for one in find(shards, "train") if one.name == "train-000000.tar")
             assert list(read_members(shard("train-000000.tar"))) == list(read_members(here))
             assert asked == ["/train-000000.tar"] * 3
             assert caplog.text.count("asking again in 0 s") == 2
-            assert "train-000000.tar: unexpected end of data; asking" in caplog.text
+            assert re.search(r"train-000000.tar: \d+ of \d+ bytes came; asking", caplog.text)
             with pytest.raises(DatasetError, match="if its server or the network failed, run the same command again"):
                 list(read_members(shard("train-000002.tar")))
             assert len(asked) == 6
