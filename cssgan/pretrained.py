@@ -128,13 +128,8 @@ class LoadedGenerator(nn.Module):
         Raises:
             ArrayError: a tensor is of another shape, type or range, or there are not as many of each; names it.
         """
-        self._check(image_BCHW, mels_BTMU, label_B, seed)
-        z_dim = self.config.model.z_dim
-        if isinstance(seed, (int, np.integer)):
-            noise_BZ = torch.randn(len(label_B), z_dim, generator=torch.Generator().manual_seed(int(seed)))
-        else:
-            each = [torch.randn(z_dim, generator=torch.Generator().manual_seed(int(one))) for one in seed]
-            noise_BZ = torch.stack(each)
+        self._check(image_BCHW, mels_BTMU, label_B)
+        noise_BZ = self._noise(seed, len(label_B))
         videos = [
             self(*(part.to(self.device) for part in parts)).cpu()
             for parts in zip(
@@ -143,7 +138,18 @@ class LoadedGenerator(nn.Module):
         ]
         return torch.cat(videos)
 
-    def _check(self, image_BCHW: Tensor, mels_BTMU: Tensor, label_B: Tensor, seed: int | Sequence[int]) -> None:
+    def _noise(self, seed: int | Sequence[int], num: int) -> Tensor:
+        """noise_BZ of `num` videos. Raises `ArrayError`, see `generate`."""
+        is_one = isinstance(seed, (int, np.integer))
+        seeds = [int(one) for one in ([seed] if is_one else seed)]
+        if not is_one and len(seeds) != num:
+            raise ArrayError("seed", f"{len(seeds)} of them", f"one, or one for each of the {num} videos")
+        if not all(0 <= one < 2**63 for one in seeds):
+            raise ArrayError("seed", str(seed), "whole numbers from 0 to 2^63 - 1")
+        rows, z_dim = num // len(seeds), self.config.model.z_dim
+        return torch.cat([torch.randn(rows, z_dim, generator=torch.Generator().manual_seed(one)) for one in seeds])
+
+    def _check(self, image_BCHW: Tensor, mels_BTMU: Tensor, label_B: Tensor) -> None:
         size, spec = self.config.data.size, resident.MEL_SPEC
         for name, array in (("image_BCHW", image_BCHW), ("mels_BTMU", mels_BTMU), ("label_B", label_B)):
             if not isinstance(cast(object, array), Tensor):
@@ -164,12 +170,6 @@ class LoadedGenerator(nn.Module):
         if not 0 <= int(label_B.min()) <= int(label_B.max()) < classes:
             got = f"{int(label_B.min())} to {int(label_B.max())}"
             raise ArrayError("label_B", got, f"0 to {classes - 1} (model.label_set.index)")
-        is_one = isinstance(seed, (int, np.integer))
-        seeds = [seed] if is_one else list(seed)
-        if not is_one and len(seeds) != num:
-            raise ArrayError("seed", f"{len(seeds)} of them", f"one, or one for each of the {num} videos")
-        if not all(0 <= one < 2**63 for one in seeds):
-            raise ArrayError("seed", str(seed), "whole numbers from 0 to 2^63 - 1")
 
     def _pad(self, mels_BTMU: Tensor) -> Tensor:
         """Silence behind the end, up to whole streams."""

@@ -70,9 +70,10 @@ class Checkpoint:
         return torch.load(self.folder / STATE, map_location="cpu", weights_only=True)
 
 
-def folders(run: Path) -> list[Path]:
-    """The checkpoints of a run, newest first."""
-    return sorted((run / "checkpoints").glob("step-*"), reverse=True)
+def folders(run: Path, *, up_to: int | None = None) -> list[Path]:
+    """The checkpoints of a run, newest first; with `up_to`, those of at most so many steps."""
+    found = sorted((run / "checkpoints").glob("step-*"), reverse=True)
+    return [folder for folder in found if up_to is None or step_of(folder) <= up_to]
 
 
 def save(
@@ -138,7 +139,7 @@ def save(
             f"{folder}: cannot be written ({error.strerror}); the checkpoints before it are kept. Free "
             f"{sum(map(len, contents.values())) / 1e6:.0f} MB and run the same command again"
         ) from error
-    mine = [one for one in folders(run) if step_of(one) <= progress.num_steps]
+    mine = folders(run, up_to=progress.num_steps)
     kept = best(mine, config) if config.train.keep_best else None
     for old in mine[config.train.keep_checkpoints :]:
         if old not in (kept, keep_also):

@@ -220,8 +220,8 @@ def _loop(
         step = state.progress.num_steps
         is_last = state.progress.num_videos >= options.num_videos
         display.step(step)
-        if step % options.log_every == 0 or is_last:
-            whole = step % options.log_every == 0
+        whole = step % options.log_every == 0
+        if whole or is_last:
             means = state.means() if whole else state.means_so_far()
             if runlog is not None:
                 runlog.write(state.progress, means, kind="train" if whole else LAST)

@@ -150,15 +150,11 @@ class RunState:
 
     def _newest(self) -> Path | None:
         """The newest checkpoint of this run; those of later steps were refused."""
-        mine = (at for at in checkpoint.folders(self.folder) if checkpoint.step_of(at) <= self.progress.num_steps)
-        return next(mine, None)
+        return next(iter(checkpoint.folders(self.folder, up_to=self.progress.num_steps)), None)
 
     def _before_trouble(self) -> Path | None:
         """The newest checkpoint of before the trouble began."""
-        since = self.watch.since
-        return next(
-            (at for at in checkpoint.folders(self.folder) if since is None or checkpoint.step_of(at) <= since), None
-        )
+        return next(iter(checkpoint.folders(self.folder, up_to=self.watch.since)), None)
 
     def named(self, error: RuntimeError) -> PhonicsDataError | None:
         """What torch's error means for a person; None for one that is nobody's fault but ours."""

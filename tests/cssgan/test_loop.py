@@ -177,12 +177,17 @@ def test_a_checkpoint_on_other_shards_is_refused(dataset: Path, tmp_path: Path) 
         train(tiny_config("train.num_videos=24"), other, tmp_path / "run")
 
 
+def endless(dataset: Path, run: Path) -> list[str]:
+    """The command of a run that nobody waits for, and that saves only when it is stopped."""
+    sets = [f"--set={setting}" for setting in (*TINY, "train.num_videos=100000", "train.checkpoint_every=100000")]
+    command = [sys.executable, "-m", "cssgan", "train", "--shards", str(dataset), "--run", str(run)]
+    return [*command, "--preset", "tiny", *sets]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_pipe_that_ends_costs_no_step(dataset: Path, tmp_path: Path, number: int) -> None:
-    sets = [f"--set={setting}" for setting in (*TINY, "train.num_videos=100000", "train.checkpoint_every=100000")]
-    command = [sys.executable, "-m", "cssgan", "train", "--shards", str(dataset), "--run", str(tmp_path / "run")]
     with subprocess.Popen(
-        [*command, "--preset", "tiny", *sets],
+        endless(dataset, tmp_path / "run"),
         stderr=subprocess.PIPE,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
@@ -326,11 +331,9 @@ def test_under_nohup_a_terminal_may_hang_up() -> None:
 
 
 def test_a_terminal_that_hangs_up_costs_no_step(dataset: Path, tmp_path: Path) -> None:
-    sets = [f"--set={setting}" for setting in (*TINY, "train.num_videos=100000", "train.checkpoint_every=100000")]
-    command = [sys.executable, "-m", "cssgan", "train", "--shards", str(dataset), "--run", str(tmp_path / "run")]
     ours, its = pty.openpty()
     with subprocess.Popen(
-        [*command, "--preset", "tiny", *sets],
+        endless(dataset, tmp_path / "run"),
         stdin=its,
         stdout=its,
         stderr=its,
