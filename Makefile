@@ -7,7 +7,7 @@ DEMO := demo
 LEARN := learn
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-all check format soak-fetch fuzz bench bench-letters study-smoke learn clean
+.PHONY: help demo test test-all check format soak-fetch fuzz bench-fetch bench-shard bench-segmentation bench-step bench-evaluation study-smoke learn clean
 
 help:
 	@echo "make demo      set up, render songs, build a dataset, train a small CSSGAN, evaluate it (about 10 minutes)"
@@ -16,8 +16,11 @@ help:
 	@echo "make check     ruff, pyright, import-linter"
 	@echo "make soak-fetch  fetch from a bad server while being killed again and again (under 5 minutes)"
 	@echo "make fuzz      100,000 broken caption files: no crash, no hang, no word out of order (about a minute)"
-	@echo "make bench-letters  how well letters are found on 60 rendered songs (an hour or two; a second run minutes)"
-	@echo "make bench     what a training step costs on this machine"
+	@echo "make bench-fetch         CPU and memory of fetching, compared with yt-dlp alone"
+	@echo "make bench-shard         CPU, memory and disk of cutting and packing clips"
+	@echo "make bench-segmentation  precision and recall of letter spans on 60 rendered songs (1 to 2 hours; minutes when repeated)"
+	@echo "make bench-step          time and memory of a training step"
+	@echo "make bench-evaluation    time and memory of evaluating 2,048 videos"
 	@echo "make study-smoke  train and compare all models and steps of the ablation, a little, on the demo's songs (half an hour)"
 	@echo "make learn     show that the CSSGAN learns: songs rendered, two models trained, held against bounds (tens of minutes)"
 	@echo "make clean     remove $(DEMO)/, $(LEARN)/ and the caches; $(VENV)/ stays"
@@ -59,11 +62,20 @@ fuzz: $(READY)
 		$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e ".[fuzz]" || true
 	$(BIN)/python -m tests.fuzz_captions
 
-bench: $(READY)
-	$(BIN)/cssgan bench
+bench-fetch: $(READY)
+	$(BIN)/python -m benchmarks fetch
 
-bench-letters: $(READY)
-	$(BIN)/phonics-data bench letters --cache bench-letters --json bench-letters/letters.json
+bench-shard: $(READY)
+	$(BIN)/python -m benchmarks shard
+
+bench-segmentation: $(READY)
+	$(BIN)/python -m benchmarks segmentation --cache bench-segmentation --json bench-segmentation/segmentation.json
+
+bench-step: $(READY)
+	$(BIN)/python -m benchmarks step
+
+bench-evaluation: $(READY)
+	$(BIN)/python -m benchmarks evaluation 2048
 
 # The songs are the demo's; a gate of the demo that is missed does not matter here.
 study-smoke: $(READY)

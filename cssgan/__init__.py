@@ -6,7 +6,7 @@
     model = cssgan.load_pretrained("exported")
 
 Nothing heavy is imported before it is asked for. docs/cssgan.md shows the rest: `cssgan.training.loop.train`,
-`cssgan.generate.generate_video`, `cssgan.evaluate.evaluate_run`.
+`cssgan.inference.generate.generate_video`, `cssgan.evaluation.run.evaluate_run`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cssgan.pretrained import LoadedGenerator as LoadedGenerator
-    from cssgan.pretrained import export as export
-    from cssgan.pretrained import load_generator as load_generator
-    from cssgan.pretrained import load_pretrained as load_pretrained
+    from cssgan.inference.export import LoadedGenerator as LoadedGenerator
+    from cssgan.inference.export import export as export
+    from cssgan.inference.export import load_generator as load_generator
+    from cssgan.inference.export import load_pretrained as load_pretrained
 
 __all__ = ["LoadedGenerator", "export", "load_generator", "load_pretrained"]
 
@@ -25,6 +25,6 @@ __all__ = ["LoadedGenerator", "export", "load_generator", "load_pretrained"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from cssgan import pretrained
+    from cssgan.inference import export as pretrained
 
     return getattr(pretrained, name)

@@ -1,5 +1,5 @@
 """`python -m cssgan`."""
 
-from cssgan.cli import main
+from cssgan.cli.app import main
 
 main()

@@ -164,7 +164,7 @@ class TrainConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ComputeConfig:
-    """How fast, not what: each leaves the losses within the tolerance that tests/cssgan/test_speed.py holds."""
+    """How fast, not what: each leaves the losses within the tolerance that tests/cssgan/training/test_precision.py holds."""
 
     precision: Literal["auto", "fp32", "bf16"] = _field(
         "auto", "bf16: autocast with float32 weights and losses; auto: bf16 on a GPU, fp32 on a CPU"

@@ -96,9 +96,9 @@ class Batch:
     0..T-1: the frame of the window."""
     noise_BZ: Tensor
     augment_BUA: Tensor | None = None
-    """Uniform numbers for `cssgan.training.augment`, where that is on."""
+    """Uniform numbers for `cssgan.training.augmentation`, where that is on."""
     mean_valid: Tensor | None = None
-    """Scalar float32. In a part of a larger batch (`cssgan.data.batch.split`, several processes): the mean number of
+    """Scalar float32. In a part of a larger batch (`cssgan.data.batches.split`, several processes): the mean number of
     valid frames of its parts, which L1 is divided by, so that the mean over parts is that of the whole."""
     mean_counts: Tensor | None = None
     """The same for `order_counts_B`."""

@@ -20,23 +20,23 @@ __version__ = "0.1.0"
 
 
 def load_manifest(location: str | Path) -> pandas.DataFrame:
-    """A manifest as a table: ``load_manifest("alphabet")``, or a path; see `phonics_data.manifest.load_manifest`."""
-    from phonics_data import manifest
+    """A manifest as a table: ``load_manifest("alphabet")``, or a path; see `phonics_data.storage.manifest.load_manifest`."""
+    from phonics_data.storage import manifest
 
     return manifest.load_manifest(location)
 
 
 def load_metadata(dataset: str | Path) -> pandas.DataFrame:
-    """A dataset's clips as a table, one row each; see `phonics_data.reading.load_metadata`."""
-    from phonics_data import reading
+    """A dataset's clips as a table, one row each; see `phonics_data.dataset.reader.load_metadata`."""
+    from phonics_data.dataset import reader
 
-    return reading.load_metadata(dataset)
+    return reader.load_metadata(dataset)
 
 
 def open_dataset(
     source: str | Path | Sequence[str], *, split: Split | None = None, shuffle_buffer: int = 0, seed: int = 0
 ) -> Iterator[Sample]:
-    """Every sample of a dataset folder, glob or address, decoded; see `phonics_data.reading.open_dataset`."""
-    from phonics_data import reading
+    """Every sample of a dataset folder, glob or address, decoded; see `phonics_data.dataset.reader.open_dataset`."""
+    from phonics_data.dataset import reader
 
-    return reading.open_dataset(source, split=split, shuffle_buffer=shuffle_buffer, seed=seed)
+    return reader.open_dataset(source, split=split, shuffle_buffer=shuffle_buffer, seed=seed)

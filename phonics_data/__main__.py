@@ -1,4 +1,4 @@
-from phonics_data.cli import main
+from phonics_data.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -15,8 +15,8 @@
     |   |-- CaptionError             a caption file does not parse
     |   |-- RecognitionError         a recogniser failed on one audio
     |   `-- FetchError               a download failed
-    |       `-- DownloadError        the server's answer, told apart by cause (phonics_data/fetching/faults.py)
-    |-- QueueStoppedError            fetching ended early: a bot check, a rate limit, no network (phonics_data/stages/fetch.py)
+    |       `-- DownloadError        the server's answer, told apart by cause (phonics_data/stages/fetch/failures.py)
+    |-- QueueStoppedError            fetching ended early: a bot check, a rate limit, no network (phonics_data/stages/fetch/stage.py)
     |-- EngineError                  a recogniser cannot work at all: no model, credentials refused
     |   `-- EnginePausedError        not now: quota used up, cap of minutes reached, no network; the item waits for a later run
     |-- WorkspaceLockedError         another process works in the same folder

@@ -2,7 +2,7 @@
 
 All are frozen, keyword-only and slotted. Units stand in the names; times are seconds from the start of the source
 video (presentation time 0 of its first video frame); ranges are half-open ``[start, end)``; frame rates are exact
-fractions. The order of fields is the order of columns in the parquet tables (`phonics_data.tables`).
+fractions. The order of fields is the order of columns in the parquet tables (`phonics_data.storage.tables`).
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ class StageCount:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TruthSpan:
-    """What a rendered song truly holds: one phrase of one letter (`phonics_data.sources.synthetic`)."""
+    """What a rendered song truly holds: one phrase of one letter (`phonics_data.sources.synthetic.render`)."""
 
     video_id: str
     letter: str

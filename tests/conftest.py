@@ -46,7 +46,7 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of a few rendered songs, rendered once for all test processes."""
     import filelock
 
-    from phonics_data.sources.synthetic import render_songs
+    from phonics_data.sources.synthetic.render import render_songs
 
     root = tmp_path_factory.getbasetemp()
     if os.environ.get("PYTEST_XDIST_WORKER"):

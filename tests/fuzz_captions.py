@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from phonics_data.captions import SUFFIXES, CaptionTrack, parse_captions
+from phonics_data.captions.parse import SUFFIXES, CaptionTrack, parse_captions
 from phonics_data.errors import CaptionError
 
 DURATION_SECONDS = 600.0
@@ -193,11 +193,11 @@ def _guided(inputs: int, seed: int) -> None:
 
     for module in [name for name in sys.modules if name.startswith(("phonics_data.caption", "webvtt"))]:
         del sys.modules[module]
-    with atheris.instrument_imports(include=["phonics_data.captions", "phonics_data.caption_text", "webvtt"]):
-        import phonics_data.captions
+    with atheris.instrument_imports(include=["phonics_data.captions.parse", "phonics_data.captions.clean", "webvtt"]):
+        import phonics_data.captions.parse
 
     # The instrumented parser takes the place of the one that was imported above; the errors are the same classes.
-    globals()["parse_captions"] = phonics_data.captions.parse_captions
+    globals()["parse_captions"] = phonics_data.captions.parse.parse_captions
     folder = Path(tempfile.mkdtemp(prefix="fuzz-captions-"))
     (folder / "corpus").mkdir()
     (folder / "found").mkdir()

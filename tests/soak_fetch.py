@@ -23,11 +23,11 @@ from pathlib import Path
 
 import av
 
-from phonics_data.fetching.ledger import fetched_entries
-from phonics_data.workspace import Workspace
-from tests.phonics_data.fetching.clips import clip_bytes
-from tests.phonics_data.fetching.tube import SIGNATURE, CaptionsOnTube, Song, Tube
-from tests.phonics_data.fetching.tube_client import ROOT, STOPPED, command
+from phonics_data.stages.fetch.ledger import fetched_entries
+from phonics_data.storage.workspace import Workspace
+from tests.phonics_data.stages.fetch.fake_youtube import SIGNATURE, CaptionsOnTube, Song, Tube
+from tests.phonics_data.stages.fetch.fake_youtube_client import ROOT, STOPPED, command
+from tests.phonics_data.stages.fetch.small_videos import clip_bytes
 
 FAULTS: list[tuple[str, dict[str, list[str]], str]] = [
     # name, faults of a song, status that it must come to

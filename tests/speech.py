@@ -10,10 +10,10 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from phonics_data.sources.rendering.music import RATE_HZ as SONG_RATE_HZ
-from phonics_data.sources.rendering.music import mix
-from phonics_data.sources.rendering.plan import plan_song
-from phonics_data.sources.rendering.timeline import lay_out, truth
+from phonics_data.sources.synthetic.music import RATE_HZ as SONG_RATE_HZ
+from phonics_data.sources.synthetic.music import mix
+from phonics_data.sources.synthetic.song_plan import plan_song
+from phonics_data.sources.synthetic.timeline import lay_out, truth
 from phonics_data.types import Word
 
 RATE_HZ = 16_000

@@ -20,8 +20,8 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "ma
 
 def command_pages() -> Iterator[str]:
     """One Markdown section for each command of both programs, from the commands' own parameters."""
-    from cssgan.cli import app as cssgan
-    from phonics_data.cli import app as phonics_data
+    from cssgan.cli.app import app as cssgan
+    from phonics_data.cli.app import app as phonics_data
 
     yield "# Commands\n"
     yield "Written from the programs' own help by `python -m tests.test_docs --write`; a test holds it true.\n"

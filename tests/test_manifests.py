@@ -13,7 +13,7 @@ import pytest
 
 import phonics_data
 from phonics_data.contract.labels import VIDTIMIT
-from phonics_data.manifest import SHIPPED, check_manifest, shipped_path, youtube_id
+from phonics_data.storage.manifest import SHIPPED, check_manifest, shipped_path, youtube_id
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -21,7 +21,7 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as MapDataset
 
-from cssgan.data import window
+from cssgan.data import windowing
 from cssgan.data.resident import MEL_SPEC, mel_statistics
 from cssgan.data.shards import (
     Dataset,
@@ -188,7 +188,7 @@ def read_record(shard: Shard) -> dict[str, Any]:
     values = 0
     for key, members in read_members(shard):
         sample = decode(key, members, where=shard.address)
-        mel = window.raw_mel(sample.audio_N, sample.audio_rate_hz, MEL_SPEC)
+        mel = windowing.raw_mel(sample.audio_N, sample.audio_rate_hz, MEL_SPEC)
         length, height, width = sample.frames_LHWC.shape[:3]
         known = StreamSample(
             key=key,

@@ -25,11 +25,11 @@ from typing import IO, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cssgan import scratch
 from cssgan.config import Config
-from cssgan.data import window
+from cssgan.data import windowing
 from cssgan.data.shards import Dataset, Shard, cache_root, digest, find, label_set_of, read_samples, resize
-from cssgan.files import make_folder
+from cssgan.storage import memmap
+from cssgan.storage.files import make_folder
 from cssgan.types import EvalWindows, MelStats, Split, Window
 from phonics_data.contract.labels import LabelSet
 from phonics_data.contract.logmel import LogMelSpec
@@ -86,18 +86,18 @@ class ResidentSplit:
 
         Args:
             sound_of: take the sound of this short video instead, from the same frame on (the control run).
-            clip_frames: see `cssgan.data.window.segment_hops`.
+            clip_frames: see `cssgan.data.windowing.segment_hops`.
         """
         sound = sound_of or clip
-        rows = clip.first_frame + window.frame_rows(start_frame, num_frames, clip.num_frames)
-        hops = window.segment_hops(
+        rows = clip.first_frame + windowing.frame_rows(start_frame, num_frames, clip.num_frames)
+        hops = windowing.segment_hops(
             start_frame, num_frames, sound.frame_rate, sound.num_hops, MEL_SPEC, clip_frames=clip_frames
         )
         return Window(
             key=clip.key,
             start_frame=start_frame,
             frames_THWC=self.frames_NHWC[rows],
-            raw_mels_TMU=window.segments(self.hops_HM, sound.first_hop + hops),
+            raw_mels_TMU=windowing.segments(self.hops_HM, sound.first_hop + hops),
             label_index=self.label_set.index(clip.label),
             num_valid_frames=min(num_frames, clip.num_frames - start_frame),
             frame_rate=clip.frame_rate,
@@ -116,18 +116,18 @@ class ResidentSplit:
         Args:
             shown: short videos, each with the one whose sound it is given.
             starts: first frame of each window.
-            clip_frames: see `cssgan.data.window.segment_hops`.
+            clip_frames: see `cssgan.data.windowing.segment_hops`.
         """
         starts_B = np.asarray(starts, np.int64)
         first_frame_B, length_B, first_hop_B, num_hops_B = np.array(
             [(clip.first_frame, clip.num_frames, sound.first_hop, sound.num_hops) for clip, sound in shown], np.int64
         ).T
-        frames_BT = first_frame_B[:, None] + window.frame_rows(starts_B, num_frames, length_B)
+        frames_BT = first_frame_B[:, None] + windowing.frame_rows(starts_B, num_frames, length_B)
         hops_BTU = np.empty((len(shown), num_frames, MEL_SPEC.segment_hops), np.int64)
         rates = [sound.frame_rate for _, sound in shown]
         for rate in set(rates):
             mine = np.flatnonzero([one == rate for one in rates])
-            hops_BTU[mine] = window.segment_hops(
+            hops_BTU[mine] = windowing.segment_hops(
                 starts_B[mine], num_frames, rate, num_hops_B[mine], MEL_SPEC, clip_frames=clip_frames
             )
         return frames_BT, hops_BTU + first_hop_B[:, None, None]
@@ -184,7 +184,7 @@ def _decode(dataset: Dataset, shards: list[Shard], size: int, frames: IO[bytes],
     set_name = ""
     silence = np.full((1, MEL_SPEC.num_bands), MEL_SPEC.silence, np.float32)
     for sample in read_samples(shards):
-        mel = window.raw_mel(sample.audio_N, sample.audio_rate_hz, MEL_SPEC)
+        mel = windowing.raw_mel(sample.audio_N, sample.audio_rate_hz, MEL_SPEC)
         clip = _clip(sample, first_frame=num_frames, num_hops=len(mel), first_hop=num_hops)
         clips.append({**asdict(clip), "frame_rate": str(clip.frame_rate)})
         frames.write(np.ascontiguousarray(resize(sample, size)).tobytes())
@@ -288,22 +288,22 @@ def split_windows(
     """`eval_windows` of a split that is open already.
 
     Args:
-        clip_frames: see `cssgan.data.window.segment_hops`; of the sound that the model hears alone.
+        clip_frames: see `cssgan.data.windowing.segment_hops`; of the sound that the model hears alone.
     """
     count = len(data.clips) if num_videos is None else min(num_videos, len(data.clips))
     clips = [data.clips[i * len(data.clips) // count] for i in range(count)]
     shape = (count, num_frames, MEL_SPEC.num_bands, MEL_SPEC.segment_hops)
-    video = scratch.empty((count, num_frames, *data.frames_NHWC.shape[1:]), np.uint8)
-    raw_mels, mels = scratch.empty(shape, np.float32), scratch.empty(shape, np.float32)
+    video = memmap.empty((count, num_frames, *data.frames_NHWC.shape[1:]), np.uint8)
+    raw_mels, mels = memmap.empty(shape, np.float32), memmap.empty(shape, np.float32)
     valid = np.zeros(count, np.int64)
-    for rows in scratch.blocks(count, 32, video, raw_mels, mels, data.frames_NHWC, data.hops_HM):
+    for rows in memmap.blocks(count, 32, video, raw_mels, mels, data.frames_NHWC, data.hops_HM):
         for n in range(rows.start, rows.stop):
             clip = clips[n]
-            first = 0 if start == "first" else window.drawn_start(clip.key, clip.num_frames, num_frames, seed)
+            first = 0 if start == "first" else windowing.drawn_start(clip.key, clip.num_frames, num_frames, seed)
             part = data.window(clip, first, num_frames)
             heard = part if clip_frames is None else data.window(clip, first, num_frames, clip_frames=clip_frames)
             video[n], raw_mels[n], valid[n] = part.frames_THWC, part.raw_mels_TMU, part.num_valid_frames
-            mels[n] = window.standardise(heard.raw_mels_TMU, mel_stats)
+            mels[n] = windowing.standardise(heard.raw_mels_TMU, mel_stats)
     return EvalWindows(
         keys=tuple(clip.key for clip in clips),
         video_ids=tuple(clip.video_id for clip in clips),

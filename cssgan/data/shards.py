@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cssgan.files import cache_root as cache_root
-from cssgan.files import make_folder
+from cssgan.storage.files import cache_root as cache_root
+from cssgan.storage.files import make_folder
 from cssgan.types import SPLITS, Split
 from phonics_data.contract.labels import KNOWN, LabelSet, label_set
 from phonics_data.contract.sample import Sample

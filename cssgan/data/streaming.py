@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
 from cssgan.config import Config
-from cssgan.data import window
-from cssgan.data.batch import Gathered, GatheringFeed, gather, look, share_of
+from cssgan.data import windowing
+from cssgan.data.batches import Gathered, GatheringFeed, gather, look, share_of
 from cssgan.data.index import StreamIndex, readers
 from cssgan.data.resident import MEL_SPEC
 from cssgan.data.shards import read_members, resize
-from cssgan.data.visits import Visits
+from cssgan.data.stream_order import Visits
 from cssgan.errors import ReaderLostError
 from cssgan.types import MelStats, Window
 from phonics_data.contract.labels import LabelSet
@@ -37,7 +37,7 @@ PATIENCE_SECONDS = 10
 """The loop looks for signals at least so often while it waits for data."""
 
 Shown = tuple[int, Window]
-"""A visit and its window."""
+"""A visit and its windowing."""
 
 
 class StillWaitingError(Exception):
@@ -47,11 +47,11 @@ class StillWaitingError(Exception):
 def cut(sample: Sample, start_frame: int, config: Config, label_set: LabelSet) -> Window:
     """The window of a sample from `start_frame` on; the same as `ResidentSplit.window` cuts."""
     num_frames, length = config.data.num_frames, sample.num_frames
-    rows = window.frame_rows(start_frame, num_frames, length)
+    rows = windowing.frame_rows(start_frame, num_frames, length)
     shown, places = np.unique(rows, return_inverse=True)
-    mel = window.raw_mel(sample.audio_N, sample.audio_rate_hz, MEL_SPEC)
+    mel = windowing.raw_mel(sample.audio_N, sample.audio_rate_hz, MEL_SPEC)
     silence = np.full((1, MEL_SPEC.num_bands), MEL_SPEC.silence, np.float32)
-    hops = window.segment_hops(
+    hops = windowing.segment_hops(
         start_frame, num_frames, sample.frame_rate, len(mel), MEL_SPEC, clip_frames=config.context_frames
     )
     seen = replace(sample, frames_LHWC=sample.frames_LHWC[shown])
@@ -59,7 +59,7 @@ def cut(sample: Sample, start_frame: int, config: Config, label_set: LabelSet) -
         key=sample.key,
         start_frame=start_frame,
         frames_THWC=resize(seen, config.data.size)[places],
-        raw_mels_TMU=window.segments(np.concatenate([silence, mel, silence]), hops),
+        raw_mels_TMU=windowing.segments(np.concatenate([silence, mel, silence]), hops),
         label_index=label_set.index(sample.label),
         num_valid_frames=min(num_frames, length - start_frame),
         frame_rate=sample.frame_rate,
@@ -215,7 +215,7 @@ class StreamingFeed(GatheringFeed):
         self.close()
         self._next = position
         if self.config.data.workers:  # what log-mels need is loaded here once, not by each reader
-            window.raw_mel(np.zeros(MEL_SPEC.hop_samples, np.float32), MEL_SPEC.rate_hz, MEL_SPEC)
+            windowing.raw_mel(np.zeros(MEL_SPEC.hop_samples, np.float32), MEL_SPEC.rate_hz, MEL_SPEC)
         reading = _Reading(self.index, self.config, start=position, rank=self.rank, world=self.world)
         self._blocks = readers(reading, self.config.data.workers, patience_seconds=PATIENCE_SECONDS)
 

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cssgan.metrics import gather, motion, paired, synchrony
-from cssgan.metrics.extractors import rand3d
+from cssgan.metrics import feature_extraction, motion, paired, synchrony
+from cssgan.metrics.networks.random_features import rand3d
 from cssgan.metrics.synchrony import SynchronySpec
 from cssgan.metrics.videos import Floats, VideoPairs
 from cssgan.types import EvalWindows
@@ -26,7 +26,7 @@ class PerVideo:
         values: measure -> float64 (N,); NaN where a video does not define it. ``l1``, ``ssim``, ``seam_ratio``,
             ``motion_ratio`` (over the real video's), ``onset_motion_correlation`` and ``sync_auc`` (share of rival
             sounds that its own beats) are the parts of `evaluate`'s measures of the same names; where there are judges,
-            theirs (`cssgan.judges.panel`) stand beside them.
+            theirs (`cssgan.evaluators.suite`) stand beside them.
         real_ND, fake_ND: features of the random video network ``rfd_3d``, not scaled.
         extractor: name and digest of that network.
     """
@@ -59,7 +59,7 @@ def per_video(
     own = (synchrony.wins(score_NN) * rivals_NN).sum(axis=1)
     network = rand3d()
     features = {
-        name: gather.of_videos(network, videos, pairs.num_valid_N).values_ND
+        name: feature_extraction.of_videos(network, videos, pairs.num_valid_N).values_ND
         for name, videos in (("real", real), ("fake", fake))
     }
     return PerVideo(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cssgan.scratch import blocks as blocks
+from cssgan.storage.memmap import blocks as blocks
 
 Videos = NDArray[np.uint8]
 """uint8 (N, T, H, W, 3), RGB, 0..255."""

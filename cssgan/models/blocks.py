@@ -1,4 +1,4 @@
-"""Layers of generator and discriminators, written for speed, equal to the plain ones (tests/cssgan/test_blocks.py).
+"""Layers of generator and discriminators, written for speed, equal to the plain ones (tests/cssgan/models/test_blocks.py).
 
 A decoder block of the paper's backbone is ConvTranspose3d (k,1,1) - norm - LeakyReLU - ConvTranspose3d (1,4,4), and its
 input is the concatenation of features, an image skip repeated over time, and class and audio codes repeated over
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn import functional
 
-from cssgan.models.on_cpu import convolve_each, halve
+from cssgan.models.cpu_convolutions import convolve_each, halve
 
 LEAK = 0.2
 _FEW_FRAMES = 2

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cssgan.models.blocks import FoldedWeights, TemporalDeconv, leaky, norm_2d
-from cssgan.models.on_cpu import compose, doubling_phases, enlarge_2d, tanh
+from cssgan.models.cpu_convolutions import compose, doubling_phases, enlarge_2d, tanh
 
 
 def temporal_plan(num_frames: int, num_blocks: int, plan: str) -> list[int]:

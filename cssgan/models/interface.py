@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class VideoGenerator(nn.Module, ABC):
-    """One picture, the sound of each frame, a class -> a video. `cssgan.build.generator` makes one from a config."""
+    """One picture, the sound of each frame, a class -> a video. `cssgan.models.factory.generator` makes one from a config."""
 
     @abstractmethod
     def forward(self, image_BCHW: Tensor, mels_BSFMU: Tensor, label_BK: Tensor, noise_BZ: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ class Verdict:
 
 
 class Judges(nn.Module, ABC):
-    """All discriminators of a model as one. `cssgan.build.discriminators` makes one from a config."""
+    """All discriminators of a model as one. `cssgan.models.factory.discriminators` makes one from a config."""
 
     together = True
     """Whether real and generated videos may be judged in one pass; not where norms take the statistics of a batch."""

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from cssgan.metrics.result import ARROW, Better, number
-from cssgan.study import paper
-from cssgan.study.paper import Printed
-from cssgan.study.plan import Budget, Job, Row, TableName, job, rows_of
+from cssgan.study import paper_numbers
+from cssgan.study.job_list import Budget, Job, Row, TableName, job, rows_of
+from cssgan.study.paper_numbers import Printed
 from cssgan.study.results import Cell, Results
 from cssgan.study.significance import DISTANCE, Difference, compare
 from cssgan.study.tables import Table, best_of, words
@@ -63,7 +63,7 @@ class Study:
 def table(study: Study, name: TableName) -> Table:
     """Table 1 or 3: the paper's measures with its numbers beside ours, then ours."""
     rows = rows_of(name, study.budget)
-    printed = (paper.TABLE1 if name == "table1" else paper.TABLE3).get(study.label_set, {})
+    printed = (paper_numbers.TABLE1 if name == "table1" else paper_numbers.TABLE3).get(study.label_set, {})
     given = study.results.measures()
     measures = [*(PAPERS if name == "table1" else PAPERS[2:]), *(measure for measure in OURS if measure in given)]
     columns = {measure: [study.results.cell(study.jobs(row), measure) for row in rows] for measure in measures}

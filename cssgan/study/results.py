@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from cssgan.metrics import per_video
 from cssgan.metrics.per_video import PerVideo
 from cssgan.metrics.result import Better, MetricResult
-from cssgan.study.plan import Job
-from cssgan.study.queue import Work, is_done, seconds_trained, state_of, wanted
+from cssgan.study.job_list import Job
+from cssgan.study.runner import Work, is_done, seconds_trained, state_of, wanted
 
 SCHEMA = pa.schema(
     [

@@ -14,20 +14,20 @@ import torch
 
 from cssgan.data.shards import digest, find, read_samples
 from cssgan.errors import RunError, StudyError
-from cssgan.files import locked
-from cssgan.judges import store
-from cssgan.judges.spec import JudgesSpec
-from cssgan.judges.train import train as train_judges
-from cssgan.study import plan, report, results
-from cssgan.study.plan import Budget, Job, TableName
-from cssgan.study.queue import Work, run_all
+from cssgan.evaluators import checkpoint
+from cssgan.evaluators.spec import JudgesSpec
+from cssgan.evaluators.train import train as train_judges
+from cssgan.storage.files import locked
+from cssgan.study import job_list, report, results
+from cssgan.study.job_list import Budget, Job, TableName
 from cssgan.study.report import Study
+from cssgan.study.runner import Work, run_all
 from cssgan.training.checkpoint import write_synced
 from phonics_data.errors import OptionError
 
 What = Literal["table1", "table2", "table3", "all"]
 EVERY: tuple[TableName, ...] = ("table1", "table3")
-PLAN = "plan.json"
+PLAN = "job_list.json"
 Say = Callable[[str], None]
 
 
@@ -62,7 +62,7 @@ class StudyOptions:
 
 def describe(options: StudyOptions) -> list[str]:
     """The runs that a study would do, a line each."""
-    todo = plan.jobs(options.tables, options.budget, options.settings)
+    todo = job_list.jobs(options.tables, options.budget, options.settings)
     lines = [f"{len(todo)} runs; {options.budget.rule}"]
     return lines + [f"{job.key}: --preset {job.preset} --set {' --set '.join(job.settings)}" for job in todo]
 
@@ -83,13 +83,13 @@ def study(options: StudyOptions, shards: Path, out: Path, *, say: Say) -> list[P
     with locked(out, "another study works in this folder; wait for it or stop it"):
         names = _claim(out, options, {"train": digest(train), options.split: digest(test)})
         tables: tuple[TableName, ...] = tuple(name for name in EVERY if name in names)
-        asked = plan.jobs(options.tables, options.budget, options.settings)
+        asked = job_list.jobs(options.tables, options.budget, options.settings)
         work = Work(
             folder=out, shards=shards, split=options.split, budget=options.budget, evaluate=options.evaluate,
             judges=_judges(options, asked, shards, out, say),
         )  # fmt: skip
         outcomes = run_all(asked, work, workers=options.workers, devices=options.devices, say=say)
-        everything = plan.jobs(tables, options.budget, options.settings)
+        everything = job_list.jobs(tables, options.budget, options.settings)
         found = results.collect(everything, work)
         made = Study(
             tables=tables, budget=options.budget, settings=options.settings, label_set=label_set, results=found,
@@ -112,7 +112,7 @@ def _judges(
         return None
     data = jobs[0].config.data
     if options.judges != "train":
-        return options.judges, store.load(options.judges).digest
+        return options.judges, checkpoint.load(options.judges).digest
     spec = JudgesSpec(size=data.size, num_frames=data.num_frames).shortened(options.budget.judges_share)
     device = (
         "cuda" if options.devices or (torch.cuda.is_available() and jobs[0].config.train.device != "cpu") else "cpu"

@@ -21,7 +21,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from cssgan.files import make_folder, write_bytes
+from cssgan.storage.files import make_folder, write_bytes
 from cssgan.survey.definition import (
     HIGHEST,
     NO_DIFFERENCE,
@@ -31,8 +31,8 @@ from cssgan.survey.definition import (
     Survey,
     read_survey,
 )
-from cssgan.survey.plan import Trial, plan
 from cssgan.survey.store import Answer, Store
+from cssgan.survey.trials import Trial, plan
 from phonics_data.errors import InputError
 
 SCHEMA_VERSION = 1

@@ -1,7 +1,7 @@
 """The survey's pages: plain HTML forms that work without a script, one page a question, answers stored as they come.
 
 A rater is a secret in a cookie. Nothing else is known of a person: no address is stored or logged. Every page is built
-on the server from `cssgan.survey.plan`, so nothing that a browser sends decides what was shown.
+on the server from `cssgan.survey.trials`, so nothing that a browser sends decides what was shown.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from starlette.routing import BaseRoute, Mount, Route
 
 from cssgan.survey.definition import HIGHEST, MEDIA, Survey, questions
-from cssgan.survey.plan import Trial, plan
 from cssgan.survey.store import Rater, Store
+from cssgan.survey.trials import Trial, plan
 
 COOKIE = "rater"
 COOKIE_SECONDS = 90 * 24 * 3600

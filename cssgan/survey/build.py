@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cssgan import mp4
+from cssgan.storage import mp4
 from cssgan.survey.definition import (
     CONSENT,
     ENDS,
@@ -108,7 +108,7 @@ def sources_from_runs(
         OptionError: a run is called ``real`` while the real videos take part.
     """
     from cssgan.data.shards import chosen_samples, resize
-    from cssgan.generate import load_generator, video_of
+    from cssgan.inference.generate import load_generator, video_of
 
     if with_real and REAL in runs:
         raise OptionError("--run", f"{REAL}={runs[REAL]}", f"any name but {REAL!r}, which is that of the real videos")

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cssgan.files import write_bytes
+from cssgan.storage.files import write_bytes
 from phonics_data.errors import InputError
 
 SCHEMA_VERSION = 1

@@ -10,10 +10,10 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from cssgan import build
 from cssgan import config as configs
 from cssgan.config import Config
-from cssgan.data.batch import AUGMENT_DRAWS
+from cssgan.data.batches import AUGMENT_DRAWS
+from cssgan.models import factory
 from cssgan.training.step import Players, discriminator_losses, generator_losses, players, present
 from cssgan.types import Batch
 from phonics_data.contract.logmel import LogMelSpec
@@ -67,8 +67,8 @@ def cost(config: Config, *, num_classes: int, world: int = 1) -> Cost:
     with META:
         team = players(
             config,
-            build.generator(config, num_classes=num_classes),
-            build.discriminators(config, num_classes=num_classes),
+            factory.generator(config, num_classes=num_classes),
+            factory.discriminators(config, num_classes=num_classes),
         )
     each = max(config.train.batch_size // world // config.train.accumulate, 1)
     batch = batch_like(config, each, num_classes=num_classes, device=META)

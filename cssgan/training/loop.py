@@ -15,25 +15,25 @@ from typing import Literal
 import torch
 from rich.console import Console
 
-from cssgan import build
 from cssgan import config as configs
 from cssgan.config import Config
-from cssgan.data import feeds
-from cssgan.data.feeds import TrainingSet
+from cssgan.data import loaders
+from cssgan.data.loaders import TrainingSet
 from cssgan.data.shards import Dataset
 from cssgan.data.streaming import StillWaitingError
 from cssgan.errors import ReaderLostError
-from cssgan.files import locked
-from cssgan.training import checkpoint, distributed, folder, samples, speed, trackers
-from cssgan.training.describe import headline, num_steps
+from cssgan.models import factory
+from cssgan.storage.files import locked
+from cssgan.training import checkpoint, distributed, precision, run_folder, sample_videos, trackers
+from cssgan.training.collapse import CollapseWatch
+from cssgan.training.cuda_graph import RecordedStep
 from cssgan.training.device import choose_device, keep_freed_memory
 from cssgan.training.distributed import Peers
-from cssgan.training.graph import RecordedStep
-from cssgan.training.runlog import LAST, Display, RunLog
-from cssgan.training.samples import Preview
+from cssgan.training.run_log import LAST, Display, RunLog
+from cssgan.training.sample_videos import Preview
 from cssgan.training.state import RunState
 from cssgan.training.step import Terms, players, train_step
-from cssgan.training.watch import CollapseWatch
+from cssgan.training.summary import headline, num_steps
 from cssgan.types import Batch, Progress
 
 log = logging.getLogger("cssgan")
@@ -78,14 +78,14 @@ def train(config: Config, dataset: Dataset, run: Path, *, console: Console | Non
         distributed.check_share(config, peers.world)
         console = (console or Console(stderr=True)) if peers.leads else Console(file=io.StringIO())
         # Before the run folder: shards that cannot be used leave nothing behind. The others then find the cache.
-        training = feeds.open_set(config, dataset) if peers.leads else None
+        training = loaders.open_set(config, dataset) if peers.leads else None
         peers.wait()
-        training = training or feeds.open_set(config, dataset)
+        training = training or loaders.open_set(config, dataset)
         # In the process that leads the others wait for the folder to be claimed.
         refusal = "another process trains in this folder; wait for it or stop it"
         with locked(run, refusal) if peers.leads else nullcontext():
             if peers.leads:
-                folder.claim(run, config, training.digest)
+                run_folder.claim(run, config, training.digest)
             peers.wait()
             return _train_locked(config, dataset, training, run, console, peers, device)
     finally:
@@ -114,9 +114,9 @@ def _train_locked(
     state = _set_up(config, training, run, peers, device)
     if found is not None:
         state.take_over(found)
-    preview = samples.preview(config, dataset, training.label_set, state.mel_stats) if peers.leads else None
+    preview = sample_videos.preview(config, dataset, training.label_set, state.mel_stats) if peers.leads else None
     with (
-        folder.stop_signals() as stop,
+        run_folder.stop_signals() as stop,
         _open_log(state) if peers.leads else nullcontext() as runlog,
         Display(console, total_steps=num_steps(config), done_steps=state.progress.num_steps) as display,
     ):
@@ -152,21 +152,21 @@ def _open_log(state: RunState) -> RunLog:
 
 def _set_up(config: Config, training: TrainingSet, run: Path, peers: Peers, device: torch.device) -> RunState:
     """The networks as they are born, and all that a run needs."""
-    if speed.uses_bf16(config, device):
-        speed.check_convolutions(device)
+    if precision.uses_bf16(config, device):
+        precision.check_convolutions(device)
     torch.manual_seed(config.train.seed)
     num_classes = len(training.label_set)
-    generator = build.generator(config, num_classes=num_classes).to(device)
-    judges = build.discriminators(config, num_classes=num_classes).to(device)
+    generator = factory.generator(config, num_classes=num_classes).to(device)
+    judges = factory.discriminators(config, num_classes=num_classes).to(device)
     for network in (generator, judges):
         distributed.share_norms(network, peers, device)
-        speed.lay_out(network, config)
+        precision.lay_out(network, config)
     team = players(config, generator, judges, peers=peers)
-    speed.compile_parts(generator, judges, config)
+    precision.compile_parts(generator, judges, config)
     return RunState(
         folder=run,
         config=config,
-        feed=feeds.feed(training, config, device, rank=peers.rank, world=peers.world),
+        feed=loaders.feed(training, config, device, rank=peers.rank, world=peers.world),
         mel_stats=training.mel_stats(config),
         players=team,
         progress=Progress(),
@@ -229,7 +229,7 @@ def _loop(
             display.report(step, seconds, means)
         if preview is not None and runlog is not None and (step % options.sample_every == 0 or is_last):
             generator = state.players.average or state.players.generator
-            terms = samples.show(preview, generator, state.config, state.progress, runlog, state.feed.device)
+            terms = sample_videos.show(preview, generator, state.config, state.progress, runlog, state.feed.device)
             state.val_l1 = terms["val_l1"]
             display.report(step, time.monotonic() - start, terms)
         if step % options.checkpoint_every == 0:

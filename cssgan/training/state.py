@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 
 from cssgan.config import Config
-from cssgan.data.feeds import TrainingFeed
+from cssgan.data.loaders import TrainingFeed
 from cssgan.data.streaming import reader_lost
 from cssgan.errors import DeviceLostError, DivergenceError, MemoryFullError
 from cssgan.training import checkpoint
+from cssgan.training.collapse import CollapseWatch
 from cssgan.training.distributed import ALONE, Peers
 from cssgan.training.step import Players, Terms, load_optimiser_state, optimiser_state
-from cssgan.training.watch import CollapseWatch
 from cssgan.types import LossTerms, MelStats, Progress
 from phonics_data.errors import PhonicsDataError
 

@@ -1,7 +1,7 @@
-"""One training step: generator, then discriminators on the same fakes; losses as in `cssgan.losses`.
+"""One training step: generator, then discriminators on the same fakes; losses as in `cssgan.training.losses`.
 
 The step proper (`update`) works on tensors of one device alone and reads nothing back, so that it can be recorded as a
-CUDA graph (`cssgan.training.graph`); what changes from step to step outside of the batch is set by `prepare`.
+CUDA graph (`cssgan.training.cuda_graph`); what changes from step to step outside of the batch is set by `prepare`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from cssgan import losses
 from cssgan.config import Config
-from cssgan.data import order
-from cssgan.data.batch import split, streams
+from cssgan.data import clip_orders
+from cssgan.data.batches import split, streams
 from cssgan.models.blocks import iterate_spectral_norms
 from cssgan.models.interface import Judges, Verdict, VideoGenerator
-from cssgan.training import augment, speed
+from cssgan.training import augmentation, losses, precision
 from cssgan.training.distributed import ALONE, Peers
 from cssgan.types import Batch, Streams
 
@@ -163,9 +162,9 @@ def fakes(generator: VideoGenerator, batch: Batch, real: Streams, config: Config
     if config.order.shuffle == "gen" and config.model.cascade_order == "chrono":
         clip_at_BS = _clip_at(batch, config)
         in_time = generator(
-            batch.video_BCTHW[:, :, 0], order.restore(real.mels_BSFMU, clip_at_BS), batch.label_BK, batch.noise_BZ
+            batch.video_BCTHW[:, :, 0], clip_orders.restore(real.mels_BSFMU, clip_at_BS), batch.label_BK, batch.noise_BZ
         )
-        return order.present(in_time, clip_at_BS)
+        return clip_orders.present(in_time, clip_at_BS)
     return generator(start_image(batch, real, config), real.mels_BSFMU, batch.label_BK, batch.noise_BZ)
 
 
@@ -207,17 +206,17 @@ def generator_losses(
     """The generator's clips, its weighted loss, and the terms of it."""
     batch, real, weights = part.batch, part.real, config.loss
     device = batch.video_BCTHW.device
-    with speed.autocast(config, device):
+    with precision.autocast(config, device):
         fake = fakes(players.generator, batch, real, config)
     terms: Terms = {"g_l1": losses.l1_loss(fake, real.clips_BSCFHW, real.valid_BSF, batch.mean_valid)}
     total = weights.l1_weight * terms["g_l1"]
     if adversarial:
-        with speed.autocast(config, device):
-            verdict = _judge(players, part, _augmented(fake, batch, config, augment.FAKES_G), config)
+        with precision.autocast(config, device):
+            verdict = _judge(players, part, _augmented(fake, batch, config, augmentation.FAKES_G), config)
             logits_BP = players.discriminators.predict_order(verdict.features_BSDHW, part.puzzle_BS)
             rival = None
             if weights.gan == "rpgan":
-                rival = _judge(players, part, _augmented(real.clips_BSCFHW, batch, config, augment.REALS), config)
+                rival = _judge(players, part, _augmented(real.clips_BSCFHW, batch, config, augmentation.REALS), config)
         terms["g_image"], terms["g_video"] = _generator_game(verdict, rival, config)
         total = total + weights.image_weight * terms["g_image"] + weights.video_weight * terms["g_video"]
         if logits_BP is not None:
@@ -251,12 +250,12 @@ def discriminator_losses(players: Players, part: Part, fake_BSCFHW: Tensor, conf
     size, penalised = batch.num_videos, weights.r1_gamma > 0 or weights.r2_gamma > 0
     shown = torch.cat(
         (
-            _augmented(real.clips_BSCFHW, batch, config, augment.REALS),
-            _augmented(fake_BSCFHW, batch, config, augment.FAKES_D),
+            _augmented(real.clips_BSCFHW, batch, config, augmentation.REALS),
+            _augmented(fake_BSCFHW, batch, config, augmentation.FAKES_D),
         )
     ).requires_grad_(penalised)
     # Penalties are gradients of gradients; half precision is too coarse for them.
-    with speed.autocast(config, shown.device, enabled=not penalised):
+    with precision.autocast(config, shown.device, enabled=not penalised):
         if judges.together:
             # One pass for both: without batch statistics this changes nothing but the time.
             both = _judge(players, part, shown, config, times=2)
@@ -317,7 +316,7 @@ def _generator_game(verdict: Verdict, rival: Verdict | None, config: Config) -> 
 def _augmented(clips_BSCFHW: Tensor, batch: Batch, config: Config, use: int) -> Tensor:
     if batch.augment_BUA is None:
         return clips_BSCFHW
-    return augment.augment(clips_BSCFHW, batch.augment_BUA[:, use], config.discriminator.augment)
+    return augmentation.augment(clips_BSCFHW, batch.augment_BUA[:, use], config.discriminator.augment)
 
 
 def _backward(total: Tensor, parts: int) -> None:
@@ -351,7 +350,7 @@ def _all_logits(verdict: Verdict) -> list[Tensor]:
 
 
 def _clip_at(batch: Batch, config: Config) -> Tensor:
-    return order.clip_at(batch.order_B, config.model.num_clips, config.order.max_orders)
+    return clip_orders.clip_at(batch.order_B, config.model.num_clips, config.order.max_orders)
 
 
 def _order_accuracy(logits_BP: Tensor, batch: Batch) -> Tensor:

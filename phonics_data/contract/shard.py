@@ -6,7 +6,7 @@ A sample of key K is three members, in this order::
     K.audio.flac   mono, 16 bit
     K.meta.json    every other field of Sample, keys sorted, UTF-8
 
-Datasets of large frames may hold ``K.frames.mp4`` (`phonics_data.contract.film`) in the place of the first. Plain ``webdataset.WebDataset(path).decode()`` opens them; nothing is ever pickled.
+Datasets of large frames may hold ``K.frames.mp4`` (`phonics_data.contract.video`) in the place of the first. Plain ``webdataset.WebDataset(path).decode()`` opens them; nothing is ever pickled.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def encode(sample: Sample, frames_form: FramesForm = "npy") -> dict[str, bytes]:
 
 def _encode_frames(sample: Sample, form: FramesForm) -> dict[str, bytes]:
     if form == "mp4":
-        from phonics_data.contract.film import encode_film
+        from phonics_data.contract.video import encode_film
 
         return {FILM: encode_film(sample.frames_LHWC, sample.frame_rate)}
     frames_LHWC, header = np.ascontiguousarray(sample.frames_LHWC), io.BytesIO()
@@ -76,7 +76,7 @@ def add_sample(tar: tarfile.TarFile, key: str, members: Mapping[str, bytes]) -> 
 
 def _decode_frames(members: Mapping[str, bytes]) -> Frames:
     if FRAMES not in members:
-        from phonics_data.contract.film import decode_film
+        from phonics_data.contract.video import decode_film
 
         return decode_film(members[FILM])
     return np.lib.format.read_array(io.BytesIO(members[FRAMES]), allow_pickle=False)

@@ -11,9 +11,9 @@ from typing import Any, Generic, TypeVar, cast
 from phonics_data.errors import ItemError
 from phonics_data.executors.isolated import Limits, map_isolated
 from phonics_data.executors.local import map_items
-from phonics_data.tables import from_plain, read_table, to_plain, write_table
+from phonics_data.storage.tables import from_plain, read_table, to_plain, write_table
+from phonics_data.storage.workspace import Workspace
 from phonics_data.types import Reason, Rejection, Stage, StageCount
-from phonics_data.workspace import Workspace
 
 Task = TypeVar("Task")
 Record = TypeVar("Record")

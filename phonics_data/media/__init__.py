@@ -4,12 +4,12 @@
 writes one.
 """
 
-from phonics_data.media.bars import picture_region
+from phonics_data.media.black_bars import picture_region
 from phonics_data.media.container import decode_all, ffmpeg_path
 from phonics_data.media.cut import Cut, cut_spans
-from phonics_data.media.film import encode_mp4, film_from_images, write_mp4, write_site_mp4
-from phonics_data.media.picture import Fit
 from phonics_data.media.probe import MediaInfo, decodes_to_end, probe
+from phonics_data.media.scaler import Fit
+from phonics_data.media.video_writer import encode_mp4, film_from_images, write_mp4, write_site_mp4
 
 __all__ = [
     "Cut",

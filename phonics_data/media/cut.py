@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from phonics_data.contract.sample import num_audio_samples, quantise_audio
 from phonics_data.errors import MediaError
-from phonics_data.media.clock import Grid, half_up
+from phonics_data.media.audio_track import SoundTrack
 from phonics_data.media.container import audio_stream, frames_of, open_media, time_base, video_stream
-from phonics_data.media.picture import Fit, Region, Scaler
-from phonics_data.media.sound import SoundTrack
+from phonics_data.media.scaler import Fit, Region, Scaler
+from phonics_data.media.timestamps import Grid, half_up
 
 if TYPE_CHECKING:
     import av

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from phonics_data.recognizers.interface import Mono, Recognition, Recognizer, cache_key
-from phonics_data.tables import from_plain, to_plain
-from phonics_data.workspace import write_json
+from phonics_data.storage.tables import from_plain, to_plain
+from phonics_data.storage.workspace import write_json
 
 
 def recognize_once(

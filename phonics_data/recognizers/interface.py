@@ -25,8 +25,8 @@ import soxr
 from numpy.typing import NDArray
 
 from phonics_data.errors import AudioError
+from phonics_data.storage.workspace import fingerprint
 from phonics_data.types import Word
-from phonics_data.workspace import fingerprint
 
 Mono = NDArray[np.float32]
 """(N,) float32, nominally in [-1, 1]."""

@@ -36,8 +36,8 @@ from phonics_data.recognizers.windows import (
     samples_of,
     without_loop,
 )
+from phonics_data.storage.workspace import file_sha256
 from phonics_data.types import Word
-from phonics_data.workspace import file_sha256
 
 Device = Literal["auto", "cpu", "cuda"]
 

@@ -15,12 +15,12 @@ import numpy as np
 
 from phonics_data.contract.sample import Frames, Sample
 from phonics_data.contract.shard import decode, read_members
-from phonics_data.dataset import REJECTIONS, REPORT, SUMS, MetadataRow, read_description, read_metadata
+from phonics_data.dataset.layout import REJECTIONS, REPORT, SUMS, MetadataRow, read_description, read_metadata
 from phonics_data.media import encode_mp4
-from phonics_data.split import SPLITS
-from phonics_data.tables import read_table
+from phonics_data.quality.split import SPLITS
+from phonics_data.storage.tables import read_table
+from phonics_data.storage.workspace import write_bytes
 from phonics_data.types import Rejection
-from phonics_data.workspace import write_bytes
 
 CLIPS_A_LABEL = 6
 CLIPS_IN_DOUBT = 12

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from phonics_data.dataset import METADATA, VIDEOS, is_as_written, read_description, read_metadata, shard_paths
+from phonics_data.dataset.layout import METADATA, VIDEOS, is_as_written, read_description, read_metadata, shard_paths
 from phonics_data.errors import DatasetError, InputError
 from phonics_data.executors.items import OnProgress
 from phonics_data.report.verify import VerifyResult, verify
-from phonics_data.stages.shard import ShardOptions, shard
-from phonics_data.tables import from_plain, read_table
+from phonics_data.stages.shard.stage import ShardOptions, shard
+from phonics_data.storage.tables import from_plain, read_table
+from phonics_data.storage.workspace import Workspace, file_sha256
 from phonics_data.types import FetchedVideo, LetterSpan
-from phonics_data.workspace import Workspace, file_sha256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +29,7 @@ def repair(
 ) -> RepairResult:
     """Write the bad shards again from the workspace that the dataset came from, and all tables anew.
 
-    The result is what `phonics_data.stages.shard.shard` gives now with the dataset's own options; clips that are lost
+    The result is what `phonics_data.stages.shard.stage.shard` gives now with the dataset's own options; clips that are lost
     in the workspace too are cut again.
 
     Raises:

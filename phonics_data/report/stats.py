@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from phonics_data.dataset import REJECTIONS, MetadataRow, read_description, read_metadata
-from phonics_data.split import SPLITS
-from phonics_data.tables import read_table
+from phonics_data.dataset.layout import REJECTIONS, MetadataRow, read_description, read_metadata
+from phonics_data.quality.split import SPLITS
+from phonics_data.storage.tables import read_table
 from phonics_data.types import Rejection
 
 

@@ -10,16 +10,9 @@ from typing import Any
 
 from phonics_data.contract.sample import Sample
 from phonics_data.contract.shard import content_digest, decode, read_members
-from phonics_data.dataset import (
-    SHARD_NAME,
-    MetadataRow,
-    read_description,
-    read_metadata,
-    read_sums,
-    shard_paths,
-)
+from phonics_data.dataset.layout import SHARD_NAME, MetadataRow, read_description, read_metadata, read_sums, shard_paths
 from phonics_data.errors import DatasetError
-from phonics_data.workspace import file_sha256
+from phonics_data.storage.workspace import file_sha256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

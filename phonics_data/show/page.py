@@ -12,11 +12,11 @@ from typing import Any
 from PIL import Image
 
 from phonics_data.errors import OptionError
-from phonics_data.show.draw import SIGN_COLOURS, facts, pictures
-from phonics_data.show.gather import Story, gather
-from phonics_data.show.why import Reason, reasons
+from phonics_data.show.boundary_reasons import Reason, reasons
+from phonics_data.show.timeline import SIGN_COLOURS, facts, pictures
+from phonics_data.show.video_evidence import Story, gather
+from phonics_data.storage.workspace import Workspace, write_bytes
 from phonics_data.types import TruthSpan
-from phonics_data.workspace import Workspace, write_bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +50,7 @@ def show(
     """Write ``<video_id>.png`` (``<video_id>-2.png`` and so on for long videos) and ``<video_id>.html`` into `out`.
 
     Args:
-        truth: spans of any videos, as `phonics_data.sources.synthetic.read_truth` gives them.
+        truth: spans of any videos, as `phonics_data.sources.synthetic.render.read_truth` gives them.
         start_seconds, end_seconds: the part to draw.
 
     Returns:

@@ -18,9 +18,9 @@ from phonics_data.errors import InputError, ItemError, MediaError
 from phonics_data.executors.isolated import Limits, map_isolated
 from phonics_data.executors.items import OnProgress, rejected, write_rejections
 from phonics_data.media import decodes_to_end, probe
-from phonics_data.tables import write_table
+from phonics_data.storage.tables import write_table
+from phonics_data.storage.workspace import Workspace, file_sha256
 from phonics_data.types import FetchedVideo, LetterSpan, Rejection, StageCount, span_id
-from phonics_data.workspace import Workspace, file_sha256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

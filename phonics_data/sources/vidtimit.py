@@ -26,9 +26,9 @@ from typing import Any
 
 from phonics_data.contract.labels import VIDTIMIT
 from phonics_data.errors import FetchError, InputError, MediaError
-from phonics_data.media.film import film_from_images
+from phonics_data.media.video_writer import film_from_images
 from phonics_data.sources.collect import LabelledFile, LabelledSpan
-from phonics_data.workspace import Workspace, write_json
+from phonics_data.storage.workspace import Workspace, write_json
 
 RECORD = "https://zenodo.org/api/records/158963"
 FRAME_RATE = Fraction(25)

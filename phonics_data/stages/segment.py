@@ -12,11 +12,12 @@ from pathlib import Path
 
 from phonics_data.errors import ItemError, OptionError
 from phonics_data.executors.items import OnProgress, Outcome, run_items, write_rejections
-from phonics_data.letters.decide import DecideOptions, decide
-from phonics_data.letters.length import LengthLimits, Piece, apply_limits
-from phonics_data.letters.path import Order
-from phonics_data.tables import read_table, to_plain, write_table
-from phonics_data.trace import ScreenTrace, trace_path
+from phonics_data.ocr.trace import ScreenTrace, trace_path
+from phonics_data.segmentation.length import LengthLimits, Piece, apply_limits
+from phonics_data.segmentation.segmenter import DecideOptions, decide
+from phonics_data.segmentation.viterbi import Order
+from phonics_data.storage.tables import read_table, to_plain, write_table
+from phonics_data.storage.workspace import Workspace, file_sha256, fingerprint
 from phonics_data.types import (
     FetchedVideo,
     LetterSpan,
@@ -27,7 +28,6 @@ from phonics_data.types import (
     Word,
     span_id,
 )
-from phonics_data.workspace import Workspace, file_sha256, fingerprint
 
 SEGMENT_VERSION = "segment-5"
 """Raised whenever the same evidence would give other spans."""

@@ -15,21 +15,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
-from phonics_data.captions import CaptionTrack, read_captions
+from phonics_data.captions.language import foreign_language
+from phonics_data.captions.parse import CaptionTrack, read_captions
 from phonics_data.errors import DependencyError, EnginePausedError, ItemError, MediaError, OptionError
 from phonics_data.executors.items import OnProgress, Outcome, rejected, run_items, write_rejections
-from phonics_data.letters.decide import CAPTION_ORIGINS, needs_screen
-from phonics_data.letters.decode import DecodeOptions, decode_words
-from phonics_data.letters.language import foreign_language
-from phonics_data.letters.lexicon import examples
-from phonics_data.letters.signs import screen_letters
+from phonics_data.ocr.trace import TRACE_VERSION, ScreenTrace, trace_path
 from phonics_data.recognizers.aligner import aligner_version, refine
 from phonics_data.recognizers.cache import recognize_once
 from phonics_data.recognizers.engines import EngineOptions, aligns, identity, open_engine
 from phonics_data.recognizers.google import Google, most_seconds
 from phonics_data.recognizers.interface import Mono
-from phonics_data.tables import read_table, to_plain, write_table
-from phonics_data.trace import TRACE_VERSION, ScreenTrace, trace_path
+from phonics_data.segmentation.lexicon import examples
+from phonics_data.segmentation.screen_letters import screen_letters
+from phonics_data.segmentation.segmenter import CAPTION_ORIGINS, needs_screen
+from phonics_data.segmentation.word_decoder import DecodeOptions, decode_words
+from phonics_data.storage.tables import read_table, to_plain, write_table
+from phonics_data.storage.workspace import Workspace, file_sha256, fingerprint, write_bytes
 from phonics_data.types import (
     Captions,
     FetchedVideo,
@@ -40,7 +41,6 @@ from phonics_data.types import (
     TranscriptWord,
     Word,
 )
-from phonics_data.workspace import Workspace, file_sha256, fingerprint, write_bytes
 
 ScreenMode = Literal["auto", "always", "never"]
 
@@ -349,7 +349,7 @@ def _seconds_to_send(root: Path, options: TranscribeOptions, google: Google, vid
 
 def _sound(root: Path, video: FetchedVideo) -> Mono:
     # The media library is loaded where somebody listens; most videos have captions.
-    from phonics_data.media.listen import read_sound
+    from phonics_data.media.audio_reader import read_sound
 
     return read_sound(root / video.path, duration_seconds=video.duration_seconds, rate_hz=_RATE_HZ)
 
@@ -384,7 +384,7 @@ def _look(root: Path, options: TranscribeOptions, video: FetchedVideo, source: _
         return "the words leave no doubt"
     try:
         # Reading needs packages that not every installation has, and loads a model.
-        from phonics_data.onscreen import read_screen
+        from phonics_data.ocr import read_screen
 
         trace = read_screen(root / video.path)
     except (DependencyError, ImportError) as error:

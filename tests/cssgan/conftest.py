@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.cssgan.toys import write_dataset
+from tests.cssgan.toy_dataset import write_dataset
 
 
 @pytest.fixture(autouse=True)

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from cssgan import build
 from cssgan.config import differences
 from cssgan.data import resident
-from cssgan.data.batch import Feed
+from cssgan.data.batches import Feed
+from cssgan.models import factory
 from cssgan.presets import preset
 from cssgan.training.step import players, train_step
 from cssgan.types import MelStats
-from tests.cssgan.toys import tiny_version
+from tests.cssgan.toy_dataset import tiny_version
 
 STEPS = {
     ("a0", "a1"): ["order.shuffle: none -> disc"],
@@ -55,7 +55,7 @@ def test_a_training_step_of_each_step_of_the_ablation(dataset: Path, step: str) 
     stats = MelStats(mean=data.mean, std=data.std, clamp=4.0)
     batch = Feed(data=data, config=config, mel_stats=stats, device=torch.device("cpu")).batch(0)
     torch.manual_seed(0)
-    team = players(config, build.generator(config, num_classes=26), build.discriminators(config, num_classes=26))
+    team = players(config, factory.generator(config, num_classes=26), factory.discriminators(config, num_classes=26))
 
     terms = train_step(team, batch, config, num_steps=0, num_videos=0)
 

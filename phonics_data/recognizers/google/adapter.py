@@ -4,7 +4,7 @@
 
     FOLDER/<key>.json              the words of one piece of sound
     FOLDER/<key>.operation.json    a song in the bucket that Google is still busy with: its operation and its place
-    FOLDER/sent.jsonl              what was sent, a line a request (`phonics_data.recognizers.google.purse`)
+    FOLDER/sent.jsonl              what was sent, a line a request (`phonics_data.recognizers.google.usage_budget`)
 
 A piece's key is made of its samples and of everything that may change its words. Each answer is kept when it arrives: a
 run that is cut short, or refused in the middle of a song, has lost nothing that was paid for.
@@ -24,15 +24,15 @@ from phonics_data.errors import EngineError, EnginePausedError
 from phonics_data.recognizers.cache import cached
 from phonics_data.recognizers.google.api import LETTER_BOOST, WORD_BOOST, Api, hints, open_api
 from phonics_data.recognizers.google.bucket import Bucket
-from phonics_data.recognizers.google.faults import cause_of, from_outside, is_passing, may_have_cost, translated
+from phonics_data.recognizers.google.chunks import LONGEST_SECONDS, RATE_HZ, pieces
+from phonics_data.recognizers.google.failures import cause_of, from_outside, is_passing, may_have_cost, translated
 from phonics_data.recognizers.google.options import GoogleOptions
-from phonics_data.recognizers.google.pieces import LONGEST_SECONDS, RATE_HZ, pieces
-from phonics_data.recognizers.google.purse import Purse
+from phonics_data.recognizers.google.usage_budget import Purse
 from phonics_data.recognizers.interface import Mono, Recognition, at_rate, check_audio, in_contract, pcm16
 from phonics_data.recognizers.windows import Heard, MergeOptions, merge, samples_of
-from phonics_data.tables import to_plain
+from phonics_data.storage.tables import to_plain
+from phonics_data.storage.workspace import fingerprint, write_json
 from phonics_data.types import Word
-from phonics_data.workspace import fingerprint, write_json
 
 if TYPE_CHECKING:
     from google.api_core.operation import Operation

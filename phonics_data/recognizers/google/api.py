@@ -13,8 +13,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from phonics_data.errors import EngineError, RecognitionError
+from phonics_data.recognizers.google.chunks import RATE_HZ
 from phonics_data.recognizers.google.options import GoogleOptions
-from phonics_data.recognizers.google.pieces import RATE_HZ
 from phonics_data.types import Word
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ class GoogleOptions:
         project: id of the Google Cloud project; empty takes the one that the credentials name.
         location: ``global``, or a region (``us``, ``eu``, ``us-central1``); the sound is recognised there.
         bucket: ``gs://bucket`` or ``gs://bucket/folder``: longer songs are put there, recognised whole and removed again.
-            Empty sends them in pieces of at most `phonics_data.recognizers.google.pieces.LONGEST_SECONDS`.
+            Empty sends them in pieces of at most `phonics_data.recognizers.google.chunks.LONGEST_SECONDS`.
         model: Google's name of it; empty takes its default (v1) or ``long`` (v2).
         endpoint: ``host:port`` of another server that speaks the same; empty takes Google's for the location.
         phrases: words that are likely, the likeliest first, beside the 26 letters; as many are sent as Google takes.

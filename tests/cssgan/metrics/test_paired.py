@@ -7,11 +7,11 @@ import pytest
 from numpy.typing import NDArray
 
 from cssgan.metrics.paired import MAX_PSNR_DB, l1, over_frames, psnr, ssim
-from tests.cssgan.metrics import scenes
+from tests.cssgan.metrics import toy_scenes
 
 
 def videos(seed: int = 0) -> NDArray[np.uint8]:
-    return scenes.make(4, 8, seed, size=32).videos_NTHWC
+    return toy_scenes.make(4, 8, seed, size=32).videos_NTHWC
 
 
 def test_identical_videos() -> None:
@@ -74,7 +74,7 @@ def direct_ssim(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 def test_ssim_agrees_with_a_direct_implementation() -> None:
     rng = np.random.default_rng(2)
-    real = scenes.make(1, 2, 3, size=24).videos_NTHWC
+    real = toy_scenes.make(1, 2, 3, size=24).videos_NTHWC
     fake = np.clip(real + rng.normal(0, 20, real.shape), 0, 255).astype(np.uint8)
     expected = np.mean(
         [

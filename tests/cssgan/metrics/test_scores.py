@@ -7,7 +7,7 @@ import pytest
 import scipy.linalg
 from numpy.typing import NDArray
 
-from cssgan.metrics.extractors import normal_numbers
+from cssgan.metrics.networks.random_features import normal_numbers
 from cssgan.metrics.scores import (
     frechet_at_infinity,
     frechet_distance,

@@ -12,7 +12,7 @@ from cssgan.metrics import synchrony
 from cssgan.metrics.motion import motion_curves
 from cssgan.metrics.synchrony import SynchronySpec
 from phonics_data.contract import logmel
-from tests.cssgan.metrics import scenes
+from tests.cssgan.metrics import toy_scenes
 
 
 def auc(score: NDArray[np.float64]) -> float:
@@ -21,7 +21,7 @@ def auc(score: NDArray[np.float64]) -> float:
 
 
 def curves(seed: int, n: int = 40) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    scene = scenes.make(n, seed=seed, size=16)
+    scene = toy_scenes.make(n, seed=seed, size=16)
     sound = synchrony.onset_curves(scene.mels_NTMU, np.full(n, 4.0))[:, 1:]
     return motion_curves(scene.videos_NTHWC), sound, np.ones((n, 31), np.bool_)
 

@@ -13,14 +13,14 @@ import pytest
 
 from cssgan.metrics.per_video import PerVideo
 from cssgan.metrics.result import MetricResult, unavailable
-from cssgan.study import plan, report, results, significance
-from cssgan.study.plan import Job
+from cssgan.study import job_list, report, results, significance
+from cssgan.study.job_list import Job
 from cssgan.study.report import Study
 from cssgan.study.results import Cell, Measured, Results
 from cssgan.study.tables import Table, best_of, words
 from phonics_data.errors import InputError
 
-BUDGET = plan.budget("smoke", num_seeds=2)
+BUDGET = job_list.budget("smoke", num_seeds=2)
 NUM_VIDEOS = 40
 
 
@@ -64,8 +64,8 @@ def made(**changed: Mapping[str, float]) -> Study:
             "rfd_3d_fd64": 1.0 + number, "sync_auc": 0.9 - number / 20, "seam_ratio": 1.0 + number, "l1": 0.1 * (1 + number),
         }  # fmt: skip
         values[name] |= dict(changed.get(name, {}))
-    tables: tuple[plan.TableName, ...] = ("table1", "table3")
-    jobs = plan.jobs(tables, BUDGET)
+    tables: tuple[job_list.TableName, ...] = ("table1", "table3")
+    jobs = job_list.jobs(tables, BUDGET)
     found = {}
     for job in jobs:
         own = values[job.preset.removesuffix("-tiny")]

@@ -10,14 +10,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from cssgan import cli
+from cssgan.cli import app
 from cssgan.errors import RunError, StudyError
-from cssgan.judges import store
-from cssgan.study import plan
+from cssgan.evaluators import checkpoint as store
+from cssgan.study import job_list
 from cssgan.study.results import Results
 from cssgan.study.run import StudyOptions, study
 from cssgan.training import checkpoint
-from tests.cssgan.toys import TINY, make_sample, write_shard
+from tests.cssgan.toy_dataset import TINY, make_sample, write_shard
 
 SMALL = tuple(one for one in TINY if not one.startswith(("train.num_videos", "train.sample", "train.checkpoint")))
 
@@ -29,13 +29,13 @@ def shards(dataset: Path) -> Path:
 
 
 def options(what: str, *settings: str, num_videos: int = 6, **changes: object) -> StudyOptions:
-    chosen = plan.budget("smoke", num_videos=num_videos)
+    chosen = job_list.budget("smoke", num_videos=num_videos)
     return StudyOptions(what=what, budget=chosen, settings=(*SMALL, *settings), **changes)  # type: ignore[arg-type]
 
 
 def test_judges_are_trained_once_before_the_runs_and_judge_them_all(shards: Path, tmp_path: Path, monkeypatch) -> None:
     commands: list[list[str]] = []
-    monkeypatch.setattr("cssgan.study.queue._call", lambda arguments, *_: commands.append(arguments) or 0)
+    monkeypatch.setattr("cssgan.study.runner._call", lambda arguments, *_: commands.append(arguments) or 0)
     monkeypatch.setattr("cssgan.study.results.collect", lambda jobs, work: Results(measured={}, missing=dict.fromkeys(
         (job.key for job in jobs), "not run yet")))  # fmt: skip
     asked = options("table3", judges="train")
@@ -61,7 +61,7 @@ def test_judges_are_trained_once_before_the_runs_and_judge_them_all(shards: Path
 def run(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     monkeypatch.setattr(sys, "argv", ["cssgan", "study", *arguments])
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        app.main()
     out, err = capsys.readouterr()
     return int(end.value.code or 0), out + err
 
@@ -114,11 +114,11 @@ def test_a_run_that_fails_stops_no_other_and_is_tried_again(shards: Path, tmp_pa
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_runs_by_the_clock_stop_and_are_judged(shards: Path, tmp_path: Path) -> None:
-    chosen = plan.budget("smoke", minutes=0.1)
-    one = plan.job(plan.rows_of("table3", chosen)[0], chosen, 0, SMALL)
-    assert one.config.train.num_videos == plan.FOREVER
+    chosen = job_list.budget("smoke", minutes=0.1)
+    one = job_list.job(job_list.rows_of("table3", chosen)[0], chosen, 0, SMALL)
+    assert one.config.train.num_videos == job_list.FOREVER
 
-    from cssgan.study.queue import Work, run_all, seconds_trained
+    from cssgan.study.runner import Work, run_all, seconds_trained
 
     work = Work(folder=tmp_path / "out", shards=shards, split="test", budget=chosen)
     (outcome,) = run_all([one], work)
@@ -173,7 +173,7 @@ def test_another_budget_in_the_same_folder_is_refused(shards: Path, tmp_path: Pa
     with pytest.raises(RunError, match=r"another settings"):
         study(options("table3", "loss.l1_weight=3"), shards, tmp_path / "out", say=print)
     study(options("table1"), shards, tmp_path / "out", say=print)
-    assert json.loads((tmp_path / "out/plan.json").read_text())["tables"] == ["table1", "table3"]
+    assert json.loads((tmp_path / "out/job_list.json").read_text())["tables"] == ["table1", "table3"]
     write_shard(shards / "test-000001.tar", [make_sample(300)])
     with pytest.raises(RunError, match=r"another shards"):
         study(options("table1"), shards, tmp_path / "out", say=print)

@@ -18,11 +18,11 @@ import pytest
 
 from cssgan.survey.analyse import Rules, agreement, analyse, bootstrap
 from cssgan.survey.definition import RESULTS, read_survey
-from cssgan.survey.plan import Trial, plan
 from cssgan.survey.store import Store
+from cssgan.survey.trials import Trial, plan
 from phonics_data.errors import InputError
-from tests.cssgan.survey.films import make_survey
-from tests.cssgan.survey.visitor import Visitor
+from tests.cssgan.survey.http_client import Visitor
+from tests.cssgan.survey.videos import make_survey
 
 Chooses = Callable[[Trial, str, int], int]
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from cssgan.survey.definition import RESULTS, read_survey
-from cssgan.survey.plan import plan
 from cssgan.survey.store import Store
+from cssgan.survey.trials import plan
 from phonics_data.errors import InputError
-from tests.cssgan.survey.films import make_survey
-from tests.cssgan.survey.visitor import Visitor, served
+from tests.cssgan.survey.http_client import Visitor, served
+from tests.cssgan.survey.videos import make_survey
 
 
 @pytest.fixture(scope="module")

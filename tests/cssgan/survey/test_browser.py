@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from cssgan.survey.store import Store
-from tests.cssgan.survey.films import make_survey
-from tests.cssgan.survey.visitor import served
+from tests.cssgan.survey.http_client import served
+from tests.cssgan.survey.videos import make_survey
 
 ENDED = "film => film.ended || new Promise(done => film.addEventListener('ended', done))"
 

@@ -13,9 +13,9 @@ import pytest
 from cssgan.survey.build import SurveyOptions, build_survey, sources_from_runs, sources_of
 from cssgan.survey.definition import read_survey
 from phonics_data.errors import InputError, OptionError
-from tests.cssgan.survey.films import make_survey, write_film, write_films
-from tests.cssgan.test_generate import save_run
-from tests.cssgan.toys import write_dataset
+from tests.cssgan.inference.test_generate import save_run
+from tests.cssgan.survey.videos import make_survey, write_film, write_films
+from tests.cssgan.toy_dataset import write_dataset
 
 
 @pytest.fixture(scope="module")

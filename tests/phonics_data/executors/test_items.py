@@ -4,9 +4,9 @@ from pathlib import Path
 
 from phonics_data.errors import MediaError
 from phonics_data.executors.items import Outcome, run_items, write_rejections
-from phonics_data.tables import read_table
+from phonics_data.storage.tables import read_table
+from phonics_data.storage.workspace import Workspace
 from phonics_data.types import Rejection, Word
-from phonics_data.workspace import Workspace
 
 
 class Work:

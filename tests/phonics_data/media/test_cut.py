@@ -18,8 +18,8 @@ from phonics_data.errors import MediaError
 from phonics_data.media import Cut, cut_spans
 from phonics_data.media import cut as cut_module
 from phonics_data.media.cut import _Shown
-from phonics_data.media.picture import Scaler
-from tests.sources import click_times, clicks, constant, make_source, read_number
+from phonics_data.media.scaler import Scaler
+from tests.counted_videos import click_times, clicks, constant, make_source, read_number
 
 RATE = 16_000
 CLICKS = [0.5, 1.25, 2.0, 3.125, 4.5]

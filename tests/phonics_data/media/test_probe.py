@@ -11,7 +11,7 @@ import soundfile
 
 from phonics_data.errors import MediaError
 from phonics_data.media import decodes_to_end, probe
-from tests.sources import clicks, constant, make_source
+from tests.counted_videos import clicks, constant, make_source
 
 
 @pytest.fixture(scope="module")

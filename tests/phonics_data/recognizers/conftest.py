@@ -6,7 +6,7 @@ import pytest
 
 from phonics_data.recognizers.interface import Recognizer
 from phonics_data.recognizers.whisper import Whisper, WhisperOptions
-from tests.phonics_data.recognizers.cloud import Cloud, Song
+from tests.phonics_data.recognizers.fake_google_cloud import Cloud, Song
 from tests.phonics_data.recognizers.google_fixtures import NewGoogle, cloud, new_google, the_cloud
 from tests.speech import Speech, a_is_for_ambulance
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from phonics_data.recognizers.google import Google, GoogleOptions
-from tests.phonics_data.recognizers.cloud import Cloud, running
+from tests.phonics_data.recognizers.fake_google_cloud import Cloud, running
 
 NewGoogle = Callable[..., Google]
 

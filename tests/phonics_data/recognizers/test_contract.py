@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from phonics_data.captions import read_captions
+from phonics_data.captions.parse import read_captions
 from phonics_data.errors import AudioError, PhonicsDataError
 from phonics_data.recognizers.aligner import AlignOptions, aligner_version, refine
 from phonics_data.recognizers.interface import Recognition, Recognizer, cache_key, check_audio, in_contract

@@ -68,7 +68,7 @@ def test_numbers_of_the_page_are_those_of_the_dataset(dataset: Path) -> None:
 def test_names_from_outside_stay_text(dataset: Path, tmp_path: Path) -> None:
     import dataclasses
 
-    from phonics_data.dataset import read_metadata, write_metadata, write_sums
+    from phonics_data.dataset.layout import read_metadata, write_metadata, write_sums
 
     copy = Path(shutil.copytree(dataset, tmp_path / "dataset"))
     rows = [dataclasses.replace(row, object_word="<script>alert(1)</script>") for row in read_metadata(copy)]
@@ -94,7 +94,7 @@ def test_no_dataset_no_page(tmp_path: Path) -> None:
 def test_clips_in_doubt_come_first(dataset: Path, tmp_path: Path) -> None:
     import dataclasses
 
-    from phonics_data.dataset import read_metadata, write_metadata, write_sums
+    from phonics_data.dataset.layout import read_metadata, write_metadata, write_sums
 
     copy = Path(shutil.copytree(dataset, tmp_path / "dataset"))
     rows = read_metadata(copy)

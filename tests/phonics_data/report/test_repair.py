@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from phonics_data.cli import app
-from phonics_data.dataset import MetadataRow, read_metadata, shard_paths
+from phonics_data.cli.app import app
+from phonics_data.dataset.layout import MetadataRow, read_metadata, shard_paths
 from phonics_data.errors import DatasetError, InputError
 from phonics_data.report.repair import repair
 from phonics_data.report.verify import verify
-from phonics_data.tables import read_table, write_table
+from phonics_data.storage.tables import read_table, write_table
+from phonics_data.storage.workspace import Workspace
 from phonics_data.types import FetchedVideo, LetterSpan
-from phonics_data.workspace import Workspace
 from tests.phonics_data.report.test_verify import make_dataset
 
 

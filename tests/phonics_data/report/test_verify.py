@@ -16,15 +16,15 @@ import pytest
 
 from phonics_data.contract.sample import Sample, quantise_audio
 from phonics_data.contract.shard import add_sample, encode
-from phonics_data.dataset import MetadataRow, read_metadata, write_metadata, write_sums
+from phonics_data.dataset.layout import MetadataRow, read_metadata, write_metadata, write_sums
 from phonics_data.errors import DatasetError
 from phonics_data.media import probe
 from phonics_data.report.verify import verify
-from phonics_data.stages.shard import ShardOptions, shard
-from phonics_data.tables import write_table
+from phonics_data.stages.shard.stage import ShardOptions, shard
+from phonics_data.storage.tables import write_table
+from phonics_data.storage.workspace import Workspace, file_sha256
 from phonics_data.types import FetchedVideo, LetterSpan, span_id
-from phonics_data.workspace import Workspace, file_sha256
-from tests.sources import clicks, constant, make_source, murmur, numbered_picture
+from tests.counted_videos import clicks, constant, make_source, murmur, numbered_picture
 
 
 def make_dataset(root: Path) -> Path:

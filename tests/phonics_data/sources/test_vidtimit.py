@@ -17,16 +17,16 @@ import pytest
 import soundfile
 from PIL import Image
 
-from phonics_data.dataset import read_metadata
+from phonics_data.dataset.layout import read_metadata
 from phonics_data.errors import FetchError, InputError
 from phonics_data.media import cut_spans
 from phonics_data.sources.collect import collect
 from phonics_data.sources.vidtimit import download, sequences, vidtimit_files
-from phonics_data.stages.shard import ShardOptions, shard
-from phonics_data.tables import read_table
+from phonics_data.stages.shard.stage import ShardOptions, shard
+from phonics_data.storage.tables import read_table
+from phonics_data.storage.workspace import Workspace
 from phonics_data.types import Rejection
-from phonics_data.workspace import Workspace
-from tests.sources import click_times, clicks, numbered_picture, read_number
+from tests.counted_videos import click_times, clicks, numbered_picture, read_number
 
 
 def put_sentence(root: Path, sentence: str, *, first: int = 0, frames: int = 30, form: str = "JPEG") -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from phonics_data.errors import OptionError
-from phonics_data.letters.score import score_spans
+from phonics_data.segmentation.scoring import score_spans
 from phonics_data.stages.segment import SegmentOptions, segment
 from phonics_data.stages.transcribe import TranscribeOptions, transcribe
-from phonics_data.tables import read_table, write_table
+from phonics_data.storage.tables import read_table, write_table
+from phonics_data.storage.workspace import Workspace
 from phonics_data.types import Captions, FetchedVideo, LetterSpan, Origin, Rejection, TranscriptWord, Word
-from phonics_data.workspace import Workspace
-from tests.phonics_data.letters.lyrics import CHORUS, INTRO, alone, song
+from tests.phonics_data.segmentation.transcripts import CHORUS, INTRO, alone, song
 
 
 def video(name: str, duration: float = 100.0, captions: Captions | None = None) -> FetchedVideo:
@@ -146,7 +146,7 @@ def test_an_unknown_order_is_refused() -> None:
 
 
 def test_rendered_songs_from_caption_file_to_span(songs: Path, workspace: Workspace) -> None:
-    from phonics_data.sources.synthetic import read_truth
+    from phonics_data.sources.synthetic.render import read_truth
 
     truth = read_truth(songs / "truth.parquet")
     videos: list[FetchedVideo] = []

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from phonics_data.errors import EngineError, OptionError, TableError
+from phonics_data.ocr.trace import trace_path
 from phonics_data.recognizers.engines import EngineOptions
 from phonics_data.recognizers.whisper import WhisperOptions
 from phonics_data.stages.transcribe import TranscribeOptions, transcribe
-from phonics_data.tables import read_table, write_table
-from phonics_data.trace import trace_path
+from phonics_data.storage.tables import read_table, write_table
+from phonics_data.storage.workspace import Workspace, file_sha256
 from phonics_data.types import CaptionKind, Captions, FetchedVideo, Rejection, TranscriptWord
-from phonics_data.workspace import Workspace, file_sha256
-from tests.sources import constant, make_source
+from tests.counted_videos import constant, make_source
 from tests.speech import RATE_HZ, a_is_for_ambulance
 
 

@@ -1,0 +1,182 @@
+"""The whole line on rendered songs, as a newcomer sees it first: `phonics-data demo`.
+
+The songs are served over HTTP on this machine and fetched by yt-dlp like any video on the web. The trainer is a program
+of its own and is called as a user calls it, so that this package needs to know nothing of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from phonics_data.cli.progress import print_table, progress, stage_line
+from phonics_data.contract.sample import Sample
+from phonics_data.contract.shard import read_shard
+from phonics_data.dataset.layout import read_metadata
+from phonics_data.errors import DatasetError, PhonicsDataError
+from phonics_data.recognizers.engines import EngineOptions
+from phonics_data.segmentation.scoring import SpanScore, score_spans
+from phonics_data.sources.synthetic.render import read_truth, render_songs
+from phonics_data.sources.synthetic.site import SongSite
+from phonics_data.stages.pipeline import BuildOptions, build
+from phonics_data.stages.transcribe import TranscribeOptions
+from phonics_data.storage.manifest import read_manifest
+from phonics_data.storage.tables import read_table
+from phonics_data.storage.workspace import Workspace, atomic_path
+from phonics_data.types import FetchedVideo, LetterSpan
+
+MIN_SPAN_F1 = 0.95
+"""Gate: F1 at IoU 0.5 of the spans found against the truth, over the songs that have captions."""
+
+# Nobody listens: songs without captions show their letters, and a recogniser took 45 s for 5 of 530 clips.
+OPTIONS = BuildOptions(transcribe=TranscribeOptions(engine=EngineOptions(engine="captions")))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DemoOptions:
+    num_songs: int = 20
+    seed: int = 1
+    workers: int = 2
+    shuffle_audio: bool = False
+    """Train on sound of other clips: a control that must miss the synchrony gate."""
+
+
+def run_demo(out: Path, options: DemoOptions) -> None:
+    """Render, fetch, build, train, generate, evaluate; print a table of what came out. Finished steps are not repeated.
+
+    Raises:
+        PhonicsDataError: a step failed, or a gate was missed.
+    """
+    started = time.monotonic()
+    songs, work, dataset = out / "songs", out / "work", out / "dataset"
+    run = out / ("run-shuffled-audio" if options.shuffle_audio else "run")
+    _headline("1/5 songs", f"rendering {options.num_songs} alphabet songs into {songs}")
+    with progress() as on_progress:
+        render_songs(
+            songs, num_songs=options.num_songs, seed=options.seed, workers=options.workers, on_progress=on_progress
+        )
+    _headline("2/5 dataset", f"fetching them over HTTP and cutting them into {dataset}")
+    _build(songs, work, dataset, options)
+    spans = _score(songs, work)
+    _headline("3/5 training", f"a small CSSGAN into {run}")
+    train = ["train", "--shards", str(dataset), "--run", str(run), "--preset", "smoke"]
+    train += ["--set", f"train.seed={options.seed}"]
+    if options.shuffle_audio:
+        train += ["--set", "data.shuffle_audio=true"]
+    _cssgan(train)
+    _headline("4/5 generating", "a video from one picture and one sound that the model has not seen")
+    video = _generate(dataset, run)
+    _headline("5/5 evaluating", "on clips of songs that the model was not trained on")
+    gates_held = _cssgan(["evaluate", "--run", str(run), "--shards", str(dataset), "--gates"], may_fail=True)
+    rows = _rows(dataset, run, spans)
+    print_table("What the demo made", rows)
+    print_table(
+        "Where it lies",
+        [
+            ("report page", str(dataset / "report.html")),
+            ("generated video with its sound", str(video)),
+            ("frames, real over generated", str(run / "strip.png")),
+            ("motion of picture against sound", str(run / "curves.png")),
+            ("all measures", str(run / "evaluation.json")),
+        ],
+    )
+    print(f"{time.monotonic() - started:.0f} s")  # noqa: T201 - a command's output
+    if spans.f1 < MIN_SPAN_F1:
+        raise PhonicsDataError(f"demo: span F1 {spans.f1:.3f} is under its gate of {MIN_SPAN_F1}")
+    if not gates_held:
+        raise PhonicsDataError("demo: a gate of the table above was missed")
+
+
+def _headline(step: str, text: str) -> None:
+    print(f"\n[{step}] {text}", flush=True)  # noqa: T201 - a command's output
+
+
+def _build(songs: Path, work: Path, dataset: Path, options: DemoOptions) -> None:
+    workspace = Workspace(work)
+    with SongSite(songs) as site, workspace.lock(), progress() as on_progress:
+        videos = read_manifest(f"{site.url}/manifest.csv")
+        for count in build(workspace, videos, dataset, OPTIONS, workers=options.workers, on_progress=on_progress):
+            print(stage_line(count))  # noqa: T201 - a command's output
+
+
+def _score(songs: Path, work: Path) -> SpanScore:
+    """The spans that were found against the truth, over the songs with captions."""
+    workspace = Workspace(work, must_exist=True)
+    captioned = {video.video_id for video in read_table(workspace.table("videos"), FetchedVideo) if video.captions}
+    found = read_table(workspace.table("segments"), LetterSpan)
+    truth = [span for span in read_truth(songs / "truth.parquet") if span.video_id in captioned]
+    return score_spans(found, truth)
+
+
+def _cssgan(arguments: Sequence[str], *, may_fail: bool = False) -> bool:
+    """Run the trainer's program; whether it ended well. Raises unless that is allowed to fail."""
+    # One thread: so small a model gains nothing from more, and threads that wait for each other crawl on a busy machine.
+    environment = {"OMP_NUM_THREADS": "1", **os.environ}
+    done = subprocess.run([sys.executable, "-m", "cssgan", *arguments], check=False, env=environment)
+    if done.returncode and not may_fail:
+        raise PhonicsDataError(f"demo: `cssgan {' '.join(arguments)}` ended with exit code {done.returncode}")
+    return done.returncode == 0
+
+
+def _held_out_sample(dataset: Path, min_frames: int = 48) -> Sample:
+    """The first clip of the test split that is long enough for the cascade to go on beyond the training window."""
+    longest: Sample | None = None
+    for shard in sorted(dataset.glob("test-*.tar")):
+        for sample in read_shard(shard):
+            if sample.num_frames >= min_frames:
+                return sample
+            if longest is None or sample.num_frames > longest.num_frames:
+                longest = sample
+    if longest is None:
+        raise DatasetError(f"{dataset}: no clip in the test split; render more songs (--songs)")
+    return longest
+
+
+def _generate(dataset: Path, run: Path) -> Path:
+    import soundfile
+    from PIL import Image
+
+    sample = _held_out_sample(dataset)
+    folder = run / "example"
+    image, sound, video = folder / "first-frame.png", folder / "sound.wav", folder / "generated.mp4"
+    with atomic_path(image) as temporary:
+        Image.fromarray(sample.frames_LHWC[0]).save(temporary)
+    with atomic_path(sound) as temporary:
+        soundfile.write(temporary, sample.audio_N, sample.audio_rate_hz)
+    _cssgan(
+        [
+            *("generate", "--run", str(run), "--image", str(image), "--audio", str(sound)),
+            *("--label", sample.label, "--out", str(video)),
+        ]
+    )
+    return video
+
+
+def _number(value: float | None) -> str:
+    return "unavailable" if value is None else f"{value:.3f}"
+
+
+def _rows(dataset: Path, run: Path, spans: SpanScore) -> list[tuple[str, str]]:
+    clips = read_metadata(dataset)
+    evaluation: dict[str, Any] = json.loads((run / "evaluation.json").read_bytes())
+    return [
+        ("songs", str(len({clip.video_id for clip in clips}))),
+        (
+            "spans against the truth",
+            f"F1 {spans.f1:.3f} at IoU 0.5 (gate {MIN_SPAN_F1}), boundary off by {spans.median_boundary_error_seconds:.3f} s",
+        ),
+        ("clips", str(len(clips))),
+        ("shards", str(len({clip.shard for clip in clips}))),
+        ("steps trained", str(evaluation["num_steps"])),
+        *(
+            (gate["name"], f"{_number(gate['value'])} (gate {gate['bound']}{'' if gate['passed'] else ': MISSED'})")
+            for gate in evaluation["gates"]
+        ),
+    ]

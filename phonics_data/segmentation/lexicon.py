@@ -1,0 +1,221 @@
+"""How a letter is named, sounded and exemplified: single words as evidence for letters."""
+
+from __future__ import annotations
+
+import functools
+import re
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from phonics_data.types import Timing, Word
+
+LETTERS = string.ascii_uppercase
+
+# --- names ---------------------------------------------------------------------------------------------------------
+
+_SURE_NAMES = {
+    "A": "ay", "B": "bee", "C": "cee", "D": "dee", "E": "ee", "F": "ef eff", "G": "gee", "H": "aitch haitch", "I": "eye",
+    "J": "jay", "K": "kay", "L": "el ell elle", "M": "em", "N": "en", "P": "pee", "Q": "cue queue kew", "R": "ar",
+    "S": "ess", "T": "tee", "U": "yew ewe", "V": "vee", "W": "doubleu doubleyou double-u double-you dubya", "X": "ecks ex",
+    "Y": "wye", "Z": "zee zed",
+}  # fmt: skip
+"""Spellings that are a letter's name and little else."""
+
+_COMMON_NAMES = {
+    "A": "eh hey", "B": "be", "C": "see sea", "E": "he", "G": "ji", "I": "aye", "J": "je", "K": "ok okay cake", "L": "al",
+    "M": "am them", "N": "end", "O": "oh owe", "P": "pea", "R": "are our", "S": "yes", "T": "tea", "U": "you", "V": "we",
+    "X": "eggs exit", "Y": "why", "Z": "said set",
+}  # fmt: skip
+"""Common words that sound like a letter's name, or that recognisers write in its place."""
+
+_RARELY_NAMES = frozenset("he end yes am them hey eh cake said set exit al we our be".split())
+"""Those of the common names that are something else in nearly every case."""
+
+_SOUNDS = {
+    "A": "ah ahh aa", "B": "buh bah", "C": "kuh cuh", "D": "duh dah", "E": "eh", "F": "fff fuh",
+    "G": "guh gah", "H": "huh hah", "I": "ih", "J": "juh jah", "K": "kuh cuh", "L": "luh lll ull", "M": "muh mmm",
+    "N": "nuh nnn", "O": "aw ah oh", "P": "puh pah", "Q": "kwuh qwuh kwa quah", "R": "ruh rrr er", "S": "sss suh",
+    "T": "tuh tah", "U": "uh", "V": "vuh vvv", "W": "wuh wah", "X": "ks eks", "Y": "yuh yah", "Z": "zzz zuh",
+}  # fmt: skip
+
+FILLERS = frozenset(
+    "a an the is are was for says say said as in like of and or to with that this it its it's goes go makes make "
+    "starts begins stands word words letter letters big little small capital here there s".split()
+)
+"""Words that may stand between a letter's name and its example, and belong to no letter themselves."""
+
+GREETINGS = frozenset(
+    "hello hi hey welcome everybody everyone children kids friends guys thank thanks bye goodbye subscribe channel "
+    "video videos watch watching again fun great ready song sing singing".split()
+)
+"""Words of intros, outros and adverts."""
+
+_COMMON_WORDS = (
+    FILLERS
+    | GREETINGS
+    | frozenset(
+        "i you he she we they me my your our his her us them be been am do does did can could will would shall should has "
+        "have had let let's lets now know next time won't sing song with come on all what where who when how why see look "
+        "not no yes yeah oh so if then than but from up down out by at too very good great job well done bye hello hi "
+        "welcome everybody everyone children kids ready again along learn learning alphabet abc abcs thank thanks fun".split()
+    )
+)
+"""Words that say nothing by their first letter."""
+
+# The names of these letters are heard alike; recognisers swap them.
+_CONFUSABLE = ("BCDEGPTVZ", "MN", "FSX", "AHJK", "IY", "QU")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Token:
+    """One word, or one letter of a word that spells letters ("ABC", "Q-R-S"), made plain for comparing."""
+
+    text: str
+    """Lower case, without punctuation around it."""
+    start_seconds: float
+    end_seconds: float
+    word_index: int
+    """Which `Word` it comes from."""
+    capital: bool
+    """A single letter that the transcript writes as a capital."""
+    spelled: bool
+    """One of several letters that stood in one word."""
+    timing: Timing
+
+
+_RUN = re.compile(r"[A-Z]{2,26}|[a-z]{3,26}")
+_OUTER = ".,!?;:…\"'()[]{}<>¡¿“”‘’*~/\\|_-–—"
+
+
+def tokens(words: Sequence[Word]) -> list[Token]:
+    """The words as tokens, sorted by start; words without letters or digits give none."""
+    found: list[Token] = []
+    for index, word in enumerate(words):
+        parts = _parts(word.text)
+        spelled = len(parts) > 1 and all(len(part) == 1 for part in parts)
+        step = (word.end_seconds - word.start_seconds) / max(len(parts), 1)
+        for order, part in enumerate(parts):
+            found.append(
+                Token(
+                    text=part.lower(),
+                    start_seconds=word.start_seconds + order * step,
+                    end_seconds=word.start_seconds + (order + 1) * step,
+                    word_index=index,
+                    capital=len(part) == 1 and part.isupper(),
+                    spelled=spelled,
+                    timing=word.timing if len(parts) == 1 else "interpolated",
+                )
+            )
+    # Letters of a spelled word may reach past the start of the next word.
+    return sorted(found, key=lambda token: token.start_seconds)
+
+
+def _parts(text: str) -> list[str]:
+    plain = text.replace("’", "'").strip(_OUTER)
+    if not plain:
+        return []
+    pieces = [piece for piece in re.split(r"[-–—.,/&]+", plain) if piece]
+    if len(pieces) > 1 and all(_is_letters(piece) for piece in pieces):
+        return [letter for piece in pieces for letter in piece.upper()]
+    if len(pieces) == 1 and _is_letters(plain) and len(plain) > 1:
+        return list(plain.upper())
+    return [plain]
+
+
+def _is_letters(text: str) -> bool:
+    """Whether `text` spells letters: one letter, or several that follow each other in the alphabet ("QRS")."""
+    if len(text) == 1:
+        return text.isascii() and text.isalpha()
+    # "hi", "no" and "mn" alone are not told apart from words; capitals or three in order are.
+    return bool(_RUN.fullmatch(text)) and text.upper() in LETTERS
+
+
+@functools.cache
+def _names() -> Mapping[str, Mapping[str, float]]:
+    """Word -> {letter: how surely it names it, 0..1}."""
+    table: dict[str, dict[str, float]] = {}
+    for letter in LETTERS:
+        table[letter.lower()] = {letter: 1.0}
+    # These two are words of their own; "capital" makes up for it.
+    table["a"]["A"] = table["i"]["I"] = 0.6
+    for letter, spellings in _SURE_NAMES.items():
+        for spelling in spellings.split():
+            table.setdefault(spelling, {})[letter] = 0.7
+    for letter, spellings in _COMMON_NAMES.items():
+        for spelling in spellings.split():
+            table.setdefault(spelling, {}).setdefault(letter, 0.1 if spelling in _RARELY_NAMES else 0.35)
+    return table
+
+
+_STRETCHED = re.compile(r"(.)\1+")
+
+
+@functools.cache
+def _sounds() -> Mapping[str, frozenset[str]]:
+    """Sound -> the letters that have it; also with every letter of it written once, for stretched ones."""
+    table: dict[str, set[str]] = {}
+    for letter, spellings in _SOUNDS.items():
+        for spelling in spellings.split():
+            for form in {spelling, _STRETCHED.sub(r"\1", spelling)}:
+                table.setdefault(form, set()).add(letter)
+    return {sound: frozenset(letters) for sound, letters in table.items()}
+
+
+@functools.cache
+def examples() -> Mapping[str, frozenset[str]]:
+    """Word -> the letters that songs for children use it for. More than 3,000 words, from words.txt."""
+    table: dict[str, set[str]] = {}
+    text = files("phonics_data.segmentation").joinpath("words.txt").read_text(encoding="utf-8")
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            letter, *words = line.split()
+            for word in words:
+                table.setdefault(word, set()).add(letter)
+    return {word: frozenset(letters) for word, letters in table.items()}
+
+
+def name_of(token: Token) -> dict[str, float]:
+    """Letters that the token may name, each with 0..1."""
+    found = dict(_names().get(token.text, {}))
+    if token.capital and found and not token.spelled:
+        # A capital "A" inside a sentence is a letter; at its start it may be the article. "I" is always a capital.
+        found = {letter: max(value, 0.8) if letter == "A" else value for letter, value in found.items()}
+    if token.spelled:
+        found = {token.text.upper(): 1.0}
+    return found
+
+
+def sound_of(token: Token) -> dict[str, float]:
+    """Letters whose sound the token may be, each with 0..1: "buh", and stretched ones as "aaah" and "mmmm"."""
+    text = token.text
+    if len(text) < 2:
+        return {}
+    letters = _sounds().get(text, frozenset())
+    if not letters and text not in _names() and text not in examples():
+        letters = _sounds().get(_STRETCHED.sub(r"\1", text), frozenset())
+    return {letter: 1 / len(letters) for letter in sorted(letters)}
+
+
+def example_of(token: Token) -> dict[str, float]:
+    """Letters that the token may be an example for: 1 by the lexicon, 0.3 by the first letter of a word that says something."""
+    text = token.text.removesuffix("'s")
+    if len(text) < 2 or text in FILLERS:
+        return {}
+    lexicon = frozenset[str]().union(*(examples().get(form, ()) for form in _forms(text)))
+    weak = text in _COMMON_WORDS
+    if lexicon:
+        return dict.fromkeys(lexicon, 0.3 if weak else 1.0)
+    first = text[0].upper()
+    return {first: 0.3} if first in LETTERS and not weak else {}
+
+
+def _forms(text: str) -> tuple[str, ...]:
+    """The word as it is, and what it may be the plural of."""
+    return text, text.removesuffix("s"), text.removesuffix("es"), re.sub("ies$", "y", text)
+
+
+def confusable(letter: str) -> str:
+    """Letters whose names are heard like `letter`'s, without itself."""
+    return "".join(other for group in _CONFUSABLE if letter in group for other in group if other != letter)

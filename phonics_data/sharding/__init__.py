@@ -1,1 +1,0 @@
-"""The parts of the stage `phonics_data.stages.shard`: cut one video, pack the shards, describe the dataset."""

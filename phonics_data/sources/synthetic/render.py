@@ -1,0 +1,225 @@
+"""Rendered alphabet songs with exact truth: the offline default, the test bed and the benchmark dataset.
+
+Real mp4 files with sound, captions and info.json in the manner of the songs on video sites: a voice (espeak-ng) over a
+bed of music, letters that move with the syllables, pictures (OpenMoji) that enter with their word. A song is decided
+by (seed, index) alone: `plan_song` draws everything that chance decides, `render_song` makes the files, and
+`render_songs` makes a whole collection with ``manifest.csv`` and ``truth.parquet``, which are the same bytes for the
+same seed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from phonics_data.errors import ItemError, OptionError, PhonicsDataError, TableError
+from phonics_data.executors.local import map_items
+from phonics_data.sources.synthetic import captions
+from phonics_data.sources.synthetic.song_plan import MAX_SONGS, SectionPlan, SongPlan, Token, plan_song
+from phonics_data.sources.synthetic.timeline import Timeline, lay_out, truth
+from phonics_data.storage.workspace import atomic_path, write_bytes, write_json
+from phonics_data.types import TruthSpan, Word
+
+__all__ = ["SectionPlan", "SongPlan", "Token", "is_rendered", "plan_song", "read_truth", "render_song", "render_songs"]
+
+RENDERER_VERSION = 6
+"""Part of a song's finished marker: raised when the same plan gives other files."""
+
+MANIFEST, TRUTH = "manifest.csv", "truth.parquet"
+_MARKERS = ".rendered"
+_MANIFEST_COLUMNS = ("video_id", "url", "title", "channel", "kind", "letters", "language", "tier", "note")
+
+OnProgress = Callable[[str, int, int], None]
+
+
+def render_songs(
+    out: Path, *, num_songs: int, seed: int, workers: int = 2, on_progress: OnProgress | None = None
+) -> None:
+    """Render `num_songs` songs into `out`; songs that an earlier run finished with the same plan are kept.
+
+    Args:
+        out: folder for ``<video_id>.mp4``, ``.info.json``, captions, ``manifest.csv`` and ``truth.parquet``.
+        num_songs: 1 to 10000. Song i does not depend on it.
+        seed: 0 or more. The same seed gives the same bytes of manifest and truth.
+        workers: processes.
+        on_progress: called with ("render", songs done, songs in all).
+
+    Raises:
+        OptionError: a number is out of range.
+        DependencyError: the voice, the pictures or a font are not installed (extra ``demo``).
+    """
+    if not 1 <= num_songs <= MAX_SONGS:
+        raise OptionError("--songs", num_songs, f"1 to {MAX_SONGS}")
+    if workers < 1:
+        raise OptionError("--workers", workers, "1 or more")
+    plans = [plan_song(seed, index) for index in range(num_songs)]
+    waiting = [plan for plan in plans if not is_rendered(plan, out)]
+    done = num_songs - len(waiting)
+    report = on_progress or (lambda _stage, _done, _total: None)
+    report("render", done, num_songs)
+    for plan, result in map_items(partial(_render, folder=out), waiting, workers=workers):
+        if isinstance(result, ItemError):
+            raise PhonicsDataError(f"{plan.video_id}: {result}; run the same command again, finished songs are kept")
+        report("render", done := done + 1, num_songs)
+    write_bytes(out / MANIFEST, _manifest(plans))
+    _write_truth(out / TRUTH, plans, out)
+
+
+def render_song(plan: SongPlan, folder: Path) -> list[TruthSpan]:
+    """Write one song's files into `folder`, each whole or not at all, and its finished marker last.
+
+    Returns:
+        The song's spans in time order.
+    """
+    from phonics_data.media import write_site_mp4
+    from phonics_data.sources.synthetic import compose, scenes
+    from phonics_data.sources.synthetic.motion import light, onsets
+    from phonics_data.sources.synthetic.music import RATE_HZ, mix
+
+    timeline = lay_out(plan)
+    voice, sound = mix(plan, timeline)
+    logo, logo_at = scenes.logo(plan)
+    brightness = light(sound, timeline.sections[-1].last_frame, plan.frame_rate)
+    shots = scenes.build(plan, timeline, onsets(timeline, voice), brightness)
+    with atomic_path(folder / f"{plan.video_id}.mp4") as path:
+        pictures = compose.frames(shots, plan.camera, plan.frame_rate, logo, logo_at)
+        write_site_mp4(path, pictures, plan.frame_rate, sound, RATE_HZ, key_frame_seconds=plan.key_frame_seconds)
+    if suffix := captions.file_suffix(plan):
+        text = json.dumps(captions.json3(plan, timeline), ensure_ascii=False, indent=1)
+        write_bytes(folder / f"{plan.video_id}{suffix}", text.encode())
+    write_json(folder / f"{plan.video_id}.info.json", _info(plan, timeline))
+    spans = truth(plan, timeline)
+    sizes = {name: (folder / name).stat().st_size for name in _files(plan)}
+    marker = {"plan": _plan_name(plan), "sizes": sizes, "spans": [asdict(span) for span in spans]}
+    write_json(folder / _MARKERS / f"{plan.video_id}.json", marker)
+    return spans
+
+
+def _render(plan: SongPlan, folder: Path) -> None:
+    render_song(plan, folder)
+
+
+def read_truth(path: Path) -> list[TruthSpan]:
+    """The spans of a ``truth.parquet``, sorted by video and start.
+
+    Raises:
+        TableError: no such file, or not a truth table.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    except FileNotFoundError:
+        raise TableError(f"{path}: no such file; `phonics-data render` writes it") from None
+    except pa.ArrowInvalid as error:
+        raise TableError(f"{path}: not a parquet file ({error}); render the songs again") from error
+    if rows and (missing := set(_truth_schema().names) - set(rows[0])):
+        raise TableError(f"{path}: no truth table, it lacks {', '.join(sorted(missing))}; render the songs again")
+    return [_span(row) for row in rows]
+
+
+def _files(plan: SongPlan) -> list[str]:
+    suffix = captions.file_suffix(plan)
+    return [f"{plan.video_id}{end}" for end in (".mp4", ".info.json", *((suffix,) if suffix else ()))]
+
+
+def _plan_name(plan: SongPlan) -> str:
+    return f"{RENDERER_VERSION}-{plan.digest()}"
+
+
+def _marker(plan: SongPlan, folder: Path) -> dict[str, Any]:
+    """The song's finished marker; empty where there is none that can be read."""
+    try:
+        return json.loads((folder / _MARKERS / f"{plan.video_id}.json").read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def is_rendered(plan: SongPlan, folder: Path) -> bool:
+    """Whether `render_song` has made all files of this plan in `folder`, by this version."""
+    marker = _marker(plan, folder)
+    if marker.get("plan") != _plan_name(plan):
+        return False
+    sizes: dict[str, int] = marker["sizes"]
+    return all((folder / name).is_file() and (folder / name).stat().st_size == size for name, size in sizes.items())
+
+
+def _info(plan: SongPlan, timeline: Timeline) -> dict[str, object]:
+    """What yt-dlp writes beside a download, as far as it matters here."""
+    return {
+        "id": plan.video_id,
+        "title": plan.title,
+        "channel": plan.channel,
+        "uploader": plan.channel,
+        "duration": round(timeline.num_frames / plan.frame_rate, 3),
+        "description": f"{plan.title}. A rendered alphabet song.",
+        "language": "en",
+        "width": 640,
+        "height": 360,
+        "fps": plan.frame_rate,
+        "ext": "mp4",
+    }
+
+
+def _manifest(plans: Sequence[SongPlan]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_MANIFEST_COLUMNS)
+    for plan in plans:
+        letters = "".join(dict.fromkeys(plan.letters))
+        note = f"rendered: {plan.kind}, letters by {plan.way}, captions {plan.captions}"
+        writer.writerow(
+            (plan.video_id, f"{plan.video_id}.mp4", plan.title, plan.channel, "alphabet", letters, "en", 1, note)
+        )
+    return text.getvalue().encode()
+
+
+def _truth_schema() -> Any:
+    import pyarrow as pa
+
+    word = pa.struct([("text", pa.string()), ("start", pa.float64()), ("end", pa.float64())])
+    return pa.schema(
+        [
+            ("video_id", pa.string()),
+            ("letter", pa.string()),
+            ("object_word", pa.string()),
+            ("start_seconds", pa.float64()),
+            ("end_seconds", pa.float64()),
+            ("words", pa.list_(word)),
+            ("captions", pa.string()),
+            ("song_kind", pa.string()),
+            ("way", pa.string()),
+        ]
+    )
+
+
+def _write_truth(path: Path, plans: Sequence[SongPlan], folder: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows: list[dict[str, object]] = []
+    for plan in sorted(plans, key=lambda plan: plan.video_id):
+        for span in _marker(plan, folder)["spans"]:
+            words = [{"text": w["text"], "start": w["start_seconds"], "end": w["end_seconds"]} for w in span["words"]]
+            song = {"captions": plan.captions, "song_kind": plan.kind, "way": plan.way}
+            rows.append(span | {"words": words} | song)
+    with atomic_path(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows, schema=_truth_schema()), temporary)
+
+
+def _span(row: dict[str, Any]) -> TruthSpan:
+    return TruthSpan(
+        video_id=row["video_id"],
+        letter=row["letter"],
+        object_word=row["object_word"],
+        start_seconds=row["start_seconds"],
+        end_seconds=row["end_seconds"],
+        words=tuple(Word(text=w["text"], start_seconds=w["start"], end_seconds=w["end"]) for w in row["words"]),
+    )

@@ -1,0 +1,117 @@
+"""croissant.json: the dataset described in the MLCommons Croissant vocabulary (1.0), for search engines and loaders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from phonics_data.dataset.layout import METADATA, MetadataRow
+from phonics_data.storage.workspace import file_sha256
+
+_CONTEXT = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "cr": "http://mlcommons.org/croissant/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataBiases": "cr:dataBiases",
+    "dataCollection": "cr:dataCollection",
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "equivalentProperty": "cr:equivalentProperty",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileObject": "cr:fileObject",
+    "fileProperty": "cr:fileProperty",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "personalSensitiveInformation": "cr:personalSensitiveInformation",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+
+
+def croissant(dataset: Path, description: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of croissant.json for a dataset whose shards and metadata.parquet are written."""
+    counts, options = description["counts"], description["options"]
+    files = [
+        _file(entry["name"], "application/x-tar", entry["sha256"], (dataset / entry["name"]).stat().st_size)
+        for entry in description["shards"]
+    ]
+    table = dataset / METADATA
+    files.append(_file(METADATA, "application/x-parquet", file_sha256(table), table.stat().st_size))
+    return {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "name": f"short-videos-{description['digest'][:12]}",
+        "description": (
+            f"{counts['clips']} short videos of label set {description['label_set']['name']}, "
+            f"{options['width']} x {options['height']} pixels at {options['frame_rate']} frames a second with mono "
+            f"sound at {options['audio_rate_hz']} Hz, as WebDataset shards."
+        ),
+        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "version": f"{description['schema_version']}.0.0",
+        "license": "The rights stay with the makers of the source videos.",
+        "distribution": files,
+        "recordSet": [
+            {
+                "@type": "cr:RecordSet",
+                "@id": "clips",
+                "name": "clips",
+                "description": "One record for each short video.",
+                "key": {"@id": "clips/sample_id"},
+                "field": [_field(name, data_type) for name, data_type in _columns()],
+            }
+        ],
+    }
+
+
+def _file(name: str, encoding: str, sha256: str, num_bytes: int) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileObject",
+        "@id": name,
+        "name": name,
+        "contentUrl": name,
+        "contentSize": f"{num_bytes} B",
+        "encodingFormat": encoding,
+        "sha256": sha256,
+    }
+
+
+def _field(name: str, data_type: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:Field",
+        "@id": f"clips/{name}",
+        "name": name,
+        "dataType": data_type,
+        "source": {"fileObject": {"@id": METADATA}, "extract": {"column": name}},
+    }
+
+
+def _columns() -> list[tuple[str, str]]:
+    """(column of metadata.parquet, its Croissant type)."""
+    hints = get_type_hints(MetadataRow)
+    types = {int: "sc:Integer", float: "sc:Float"}
+    return [(field.name, types.get(hints[field.name], "sc:Text")) for field in fields(MetadataRow)]

@@ -1,0 +1,147 @@
+"""One video -> all its clips, encoded as they will lie in the shards, in one tar of the workspace.
+
+The members of that tar are copied into shards byte for byte, so another split, seed or shard size needs no decoding.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+
+from phonics_data.contract.sample import Sample
+from phonics_data.contract.shard import add_sample, encode
+from phonics_data.media import Cut, cut_spans, picture_region
+from phonics_data.quality.filters import Measures, measure
+from phonics_data.quality.near_duplicates import Prints, fingerprints
+from phonics_data.stages.shard.options import ShardOptions
+from phonics_data.storage.workspace import atomic_path
+from phonics_data.types import LetterSpan, Rejection
+
+# Imported here so that a worker does it once, not in each of the processes that it forks.
+_ = soundfile.__version__
+
+CUT_VERSION = 4
+"""Raised whenever the same source, span and options give other bytes than before: what was cut before is cut again."""
+
+_COPY_BYTES = 1 << 20
+"""Written at once: the 16 kB that tarfile takes by itself cost more than the hash of a clip."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CutTask:
+    """What a worker needs to cut one video."""
+
+    video_id: str
+    media: Path
+    spans: tuple[LetterSpan, ...]
+    options: ShardOptions
+    out: Path
+    """The tar to write."""
+    duration_seconds: float
+    """Of the source, as probed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CutClip:
+    """One clip in the tar of its video: the outcome that the ledger keeps."""
+
+    span: LetterSpan
+    start_seconds: float
+    end_seconds: float
+    num_frames: int
+    num_audio_samples: int
+    sha256: str
+    """Over the frames member, then the audio member."""
+    content_sha256: str
+    """Over all members."""
+    offset: int
+    num_bytes: int
+    measures: Measures
+    prints: Prints
+
+
+def cut_video(task: CutTask) -> tuple[tuple[CutClip, ...], tuple[Rejection, ...]]:
+    """Cut every span of one video.
+
+    Returns:
+        The clips in the order of the spans, and a rejection for each span without a single frame.
+
+    Raises:
+        MediaError: the video cannot be decoded; nothing is written then.
+    """
+    options = task.options
+    detect = options.fit == "letterbox-detect"
+    region = picture_region(task.media, task.duration_seconds) if detect else (0.0, 0.0, 1.0, 1.0)
+    clips: list[CutClip] = []
+    rejections: list[Rejection] = []
+    with (
+        atomic_path(task.out) as temporary,
+        tarfile.TarFile(temporary, "w", format=tarfile.PAX_FORMAT, copybufsize=_COPY_BYTES) as tar,
+    ):
+        for cut in cut_spans(
+            task.media,
+            [(span.start_seconds, span.end_seconds) for span in task.spans],
+            frame_rate=options.frame_rate,
+            width=options.width,
+            height=options.height,
+            fit="crop" if options.fit == "letterbox-detect" else options.fit,
+            region=region,
+            audio_rate_hz=options.audio_rate_hz,
+        ):
+            span = task.spans[cut.index]
+            if not cut.frames_LHWC.shape[0]:
+                rejections.append(
+                    Rejection(
+                        stage="shard",
+                        item_id=span.span_id,
+                        reason="no_frames",
+                        measured=0.0,
+                        threshold=1.0,
+                        detail=f"the picture ends before {span.start_seconds:.3f} s",
+                    )
+                )
+                continue
+            clips.append(_store(tar, cut, span, options))
+    order = {span.span_id: index for index, span in enumerate(task.spans)}
+    clips.sort(key=lambda clip: order[clip.span.span_id])
+    return tuple(clips), tuple(rejections)
+
+
+def _store(tar: tarfile.TarFile, cut: Cut, span: LetterSpan, options: ShardOptions) -> CutClip:
+    sample = Sample(
+        key=span.span_id,
+        frames_LHWC=cut.frames_LHWC,
+        frame_rate=options.frame_rate,
+        audio_N=cut.audio_N,
+        audio_rate_hz=options.audio_rate_hz,
+        label=span.letter,
+        label_set=options.label_set,
+        video_id=span.video_id,
+        start_seconds=cut.start_seconds,
+        object_word=span.object_word,
+    )
+    members = encode(sample, options.frames)
+    offset = tar.offset
+    add_sample(tar, sample.key, members)
+    frames, audio, meta = members.values()
+    digest = hashlib.sha256(frames)
+    digest.update(audio)
+    sha256 = digest.hexdigest()
+    digest.update(meta)
+    return CutClip(
+        span=span,
+        start_seconds=cut.start_seconds,
+        end_seconds=cut.end_seconds,
+        num_frames=sample.num_frames,
+        num_audio_samples=int(cut.audio_N.size),
+        sha256=sha256,
+        content_sha256=digest.hexdigest(),
+        offset=offset,
+        num_bytes=tar.offset - offset,
+        measures=measure(cut.frames_LHWC, cut.audio_N, options.audio_rate_hz),
+        prints=fingerprints(cut.frames_LHWC, cut.audio_N, options.audio_rate_hz),
+    )

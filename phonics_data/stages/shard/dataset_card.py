@@ -1,0 +1,134 @@
+"""dataset.json and README.md: what a dataset says about itself, to programs and to people."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from phonics_data.contract.labels import label_set
+from phonics_data.contract.sample import SCHEMA_VERSION
+from phonics_data.dataset.layout import MetadataRow
+from phonics_data.quality.split import SPLITS
+from phonics_data.stages.shard.options import ShardOptions
+from phonics_data.storage.tables import to_plain
+from phonics_data.types import GIVEN_EVIDENCE, FetchedVideo, Rejection
+
+
+def describe(
+    rows: Sequence[MetadataRow],
+    rejections: Sequence[Rejection],
+    options: ShardOptions,
+    sums: Mapping[str, str],
+) -> dict[str, Any]:
+    """The content of dataset.json; the same for the same clips and options, on every day."""
+    names = label_set(options.label_set, (row.label for row in rows)).names
+    samples = Counter(row.shard for row in rows)
+    num_bytes: Counter[str] = Counter()
+    for row in rows:
+        num_bytes[row.shard] += row.num_bytes
+    digest = hashlib.sha256("\n".join(f"{sums[name]}  {name}" for name in sorted(sums)).encode()).hexdigest()
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "digest": digest,
+        "label_set": {"name": options.label_set, "names": list(names)},
+        "options": to_plain(options),
+        "counts": {
+            "clips": len(rows),
+            "videos": len({row.video_id for row in rows}),
+            "clips_by_split": {split: sum(row.split == split for row in rows) for split in SPLITS},
+            "clips_by_label": {name: sum(row.label == name for row in rows) for name in names},
+            "seconds": round(sum(row.duration_seconds for row in rows), 3),
+            "rejections_by_reason": dict(sorted(Counter(row.reason for row in rejections).items())),
+        },
+        "shards": [
+            {"name": name, "sha256": sums[name], "samples": samples[name], "bytes": num_bytes[name]}
+            for name in sorted(sums)
+        ],
+        "made_with": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of the programs that decide the bytes of a clip."""
+    return {name: version(name) for name in ("phonics-cssgan", "av", "numpy", "soundfile", "soxr")}
+
+
+def card(
+    rows: Sequence[MetadataRow],
+    videos: Sequence[FetchedVideo],
+    rejections: Sequence[Rejection],
+    description: Mapping[str, Any],
+) -> str:
+    """README.md of the dataset, in the form of a Hugging Face dataset card."""
+    options, counts = description["options"], description["counts"]
+    names: list[str] = description["label_set"]["names"]
+    table = ["| class | train | validation | test |", "| --- | ---: | ---: | ---: |"]
+    for name in names:
+        numbers = [sum(row.label == name and row.split == split for row in rows) for split in SPLITS]
+        table.append(f"| {name.replace('|', chr(92) + '|')} | " + " | ".join(str(number) for number in numbers) + " |")
+    faults = [f"- {reason}: {number}" for reason, number in counts["rejections_by_reason"].items()] or ["- none"]
+    marks = Counter(mark for row in rows for mark in row.marks.split(",") if mark)
+    sources = [f"- `{video.video_id}`: {video.duration_seconds:.1f} s" for video in videos]
+    size = "n<1K" if len(rows) < 1000 else "1K<n<10K" if len(rows) < 10_000 else "10K<n<100K"
+    return "\n".join(
+        [
+            "---",
+            "pretty_name: Short letter videos",
+            "task_categories: [text-to-video, video-classification]",
+            "tags: [webdataset, audio-to-video, phonics]",
+            f"size_categories: [{size}]",
+            "license: other",
+            "configs:",
+            "- config_name: default",
+            "  data_files:",
+            *(f"  - {{split: {split}, path: {split}-*.tar}}" for split in SPLITS if counts["clips_by_split"][split]),
+            "---",
+            "",
+            "# Short letter videos",
+            "",
+            f"{counts['clips']} short videos ({counts['seconds'] / 60:.1f} minutes) out of {counts['videos']} source "
+            f"videos, {options['width']} x {options['height']} pixels at {options['frame_rate']} frames a second with "
+            f"mono sound at {options['audio_rate_hz']} Hz. Digest: `{description['digest'][:16]}`.",
+            "",
+            "Each sample of a shard is "
+            + (
+                "`<key>.frames.npy` (uint8, frames x height x width x RGB)"
+                if options["frames"] == "npy"
+                else "`<key>.frames.mp4` (H.264)"
+            )
+            + ", `<key>.audio.flac` "
+            "(16 bit, as long as the frames last) and `<key>.meta.json`. `metadata.parquet` has a row for each clip. "
+            "Sources never lie in two splits.",
+            "",
+            "## Clips by class and split",
+            "",
+            *table,
+            "",
+            "## Sources",
+            "",
+            "The rights in pictures and sound stay with the makers of the source videos; `videos.parquet` names each "
+            "with its checksum. Whoever passes clips on needs their leave.",
+            "",
+            *sources,
+            "",
+            "## Known faults",
+            "",
+            (
+                "Labels and times came with the media; nobody has checked them. `evidence` in `metadata.parquet` tells "
+                "from where."
+                if all(row.evidence in GIVEN_EVIDENCE for row in rows)
+                else "Letters and times were found by program. `evidence` and `confidence` in `metadata.parquet` tell "
+                "on what grounds."
+            ),
+            "",
+            *(f"- marked, but kept: {mark}: {number}" for mark, number in sorted(marks.items())),
+            "",
+            "Left out on the way, by reason (`rejections.parquet` has the rows):",
+            "",
+            *faults,
+            "",
+        ]
+    )

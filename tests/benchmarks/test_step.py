@@ -1,0 +1,204 @@
+"""The plain step computes what the trainer's does; the benchmark measures both and says so in JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from benchmarks import __main__ as command_line
+from benchmarks import evaluation as evaluating
+from benchmarks import feeding, targets
+from benchmarks import step as bench
+from benchmarks.reference_step import Reference, unsupported
+from cssgan.metrics import synchrony
+from cssgan.metrics.motion import motion_curves
+from cssgan.models import factory
+from cssgan.models.blocks import SpectralConv
+from cssgan.presets import SETTINGS, preset
+from cssgan.training import step
+from tests.cssgan.toy_dataset import tiny_config
+
+CPU = torch.device("cpu")
+
+
+def copy_weights(ours: step.Players, plain: Reference) -> None:
+    """The same weights and singular vectors in both; the modules of both come in the same order."""
+    for mine, theirs in zip(ours.generator.parameters(), plain.generator.parameters(), strict=True):
+        theirs.data.copy_(mine.data.view_as(theirs))
+    layers = [layer for layer in ours.discriminators.modules() if isinstance(layer, SpectralConv)]
+    normed = [layer for layer in plain.judges.modules() if isinstance(layer, (nn.Conv2d, nn.Conv3d, nn.Linear))]
+    for mine, theirs in zip(layers, normed, strict=True):
+        theirs.bias.data.copy_(mine.bias.data)
+        theirs.parametrizations.weight.original.data.copy_(mine.weight.data)  # type: ignore[union-attr]
+        power = theirs.parametrizations.weight[0]  # type: ignore[index]
+        power._u.copy_(mine.weight_u)
+        power._v.copy_(mine.weight_v)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [(), ("model.g_output=direct",), ("discriminator.d_class=false", "model.audio_inject=bottleneck")],
+)
+def test_the_reference_computes_the_same_step(settings: tuple[str, ...]) -> None:
+    config = tiny_config("order.p_chrono=0.5", "model.width=4", *settings)
+    torch.manual_seed(0)
+    ours = step.players(
+        config, factory.generator(config, num_classes=26), factory.discriminators(config, num_classes=26)
+    )
+    for network in (ours.generator, ours.discriminators):
+        for parameter in network.parameters():  # larger than the initial 0.02, so that differences would show
+            nn.init.normal_(parameter, 0.0, 0.2)
+    step.iterate_spectral_norms(ours.discriminators)
+    plain = Reference(config, num_classes=26, device=CPU)
+    copy_weights(ours, plain)
+    plain.judges.eval()  # no further power iteration: ours iterates once a step, torch's at every pass
+    batch = bench.synthetic_feed(config, CPU).batch(0)
+
+    part = step.present(batch, config)
+    (fake,), terms = step.generator_step(ours, [part], config, adversarial=True)
+    terms |= step.discriminator_step(ours, [part], [fake], config)
+    expected = plain.step(batch)
+
+    for name, value in expected.items():
+        torch.testing.assert_close(terms[name], value, rtol=2e-4, atol=1e-6)
+    for mine, theirs in zip(ours.generator.parameters(), plain.generator.parameters(), strict=True):
+        assert mine.grad is not None
+        assert theirs.grad is not None
+        scale = float(theirs.grad.abs().max())
+        torch.testing.assert_close(mine.grad.view_as(theirs), theirs.grad, rtol=1e-3, atol=1e-3 * scale + 1e-7)
+
+
+@pytest.mark.parametrize("name", ["paper", "tuned", "lean", "tiny", "learn", "smoke"])
+def test_the_reference_knows_what_presets_of_the_model_need(name: str) -> None:
+    known = preset(name)
+
+    assert unsupported(known) == []
+    assert unsupported(tiny_config("model.cascade=false", "loss.gan=rpgan")) == [
+        "model.cascade=False",
+        "loss.gan=rpgan",
+    ]
+
+
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *arguments])
+    with pytest.raises(SystemExit) as end:
+        command_line.main()
+    out, err = capsys.readouterr()
+    return int(end.value.code or 0), out, err
+
+
+def test_bench_prints_one_json_object(monkeypatch, capsys, tmp_path: Path) -> None:
+    settings = [word for setting in ("model.width=2", "data.size=16") for word in ("--set", setting)]
+    arguments = ["--preset", "tiny", "--device", "cpu", "--batch", "2", "--seconds", "0", "--json", *settings]
+
+    code, out, _ = run(monkeypatch, capsys, "step", *arguments, "--out", str(tmp_path / "bench.json"))
+
+    assert code == 0
+    row = json.loads(out)
+    assert row["batch_size"] == 2
+    assert row["videos_per_second"] == pytest.approx(2e3 / row["step_ms"])
+    assert row["speedup_over_reference"] == pytest.approx(row["reference_step_ms"] / row["step_ms"])
+    assert 0 < row["data_wait_share"] < 1
+    assert row["step_gflop"] > 0
+    assert json.loads((tmp_path / "bench.json").read_text()) == [row]
+
+
+@pytest.mark.slow  # it starts whole trainings
+def test_without_a_preset_bench_lists_the_rows_that_need_a_gpu_as_unmeasured(monkeypatch, capsys) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    monkeypatch.setitem(SETTINGS, "tiny", (*SETTINGS["tiny"], "model.width=2", "data.size=16", "discriminator.width=2"))
+
+    code, out, _ = run(monkeypatch, capsys, "step", "--batch", "2", "--seconds", "0")
+
+    assert code == 0
+    assert out.count("not measured: needs a GPU") == 10
+    assert "tiny" in out
+    assert out.count("unmeasured: needs an H200") == 3
+    verdicts = {line.split("  ")[0]: line for line in out.partition("wanted")[2].splitlines()}
+    for name in ("waiting for data, streaming", "host memory of the resident feed", "command to first step"):
+        (line,) = (line for start, line in verdicts.items() if start.startswith(name))
+        assert "  met  " in line or "  missed  " in line
+
+
+def measured(**changed: object) -> bench.Measurement:
+    values: dict[str, object] = dict.fromkeys((field.name for field in dataclasses.fields(bench.Measurement)), 0.0) | {
+        "preset": "paper",
+        "variant": "bf16",
+        "device": "cuda",
+        "device_name": "NVIDIA H200",
+        "batch_size": 32,
+    }
+    return bench.Measurement(**(values | changed))  # type: ignore[arg-type]
+
+
+def test_targets_take_the_best_row_of_the_card_that_they_are_for(monkeypatch) -> None:
+    for name in ("streaming_wait_share", "resident_memory_gb", "start_seconds"):  # tried by themselves below
+        monkeypatch.setattr(feeding, name, lambda *_, **__: None)
+    known = [
+        measured(step_ms=20.0, speedup_over_reference=3.0, variant="eager fp32"),
+        measured(step_ms=12.0, speedup_over_reference=5.0, data_wait_share=0.02),
+        measured(step_ms=6.0, device_name="NVIDIA H100", batch_size=32),
+        measured(preset="lean", step_ms=8.0, batch_size=16),
+        measured(preset="tiny", device="cpu", device_name="a CPU", batch_size=8, speedup_over_reference=1.4),
+    ]
+
+    rows = targets.rows(known, CPU, seconds=0.0)
+
+    got = [(row.value, row.verdict) for row in rows]
+    assert got[:4] == [(12.0, "met"), (5.0, "met"), (None, "unmeasured"), (0.0, "met")]
+    assert got[6] == (1.4, "missed")
+    assert {verdict for value, verdict in got if value is None} == {"unmeasured"}
+
+
+def test_the_streaming_feed_is_waited_for_a_share_of_each_step() -> None:
+    assert 0 < feeding.streaming_wait_share(tiny_config("train.batch_size=2"), CPU, seconds=0.0) < 1
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells what a process holds of its own")
+def test_memory_of_the_resident_feed_counts_batches_and_not_the_cache() -> None:
+    config = tiny_config("data.size=64", "train.batch_size=2")
+
+    held = feeding.resident_memory_gb(config, num_clips=100, num_batches=3)
+
+    assert held is not None
+    assert 0 < held < 0.05  # the cache: 0.074
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch, capsys) -> None:
+    code, _, err = run(monkeypatch, capsys, "step", "--preset", "tiny", "--device", "tpu")
+
+    assert code == 2
+    assert "--device: got 'tpu', allowed: auto, cpu, cuda" in err
+
+
+def test_evaluating_is_timed_and_its_memory_said(monkeypatch, capsys, tmp_path: Path) -> None:
+    arguments = ["evaluation", "16", "--size", "32", "--out", str(tmp_path / "cost.json")]
+
+    code, out, _ = run(monkeypatch, capsys, *arguments)
+
+    assert code == 0
+    assert out.startswith("16 videos of 32 frames of 32x32, offline measures: ")
+    (cost,) = json.loads((tmp_path / "cost.json").read_text())
+    assert cost["cpu_seconds"] > 0
+    assert cost["peak_bytes"] > 50_000_000
+    if sys.platform.startswith("linux"):
+        assert 50_000_000 < cost["peak_anonymous_bytes"] < cost["peak_bytes"]
+
+
+def test_the_videos_that_are_timed_follow_their_sound() -> None:
+    data = evaluating.windows(24, 32, 32)
+    moved = evaluating.moved_at_onsets(data.video_NTHWC[:, 0], data.mels_NTMU, data.labels_N)
+    curves = {"made": data.video_NTHWC, "generated": moved}
+    onset = synchrony.onset_curves(data.raw_mels_NTMU, np.full(24, 4.0))[:, 1:]
+    for videos in curves.values():
+        motion = motion_curves(videos)
+        score = synchrony.scores(motion, onset, np.ones_like(motion, bool), (0,))[0]
+        assert synchrony.auc(synchrony.wins(score), synchrony.rivals(data.video_ids))[0] > 0.8

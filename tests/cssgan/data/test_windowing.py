@@ -1,0 +1,76 @@
+"""Windows take the same segments as the contract, at any frame rate, from any frame on."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from cssgan.data import windowing
+from cssgan.types import MelStats
+from phonics_data.contract.logmel import LogMelSpec, segment_start_hop, segments
+
+SPEC = LogMelSpec()
+RATES = [Fraction(25), Fraction(30), Fraction(5), Fraction(30000, 1001), Fraction(60)]
+
+
+def padded(mel: np.ndarray) -> np.ndarray:
+    silence = np.full((1, SPEC.num_bands), SPEC.silence, np.float32)
+    return np.concatenate([silence, mel, silence])
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_first_hops_are_the_contracts(rate: Fraction) -> None:
+    expected = [segment_start_hop(frame, rate, SPEC) for frame in range(7, 107)]
+
+    assert windowing.first_hops(7, 100, rate, SPEC).tolist() == expected
+
+
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("first", [0, 5, 30])
+def test_segments_are_the_contracts_and_silent_past_the_end(rate: Fraction, first: int) -> None:
+    mel = np.random.default_rng(0).normal(size=(90, SPEC.num_bands)).astype(np.float32)
+
+    ours = windowing.segments(padded(mel), windowing.segment_hops(first, 32, rate, len(mel), SPEC))
+
+    assert np.array_equal(ours, segments(mel, first + 32, rate, SPEC)[first:])
+    assert ours.shape == (32, 64, 20)
+
+
+def test_clip_context_hides_the_neighbouring_clips() -> None:
+    rate, mel = Fraction(25), np.ones((200, SPEC.num_bands), np.float32)
+
+    hops = windowing.segment_hops(0, 32, rate, len(mel), SPEC, clip_frames=8)
+
+    heard = windowing.segments(padded(mel), hops)[:, 0] == 1.0
+    # Frame 8 is hops 32..35; its segment 24..43 begins in clip 0, whose last hop is 31.
+    assert heard[8].tolist() == [False] * 8 + [True] * 12
+    assert heard[7].tolist() == [True] * 12 + [False] * 8
+    assert heard[4].all()
+
+
+def test_frames_past_the_end_are_held() -> None:
+    assert windowing.frame_rows(3, 5, 6).tolist() == [3, 4, 5, 5, 5]
+
+
+def test_standardise_clamps() -> None:
+    raw = np.array([-100.0, -3.0, 1.0, 100.0], np.float32)
+
+    out = windowing.standardise(raw, MelStats(mean=1.0, std=2.0, clamp=4.0))
+
+    assert out.tolist() == [-4.0, -2.0, 0.0, 4.0]
+    assert out.dtype == np.float32
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 22_050, 48_000])
+def test_sound_of_another_rate_gives_nearly_the_same_mel(rate_hz: int) -> None:
+    def tone(rate: int) -> np.ndarray:
+        return (0.5 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)).astype(np.float32)
+
+    ours, expected = (windowing.raw_mel(tone(rate), rate, SPEC) for rate in (rate_hz, SPEC.rate_hz))
+
+    assert abs(len(ours) - len(expected)) <= 1
+    loudest = int(expected[50].argmax())
+    assert int(ours[50].argmax()) == loudest
+    assert ours[50, loudest] == pytest.approx(expected[50, loudest], abs=0.05)

@@ -1,0 +1,210 @@
+"""Whether a model learns: the eight clips, the rows of the table, and that a second call repeats nothing."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from cssgan.data.shards import find, read_samples
+from cssgan.errors import StoppedError
+from cssgan.evaluation import overfit_check as learning
+from cssgan.evaluation.overfit_check import (
+    LearnBounds,
+    by_heart_config,
+    by_heart_rows,
+    held_out_rows,
+    learn,
+    order_accuracy,
+    take_clips,
+    train_and_judge,
+)
+from cssgan.evaluation.run import GatesMissedError
+from cssgan.presets import preset
+from cssgan.training import loop
+from cssgan.types import Progress
+from phonics_data.contract.sample import num_audio_samples
+from phonics_data.errors import DatasetError
+from tests.cssgan.toy_dataset import make_sample, tiny_config, write_dataset, write_shard
+
+ANYTHING = LearnBounds(
+    by_heart_l1_max=9.0, by_heart_correlation_of_real=(-99.0, 99.0), by_heart_ssim_min=-1.0,
+    l1_over_copy_first_max=99.0, ssim_above_copy_first_min=-2.0, motion_ratio=(0.0, 999.0), seam_ratio_max=9999.0,
+    sync_auc_of_real_min=0.0, motion_match_auc_min=0.0, swap_sound_over_image_min=-2.0, order_acc_real_min=0.0,
+)  # fmt: skip
+
+
+@pytest.fixture(name="songs_of_clips")
+def _songs_of_clips(tmp_path: Path) -> Path:
+    """Ten training clips, of which one is shorter than a window, and four test clips."""
+    dataset = write_dataset(tmp_path / "data", train=[make_sample(seed, num_frames=15 + seed) for seed in range(10)])
+    write_shard(dataset / "test-000000.tar", [make_sample(50 + seed) for seed in range(4)])
+    return dataset
+
+
+def report(**values: float) -> dict[str, Any]:
+    """An evaluation's report in which everything is as asked, but for `values`."""
+    good = {
+        "l1": 0.01, "ssim": 0.95, "onset_motion_correlation": 0.4, "l1_over_copy_first": 0.8, "motion_ratio": 1.0,
+        "seam_ratio": 1.0, "sync_auc_of_real": 0.95, "motion_match_auc": 0.95, "swap_sound_over_image": 0.6,
+    }  # fmt: skip
+    controls = {"onset_motion_correlation": {"real": 0.4}, "ssim": {"copy_first": 0.9}}
+    return {"metrics": {n: {"value": v, "controls": controls.get(n, {})} for n, v in (good | values).items()}}
+
+
+def missed(found: dict[str, Any], order_acc: float | None = 0.3) -> list[str]:
+    bounds = LearnBounds()
+    rows = [*by_heart_rows(found, bounds), *held_out_rows(found, order_acc, bounds)]
+    return [row.name for row in rows if not row.passed]
+
+
+def test_eight_clips_are_the_beginnings_of_training_clips(songs_of_clips: Path, tmp_path: Path) -> None:
+    eight = take_clips(songs_of_clips, tmp_path / "eight", 16)
+
+    taken = list(read_samples(find(eight, "train")))
+    whole = {sample.key: sample for sample in read_samples(find(songs_of_clips, "train"))}
+    assert len(taken) == 8
+    assert "clip-0000" not in {sample.key for sample in taken}  # it is shorter than a window
+    for sample in taken:
+        assert sample.num_frames == 16
+        length = num_audio_samples(16, sample.frame_rate, sample.audio_rate_hz)
+        assert np.array_equal(sample.frames_LHWC, whole[sample.key].frames_LHWC[:16])
+        assert np.array_equal(sample.audio_N, whole[sample.key].audio_N[:length])
+
+
+def test_the_same_eight_clips_every_time(songs_of_clips: Path, tmp_path: Path) -> None:
+    one, two = (take_clips(songs_of_clips, tmp_path / name, 16) for name in ("one", "two"))
+
+    assert (one / "train-000000.tar").read_bytes() == (two / "train-000000.tar").read_bytes()
+    assert [path.name for path in one.iterdir()] == ["train-000000.tar"]
+
+
+def test_too_few_long_clips_are_refused_with_their_number(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"5 training clips have 16 frames or more, allowed: 8 or more"):
+        take_clips(dataset, tmp_path / "eight", 16)
+
+    assert not (tmp_path / "eight").exists()
+
+
+def test_a_good_report_misses_nothing() -> None:
+    assert missed(report()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "row"),
+    [
+        ("l1", 0.04, "by_heart_l1"),
+        ("ssim", 0.85, "by_heart_ssim"),
+        ("onset_motion_correlation", 0.35, "by_heart_correlation_of_real"),
+        ("onset_motion_correlation", 0.45, "by_heart_correlation_of_real"),
+        ("l1_over_copy_first", 1.0, "l1_over_copy_first"),
+        ("motion_ratio", 0.6, "motion_ratio"),
+        ("motion_ratio", 1.4, "motion_ratio"),
+        ("seam_ratio", 1.5, "seam_ratio"),
+        ("sync_auc_of_real", 0.85, "sync_auc_of_real"),
+        ("motion_match_auc", 0.8, "motion_match_auc"),
+        ("swap_sound_over_image", 0.0, "swap_sound_over_image"),
+    ],
+)
+def test_each_measure_can_miss_its_row(name: str, value: float, row: str) -> None:
+    assert row in missed(report(**{name: value}))
+
+
+def test_an_order_that_is_guessed_misses_its_row_and_no_puzzle_has_none() -> None:
+    assert missed(report(), order_acc=1 / 24) == ["order_acc_real"]
+    assert missed(report(), order_acc=None) == []
+
+
+def test_what_could_not_be_measured_misses_its_row() -> None:
+    found = report()
+    found["metrics"]["onset_motion_correlation"] |= {"value": None, "controls": {}}
+    assert missed(found) == ["by_heart_correlation_of_real"]
+
+
+def test_the_order_accuracy_is_that_of_the_last_lines(tmp_path: Path) -> None:
+    values = [0.9, *[0.2] * 10]
+    lines = [{"step": n, "kind": "train", "order_acc_real": value} for n, value in enumerate(values)]
+    rest = [{"step": 11, "kind": "last", "order_acc_real": 1.0}, {"step": 11, "kind": "sample", "val_l1": 0.1}]
+    (tmp_path / "stats.jsonl").write_text("".join(json.dumps(line) + "\n" for line in [*lines, *rest]))
+
+    assert order_accuracy(tmp_path) == pytest.approx(0.2)
+
+
+def test_from_shards_to_a_table_and_nothing_is_done_twice(songs_of_clips: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    quiet = Console(file=io.StringIO())
+    with pytest.raises(
+        GatesMissedError, match=r"does not learn what is asked: by_heart_l1 .*allowed <= 0\.03"
+    ) as raised:
+        learn(tiny_config(), songs_of_clips, out, by_heart_steps=2, console=quiet)
+    assert "\n" not in str(raised.value)
+    record = json.loads((out / "learn.json").read_text())
+    assert record["passed"] is False
+    assert record["configurations"]["eight/run"]["config"]["train"]["num_videos"] == 16
+    assert record["configurations"]["run"]["config"]["train"]["num_videos"] == 12
+    assert (out / "run/strip.png").exists()
+    kept = ("eight/run/evaluation.json", "run/stats.jsonl", "eight/dataset/train-000000.tar")
+    before = [(out / name).stat().st_mtime_ns for name in kept]
+
+    text = io.StringIO()
+    learnt = learn(
+        tiny_config(), songs_of_clips, out, by_heart_steps=2, bounds=ANYTHING, console=Console(file=text, width=120)
+    )
+
+    assert [(out / name).stat().st_mtime_ns for name in kept] == before
+    names = [row.name for row in learnt.rows]
+    assert [row["name"] for row in json.loads((out / "learn.json").read_text())["rows"]] == names
+    assert names[0] == "by_heart_l1"
+    assert "order_acc_real" in names
+    assert all(name in text.getvalue() for name in names)
+
+    learn(tiny_config("train.num_videos=15"), songs_of_clips, out, by_heart_steps=2, bounds=ANYTHING, console=quiet)
+
+    assert json.loads((out / "run/evaluation.json").read_text())["num_steps"] == 5
+
+
+def test_no_test_clips_are_refused_before_training(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"no test-\*\.tar"):
+        learn(tiny_config(), dataset, tmp_path / "out", by_heart_steps=2)
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_stop_is_said_and_gives_the_exit_code_of_its_signal(
+    songs_of_clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> loop.TrainResult:
+        return loop.TrainResult(status="interrupted", progress=Progress(num_steps=7), signal_number=15)
+
+    monkeypatch.setattr(loop, "train", stopped)
+    with pytest.raises(StoppedError, match="stopped after step 7, all saved") as raised:
+        learn(tiny_config(), songs_of_clips, tmp_path / "out", by_heart_steps=2, console=Console(file=io.StringIO()))
+    assert raised.value.exit_code == 143
+    assert learning.preset_for("cpu") == "learn"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["eight"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_eight_rendered_clips_can_be_learnt_by_heart(songs: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "phonics_data", "build", str(songs / "manifest.csv"), "--split-ratios", "1,0,0"]
+    command += ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "data"), "--engine", "captions"]
+    subprocess.run([*command, "--screen", "never"], check=True, capture_output=True)
+    config = by_heart_config(preset("learn"), 4000)
+    eight = take_clips(tmp_path / "data", tmp_path / "eight", config.data.num_frames)
+
+    measured = train_and_judge(config, eight, tmp_path / "run", split="train")
+
+    assert [row.name for row in by_heart_rows(measured, LearnBounds()) if not row.passed] == []
+    lines = [json.loads(line) for line in (tmp_path / "run/stats.jsonl").read_text().splitlines()]
+    train = [line for line in lines if line["kind"] == "train"]
+    # The puzzle of eight clips is learnt by heart like them; the game of image and clip discriminators has no floor to fall to.
+    assert train[-1]["g_l1"] < 0.3 * train[0]["g_l1"]
+    assert train[-1]["d_order"] < 0.5 * train[0]["d_order"]

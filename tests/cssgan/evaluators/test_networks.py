@@ -1,0 +1,153 @@
+"""What the networks promise whatever their weights are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from cssgan.evaluators import inference
+from cssgan.evaluators.networks import (
+    EDGE,
+    ORDERS,
+    FrameClassifier,
+    OrderJudge,
+    SyncNet,
+    agreement,
+    inner_frames,
+    shifted_agreement,
+    small,
+)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+def test_agreement_of_one_code_is_pearsons_correlation_over_common_frames() -> None:
+    video, sound = torch.randn(3, 20, 1, dtype=torch.double), torch.randn(4, 20, 1, dtype=torch.double)
+    use_video, use_sound = torch.ones(3, 20, dtype=torch.double), torch.ones(4, 20, dtype=torch.double)
+    use_video[1, 12:] = 0.0
+    use_sound[2, :3] = 0.0
+
+    found = agreement(video, use_video, sound, use_sound).numpy()
+
+    for i in range(3):
+        for j in range(4):
+            both = (use_video[i] * use_sound[j]).bool()
+            expected = np.corrcoef(video[i, both, 0], sound[j, both, 0])[0, 1]
+            assert found[i, j] == pytest.approx(expected, abs=1e-9)
+
+
+def test_constant_codes_agree_with_nothing_and_give_no_gradient() -> None:
+    video = torch.ones(2, 10, 3, requires_grad=True)
+    found = agreement(video, torch.ones(2, 10), torch.randn(2, 10, 3), torch.ones(2, 10))
+    assert found.tolist() == [[0.0, 0.0], [0.0, 0.0]]
+    found.sum().backward()
+    assert video.grad is not None
+    assert bool(torch.isfinite(video.grad).all())
+
+
+def test_a_video_that_lags_its_sound_is_found_at_a_shift_above_zero() -> None:
+    sound = torch.randn(2, 32, 4)
+    late = torch.roll(sound, 3, dims=1)
+    use = inner_frames(torch.tensor([32, 32]), 32)
+    found = shifted_agreement(late, sound, use, inference.SHIFTS).double().numpy()
+    assert inference.offsets(found).tolist() == [3, 3]
+    assert found.max(axis=1) == pytest.approx([1.0, 1.0], abs=1e-5)
+    in_place = shifted_agreement(late, sound, use, [0])
+    torch.testing.assert_close(in_place[:, 0], agreement(late, use, sound, use).diagonal())
+
+
+def test_only_frames_whose_codes_see_no_padding_are_compared() -> None:
+    network = SyncNet(64, 20).eval()
+    video, other = torch.rand(1, 24, 3, 16, 16) * 2 - 1, torch.rand(1, 24, 3, 16, 16) * 2 - 1
+    inner = inner_frames(torch.tensor([24]), 24)[0].bool()
+    longer = torch.cat([other, video, other], dim=1)
+    with torch.inference_mode():
+        # Scaling by the window's own strength is undone, for the longer window has another one.
+        network.embed_video(video)
+        whole, part = (network.video(_rows(network, clip)) for clip in (longer, video))
+    torch.testing.assert_close(whole[0, 24:48][inner], part[0][inner], atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(whole[0, 24:48][~inner], part[0][~inner], atol=1e-5)
+    assert int(inner.sum()) == 24 - 2 * EDGE
+
+
+def _rows(network: SyncNet, video: torch.Tensor) -> torch.Tensor:
+    change = torch.nn.functional.pad(video.diff(dim=1), (0, 0, 0, 0, 0, 0, 1, 0))
+    maps = network.frame(torch.cat([change, change.abs()], dim=2).flatten(0, 1))
+    return maps.mean((2, 3)).unflatten(0, video.shape[:2])
+
+
+def test_what_the_order_judge_says_does_not_hang_on_how_segments_are_laid_out() -> None:
+    network = OrderJudge().eval()
+    segments = torch.rand(2, 4, 4, 3, 16, 16)
+    logits = network(segments)
+    laid_out = (2, 0, 3, 1)
+    other = network(segments[:, laid_out])
+    for index, order in enumerate(ORDERS):
+        shown = tuple(laid_out.index(segment) for segment in order)
+        torch.testing.assert_close(other[:, ORDERS.index(shown)], logits[:, index])
+    assert float(logits.detach().std(dim=1).min()) > 1e-4
+
+
+def test_a_still_video_has_no_order_and_belongs_to_no_sound() -> None:
+    rng = np.random.default_rng(0)
+    still = np.repeat(rng.integers(0, 256, (3, 1, 16, 16, 3), np.uint8), 16, axis=1)
+    valid = np.full(3, 16, np.int64)
+
+    said = inference.order(OrderJudge().eval(), still, valid)
+    codes = inference.video_codes(SyncNet(64, 20).eval(), still, valid)
+
+    assert said.pairs_N.tolist() == [0.5, 0.5, 0.5]
+    assert said.right_N == pytest.approx(1.0 / 24.0)
+    assert inference.agreements(codes, codes) == pytest.approx(np.zeros((3, 3)), abs=1e-6)
+
+
+def test_orders_are_counted_by_pairs_and_by_the_whole() -> None:
+    logits = np.full((3, 24), -50.0)
+    logits[0, 0] = 0.0
+    logits[1, ORDERS.index((1, 0, 2, 3))] = 0.0
+    logits[2, ORDERS.index((3, 2, 1, 0))] = 0.0
+    pairs, right = inference.read_orders(logits)
+    assert pairs == pytest.approx([1.0, 5 / 6, 0.0])
+    assert right.tolist() == [1.0, 0.0, 0.0]
+
+
+def test_least_change_across_cuts_finds_a_drift_and_leaves_a_still_video_undecided() -> None:
+    drift = np.zeros((3, 16, 16, 16, 3), np.uint8)
+    drift += (10 * np.arange(16, dtype=np.uint8))[None, :, None, None, None]
+    drift[1] = 7
+    drift[2] = np.concatenate([drift[0, 4:8], drift[0, :4], drift[0, 8:]])
+    said = inference.order_by_cuts(drift, np.array([16, 16, 15]))
+    assert said.pairs_N[:2].tolist() == [1.0, 0.5]
+    assert said.right_N[:2] == pytest.approx([1.0, 1.0 / 24.0])
+    assert np.isnan(said.pairs_N[2])
+    swapped = inference.order_by_cuts(drift[2:], np.array([16]))
+    assert swapped.pairs_N == pytest.approx([5 / 6])
+
+
+def test_held_frames_have_no_order() -> None:
+    videos = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 16, 3), np.uint8)
+    said = inference.order(OrderJudge().eval(), videos, np.array([16, 15]))
+    assert np.isnan(said.pairs_N).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("size", [16, 32, 64, 128])
+def test_frames_of_any_size(size: int) -> None:
+    video = torch.rand(1, 16, 3, size, size)
+    assert FrameClassifier(5).eval()(video[0]).shape == (16, 5)
+    assert SyncNet(64, 20).embed_video(small(video)).shape == (1, 16, SyncNet.CODE)
+    assert OrderJudge()(small(video).unflatten(1, (4, 4))).shape == (1, 24)
+
+
+def test_offsets_take_the_nearest_of_equal_ones_and_wrong_shifts_are_beaten_or_tied() -> None:
+    flat = np.zeros((1, len(inference.SHIFTS)))
+    assert inference.offsets(flat).tolist() == [0]
+    assert inference.beats_shifted(flat).tolist() == [0.5]
+    assert inference.confidences(flat).tolist() == [0.0]
+    peak = flat.copy()
+    peak[0, inference.SHIFTS.index(0)] = 0.9
+    assert inference.beats_shifted(peak).tolist() == [1.0]
+    assert inference.confidences(peak) == pytest.approx([0.9])

@@ -1,0 +1,44 @@
+"""Sizes of the networks at the specification's widths, counted without allocating them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from cssgan.config import override
+from cssgan.models import factory
+from cssgan.presets import preset
+
+
+def millions(module: nn.Module) -> float:
+    return sum(parameter.numel() for parameter in module.parameters()) / 1e6
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "expected"),
+    [
+        ("paper", (), 74.5),
+        ("lean", (), 33.6),
+        ("paper", ("model.streams=1",), 76.0),
+        ("lean", ("model.streams=1",), 34.3),
+        ("paper", ("model.temporal_plan=late",), 64.2),
+        ("paper", ("model.temporal_plan=early",), 75.8),
+    ],
+)
+def test_generator_sizes(name: str, settings: tuple[str, ...], expected: float) -> None:
+    with torch.device("meta"):
+        generator = factory.generator(override(preset(name), settings), num_classes=26)
+
+    assert round(millions(generator), 1) == expected
+
+
+def test_parts_of_the_paper_size() -> None:
+    with torch.device("meta"):
+        generator = factory.generator(preset("paper"), num_classes=26)
+        judges = factory.discriminators(preset("paper"), num_classes=26)
+
+    assert round(millions(generator.image_encoder), 2) == 3.58  # type: ignore[arg-type]
+    assert round(millions(generator.audio_encoder), 2) == 0.72  # type: ignore[arg-type]
+    assert round(millions(judges.image), 1) == 2.8
+    assert round(millions(judges) - millions(judges.image), 1) == 7.6

@@ -1,0 +1,208 @@
+"""The generator: equal to its plain written-out form, cascade and folding as specified."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cssgan.models import factory
+from cssgan.models.cascade import cascade
+from cssgan.models.decoder import DecoderBlock, temporal_plan
+from cssgan.models.generator import CascadedGenerator
+from tests.cssgan.toy_dataset import tiny_config
+
+
+def make(*settings: str) -> CascadedGenerator:
+    torch.manual_seed(0)
+    generator = factory.generator(tiny_config(*settings), num_classes=5)
+    assert isinstance(generator, CascadedGenerator)
+    for parameter in generator.parameters():  # larger than the initial 0.02, so that differences would show
+        nn.init.normal_(parameter, 0.0, 0.3)
+    return generator
+
+
+def inputs(batch: int = 2, frames: int = 4, streams: int = 4, z: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    torch.manual_seed(1)
+    label = functional.one_hot(torch.arange(batch) % 5, 5).float()
+    image = torch.rand(batch, 3, 16, 16) * 2 - 1
+    return image, torch.randn(batch, streams, frames, 64, 20), label, torch.randn(batch, z)
+
+
+def plain_norm(norm: nn.Module, x: Tensor) -> Tensor:
+    """Batch normalisation of 5-D features, in training mode, by its formula."""
+    assert isinstance(norm, nn.BatchNorm2d)
+    mean, variance = x.mean((0, 2, 3, 4), keepdim=True), x.var((0, 2, 3, 4), unbiased=False, keepdim=True)
+    shape = (1, -1, 1, 1, 1)
+    return (x - mean) / torch.sqrt(variance + norm.eps) * norm.weight.view(shape) + norm.bias.view(shape)
+
+
+def plain_stream(generator: CascadedGenerator, image: Tensor, mels_BFMU: Tensor, label: Tensor) -> Tensor:
+    """One stream by ConvTranspose3d over written-out concatenations, (B, C, F, H, W)."""
+    states = generator.audio_encoder(mels_BFMU)
+    code, skips = generator.image_encoder(image)
+    x = torch.cat((states[:, -1], label, code), dim=1)[:, :, None, None, None]
+    for index, block in enumerate(generator.decoder.blocks):
+        assert isinstance(block, DecoderBlock)
+        if index:
+            frames, side = x.shape[2], x.shape[3]
+            assert generator.inject is not None
+            audio = functional.adaptive_avg_pool1d(generator.inject(states).transpose(1, 2), frames)
+            skip = skips[-index][:, :, None].expand(-1, -1, frames, -1, -1)
+            constants = torch.cat((label[:, :, None].expand(-1, -1, frames), audio), dim=1)
+            x = torch.cat((x, skip, constants[..., None, None].expand(-1, -1, -1, side, side)), dim=1)
+        layer = block.temporal
+        stride, padding = (layer.stride, 1, 1), (layer.padding, 0, 0)
+        x = functional.conv_transpose3d(x, layer.weight[..., None, None], layer.bias, stride, padding)
+        x = functional.leaky_relu(plain_norm(block.temporal_norm, x), 0.2)
+        spatial, step = block.spatial, (1, *block.spatial.stride)
+        x = functional.conv_transpose3d(x, spatial.weight[:, :, None], spatial.bias, step, (0, *spatial.padding))
+        if block.spatial_norm is not None:
+            x = functional.leaky_relu(plain_norm(block.spatial_norm, x), 0.2)
+    picture = torch.tanh(x[:, :3])
+    if not generator.decoder.compose:
+        return picture
+    mask = torch.sigmoid(x[:, 3:] - 1.0)
+    return mask * picture + (1.0 - mask) * image[:, :, None]
+
+
+@pytest.mark.parametrize("output", ["compose", "direct"])
+@pytest.mark.parametrize("plan", ["middle", "late", "early"])
+def test_a_stream_equals_its_plain_form_with_gradients(output: str, plan: str) -> None:
+    generator = make(f"model.g_output={output}", f"model.temporal_plan={plan}").double().train()
+    image, mels, label, noise = (x.double() for x in inputs())
+
+    ours = generator(image, mels, label, noise)[:, 0]
+    plain = plain_stream(generator, image, mels[:, 0], label)
+
+    torch.testing.assert_close(ours, plain, atol=1e-9, rtol=1e-9)
+    probe = torch.randn_like(ours)
+    weights = list(generator.parameters())
+    for mine, theirs in zip(
+        torch.autograd.grad((ours * probe).sum(), weights),
+        torch.autograd.grad((plain * probe).sum(), weights),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, theirs, atol=1e-8, rtol=1e-7)
+
+
+def test_the_cascade_passes_exactly_the_last_frame() -> None:
+    starts: list[Tensor] = []
+    clips = torch.randn(4, 2, 3, 8, 4, 4)
+    image = torch.randn(2, 3, 4, 4)
+
+    def make_clip(start: Tensor, index: int) -> Tensor:
+        starts.append(start)
+        return clips[index]
+
+    out = cascade(make_clip, image, 4, detach=False)
+
+    assert torch.equal(out, clips.transpose(0, 1))
+    assert torch.equal(starts[0], image)
+    for index in range(1, 4):
+        assert torch.equal(starts[index], clips[index - 1][:, :, -1])
+
+
+def test_each_stream_of_the_network_starts_from_the_last_frame_before_it() -> None:
+    generator = make().eval()
+    image, mels, label, noise = inputs()
+
+    together = generator(image, mels, label, noise)
+
+    start = image
+    for index in range(4):
+        alone = generator(start, mels[:, index : index + 1], label, noise)[:, 0]
+        torch.testing.assert_close(together[:, index], alone)
+        start = alone[:, :, -1]
+
+
+@pytest.mark.parametrize(("detach", "reaches"), [(True, False), (False, True)])
+def test_the_gradient_flows_through_the_frame_unless_detached(detach: bool, reaches: bool) -> None:
+    generator = make(f"model.cascade_detach={detach}").eval()
+    image, mels, label, noise = inputs()
+    mels.requires_grad_()
+
+    generator(image, mels, label, noise)[:, 1].sum().backward()
+
+    assert mels.grad is not None
+    assert bool(mels.grad[:, 0].abs().sum() > 0) == reaches
+    assert bool(mels.grad[:, 1].abs().sum() > 0)
+
+
+def test_folded_streams_equal_sequential_ones_without_the_cascade() -> None:
+    generator = make("model.cascade=false").eval()
+    image, mels, label, noise = inputs()
+
+    folded = generator(image, mels, label, noise)
+    sequential = torch.stack([generator(image, mels[:, k : k + 1], label, noise)[:, 0] for k in range(4)], dim=1)
+
+    torch.testing.assert_close(folded, sequential)
+
+
+def test_one_stream_makes_the_same_clips_shape_as_four() -> None:
+    image, mels, label, noise = inputs()
+
+    assert make("model.streams=1")(image, mels, label, noise).shape == (2, 4, 3, 4, 16, 16)
+    assert make()(image, mels, label, noise).shape == (2, 4, 3, 4, 16, 16)
+
+
+def test_a_rollout_is_the_same_clips_in_a_row_and_may_be_longer() -> None:
+    generator = make().eval()
+    image, mels, label, noise = inputs(streams=7)
+
+    video = generator.rollout(image, mels.flatten(1, 2), label, noise)
+
+    assert video.shape == (2, 3, 28, 16, 16)
+    torch.testing.assert_close(video[:, :, 8:12], generator(image, mels, label, noise)[:, 2])
+
+
+def test_an_unpainted_mask_copies_the_start_image() -> None:
+    generator = make("model.g_output=compose").eval()
+    last = generator.decoder.blocks[-1]
+    assert isinstance(last, DecoderBlock)
+    with torch.no_grad():
+        assert last.spatial.bias is not None
+        last.spatial.bias[3] = -1e4
+    image, mels, label, noise = inputs()
+
+    clips = generator(image, mels, label, noise)
+
+    torch.testing.assert_close(clips, image[:, None, :, None].expand_as(clips), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("settings", [("model.z_dim=3",), ("model.norm=group",), ("model.audio_inject=bottleneck",)])
+def test_options_run_and_matter(settings: tuple[str, ...]) -> None:
+    generator = make(*settings).eval()
+    z = 3 if "z_dim" in settings[0] else 0
+    image, mels, label, noise = inputs(z=z)
+
+    clips = generator(image, mels, label, noise)
+
+    assert bool(torch.isfinite(clips).all())
+    for changed in (
+        (image * 0.5, mels, label, noise),
+        (image, mels + 1, label, noise),
+        (image, mels, label.flip(1), noise),
+    ):
+        assert not torch.equal(generator(*changed), clips)
+    if z:
+        assert not torch.equal(generator(image, mels, label, noise + 1), clips)
+
+
+@pytest.mark.parametrize(
+    ("frames", "blocks", "plan", "expected"),
+    [
+        (8, 4, "middle", [1, 2, 4, 8, 8]),
+        (8, 4, "late", [1, 1, 2, 4, 8]),
+        (8, 4, "early", [2, 4, 8, 8, 8]),
+        (32, 4, "middle", [2, 4, 8, 16, 32]),
+        (32, 4, "early", [2, 4, 8, 16, 32]),
+        (8, 3, "middle", [2, 4, 8, 8]),
+        (32, 3, "middle", [4, 8, 16, 32]),
+        (4, 2, "middle", [2, 4, 4]),
+        (1, 4, "middle", [1, 1, 1, 1, 1]),
+    ],
+)
+def test_temporal_plans(frames: int, blocks: int, plan: str, expected: list[int]) -> None:
+    assert temporal_plan(frames, blocks, plan) == expected

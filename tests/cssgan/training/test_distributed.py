@@ -1,0 +1,213 @@
+"""Several processes train what one would: the same curve from the same global batch, and a change of their number."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from rich.console import Console
+
+from cssgan.data import resident
+from cssgan.data.batches import Feed
+from cssgan.training import loop
+from cssgan.training.distributed import SharedBatchNorm2d, check_share, this_start
+from cssgan.types import MelStats
+from phonics_data.errors import OptionError
+from tests.cssgan.toy_dataset import TINY, tiny_config, tiny_version
+
+SETTINGS = ("train.batch_size=4", "order.p_chrono=0.5", "train.num_videos=24", "train.ema_half_life=8")
+
+
+def stats(run: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines()]
+
+
+def torchrun(
+    processes: int, dataset: Path, run: Path, *settings: str, preset: str = "tiny"
+) -> subprocess.CompletedProcess[str]:
+    sets = [word for setting in (*TINY, *settings) for word in ("--set", setting)]
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"),
+        *("-m", "cssgan", "train", "--shards", str(dataset), "--run-folder", str(run), "--preset", preset),
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run([*command, *sets], env=environment, capture_output=True, text=True, timeout=280, check=False)
+
+
+def test_two_processes_then_one_have_the_curve_of_one(dataset: Path, tmp_path: Path) -> None:
+    done = torchrun(2, dataset, tmp_path / "two", *SETTINGS, "train.num_videos=16")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("trained 4 steps") == 1  # one of them speaks
+
+    for run in ("one", "two"):  # the second goes on with what two processes left
+        loop.train(tiny_config(*SETTINGS), dataset, tmp_path / run, console=Console(file=io.StringIO()))
+
+    alone, shared = stats(tmp_path / "one"), stats(tmp_path / "two")
+    assert [line["step"] for line in shared] == [1, 2, 3, 4, 5, 6]
+    for mine, ours in zip(alone, shared, strict=True):
+        for name in ("g_l1", "g_image", "g_video", "g_order", "d_image", "d_video", "d_order", "g_grad_norm"):
+            assert ours[name] == pytest.approx(mine[name], rel=0.01), (mine["step"], name)
+
+
+@pytest.mark.slow
+def test_discriminators_with_batch_norm_see_the_whole_batch_as_well(dataset: Path, tmp_path: Path) -> None:
+    settings = ("train.batch_size=4", "train.num_videos=16")
+    done = torchrun(2, dataset, tmp_path / "two", *settings, preset="mocogan-tiny")
+    assert done.returncode == 0, done.stderr[-2000:]
+
+    config = tiny_version("mocogan-tiny", *settings)
+    loop.train(config, dataset, tmp_path / "one", console=Console(file=io.StringIO()))
+
+    for mine, ours in zip(stats(tmp_path / "one"), stats(tmp_path / "two"), strict=True):
+        for name in ("g_image", "g_video", "g_class", "d_image", "d_video", "d_class", "g_grad_norm", "d_grad_norm"):
+            assert ours[name] == pytest.approx(mine[name], rel=0.01), (mine["step"], name)
+
+
+def test_the_shares_of_a_batch_are_the_batch(dataset: Path) -> None:
+    config = tiny_config("train.batch_size=6", "order.p_chrono=0.5", "discriminator.augment=all", "model.z_dim=2")
+    data = resident.load(dataset, "train", config.data.size)
+    stats_ = MelStats(mean=data.mean, std=data.std, clamp=4.0)
+
+    def feed(rank: int, world: int) -> Feed:
+        return Feed(data=data, config=config, mel_stats=stats_, device=torch.device("cpu"), rank=rank, world=world)
+
+    whole, parts = feed(0, 1).batch(6), [feed(rank, 3).batch(6) for rank in range(3)]
+
+    assert sum((part.keys for part in parts), ()) == whole.keys
+    for name in ("video_BCTHW", "mels_BTMU", "order_B", "frame_index_BS", "noise_BZ", "augment_BUA", "num_valid_B"):
+        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
+    for part in parts:
+        assert float(part.mean_valid) * 3 == pytest.approx(float(whole.num_valid_B.sum()))
+
+
+def test_a_batch_that_does_not_divide_is_refused() -> None:
+    with pytest.raises(OptionError, match=r"train\.batch_size: got 3, allowed: a multiple of processes"):
+        check_share(tiny_config(), 2)
+    with pytest.raises(OptionError, match="more than one process"):
+        check_share(tiny_config("train.batch_size=4", "compute.cuda_graph=true"), 2)
+
+
+def _normalise(rank: int, port: int, folder: str) -> None:
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    dist.init_process_group("gloo", rank=rank, world_size=2)
+    saved = torch.load(f"{folder}/in.pt", weights_only=True)
+    norm = SharedBatchNorm2d(3)
+    norm.load_state_dict(saved["state"])
+    x = saved["x"][rank * 2 : rank * 2 + 2].requires_grad_()
+    out = norm(x)
+    (out * saved["probe"][rank * 2 : rank * 2 + 2]).sum().backward()
+    assert norm.weight.grad is not None
+    torch.save(
+        {"out": out.detach(), "grad": x.grad, "weight": norm.weight.grad, "var": norm.running_var},
+        f"{folder}/{rank}.pt",
+    )
+    dist.destroy_process_group()
+
+
+def test_shared_norms_normalise_the_whole_batch_with_its_gradient(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    plain = torch.nn.BatchNorm2d(3)
+    torch.nn.init.normal_(plain.weight)
+    x, probe = torch.randn(4, 3, 5, 5) * 3 + 1, torch.randn(4, 3, 5, 5)
+    torch.save({"state": plain.state_dict(), "x": x, "probe": probe}, tmp_path / "in.pt")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    mp.spawn(_normalise, (port, str(tmp_path)), nprocs=2)  # type: ignore[attr-defined]
+
+    whole = x.clone().requires_grad_()
+    out = plain(whole)
+    (out * probe).sum().backward()
+    parts = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    torch.testing.assert_close(torch.cat([part["out"] for part in parts]), out.detach(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(torch.cat([part["grad"] for part in parts]), whole.grad, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(parts[0]["weight"] + parts[1]["weight"], plain.weight.grad, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(parts[0]["var"], plain.running_var, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_four_processes_have_the_curve_of_one(dataset: Path, tmp_path: Path) -> None:
+    done = torchrun(4, dataset, tmp_path / "four", *SETTINGS, "train.num_videos=16", "data.feed=streaming")
+    assert done.returncode == 0, done.stderr[-2000:]
+
+    config = tiny_config(*SETTINGS, "train.num_videos=16", "data.feed=streaming", "data.workers=0")
+    loop.train(config, dataset, tmp_path / "one", console=Console(file=io.StringIO()))
+
+    for mine, ours in zip(stats(tmp_path / "one"), stats(tmp_path / "four"), strict=True):
+        for name in ("g_l1", "g_video", "d_image", "d_video", "d_order", "g_grad_norm"):
+            assert ours[name] == pytest.approx(mine[name], rel=0.01), (mine["step"], name)
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_a_start_meets_nothing_that_an_earlier_start_left(first: int) -> None:
+    server = dist.TCPStore("127.0.0.1", 0, None, is_master=True, wait_for_workers=False)
+
+    def start(rank: int) -> str:
+        mine = this_start(dist.TCPStore("127.0.0.1", server.port, None, is_master=False), rank, 3)
+        if mine.check([f"address/{rank}"]):
+            return "old"
+        mine.set(f"address/{rank}", "here")
+        return mine.underlying_store.get("start").decode()
+
+    with ThreadPoolExecutor(3) as pool:
+        one = set(pool.map(start, range(3)))
+        early = pool.submit(start, first)  # reads what the last start left, if it is not the first process
+        time.sleep(0.2)
+        others = [pool.submit(start, rank) for rank in range(3) if rank != first]
+        two = {future.result() for future in (early, *others)}
+
+    assert len(one) == len(two) == 1
+    assert one.isdisjoint(two)
+    assert "old" not in one | two
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes to kill in /proc")
+@pytest.mark.parametrize(("victim", "feed"), [(0, "streaming"), (1, "resident")])
+def test_a_killed_process_is_started_again_and_the_run_goes_on(
+    dataset: Path, tmp_path: Path, victim: int, feed: str
+) -> None:
+    settings = (*TINY, *SETTINGS, "train.num_videos=240", "train.checkpoint_every=4", f"data.feed={feed}")
+    sets = [word for setting in settings for word in ("--set", setting)]
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=2"),
+        *("-m", "cssgan", "train", "--shards", str(dataset), "--run-folder", str(tmp_path / "run"), "--preset", "tiny"),
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([*command, *sets], env=environment, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        seen = ""
+        for line in iter(child.stderr.readline, ""):
+            seen += line
+            if line.startswith("step 9/"):
+                break
+        os.kill(children(child.pid)[victim], signal.SIGKILL)
+        seen += child.stderr.read()
+    assert child.returncode == 0, seen[-3000:]
+    assert "going on after step" in seen
+
+    alone = tiny_config(*SETTINGS, "train.num_videos=240", "train.checkpoint_every=4", f"data.feed={feed}")
+    loop.train(alone, dataset, tmp_path / "one", console=Console(file=io.StringIO()))
+    mine, ours = stats(tmp_path / "one"), stats(tmp_path / "run")
+    assert [line["step"] for line in ours] == [line["step"] for line in mine]
+    for name in ("g_l1", "d_image", "d_video"):
+        assert ours[9][name] == pytest.approx(mine[9][name], rel=0.02)

@@ -1,0 +1,216 @@
+"""A training step: who moves, who stays, and that every combination of flags runs."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from cssgan.config import Config
+from cssgan.data import clip_orders, resident
+from cssgan.data.batches import Feed, streams
+from cssgan.models import factory
+from cssgan.training import step
+from cssgan.training.step import TERMS, Players, players, train_step
+from cssgan.types import Batch, MelStats
+from tests.cssgan.toy_dataset import tiny_config
+
+ELSEWHERE = {"r1", "r2", "g_class", "d_class", "class_acc_real", "class_acc_fake"}
+"""Terms of penalties and of other models."""
+
+
+@pytest.fixture
+def batch_of(dataset: Path):
+    def make(config: Config) -> Batch:
+        data = resident.load(dataset, "train", config.data.size)
+        stats = MelStats(mean=data.mean, std=data.std, clamp=4.0)
+        return Feed(data=data, config=config, mel_stats=stats, device=torch.device("cpu")).batch(0)
+
+    return make
+
+
+def team(config: Config) -> Players:
+    torch.manual_seed(0)
+    return players(config, factory.generator(config, num_classes=26), factory.discriminators(config, num_classes=26))
+
+
+def weights(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+def moved(module: torch.nn.Module, before: dict[str, torch.Tensor]) -> set[str]:
+    return {name for name, tensor in module.state_dict().items() if not torch.equal(tensor, before[name])}
+
+
+def test_the_generator_step_leaves_the_discriminators_untouched(batch_of) -> None:
+    config = tiny_config()
+    ours, batch = team(config), batch_of(config)
+    judges, generator = weights(ours.discriminators), weights(ours.generator)
+
+    (fake,), terms = step.generator_step(ours, [step.present(batch, config)], config, adversarial=True)
+
+    assert moved(ours.discriminators, judges) == set()
+    assert all(parameter.grad is None for parameter in ours.discriminators.parameters())
+    assert all(parameter.requires_grad for parameter in ours.discriminators.parameters())
+    assert "decoder.blocks.0.spatial.weight" in moved(ours.generator, generator)
+    assert not fake.requires_grad
+    assert {"g_l1", "g_image", "g_video", "g_order"} <= set(terms)
+
+
+def test_the_discriminator_step_leaves_the_generator_untouched(batch_of) -> None:
+    config = tiny_config()
+    ours, batch = team(config), batch_of(config)
+    part = step.present(batch, config)
+    judges, generator = weights(ours.discriminators), weights(ours.generator)
+
+    step.discriminator_step(ours, [part], [torch.rand_like(part.real.clips_BSCFHW)], config)
+
+    assert moved(ours.generator, generator) == set()
+    assert all(parameter.grad is None for parameter in ours.generator.parameters())
+    trained = {name for name, _ in ours.discriminators.named_parameters()}
+    assert moved(ours.discriminators, judges) == trained
+
+
+def test_a_step_reports_every_term_it_has(batch_of) -> None:
+    config = tiny_config()
+
+    terms = train_step(team(config), batch_of(config), config, num_steps=0, num_videos=0)
+
+    assert set(terms) == set(TERMS) - ELSEWHERE
+    assert all(math.isfinite(float(value)) and not value.requires_grad for value in terms.values())
+
+
+COMBINATIONS = list(
+    itertools.product(
+        ("1", "4"), ("none", "disc", "gen"), ("clips", "whole", "both"), ("true", "false"), ("stream", "chrono")
+    )
+)
+
+
+@pytest.mark.parametrize(("streams_", "shuffle", "video_d", "cascade", "cascade_order"), COMBINATIONS)
+def test_every_combination_of_the_ablation_flags_runs(
+    batch_of, streams_: str, shuffle: str, video_d: str, cascade: str, cascade_order: str
+) -> None:
+    config = tiny_config(
+        f"model.streams={streams_}",
+        f"order.shuffle={shuffle}",
+        f"discriminator.video_d={video_d}",
+        f"model.cascade={cascade}",
+        f"model.cascade_order={cascade_order}",
+    )
+    ours = team(config)
+    before = weights(ours.generator)
+
+    terms = train_step(ours, batch_of(config), config, num_steps=0, num_videos=0)
+
+    assert all(math.isfinite(float(value)) for value in terms.values())
+    assert ("g_order" in terms) == (shuffle != "none")
+    assert ("vote_acc_real" in terms) == (video_d != "whole")
+    assert moved(ours.generator, before)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("model.start_image=clip_first",),
+        ("model.start_image=clip_prev",),
+        ("model.cascade_detach=true",),
+        ("model.norm=group",),
+        ("model.g_output=direct",),
+        ("model.audio_inject=bottleneck",),
+        ("model.z_dim=4",),
+        ("discriminator.d_class=false",),
+        ("discriminator.order_head=pairwise",),
+        ("loss.vote_loss=mean_logit",),
+        ("order.p_chrono=1.0",),
+        ("order.draw=enumerate",),
+        ("data.segment_context=clip",),
+        ("train.ema_half_life=10",),
+        ("model.num_clips=2", "model.streams=2"),
+        ("model.num_clips=8", "model.streams=8"),
+        ("loss.gan=rpgan", "loss.r1_gamma=1", "loss.r2_gamma=1", "discriminator.spectral=false"),
+        ("loss.gan=rpgan", "discriminator.video_d=both", "loss.r1_gamma=1"),
+        ("discriminator.augment=all",),
+        ("discriminator.d_audio=true",),
+        ("discriminator.d_audio=true", "discriminator.video_d=both", "discriminator.d_class=false"),
+    ],
+)
+def test_every_other_option_runs(batch_of, settings: tuple[str, ...]) -> None:
+    config = tiny_config(*settings)
+
+    terms = train_step(team(config), batch_of(config), config, num_steps=0, num_videos=0)
+
+    assert all(math.isfinite(float(value)) for value in terms.values())
+
+
+def test_before_adv_start_only_l1_counts_and_discriminators_wait(batch_of) -> None:
+    config = tiny_config("loss.adv_start=2")
+    ours, batch = team(config), batch_of(config)
+    before = weights(ours.discriminators)
+
+    early = train_step(ours, batch, config, num_steps=1, num_videos=3)
+    assert set(early) == {"g_l1", "g_loss", "g_grad_norm", "motion_ratio"}
+    assert moved(ours.discriminators, before) == set()
+    later = train_step(ours, batch, config, num_steps=2, num_videos=6)
+
+    assert set(later) == set(TERMS) - ELSEWHERE
+    assert moved(ours.discriminators, before)
+
+
+def test_the_chronological_cascade_does_not_depend_on_the_order(batch_of) -> None:
+    config = tiny_config("model.cascade_order=chrono")
+    generator = team(config).generator.eval()
+    batch = batch_of(config)
+    clip_at = clip_orders.clip_at(batch.order_B, 4)
+    assert batch.order_B.tolist() != [0, 0, 0]
+
+    shown = step.fakes(generator, batch, streams(batch, 4, clip_at), config)
+
+    in_time = generator(
+        batch.video_BCTHW[:, :, 0], batch.mels_BTMU.unflatten(1, (4, -1)), batch.label_BK, batch.noise_BZ
+    )
+    assert torch.equal(clip_orders.restore(shown, clip_at), in_time)
+
+
+def test_start_images(batch_of) -> None:
+    batch = batch_of(tiny_config())
+    clip_at = clip_orders.clip_at(batch.order_B, 4)
+    real = streams(batch, 4, clip_at)
+    first = clip_at[:, 0]
+
+    def start(choice: str) -> torch.Tensor:
+        return step.start_image(batch, real, tiny_config(f"model.start_image={choice}"))
+
+    for b in range(3):
+        clip = int(first[b])
+        assert torch.equal(start("video_first")[b], batch.video_BCTHW[b, :, 0])
+        assert torch.equal(start("clip_first")[b], batch.video_BCTHW[b, :, 4 * clip])
+        assert torch.equal(start("clip_prev")[b], batch.video_BCTHW[b, :, max(4 * clip - 1, 0)])
+
+
+def test_the_average_follows_with_its_half_life(batch_of) -> None:
+    config = tiny_config("train.ema_half_life=3")
+    ours = team(config)
+    assert ours.average is not None
+    before = weights(ours.average)
+
+    train_step(ours, batch_of(config), config, num_steps=9, num_videos=27)
+
+    name = "decoder.blocks.0.spatial.weight"
+    now = ours.generator.state_dict()[name]
+    torch.testing.assert_close(ours.average.state_dict()[name], (before[name] + now) / 2)
+
+
+def test_rates_fall_to_a_tenth_over_the_last_share(batch_of) -> None:
+    config = tiny_config("optim.decay_share=0.5", "train.num_videos=100", "optim.g_lr=0.01")
+    ours, batch = team(config), batch_of(config)
+    rates: list[float] = []
+
+    for seen in (0, 50, 75, 100):
+        train_step(ours, batch, config, num_steps=0, num_videos=seen)
+        rates.append(ours.g_optim.param_groups[0]["lr"])
+
+    assert rates == pytest.approx([0.01, 0.01, 0.0055, 0.001])

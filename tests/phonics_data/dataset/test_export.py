@@ -1,0 +1,76 @@
+"""Exported clips are plain files with the metadata beside them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas
+import pytest
+import soundfile
+
+from phonics_data.contract.shard import read_shard
+from phonics_data.dataset.export import export
+from phonics_data.dataset.layout import shard_paths
+from phonics_data.errors import DatasetError, InputError
+from phonics_data.media import probe
+from tests.phonics_data.report.test_verify import make_dataset
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_dataset(tmp_path_factory.mktemp("export"))
+
+
+def test_folder(dataset: Path, tmp_path: Path) -> None:
+    assert export(dataset, tmp_path / "clips") == 6
+    table = pandas.read_csv(tmp_path / "clips" / "clips.csv")
+    assert len(table) == 6
+    samples = {sample.key: sample for path in shard_paths(dataset) for sample in read_shard(path)}
+    for row in table.itertuples():
+        path = tmp_path / "clips" / row.file_name
+        assert path.parts[-3:-1] == (row.split, row.label)
+        info = probe(path, need_audio=True)
+        assert (info.width, info.height, info.num_frames, info.frame_rate) == (64, 64, 20, 25)
+        audio, rate = soundfile.read(path.with_suffix(".wav"), dtype="float32")
+        assert rate == 16_000
+        assert (audio == samples[row.sample_id].audio_N).all()
+
+
+def test_huggingface_layout(dataset: Path, tmp_path: Path) -> None:
+    export(dataset, tmp_path / "clips", "huggingface")
+    for split in ("train", "validation", "test"):
+        lines = (tmp_path / "clips" / split / "metadata.jsonl").read_text().splitlines()
+        rows = [json.loads(line) for line in lines]
+        assert {path.name for path in (tmp_path / "clips" / split).glob("*.mp4")} == {row["file_name"] for row in rows}
+        assert {row["split"] for row in rows} == {split}
+
+
+def test_the_library_datasets_reads_both_layouts(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets", reason="the library datasets is not installed")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    export(dataset, tmp_path / "clips", "huggingface")
+    found = datasets.load_dataset("videofolder", data_dir=str(tmp_path / "clips"), cache_dir=str(tmp_path / "cache"))
+    assert {split: len(rows) for split, rows in found.items()} == {"train": 2, "validation": 2, "test": 2}
+    row = found["train"].cast_column("video", datasets.Video(decode=False))[0]
+    assert row["label"] in "AB"
+    assert Path(row["video"]["path"]).name == f"{row['sample_id']}.mp4"
+    shards = datasets.load_dataset(str(dataset), streaming=True, cache_dir=str(tmp_path / "cache"))
+    assert sorted(shards) == ["test", "train", "validation"]
+
+
+def test_again_keeps_what_is_there_and_other_folders_stay_untouched(dataset: Path, tmp_path: Path) -> None:
+    export(dataset, tmp_path / "clips")
+    one = next((tmp_path / "clips").rglob("*.mp4"))
+    before = one.stat().st_mtime_ns
+    export(dataset, tmp_path / "clips")
+    assert one.stat().st_mtime_ns == before
+    with pytest.raises(InputError, match="holds other files"):
+        export(dataset, tmp_path / "clips", "huggingface")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="file: is a file, allowed: a folder"):
+        export(dataset, tmp_path / "file")
+    with pytest.raises(DatasetError, match=r"no dataset\.json|no such"):
+        export(tmp_path / "none", tmp_path / "out")

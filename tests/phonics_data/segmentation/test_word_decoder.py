@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import random
+import string
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from phonics_data.captions.parse import read_captions
+from phonics_data.segmentation.phrases import PhraseOptions
+from phonics_data.segmentation.scoring import iou
+from phonics_data.segmentation.viterbi import Order, TransitionCosts, best_path, transition_costs
+from phonics_data.segmentation.word_decoder import DecodeOptions, decode_words
+from phonics_data.types import TruthSpan, Word
+from tests.phonics_data.segmentation.transcripts import CHORUS, INTRO, OUTRO, alone, doubled, is_for, song
+
+ALPHABET = string.ascii_uppercase
+
+
+def letters_of(words: Sequence[Word], order: Order = "auto") -> str:
+    decoding = decode_words(words, duration_seconds=1000, options=DecodeOptions(order=order))
+    return "".join(phrase.letter for phrase in decoding.phrases)
+
+
+def assert_found(words: Sequence[Word], truth: Sequence[TruthSpan], min_iou: float = 0.8) -> None:
+    end = words[-1].end_seconds + 2
+    decoding = decode_words(words, duration_seconds=end, options=DecodeOptions())
+    assert [phrase.letter for phrase in decoding.phrases] == [span.letter for span in truth]
+    for phrase, span in zip(decoding.phrases, truth, strict=True):
+        assert (
+            iou(replace(span, start_seconds=phrase.start_seconds, end_seconds=phrase.end_seconds), span) >= min_iou
+        ), span
+        assert phrase.object_word == span.object_word
+
+
+@pytest.mark.parametrize("phrase", [is_for, doubled, alone])
+def test_an_alphabet_between_intro_and_outro(phrase: Callable[[str], str]) -> None:
+    words, truth = song(phrase=phrase, before=[INTRO], after=[CHORUS, OUTRO])
+    assert_found(words, truth)
+
+
+@pytest.mark.parametrize("phrase", [is_for, doubled, alone])
+def test_shuffled_letters(phrase: Callable[[str], str]) -> None:
+    letters = list(ALPHABET)
+    random.Random(5).shuffle(letters)
+    words, truth = song(letters, phrase, before=[INTRO], after=[OUTRO])
+    assert_found(words, truth)
+
+
+@pytest.mark.parametrize("phrase", [is_for, doubled, alone])
+def test_a_song_with_a_third_of_the_letters(phrase: Callable[[str], str]) -> None:
+    words, truth = song("GHIJKLMNOPQRSTU", phrase, after=[CHORUS])
+    assert_found(words, truth)
+
+
+def test_two_rounds() -> None:
+    words, truth = song(ALPHABET * 2, alone, before=[INTRO], after=[CHORUS])
+    assert_found(words, truth)
+
+
+def test_a_chorus_in_the_middle_and_lower_case() -> None:
+    first, _ = song(ALPHABET[:13], is_for, after=[CHORUS])
+    later = first[-1].end_seconds
+    second, _ = song(ALPHABET[13:], is_for)
+    words = [replace(word, text=word.text.lower()) for word in first]
+    words += [
+        replace(
+            word, text=word.text.lower(), start_seconds=word.start_seconds + later, end_seconds=word.end_seconds + later
+        )
+        for word in second
+    ]
+    assert letters_of(words) == ALPHABET
+
+
+def test_letters_that_are_heard_as_words() -> None:
+    heard = {
+        "B": "bee",
+        "C": "see",
+        "I": "eye",
+        "K": "kay",
+        "O": "oh",
+        "P": "pea",
+        "Q": "queue",
+        "R": "are",
+        "T": "tea",
+        "U": "you",
+        "Y": "why",
+    }
+    words, truth = song(phrase=alone)
+    assert_found([replace(word, text=heard.get(word.text, word.text)) for word in words], truth)
+
+
+def test_letters_that_are_lost_in_order_are_told_by_their_example() -> None:
+    words, truth = song()
+    assert_found([word for word in words if word.text not in "BKS"], truth, min_iou=0.5)
+
+
+def test_two_letters_swapped_by_a_recogniser_are_read_by_what_stands_around() -> None:
+    words, truth = song()
+    swapped = {"D": "B", "M": "N", "S": "F"}
+    assert_found([replace(word, text=swapped.get(word.text, word.text)) for word in words], truth)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_fifth_of_the_words_lost_or_wrong(seed: int) -> None:
+    rng = random.Random(seed)
+    words, truth = song(before=[INTRO], after=[CHORUS, OUTRO])
+    kept = [
+        word if rng.random() > 0.1 else replace(word, text=rng.choice(["the", "my", "go", "oh", "wow"]))
+        for word in words
+        if rng.random() > 0.1
+    ]
+    decoding = decode_words(kept, duration_seconds=1000, options=DecodeOptions())
+    right = sum(
+        any(
+            phrase.letter == span.letter
+            and iou(replace(span, start_seconds=phrase.start_seconds, end_seconds=phrase.end_seconds), span) >= 0.5
+            for phrase in decoding.phrases
+        )
+        for span in truth
+    )
+    assert right >= 23
+    assert len(decoding.phrases) - right <= 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "one two three four five six seven eight nine ten let's count again to ten",
+        "the wheels on the bus go round and round round and round all through the town",
+        "twinkle twinkle little star how I wonder what you are up above the world so high like a diamond in the sky",
+        "now I know my A B C next time won't you sing with me",
+        "I see a cat and a dog and you see a bee but why are you in the sea",
+        "is this the plan B or an A team with vitamin C and a T shirt in size L or X L",
+        "",
+    ],
+)
+def test_what_is_no_alphabet_gives_no_letter(text: str) -> None:
+    words = [
+        Word(text=token, start_seconds=0.4 * number, end_seconds=0.4 * number + 0.3)
+        for number, token in enumerate((text + " ").split() * 4)
+    ]
+    decoding = decode_words(words, duration_seconds=1000, options=DecodeOptions())
+    assert decoding.phrases == ()
+    assert not decoding.is_alphabet
+
+
+def test_a_film_in_another_language_gives_no_letter(shared_data: Path) -> None:
+    path = shared_data / "captions" / "glut23+webvtt-py" / "tests__subtitles__netflix_chicas_del_cable.vtt"
+    assert letters_of(read_captions(path, duration_seconds=None).words) == ""
+
+
+def test_order_can_be_demanded_or_waived() -> None:
+    words, _ = song("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    stray = Word(text="D", start_seconds=words[-4].start_seconds - 0.25, end_seconds=words[-4].start_seconds)
+    shuffled, _ = song("QAZWSXEDCRFVTGBYHN", doubled)
+    assert letters_of(sorted([*words, stray], key=lambda word: word.start_seconds), "strict") == ALPHABET
+    assert letters_of(shuffled, "any") == "QAZWSXEDCRFVTGBYHN"
+
+
+def test_words_between_two_names_stay_with_the_first_letter_and_a_pause_ends_it() -> None:
+    words, _ = song("ABCDEFGHIJKLMNOP", lambda letter: is_for(letter) + " yum")
+    decoding = decode_words(words, duration_seconds=1000, options=DecodeOptions())
+    assert [phrase.start_seconds for phrase in decoding.phrases] == [
+        word.start_seconds for word in words if len(word.text) == 1
+    ]
+    last = decoding.phrases[-1]
+    assert last.end_seconds == pytest.approx(words[-1].end_seconds + PhraseOptions().hold_seconds)
+
+
+_WORDS = st.lists(
+    st.tuples(
+        st.floats(0, 500),
+        st.sampled_from([*ALPHABET, "is", "for", "apple", "ball", "cat", "dog", "ABC", "sing", "now"]),
+    ),
+    max_size=120,
+)
+
+
+@given(_WORDS, st.sampled_from(["strict", "any", "auto"]))
+def test_phrases_are_in_order_inside_the_video_and_divided_inside_themselves(
+    placed: list[tuple[float, str]], order: Order
+) -> None:
+    starts = sorted(start for start, _ in placed)
+    words = [
+        Word(text=text, start_seconds=start, end_seconds=start + 0.2)
+        for start, (_, text) in zip(starts, placed, strict=True)
+    ]
+    options = DecodeOptions(order=order, min_pairs=0)
+    decoding = decode_words(words, duration_seconds=500.0, options=options)
+    end = 0.0
+    for phrase in decoding.phrases:
+        assert end - 1e-9 <= phrase.start_seconds <= phrase.end_seconds <= 500.0
+        assert 0 <= phrase.confidence <= 1
+        assert all(phrase.start_seconds <= time <= phrase.end_seconds for time in phrase.cut_points)
+        end = phrase.end_seconds
+
+
+@given(st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_best_path_is_the_best_of_all_paths(count: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    letters = np.zeros((count, 26))
+    letters[:, :2] = rng.random((count, 2))  # two letters only, so that all paths can be tried
+    none = rng.random(count) * 0.5
+    table = transition_costs(TransitionCosts(), "strict")
+    states = [0, 1, 26, 27, 52]
+
+    def value(path: Sequence[int]) -> float:
+        total, before = 0.0, 52
+        for row, state in enumerate(path):
+            total += (letters[row, state] if state < 26 else none[row]) - table[before, state]
+            before = state
+        return total
+
+    def all_paths(length: int) -> list[list[int]]:
+        return [[]] if length == 0 else [[*path, state] for path in all_paths(length - 1) for state in states]
+
+    best = max(value(path) for path in all_paths(count))
+    assert value(best_path(letters, none, table).tolist()) == pytest.approx(best, abs=1e-6)

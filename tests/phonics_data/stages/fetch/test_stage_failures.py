@@ -1,0 +1,476 @@
+"""The fetch stage against a server that fails in every way, by yt-dlp's own YouTube extractor."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from phonics_data.sources.synthetic.site import SongSite
+from phonics_data.stages.fetch.ledger import Entry, fetch_report
+from phonics_data.stages.fetch.progress import Watch
+from phonics_data.stages.fetch.stage import BackOff, FetchOptions, QueueStoppedError, fetch
+from phonics_data.storage.manifest import read_manifest
+from phonics_data.storage.tables import from_plain, read_table
+from phonics_data.storage.workspace import Workspace
+from phonics_data.types import FetchedVideo, FetchStatus, Rejection, SourceVideo, StageCount
+from tests.phonics_data.stages.fetch.fake_youtube import SIGNATURE, CaptionsOnTube, Song, Tube, tube_handler
+from tests.phonics_data.stages.fetch.small_videos import clip_bytes
+
+QUICK = BackOff(first_seconds=0.01, max_seconds=0.02, max_retry_after_seconds=5.0, outage_seconds=0.05)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "work")
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Tube]]:
+    with ExitStack() as stack:
+
+        def start(*songs: Song) -> Tube:
+            tube = stack.enter_context(Tube(*songs))
+            stack.enter_context(tube_handler(tube.port))
+            return tube
+
+        yield start
+
+
+def song(name: str, **more: object) -> Song:
+    """A song with one file of picture and sound; `name` fills up to YouTube's 11 characters."""
+    return Song(name.ljust(11, "0"), {"18": clip_bytes(seed=sum(map(ord, name)) % 97)}, **more)  # type: ignore[arg-type]
+
+
+def run(workspace: Workspace, tube: Tube, *, watch: Watch | None = None, **options: object) -> StageCount:
+    videos = [SourceVideo(video_id=one.video_id, url=one.url, title=one.title) for one in tube.songs.values()]
+    wanted = FetchOptions(sleep_seconds=(0.0, 0.0), back_off=QUICK, **options)  # type: ignore[arg-type]
+    return fetch(workspace, videos, wanted, manifest="songs.csv", watch=watch)
+
+
+def entry(workspace: Workspace, name: str) -> Entry:
+    outcome = workspace.ledger("fetch").read(name.ljust(11, "0"))
+    assert outcome is not None, f"{name} stands not in the ledger"
+    return from_plain(Entry, outcome)
+
+
+def assert_whole(workspace: Workspace, one: Song) -> None:
+    video = entry(workspace, one.video_id).video
+    assert video is not None
+    wanted = hashlib.sha256(one.media["18"]).hexdigest()
+    assert video.sha256 == wanted
+    assert hashlib.sha256((workspace.root / video.path).read_bytes()).hexdigest() == wanted
+
+
+def test_picture_and_sound_are_joined_and_captions_chosen(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+    two = Song(
+        "twostreams0",
+        {
+            "133": clip_bytes(sound=False, height=240),
+            "135": clip_bytes(sound=False, height=480),
+            "140": clip_bytes(picture=False),
+        },
+        captions=[CaptionsOnTube("en", is_auto=True), CaptionsOnTube("de", is_auto=True)],
+    )
+    run(workspace, serve(two), max_height=240)
+    (video,) = read_table(workspace.table("videos"), FetchedVideo)
+    assert (video.height, video.width, video.audio_rate_hz) == (240, 320, 16000)
+    assert video.captions is not None
+    assert (video.captions.track, video.captions.kind) == ("en-orig", "auto")
+    assert entry(workspace, "twostreams0").format_id == "133+140"
+    names = sorted(path.name for path in (workspace.media / "twostreams0").iterdir())
+    assert names == ["outcome.json", "twostreams0.en-orig.json3", "twostreams0.info.json", "twostreams0.mp4"]
+
+
+CAPTIONS: dict[str, tuple[list[CaptionsOnTube], list[str], str, str | None]] = {
+    "both": ([CaptionsOnTube("en"), CaptionsOnTube("en", is_auto=True)], [], "manual", "en"),
+    "auto": ([CaptionsOnTube("en", is_auto=True)], [], "auto", "en-orig"),
+    "foreign": ([CaptionsOnTube("pt", is_auto=True)], [], "translated_only", None),
+    "token": ([CaptionsOnTube("en", is_auto=True, wants_token=True)], [], "refused", None),
+    "mute": ([], [], "none", None),
+    "second": ([CaptionsOnTube("en", is_auto=True)], ["500"], "auto", "en-orig"),  # the next format comes
+    "busy": ([CaptionsOnTube("en", is_auto=True)], ["429", "..."], "failed", None),
+}
+
+
+def test_captions_are_chosen_and_never_cost_the_video(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+    run(
+        workspace,
+        serve(*(song(name, captions=there, caption_faults=faults) for name, (there, faults, _, _) in CAPTIONS.items())),
+    )
+    for name, (_, _, found, track) in CAPTIONS.items():
+        got = entry(workspace, name)
+        assert got.video is not None, name
+        assert (got.captions_found, got.video.captions and got.video.captions.track) == (found, track), name
+        assert bool(got.warnings) == (found in ("refused", "failed")), name
+        kept = [
+            path.suffix
+            for path in (workspace.media / got.video.video_id).iterdir()
+            if path.name.removeprefix(got.video.video_id) not in (".mp4", ".info.json") and path.name != "outcome.json"
+        ]
+        assert kept == ([] if track is None else [".vtt" if name == "second" else ".json3"]), name
+
+
+PASSING: dict[str, tuple[list[str], list[str]]] = {  # faults of the page, faults of the media
+    "e503": ([], ["503"]),
+    "several": ([], ["500", "503", "500", "502"]),
+    "reset": ([], ["reset .5"]),
+    "noresume": ([], ["reset .9", "no ranges"]),
+    "truncated": ([], ["truncate .5"]),
+    "html": ([], ["html"]),
+    "slow": ([], ["slow .2"]),
+    "e404": ([], ["404"]),
+    "e410": ([], ["410"]),
+    "e403": ([], ["403"]),
+    "e429": ([], ["429 0"]),
+    "noranges": ([], ["no ranges"]),
+    "stingy": ([], ["stingy .5", "stingy .9", "ok"]),
+    "page503": (["503"], []),
+    "page429": (["429 0"], []),
+    "pagereset": (["reset"], []),
+}
+
+
+def test_what_passes_is_waited_out(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+    songs = [song(name, page_faults=list(page), media_faults=list(media)) for name, (page, media) in PASSING.items()]
+    count = run(workspace, serve(*songs))
+    assert count.by_reason == {}
+    for one in songs:
+        assert_whole(workspace, one)
+        assert one.media_faults == one.page_faults == [], f"{one.video_id} never met its faults"
+
+
+LASTING: dict[str, tuple[dict[str, object], str, str]] = {
+    "e503": ({"media_faults": ["503", "..."]}, "failed", "fetch_failed"),
+    "reset": ({"media_faults": ["reset .5", "..."]}, "failed", "fetch_failed"),
+    "e404": ({"media_faults": ["404", "..."]}, "failed", "fetch_failed"),
+    "stingy": ({"media_faults": ["stingy .5", "..."]}, "failed", "fetch_failed"),
+    "e403": ({"media_faults": ["403", "..."]}, "blocked", "blocked"),
+    "html": ({"media_faults": ["html", "..."]}, "invalid", "not_a_video"),
+    "truncated": ({"media_faults": ["truncate .5", "..."]}, "invalid", "not_a_video"),
+    "short": ({"seconds": 60.0}, "invalid", "duration_mismatch"),
+    "mute": ({"media": {"18": clip_bytes(sound=False)}}, "invalid", "no_audio_stream"),
+    "private": ({"playability": {"status": "LOGIN_REQUIRED", "reason": "Private video"}}, "gone", "gone"),
+    "away": ({"playability": {"status": "ERROR", "reason": "Video unavailable"}}, "gone", "gone"),
+}
+
+
+def test_what_lasts_gets_its_status_and_the_others_come(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+    good = song("good")
+    bad: list[Song] = []
+    for name, (more, _, _) in LASTING.items():
+        bad.append(song(name))
+        for attribute, value in more.items():
+            setattr(bad[-1], attribute, value)
+    tube = serve(*bad, good)
+    count = run(workspace, tube)
+    assert_whole(workspace, good)
+    assert (count.num_kept, count.num_rejected) == (1, len(LASTING))
+    found = {
+        name: (entry(workspace, name).status, getattr(entry(workspace, name).rejection, "reason", None))
+        for name in LASTING
+    }
+    assert found == {name: (status, reason) for name, (_, status, reason) in LASTING.items()}
+    assert [path.name for path in workspace.media.iterdir() if path.name != ".partial"] == [good.video_id]
+    assert fetch_report(workspace).by_status == {"ok": 1, "failed": 4, "blocked": 1, "invalid": 4, "gone": 2}
+
+
+def test_a_bot_check_stops_the_queue_at_once(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+    first, bot, last = song("first"), song("bot", page_faults=["bot"]), song("last")
+    tube = serve(first, bot, last)
+    message = r"whether this is a bot; wait.*--cookies.*1 of 3 videos were not tried"
+    with pytest.raises(QueueStoppedError, match=message):
+        run(workspace, tube)
+    assert_whole(workspace, first)
+    assert entry(workspace, "bot").status == "blocked"
+    assert len(tube.asked("bot check")) == 1
+    assert tube.asked("page", last.video_id) == []
+    assert [row.video_id for row in read_table(workspace.table("videos"), FetchedVideo)] == [first.video_id]
+
+    report = fetch_report(workspace)
+    assert report.by_status == {"ok": 1, "blocked": 1, "skipped": 1}
+    assert report.next_commands == [f"phonics-data fetch songs.csv --work {workspace.root}"]
+
+    count = run(workspace, tube)
+    assert (count.num_kept, count.num_skipped) == (3, 1)
+    assert len(tube.asked("media", first.video_id)) == 1
+    assert fetch_report(workspace).next_commands == []
+
+
+def test_who_was_turned_away_does_not_stand_in_the_way_of_others(
+    workspace: Workspace, serve: Callable[..., Tube]
+) -> None:
+    away = [song(f"away{number}", media_faults=["403", "..."]) for number in range(3)]
+    good = [song("good1"), song("good2")]
+    tube = serve(*away, *good)
+    with pytest.raises(QueueStoppedError, match="3 videos in a row were forbidden"):
+        run(workspace, tube)
+    count = run(workspace, tube)  # nobody is left untried: the rest can go on without those three
+    assert (count.num_kept, count.by_reason) == (2, {"blocked": 3})
+    for one in good:
+        assert_whole(workspace, one)
+
+
+def test_repeated_429_stops_the_queue_after_waiting(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+    waits: list[float] = []
+
+    class Waits(Watch):
+        def waits(self, video_id: str, seconds: float, why: str) -> None:
+            waits.append(seconds)
+
+    busy = song("busy", media_faults=["429 0.05", "..."])
+    tube = serve(busy, song("next"))
+    with pytest.raises(QueueStoppedError, match=r"429, too many requests; wait an hour.*--sleep"):
+        run(workspace, tube, watch=Waits())
+    assert len(tube.asked("media", busy.video_id)) == QUICK.num_tries
+    assert waits == [pytest.approx(0.05)] * (QUICK.num_tries - 1)  # Retry-After is longer than our own pause
+    assert tube.asked("page", "next0000000") == []
+
+
+def test_a_server_that_asks_for_an_hour_is_not_asked_again(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+    busy = song("busy", media_faults=["429 3600", "..."])
+    tube = serve(busy, song("next"))
+    with pytest.raises(QueueStoppedError, match="429"):
+        run(workspace, tube)
+    assert len(tube.asked("media", busy.video_id)) == 1
+
+
+def test_three_forbidden_in_a_row_stop_the_queue(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+    songs = [song(f"v{number}", media_faults=["403", "..."]) for number in range(4)]
+    songs.insert(1, song("fine"))
+    tube = serve(*songs, song("next"))
+    with pytest.raises(QueueStoppedError, match="3 videos in a row were forbidden"):
+        run(workspace, tube)
+    assert tube.asked("page", "next0000000") == []
+    assert entry(workspace, "fine").status == "ok"
+    assert [entry(workspace, f"v{number}").status for number in range(4)] == ["blocked"] * 4
+
+
+def test_without_any_answer_the_run_ends_soon_and_blames_no_video(workspace: Workspace) -> None:
+    with Tube() as closed:
+        pass
+    seen: list[str] = []
+
+    class Seen(Watch):
+        def started(self, video_id: str) -> None:
+            seen.append(video_id)
+
+    videos = [SourceVideo(video_id=name, url=f"http://127.0.0.1:{closed.port}/{name}.mp4") for name in ("one", "two")]
+    options = FetchOptions(sleep_seconds=(0.0, 0.0), back_off=QUICK)
+    message = r"nothing answers at 127\.0\.0\.1; check the connection.*2 of 2 videos were not tried"
+    with pytest.raises(QueueStoppedError, match=message):
+        fetch(workspace, videos, options, watch=Seen())
+    assert seen == ["one"]
+    assert workspace.ledger("fetch").item_ids() == []
+    assert fetch_report(workspace).by_status == {"skipped": 2}
+
+
+def test_a_host_that_is_not_there_costs_only_its_own_rows(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+    good = song("good")
+    tube = serve(good)
+    with Tube() as closed:
+        pass
+    videos = [
+        SourceVideo(video_id="typo1", url=f"http://localhost:{closed.port}/1.mp4"),
+        SourceVideo(video_id="typo2", url=f"http://localhost:{closed.port}/2.mp4"),
+        SourceVideo(video_id=good.video_id, url=good.url),
+    ]
+    count = fetch(workspace, videos, FetchOptions(sleep_seconds=(0.0, 0.0), back_off=QUICK))
+    assert (count.num_kept, count.by_reason) == (1, {"fetch_failed": 2})
+    assert_whole(workspace, good)
+    assert {row.item_id for row in read_table(workspace.table("rejections"), Rejection)} == {"typo1", "typo2"}
+    assert tube.asked("media")
+
+
+def test_a_line_that_breaks_is_waited_for_and_then_left(workspace: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "songs"
+    folder.mkdir()
+    for name in ("one", "two", "three"):
+        (folder / f"{name}.mp4").write_bytes(clip_bytes())
+    (folder / "manifest.csv").write_text("video_id,url\none,one.mp4\ntwo,two.mp4\nthree,three.mp4\n")
+    site = SongSite(folder)
+    waits: list[float] = []
+
+    class Unplug(Watch):
+        def ended(self, video_id: str, status: FetchStatus, detail: str) -> None:
+            site.__exit__()
+
+        def waits(self, video_id: str, seconds: float, why: str) -> None:
+            waits.append(seconds)
+
+    with site:
+        videos = read_manifest(f"{site.url}/manifest.csv")
+        options = FetchOptions(sleep_seconds=(0.0, 0.0), back_off=QUICK)
+        with pytest.raises(QueueStoppedError, match=r"does not answer any more; check.*2 of 3 videos were not tried"):
+            fetch(workspace, videos, options, watch=Unplug())
+    assert 0 < sum(waits) <= QUICK.outage_seconds
+    assert workspace.ledger("fetch").item_ids() == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("retry", "tried_again"),
+    [
+        ("", {"bot"}),
+        ("failed", {"bot", "broken", "text"}),
+        ("gone", {"bot", "away"}),
+        ("all", {"bot", "broken", "text", "away"}),
+    ],
+)
+def test_which_failures_are_tried_again(
+    workspace: Workspace, serve: Callable[..., Tube], retry: str, tried_again: set[str]
+) -> None:
+    songs = {
+        "fine": song("fine"),
+        "broken": song("broken", media_faults=["404", "..."]),
+        "text": song("text", media_faults=["html", "..."]),
+        "away": song("away", playability={"status": "ERROR", "reason": "Video unavailable"}),
+        "bot": song("bot", page_faults=["bot"]),
+    }
+    tube = serve(*songs.values())
+    assert run(workspace, tube).num_kept == 1
+    for one in songs.values():
+        one.media_faults, one.playability = [], {"status": "OK"}
+    tube.sent.clear()
+    count = run(workspace, tube, retry=retry)
+    assert {one.video_id.rstrip("0") for one in tube.asked("page")} == tried_again
+    assert count.num_kept == 1 + len(tried_again)
+    assert count.num_skipped == 5 - len(tried_again)
+
+
+def test_a_part_that_went_bad_is_fetched_anew(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+    one = song("part")
+    folder = workspace.media / ".partial" / one.video_id
+    folder.mkdir(parents=True)
+    (folder / f"{one.video_id}.mp4.part").write_bytes(os.urandom(len(one.media["18"]) // 2))
+    tube = serve(one)
+    run(workspace, tube)
+    assert_whole(workspace, one)
+    assert [sent.first_byte for sent in tube.asked("media")] == [0]
+
+
+def test_a_good_part_is_continued(
+    workspace: Workspace, serve: Callable[..., Tube], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phonics_data.stages.fetch.partial_files.STEP_BYTES", 1000)
+    one = song("part", media_faults=["reset .6", "503", "503", "403", "403"])
+    tube = serve(one)
+    run(workspace, tube)
+    assert entry(workspace, "part").status == "blocked"
+    run(workspace, tube)
+    assert_whole(workspace, one)
+    last = tube.asked("media")[-1]
+    assert last.status == 206
+    assert last.first_byte > 0  # how much came before the reset, only the network knows
+
+
+def test_only_letters_and_tier_choose_rows_and_lose_nothing(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+    songs = [song("one"), song("two"), song("three")]
+    tube = serve(*songs)
+    videos = [
+        SourceVideo(video_id=songs[0].video_id, url=songs[0].url, letters="AB", tier=1),
+        SourceVideo(video_id=songs[1].video_id, url=songs[1].url, letters="C", tier=2),
+        SourceVideo(video_id=songs[2].video_id, url=songs[2].url, letters="A", tier=3),
+    ]
+
+    def fetched(**wanted: object) -> list[str]:
+        options = FetchOptions(sleep_seconds=(0.0, 0.0), back_off=QUICK, **wanted)  # type: ignore[arg-type]
+        fetch(workspace, videos, options)
+        return [row.video_id.rstrip("0") for row in read_table(workspace.table("videos"), FetchedVideo)]
+
+    assert fetched(letters="C") == ["two"]
+    assert fetched(only=(songs[2].video_id,)) == ["two", "three"]  # what is there stays in the table
+    assert fetched() == ["one", "two", "three"]
+    assert len(tube.asked("media")) == 3
+
+
+def test_two_workers_share_one_run(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+    songs = [song(f"v{number}", media_faults=["503"] if number % 3 == 0 else []) for number in range(6)]
+    count = run(workspace, serve(*songs), workers=2)
+    assert count.num_kept == 6
+    for one in songs:
+        assert_whole(workspace, one)
+    order = [row.video_id for row in read_table(workspace.table("videos"), FetchedVideo)]
+    assert order == [one.video_id for one in songs]
+
+
+def test_a_title_far_from_the_row_is_a_warning(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+    one = song("other", title="Alphabet song")
+    tube = serve(one)
+    one.title = "10 hours of rain on a tin roof"
+    video = SourceVideo(video_id=one.video_id, url=one.url, title="ABC Phonics for Kids")
+    fetch(workspace, [video], FetchOptions(back_off=QUICK, sleep_seconds=(0.0, 0.0)))
+    (warning,) = entry(workspace, "other").warnings
+    assert "10 hours of rain" in warning
+    assert any("warning" in line for line in fetch_report(workspace).lines)
+    assert tube.asked("media")
+
+
+@pytest.mark.parametrize(("said", "is_warned"), [(None, False), (2.0, False), (11.0, False), (240.0, True)])
+def test_a_length_far_from_the_row_is_a_warning(
+    workspace: Workspace, serve: Callable[..., Tube], said: float | None, is_warned: bool
+) -> None:
+    one = song("one")
+    serve(one)
+    video = SourceVideo(video_id=one.video_id, url=one.url, title=one.title, duration_seconds=said)
+    fetch(workspace, [video], FetchOptions(back_off=QUICK, sleep_seconds=(0.0, 0.0)))
+    found = entry(workspace, "one").warnings
+    assert bool(found) == is_warned
+    if is_warned:
+        assert "it lasts 2 s, the manifest says 240 s; check that it is the video you mean" in found[0]
+
+
+def test_a_taller_limit_fetches_again_and_a_lower_one_does_not(
+    workspace: Workspace, serve: Callable[..., Tube]
+) -> None:
+    tube = serve(song("one"))
+    run(workspace, tube, max_height=360)
+    assert run(workspace, tube, max_height=240).num_skipped == 1
+    assert run(workspace, tube, max_height=720).num_skipped == 0
+
+
+def test_no_secret_is_written_anywhere(workspace: Workspace, serve: Callable[..., Tube], tmp_path: Path) -> None:
+    cookies = tmp_path / "cookies.txt"
+    line = "\t".join([".youtube.com", "TRUE", "/", "TRUE", "1999999999", "PREFX", "C00KIE-SECRET"])
+    text = f"# Netscape HTTP Cookie File\n{line}\n"
+    cookies.write_text(text)
+    songs = [
+        song("fine", captions=[CaptionsOnTube("en", is_auto=True)]),
+        song("broken", media_faults=["404", "..."]),
+        song("bot", page_faults=["bot"]),
+        song("next"),
+    ]
+    with pytest.raises(QueueStoppedError) as stopped:
+        run(workspace, serve(*songs), cookies=cookies)
+    assert cookies.read_text() == text
+    assert "SECRET" not in str(stopped.value)
+    written = [path for path in workspace.root.rglob("*") if path.is_file()]
+    assert any(path.name == "fetch.log" and path.stat().st_size for path in written)
+    for path in written:
+        data = path.read_bytes()
+        assert b"C00KIE" not in data, path
+        assert SIGNATURE.encode() not in data, path
+
+
+def test_the_error_of_a_proxy_hides_its_password(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+    serve()
+    video = SourceVideo(video_id="a", url="http://example.org/a.mp4")
+    options = FetchOptions(proxy="http://anna:PASSWORD-1@127.0.0.1:9", back_off=QUICK, sleep_seconds=(0.0, 0.0))
+    with pytest.raises(QueueStoppedError) as stopped:
+        fetch(workspace, [video], options)
+    assert "PASSWORD" not in str(stopped.value)
+    for path in workspace.root.rglob("*"):
+        assert not path.is_file() or b"PASSWORD" not in path.read_bytes(), path
+
+
+def test_rejections_say_what_to_do(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+    run(workspace, serve(song("broken", media_faults=["503", "..."])))
+    (row,) = read_table(workspace.table("rejections"), Rejection)
+    assert "HTTP Error 503" in row.detail
+    assert row.detail.endswith("run the same command with --retry failed")
+    assert "\n" not in row.detail
+    assert json.loads((workspace.root / "items" / "fetch-run.json").read_text())["manifest"] == "songs.csv"

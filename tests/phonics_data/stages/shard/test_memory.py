@@ -1,0 +1,56 @@
+"""Five hundred videos need no more memory than fifty: nothing of a video stays behind in those who work on it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import resource
+import sys
+from pathlib import Path
+
+import pytest
+
+from phonics_data.quality.filters import Rules
+from phonics_data.stages.shard.stage import ShardOptions, shard
+from phonics_data.storage.workspace import Workspace
+from tests.phonics_data.stages.shard.test_stage import put_video, spans_of, write_inputs
+
+NUM_VIDEOS = 500
+
+
+def resident_bytes(process: int | str) -> int:
+    return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def children() -> list[int]:
+    return [
+        int(child) for task in Path("/proc/self/task").iterdir() for child in (task / "children").read_text().split()
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_memory_is_flat_over_many_videos(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "work")
+    first = put_video(workspace, "video-0", seconds=1)
+    videos = [first]
+    for number in range(1, NUM_VIDEOS):
+        path = workspace.media / f"copy-{number}" / "video.mkv"
+        path.parent.mkdir()
+        os.link(workspace.root / first.path, path)
+        videos.append(dataclasses.replace(first, video_id=f"copy-{number}", path=workspace.relative(path)))
+    write_inputs(workspace, videos, [span for video in videos for span in spans_of(video.video_id, "AB", 0.5)])
+    before = set(children())
+    ours: list[int] = []
+    workers: list[int] = []
+
+    def on_progress(stage: str, done: int, total: int) -> None:
+        ours.append(resident_bytes("self"))
+        workers.append(sum(resident_bytes(child) for child in set(children()) - before))
+
+    options = ShardOptions(rules=Rules(drop_near_duplicates=False, min_seconds=0.1))
+    count = shard(workspace, tmp_path / "dataset", options, workers=2, on_progress=on_progress)
+    assert count.num_kept == 2 * NUM_VIDEOS
+    assert max(workers) > 20e6, "the workers were found"
+    assert ours[-1] - ours[50] < 20e6
+    assert max(workers[50:]) - workers[50] < 20e6

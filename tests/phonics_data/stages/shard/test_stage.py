@@ -1,0 +1,444 @@
+"""The stage that cuts, screens, splits and packs: what lies in the dataset, and that its bytes depend on nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import shutil
+import subprocess
+import threading
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas
+import pytest
+import webdataset
+
+from phonics_data import open_dataset
+from phonics_data.contract.shard import read_shard
+from phonics_data.dataset.layout import read_description, read_metadata, shard_paths
+from phonics_data.errors import InputError, OptionError
+from phonics_data.media import probe
+from phonics_data.quality.filters import Rules
+from phonics_data.quality.split import Ratios
+from phonics_data.report.verify import verify
+from phonics_data.stages.shard.stage import ShardOptions, check_folder, shard
+from phonics_data.storage.tables import read_table, write_table
+from phonics_data.storage.workspace import Workspace, file_sha256
+from phonics_data.types import FetchedVideo, LetterSpan, Rejection, ScreenLetter, span_id
+from tests.counted_videos import clicks, constant, make_source, murmur, numbered_picture, read_number
+
+SMALL = ShardOptions(target_shard_bytes=1_000_000)
+
+
+PATTERNS = dict(
+    zip(
+        ["video-0", "video-1", "video-2", "video-3", "video-4", "new", "good", "broken"],
+        [0x5A, 0xA5, 0x33, 0xCC, 0x0F, 0xF0, 0x96, 0x69],
+        strict=True,
+    )
+)
+
+
+def first_number(video_id: str) -> int:
+    """The number on the first frame; sources differ in half of it, since else they would be each other's duplicates."""
+    return PATTERNS.get(video_id, 0xFF) << 8
+
+
+def put_video(workspace: Workspace, video_id: str, *, seconds: float = 6, pictures: Any = None) -> FetchedVideo:
+    """A numbered source in the workspace, as fetch would have left it."""
+    folder = workspace.media / video_id
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "video.mkv"
+    sound = clicks(seconds, [0.1 + 0.5 * k for k in range(int(2 * seconds) - 1)], 16_000)
+    if pictures is None:
+        pictures = [numbered_picture(first_number(video_id) + index) for index in range(int(25 * seconds))]
+    sound += murmur(seconds, first_number(video_id), 16_000)
+    make_source(path, constant(25, seconds), sound, sound_rate_hz=16_000, pictures=pictures)
+    info = probe(path)
+    return FetchedVideo(
+        video_id=video_id, path=workspace.relative(path), sha256=file_sha256(path), num_bytes=path.stat().st_size,
+        duration_seconds=info.duration_seconds, frame_rate=info.frame_rate, width=info.width, height=info.height,
+        audio_rate_hz=info.audio_rate_hz, captions=None, fetched_at="2026-01-01T00:00:00Z", fetcher_version="test",
+    )  # fmt: skip
+
+
+def spans_of(video_id: str, letters: str = "ABCDE", seconds: float = 1.0) -> list[LetterSpan]:
+    return [
+        LetterSpan(
+            span_id=span_id(video_id, index * seconds), video_id=video_id, letter=letter, object_word=None,
+            start_seconds=index * seconds, end_seconds=(index + 1) * seconds, rule="phrase", evidence="captions",
+            confidence=0.9,
+        )
+        for index, letter in enumerate(letters)
+    ]  # fmt: skip
+
+
+def write_inputs(workspace: Workspace, videos: Sequence[FetchedVideo], spans: Sequence[LetterSpan]) -> None:
+    write_table(workspace.table("videos"), FetchedVideo, videos)
+    write_table(workspace.table("segments"), LetterSpan, spans)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Path]:
+    """A workspace of five small videos, and the dataset that one worker made of it."""
+    root = tmp_path_factory.mktemp("shard")
+    workspace = Workspace(root / "work")
+    ids = [f"video-{index}" for index in range(5)]
+    videos = [put_video(workspace, video_id) for video_id in ids]
+    write_inputs(workspace, videos, [span for video_id in ids for span in spans_of(video_id)])
+    count = shard(workspace, root / "dataset", SMALL)
+    assert (count.num_in, count.num_kept, count.num_rejected, count.num_skipped) == (25, 25, 0, 0)
+    return workspace, root / "dataset"
+
+
+def copy_inputs(finished: tuple[Workspace, Path], root: Path) -> Workspace:
+    """The same inputs in a new workspace, nothing cut yet."""
+    old = finished[0]
+    workspace = Workspace(root)
+    shutil.copytree(old.media, workspace.media)
+    for name in ("videos", "segments"):
+        shutil.copyfile(old.table(name), workspace.table(name))
+    return workspace
+
+
+def identity(path: Path) -> tuple[int, int]:
+    """Stays when a file is renamed and changes when it is written; a freed inode's number alone comes back."""
+    return path.stat().st_ino, path.stat().st_mtime_ns
+
+
+def digests(dataset: Path) -> dict[str, str]:
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(dataset.iterdir())
+        if not path.name.startswith(".")
+    }
+
+
+def test_every_sample_holds_the_frames_of_its_span(finished: tuple[Workspace, Path]) -> None:
+    _, dataset = finished
+    samples = [sample for path in shard_paths(dataset) for sample in read_shard(path)]
+    assert len(samples) == 25
+    for sample in samples:
+        first = first_number(sample.video_id) + round(sample.start_seconds * 25)
+        assert [read_number(frame) for frame in sample.frames_LHWC] == list(range(first, first + 25))
+        assert sample.audio_N.size == 16_000
+        assert np.abs(sample.audio_N[1600:1616]).min() > 0.5
+        assert sample.label == "ABCDE"[round(sample.start_seconds)]
+
+
+# webdataset leaves closing of its files to the garbage collector.
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_plain_webdataset_opens_every_shard(finished: tuple[Workspace, Path]) -> None:
+    seen = []
+    for path in shard_paths(finished[1]):
+        for sample in webdataset.WebDataset(str(path), shardshuffle=False).decode():
+            assert sample["frames.npy"].shape == (25, 64, 64, 3)
+            assert sample["meta.json"]["label_set"] == "letters"
+            seen.append(sample["__key__"])
+    assert len(seen) == len(set(seen)) == 25
+
+
+def test_metadata_has_one_row_a_clip_that_says_where_it_lies(finished: tuple[Workspace, Path]) -> None:
+    _, dataset = finished
+    frame = pandas.read_parquet(dataset / "metadata.parquet")
+    assert len(frame) == 25
+    assert frame.sample_id.is_unique
+    assert set(frame.columns) >= {"label", "split", "shard", "offset", "sha256", "moving_share", "loudness_dbfs"}
+    for row in read_metadata(dataset):
+        with (dataset / row.shard).open("rb") as file:
+            file.seek(row.offset)
+            assert file.read(100).rstrip(b"\0").decode() == f"{row.sample_id}.frames.npy"
+    assert frame.groupby("video_id").split.nunique().max() == 1
+    assert frame.made_with.nunique() == 1
+    assert "av " in frame.made_with[0]
+    assert set(frame.split) == {"train", "validation", "test"}
+
+
+def test_checksums_cover_every_file(finished: tuple[Workspace, Path]) -> None:
+    _, dataset = finished
+    lines = dict(reversed(line.split("  ")) for line in (dataset / "SHA256SUMS").read_text().splitlines())
+    files = digests(dataset)
+    files.pop("SHA256SUMS")
+    assert lines == files
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what mlcroissant stands on
+def test_croissant_is_valid_and_reads_the_table(finished: tuple[Workspace, Path]) -> None:
+    mlcroissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed")
+    described = mlcroissant.Dataset(jsonld=finished[1] / "croissant.json")
+    assert described.metadata.issues.errors == set()
+    rows = list(described.records("clips"))
+    assert len(rows) == 25
+    assert {row["clips/label"].decode() for row in rows} == set("ABCDE")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_bytes_do_not_depend_on_workers_or_order(
+    finished: tuple[Workspace, Path], tmp_path: Path, workers: int
+) -> None:
+    workspace = copy_inputs(finished, tmp_path / "work")
+    videos = read_table(workspace.table("videos"), FetchedVideo)
+    spans = read_table(workspace.table("segments"), LetterSpan)
+    write_inputs(workspace, videos[::-1], spans[::-1])
+    shard(workspace, tmp_path / "dataset", SMALL, workers=workers)
+    ours, theirs = digests(tmp_path / "dataset"), digests(finished[1])
+    for name in ("videos.parquet", "README.md", "SHA256SUMS"):  # these keep the order of the manifest
+        ours.pop(name)
+        theirs.pop(name)
+    assert ours == theirs
+
+
+class PowerCutError(Exception):
+    """Stands for the power cut."""
+
+
+@pytest.mark.parametrize("after", [0, 2, 4])
+def test_interrupted_while_cutting_it_goes_on(finished: tuple[Workspace, Path], tmp_path: Path, after: int) -> None:
+    workspace = copy_inputs(finished, tmp_path / "work")
+
+    def stop(stage: str, done: int, total: int) -> None:
+        if done >= after:
+            raise PowerCutError
+
+    with pytest.raises(PowerCutError):
+        shard(workspace, tmp_path / "dataset", SMALL, on_progress=stop)
+    count = shard(workspace, tmp_path / "dataset", SMALL)
+    assert count.num_skipped == 5 * after
+    assert digests(tmp_path / "dataset") == digests(finished[1])
+
+
+def test_interrupted_while_packing_it_goes_on(
+    finished: tuple[Workspace, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from phonics_data.stages.shard import packing
+
+    workspace, dataset = finished
+    write, written = packing._write, []
+
+    def write_some(path: Path, planned: packing.Shard, stop: threading.Event) -> str:
+        if len(written) == 2:
+            path.with_name(".half.partial.tar").write_bytes(b"half a shard")
+            raise PowerCutError
+        written.append(path.name)
+        return write(path, planned, stop)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "_write", write_some)
+        with pytest.raises(PowerCutError):
+            shard(workspace, tmp_path / "dataset", SMALL)
+    times = {name: (tmp_path / "dataset" / name).stat().st_mtime_ns for name in written}
+    shard(workspace, tmp_path / "dataset", SMALL)
+    assert digests(tmp_path / "dataset") == digests(dataset)
+    assert {name: (tmp_path / "dataset" / name).stat().st_mtime_ns for name in written} == times
+    assert not list((tmp_path / "dataset").glob(".*.tar"))
+
+
+def test_second_run_rewrites_nothing(finished: tuple[Workspace, Path]) -> None:
+    workspace, dataset = finished
+    before = {path.name: path.stat().st_mtime_ns for path in shard_paths(dataset)}
+    count = shard(workspace, dataset, SMALL)
+    assert count.num_skipped == 25
+    assert {path.name: path.stat().st_mtime_ns for path in shard_paths(dataset)} == before
+
+
+def test_another_split_needs_no_second_cutting(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
+    workspace, _ = finished
+    before = (workspace.clips / "video-0" / "clips.tar").stat().st_mtime_ns
+    options = ShardOptions(ratios=Ratios(train=1.0, validation=0.0, test=0.0), seed=7)
+    count = shard(workspace, tmp_path / "dataset", options)
+    assert count.num_skipped == 25
+    assert (workspace.clips / "video-0" / "clips.tar").stat().st_mtime_ns == before
+    assert set(pandas.read_parquet(tmp_path / "dataset" / "metadata.parquet").split) == {"train"}
+
+
+def test_deleted_clips_are_cut_again(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
+    workspace = copy_inputs(finished, tmp_path / "work")
+    shard(workspace, tmp_path / "dataset", SMALL)
+    shutil.rmtree(workspace.clips / "video-3")
+    count = shard(workspace, tmp_path / "again", SMALL)
+    assert count.num_skipped == 20
+    assert digests(tmp_path / "again") == digests(tmp_path / "dataset")
+
+
+def test_adding_a_video_keeps_the_other_shards(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
+    workspace = copy_inputs(finished, tmp_path / "work")
+    shard(workspace, tmp_path / "dataset", SMALL)
+    before = {identity(path) for path in shard_paths(tmp_path / "dataset")}
+    videos = read_table(workspace.table("videos"), FetchedVideo)
+    spans = read_table(workspace.table("segments"), LetterSpan)
+    write_inputs(workspace, [*videos, put_video(workspace, "new")], [*spans, *spans_of("new")])
+    count = shard(workspace, tmp_path / "dataset", SMALL)
+    assert (count.num_in, count.num_skipped) == (30, 25)
+    kept = {identity(path) for path in shard_paths(tmp_path / "dataset")} & before
+    assert len(kept) >= len(before) - 2
+    fresh = shard(workspace, tmp_path / "fresh", SMALL)
+    assert fresh.num_kept == 30
+    assert digests(tmp_path / "fresh") == digests(tmp_path / "dataset"), "adding gives what building at once gives"
+
+
+def test_bad_clips_and_videos_become_rejections(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "work")
+    good = put_video(workspace, "good")
+    still = put_video(workspace, "still", pictures=[np.full((64, 64, 3), 120, np.uint8)] * 150)
+    black = put_video(workspace, "black", pictures=[np.zeros((64, 64, 3), np.uint8)] * 150)
+    broken = put_video(workspace, "broken")
+    (workspace.root / broken.path).write_text("no video any more")
+    spans = [*spans_of("good"), *spans_of("still", "AB"), *spans_of("black", "C"), *spans_of("broken", "D")]
+    late = LetterSpan(
+        span_id=span_id("good", 60), video_id="good", letter="Z", object_word=None, start_seconds=60.0,
+        end_seconds=61.0, rule="phrase", evidence="captions", confidence=0.9,
+    )  # fmt: skip
+    write_inputs(workspace, [good, still, black, broken], [*spans, late])
+    count = shard(workspace, tmp_path / "dataset", SMALL)
+    assert (count.num_in, count.num_kept, count.num_rejected) == (10, 7, 3)
+    assert count.by_reason == {"black": 1, "not_a_video": 1, "no_frames": 1}
+    rows = {row.item_id: row for row in read_table(tmp_path / "dataset" / "rejections.parquet", Rejection)}
+    assert rows["black-0000000"].measured < rows["black-0000000"].threshold
+    assert rows["good-0060000"].reason == "no_frames"
+    marked = [row.video_id for row in read_metadata(tmp_path / "dataset") if row.marks == "static_picture"]
+    assert marked == ["still", "still"]
+    count = shard(workspace, tmp_path / "moving", ShardOptions(rules=Rules(drop_static=True)))
+    assert count.by_reason["static_picture"] == 2
+
+
+def test_a_song_that_was_uploaded_twice_counts_once(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
+    workspace = copy_inputs(finished, tmp_path / "work")
+    videos = read_table(workspace.table("videos"), FetchedVideo)
+    spans = read_table(workspace.table("segments"), LetterSpan)
+    copy = workspace.media / "copy" / "video.mkv"
+    copy.parent.mkdir()
+    shutil.copyfile(workspace.root / videos[0].path, copy)
+    doubled = dataclasses.replace(videos[0], video_id="copy", path=workspace.relative(copy))
+    less_sure = [dataclasses.replace(span, confidence=0.5) for span in spans_of("copy")]
+    write_inputs(workspace, [*videos, doubled], [*spans, *less_sure])
+    count = shard(workspace, tmp_path / "dataset", SMALL)
+    assert (count.num_kept, count.by_reason) == (25, {"near_duplicate": 5})
+    rows = read_table(tmp_path / "dataset" / "rejections.parquet", Rejection)
+    assert all(row.item_id.startswith("copy-") and "repeats video-0" in row.detail for row in rows)
+    kept = ShardOptions(rules=Rules(drop_near_duplicates=False))
+    assert shard(workspace, tmp_path / "all", kept).num_kept == 30
+    splits = {row.video_id: row.split for row in read_metadata(tmp_path / "all")}
+    assert splits["copy"] == splits["video-0"]
+    marked = {row.sample_id: row.duplicate_of for row in read_metadata(tmp_path / "all") if row.marks}
+    assert marked["copy-0001000"] == "video-0-0001000"
+
+
+def test_a_clip_whose_letter_never_came_onto_a_screen_that_was_read_is_marked(
+    finished: tuple[Workspace, Path], tmp_path: Path
+) -> None:
+    workspace = copy_inputs(finished, tmp_path / "work")
+    # A is shown for half of its second, B never; on the screens of the others nobody looked.
+    sights = [
+        ScreenLetter(
+            video_id="video-1", letter="A", start_seconds=start, end_seconds=start + 0.3, score=0.9, box=(0, 0, 1, 1)
+        )
+        for start in (0.4, 0.6)
+    ]
+    write_table(workspace.table("screen"), ScreenLetter, sights)
+    shard(workspace, tmp_path / "dataset", SMALL)
+    rows = {row.sample_id: row for row in read_metadata(tmp_path / "dataset")}
+    assert (rows["video-1-0000000"].letter_seen_share, rows["video-1-0000000"].marks) == (0.5, "")
+    assert (rows["video-1-0001000"].letter_seen_share, rows["video-1-0001000"].marks) == (0.0, "letter_not_visible")
+    assert rows["video-2-0001000"].letter_seen_share is None
+    dropping = ShardOptions(target_shard_bytes=1_000_000, rules=Rules(drop_letter_not_visible=True))
+    assert shard(workspace, tmp_path / "dropped", dropping).by_reason == {"letter_not_visible": 4}
+
+
+def test_large_frames_may_be_stored_as_films(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
+    workspace = copy_inputs(finished, tmp_path / "work")
+    options = ShardOptions(target_shard_bytes=1_000_000, frames="mp4")
+    shard(workspace, tmp_path / "films", options)
+    assert verify(tmp_path / "films").faults == ()
+    for sample in open_dataset(tmp_path / "films"):
+        first = first_number(sample.video_id) + round(sample.start_seconds * 25)
+        assert [read_number(frame) for frame in sample.frames_LHWC] == list(range(first, first + 25))
+    ours = sum(path.stat().st_size for path in shard_paths(tmp_path / "films"))
+    theirs = sum(path.stat().st_size for path in shard_paths(finished[1]))
+    assert ours < theirs / 3
+    shard(workspace, tmp_path / "again", options, workers=2)
+    assert digests(tmp_path / "again") == digests(tmp_path / "films")
+
+
+def test_nothing_left_is_an_error_and_no_dataset(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "work")
+    write_inputs(workspace, [put_video(workspace, "good")], [])
+    with pytest.raises(InputError, match="no clip is left of 0 spans"):
+        shard(workspace, tmp_path / "dataset")
+    assert not (tmp_path / "dataset").exists()
+
+
+def test_the_dataset_of_other_videos_is_not_replaced(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
+    _, dataset = finished
+    mine = tmp_path / "dataset"
+    shutil.copytree(dataset, mine)
+    before = digests(mine)
+    other = Workspace(tmp_path / "other")
+    write_inputs(other, [put_video(other, "stranger")], spans_of("stranger"))
+    with pytest.raises(InputError, match=r"holds a dataset of \d+ other videos .* delete that one first"):
+        shard(other, mine)
+    with pytest.raises(InputError, match="holds a dataset of"):
+        check_folder(mine, read_table(other.table("videos"), FetchedVideo))
+    assert digests(mine) == before
+    (mine / "videos.parquet").write_bytes(b"not a table")  # of a broken one nothing is known
+    shard(other, mine, ShardOptions(width=32, height=32))
+    assert [row.video_id for row in read_metadata(mine)] == ["stranger"] * 5
+
+
+def test_foreign_folders_stay_untouched(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
+    (tmp_path / "letters.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds other files"):
+        shard(finished[0], tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["letters.txt"]
+
+
+def test_description_names_the_dataset(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
+    workspace, dataset = finished
+    description = read_description(dataset)
+    assert description["counts"]["clips"] == 25
+    assert description["label_set"]["names"] == list("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    assert sum(entry["samples"] for entry in description["shards"]) == 25
+    shard(workspace, tmp_path / "wide", ShardOptions(width=80, target_shard_bytes=1_000_000))
+    assert read_description(tmp_path / "wide")["digest"] != description["digest"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "flag"),
+    [
+        ("frame_rate", Fraction(0), "--frame-rate"),
+        ("width", 4, "--size"),
+        ("fit", "stretch", "--fit"),
+        ("audio_rate_hz", 0, "--audio-rate"),
+        ("target_shard_bytes", 10, "--shard-bytes"),
+        ("frames", "gif", "--frames"),
+    ],
+)
+def test_options_are_checked(field: str, value: object, flag: str) -> None:
+    with pytest.raises(OptionError, match=flag):
+        ShardOptions(**{field: value})
+
+
+def test_full_disk_is_told_and_the_run_goes_on_after_space_is_made(
+    finished: tuple[Workspace, Path], tmp_path: Path
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "none", str(small)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only the administrator can make a small disk")
+    try:
+        workspace = copy_inputs(finished, small / "work")
+        with pytest.raises(InputError, match="no space left on the disk"):
+            shard(workspace, small / "dataset", SMALL)
+        assert not list(small.rglob("*.partial*")), "nothing half-written stays"
+        bigger = ["mount", "-o", "remount,size=400m", str(small)]
+        subprocess.run(bigger, capture_output=True, check=True)
+        count = shard(workspace, small / "dataset", SMALL)
+        assert count.num_skipped > 0
+        assert digests(small / "dataset") == digests(finished[1])
+    finally:
+        subprocess.run(["umount", str(small)], capture_output=True, check=True)
