@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from cssgan.cli.app import SetOption
-from cssgan.cli.evaluators import JudgesOption
+from cssgan.cli.evaluators import EvaluatorsOption
 from phonics_data.cli.options import Workers
 from phonics_data.errors import PhonicsDataError
 
@@ -106,7 +106,7 @@ def bench_letters(
 
     options = LettersBenchOptions(
         num_songs=songs,
-        num_decoys=without,
+        num_negatives=without,
         seed=seed,
         folders=tuple(folder or ()),
         evidence=tuple(evidence or ()),
@@ -116,10 +116,10 @@ def bench_letters(
         found = run(cache, options, on_progress=on_progress)
     print_table("By kind of song, way of showing letters, and folder", table(found), HEADINGS)
     print_table(f"{songs} rendered songs of seed {seed}", table(found, "all"), HEADINGS)
-    for name, video_id, number in found.false_spans:
-        typer.echo(f"{video_id} holds no letter; from {name}: {number} spans")
+    for name, video_id, number in found.false_segments:
+        typer.echo(f"{video_id} holds no letter; from {name}: {number} segments")
     typer.echo(
-        f"{found.num_without_letters} videos without letters, spans in {len(found.false_spans)} decisions on them"
+        f"{found.num_without_letters} videos without letters, segments in {len(found.false_segments)} decisions on them"
     )
     typer.echo(f"reading the screen: {found.screen_cpu_ratio:.3f} CPU-seconds a second of video, decoding included")
     if out is not None:
@@ -136,7 +136,9 @@ def bench_fit_letters(
     ] = None,
     songs: Annotated[int, typer.Option("--songs", min=1, help="How many songs of each seed.")] = 12,
     without: Annotated[int, typer.Option("--without", min=0, help="How many videos without letters of each.")] = 5,
-    held_out: Annotated[int, typer.Option("--held-out", min=0, help="Seed of the songs that judge the fit.")] = 9100,
+    held_out: Annotated[
+        int, typer.Option("--held-out", min=0, help="Seed of the songs that evaluator the fit.")
+    ] = 9100,
     cache: Annotated[Path, typer.Option("--cache", help="Folder for what is expensive, kept between runs.")] = Path(
         "bench-segmentation"
     ),
@@ -153,7 +155,7 @@ def bench_fit_letters(
     from phonics_data.storage.workspace import write_json
 
     options = LettersFitOptions(
-        seeds=tuple(seed or (31, 700)), num_songs=songs, num_decoys=without, held_out=held_out, workers=workers
+        seeds=tuple(seed or (31, 700)), num_songs=songs, num_negatives=without, held_out=held_out, workers=workers
     )
     with progress() as on_progress:
         found = bench_fit(cache, options, on_progress=on_progress)
@@ -167,7 +169,7 @@ def bench_fit_letters(
     typer.echo(f"objective on held-out songs {found.held_out_before:.4f} -> {found.held_out_after:.4f}")
     typer.echo(
         f"calibration error on held-out songs {found.calibration_before:.3f} -> {found.calibration_after:.3f}, "
-        f"fitted on {found.num_spans} spans"
+        f"fitted on {found.num_segments} segments"
     )
     write_json(out, found.as_plain(options))
 
@@ -228,7 +230,7 @@ def step_(
 def bench_evaluation(
     num_videos: Annotated[int, typer.Argument(metavar="N", help="Number of synthetic videos.", min=16)],
     size: Annotated[int, typer.Option(help="Height and width of the frames.", min=16)] = 64,
-    judges: JudgesOption = None,
+    evaluators: EvaluatorsOption = None,
     out: Annotated[Path | None, typer.Option(help="Write the result as JSON.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -241,7 +243,7 @@ def bench_evaluation(
     from cssgan.training.device import keep_freed_memory
 
     keep_freed_memory()
-    cost = measure(num_videos, size=size, judges=None if judges is None else checkpoint.load(judges))
+    cost = measure(num_videos, size=size, evaluators=None if evaluators is None else checkpoint.load(evaluators))
     if out is not None:
         out.write_text(json.dumps([cost.as_json()], indent=1) + "\n")
     typer.echo(json.dumps(cost.as_json(), indent=1) if as_json else cost.told())

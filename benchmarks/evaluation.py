@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from benchmarks.memory import own_bytes, peak_bytes
 from cssgan.data.resident import MEL_SPEC
 from cssgan.evaluation.run import evaluate
-from cssgan.evaluators.checkpoint import TrainedJudges
+from cssgan.evaluators.checkpoint import TrainedEvaluators
 from cssgan.metrics import synchrony
 from cssgan.metrics.real_pool import RealPool
 from cssgan.metrics.videos import Ints, Videos
@@ -47,7 +47,7 @@ class Cost:
     num_videos: int
     num_frames: int
     size: int
-    judges: bool
+    evaluators: bool
     seconds: float
     cpu_seconds: float
     peak_bytes: int
@@ -59,21 +59,23 @@ class Cost:
     def told(self) -> str:
         """In one line."""
         own = "" if self.peak_anonymous_bytes is None else f", {self.peak_anonymous_bytes / 1e9:.2f} GB without files"
-        with_judges = "offline measures and judges" if self.judges else "offline measures"
+        with_evaluators = "offline measures and evaluators" if self.evaluators else "offline measures"
         return (
-            f"{self.num_videos} videos of {self.num_frames} frames of {self.size}x{self.size}, {with_judges}: "
+            f"{self.num_videos} videos of {self.num_frames} frames of {self.size}x{self.size}, {with_evaluators}: "
             f"{self.seconds:.0f} s, {self.cpu_seconds:.0f} s of CPU; peak of memory {self.peak_bytes / 1e9:.2f} GB{own}"
         )
 
 
-def measure(num_videos: int, *, size: int = 64, num_frames: int = 32, judges: TrainedJudges | None = None) -> Cost:
+def measure(
+    num_videos: int, *, size: int = 64, num_frames: int = 32, evaluators: TrainedEvaluators | None = None
+) -> Cost:
     """Evaluate `num_videos` made videos, with a floor from twice as many, and say what it took.
 
     Args:
-        judges: asked as well, where given; raises `JudgesError` if they were trained on another size.
+        evaluators: asked as well, where given; raises `EvaluatorError` if they were trained on another size.
     """
-    if judges is not None:
-        judges.check(size=size, num_frames=num_frames, label_set=LETTERS)
+    if evaluators is not None:
+        evaluators.check(size=size, num_frames=num_frames, label_set=LETTERS)
     data = windows(num_videos, size, num_frames)
 
     def read(rows: slice) -> tuple[Videos, Ints]:
@@ -85,10 +87,10 @@ def measure(num_videos: int, *, size: int = 64, num_frames: int = 32, judges: Tr
     pool = RealPool(count=2 * num_videos, name="made windows", read=read)
     with _watched() as held:
         started, cpu = time.monotonic(), time.process_time()
-        evaluate(moved_at_onsets, data, judges=judges, pool=pool)
+        evaluate(moved_at_onsets, data, evaluators=evaluators, pool=pool)
         seconds, cpu = time.monotonic() - started, time.process_time() - cpu
     return Cost(
-        num_videos=num_videos, num_frames=num_frames, size=size, judges=judges is not None, seconds=seconds,
+        num_videos=num_videos, num_frames=num_frames, size=size, evaluators=evaluators is not None, seconds=seconds,
         cpu_seconds=cpu, peak_bytes=peak_bytes(), peak_anonymous_bytes=held.peak,
     )  # fmt: skip
 

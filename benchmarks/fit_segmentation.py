@@ -2,7 +2,7 @@
 
 One number after the other is tried at a few values while the rest stay (coordinate ascent, one round); a value is taken
 when it gains more than `MIN_GAIN`, or chance would choose. Then the confidence is fitted by logistic regression. Songs
-that are held out judge both. Nothing is written into the code: the record is, and a test holds the defaults to it.
+that are held out evaluator both. Nothing is written into the code: the record is, and a test holds the defaults to it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.segmentation import NOTHING, LettersBenchOptions, spans_of_phrases
+from benchmarks.segmentation import NOTHING, LettersBenchOptions, segments_of_phrases
 from benchmarks.segmentation_songs import (
     BenchVideo,
     Heard,
@@ -26,17 +26,17 @@ from benchmarks.segmentation_songs import (
     with_traces,
 )
 from phonics_data.errors import OptionError
-from phonics_data.segmentation.calibration import Certainty, fit_certainty, signs_of
+from phonics_data.segmentation.calibration import CalibrationFeatures, features_of, fit_calibration
 from phonics_data.segmentation.phrases import Phrase
-from phonics_data.segmentation.scoring import calibration_error, matched_pairs, score_spans
-from phonics_data.segmentation.screen_decoder import SightDecoding, decode_sight
-from phonics_data.segmentation.screen_evidence import SightOptions
+from phonics_data.segmentation.scoring import calibration_error, matched_pairs, score_segments
+from phonics_data.segmentation.screen_decoder import ScreenDecoding, decode_screen
+from phonics_data.segmentation.screen_evidence import ScreenOptions
 from phonics_data.segmentation.segmenter import DecideOptions, combine
 from phonics_data.segmentation.word_decoder import DecodeOptions, Decoding, decode_words
 
 MIN_GAIN = 0.001
-FALSE_SPANS_COST = 0.05
-"""What a video without letters takes from the objective when any span is found there."""
+FALSE_SEGMENTS_COST = 0.05
+"""What a video without letters takes from the objective when any segment is found there."""
 
 TRIED: Mapping[str, tuple[float, ...]] = {
     "screen.after_cut_alone": (0.5, 0.8, 1.0),
@@ -87,7 +87,7 @@ class Trial:
     """One value of one number.
 
     Args:
-        objective: mean over songs and sources of (F1 at 0.5 + F1 at 0.75) / 2, less `FALSE_SPANS_COST` per share of
+        objective: mean over songs and sources of (F1 at 0.5 + F1 at 0.75) / 2, less `FALSE_SEGMENTS_COST` per share of
             decisions on videos without letters that found any.
     """
 
@@ -130,8 +130,8 @@ class LettersFit:
     values: Mapping[str, float]
     trials: tuple[Trial, ...]
     gates: tuple[Gate, ...]
-    certainty: Certainty
-    num_spans: int
+    certainty: CalibrationFeatures
+    num_segments: int
     calibration_before: float
     calibration_after: float
 
@@ -172,7 +172,7 @@ class _Judge:
 
     videos: Sequence[BenchVideo]
     _heard: dict[tuple[str, str, DecodeOptions], Decoding] = field(default_factory=dict)
-    _shown: dict[tuple[str, SightOptions], SightDecoding] = field(default_factory=dict)
+    _shown: dict[tuple[str, ScreenOptions], ScreenDecoding] = field(default_factory=dict)
 
     def phrases(self, video: BenchVideo, source: Source, options: DecideOptions) -> tuple[Phrase, ...]:
         heard = video.heard.get(source.heard, NOTHING)
@@ -188,10 +188,10 @@ class _Judge:
             self._heard[key] = decode_words(heard.words, duration_seconds=video.duration_seconds, options=options)
         return self._heard[key]
 
-    def _screen(self, video: BenchVideo, options: SightOptions) -> SightDecoding:
+    def _screen(self, video: BenchVideo, options: ScreenOptions) -> ScreenDecoding:
         key = (video.video_id, options)
         if key not in self._shown:
-            self._shown[key] = decode_sight(video.read_trace(), options)
+            self._shown[key] = decode_screen(video.read_trace(), options)
         return self._shown[key]
 
     def forget(self, keep: DecideOptions) -> None:
@@ -209,12 +209,12 @@ class _Judge:
         scores: list[float] = []
         false: list[bool] = []
         for video, source in self.pairs():
-            spans = spans_of_phrases(video, self.phrases(video, source, options))
+            segments = segments_of_phrases(video, self.phrases(video, source, options))
             if video.truth:
-                scores += [score_spans(spans, video.truth, iou).f1 for iou in (0.5, 0.75)]
+                scores += [score_segments(segments, video.truth, iou).f1 for iou in (0.5, 0.75)]
             else:
-                false.append(bool(spans))
-        return float(np.mean(scores)) - FALSE_SPANS_COST * (float(np.mean(false)) if false else 0.0)
+                false.append(bool(segments))
+        return float(np.mean(scores)) - FALSE_SEGMENTS_COST * (float(np.mean(false)) if false else 0.0)
 
 
 def with_worse_words(videos: Sequence[BenchVideo]) -> list[BenchVideo]:
@@ -242,10 +242,10 @@ class LettersFitOptions:
 
     Args:
         seeds: of the songs and videos without letters that are fitted on,
-        num_songs, num_decoys: so many of each seed.
-        held_out: seed of those that judge the fit,
+        num_songs, num_negatives: so many of each seed.
+        held_out: seed of those that evaluator the fit,
         num_held_out, num_held_out_decoys: and so many.
-        num_heard: of the first seed's songs, so many are also fitted on as the recogniser of this machine hears them.
+        num_heard: of the first seed's songs, so many are also fitted on as the recognizer of this machine hears them.
 
     Raises:
         OptionError: the same seed twice, or the one that `benchmarks segmentation` measures on.
@@ -253,7 +253,7 @@ class LettersFitOptions:
 
     seeds: tuple[int, ...] = (31, 700)
     num_songs: int = 12
-    num_decoys: int = 5
+    num_negatives: int = 5
     held_out: int = 9100
     num_held_out: int = 8
     num_held_out_decoys: int = 5
@@ -271,11 +271,11 @@ def bench_fit(cache: Path, options: LettersFitOptions, *, on_progress: OnProgres
 
     def traced(seed: int, songs: int, decoys: int) -> list[BenchVideo]:
         videos = rendered_videos(
-            cache, num_songs=songs, num_decoys=decoys, seed=seed, workers=options.workers, on_progress=on_progress
+            cache, num_songs=songs, num_negatives=decoys, seed=seed, workers=options.workers, on_progress=on_progress
         )
         return with_traces(videos, cache, workers=options.workers, on_progress=on_progress)
 
-    videos = [video for seed in options.seeds for video in traced(seed, options.num_songs, options.num_decoys)]
+    videos = [video for seed in options.seeds for video in traced(seed, options.num_songs, options.num_negatives)]
     count = min(options.num_heard, options.num_songs)
     videos[:count] = with_speech(videos[:count], cache, workers=options.workers, on_progress=on_progress)
     held_out = traced(options.held_out, options.num_held_out, options.num_held_out_decoys)
@@ -290,15 +290,15 @@ def fit_letters(
     tried: Mapping[str, Sequence[float]] = TRIED,
     on_progress: OnProgress,
 ) -> LettersFit:
-    """Fit on `videos`, judge on `held_out`; both with traces (`benchmarks.segmentation_songs.with_traces`)."""
-    judge, other = _Judge(with_worse_words(videos)), _Judge(with_worse_words(held_out))
+    """Fit on `videos`, evaluator on `held_out`; both with traces (`benchmarks.segmentation_songs.with_traces`)."""
+    evaluator, other = _Judge(with_worse_words(videos)), _Judge(with_worse_words(held_out))
     begin = replace(start or DecideOptions(), certainty=None)
-    options, best = begin, judge.objective(begin)
+    options, best = begin, evaluator.objective(begin)
     before, trials = best, list[Trial]()
     for done, (name, values) in enumerate(tried.items()):
         on_progress("numbers", done, len(tried))
         now = value_of(options, name)
-        found = {value: judge.objective(with_value(options, name, value)) for value in values if value != now}
+        found = {value: evaluator.objective(with_value(options, name, value)) for value in values if value != now}
         found[now] = best
         chosen = max(found, key=lambda value: (found[value], value == now))
         if found[chosen] - best < MIN_GAIN:
@@ -308,9 +308,9 @@ def fit_letters(
             for value in sorted(found)
         ]
         options, best = with_value(options, name, chosen), found[chosen]
-        judge.forget(options)
+        evaluator.forget(options)
     on_progress("numbers", len(tried), len(tried))
-    certainty, num_spans = _certainty(judge, options)
+    certainty, num_segments = _certainty(evaluator, options)
     return LettersFit(
         num_songs=sum(bool(video.truth) for video in videos),
         num_without_letters=sum(not video.truth for video in videos),
@@ -323,60 +323,64 @@ def fit_letters(
         trials=tuple(trials),
         gates=_gates([*videos, *held_out], options.screen),
         certainty=certainty,
-        num_spans=num_spans,
+        num_segments=num_segments,
         calibration_before=round(_calibration(other, options), 4),
         calibration_after=round(_calibration(other, replace(options, certainty=certainty)), 4),
     )
 
 
-def _certainty(judge: _Judge, options: DecideOptions) -> tuple[Certainty, int]:
+def _certainty(evaluator: _Judge, options: DecideOptions) -> tuple[CalibrationFeatures, int]:
     signs: list[np.ndarray[Any, np.dtype[np.float64]]] = []
     is_right: list[bool] = []
-    for video, source in judge.pairs():
-        phrases = judge.phrases(video, source, options)
+    for video, source in evaluator.pairs():
+        phrases = evaluator.phrases(video, source, options)
         if not phrases or not video.truth:
             continue
-        spans = spans_of_phrases(video, phrases)
-        right = {id(span) for span, _ in matched_pairs(spans, video.truth, 0.5)}
-        signs.append(signs_of(phrases))
-        is_right += [id(span) in right for span in spans]
-    return fit_certainty(np.concatenate(signs), np.array(is_right)), len(is_right)
+        segments = segments_of_phrases(video, phrases)
+        right = {id(segment) for segment, _ in matched_pairs(segments, video.truth, 0.5)}
+        signs.append(features_of(phrases))
+        is_right += [id(segment) in right for segment in segments]
+    return fit_calibration(np.concatenate(signs), np.array(is_right)), len(is_right)
 
 
-def _calibration(judge: _Judge, options: DecideOptions) -> float:
-    """Mean over sources of the calibration error over all their spans."""
+def _calibration(evaluator: _Judge, options: DecideOptions) -> float:
+    """Mean over sources of the calibration error over all their segments."""
     errors: list[float] = []
     for source in SOURCES:
-        videos = [video for video, one in judge.pairs() if one == source and video.truth]
-        spans = [span for video in videos for span in spans_of_phrases(video, judge.phrases(video, source, options))]
-        if spans:
-            errors.append(calibration_error(spans, [span for video in videos for span in video.truth]))
+        videos = [video for video, one in evaluator.pairs() if one == source and video.truth]
+        segments = [
+            segment
+            for video in videos
+            for segment in segments_of_phrases(video, evaluator.phrases(video, source, options))
+        ]
+        if segments:
+            errors.append(calibration_error(segments, [segment for video in videos for segment in video.truth]))
     return float(np.mean(errors))
 
 
-def _gates(videos: Sequence[BenchVideo], options: SightOptions) -> tuple[Gate, ...]:
+def _gates(videos: Sequence[BenchVideo], options: ScreenOptions) -> tuple[Gate, ...]:
     """What the two tests of the whole song measure: order of songs that keep it, repeats of those that do not."""
-    found = [(video, decode_sight(video.read_trace(), options)) for video in videos]
+    found = [(video, decode_screen(video.read_trace(), options)) for video in videos]
     without = [shown for video, shown in found if not video.truth]
-    ordered = [shown.order_surprise for video, shown in found if video.truth and _keeps_order(video)]
-    distinct = [shown.distinct_surprise for video, shown in found if video.truth and not _keeps_order(video)]
+    ordered = [shown.order_z for video, shown in found if video.truth and _keeps_order(video)]
+    distinct = [shown.distinct_z for video, shown in found if video.truth and not _keeps_order(video)]
     return (
         Gate(
-            name="min_order_surprise",
+            name="min_order_z",
             lowest_of_songs=round(min(ordered, default=float("nan")), 2),
-            highest_without_letters=round(max((one.order_surprise for one in without), default=float("nan")), 2),
-            threshold=options.min_order_surprise,
+            highest_without_letters=round(max((one.order_z for one in without), default=float("nan")), 2),
+            threshold=options.min_order_z,
         ),
         Gate(
-            name="min_distinct_surprise",
+            name="min_distinct_z",
             lowest_of_songs=round(min(distinct, default=float("nan")), 2),
-            highest_without_letters=round(max((one.distinct_surprise for one in without), default=float("nan")), 2),
-            threshold=options.min_distinct_surprise,
+            highest_without_letters=round(max((one.distinct_z for one in without), default=float("nan")), 2),
+            threshold=options.min_distinct_z,
         ),
     )
 
 
 def _keeps_order(video: BenchVideo) -> bool:
-    letters = [span.letter for span in video.truth]
+    letters = [segment.letter for segment in video.truth]
     rising = sum(one < other for one, other in pairwise(letters))
     return rising >= 0.8 * (len(letters) - 1)

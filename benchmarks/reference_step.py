@@ -169,7 +169,7 @@ class ReferenceDiscriminators(nn.Module):
         self.join = spectral_norm(nn.Linear(code * self.num_clips, widths[-1] * left))
         self.order_out = spectral_norm(nn.Linear(widths[-1] * left, config.num_orders))
 
-    def judge_images(self, clips_BSCFHW: Tensor, frame_index_BS: Tensor) -> Tensor:
+    def evaluator_images(self, clips_BSCFHW: Tensor, frame_index_BS: Tensor) -> Tensor:
         batch, clips = clips_BSCFHW.shape[:2]
         rows, columns = torch.arange(batch)[:, None], torch.arange(clips)
         x = clips_BSCFHW.transpose(2, 3)[rows, columns, frame_index_BS].flatten(0, 1)
@@ -177,7 +177,7 @@ class ReferenceDiscriminators(nn.Module):
             x = functional.leaky_relu(conv(x), LEAK)
         return self.image_out(x).view(batch, clips)
 
-    def judge_clips(self, clips_BSCFHW: Tensor, label_BK: Tensor) -> tuple[Tensor, Tensor]:
+    def evaluator_clips(self, clips_BSCFHW: Tensor, label_BK: Tensor) -> tuple[Tensor, Tensor]:
         """Clip logits_BS and order logits_BP."""
         batch, clips = clips_BSCFHW.shape[:2]
         x = clips_BSCFHW.flatten(0, 1)
@@ -192,17 +192,17 @@ class ReferenceDiscriminators(nn.Module):
 
 
 class Reference:
-    """Networks and optimisers of the reference with its step."""
+    """Networks and optimizers of the reference with its step."""
 
     def __init__(self, config: Config, *, num_classes: int, device: torch.device) -> None:
         if other := unsupported(config):
             raise ValueError(f"the reference step does not know {', '.join(other)}")
         self.config = config
         self.generator = ReferenceGenerator(config, num_classes=num_classes).to(device)
-        self.judges = ReferenceDiscriminators(config, num_classes=num_classes).to(device)
+        self.discriminators = ReferenceDiscriminators(config, num_classes=num_classes).to(device)
         betas = (config.optim.beta1, config.optim.beta2)
         self.g_optim = torch.optim.Adam(self.generator.parameters(), lr=config.optim.g_lr, betas=betas)
-        self.d_optim = torch.optim.Adam(self.judges.parameters(), lr=config.optim.d_lr, betas=betas)
+        self.d_optim = torch.optim.Adam(self.discriminators.parameters(), lr=config.optim.d_lr, betas=betas)
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Generator step, then discriminator step on the same fakes; the loss terms, detached."""
@@ -214,13 +214,13 @@ class Reference:
 
     def _generator_step(self, batch: Batch, real: Streams) -> tuple[Tensor, dict[str, Tensor]]:
         weights = self.config.loss
-        self.judges.requires_grad_(False)
+        self.discriminators.requires_grad_(False)
         fake = self.generator(batch.video_BCTHW[:, :, 0], real.mels_BSFMU, batch.label_BK)
-        clip_BS, logits_BP = self.judges.judge_clips(fake, batch.label_BK)
+        clip_BS, logits_BP = self.discriminators.evaluator_clips(fake, batch.label_BK)
         terms = {
             "g_l1": losses.l1_loss(fake, real.clips_BSCFHW, real.valid_BSF),
-            "g_image": losses.judged_real(self.judges.judge_images(fake, batch.frame_index_BS)),
-            "g_video": losses.judged_real(clip_BS),
+            "g_image": losses.real_loss(self.discriminators.evaluator_images(fake, batch.frame_index_BS)),
+            "g_video": losses.real_loss(clip_BS),
             "g_order": losses.order_loss(logits_BP, real.order_B, batch.order_counts_B),
         }
         total = weights.l1_weight * terms["g_l1"] + weights.image_weight * terms["g_image"]
@@ -228,16 +228,16 @@ class Reference:
         self.g_optim.zero_grad()
         total.backward()
         self.g_optim.step()
-        self.judges.requires_grad_(True)
+        self.discriminators.requires_grad_(True)
         return fake.detach(), {name: value.detach() for name, value in terms.items()}
 
     def _discriminator_step(self, batch: Batch, real: Streams, fake_BSCFHW: Tensor) -> dict[str, Tensor]:
-        real_clip_BS, logits_BP = self.judges.judge_clips(real.clips_BSCFHW, batch.label_BK)
-        fake_clip_BS, _ = self.judges.judge_clips(fake_BSCFHW, batch.label_BK)
+        real_clip_BS, logits_BP = self.discriminators.evaluator_clips(real.clips_BSCFHW, batch.label_BK)
+        fake_clip_BS, _ = self.discriminators.evaluator_clips(fake_BSCFHW, batch.label_BK)
         terms = {
             "d_image": losses.adversarial_d(
-                self.judges.judge_images(real.clips_BSCFHW, batch.frame_index_BS),
-                self.judges.judge_images(fake_BSCFHW, batch.frame_index_BS),
+                self.discriminators.evaluator_images(real.clips_BSCFHW, batch.frame_index_BS),
+                self.discriminators.evaluator_images(fake_BSCFHW, batch.frame_index_BS),
             ),
             "d_video": losses.adversarial_d(real_clip_BS, fake_clip_BS),
             "d_order": losses.order_loss(logits_BP, real.order_B, batch.order_counts_B),

@@ -18,11 +18,11 @@ from benchmarks.segmentation_songs import (
 )
 from phonics_data.errors import OptionError
 from phonics_data.segmentation.phrases import Phrase
-from phonics_data.segmentation.scoring import SpanScore, calibration_error, score_spans
-from phonics_data.segmentation.screen_decoder import SightDecoding, decode_sight
+from phonics_data.segmentation.scoring import SegmentScore, calibration_error, score_segments
+from phonics_data.segmentation.screen_decoder import ScreenDecoding, decode_screen
 from phonics_data.segmentation.segmenter import DecideOptions, combine
 from phonics_data.segmentation.word_decoder import decode_words
-from phonics_data.types import LetterSpan, span_id
+from phonics_data.types import Segment, segment_id
 
 NOTHING = Heard(words=(), origin="none")
 
@@ -73,15 +73,15 @@ class Result:
     Args:
         group: ``all``, a kind of song, a way of showing letters, or the name of a folder.
         at_50, at_75: scores at IoU 0.5 and 0.75.
-        calibration_error: expected calibration error of the spans' confidence at IoU 0.5, 0..1.
+        calibration_error: expected calibration error of the segments' confidence at IoU 0.5, 0..1.
         meets_target: of rendered songs; None where there is no target.
     """
 
     evidence: str
     group: str
     num_videos: int
-    at_50: SpanScore
-    at_75: SpanScore
+    at_50: SegmentScore
+    at_75: SegmentScore
     calibration_error: float
     meets_target: bool | None = None
 
@@ -92,20 +92,20 @@ class LettersBench:
 
     Args:
         unavailable: name of the evidence -> why it could not be measured.
-        false_spans: (evidence, video without letters, spans found there) for each such pair with any.
+        false_segments: (evidence, video without letters, segments found there) for each such pair with any.
         num_without_letters: videos without letters that were tried.
         screen_cpu_ratio: CPU-seconds of reading the screen, decoding included, a second of video.
     """
 
     results: tuple[Result, ...]
     unavailable: Mapping[str, str]
-    false_spans: tuple[tuple[str, str, int], ...]
+    false_segments: tuple[tuple[str, str, int], ...]
     num_without_letters: int
     screen_cpu_ratio: float
 
     @property
     def within_targets(self) -> bool:
-        return not self.false_spans and all(result.meets_target is not False for result in self.results)
+        return not self.false_segments and all(result.meets_target is not False for result in self.results)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +113,7 @@ class LettersBenchOptions:
     """What is measured.
 
     Args:
-        num_songs, num_decoys: rendered songs, and rendered videos without letters.
+        num_songs, num_negatives: rendered songs, and rendered videos without letters.
         seed: of both; to be one that nothing was fitted on.
         folders: further videos, each with its truth file.
         evidence: names of `EVIDENCE`; empty for all.
@@ -124,7 +124,7 @@ class LettersBenchOptions:
     """
 
     num_songs: int = 60
-    num_decoys: int = 20
+    num_negatives: int = 20
     seed: int = 4242
     folders: tuple[Path, ...] = ()
     evidence: tuple[str, ...] = ()
@@ -135,7 +135,7 @@ class LettersBenchOptions:
         for name in self.evidence:
             if name not in names:
                 raise OptionError("--evidence", name, "; ".join(names))
-        if not (self.num_songs or self.num_decoys or self.folders):
+        if not (self.num_songs or self.num_negatives or self.folders):
             raise OptionError("--songs", self.num_songs, "1 or more, or a --folder to measure on")
 
 
@@ -144,7 +144,7 @@ def bench_letters(cache: Path, options: LettersBenchOptions, *, on_progress: OnP
     videos = rendered_videos(
         cache,
         num_songs=options.num_songs,
-        num_decoys=options.num_decoys,
+        num_negatives=options.num_negatives,
         seed=options.seed,
         workers=options.workers,
         on_progress=on_progress,
@@ -164,13 +164,13 @@ def measure(videos: Sequence[BenchVideo], evidences: Sequence[Evidence]) -> Lett
     false: list[tuple[str, str, int]] = []
     without = [video for video in videos if not video.truth]
     screens = videos if any(evidence.screen for evidence in evidences) else ()
-    shown = {video.video_id: decode_sight(video.read_trace(), DecideOptions().screen) for video in screens}
+    shown = {video.video_id: decode_screen(video.read_trace(), DecideOptions().screen) for video in screens}
     for evidence in evidences:
         usable = [video for video in videos if _has(video, evidence)]
         if not usable:
-            unavailable[evidence.name] = "no video has it" if evidence.heard != "speech" else "no recogniser"
+            unavailable[evidence.name] = "no video has it" if evidence.heard != "speech" else "no recognizer"
             continue
-        found = {video.video_id: spans_of(video, evidence, shown=shown.get(video.video_id)) for video in usable}
+        found = {video.video_id: segments_of(video, evidence, shown=shown.get(video.video_id)) for video in usable}
         false += [
             (evidence.name, video.video_id, len(found[video.video_id]))
             for video in usable
@@ -180,7 +180,7 @@ def measure(videos: Sequence[BenchVideo], evidences: Sequence[Evidence]) -> Lett
     return LettersBench(
         results=tuple(results),
         unavailable=unavailable,
-        false_spans=tuple(false),
+        false_segments=tuple(false),
         num_without_letters=len(without),
         screen_cpu_ratio=sum(video.screen_cpu_seconds for video in videos)
         / max(sum(video.duration_seconds for video in videos), 1e-9),
@@ -193,13 +193,13 @@ def _has(video: BenchVideo, evidence: Evidence) -> bool:
     return not evidence.heard or evidence.heard in video.heard
 
 
-def spans_of(
+def segments_of(
     video: BenchVideo,
     evidence: Evidence,
     options: DecideOptions | None = None,
     *,
-    shown: SightDecoding | None = None,
-) -> list[LetterSpan]:
+    shown: ScreenDecoding | None = None,
+) -> list[Segment]:
     """The whole phrases that are found, before the length rule.
 
     Args:
@@ -210,16 +210,16 @@ def spans_of(
     words = heard.words
     duration = video.duration_seconds
     by_words = decode_words(words, duration_seconds=duration, options=options.words) if words else None
-    by_screen = (shown or decode_sight(video.read_trace(), options.screen)) if evidence.screen else None
+    by_screen = (shown or decode_screen(video.read_trace(), options.screen)) if evidence.screen else None
     decision = combine(words, heard.origin, by_words, by_screen, duration_seconds=duration, options=options)
-    return spans_of_phrases(video, decision.phrases)
+    return segments_of_phrases(video, decision.phrases)
 
 
-def spans_of_phrases(video: BenchVideo, phrases: Sequence[Phrase]) -> list[LetterSpan]:
-    """Whole phrases as the spans that are scored."""
+def segments_of_phrases(video: BenchVideo, phrases: Sequence[Phrase]) -> list[Segment]:
+    """Whole phrases as the segments that are scored."""
     return [
-        LetterSpan(
-            span_id=span_id(video.video_id, phrase.start_seconds),
+        Segment(
+            segment_id=segment_id(video.video_id, phrase.start_seconds),
             video_id=video.video_id,
             letter=phrase.letter,
             object_word=phrase.object_word,
@@ -234,7 +234,7 @@ def spans_of_phrases(video: BenchVideo, phrases: Sequence[Phrase]) -> list[Lette
 
 
 def _results(
-    evidence: Evidence, videos: Sequence[BenchVideo], found: Mapping[str, Sequence[LetterSpan]]
+    evidence: Evidence, videos: Sequence[BenchVideo], found: Mapping[str, Sequence[Segment]]
 ) -> Iterable[Result]:
     rendered = [video for video in videos if video.is_rendered]
     groups: dict[str, list[BenchVideo]] = {"all": rendered} if rendered else {}
@@ -244,21 +244,21 @@ def _results(
             if name := name_of(video):
                 groups.setdefault(name, []).append(video)
     for group, members in groups.items():
-        truth = [span for video in members for span in video.truth]
-        spans = [span for video in members for span in found[video.video_id]]
-        at_50 = score_spans(spans, truth, 0.5)
+        truth = [segment for video in members for segment in video.truth]
+        segments = [segment for video in members for segment in found[video.video_id]]
+        at_50 = score_segments(segments, truth, 0.5)
         yield Result(
             evidence=evidence.name,
             group=group,
             num_videos=len(members),
             at_50=at_50,
-            at_75=score_spans(spans, truth, 0.75),
-            calibration_error=calibration_error(spans, truth),
+            at_75=score_segments(segments, truth, 0.75),
+            calibration_error=calibration_error(segments, truth),
             meets_target=_meets(evidence, at_50) if group == "all" else None,
         )
 
 
-def _meets(evidence: Evidence, score: SpanScore) -> bool | None:
+def _meets(evidence: Evidence, score: SegmentScore) -> bool | None:
     if evidence.min_f1 is None or evidence.max_median_seconds is None:
         return None
     return score.f1 >= evidence.min_f1 and score.median_boundary_error_seconds <= evidence.max_median_seconds

@@ -1,6 +1,6 @@
 """What `benchmarks segmentation` works on: rendered songs, rendered videos without letters, and folders with a truth file.
 
-What is expensive (rendering, reading the screen, recognising speech) is kept in a cache folder by the content that it
+What is expensive (rendering, reading the screen, recognizing speech) is kept in a cache folder by the content that it
 was made from, so that a second run of the bench costs only the decision.
 """
 
@@ -26,16 +26,16 @@ from phonics_data.recognizers.cache import recognize_once
 from phonics_data.recognizers.engines import EngineOptions, aligns, chosen, identity, open_engine
 from phonics_data.recognizers.whisper import WhisperOptions
 from phonics_data.segmentation.lexicon import LETTERS, confusable
-from phonics_data.segmentation.scoring import read_truth_table, truth_span
+from phonics_data.segmentation.scoring import read_truth_table, true_segment
 from phonics_data.sources.synthetic import captions as rendered_captions
 from phonics_data.sources.synthetic.music import RATE_HZ, mix
-from phonics_data.sources.synthetic.negatives import plan_decoy
+from phonics_data.sources.synthetic.negatives import plan_negative
 from phonics_data.sources.synthetic.render import RENDERER_VERSION, is_rendered, render_song, render_songs
 from phonics_data.sources.synthetic.song_plan import CaptionStyle, SongPlan, plan_song
 from phonics_data.sources.synthetic.timeline import Timeline, lay_out, truth
 from phonics_data.storage.tables import from_plain, to_plain
 from phonics_data.storage.workspace import file_sha256, fingerprint, write_bytes, write_json
-from phonics_data.types import Origin, TruthSpan, Word
+from phonics_data.types import Origin, TrueSegment, Word
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -44,14 +44,14 @@ TRUTH_NAME = "truth.tsv"
 _VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".mov", ".avi", ".mpg")
 
 SPEECH_MUSIC_DECIBELS = -5.0
-"""Level of the music against the voice where a recogniser listens."""
+"""Level of the music against the voice where a recognizer listens."""
 
 _ENGINE = EngineOptions(whisper=WhisperOptions(threads=1))
 
 _HEARD_INSTEAD = (
     "the and you it's go on see look oh yeah all right what is that here we are hey wow come play now".split()
 )
-"""What recognisers write where they did not understand a word."""
+"""What recognizers write where they did not understand a word."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +83,7 @@ class BenchVideo:
     way: str
     is_whole: bool
     is_rendered: bool
-    truth: tuple[TruthSpan, ...]
+    truth: tuple[TrueSegment, ...]
     duration_seconds: float
     plan: SongPlan | None = None
     heard: Mapping[str, Heard] = field(default_factory=dict)
@@ -99,14 +99,14 @@ class BenchVideo:
 
 
 def rendered_videos(
-    cache: Path, *, num_songs: int, num_decoys: int, seed: int, workers: int, on_progress: OnProgress
+    cache: Path, *, num_songs: int, num_negatives: int, seed: int, workers: int, on_progress: OnProgress
 ) -> list[BenchVideo]:
     """Songs and videos without letters of one seed, rendered where the cache has none."""
     songs, decoys = cache / f"songs-{seed}", cache / f"decoys-{seed}"
     if num_songs:
         render_songs(songs, num_songs=num_songs, seed=seed, workers=workers, on_progress=on_progress)
     plans = [(plan_song(seed, index), songs) for index in range(num_songs)]
-    plans += [(plan_decoy(seed, index), decoys) for index in range(num_decoys)]
+    plans += [(plan_negative(seed, index), decoys) for index in range(num_negatives)]
     waiting = [(plan, folder) for plan, folder in plans if not _known(plan, folder)]
     for done, (_, result) in enumerate(map_items(_describe, waiting, workers=workers), start=1):
         if isinstance(result, ItemError):
@@ -144,8 +144,8 @@ def _describe(task: tuple[SongPlan, Path]) -> None:
         "duration_seconds": timeline.num_frames / plan.frame_rate,
         "captions": {style: _json3(plan, style, timeline) for style in styles},
         "truth": [
-            {"letter": span.letter, "start_seconds": span.start_seconds, "end_seconds": span.end_seconds}
-            for span in truth(plan, timeline)
+            {"letter": segment.letter, "start_seconds": segment.start_seconds, "end_seconds": segment.end_seconds}
+            for segment in truth(plan, timeline)
         ],
     }
     write_json(_evidence_path(plan, folder), value)
@@ -158,7 +158,7 @@ def _json3(plan: SongPlan, style: CaptionStyle, timeline: Timeline) -> dict[str,
 def _rendered(plan: SongPlan, folder: Path, seed: int) -> BenchVideo:
     found = _known(plan, folder)
     duration = float(found["duration_seconds"])
-    is_decoy = plan.video_id.startswith("decoy")
+    is_negative = plan.video_id.startswith("decoy")
     video_id = f"{seed}-{plan.video_id}"
     heard = {
         "words": Heard(words=_parsed(found["captions"]["words"], duration), origin="auto_captions"),
@@ -170,11 +170,11 @@ def _rendered(plan: SongPlan, folder: Path, seed: int) -> BenchVideo:
     return BenchVideo(
         video_id=video_id,
         path=folder / f"{plan.video_id}.mp4",
-        kind="no letters" if is_decoy else plan.kind,
+        kind="no letters" if is_negative else plan.kind,
         way=plan.way,
         is_whole=plan.letters in (LETTERS, 2 * LETTERS),
         is_rendered=True,
-        truth=() if is_decoy else tuple(truth_span(video_id, row) for row in found["truth"]),
+        truth=() if is_negative else tuple(true_segment(video_id, row) for row in found["truth"]),
         duration_seconds=duration,
         plan=plan,
         heard=heard,
@@ -235,17 +235,17 @@ def folder_videos(folder: Path) -> list[BenchVideo]:
 
 def _from_folder(path: Path, table: Path) -> BenchVideo:
     video_id = f"{path.parent.name}/{path.stem}"
-    spans = read_truth_table(table, video_id)
+    segments = read_truth_table(table, video_id)
     duration = probe(path).duration_seconds
-    letters = "".join(span.letter for span in spans)
+    letters = "".join(segment.letter for segment in segments)
     return BenchVideo(
         video_id=video_id,
         path=path,
-        kind=path.parent.name if spans else "no letters",
+        kind=path.parent.name if segments else "no letters",
         way="",
         is_whole=letters in (LETTERS, 2 * LETTERS),
         is_rendered=False,
-        truth=tuple(spans),
+        truth=tuple(segments),
         duration_seconds=duration,
         heard={"own": own} if (own := _beside(path, duration)) is not None else {},
     )
@@ -304,7 +304,7 @@ def _cost(path: Path) -> float:
 def with_speech(
     videos: Sequence[BenchVideo], cache: Path, *, workers: int, on_progress: OnProgress
 ) -> list[BenchVideo]:
-    """The videos with what the recogniser of this machine hears; as they were where there is none.
+    """The videos with what the recognizer of this machine hears; as they were where there is none.
 
     Rendered ones are heard with their music raised to `SPEECH_MUSIC_DECIBELS`; others as they are.
     """

@@ -20,19 +20,19 @@ from pathlib import Path
 
 import numpy as np
 
-from phonics_data.contract.logmel import log_mel, segments
+from phonics_data.contract.logmel import log_mel, mel_segments
 from phonics_data.contract.shard import read_shard
 from phonics_data.dataset.layout import MetadataRow, read_metadata, shard_paths, write_metadata
 from phonics_data.media import decode_all, ffmpeg_path, probe
-from phonics_data.quality.filters import Rules
+from phonics_data.quality.filters import FilterOptions
 from phonics_data.stages.shard.stage import ShardOptions, shard
 from phonics_data.storage.tables import write_table
 from phonics_data.storage.workspace import Workspace, file_sha256
-from phonics_data.types import FetchedVideo, LetterSpan, span_id
+from phonics_data.types import FetchedVideo, Segment, segment_id
 
 SECONDS_A_SOURCE = 120
-SPANS_A_SOURCE = 26
-FRAMES_A_SPAN = 100
+SEGMENTS_A_SOURCE = 26
+FRAMES_A_SEGMENT = 100
 
 MAX_FLOOR_RATIO = 1.5
 MIN_PER_CLIP_RATIO = 3.5
@@ -49,7 +49,7 @@ class Run:
 
     wall_seconds: float
     own_cpu_seconds: float
-    """Of the process that hands out, judges and packs: what more workers cannot share."""
+    """Of the process that hands out, evaluators and packs: what more workers cannot share."""
     workers_cpu_seconds: float
     peak_bytes: int
     """Of the largest of its processes."""
@@ -153,7 +153,7 @@ def bench_shard(
         if source is None:
             source = folder / "source.mp4"
             _render(source, seconds, "mandelbrot=size=640x360:rate=25")
-        plain, spans = _workspace(folder / "plain", source, num_sources)
+        plain, segments = _workspace(folder / "plain", source, num_sources)
         copies = sorted(plain.media.rglob("*.mp4"))
         floors: list[float] = []
         ones: list[Run] = []
@@ -168,11 +168,11 @@ def bench_shard(
                 shutil.rmtree(work.root)
                 if (name, number) != ("one", 0):
                     shutil.rmtree(dataset)
-        some = spans[:: max(1, len(spans) // per_clip_runs)]
-        scale = len(spans) / len(some)
+        some = segments[:: max(1, len(segments) // per_clip_runs)]
+        scale = len(segments) / len(some)
         small = "crop='min(iw,ih)':'min(iw,ih)',scale=64:64:flags=area"
         return ShardBench(
-            num_clips=len(spans),
+            num_clips=len(segments),
             source_seconds=num_sources * probe(source).duration_seconds,
             floor_cpu_seconds=min(floors),
             one=_least(ones),
@@ -202,7 +202,7 @@ def _long_run(folder: Path, minutes: int) -> Run:
     return _run(work, folder / "dataset", workers=1)
 
 
-def _workspace(folder: Path, source: Path, num_sources: int) -> tuple[Workspace, list[LetterSpan]]:
+def _workspace(folder: Path, source: Path, num_sources: int) -> tuple[Workspace, list[Segment]]:
     """A workspace as fetch and segment would have left it."""
     workspace = Workspace(folder)
     paths: list[Path] = []
@@ -229,12 +229,12 @@ def _workspace(folder: Path, source: Path, num_sources: int) -> tuple[Workspace,
         )
         for path in paths
     ]
-    length, seconds = FRAMES_A_SPAN / 25, info.duration_seconds
-    num_spans = max(1, int(seconds * SPANS_A_SOURCE / SECONDS_A_SOURCE))
-    starts = [round(index * seconds / num_spans, 3) for index in range(num_spans)]
-    spans = [
-        LetterSpan(
-            span_id=span_id(video.video_id, start),
+    length, seconds = FRAMES_A_SEGMENT / 25, info.duration_seconds
+    num_segments = max(1, int(seconds * SEGMENTS_A_SOURCE / SECONDS_A_SOURCE))
+    starts = [round(index * seconds / num_segments, 3) for index in range(num_segments)]
+    segments = [
+        Segment(
+            segment_id=segment_id(video.video_id, start),
             video_id=video.video_id,
             letter="ABCDEFGHIJKLMNOPQRSTUVWXYZ"[index % 26],
             object_word=None,
@@ -248,8 +248,8 @@ def _workspace(folder: Path, source: Path, num_sources: int) -> tuple[Workspace,
         for index, start in enumerate(starts)
     ]
     write_table(workspace.table("videos"), FetchedVideo, videos)
-    write_table(workspace.table("segments"), LetterSpan, spans)
-    return workspace, spans
+    write_table(workspace.table("segments"), Segment, segments)
+    return workspace, segments
 
 
 def _render(path: Path, seconds: int, picture: str) -> None:
@@ -290,7 +290,7 @@ def _run(workspace: Workspace, out: Path, *, workers: int) -> Run:
 def _shard(work: Path, out: Path, workers: int, results: SimpleQueue[Run]) -> None:
     started = time.monotonic()
     # The copies of one source would leave a single one of them.
-    options = ShardOptions(rules=Rules(drop_near_duplicates=False))
+    options = ShardOptions(filters=FilterOptions(drop_near_duplicates=False))
     shard(Workspace(work), out, options, workers=workers)
     own, theirs = _cpu_seconds()
     results.put(
@@ -318,10 +318,10 @@ def peak_bytes() -> int:
     return max(peak, unit * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 
-def _one_ffmpeg_a_clip(source: Path, spans: Sequence[LetterSpan], folder: Path, picture: str) -> None:
-    for span in spans:
-        command = [ffmpeg_path(), "-loglevel", "error", "-y", "-ss", str(span.start_seconds), "-i", str(source)]
-        command += ["-t", str(span.end_seconds - span.start_seconds), "-vf", picture, "-r", "25"]
+def _one_ffmpeg_a_clip(source: Path, segments: Sequence[Segment], folder: Path, picture: str) -> None:
+    for segment in segments:
+        command = [ffmpeg_path(), "-loglevel", "error", "-y", "-ss", str(segment.start_seconds), "-i", str(source)]
+        command += ["-t", str(segment.end_seconds - segment.start_seconds), "-vf", picture, "-r", "25"]
         command += ["-ac", "1", "-ar", "16000", str(folder / "clip.mp4")]
         subprocess.run(command, check=True)
 
@@ -331,7 +331,7 @@ def _windows_a_cpu_second(dataset: Path, num_samples: int = 60) -> float:
     before, number = time.process_time(), 0
     for path in shard_paths(dataset):
         for sample in read_shard(path):
-            segments(log_mel(sample.audio_N), 32, sample.frame_rate)
+            mel_segments(log_mel(sample.audio_N), 32, sample.frame_rate)
             number += 1
             if number == num_samples:
                 return number / (time.process_time() - before)

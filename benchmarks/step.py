@@ -20,16 +20,16 @@ import torch
 from benchmarks.memory import peak_bytes
 from benchmarks.reference_step import Reference, unsupported
 from cssgan.config import Config, override
-from cssgan.data.batches import Feed
-from cssgan.data.loaders import resident_feed
-from cssgan.data.prefetch import FeedAhead
+from cssgan.data.batches import ResidentLoader
+from cssgan.data.loaders import resident_loader
+from cssgan.data.prefetch import PrefetchLoader
 from cssgan.data.resident import MEL_SPEC, Clip, ResidentSplit
 from cssgan.models import factory
 from cssgan.training import precision
 from cssgan.training.cost import cost
 from cssgan.training.cuda_graph import WARM_UP, RecordedStep
 from cssgan.training.device import keep_freed_memory
-from cssgan.training.step import Players, Terms, players, train_step
+from cssgan.training.step import Terms, TrainState, new_train_state, train_step
 from cssgan.types import Batch, MelStats
 from phonics_data.contract.labels import LETTERS
 
@@ -112,20 +112,20 @@ def measure(
 
 
 def _measure(config: Config, *, name: str, variant: str, device: torch.device, seconds: float) -> Measurement:
-    feed, num_classes = synthetic_feed(config, device), len(LETTERS)
+    loader, num_classes = synthetic_loader(config, device), len(LETTERS)
     step = trainer(config, device)
     reference = None if unsupported(config) else Reference(config, num_classes=num_classes, device=device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     clock = _Clock(device)
-    first = clock.time(lambda: step(feed.batch(0), 0))
-    warm_up = clock.time(lambda: [step(feed.batch(0), number) for number in range(1, WARM_UP + 2)])
+    first = clock.time(lambda: step(loader.batch(0), 0))
+    warm_up = clock.time(lambda: [step(loader.batch(0), number) for number in range(1, WARM_UP + 2)])
     memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
     if reference is not None:
-        reference.step(feed.batch(0))
-        reference.step(feed.batch(0))
-    ours, waits, plain = _take_turns(clock, feed, config.train.batch_size, step, reference, seconds)
-    feed.close()
+        reference.step(loader.batch(0))
+        reference.step(loader.batch(0))
+    ours, waits, plain = _take_turns(clock, loader, config.train.batch_size, step, reference, seconds)
+    loader.close()
     gflop = cost(config, num_classes=num_classes).flops / 1e9
     peak = _peak_tflops(device, torch.bfloat16 if precision.uses_bf16(config, device) else torch.float32)
     step_seconds = statistics.median(ours)
@@ -164,19 +164,19 @@ def trainer(config: Config, device: torch.device) -> Step:
     if precision.uses_bf16(config, device):
         precision.check_convolutions(device)
     generator = factory.generator(config, num_classes=len(LETTERS)).to(device)
-    judges = factory.discriminators(config, num_classes=len(LETTERS)).to(device)
-    for network in (generator, judges):
+    discriminators = factory.discriminators(config, num_classes=len(LETTERS)).to(device)
+    for network in (generator, discriminators):
         precision.lay_out(network, config)
-    precision.compile_parts(generator, judges, config)
-    return _stepper(players(config, generator, judges), config, device)
+    precision.compile_parts(generator, discriminators, config)
+    return _stepper(new_train_state(config, generator, discriminators), config, device)
 
 
-def _stepper(team: Players, config: Config, device: torch.device) -> Step:
+def _stepper(train_state: TrainState, config: Config, device: torch.device) -> Step:
     late, seen = config.loss.adv_start, config.train.num_videos // 2
     if config.compute.cuda_graph and device.type == "cuda":
-        recorded = RecordedStep(team, config)
+        recorded = RecordedStep(train_state, config)
         return lambda batch, number: recorded(batch, num_steps=late + number, num_videos=seen)
-    return lambda batch, number: train_step(team, batch, config, num_steps=late + number, num_videos=seen)
+    return lambda batch, number: train_step(train_state, batch, config, num_steps=late + number, num_videos=seen)
 
 
 class _Clock:
@@ -197,10 +197,10 @@ class _Clock:
 
 
 def _take_turns(
-    clock: _Clock, feed: FeedAhead, size: int, step: Step, reference: Reference | None, seconds: float
+    clock: _Clock, loader: PrefetchLoader, size: int, step: Step, reference: Reference | None, seconds: float
 ) -> tuple[list[float], list[float], list[float]]:
     """Seconds of our steps with their batches, of the batches alone, and of the reference's steps with theirs."""
-    its_feed = FeedAhead(host=feed.host)  # of the same set, but each is ahead of its own step
+    its_feed = PrefetchLoader(host=loader.host)  # of the same set, but each is ahead of its own step
     ours: list[float] = []
     waits: list[float] = []
     plain: list[float] = []
@@ -208,7 +208,7 @@ def _take_turns(
     while len(ours) < MIN_STEPS or time.perf_counter() < end:
         position = len(ours) * size
         start = clock.now()
-        batch = feed.batch(position)
+        batch = loader.batch(position)
         there = clock.now()
         step(batch, len(ours))
         del batch  # as the training loop does
@@ -240,7 +240,7 @@ def synthetic_clips(num_clips: int, num_frames: int) -> tuple[Clip, ...]:
     )
 
 
-def synthetic_feed(config: Config, device: torch.device) -> FeedAhead:
+def synthetic_loader(config: Config, device: torch.device) -> PrefetchLoader:
     """The resident feed over short videos of noise."""
     rng = np.random.default_rng(0)
     clips = synthetic_clips(NUM_CLIPS, max(CLIP_FRAMES, config.data.num_frames))
@@ -255,8 +255,8 @@ def synthetic_feed(config: Config, device: torch.device) -> FeedAhead:
             (clips[-1].first_hop + clips[-1].num_hops + 2, MEL_SPEC.num_bands), dtype=np.float32
         ),
     )
-    host = Feed(data=split, config=config, mel_stats=MelStats(mean=0.0, std=1.0, clamp=4.0), device=device)
-    return resident_feed(host)
+    host = ResidentLoader(data=split, config=config, mel_stats=MelStats(mean=0.0, std=1.0, clamp=4.0), device=device)
+    return resident_loader(host)
 
 
 def _peak_tflops(device: torch.device, dtype: torch.dtype) -> float:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import torch
 
-from benchmarks import feeding
+from benchmarks import data_loading
 from benchmarks.step import CPU_BATCH, Measurement
 from cssgan.config import override
 from cssgan.presets import preset
@@ -41,7 +41,7 @@ class TargetRow:
 
 
 def rows(measured: Sequence[Measurement], device: torch.device, *, seconds: float) -> list[TargetRow]:
-    """All targets, in a fixed order; those of feeding are measured here, for about `seconds`.
+    """All targets, in a fixed order; those of data_loading are measured here, for about `seconds`.
 
     Args:
         measured: the rows of the first table.
@@ -64,18 +64,18 @@ def rows(measured: Sequence[Measurement], device: torch.device, *, seconds: floa
             0.05,
             "of a step",
             of,
-            lambda: feeding.streaming_wait_share(config, device, seconds=seconds),
+            lambda: data_loading.streaming_wait_share(config, device, seconds=seconds),
         ),
         _measured(
-            f"host memory of the resident feed, {feeding.PAPER_CLIPS} clips, beyond the mapped cache",
+            f"host memory of the resident feed, {data_loading.PAPER_CLIPS} clips, beyond the mapped cache",
             1.0,
             "GB",
             "64x64, batch 32",
-            lambda: feeding.resident_memory_gb(override(preset("paper"), [f"train.batch_size={GPU_BATCH}"])),
+            lambda: data_loading.resident_memory_gb(override(preset("paper"), [f"train.batch_size={GPU_BATCH}"])),
         ),
         _speed_up(f"CPU, tiny, batch {CPU_BATCH}: speed over the plain step", 1.5, tiny, "unmeasured: needs a CPU row"),
         _measured(
-            "command to first step, cache warm", 10.0, "s", of, lambda: feeding.start_seconds(config, name, device)
+            "command to first step, cache warm", 10.0, "s", of, lambda: data_loading.start_seconds(config, name, device)
         ),
     ]
 

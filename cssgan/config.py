@@ -28,7 +28,7 @@ def _field(default: T, help: str, *, ge: float | None = None, le: float | None =
 class DataConfig:
     size: int = _field(64, "height and width of the frames that the model sees", ge=16, le=256)
     num_frames: int = _field(32, "frames of a training window", ge=8, le=128)
-    mel_clamp: float = _field(4.0, "standardised mels are clamped to +- this", gt=0.0)
+    mel_clamp: float = _field(4.0, "standardized mels are clamped to +- this", gt=0.0)
     segment_context: Literal["video", "clip"] = _field(
         "video", "whether the 200 ms of an edge frame may reach into the neighbouring clip (clip: silence instead)"
     )
@@ -41,7 +41,7 @@ class DataConfig:
     shuffle_audio: bool = _field(
         False, "control: train every clip with the sound of another clip; such a run must fail the synchrony gate"
     )
-    feed: Literal["auto", "resident", "streaming"] = _field(
+    loader: Literal["auto", "resident", "streaming"] = _field(
         "auto", "decode the shards once into a cache, or read them anew every epoch; auto: by their size"
     )
     resident_gb: float = _field(16.0, "auto streams training shards that are larger than this, in 10^9 bytes", ge=0.0)
@@ -54,7 +54,7 @@ class OrderConfig:
     shuffle: Literal["none", "disc", "gen"] = _field(
         "gen", "where clips are permuted: nowhere, inside the discriminator, or already for the generator"
     )
-    p_chrono: float = _field(0.0, "share of samples kept in time order, left out of the order loss", ge=0.0, le=1.0)
+    p_in_order: float = _field(0.0, "share of samples kept in time order, left out of the order loss", ge=0.0, le=1.0)
     draw: Literal["random", "enumerate"] = _field(
         "random", "one random order a visit, or all orders of a video one after the other"
     )
@@ -90,7 +90,7 @@ class ModelConfig:
     inject_dim: int = _field(64, "audio channels that every decoder block receives", ge=1)
     audio_inject: Literal["every", "bottleneck"] = _field("every", "audio enters every decoder block or the first only")
     z_dim: int = _field(0, "noise at the bottleneck; the paper has none", ge=0)
-    norm: Literal["batch", "group"] = _field("batch", "normalisation of the generator")
+    norm: Literal["batch", "group"] = _field("batch", "normalization of the generator")
     g_output: Literal["direct", "compose"] = _field(
         "direct", "paint every pixel, or blend what is painted onto the start image by a learnt mask"
     )
@@ -136,7 +136,7 @@ class OptimConfig:
     beta1: float = _field(0.5, "Adam's first decay", ge=0.0, le=1.0)
     beta2: float = _field(0.999, "Adam's second decay", ge=0.0, le=1.0)
     weight_decay: float = _field(0.0, "Adam's pull of all weights towards 0", ge=0.0, le=1.0)
-    decay_share: float = _field(
+    lr_decay_fraction: float = _field(
         0.0, "last share of the run over which both learning rates fall linearly to a tenth", ge=0.0, le=1.0
     )
 
@@ -172,7 +172,7 @@ class ComputeConfig:
     channels_last: bool = _field(False, "lay pictures out with the channels last")
     compile: bool = _field(False, "torch.compile for decoder, image encoder and discriminators")
     cuda_graph: bool = _field(False, "record the whole step once and replay it; one GPU, no train.accumulate")
-    fused_adam: bool = _field(True, "one kernel for all weights of an optimiser")
+    fused_adam: bool = _field(True, "one kernel for all weights of an optimizer")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -211,8 +211,8 @@ class Config:
             raise ConfigError(name, getattr(model, name[6:]), "false and vector but for model.kind=g3an")
         if self.train.batch_size % self.train.accumulate:
             raise ConfigError("train.accumulate", self.train.accumulate, f"a divisor of {self.train.batch_size}")
-        if data.shuffle_audio and data.feed == "streaming":
-            raise ConfigError("data.feed", data.feed, "auto or resident with data.shuffle_audio")
+        if data.shuffle_audio and data.loader == "streaming":
+            raise ConfigError("data.loader", data.loader, "auto or resident with data.shuffle_audio")
         if self.compute.cuda_graph and self.train.accumulate > 1:
             raise ConfigError("compute.cuda_graph", True, "false with train.accumulate > 1")
 
@@ -235,7 +235,7 @@ class Config:
         return min(math.factorial(self.model.num_clips), self.order.max_orders)
 
     @property
-    def judged_frames(self) -> tuple[int, int]:
+    def discriminator_frames(self) -> tuple[int, int]:
         """Frames of a window that the image discriminator sees, and out of how many each is drawn.
 
         One of each clip; for models that know no clips, one of the window.

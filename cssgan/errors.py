@@ -11,7 +11,7 @@
     |   |-- RunError           a run folder belongs to another configuration or dataset
     |   |-- WeightsError       a file of a pretrained network is missing, of another hash, or no such network
     |   |-- FeaturesError      kept features are of another protocol, network or set of videos
-    |   `-- JudgesError        a folder of judges is missing, damaged, or was trained on videos of another kind
+    |   `-- EvaluatorError        a folder of evaluators is missing, damaged, or was trained on videos of another kind
     |-- MemoryFullError        a step does not fit into the memory of the device                   (exit code 1)
     |-- DeviceLostError        the GPU failed, or another process of the run is gone               (exit code 1)
     |-- ReaderLostError        a process that reads shards died                                    (exit code 1)
@@ -71,7 +71,7 @@ class FeaturesError(InputError):
     pass
 
 
-class JudgesError(InputError):
+class EvaluatorError(InputError):
     pass
 
 

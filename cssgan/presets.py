@@ -11,7 +11,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     # Widths of the specification, every ambiguity read literally.
     "paper": (),
     # Same size; what experiments favour: compose, half of the samples in time order.
-    "tuned": ("model.g_output=compose", "order.p_chrono=0.5", "train.ema_half_life=10000"),
+    "tuned": ("model.g_output=compose", "order.p_in_order=0.5", "train.ema_half_life=10000"),
     # Middle layers 4x instead of 8x and 12x: 33.6 M weights, about half of the work.
     "lean": ("model.g_output=compose", "model.middle_first=4", "model.middle=4"),
     # 32x32 for CPUs: synchrony shows after some 600 steps.
@@ -34,15 +34,15 @@ SETTINGS: dict[str, tuple[str, ...]] = {
         "train.log_every=25",
     ),
 }
-# What `cssgan learn` trains on a CPU: as long as `tiny`, faster rates that fall in the second half, averaged weights.
-SETTINGS["learn"] = (
+# What `cssgan check-training` trains on a CPU: as long as `tiny`, faster rates that fall in the second half, averaged weights.
+SETTINGS["small"] = (
     *SETTINGS["tiny"],
     "train.threads=1",
     "train.ema_half_life=2000",
     "optim.g_lr=4e-3",
     "optim.d_lr=1e-3",
-    "optim.decay_share=0.5",
-    "order.p_chrono=0.5",
+    "optim.lr_decay_fraction=0.5",
+    "order.p_in_order=0.5",
 )
 # What the demo trains in a few minutes on two CPU cores.
 # L1 alone finds out first what follows the sound; the game then gives the movement its size.
@@ -55,8 +55,8 @@ SETTINGS["smoke"] = (
     "train.checkpoint_every=500",
     "optim.g_lr=4e-3",
     "optim.d_lr=1e-3",
-    "optim.decay_share=0.5",
-    "order.p_chrono=0.5",
+    "optim.lr_decay_fraction=0.5",
+    "order.p_in_order=0.5",
     "loss.adv_start=600",
     "loss.l1_weight=80",
 )

@@ -9,7 +9,7 @@ Shape legend, the last letters of a tensor's name::
     N audio samples, or videos of a whole set       D features             Z noise
 
 Pictures are float32 in [-1, 1] inside the trainer and uint8 0..255 outside. Mels are log-mel segments, one a frame,
-standardised with the training set's mean and deviation and clamped (model inputs), unless a name says ``raw``.
+standardized with the training set's mean and deviation and clamped (model inputs), unless a name says ``raw``.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Window:
     frames_THWC: NDArray[np.uint8]
     """Past `num_valid_frames` the last frame is held."""
     raw_mels_TMU: NDArray[np.float32]
-    """Log-mel, not standardised; silence past the end of the sound."""
+    """Log-mel, not standardized; silence past the end of the sound."""
     label_index: int
     num_valid_frames: int
     frame_rate: Fraction
@@ -68,7 +68,7 @@ class EvalWindows:
     raw_mels_NTMU: NDArray[np.float32]
     """Log-mel as `phonics_data.contract.logmel` gives it."""
     mels_NTMU: NDArray[np.float32]
-    """The same, standardised and clamped: what the model is given."""
+    """The same, standardized and clamped: what the model is given."""
     num_valid_N: NDArray[np.int64]
     frame_rates: tuple[Fraction, ...]
 
@@ -90,7 +90,7 @@ class Batch:
     order_B: Tensor
     """int64 rank of the permutation, 0..P-1: position k shows clip `permutations(S)[rank][k]`."""
     order_counts_B: Tensor
-    """float32, 1 where the order is a puzzle, 0 where time order was forced (`order.p_chrono`)."""
+    """float32, 1 where the order is a puzzle, 0 where time order was forced (`order.p_in_order`)."""
     frame_index_BS: Tensor
     """int64, 0..F-1: the frame of each clip that the image discriminator sees; for models that know no clips (B, 1),
     0..T-1: the frame of the window."""

@@ -5,19 +5,19 @@
     PhonicsDataError                 base; its message is one line: what, got, allowed, what to do next
     |-- UsageError                   the command or call itself is wrong               (exit code 2)
     |   |-- OptionError              an option's value is out of its range
-    |   `-- AudioError               an array of sound that no recogniser takes: stereo, no float32, NaN
+    |   `-- AudioError               an array of sound that no recognizer takes: stereo, no float32, NaN
     |-- InputError                   a file or folder the user named is unusable       (exit code 1)
     |   |-- ManifestError            manifest missing, unreadable, or with bad rows
     |   |-- TableError               a parquet table is missing or of another schema
     |   `-- DatasetError             a dataset folder or shard is missing, empty or of another schema version
-    |-- ItemError                    one item (video, span, clip) failed; carries a Rejection reason
+    |-- ItemError                    one item (video, segment, clip) failed; carries a Rejection reason
     |   |-- MediaError               not a video, no audio stream, does not decode
     |   |-- CaptionError             a caption file does not parse
-    |   |-- RecognitionError         a recogniser failed on one audio
+    |   |-- RecognitionError         a recognizer failed on one audio
     |   `-- FetchError               a download failed
     |       `-- DownloadError        the server's answer, told apart by cause (phonics_data/stages/fetch/failures.py)
     |-- QueueStoppedError            fetching ended early: a bot check, a rate limit, no network (phonics_data/stages/fetch/stage.py)
-    |-- EngineError                  a recogniser cannot work at all: no model, credentials refused
+    |-- EngineError                  a recognizer cannot work at all: no model, credentials refused
     |   `-- EnginePausedError        not now: quota used up, cap of minutes reached, no network; the item waits for a later run
     |-- WorkspaceLockedError         another process works in the same folder
     `-- DependencyError              an optional package or binary is missing; says how to get it

@@ -160,10 +160,10 @@ GIVEN_EVIDENCE = frozenset({"folder", "csv", "grid", "vidtimit"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LetterSpan:
+class Segment:
     """The seconds of a source video that show one letter: its whole phrase, after the length rule."""
 
-    span_id: str
+    segment_id: str
     """``<video_id>-<start in ms, 7 digits>``"""
     video_id: str
     letter: str
@@ -171,7 +171,7 @@ class LetterSpan:
     start_seconds: float
     end_seconds: float
     rule: str
-    """Which rule made the span: ``phrase``, ``phrase_split`` (was over the maximum), ``phrase_grown`` (was under the minimum)."""
+    """Which rule made the segment: ``phrase``, ``phrase_split`` (was over the maximum), ``phrase_grown`` (was under the minimum)."""
     evidence: str
     """Comma-separated sources of evidence that were used, the leader first: ``captions``, ``screen``, ``speech``; or
     one of `GIVEN_EVIDENCE`."""
@@ -180,12 +180,12 @@ class LetterSpan:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ShortVideo:
+class Clip:
     """One clip of the dataset: one row of metadata.parquet, one sample of a shard."""
 
     sample_id: str
     video_id: str
-    span_id: str
+    segment_id: str
     label: str
     label_set: str
     object_word: str | None
@@ -233,7 +233,7 @@ class StageCount:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TruthSpan:
+class TrueSegment:
     """What a rendered song truly holds: one phrase of one letter (`phonics_data.sources.synthetic.render`)."""
 
     video_id: str
@@ -245,8 +245,8 @@ class TruthSpan:
     """The words that are spoken inside the phrase, with exact times."""
 
 
-def span_id(video_id: str, start_seconds: float) -> str:
-    """`LetterSpan.span_id` for a span that starts at `start_seconds`."""
+def segment_id(video_id: str, start_seconds: float) -> str:
+    """`Segment.segment_id` for a segment that starts at `start_seconds`."""
     return f"{video_id}-{round(start_seconds * 1000):07d}"
 
 

@@ -46,15 +46,15 @@ def a_is_for_ambulance() -> Speech:
     assert (plan.kind, plan.letters[:5]) == ("is_for", "ABCDE"), "the renderer draws other songs now: choose one anew"
     timeline = lay_out(plan)
     _, sound = mix(plan, timeline)
-    spans = truth(plan, timeline)
-    start, end = spans[0].start_seconds - 0.3, spans[0].start_seconds + 10.7
+    segments = truth(plan, timeline)
+    start, end = segments[0].start_seconds - 0.3, segments[0].start_seconds + 10.7
     audio = np.asarray(soxr.resample(sound, SONG_RATE_HZ, RATE_HZ), np.float32)
     words = [
         dataclasses.replace(
             word, start_seconds=word.start_seconds - start, end_seconds=word.end_seconds - start, timing="native"
         )
-        for span in spans
-        for word in span.words
+        for segment in segments
+        for word in segment.words
         if word.end_seconds < end
     ]
     return Speech(audio[round(start * RATE_HZ) : round(end * RATE_HZ)], tuple(words))

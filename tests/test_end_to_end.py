@@ -15,7 +15,7 @@ import pandas
 import pytest
 import webdataset
 
-FROM_CAPTIONS = ("--engine", "captions", "--screen", "never")
+FROM_CAPTIONS = ("--engine", "captions", "--ocr", "never")
 """Builds that are repeated and killed take the one source of words that costs nothing; speech and screens have their own tests."""
 
 

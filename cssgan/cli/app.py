@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import typer
 
-from cssgan.cli.evaluators import JudgesOption, judges_app
+from cssgan.cli.evaluators import EvaluatorsOption, evaluators_app
 from cssgan.cli.figures import figures
 from cssgan.cli.metrics import (
     DeviceOption,
@@ -67,7 +67,7 @@ def train(
     preset: Annotated[
         str,
         typer.Option(
-            help="paper, tuned, lean, tiny, learn or smoke, or a model of the comparison such as mocogan-tiny; see `cssgan "
+            help="paper, tuned, lean, tiny, small or smoke, or a model of the comparison such as mocogan-tiny; see `cssgan "
             "show-config PRESET`."
         ),
     ] = "paper",
@@ -230,18 +230,18 @@ def evaluate(
     lpips: LpipsOption = None,
     resize: ResizeOption = "torch-fidelity",
     frame_step: FrameStepOption = 8,
-    judges: JudgesOption = None,
+    evaluators: EvaluatorsOption = None,
     device: DeviceOption = "cpu",
     each_video: Annotated[
         bool, typer.Option("--each-video", help="Also write a row for each video, videos.parquet.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole result as JSON.")] = False,
 ) -> None:
-    """Judge a model on held-out clips: against the real videos, their motion and their sound.
+    """Evaluator a model on held-out clips: against the real videos, their motion and their sound.
 
     Measures of pretrained networks (IS, FID, KID, FVD, KVD, LPIPS) are computed where `cssgan weights fetch` has laid
-    their files or an option names them; without them they are unavailable. Nothing is downloaded here. Those of judges
-    trained on real clips need --judges.
+    their files or an option names them; without them they are unavailable. Nothing is downloaded here. Those of evaluators
+    trained on real clips need --evaluators.
 
     Example: cssgan evaluate --run runs/first --shards data/letters --split test --gates
     """
@@ -262,7 +262,7 @@ def evaluate(
         gates=gates,
         which=which,
         networks=networks,
-        judges=judges,
+        evaluators=evaluators,
         each_video=each_video,
         device=device,
     )
@@ -271,13 +271,13 @@ def evaluate(
 
 
 @app.command()
-def learn(
+def check_training(
     shards: ShardsOption,
-    out: Annotated[Path, typer.Option(help="Folder for both runs, their evaluations and learn.json.")],
+    out: Annotated[Path, typer.Option(help="Folder for both runs, their evaluations and check_training.json.")],
     preset: Annotated[
-        str | None, typer.Option(help="What is trained; default: paper where there is a GPU, learn on a CPU.")
+        str | None, typer.Option(help="What is trained; default: paper where there is a GPU, small on a CPU.")
     ] = None,
-    by_heart_steps: Annotated[int, typer.Option(help="Steps on the eight clips.", min=1)] = 5000,
+    overfit_steps: Annotated[int, typer.Option(help="Steps on the eight clips.", min=1)] = 5000,
     set_: SetOption = [],  # noqa: B006 - as in train
 ) -> None:
     """Show that the model learns: eight clips by heart, then clips of songs that it was not trained on.
@@ -285,15 +285,15 @@ def learn(
     Ends with a table of what was reached and what is asked; exit code 1 if a row is missed. The same command goes on
     where it stopped.
 
-    Example: cssgan learn --shards learn/dataset --out learn/cssgan
+    Example: cssgan check-training --shards check-training/dataset --out check-training/cssgan
     """
     from cssgan.config import override
-    from cssgan.evaluation.overfit_check import learn as show_that_it_learns
+    from cssgan.evaluation.overfit_check import check_training as run
     from cssgan.evaluation.overfit_check import preset_for
     from cssgan.presets import preset as named
 
     config = override(named(preset or preset_for()), set_)
-    show_that_it_learns(config, Path(shards), out, by_heart_steps=by_heart_steps)
+    run(config, Path(shards), out, overfit_steps=overfit_steps)
 
 
 @app.command("show-config")
@@ -320,7 +320,7 @@ def show_config(
 
 
 app.add_typer(weights_app)
-app.add_typer(judges_app)
+app.add_typer(evaluators_app)
 app.add_typer(metrics_app)
 app.command()(figures)
 app.add_typer(survey_app)

@@ -56,8 +56,9 @@ def corruptions(
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     size: Annotated[int, typer.Option(help="Height and width of the frames.", min=16)] = 64,
     num_videos: Annotated[int | None, typer.Option(help="At most so many clips; default: all.", min=16)] = None,
-    judges: Annotated[
-        Path | None, typer.Option(help="Folder of `cssgan judges train`; without it their measures are unavailable.")
+    evaluators: Annotated[
+        Path | None,
+        typer.Option(help="Folder of `cssgan evaluators train`; without it their measures are unavailable."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the table to this file (Markdown).")] = None,
 ) -> None:
@@ -66,21 +67,21 @@ def corruptions(
     Blur, noise, freezing, shuffling, videos of another class, sounds of another clip. In bold what a measure must order and
     does; with a dagger what it must and does not, which is also listed on stderr and ends with exit code 1.
 
-    Example: cssgan metrics corruptions --shards data/letters --judges judges
+    Example: cssgan metrics corruptions --shards data/letters --evaluators evaluators
     """
     from cssgan.data import resident
     from cssgan.data.shards import as_dataset
     from cssgan.errors import MeasuresError
     from cssgan.evaluation import corruption_check
     from cssgan.evaluators import checkpoint, sampling
-    from cssgan.evaluators.spec import JudgesSpec
+    from cssgan.evaluators.spec import EvaluatorSpec
     from cssgan.types import SPLITS, Split
 
     wanted: list[Split] = [name for name in SPLITS if name == split]
     if not wanted:
         raise OptionError("--split", split, ", ".join(SPLITS))
-    trained = None if judges is None else checkpoint.load(judges)
-    spec = JudgesSpec(size=size) if trained is None else trained.spec
+    trained = None if evaluators is None else checkpoint.load(evaluators)
+    spec = EvaluatorSpec(size=size) if trained is None else trained.spec
     clips = resident.load(as_dataset(shards), wanted[0], size)
     if trained is not None:
         trained.check(size=size, num_frames=spec.num_frames, label_set=clips.label_set)

@@ -30,8 +30,8 @@ def study(
         float | None, typer.Option(help="Train each run for so many minutes, instead of a number of videos.", min=0.1)
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Runs of each row, with seeds 0, 1, ...", min=1, max=100)] = None,
-    num_videos: Annotated[int | None, typer.Option(help="Judge on at most so many videos.", min=2)] = None,
-    split: Annotated[SplitName, typer.Option(help="Judge on this split.")] = "test",
+    num_videos: Annotated[int | None, typer.Option(help="Evaluator on at most so many videos.", min=2)] = None,
+    split: Annotated[SplitName, typer.Option(help="Evaluator on this split.")] = "test",
     set_: Annotated[
         list[str], typer.Option("--set", metavar="FIELD=VALUE", help="For every run; may be repeated.")
     ] = [],  # noqa: B006 - typer reads the default, nothing changes it
@@ -46,14 +46,16 @@ def study(
             metavar="WORDS", help="Words for every `cssgan evaluate`, such as '--i3d i3d.pt'; may be repeated."
         ),
     ] = [],  # noqa: B006 - as above
-    judges: Annotated[
+    evaluators: Annotated[
         Path | None,
-        typer.Option(help="Folder of `cssgan judges train`; default: trained into OUT/judges before the runs."),
+        typer.Option(help="Folder of `cssgan evaluators train`; default: trained into OUT/evaluators before the runs."),
     ] = None,
-    no_judges: Annotated[bool, typer.Option("--no-judges", help="Neither train judges nor ask them.")] = False,
+    no_evaluators: Annotated[
+        bool, typer.Option("--no-evaluators", help="Neither train evaluators nor ask them.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs and stop.")] = False,
 ) -> None:
-    """Train, judge and tabulate: the paper's Table 1 (models), Table 3 (ablation), Table 2 (a finished survey).
+    """Train, evaluator and tabulate: the paper's Table 1 (models), Table 3 (ablation), Table 2 (a finished survey).
 
     Every run is trained and judged by the commands that you have yourself, under one rule (the same number of videos seen,
     or the same minutes); a run that fails stops no other, and the same command goes on where it stopped.
@@ -66,8 +68,8 @@ def study(
 
     if what == "table2" and survey is None:
         raise OptionError("--survey", None, "the folder of `cssgan survey analyse`: no survey yet, nothing to tabulate")
-    if no_judges and judges is not None:
-        raise OptionError("--judges, --no-judges", "both", "one of them")
+    if no_evaluators and evaluators is not None:
+        raise OptionError("--evaluators, --no-evaluators", "both", "one of them")
     chosen = job_list.budget(budget, num_videos=videos, num_seeds=seeds, num_evaluated=num_videos, minutes=minutes)
     run.check_settings(set_, chosen)
     devices = run.devices(gpus)
@@ -80,7 +82,7 @@ def study(
         devices=devices,
         evaluate=tuple(word for words in evaluate for word in shlex.split(words)),
         survey=survey,
-        judges=None if no_judges else judges or "train",
+        evaluators=None if no_evaluators else evaluators or "train",
     )
     if dry_run:
         for line in run.describe(options):

@@ -123,8 +123,8 @@ def draw(config: Config, position: int, lengths: Sequence[int]) -> Draws:
     visits = range(position, position + size)
     in_turn = config.order.draw == "enumerate"
     orders = np.array([n % config.num_orders for n in visits]) if in_turn else drawn
-    forced = rng.random(size) < config.order.p_chrono
-    num_judged, out_of = config.judged_frames
+    forced = rng.random(size) < config.order.p_in_order
+    num_judged, out_of = config.discriminator_frames
     frame_index = rng.integers(out_of, size=(size, num_judged))
     noise = rng.standard_normal((size, config.model.z_dim), dtype=np.float32)
     augmented = config.discriminator.augment != "none"
@@ -169,7 +169,7 @@ class Gathered:
     share: Share
     frames_BTHWC: NDArray[np.uint8]
     mels_BTMU: NDArray[np.float32]
-    """Standardised."""
+    """Standardized."""
 
 
 def gather(windows: Sequence[Window], draws: Draws, rows: slice, mel_stats: MelStats) -> Gathered:
@@ -178,7 +178,7 @@ def gather(windows: Sequence[Window], draws: Draws, rows: slice, mel_stats: MelS
     return Gathered(
         share=Share(keys=keys, labels=labels, draws=draws, rows=rows),
         frames_BTHWC=np.stack([part.frames_THWC for part in windows]),
-        mels_BTMU=windowing.standardise(np.stack([part.raw_mels_TMU for part in windows]), mel_stats),
+        mels_BTMU=windowing.standardize(np.stack([part.raw_mels_TMU for part in windows]), mel_stats),
     )
 
 
@@ -244,7 +244,7 @@ _PER_ROW = (
 Prepared = TypeVar("Prepared")
 
 
-class PreparedFeed(ABC, Generic[Prepared]):
+class PreparedLoader(ABC, Generic[Prepared]):
     """A feed whose batches are prepared on the host, which may be done ahead, and then placed on their device."""
 
     __slots__ = ()
@@ -275,7 +275,7 @@ class PreparedFeed(ABC, Generic[Prepared]):
         """End what the feed has open."""
 
 
-class GatheringFeed(PreparedFeed[Gathered]):
+class GatherLoader(PreparedLoader[Gathered]):
     """A feed that prepares the pictures and sounds themselves."""
 
     __slots__ = ()
@@ -291,11 +291,11 @@ class GatheringFeed(PreparedFeed[Gathered]):
         )
 
 
-Host = TypeVar("Host", bound=PreparedFeed[Any])
+Host = TypeVar("Host", bound=PreparedLoader[Any])
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
-class OverHost(Generic[Host]):
+class LoaderWrapper(Generic[Host]):
     """What gives the batches of `host` in another way."""
 
     host: Host
@@ -310,7 +310,7 @@ class OverHost(Generic[Host]):
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
-class Feed(GatheringFeed):
+class ResidentLoader(GatherLoader):
     """A decoded training set as an endless row of batches; `batch(position)` gives the one at any place in it.
 
     Args:
@@ -344,7 +344,7 @@ class Feed(GatheringFeed):
         return Gathered(
             share=plan.share,
             frames_BTHWC=look_at(data.frames_NHWC[plan.frames_BT], self.config, plan.first_visit),
-            mels_BTMU=windowing.standardise(windowing.segments(data.hops_HM, plan.hops_BTU), self.mel_stats),
+            mels_BTMU=windowing.standardize(windowing.segments(data.hops_HM, plan.hops_BTU), self.mel_stats),
         )
 
     def plan(self, position: int) -> Plan:

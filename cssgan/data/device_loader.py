@@ -13,17 +13,17 @@ import torch
 from torch import Tensor
 
 from cssgan.config import Config
-from cssgan.data.batches import Feed, OverHost, Plan, PreparedFeed, look_rng, moves, record
+from cssgan.data.batches import LoaderWrapper, Plan, PreparedLoader, ResidentLoader, look_rng, moves, record
 from cssgan.types import Batch
 
 
-def num_bytes(feed: Feed) -> int:
+def num_bytes(loader: ResidentLoader) -> int:
     """What the frames and log-mels of `feed` take on a device."""
-    return feed.data.frames_NHWC.nbytes + feed.data.hops_HM.nbytes
+    return loader.data.frames_NHWC.nbytes + loader.data.hops_HM.nbytes
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
-class OnDeviceFeed(OverHost[Feed], PreparedFeed[Plan]):
+class DeviceLoader(LoaderWrapper[ResidentLoader], PreparedLoader[Plan]):
     """`host`, whose device it fills: the same batches."""
 
     config: Config = field(init=False)

@@ -11,13 +11,13 @@ import torch
 
 from cssgan.config import Config
 from cssgan.data import resident
-from cssgan.data.batches import Feed
-from cssgan.data.device_loader import OnDeviceFeed, num_bytes
+from cssgan.data.batches import ResidentLoader
+from cssgan.data.device_loader import DeviceLoader, num_bytes
 from cssgan.data.index import StreamIndex, open_index
-from cssgan.data.prefetch import FeedAhead
+from cssgan.data.prefetch import PrefetchLoader
 from cssgan.data.resident import ResidentSplit
 from cssgan.data.shards import Dataset, Shard, digest, find
-from cssgan.data.streaming import StreamingFeed
+from cssgan.data.streaming import StreamingLoader
 from cssgan.types import Batch, MelStats
 from phonics_data.contract.labels import LabelSet
 
@@ -26,7 +26,7 @@ DEVICE_SHARE = 0.4
 """Share of a GPU's free memory that a training set may take; larger ones stay on the host."""
 
 
-class TrainingFeed(Protocol):
+class TrainingLoader(Protocol):
     """An endless row of batches; the one at a position is a function of the seed and that position."""
 
     @property
@@ -77,11 +77,11 @@ class TrainingSet:
 
 
 def choose(config: Config, shards: list[Shard]) -> tuple[Literal["resident", "streaming"], str]:
-    """`data.feed`, and the choice in words."""
+    """`data.loader`, and the choice in words."""
     size, limit = sum(shard.num_bytes for shard in shards) / 1e9, config.data.resident_gb
     words = f"{len(shards)} training shard(s), {size:.2f} GB"
-    if config.data.feed != "auto":
-        return config.data.feed, f"{words}: {config.data.feed} feed (data.feed)"
+    if config.data.loader != "auto":
+        return config.data.loader, f"{words}: {config.data.loader} feed (data.loader)"
     if config.data.shuffle_audio:
         return "resident", f"{words}: resident feed (data.shuffle_audio needs all sounds)"
     if size > limit:
@@ -104,19 +104,25 @@ def open_set(config: Config, dataset: Dataset) -> TrainingSet:
     return TrainingSet(content=content, digest=digest(shards), why=why)
 
 
-def feed(training: TrainingSet, config: Config, device: torch.device, *, rank: int = 0, world: int = 1) -> TrainingFeed:
+def loader(
+    training: TrainingSet, config: Config, device: torch.device, *, rank: int = 0, world: int = 1
+) -> TrainingLoader:
     """The feed of one of `world` processes."""
     content, stats = training.content, training.mel_stats(config)
     if isinstance(content, StreamIndex):
-        streaming = StreamingFeed(index=content, config=config, mel_stats=stats, device=device, rank=rank, world=world)
-        return FeedAhead(host=streaming)
-    return resident_feed(Feed(data=content, config=config, mel_stats=stats, device=device, rank=rank, world=world))
+        streaming = StreamingLoader(
+            index=content, config=config, mel_stats=stats, device=device, rank=rank, world=world
+        )
+        return PrefetchLoader(host=streaming)
+    return resident_loader(
+        ResidentLoader(data=content, config=config, mel_stats=stats, device=device, rank=rank, world=world)
+    )
 
 
-def resident_feed(host: Feed) -> FeedAhead:
+def resident_loader(host: ResidentLoader) -> PrefetchLoader:
     """`host` a batch ahead, out of the memory of its GPU where there is room."""
     if host.device.type == "cpu":
-        return FeedAhead(host=host)
+        return PrefetchLoader(host=host)
     free, _ = torch.cuda.mem_get_info(host.device)
     if num_bytes(host) > DEVICE_SHARE * free:
         log.info(
@@ -125,6 +131,6 @@ def resident_feed(host: Feed) -> FeedAhead:
             host.device,
             free / 1e9,
         )
-        return FeedAhead(host=host)
+        return PrefetchLoader(host=host)
     log.info("the training set, %.1f GB, lies on %s", num_bytes(host) / 1e9, host.device)
-    return FeedAhead(host=OnDeviceFeed(host=host))
+    return PrefetchLoader(host=DeviceLoader(host=host))

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from cssgan.data.batches import OverHost, PreparedFeed
+from cssgan.data.batches import LoaderWrapper, PreparedLoader
 from cssgan.types import Batch
 
 PATIENCE_SECONDS = 10.0
@@ -23,7 +23,7 @@ _Asked = tuple[int, Future[Any]]
 
 
 @dataclass(kw_only=True, slots=True, weakref_slot=True, eq=False)
-class FeedAhead(OverHost[PreparedFeed[Any]]):
+class PrefetchLoader(LoaderWrapper[PreparedLoader[Any]]):
     """The batches of `host`, prepared one ahead of who asks, in a thread.
 
     The first batch is prepared by the caller: a feed that starts processes must fork them before there are threads.

@@ -303,7 +303,7 @@ def split_windows(
             part = data.window(clip, first, num_frames)
             heard = part if clip_frames is None else data.window(clip, first, num_frames, clip_frames=clip_frames)
             video[n], raw_mels[n], valid[n] = part.frames_THWC, part.raw_mels_TMU, part.num_valid_frames
-            mels[n] = windowing.standardise(heard.raw_mels_TMU, mel_stats)
+            mels[n] = windowing.standardize(heard.raw_mels_TMU, mel_stats)
     return EvalWindows(
         keys=tuple(clip.key for clip in clips),
         video_ids=tuple(clip.video_id for clip in clips),

@@ -19,7 +19,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from cssgan.config import Config
 from cssgan.data import windowing
-from cssgan.data.batches import Gathered, GatheringFeed, gather, look, share_of
+from cssgan.data.batches import Gathered, GatherLoader, gather, look, share_of
 from cssgan.data.index import StreamIndex, readers
 from cssgan.data.resident import MEL_SPEC
 from cssgan.data.shards import read_members, resize
@@ -154,7 +154,7 @@ def reader_lost(error: RuntimeError) -> ReaderLostError | None:
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
-class StreamingFeed(GatheringFeed):
+class StreamingLoader(GatherLoader):
     """An endless row of batches out of shards that are read as it goes. `prepare` is cheapest in a row.
 
     Args:

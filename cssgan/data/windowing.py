@@ -22,7 +22,7 @@ def raw_mel(audio_N: NDArray[np.float32], rate_hz: int, spec: LogMelSpec) -> NDA
     return log_mel(audio_N, spec)
 
 
-def standardise(raw_mels: NDArray[np.float32], stats: MelStats) -> NDArray[np.float32]:
+def standardize(raw_mels: NDArray[np.float32], stats: MelStats) -> NDArray[np.float32]:
     """(x - mean) / std, clamped: log-mel of any shape -> model input."""
     out = raw_mels - np.float32(stats.mean)
     out /= np.float32(stats.std)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cssgan.evaluators.checkpoint import TrainedJudges
-from cssgan.evaluators.suite import judged
+from cssgan.evaluators.checkpoint import TrainedEvaluators
+from cssgan.evaluators.suite import evaluator_results
 from cssgan.metrics import corruptions, feature_suite, suite, synchrony, synchrony_suite
 from cssgan.metrics.corruptions import Corruption, Name
 from cssgan.metrics.motion import motion_curves, motion_mask
@@ -89,7 +89,7 @@ class Row:
 
 def measure(
     data: EvalWindows,
-    judges: TrainedJudges | None = None,
+    evaluators: TrainedEvaluators | None = None,
     *,
     names: Sequence[Name] = corruptions.NAMES,
     seed: int = 0,
@@ -99,17 +99,17 @@ def measure(
 
     Args:
         data: real windows; those with held frames are left out, for shuffled frames would lie among them.
-        judges: None: their measures are unavailable.
+        evaluators: None: their measures are unavailable.
         names: corruptions that are measured; the others have no values.
         say: told which corruption is measured.
     """
     data = _rows(data, np.flatnonzero(data.num_valid_N == data.video_NTHWC.shape[1]))
     say(f"real clips: {len(data)}")
-    real = _measured(data, data.video_NTHWC, judges, seed)
+    real = _measured(data, data.video_NTHWC, evaluators, seed)
     found: dict[Name, list[dict[str, float | None]]] = {name: [] for name in corruptions.NAMES}
     for one in (one for one in corruptions.table() if one.name in names):
         say(one.title)
-        found[one.name].append(_corrupted(one, data, real, judges, seed))
+        found[one.name].append(_corrupted(one, data, real, evaluators, seed))
     return [
         Row(
             measure=measure,
@@ -121,21 +121,27 @@ def measure(
 
 
 def _corrupted(
-    one: Corruption, data: EvalWindows, real: Mapping[str, float | None], judges: TrainedJudges | None, seed: int
+    one: Corruption,
+    data: EvalWindows,
+    real: Mapping[str, float | None],
+    evaluators: TrainedEvaluators | None,
+    seed: int,
 ) -> dict[str, float | None]:
     rng = np.random.default_rng(seed)
     if one.video is not None:
-        return _measured(data, one.video(data.video_NTHWC, rng), judges, seed)
+        return _measured(data, one.video(data.video_NTHWC, rng), evaluators, seed)
     assert one.exchange is not None
     others = one.exchange(data.labels_N, data.video_ids, rng)
     if one.whole:
-        return _measured(data, data.video_NTHWC[others], judges, seed)
+        return _measured(data, data.video_NTHWC[others], evaluators, seed)
     # The clips whose sounds are heard are the conditions, and the videos stay: only what compares with sound differs.
-    heard = _measured(_rows(data, others), data.video_NTHWC, judges, seed)
+    heard = _measured(_rows(data, others), data.video_NTHWC, evaluators, seed)
     return {name: heard[name] if name.startswith(BY_SOUND) else value for name, value in real.items()}
 
 
-def _measured(data: EvalWindows, fake: Videos, judges: TrainedJudges | None, seed: int) -> dict[str, float | None]:
+def _measured(
+    data: EvalWindows, fake: Videos, evaluators: TrainedEvaluators | None, seed: int
+) -> dict[str, float | None]:
     pairs = VideoPairs(real_NTHWC=data.video_NTHWC, fake_NTHWC=fake, num_valid_N=data.num_valid_N)
     hops = np.array([synchrony.hops_per_frame(rate) for rate in data.frame_rates])
     curves = Curves(
@@ -148,7 +154,7 @@ def _measured(data: EvalWindows, fake: Videos, judges: TrainedJudges | None, see
         *suite.motion_results(pairs, seed=seed),
         *synchrony_suite.synchrony_results(curves, synchrony.SynchronySpec(num_resamples=10, seed=seed)),
         *feature_suite.feature_results(pairs, seed),
-        *judged(judges, pairs, data, seed=seed).results,
+        *evaluator_results(evaluators, pairs, data, seed=seed).results,
     ]
     return {result.name: _without_rounding(result.value) for result in results}
 

@@ -1,11 +1,11 @@
 """Does it learn? Eight clips by heart, then clips of songs that the model was not trained on; both held against bounds.
 
-What is measured is `cssgan.evaluation.run`'s; what is asked stands in `LearnBounds`. OUT holds::
+What is measured is `cssgan.evaluation.run`'s; what is asked stands in `TrainingCheckBounds`. OUT holds::
 
     eight/dataset/   the eight clips, each cut to one window
     eight/run/       the model that learnt them by heart, evaluated on them
     run/             the model of the training songs, evaluated on the test split
-    learn.json       every row of the table, with the configurations
+    check_training.json       every row of the table, with the configurations
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ from phonics_data.contract.sample import Sample, num_audio_samples
 from phonics_data.contract.shard import add_sample, encode
 from phonics_data.errors import DatasetError
 
-NUM_BY_HEART = 8
-BY_HEART = (
-    f"train.batch_size={NUM_BY_HEART}",  # all of them in every step
+NUM_OVERFIT_CLIPS = 8
+OVERFIT = (
+    f"train.batch_size={NUM_OVERFIT_CLIPS}",  # all of them in every step
     "loss.l1_weight=1000",  # the game goes on, but what is asked of it is a copy
     "loss.adv_start=0",
     "optim.g_lr=4e-3",  # measured at the size of `tiny`; larger models were not tried
     "optim.d_lr=1e-3",
-    "optim.decay_share=0.5",
-    "order.p_chrono=0.5",
+    "optim.lr_decay_fraction=0.5",
+    "order.p_in_order=0.5",
     "train.ema_half_life=0",
-    "model.norm=group",  # of eight clips whose order changes batch statistics are noise (docs/learning.md)
+    "model.norm=group",  # of eight clips whose order changes batch statistics are noise (docs/check-training.md)
 )
 """What the run that learns by heart changes in the preset, besides its length."""
 ORDER_LINES = 10
@@ -57,15 +57,15 @@ log = logging.getLogger("cssgan")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LearnBounds:
+class TrainingCheckBounds:
     """What a model must reach to count as one that learns; bounds are inclusive.
 
     The first two are of the eight clips. Shares "of real" compare with the real clips by the same measure.
     """
 
-    by_heart_l1_max: float = 0.03
-    by_heart_correlation_of_real: tuple[float, float] = (0.9, 1.1)
-    by_heart_ssim_min: float = 0.9
+    overfit_l1_max: float = 0.03
+    overfit_correlation_of_real: tuple[float, float] = (0.9, 1.1)
+    overfit_ssim_min: float = 0.9
     l1_over_copy_first_max: float = 0.98
     ssim_above_copy_first_min: float = -0.02
     """A still picture keeps its structure; what moves a little beside the truth pays for it."""
@@ -78,7 +78,7 @@ class LearnBounds:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Learnt:
+class TrainingCheckResult:
     """The rows of the table, and where the pictures lie."""
 
     rows: tuple[GateRow, ...]
@@ -90,54 +90,56 @@ class Learnt:
 
 
 def preset_for(device: str = "auto") -> str:
-    """``paper`` where a GPU will do the work, ``learn`` on a CPU."""
-    return "paper" if device != "cpu" and torch.cuda.is_available() else "learn"
+    """``paper`` where a GPU will do the work, ``small`` on a CPU."""
+    return "paper" if device != "cpu" and torch.cuda.is_available() else "small"
 
 
-def learn(
+def check_training(
     config: Config,
     shards: Path,
     out: Path,
     *,
-    by_heart_steps: int,
-    bounds: LearnBounds | None = None,
+    overfit_steps: int,
+    bounds: TrainingCheckBounds | None = None,
     console: Console | None = None,
-) -> Learnt:
-    """Train and judge both models; what an earlier call finished is kept.
+) -> TrainingCheckResult:
+    """Train and evaluator both models; what an earlier call finished is kept.
 
     Args:
-        config: of the run on all training clips; the eight clips get it with `BY_HEART` and their own length.
+        config: of the run on all training clips; the eight clips get it with `OVERFIT` and their own length.
         shards: dataset with training and test shards; songs of the test split are in no other one.
-        by_heart_steps: steps on the eight clips.
+        overfit_steps: steps on the eight clips.
 
     Raises:
         DatasetError: fewer than eight training clips of a whole window, or no test clips.
         GatesMissedError: a row was missed; everything is written by then.
         RunError: OUT holds runs of another configuration or dataset.
     """
-    bounds, console = bounds or LearnBounds(), console or Console(stderr=True)
+    bounds, console = bounds or TrainingCheckBounds(), console or Console(stderr=True)
     find(shards, "test")  # before the hours of training
-    console.print(f"[1/2] {NUM_BY_HEART} clips by heart", highlight=False)
+    console.print(f"[1/2] {NUM_OVERFIT_CLIPS} clips by heart", highlight=False)
     eight = take_clips(shards, out / "eight" / "dataset", config.data.num_frames)
-    by_heart = train_and_judge(by_heart_config(config, by_heart_steps), eight, out / "eight" / "run", split="train")
+    overfit = train_and_evaluators(overfit_config(config, overfit_steps), eight, out / "eight" / "run", split="train")
     console.print("[2/2] the training songs, judged on others", highlight=False)
-    held_out = train_and_judge(config, shards, out / "run", split="test")
-    rows = (*by_heart_rows(by_heart, bounds), *held_out_rows(held_out, order_accuracy(out / "run"), bounds))
-    learnt = Learnt(rows=rows, out=out)
-    _write(learnt, {"eight/run": by_heart, "run": held_out})
+    held_out = train_and_evaluators(config, shards, out / "run", split="test")
+    rows = (*overfit_rows(overfit, bounds), *held_out_rows(held_out, order_accuracy(out / "run"), bounds))
+    learnt = TrainingCheckResult(rows=rows, out=out)
+    _write(learnt, {"eight/run": overfit, "run": held_out})
     show(rows, console)
     if not learnt.passed:
         missed = [f"{row.name} {value_of(row)} (allowed {row.bound})" for row in rows if not row.passed]
-        raise GatesMissedError(f"{out}: it does not learn what is asked: {', '.join(missed)}; see {out / 'learn.json'}")
+        raise GatesMissedError(
+            f"{out}: it does not learn what is asked: {', '.join(missed)}; see {out / 'check_training.json'}"
+        )
     return learnt
 
 
-def by_heart_config(config: Config, num_steps: int) -> Config:
-    """`config` as the eight clips are learnt with: `BY_HEART`, and a length of its own."""
-    return override(config, (*BY_HEART, f"train.num_videos={num_steps * NUM_BY_HEART}"))
+def overfit_config(config: Config, num_steps: int) -> Config:
+    """`config` as the eight clips are learnt with: `OVERFIT`, and a length of its own."""
+    return override(config, (*OVERFIT, f"train.num_videos={num_steps * NUM_OVERFIT_CLIPS}"))
 
 
-def take_clips(shards: Path, out: Path, num_frames: int, count: int = NUM_BY_HEART) -> Path:
+def take_clips(shards: Path, out: Path, num_frames: int, count: int = NUM_OVERFIT_CLIPS) -> Path:
     """A dataset of `count` training clips, spread evenly over the shards in the order of their keys.
 
     Each is cut to its first `num_frames` frames: one window, so that there is one right answer for each sound.
@@ -174,7 +176,7 @@ def first_frames(sample: Sample, num_frames: int) -> Sample:
     return replace(sample, frames_LHWC=sample.frames_LHWC[:num_frames], audio_N=sample.audio_N[:length])
 
 
-def train_and_judge(config: Config, shards: Path, run: Path, *, split: Split) -> dict[str, Any]:
+def train_and_evaluators(config: Config, shards: Path, run: Path, *, split: Split) -> dict[str, Any]:
     """`cssgan train`, then `cssgan evaluate`; gives the evaluation's report. Finished work is not repeated.
 
     Raises:
@@ -198,15 +200,15 @@ def train_and_judge(config: Config, shards: Path, run: Path, *, split: Split) ->
     return new
 
 
-def by_heart_rows(report: Mapping[str, Any], bounds: LearnBounds) -> list[GateRow]:
+def overfit_rows(report: Mapping[str, Any], bounds: TrainingCheckBounds) -> list[GateRow]:
     """The rows of the eight clips."""
     correlation = report["metrics"]["onset_motion_correlation"]
-    low, high = bounds.by_heart_correlation_of_real
+    low, high = bounds.overfit_correlation_of_real
     return [
-        GateRow(name="by_heart_l1", value=measured(report, "l1"), minimum=None, maximum=bounds.by_heart_l1_max),
-        GateRow(name="by_heart_ssim", value=measured(report, "ssim"), minimum=bounds.by_heart_ssim_min, maximum=None),
+        GateRow(name="overfit_l1", value=measured(report, "l1"), minimum=None, maximum=bounds.overfit_l1_max),
+        GateRow(name="overfit_ssim", value=measured(report, "ssim"), minimum=bounds.overfit_ssim_min, maximum=None),
         GateRow(
-            name="by_heart_correlation_of_real",
+            name="overfit_correlation_of_real",
             value=share(correlation["value"], correlation["controls"].get("real")),
             minimum=low,
             maximum=high,
@@ -214,7 +216,9 @@ def by_heart_rows(report: Mapping[str, Any], bounds: LearnBounds) -> list[GateRo
     ]
 
 
-def held_out_rows(report: Mapping[str, Any], order_acc_real: float | None, bounds: LearnBounds) -> list[GateRow]:
+def held_out_rows(
+    report: Mapping[str, Any], order_acc_real: float | None, bounds: TrainingCheckBounds
+) -> list[GateRow]:
     """The rows of the songs that the model was not trained on."""
     ssim = report["metrics"]["ssim"]
     low, high = bounds.motion_ratio
@@ -267,11 +271,11 @@ def write_text(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def _write(learnt: Learnt, reports: Mapping[str, Mapping[str, Any]]) -> None:
+def _write(learnt: TrainingCheckResult, reports: Mapping[str, Mapping[str, Any]]) -> None:
     record = {
         "rows": [row.as_json() for row in learnt.rows],
         "passed": learnt.passed,
         "configurations": {name: json.loads((learnt.out / name / "config.json").read_text()) for name in reports},
         "evaluations": {name: str(learnt.out / name / "evaluation.json") for name in reports},
     }
-    write_text(learnt.out / "learn.json", json.dumps(record, indent=1))
+    write_text(learnt.out / "check_training.json", json.dumps(record, indent=1))

@@ -38,7 +38,7 @@ class Evaluation:
         header: who was measured on what; strings and numbers.
         pairs: real and generated videos.
         onset_NT: onset curve of each sound.
-        each: what the judges say of each video, by measure.
+        each: what the evaluators say of each video, by measure.
     """
 
     results: tuple[MetricResult, ...]

@@ -23,11 +23,11 @@ from cssgan.data import resident, windowing
 from cssgan.data.shards import Dataset, digest, find, splits
 from cssgan.evaluation.gates import GateBounds, gate_rows
 from cssgan.evaluation.report import Evaluation, show, value_of, write, write_each
-from cssgan.evaluators import checkpoint as judges_store
-from cssgan.evaluators.checkpoint import TrainedJudges
-from cssgan.evaluators.inference import no_codes, video_codes
+from cssgan.evaluators import checkpoint as evaluators_store
+from cssgan.evaluators.checkpoint import TrainedEvaluators
+from cssgan.evaluators.inference import embed_videos, no_embeddings
 from cssgan.evaluators.networks import SyncNet
-from cssgan.evaluators.suite import Swapped, judged
+from cssgan.evaluators.suite import Swapped, evaluator_results
 from cssgan.inference.generate import LoadedGenerator, load_generator, windows
 from cssgan.metrics import feature_suite, suite, synchrony, synchrony_suite
 from cssgan.metrics.motion import motion_curves, motion_mask
@@ -39,7 +39,7 @@ from cssgan.metrics.synchrony import SynchronySpec
 from cssgan.metrics.synchrony_suite import Curves
 from cssgan.metrics.videos import Floats, Ints, VideoPairs, Videos, blocks
 from cssgan.storage import memmap
-from cssgan.storage.memmap import let_go
+from cssgan.storage.memmap import release_pages
 from cssgan.types import EvalWindows, Split, Window
 from phonics_data.errors import PhonicsDataError
 
@@ -65,15 +65,15 @@ def evaluate(
     spec: SynchronySpec | None = None,
     bounds: GateBounds | None = None,
     networks: Networks | None = None,
-    judges: TrainedJudges | None = None,
-    judges_caution: str = "",
+    evaluators: TrainedEvaluators | None = None,
+    evaluators_caution: str = "",
     pool: RealPool | None = None,
     seed: int = 0,
 ) -> Evaluation:
-    """All measures; those of pretrained networks and of judges are unavailable where `networks` or `judges` lack theirs.
+    """All measures; those of pretrained networks and of evaluators are unavailable where `networks` or `evaluators` lack theirs.
 
     Args:
-        judges_caution: why what the judges say should be read with care (`TrainedJudges.caution`).
+        evaluators_caution: why what the evaluators say should be read with care (`TrainedEvaluators.caution`).
         generate: (first frames uint8 (n, H, W, 3), model-input mels (n, T, M, U), class indices) -> uint8 videos.
         protocol: fields that hold for every result; they are added to each.
         pool: other real windows, for the floor of distances at the number that is judged; None: it is not given.
@@ -91,7 +91,7 @@ def evaluate(
     if n >= 2:
         log.info("generating them again from other videos' sounds, the control of the synchrony measures")
         other = synchrony.mismatched(n, np.random.default_rng(seed))
-        swapped_NK, swapped = _swapped(generate, data, other, judges)
+        swapped_NK, swapped = _swapped(generate, data, other, evaluators)
     onset_NT = synchrony.onset_curves(
         data.raw_mels_NTMU, np.array([synchrony.hops_per_frame(rate) for rate in data.frame_rates])
     )
@@ -115,7 +115,7 @@ def evaluate(
         *feature_suite.feature_results(pairs, seed, pool),
         *pretrained_results(pairs, networks or Networks(), real_set, seed, pool),
     ]  # fmt: skip
-    said = judged(judges, pairs, data, swapped=swapped, caution=judges_caution, seed=seed)
+    said = evaluator_results(evaluators, pairs, data, swapped=swapped, caution=evaluators_caution, seed=seed)
     results += said.results
     shared = {**real_set, **(protocol or {})}
     shared_results = tuple(result.under(shared) for result in results)
@@ -130,22 +130,22 @@ def evaluate(
 
 
 def _swapped(
-    generate: Generate, data: EvalWindows, other_N: Ints, judges: TrainedJudges | None
+    generate: Generate, data: EvalWindows, other_N: Ints, evaluators: TrainedEvaluators | None
 ) -> tuple[Floats, Swapped | None]:
-    """Motion curves of the videos made from the sounds `other_N`, and what the synchrony judge sees in them.
+    """Motion curves of the videos made from the sounds `other_N`, and what the synchrony evaluator sees in them.
 
     That is all that is needed: the videos themselves are let go block by block.
     """
-    judge = None if judges is None else judges.judges.get("sync")
+    evaluator = None if evaluators is None else evaluators.evaluators.get("sync")
     count, num_frames = data.video_NTHWC.shape[:2]
     # Room is taken first: small arrays that stay between large ones that go would keep the heap from shrinking.
-    curves, codes = np.zeros((count, num_frames - 1)), no_codes(count, num_frames)
+    curves, codes = np.zeros((count, num_frames - 1)), no_embeddings(count, num_frames)
     for rows in blocks(count, 32, data.video_NTHWC, data.mels_NTMU):
         videos = generate(data.video_NTHWC[rows, 0], data.mels_NTMU[other_N[rows]], data.labels_N[rows])
         curves[rows] = motion_curves(videos)
-        if judge is not None:
-            video_codes(cast("SyncNet", judge.network), videos, data.num_valid_N[rows], codes.rows(rows))
-    return curves, None if judge is None else Swapped(codes=codes, other_N=other_N)
+        if evaluator is not None:
+            embed_videos(cast("SyncNet", evaluator.network), videos, data.num_valid_N[rows], codes.rows(rows))
+    return curves, None if evaluator is None else Swapped(codes=codes, other_N=other_N)
 
 
 def _in_blocks(
@@ -157,7 +157,7 @@ def _in_blocks(
         videos = generate(images[rows], mels[rows], labels[rows])
         out = memmap.empty((len(images), *videos.shape[1:]), np.uint8) if out is None else out
         out[rows] = videos
-        let_go(out)
+        release_pages(out)
     assert out is not None
     return out
 
@@ -181,7 +181,7 @@ def _shared_protocol(data: EvalWindows) -> dict[str, ProtocolValue]:
         "size": f"{height}x{width}",
         "frame_rates": " ".join(sorted({str(rate) for rate in data.frame_rates})),
         "frame_stride": 1,
-        "quantised": "uint8, round((x + 1) * 127.5)",
+        "quantized": "uint8, round((x + 1) * 127.5)",
         "num_source_videos": len(set(data.video_ids)),
         "real_set_sha256": whole.hexdigest()[:16],
     }
@@ -229,7 +229,7 @@ def real_pool(shards: Dataset, split: Split, generator: LoadedGenerator, num_jud
             store, clip = clips[index]
             start = windowing.drawn_start(clip.key, clip.num_frames, config.num_frames, seed)
             parts.append(store.window(clip, start, config.num_frames))
-            let_go(store.frames_NHWC)
+            release_pages(store.frames_NHWC)
         valid = np.array([part.num_valid_frames for part in parts], np.int64)
         return np.stack([part.frames_THWC for part in parts]), valid
 
@@ -264,7 +264,7 @@ def evaluate_run(
     which: Literal["last", "ema"] = "last",
     window_start: Literal["anywhere", "first"] = "anywhere",
     networks: Networks | None = None,
-    judges: Path | None = None,
+    evaluators: Path | None = None,
     each_video: bool = False,
     device: str = "cpu",
     seed: int = 0,
@@ -277,7 +277,7 @@ def evaluate_run(
         num_videos: at most so many, spread evenly over the split.
         gates: hold the results against `GateBounds`.
         networks: pretrained ones (`cssgan.inference.export.load`); None: their measures are unavailable.
-        judges: folder of `cssgan judges train`; None: the measures of judges are unavailable.
+        evaluators: folder of `cssgan evaluators train`; None: the measures of evaluators are unavailable.
         each_video: write videos.parquet beside the report, a row a video (`cssgan.metrics.per_video`).
         window_start: where in its clip a window begins; ``first``: at its first frame, see `windows_anywhere`.
 
@@ -287,11 +287,11 @@ def evaluate_run(
     Raises:
         GatesMissedError: with `gates`, after everything is written, if one is missed.
         CheckpointError, DatasetError: as `load_generator` and `windows`.
-        JudgesError: the folder of judges cannot be read, or they were trained on videos of another kind.
+        EvaluatorError: the folder of evaluators cannot be read, or they were trained on videos of another kind.
     """
     started = time.monotonic()
     generator = load_generator(run, which=which, device=device)
-    trained = None if judges is None else judges_store.load(judges, device=device)
+    trained = None if evaluators is None else evaluators_store.load(evaluators, device=device)
     if trained is not None:
         made = generator.config.data
         trained.check(size=made.size, num_frames=made.num_frames, label_set=generator.label_set)
@@ -320,8 +320,8 @@ def evaluate_run(
     pool = real_pool(shards, split, generator, len(data), seed=seed)
     evaluation = evaluate(
         as_generate(generator, seed), data, clip_frames=generator.config.frames_per_clip, protocol=protocol,
-        header=header, networks=networks, judges=trained,
-        judges_caution="" if trained is None else trained.caution(shards, split), pool=pool, seed=seed,
+        header=header, networks=networks, evaluators=trained,
+        evaluators_caution="" if trained is None else trained.caution(shards, split), pool=pool, seed=seed,
     )  # fmt: skip
     report = {**evaluation.as_json(), "wall_seconds": round(time.monotonic() - started, 1)}
     written = write(evaluation, data, report, out or run / "evaluation.json")

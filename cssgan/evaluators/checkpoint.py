@@ -1,6 +1,6 @@
-"""A folder of judges: written whole, read back only if it is whole.
+"""A folder of evaluators: written whole, read back only if it is whole.
 
-``judges.json`` holds the recipe, the classes, the digests of the shards, what each judge reaches on clips that it was and
+``evaluators.json`` holds the recipe, the classes, the digests of the shards, what each evaluator reaches on clips that it was and
 was not trained on, and the sha256 of ``classes.safetensors``, ``sync.safetensors`` and ``order.safetensors``.
 """
 
@@ -19,27 +19,27 @@ from torch import nn
 
 from cssgan.data.resident import MEL_SPEC
 from cssgan.data.shards import Dataset, digest, find
-from cssgan.errors import JudgesError
-from cssgan.evaluators.networks import FrameClassifier, OrderJudge, SyncNet
-from cssgan.evaluators.spec import JUDGES, JudgeName, JudgesSpec
+from cssgan.errors import EvaluatorError
+from cssgan.evaluators.networks import FrameClassifier, OrderClassifier, SyncNet
+from cssgan.evaluators.spec import EVALUATORS, EvaluatorName, EvaluatorSpec
 from cssgan.storage.files import write_bytes
 from cssgan.types import MelStats, Split
 from phonics_data.contract.labels import LabelSet
 from phonics_data.errors import PhonicsDataError
 
 FORMAT = 1
-RECORD = "judges.json"
+RECORD = "evaluators.json"
 Figures = Mapping[str, float]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Judge:
-    """One trained judge.
+class Evaluator:
+    """One trained evaluator.
 
     Args:
         name: kind and digest of its weights, part of every protocol.
         seen, held_out: what it reaches on real clips that it was trained on and on those that it was not; the figure after
-            which the judge is admitted comes first.
+            which the evaluator is admitted comes first.
         num_held_out: clips of the latter.
     """
 
@@ -51,48 +51,50 @@ class Judge:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class TrainedJudges:
-    """What `cssgan judges train` made.
+class TrainedEvaluators:
+    """What `cssgan evaluators train` made.
 
     Args:
-        judges: by kind.
+        evaluators: by kind.
         missing: kind -> why it could not be trained on this dataset.
         digests: split -> digest of its shards; of those that were trained on and of those that were held out.
     """
 
-    spec: JudgesSpec
+    spec: EvaluatorSpec
     label_set: LabelSet
     mel_stats: MelStats
-    judges: Mapping[JudgeName, Judge]
-    missing: Mapping[JudgeName, str]
+    evaluators: Mapping[EvaluatorName, Evaluator]
+    missing: Mapping[EvaluatorName, str]
     digests: Mapping[str, str]
 
     @property
     def digest(self) -> str:
         """Of all weights, for whoever keeps results."""
-        return hashlib.sha256(" ".join(judge.name for judge in self.judges.values()).encode()).hexdigest()[:16]
+        return hashlib.sha256(" ".join(evaluator.name for evaluator in self.evaluators.values()).encode()).hexdigest()[
+            :16
+        ]
 
-    def to(self, device: str) -> TrainedJudges:
-        for judge in self.judges.values():
-            judge.network.to(device)
+    def to(self, device: str) -> TrainedEvaluators:
+        for evaluator in self.evaluators.values():
+            evaluator.network.to(device)
         return self
 
     def check(self, *, size: int, num_frames: int, label_set: LabelSet) -> None:
-        """Raises `JudgesError` for videos of another kind than these judges were trained on."""
+        """Raises `EvaluatorError` for videos of another kind than these evaluators were trained on."""
         wanted = (size, num_frames, label_set.names)
         if (self.spec.size, self.spec.num_frames, self.label_set.names) != wanted:
-            raise JudgesError(
-                f"judges: trained on {_kind(self.spec.size, self.spec.num_frames, self.label_set)}, the model makes "
-                f"{_kind(size, num_frames, label_set)}; train others: cssgan judges train --size {size} --frames {num_frames}"
+            raise EvaluatorError(
+                f"evaluators: trained on {_kind(self.spec.size, self.spec.num_frames, self.label_set)}, the model makes "
+                f"{_kind(size, num_frames, label_set)}; train others: cssgan evaluators train --size {size} --frames {num_frames}"
             )
 
     def caution(self, dataset: Dataset, split: Split) -> str:
         """Why what they say of this split should be read with care; empty: it was held out when they were trained."""
         found = digest(find(dataset, split))
         if found == self.digests.get("train"):
-            return "the judges were trained on these clips"
+            return "the evaluators were trained on these clips"
         if found not in self.digests.values():
-            return "the judges were trained on another dataset"
+            return "the evaluators were trained on another dataset"
         return ""
 
 
@@ -100,11 +102,11 @@ def _kind(size: int, num_frames: int, label_set: LabelSet) -> str:
     return f"{num_frames} frames of {size}x{size} with {len(label_set)} {label_set.name}"
 
 
-def new_network(judge: JudgeName, label_set: LabelSet) -> nn.Module:
-    """A judge before its training; its weights come from torch's random state."""
-    if judge == "classes":
+def new_network(evaluator: EvaluatorName, label_set: LabelSet) -> nn.Module:
+    """A evaluator before its training; its weights come from torch's random state."""
+    if evaluator == "classes":
         return FrameClassifier(len(label_set))
-    return SyncNet(MEL_SPEC.num_bands, MEL_SPEC.segment_hops) if judge == "sync" else OrderJudge()
+    return SyncNet(MEL_SPEC.num_bands, MEL_SPEC.segment_hops) if evaluator == "sync" else OrderClassifier()
 
 
 def weights_of(network: nn.Module) -> bytes:
@@ -112,77 +114,79 @@ def weights_of(network: nn.Module) -> bytes:
     return safetensors.torch.save(tensors)
 
 
-def save(folder: Path, judges: TrainedJudges) -> None:
-    """The weights, then the record that makes the folder one of judges."""
+def save(folder: Path, evaluators: TrainedEvaluators) -> None:
+    """The weights, then the record that makes the folder one of evaluators."""
     entries: dict[str, Any] = {}
-    for kind, judge in judges.judges.items():
-        data = weights_of(judge.network)
+    for kind, evaluator in evaluators.evaluators.items():
+        data = weights_of(evaluator.network)
         write_bytes(folder / f"{kind}.safetensors", data)
         entries[kind] = {
-            "sha256": hashlib.sha256(data).hexdigest(), "seen": dict(judge.seen), "held_out": dict(judge.held_out),
-            "num_held_out": judge.num_held_out,
+            "sha256": hashlib.sha256(data).hexdigest(), "seen": dict(evaluator.seen), "held_out": dict(evaluator.held_out),
+            "num_held_out": evaluator.num_held_out,
         }  # fmt: skip
     record = {
         "format": FORMAT,
-        "spec": judges.spec.as_json(),
-        "label_set": asdict(judges.label_set),
-        "mel_stats": asdict(judges.mel_stats),
+        "spec": evaluators.spec.as_json(),
+        "label_set": asdict(evaluators.label_set),
+        "mel_stats": asdict(evaluators.mel_stats),
         "mel_spec": MEL_SPEC.digest(),
-        "digests": dict(judges.digests),
-        "judges": entries,
-        "missing": dict(judges.missing),
+        "digests": dict(evaluators.digests),
+        "evaluators": entries,
+        "missing": dict(evaluators.missing),
     }
     write_bytes(folder / RECORD, json.dumps(record, indent=1).encode())
 
 
-def load(folder: Path, *, device: str = "cpu") -> TrainedJudges:
-    """The judges of a folder.
+def load(folder: Path, *, device: str = "cpu") -> TrainedEvaluators:
+    """The evaluators of a folder.
 
     Raises:
-        JudgesError: none there, not finished, cut, changed, or of another program; the message says which.
+        EvaluatorError: none there, not finished, cut, changed, or of another program; the message says which.
     """
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         if record["format"] != FORMAT or record["mel_spec"] != MEL_SPEC.digest():
-            raise JudgesError(f"{folder}: judges of another version of this program; train them again")
+            raise EvaluatorError(f"{folder}: evaluators of another version of this program; train them again")
         label_set = LabelSet(record["label_set"]["name"], tuple(record["label_set"]["names"]))
-        judges: dict[JudgeName, Judge] = {}
-        missing: dict[JudgeName, str] = {}
-        for kind in JUDGES:
-            if kind in record["judges"]:
-                judges[kind] = _read(folder, kind, record["judges"][kind], label_set)
+        evaluators: dict[EvaluatorName, Evaluator] = {}
+        missing: dict[EvaluatorName, str] = {}
+        for kind in EVALUATORS:
+            if kind in record["evaluators"]:
+                evaluators[kind] = _read(folder, kind, record["evaluators"][kind], label_set)
             else:
                 missing[kind] = str(record["missing"][kind])
-        loaded = TrainedJudges(
-            spec=JudgesSpec(**record["spec"]),
+        loaded = TrainedEvaluators(
+            spec=EvaluatorSpec(**record["spec"]),
             label_set=label_set,
             mel_stats=MelStats(**record["mel_stats"]),
-            judges=judges,
+            evaluators=evaluators,
             missing=missing,
             digests={str(split): str(text) for split, text in record["digests"].items()},
         )
     except OSError as error:
-        raise JudgesError(
-            f"{folder}: no judges there ({error.strerror}: {error.filename}); `cssgan judges train --out {folder}` makes "
+        raise EvaluatorError(
+            f"{folder}: no evaluators there ({error.strerror}: {error.filename}); `cssgan evaluators train --out {folder}` makes "
             "them, or goes on where it was stopped"
         ) from error
-    except JudgesError:
+    except EvaluatorError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, PhonicsDataError) as error:
-        raise JudgesError(f"{folder}: not judges that this program reads ({error!r}); train them again") from error
+        raise EvaluatorError(
+            f"{folder}: not evaluators that this program reads ({error!r}); train them again"
+        ) from error
     return loaded.to(device)
 
 
-def _read(folder: Path, kind: JudgeName, entry: Mapping[str, Any], label_set: LabelSet) -> Judge:
+def _read(folder: Path, kind: EvaluatorName, entry: Mapping[str, Any], label_set: LabelSet) -> Evaluator:
     path = folder / f"{kind}.safetensors"
     data = path.read_bytes()
     found = hashlib.sha256(data).hexdigest()
     if found != entry["sha256"]:
-        raise JudgesError(f"{path}: cut, or changed since it was trained (checksum); train the judges again")
+        raise EvaluatorError(f"{path}: cut, or changed since it was trained (checksum); train the evaluators again")
     with torch.random.fork_rng(devices=[]):  # initial weights are drawn and then replaced
         network = new_network(kind, label_set)
     network.load_state_dict(safetensors.torch.load(data))
-    return Judge(
+    return Evaluator(
         network=network.eval().requires_grad_(False),
         name=f"{kind}-{found[:12]}",
         seen=dict(entry["seen"]),

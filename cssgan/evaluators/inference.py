@@ -1,4 +1,4 @@
-"""uint8 videos and raw sounds -> what the judges say of them, a few at a time. Pure: arrays in, arrays out."""
+"""uint8 videos and raw sounds -> what the evaluators say of them, a few at a time. Pure: arrays in, arrays out."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from cssgan.data import windowing
 from cssgan.evaluators.networks import (
     ORDERS,
     FrameClassifier,
-    OrderJudge,
+    OrderClassifier,
     SyncNet,
-    agreement,
+    correlation,
     cut_into_segments,
     inner_frames,
-    shifted_agreement,
+    shifted_correlation,
     small,
 )
 from cssgan.evaluators.spec import MAX_SHIFT, SEGMENTS
@@ -38,27 +38,27 @@ TIE = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Codes:
-    """What the synchrony judge makes of some videos or sounds: codes (N, T, D), and the frames that count (N, T)."""
+class Embeddings:
+    """What the synchrony evaluator makes of some videos or sounds: codes (N, T, D), and the frames that count (N, T)."""
 
-    codes_NTD: Tensor
+    embeddings_NTD: Tensor
     use_NT: Tensor
 
     def __len__(self) -> int:
-        return len(self.codes_NTD)
+        return len(self.embeddings_NTD)
 
-    def rows(self, index: slice) -> Codes:
+    def rows(self, index: slice) -> Embeddings:
         """A part, in the same memory."""
-        return Codes(codes_NTD=self.codes_NTD[index], use_NT=self.use_NT[index])
+        return Embeddings(embeddings_NTD=self.embeddings_NTD[index], use_NT=self.use_NT[index])
 
 
-def no_codes(num_items: int, num_frames: int) -> Codes:
+def no_embeddings(num_items: int, num_frames: int) -> Embeddings:
     """Room for the codes of so many videos or sounds.
 
     It is taken before they are made: small results that stay between large ones that go would keep the heap from shrinking.
     """
-    return Codes(
-        codes_NTD=torch.zeros(num_items, num_frames, SyncNet.CODE), use_NT=torch.zeros(num_items, num_frames)
+    return Embeddings(
+        embeddings_NTD=torch.zeros(num_items, num_frames, SyncNet.CODE), use_NT=torch.zeros(num_items, num_frames)
     )  # fmt: skip
 
 
@@ -92,54 +92,56 @@ def right_classes(logits_MK: Floats, groups_M: Ints, labels_N: Ints) -> Floats:
     return np.bincount(groups_M, right, minlength=len(labels_N)) / np.bincount(groups_M, minlength=len(labels_N))
 
 
-def video_codes(
-    network: SyncNet, videos_NTHWC: Videos, num_valid_N: Ints, into: Codes | None = None
-) -> Codes:  # fmt: skip
-    """What the synchrony judge sees in videos.
+def embed_videos(
+    network: SyncNet, videos_NTHWC: Videos, num_valid_N: Ints, into: Embeddings | None = None
+) -> Embeddings:  # fmt: skip
+    """What the synchrony evaluator sees in videos.
 
     Args:
         into: room for it, from `no_codes`.
     """
-    out = into or no_codes(*videos_NTHWC.shape[:2])
+    out = into or no_embeddings(*videos_NTHWC.shape[:2])
     device = next(network.parameters()).device
     with torch.inference_mode():
         for rows in blocks(len(videos_NTHWC), 16, videos_NTHWC):
             shown = _tensor(held_after_valid(videos_NTHWC[rows], num_valid_N[rows]), device)
             out.use_NT[rows] = inner_frames(torch.from_numpy(num_valid_N[rows]), shown.shape[1])
-            out.codes_NTD[rows] = network.embed_video(small(shown)).cpu()
+            out.embeddings_NTD[rows] = network.embed_video(small(shown)).cpu()
     return out
 
 
-def sound_codes(network: SyncNet, raw_mels_NTMU: NDArray[np.float32], num_valid_N: Ints, stats: MelStats) -> Codes:
+def embed_sounds(
+    network: SyncNet, raw_mels_NTMU: NDArray[np.float32], num_valid_N: Ints, stats: MelStats
+) -> Embeddings:
     """What it hears in sounds."""
-    out = no_codes(*raw_mels_NTMU.shape[:2])
+    out = no_embeddings(*raw_mels_NTMU.shape[:2])
     device = next(network.parameters()).device
     with torch.inference_mode():
         for rows in blocks(len(raw_mels_NTMU), 64, raw_mels_NTMU):
-            mels = torch.from_numpy(windowing.standardise(raw_mels_NTMU[rows], stats)).to(device)
+            mels = torch.from_numpy(windowing.standardize(raw_mels_NTMU[rows], stats)).to(device)
             out.use_NT[rows] = inner_frames(torch.from_numpy(num_valid_N[rows]), mels.shape[1])
-            out.codes_NTD[rows] = network.embed_sound(mels).cpu()
+            out.embeddings_NTD[rows] = network.embed_sound(mels).cpu()
     return out
 
 
-def agreements(videos: Codes, sounds: Codes) -> Floats:
+def correlations(videos: Embeddings, sounds: Embeddings) -> Floats:
     """Of every video with every sound, float64 (N, M), -1..1."""
     parts = [
-        agreement(videos.codes_NTD[rows], videos.use_NT[rows], sounds.codes_NTD, sounds.use_NT)
+        correlation(videos.embeddings_NTD[rows], videos.use_NT[rows], sounds.embeddings_NTD, sounds.use_NT)
         for rows in blocks(len(videos), 128)
     ]
     return torch.cat(parts).double().numpy()
 
 
-def shifted(videos: Codes, sounds: Codes) -> Floats:
+def shifted(videos: Embeddings, sounds: Embeddings) -> Floats:
     """Of every video with its own sound at each of `SHIFTS`, float64 (N, S)."""
     use = videos.use_NT * sounds.use_NT
-    return shifted_agreement(videos.codes_NTD, sounds.codes_NTD, use, SHIFTS).double().numpy()
+    return shifted_correlation(videos.embeddings_NTD, sounds.embeddings_NTD, use, SHIFTS).double().numpy()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Order:
-    """What the order judge says of each video; NaN where a video has held frames.
+    """What the order evaluator says of each video; NaN where a video has held frames.
 
     Args:
         pairs_N: share of its 6 pairs of segments that it puts in their true sequence; a tie is half a pair.
@@ -150,24 +152,24 @@ class Order:
     right_N: Floats
 
 
-def order(network: OrderJudge, videos_NTHWC: Videos, num_valid_N: Ints) -> Order:
-    """The order judge on each video's segments."""
+def order(network: OrderClassifier, videos_NTHWC: Videos, num_valid_N: Ints) -> Order:
+    """The order evaluator on each video's segments."""
     device = next(network.parameters()).device
     pairs, right = np.full(len(videos_NTHWC), np.nan), np.full(len(videos_NTHWC), np.nan)
     with torch.inference_mode():
         for rows in blocks(len(videos_NTHWC), 16, videos_NTHWC):
             segments = cut_into_segments(small(_tensor(videos_NTHWC[rows], device)))
             logits = network(segments).double().cpu().numpy()
-            pairs[rows], right[rows] = read_orders(logits)
+            pairs[rows], right[rows] = predict_orders(logits)
     held = num_valid_N < videos_NTHWC.shape[1]
     pairs[held] = right[held] = np.nan
     return Order(pairs_N=pairs, right_N=right)
 
 
 def order_by_cuts(videos_NTHWC: Videos, num_valid_N: Ints) -> Order:
-    """The same by no judge: the best order is that with the least change across its cuts, mean |first frame - last frame|.
+    """The same by no evaluator: the best order is that with the least change across its cuts, mean |first frame - last frame|.
 
-    It stands beside what the judge says, for a judge may be put off by pictures unlike those it was trained on.
+    It stands beside what the evaluator says, for a evaluator may be put off by pictures unlike those it was trained on.
     """
     pairs, right = np.full(len(videos_NTHWC), np.nan), np.full(len(videos_NTHWC), np.nan)
     length = videos_NTHWC.shape[1] // SEGMENTS
@@ -177,7 +179,7 @@ def order_by_cuts(videos_NTHWC: Videos, num_valid_N: Ints) -> Order:
         change = np.stack([np.abs(start - end[:, a, None]).mean(axis=(2, 3, 4)) for a in range(SEGMENTS)], axis=1)
         total = np.stack([sum(change[:, a, b] for a, b in itertools.pairwise(ranking)) for ranking in ORDERS], axis=1)
         # So cold that the best orders alone count, and equally good ones equally.
-        pairs[rows], right[rows] = read_orders(-1e3 * total)
+        pairs[rows], right[rows] = predict_orders(-1e3 * total)
     held = num_valid_N < videos_NTHWC.shape[1]
     pairs[held] = right[held] = np.nan
     return Order(pairs_N=pairs, right_N=right)
@@ -190,7 +192,7 @@ _BEFORE = np.array([
 """(orders, pairs): 1 where an order has the pair in its true sequence."""
 
 
-def read_orders(logits_BP: Floats) -> tuple[Floats, Floats]:
+def predict_orders(logits_BP: Floats) -> tuple[Floats, Floats]:
     """Logits of `ORDERS` -> (share of pairs in true sequence, whether the true order is found): `Order`'s two, (B,) each."""
     p = np.exp(logits_BP - logits_BP.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)

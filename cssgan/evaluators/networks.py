@@ -1,6 +1,6 @@
-"""The three judges as networks. They are small: a few hundred clips are all that a dataset may have.
+"""The three evaluators as networks. They are small: a few hundred clips are all that a dataset may have.
 
-None shares a weight, a layer or an idea of the input with the models that they judge; above all, the order judge is not
+None shares a weight, a layer or an idea of the input with the models that they evaluator; above all, the order evaluator is not
 the order predictor of `cssgan.models`, which generators are trained against.
 """
 
@@ -21,7 +21,7 @@ MOTION_GAIN_FLOOR = 0.005
 """Motion is divided by its own strength plus this, in [-1, 1] units, so that faint motion counts by its timing and a
 still video stays still."""
 EDGE = 4
-"""Frames at either end of what is valid that the synchrony judge does not compare: its filters look past the end there, and
+"""Frames at either end of what is valid that the synchrony evaluator does not compare: its filters look past the end there, and
 two codes that both begin to see nothing would agree on that."""
 ORDERS: tuple[tuple[int, ...], ...] = tuple(itertools.permutations(range(SEGMENTS)))
 """Every order of the segments; the first is the true one."""
@@ -81,7 +81,7 @@ class SyncNet(nn.Module):
         return self.video(maps.mean((2, 3)).unflatten(0, both.shape[:2]))
 
     def embed_sound(self, mels_BTMU: Tensor) -> Tensor:
-        """Standardised log-mel segments -> codes (B, T, D)."""
+        """Standardized log-mel segments -> codes (B, T, D)."""
         rise = functional.pad(mels_BTMU.diff(dim=3).clamp_min(0.0), (1, 0))
         both = torch.cat([mels_BTMU, rise], dim=2).flatten(0, 1)
         return self.sound(self.hops(self.segment(both).flatten(1)).unflatten(0, mels_BTMU.shape[:2]))
@@ -107,7 +107,7 @@ def motion(video_BTCHW: Tensor) -> Tensor:
     return change / (strength + MOTION_GAIN_FLOOR)
 
 
-def agreement(video_ITD: Tensor, use_IT: Tensor, sound_JTD: Tensor, use_JT: Tensor) -> Tensor:
+def correlation(video_ITD: Tensor, use_IT: Tensor, sound_JTD: Tensor, use_JT: Tensor) -> Tensor:
     """How codes of videos and sounds rise and fall together: (I, J), -1..1.
 
     Pearson's correlation over the frames that both have and over all D codes at once, each less its own mean over time:
@@ -132,7 +132,7 @@ def inner_frames(num_valid_B: Tensor, num_frames: int) -> Tensor:
     return ((frame >= EDGE) & (frame < num_valid_B[:, None] - EDGE)).float()
 
 
-def shifted_agreement(video_BTD: Tensor, sound_BTD: Tensor, use_BT: Tensor, shifts: Sequence[int]) -> Tensor:
+def shifted_correlation(video_BTD: Tensor, sound_BTD: Tensor, use_BT: Tensor, shifts: Sequence[int]) -> Tensor:
     """`agreement` of each video with its own sound moved by some frames: (B, len(shifts)).
 
     Args:
@@ -162,7 +162,7 @@ def _ratio(covariance: Tensor, spread_x: Tensor, spread_y: Tensor, count: Tensor
     return torch.where(defined, covariance / product.sqrt(), torch.zeros_like(covariance))
 
 
-class OrderJudge(nn.Module):
+class OrderClassifier(nn.Module):
     """In which order did these segments come? Every ordered pair is asked two things, and the answers are added up.
 
     *Does B begin where A ends?* from the two frames on either side of the cut. *Is A earlier than B?* from both segments as a
@@ -174,9 +174,9 @@ class OrderJudge(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.cut = _picture_code(18, self.CODE)
+        self.cut = _picture_embedding(18, self.CODE)
         self.joined = nn.Sequential(nn.ReLU(), nn.Linear(self.CODE, 1))
-        self.whole = _picture_code(12, self.CODE)
+        self.whole = _picture_embedding(12, self.CODE)
         self.earlier = nn.Sequential(nn.Linear(2 * self.CODE, self.CODE), nn.ReLU(), nn.Linear(self.CODE, 1))
 
     def forward(self, segments_BSFCHW: Tensor) -> Tensor:
@@ -213,7 +213,7 @@ class OrderJudge(nn.Module):
         return out[0], out[1]
 
 
-def _picture_code(channels: int, code: int) -> nn.Sequential:
+def _picture_embedding(channels: int, code: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(channels, 24, 3, stride=2, padding=1), nn.ReLU(),
         nn.Conv2d(24, 32, 3, stride=2, padding=1), nn.ReLU(),

@@ -1,4 +1,4 @@
-"""What a training step of a judge sees, as a function of seed and step: clips, windows, and how they are changed."""
+"""What a training step of a evaluator sees, as a function of seed and step: clips, windows, and how they are changed."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from torch.nn import functional
 
 from cssgan.data import resident, windowing
 from cssgan.data.resident import Clip, ResidentSplit
-from cssgan.evaluators.spec import JudgesSpec
+from cssgan.evaluators.spec import EvaluatorSpec
 from cssgan.types import EvalWindows, MelStats
 from phonics_data.contract.labels import LabelSet
 
 MEL_CLAMP = 4.0
 SONGS_AT_ONCE = 4
-"""Songs of which a step of the synchrony judge holds clips: rivals are clips of one song."""
+"""Songs of which a step of the synchrony evaluator holds clips: rivals are clips of one song."""
 _STREAMS = {"classes": 11, "sync": 12, "order": 13}
 
 
-def generator(spec: JudgesSpec, judge: str, step: int) -> np.random.Generator:
-    """The randomness of one step of one judge."""
-    return np.random.default_rng([spec.seed, _STREAMS[judge], step])
+def generator(spec: EvaluatorSpec, evaluator: str, step: int) -> np.random.Generator:
+    """The randomness of one step of one evaluator."""
+    return np.random.default_rng([spec.seed, _STREAMS[evaluator], step])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -34,7 +34,7 @@ class Drawn:
 
     Args:
         video_BTCHW: float32 in [-1, 1].
-        mels_BTMU: standardised log-mel segments.
+        mels_BTMU: standardized log-mel segments.
         song_B: int64; equal numbers are clips of one source video.
         num_valid_B: int64.
     """
@@ -45,7 +45,7 @@ class Drawn:
     num_valid_B: Tensor
 
 
-def frames(store: ResidentSplit, spec: JudgesSpec, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def frames(store: ResidentSplit, spec: EvaluatorSpec, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Random frames of random clips, changed as `_looked_at` does: (frames_BCHW in [-1, 1], class indices)."""
     chosen = [store.clips[index] for index in rng.integers(len(store.clips), size=spec.batch_size)]
     rows = np.array([clip.first_frame + rng.integers(clip.num_frames) for clip in chosen])
@@ -54,7 +54,7 @@ def frames(store: ResidentSplit, spec: JudgesSpec, rng: np.random.Generator) -> 
 
 
 def windows(
-    store: ResidentSplit, clips: list[Clip], spec: JudgesSpec, rng: np.random.Generator
+    store: ResidentSplit, clips: list[Clip], spec: EvaluatorSpec, rng: np.random.Generator
 ) -> Drawn:  # fmt: skip
     """One window of each clip, beginning anywhere in it; colours and left and right are exchanged at random."""
     parts = [
@@ -63,7 +63,7 @@ def windows(
     ]
     video = _pictures(np.stack([part.frames_THWC for part in parts]))
     video = torch.stack([_recoloured(one, rng) for one in video])
-    mels = windowing.standardise(np.stack([part.raw_mels_TMU for part in parts]), _stats(store))
+    mels = windowing.standardize(np.stack([part.raw_mels_TMU for part in parts]), _stats(store))
     # Recordings differ in tone and loudness: what is heard must not hang on either.
     tilt = rng.normal(0.0, 0.2, (len(parts), 1, mels.shape[2], 1)) + rng.normal(0.0, 0.3, (len(parts), 1, 1, 1))
     names = {name: number for number, name in enumerate(dict.fromkeys(clip.video_id for clip in clips))}
@@ -75,7 +75,7 @@ def windows(
     )
 
 
-def of_some_songs(store: ResidentSplit, spec: JudgesSpec, rng: np.random.Generator) -> list[Clip]:
+def of_some_songs(store: ResidentSplit, spec: EvaluatorSpec, rng: np.random.Generator) -> list[Clip]:
     """Clips of a few songs, so that each has rivals of its own song in the step."""
     songs: dict[str, list[Clip]] = defaultdict(list)
     for clip in store.clips:
@@ -90,15 +90,15 @@ def of_some_songs(store: ResidentSplit, spec: JudgesSpec, rng: np.random.Generat
     return clips
 
 
-def long_enough(store: ResidentSplit, spec: JudgesSpec) -> list[Clip]:
+def long_enough(store: ResidentSplit, spec: EvaluatorSpec) -> list[Clip]:
     """Clips with a whole window: held frames have no order."""
     return [clip for clip in store.clips if clip.num_frames >= spec.num_frames]
 
 
 def real_windows(
-    store: ResidentSplit, spec: JudgesSpec, *, most: int, label_set: LabelSet | None = None
+    store: ResidentSplit, spec: EvaluatorSpec, *, most: int, label_set: LabelSet | None = None
 ) -> EvalWindows:  # fmt: skip
-    """The windows on which `cssgan evaluate` would judge a model of this size: at most so many, evenly over the split.
+    """The windows on which `cssgan evaluate` would evaluator a model of this size: at most so many, evenly over the split.
 
     Args:
         label_set: of the training clips, where the split may lack some; raises `DatasetError` for a class it does not know.

@@ -1,4 +1,4 @@
-"""What the judges are trained with, and what one must reach on held-out real clips before it may judge."""
+"""What the evaluators are trained with, and what one must reach on held-out real clips before it may evaluator."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Any, Literal, get_args
 
 from phonics_data.errors import OptionError
 
-JudgeName = Literal["classes", "sync", "order"]
-JUDGES: tuple[JudgeName, ...] = get_args(JudgeName)
+EvaluatorName = Literal["classes", "sync", "order"]
+EVALUATORS: tuple[EvaluatorName, ...] = get_args(EvaluatorName)
 MAX_SHIFT = 8
-"""The synchrony judge looks for the sound up to so many frames earlier and later."""
+"""The synchrony evaluator looks for the sound up to so many frames earlier and later."""
 SEGMENTS = 4
 """Segments whose order is judged, as many as the paper's clips."""
 MIN_FRAMES = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class JudgesSpec:
-    """A recipe. The judges are a function of it and of the training shards.
+class EvaluatorSpec:
+    """A recipe. The evaluators are a function of it and of the training shards.
 
     Args:
         size: height and width of the frames, as the models make them.
         num_frames: of a window, as the models make them; a multiple of `SEGMENTS`, `MIN_FRAMES` or more.
-        class_steps, sync_steps, order_steps: training steps of each judge.
+        class_steps, sync_steps, order_steps: training steps of each evaluator.
         batch_size: frames (classes) or windows (sync, order) a step.
         learning_rate: of AdamW, falling to 0 along a cosine.
         weight_decay: of AdamW.
@@ -46,24 +46,24 @@ class JudgesSpec:
         if self.num_frames < MIN_FRAMES or self.num_frames % SEGMENTS:
             raise OptionError("--frames", self.num_frames, f"a multiple of {SEGMENTS}, {MIN_FRAMES} or more")
 
-        if any(self.num_steps(name) < 1 for name in JUDGES):
-            raise OptionError("--steps", min(self.num_steps(name) for name in JUDGES), "1 or more")
+        if any(self.num_steps(name) < 1 for name in EVALUATORS):
+            raise OptionError("--steps", min(self.num_steps(name) for name in EVALUATORS), "1 or more")
 
-    def num_steps(self, judge: JudgeName) -> int:
-        return {"classes": self.class_steps, "sync": self.sync_steps, "order": self.order_steps}[judge]
+    def num_steps(self, evaluator: EvaluatorName) -> int:
+        return {"classes": self.class_steps, "sync": self.sync_steps, "order": self.order_steps}[evaluator]
 
-    def shortened(self, share: float) -> JudgesSpec:
+    def shortened(self, share: float) -> EvaluatorSpec:
         """The recipe with so large a share of its steps."""
-        steps = [max(1, round(share * self.num_steps(name))) for name in JUDGES]
+        steps = [max(1, round(share * self.num_steps(name))) for name in EVALUATORS]
         return replace(self, class_steps=steps[0], sync_steps=steps[1], order_steps=steps[2])
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def floor(guessing: float) -> float:
-    """What a judge must reach on held-out real clips: half-way from guessing to certainty.
+def floor(chance_level: float) -> float:
+    """What a evaluator must reach on held-out real clips: half-way from guessing to certainty.
 
-    Below it, more than half of what the judge says of a generated video would be its own error.
+    Below it, more than half of what the evaluator says of a generated video would be its own error.
     """
-    return (1.0 + guessing) / 2.0
+    return (1.0 + chance_level) / 2.0

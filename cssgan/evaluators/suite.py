@@ -1,4 +1,4 @@
-"""What trained judges say of generated videos, as `MetricResult`s; unavailable where a judge learned too little to say it."""
+"""What trained evaluators say of generated videos, as `MetricResult`s; unavailable where a evaluator learned too little to say it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import cast
 import numpy as np
 
 from cssgan.evaluators import admission, inference
-from cssgan.evaluators.checkpoint import Judge, TrainedJudges
-from cssgan.evaluators.inference import ClassReader, Codes
-from cssgan.evaluators.networks import FrameClassifier, OrderJudge, SyncNet
-from cssgan.evaluators.spec import JudgeName
+from cssgan.evaluators.checkpoint import Evaluator, TrainedEvaluators
+from cssgan.evaluators.inference import ClassReader, Embeddings
+from cssgan.evaluators.networks import FrameClassifier, OrderClassifier, SyncNet
+from cssgan.evaluators.spec import EvaluatorName
 from cssgan.metrics import synchrony
 from cssgan.metrics.result import Better, MetricResult, ProtocolValue, number, unavailable
 from cssgan.metrics.scores import inception_score
@@ -21,7 +21,7 @@ from cssgan.metrics.suite import bootstrap_mean
 from cssgan.metrics.videos import Floats, Ints, VideoPairs, Videos, blocks, first_frame_held
 from cssgan.types import EvalWindows
 
-MEASURES: Mapping[JudgeName, tuple[tuple[str, Better], ...]] = {
+MEASURES: Mapping[EvaluatorName, tuple[tuple[str, Better], ...]] = {
     "classes": (("class_accuracy", "higher"), ("domain_is", "higher")),
     "sync": (
         ("syncnet_auc", "higher"), ("syncnet_auc_shifted", "higher"), ("syncnet_heard_auc", "higher"),
@@ -30,95 +30,98 @@ MEASURES: Mapping[JudgeName, tuple[tuple[str, Better], ...]] = {
     "order": (("order_pairs", "neither"), ("order_accuracy", "neither")),
 }  # fmt: skip
 RETRIEVED_FROM = 32
-NO_JUDGES = "no judges; train them with `cssgan judges train --shards DATASET --out FOLDER`, then give --judges FOLDER"
+NO_EVALUATORS = "no evaluators; train them with `cssgan evaluators train --shards DATASET --out FOLDER`, then give --evaluators FOLDER"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Swapped:
-    """What the synchrony judge sees in videos made from other videos' sounds.
+    """What the synchrony evaluator sees in videos made from other videos' sounds.
 
     Args:
         other_N: whose sound each was made from.
     """
 
-    codes: Codes
+    codes: Embeddings
     other_N: Ints
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Judged:
-    """All that the judges say: results of the set, and the values of each video, float64 (N,), NaN where undefined."""
+class EvaluatorResults:
+    """All that the evaluators say: results of the set, and the values of each video, float64 (N,), NaN where undefined."""
 
     results: tuple[MetricResult, ...]
     each: Mapping[str, Floats]
 
 
-def judged(
-    judges: TrainedJudges | None,
+def evaluator_results(
+    evaluators: TrainedEvaluators | None,
     pairs: VideoPairs,
     data: EvalWindows,
     *,
     swapped: Swapped | None = None,
     caution: str = "",
     seed: int = 0,
-) -> Judged:
+) -> EvaluatorResults:
     """Class, synchrony and order of generated videos, each with the same of the real ones.
 
-    A judge speaks where its admitting figure reaches `cssgan.evaluators.admission.bound` both on the clips that were held out when it
+    A evaluator speaks where its admitting figure reaches `cssgan.evaluators.admission.bound` both on the clips that were held out when it
     was trained and on the real videos of this set; elsewhere its measures are unavailable and say what it reached.
 
     Args:
-        judges: None: every measure is unavailable.
+        evaluators: None: every measure is unavailable.
         data: the real windows with their sounds and classes; its videos are those of `pairs`.
         caution: goes into every result.
     """
     n = len(data)
-    if judges is None:
+    if evaluators is None:
         everything = [measure for measures in MEASURES.values() for measure in measures]
-        return Judged(results=tuple(_silent(measure, NO_JUDGES, n) for measure in everything), each={})
+        return EvaluatorResults(results=tuple(_silent(measure, NO_EVALUATORS, n) for measure in everything), each={})
     results: list[MetricResult] = []
     each: dict[str, Floats] = {}
     for kind in MEASURES:
-        judge = judges.judges.get(kind)
-        if judge is None:
-            results += [_silent(measure, judges.missing[kind], n) for measure in MEASURES[kind]]
+        evaluator = evaluators.evaluators.get(kind)
+        if evaluator is None:
+            results += [_silent(measure, evaluators.missing[kind], n) for measure in MEASURES[kind]]
             continue
-        least, guess = admission.bound(kind, len(judges.label_set)), admission.guessing(kind, len(judges.label_set))
-        real = admission.figures(kind, judge.network, data, judges.mel_stats)
-        if refusal := _refusal(kind, judge, real, least):
+        least, guess = (
+            admission.bound(kind, len(evaluators.label_set)),
+            admission.chance_level(kind, len(evaluators.label_set)),
+        )
+        real = admission.figures(kind, evaluator.network, data, evaluators.mel_stats)
+        if refusal := _refusal(kind, evaluator, real, least):
             results += [_silent(measure, refusal, n) for measure in MEASURES[kind]]
             continue
         figure = admission.ADMITTED_BY[kind]
         protocol: dict[str, ProtocolValue] = {
-            "judge": judge.name, "judge_admitted_by": f"{figure} of {number(least)} or more on real clips",
-            "judge_held_out": judge.held_out[figure], "judge_held_out_clips": judge.num_held_out,
-            "judge_on_these_real_clips": real[figure], "guessing": guess,
+            "evaluator": evaluator.name, "evaluator_admitted_by": f"{figure} of {number(least)} or more on real clips",
+            "evaluator_held_out": evaluator.held_out[figure], "evaluator_held_out_clips": evaluator.num_held_out,
+            "evaluator_on_these_real_clips": real[figure], "guessing": guess,
         }  # fmt: skip
         if kind == "classes":
-            found, of_each = _classes(judge, pairs, data, seed)
+            found, of_each = _classes(evaluator, pairs, data, seed)
         elif kind == "sync":
-            found, of_each = _sync(judge, judges, pairs, data, swapped, seed)
+            found, of_each = _sync(evaluator, evaluators, pairs, data, swapped, seed)
         else:
-            found, of_each = _order(judge, pairs, seed)
+            found, of_each = _order(evaluator, pairs, seed)
         results += [result.under(protocol) for result in found]
         each |= of_each
     cautious = tuple(_with(result, caution) for result in results)
-    return Judged(results=cautious, each=each)
+    return EvaluatorResults(results=cautious, each=each)
 
 
 def _silent(measure: tuple[str, Better], reason: str, n: int) -> MetricResult:
     return unavailable(measure[0], reason, better=measure[1], n_real=n, n_fake=n)
 
 
-def _refusal(kind: JudgeName, judge: Judge, real: Mapping[str, float], least: float) -> str:
+def _refusal(kind: EvaluatorName, evaluator: Evaluator, real: Mapping[str, float], least: float) -> str:
     figure = admission.ADMITTED_BY[kind]
-    for clips, value in ((f"{judge.num_held_out} held-out real clips", judge.held_out[figure]),
+    for clips, value in ((f"{evaluator.num_held_out} held-out real clips", evaluator.held_out[figure]),
                          ("the real clips of this set", real.get(figure))):  # fmt: skip
         if value is None:
-            return f"{clips} are too few or too short to try the judge on"
+            return f"{clips} are too few or too short to try the evaluator on"
         if value < least:
             return (
-                f"the judge of {kind} reaches {figure} {number(value)} on {clips}; allowed: {number(least)} or more. "
+                f"the evaluator of {kind} reaches {figure} {number(value)} on {clips}; allowed: {number(least)} or more. "
                 "Train it longer or on more songs"
             )
     return ""
@@ -131,10 +134,10 @@ def _with(result: MetricResult, caution: str) -> MetricResult:
 
 
 def _classes(
-    judge: Judge, pairs: VideoPairs, data: EvalWindows, seed: int
+    evaluator: Evaluator, pairs: VideoPairs, data: EvalWindows, seed: int
 ) -> tuple[list[MetricResult], dict[str, Floats]]:  # fmt: skip
     n, valid = len(data), pairs.num_valid_N
-    reader = ClassReader(network=cast("FrameClassifier", judge.network), name=judge.name)
+    reader = ClassReader(network=cast("FrameClassifier", evaluator.network), name=evaluator.name)
     logits: dict[str, Floats] = {}
     groups = np.zeros(0, np.int64)
     for name, videos in (("fake", pairs.fake_NTHWC), ("real", pairs.real_NTHWC)):
@@ -163,18 +166,23 @@ def _classes(
 
 
 def _sync(
-    judge: Judge, judges: TrainedJudges, pairs: VideoPairs, data: EvalWindows, swapped: Swapped | None, seed: int
+    evaluator: Evaluator,
+    evaluators: TrainedEvaluators,
+    pairs: VideoPairs,
+    data: EvalWindows,
+    swapped: Swapped | None,
+    seed: int,
 ) -> tuple[list[MetricResult], dict[str, Floats]]:
     n, valid = len(data), pairs.num_valid_N
-    network = cast("SyncNet", judge.network)
-    sounds = inference.sound_codes(network, data.raw_mels_NTMU, valid, judges.mel_stats)
-    videos = {name: inference.video_codes(network, shown, valid)
+    network = cast("SyncNet", evaluator.network)
+    sounds = inference.embed_sounds(network, data.raw_mels_NTMU, valid, evaluators.mel_stats)
+    videos = {name: inference.embed_videos(network, shown, valid)
               for name, shown in (("fake", pairs.fake_NTHWC), ("real", pairs.real_NTHWC))}  # fmt: skip
-    score = {name: inference.agreements(codes, sounds) for name, codes in videos.items()}
+    score = {name: inference.correlations(codes, sounds) for name, codes in videos.items()}
     moved = {name: inference.shifted(codes, sounds) for name, codes in videos.items()}
-    rivals_NN, everyone = synchrony.rivals(data.video_ids), ~np.eye(n, dtype=np.bool_)
-    won = {name: synchrony.wins(matrix) for name, matrix in score.items()}
-    auc = {name: float(synchrony.auc(matrix, rivals_NN)[0]) for name, matrix in won.items()}
+    negatives_NN, everyone = synchrony.negatives(data.video_ids), ~np.eye(n, dtype=np.bool_)
+    won = {name: synchrony.pairwise_wins(matrix) for name, matrix in score.items()}
+    auc = {name: float(synchrony.auc(matrix, negatives_NN)[0]) for name, matrix in won.items()}
     weights = synchrony.resample_weights(n, 1000, np.random.default_rng(seed))
     undefined = int((np.diag(score["fake"]) == 0.0).sum())
 
@@ -187,18 +195,18 @@ def _sync(
 
     controls = {"real": auc["real"]}
     if swapped is not None:
-        other = synchrony.wins(inference.agreements(swapped.codes, sounds))
-        controls["fake_from_other_sounds"] = float(synchrony.auc(other, rivals_NN)[0])
+        other = synchrony.pairwise_wins(inference.correlations(swapped.codes, sounds))
+        controls["fake_from_other_sounds"] = float(synchrony.auc(other, negatives_NN)[0])
     for name, matrix in won.items():
         controls[f"{name}_against_all"] = float(synchrony.auc(matrix, everyone)[0])
     confidence = {name: inference.confidences(values) for name, values in moved.items()}
     offset = {name: inference.offsets(values).astype(np.float64) for name, values in moved.items()}
     beaten = {name: inference.beats_shifted(values) for name, values in moved.items()}
-    own = _share_won(won["fake"], rivals_NN)
+    own = _share_won(won["fake"], negatives_NN)
     results = [
         MetricResult(
             name="syncnet_auc", value=auc["fake"], better="higher", n_real=n, n_fake=n, controls=controls,
-            num_undefined=undefined, interval=synchrony.interval(synchrony.auc(won["fake"], rivals_NN, weights)),
+            num_undefined=undefined, interval=synchrony.interval(synchrony.auc(won["fake"], negatives_NN, weights)),
             protocol={"mismatched": "other clips of the same source video; all others for a clip that is alone of its source",
                       "undefined": "still videos: they agree with no sound, a tie"},
         ),
@@ -223,9 +231,9 @@ def _sync(
     return results, {"syncnet_auc": own}
 
 
-def _share_won(won_NN: Floats, rivals_NN: np.ndarray) -> Floats:
-    counts = rivals_NN.sum(axis=1)
-    return np.where(counts > 0, (won_NN * rivals_NN).sum(axis=1) / np.maximum(counts, 1), np.nan)
+def _share_won(won_NN: Floats, negatives_NN: np.ndarray) -> Floats:
+    counts = negatives_NN.sum(axis=1)
+    return np.where(counts > 0, (won_NN * negatives_NN).sum(axis=1) / np.maximum(counts, 1), np.nan)
 
 
 def top1(won_NN: Floats) -> float:
@@ -249,11 +257,11 @@ def top1(won_NN: Floats) -> float:
     return float(np.mean(chances))
 
 
-def _heard(fake_NN: Floats, swapped: Swapped | None, sounds: Codes, n: int, seed: int) -> MetricResult:
+def _heard(fake_NN: Floats, swapped: Swapped | None, sounds: Embeddings, n: int, seed: int) -> MetricResult:
     name = "syncnet_heard_auc"
     if swapped is None:
         return unavailable(name, "no videos were generated from other sounds", better="higher", n_real=n, n_fake=n)
-    values = synchrony.heard(fake_NN, inference.agreements(swapped.codes, sounds), swapped.other_N)
+    values = synchrony.heard(fake_NN, inference.correlations(swapped.codes, sounds), swapped.other_N)
     return MetricResult(
         name=name, value=float(values.mean()), better="higher", n_real=0, n_fake=2 * n, controls={"deaf": 0.5},
         interval=bootstrap_mean(values, seed),
@@ -262,8 +270,8 @@ def _heard(fake_NN: Floats, swapped: Swapped | None, sounds: Codes, n: int, seed
     )  # fmt: skip
 
 
-def _order(judge: Judge, pairs: VideoPairs, seed: int) -> tuple[list[MetricResult], dict[str, Floats]]:
-    network, n = cast("OrderJudge", judge.network), len(pairs.real_NTHWC)
+def _order(evaluator: Evaluator, pairs: VideoPairs, seed: int) -> tuple[list[MetricResult], dict[str, Floats]]:
+    network, n = cast("OrderClassifier", evaluator.network), len(pairs.real_NTHWC)
 
     def of(videos: Videos) -> inference.Order:
         return inference.order(network, videos, pairs.num_valid_N)
@@ -275,7 +283,7 @@ def _order(judge: Judge, pairs: VideoPairs, seed: int) -> tuple[list[MetricResul
     protocol: dict[str, ProtocolValue] = {
         "segments": f"4 of {pairs.real_NTHWC.shape[1] // 4} frames, independent of the model's own order predictor",
         "undefined": "videos with held frames; left out",
-        "by_cuts": "the order with the least change across its cuts, by no judge",
+        "by_cuts": "the order with the least change across its cuts, by no evaluator",
         "note": "to be held against real: little happens in some real clips, and a steady drift has more order than they have",
     }  # fmt: skip
     results = [

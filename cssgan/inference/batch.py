@@ -19,7 +19,7 @@ from cssgan.data import resident, windowing
 from cssgan.data.batches import pictures, to_uint8
 from cssgan.inference.export import LoadedGenerator
 from cssgan.storage import mp4
-from phonics_data.contract.logmel import segments
+from phonics_data.contract.logmel import mel_segments
 from phonics_data.errors import InputError, PhonicsDataError
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
@@ -269,13 +269,13 @@ def _prepare(generator: LoadedGenerator, pair: Pair, rate: Fraction) -> _Ready:
         raise InputError(
             f"{pair.audio}: lasts {len(sound_N) / sound_rate_hz:.3f} s, less than one frame at {rate} frames/s"
         )
-    raw_mels = segments(windowing.raw_mel(sound_N, sound_rate_hz, resident.MEL_SPEC), num_frames, rate)
+    raw_mels = mel_segments(windowing.raw_mel(sound_N, sound_rate_hz, resident.MEL_SPEC), num_frames, rate)
     return _Ready(
         pair=pair,
         picture_HWC=mp4.read_picture(pair.image, generator.config.data.size),
         sound_N=sound_N,
         sound_rate_hz=sound_rate_hz,
-        mels_TMU=generator.standardise(raw_mels),
+        mels_TMU=generator.standardize(raw_mels),
         label_index=label_index,
     )
 
@@ -285,7 +285,7 @@ def _videos(generator: LoadedGenerator, ready: Sequence[_Ready]) -> list[NDArray
     if not ready:
         return []
     longest = max(len(one.mels_TMU) for one in ready)
-    silence = float(generator.standardise(np.full(1, resident.MEL_SPEC.silence, np.float32))[0])
+    silence = float(generator.standardize(np.full(1, resident.MEL_SPEC.silence, np.float32))[0])
     mels = np.full((len(ready), longest, *ready[0].mels_TMU.shape[1:]), silence, np.float32)
     for row, one in zip(mels, ready, strict=True):
         row[: len(one.mels_TMU)] = one.mels_TMU

@@ -84,16 +84,16 @@ class LoadedGenerator(nn.Module):
             total.update(name.encode() + tensor.cpu().numpy().tobytes())
         return total.hexdigest()[:16]
 
-    def standardise(self, raw_mels: NDArray[np.float32]) -> NDArray[np.float32]:
+    def standardize(self, raw_mels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log-mel -> model input: (x - mean) / std of the training set, clamped."""
-        return windowing.standardise(raw_mels, self.mel_stats)
+        return windowing.standardize(raw_mels, self.mel_stats)
 
     def forward(self, image_BCHW: Tensor, mels_BTMU: Tensor, label_B: Tensor, noise_BZ: Tensor | None = None) -> Tensor:
         """Videos in time order, made as the model was trained to: each stream from the last frame before it.
 
         Args:
             image_BCHW: float32 in [-1, 1], C = 3, H = W = ``config.data.size``.
-            mels_BTMU: standardised log-mel segments, one a frame; any T >= 1 (the end is padded with silence to whole
+            mels_BTMU: standardized log-mel segments, one a frame; any T >= 1 (the end is padded with silence to whole
                 streams and cropped again).
             label_B: int64 class indices in ``label_set``.
             noise_BZ: Z = ``config.model.z_dim``; default: zeros.
@@ -165,7 +165,7 @@ class LoadedGenerator(nn.Module):
             raise ArrayError("mels_BTMU", f"shape {tuple(mels_BTMU.shape)}", "(B, T, bands, hops) with T from 1")
         shape = (num, num_frames, spec.num_bands, spec.segment_hops)
         most = 2 * self.mel_stats.clamp  # raw log-mels of silence lie outside; noise in place of sound does not
-        _check_array("mels_BTMU", mels_BTMU, torch.float32, shape, "standardised (model.standardise)", most=most)
+        _check_array("mels_BTMU", mels_BTMU, torch.float32, shape, "standardized (model.standardize)", most=most)
         _check_array("label_B", label_B, torch.int64, (num,), f"indices 0 to {classes - 1} of {self.label_set.name}")
         if not 0 <= int(label_B.min()) <= int(label_B.max()) < classes:
             got = f"{int(label_B.min())} to {int(label_B.max())}"
@@ -174,7 +174,7 @@ class LoadedGenerator(nn.Module):
     def _pad(self, mels_BTMU: Tensor) -> Tensor:
         """Silence behind the end, up to whole streams."""
         missing = -mels_BTMU.shape[1] % self.config.frames_per_stream
-        silence = float(self.standardise(np.full(1, resident.MEL_SPEC.silence, np.float32))[0])
+        silence = float(self.standardize(np.full(1, resident.MEL_SPEC.silence, np.float32))[0])
         return torch.nn.functional.pad(mels_BTMU, (0, 0, 0, 0, 0, missing), value=silence)
 
 

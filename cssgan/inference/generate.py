@@ -17,7 +17,7 @@ from cssgan.inference.export import LoadedGenerator as LoadedGenerator
 from cssgan.inference.export import load_generator as load_generator
 from cssgan.storage import mp4
 from cssgan.types import EvalWindows, Split
-from phonics_data.contract.logmel import segments
+from phonics_data.contract.logmel import mel_segments
 from phonics_data.errors import InputError
 
 
@@ -125,10 +125,10 @@ def video_of(
         DatasetError: the model does not know the class.
     """
     label_index = generator.label_set.index(label)
-    raw_mels = segments(windowing.raw_mel(sound_N, sound_rate_hz, resident.MEL_SPEC), num_frames, frame_rate)
+    raw_mels = mel_segments(windowing.raw_mel(sound_N, sound_rate_hz, resident.MEL_SPEC), num_frames, frame_rate)
     video = generator.generate(
         pictures(picture_HWC[None, None], torch.device("cpu"))[:, :, 0],
-        torch.from_numpy(generator.standardise(raw_mels))[None],
+        torch.from_numpy(generator.standardize(raw_mels))[None],
         torch.tensor([label_index]),
         seed=seed,
     )

@@ -45,7 +45,7 @@ One picture, one sound and one class in; a video that moves with the sound out. 
 import cssgan
 
 model = cssgan.load_pretrained("PATH_OF_THIS_FOLDER")
-video_BCTHW = model.generate(image_BCHW, mels_BTMU, label_B)  # all in [-1, 1]; model.standardise makes mels of log-mels
+video_BCTHW = model.generate(image_BCHW, mels_BTMU, label_B)  # all in [-1, 1]; model.standardize makes mels of log-mels
 ```
 
 Or `cssgan generate --run PATH_OF_THIS_FOLDER --image a.png --audio a.wav --label {names[0]} --out a.mp4`.

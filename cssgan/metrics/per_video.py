@@ -25,7 +25,7 @@ class PerVideo:
         keys, sources: short video and source video of each row.
         values: measure -> float64 (N,); NaN where a video does not define it. ``l1``, ``ssim``, ``seam_ratio``,
             ``motion_ratio`` (over the real video's), ``onset_motion_correlation`` and ``sync_auc`` (share of rival
-            sounds that its own beats) are the parts of `evaluate`'s measures of the same names; where there are judges,
+            sounds that its own beats) are the parts of `evaluate`'s measures of the same names; where there are evaluators,
             theirs (`cssgan.evaluators.suite`) stand beside them.
         real_ND, fake_ND: features of the random video network ``rfd_3d``, not scaled.
         extractor: name and digest of that network.
@@ -52,11 +52,11 @@ def per_video(
     onset_NK = onset_NT[:, 1:]
     lags = synchrony.allowed_lags(moved["real"], onset_NK, use, spec)
     score_NN, _ = synchrony.scores(moved["fake"], onset_NK, use, lags)
-    rivals_NN = synchrony.rivals(data.video_ids)
+    negatives_NN = synchrony.negatives(data.video_ids)
     amount = {name: motion.mean_motion(curves, use) for name, curves in moved.items()}
     still = amount["real"] <= motion.STILL_GREY_LEVELS
-    num_rivals = rivals_NN.sum(axis=1)
-    own = (synchrony.wins(score_NN) * rivals_NN).sum(axis=1)
+    num_rivals = negatives_NN.sum(axis=1)
+    own = (synchrony.pairwise_wins(score_NN) * negatives_NN).sum(axis=1)
     network = rand3d()
     features = {
         name: feature_extraction.of_videos(network, videos, pairs.num_valid_N).values_ND

@@ -59,8 +59,8 @@ def onset_curves(mels_NTMU: NDArray[np.floating], hops_per_frame_N: Floats) -> F
     the interval is longer than the segment and what the segment holds is taken.
 
     Args:
-        mels_NTMU: log-mel segments (N, T, M bands, U hops), as cut by `phonics_data.contract.logmel.segments`;
-            standardised or not: a shift and a scale common to all bands change no correlation.
+        mels_NTMU: log-mel segments (N, T, M bands, U hops), as cut by `phonics_data.contract.logmel.mel_segments`;
+            standardized or not: a shift and a scale common to all bands change no correlation.
         hops_per_frame_N: mel hops a second / frames a second of each video: 4 at 25 frames/s.
     """
     if mels_NTMU.ndim != 4 or mels_NTMU.shape[3] < 2:
@@ -95,9 +95,9 @@ def correlations(motion_NK: Floats, sound_NK: Floats, use_NK: Mask, lag: int = 0
     """
     num_entries = motion_NK.shape[1]
     low, high = max(lag, 0), num_entries + min(lag, 0)
-    x, mx = _standardised(motion_NK, use_NK)[:, low:high], use_NK[:, low:high].astype(np.float64)
+    x, mx = _standardized(motion_NK, use_NK)[:, low:high], use_NK[:, low:high].astype(np.float64)
     y, my = (
-        _standardised(sound_NK, use_NK)[:, low - lag : high - lag],
+        _standardized(sound_NK, use_NK)[:, low - lag : high - lag],
         use_NK[:, low - lag : high - lag].astype(np.float64),
     )
     x, y = x * mx, y * my
@@ -112,7 +112,7 @@ def correlations(motion_NK: Floats, sound_NK: Floats, use_NK: Mask, lag: int = 0
     return np.where(defined, np.clip(covariance / scale, -1.0, 1.0), 0.0), defined
 
 
-def _standardised(curves_NK: Floats, use_NK: Mask) -> Floats:
+def _standardized(curves_NK: Floats, use_NK: Mask) -> Floats:
     """Curves with mean 0 and deviation 1 over their used entries; constant ones become 0."""
     weights = use_NK / np.maximum(use_NK.sum(axis=1, keepdims=True), 1)
     mean = (curves_NK * weights).sum(axis=1, keepdims=True)
@@ -146,7 +146,7 @@ def scores(motion_NK: Floats, sound_NK: Floats, use_NK: Mask, lags: Sequence[int
     return np.where(defined, best, 0.0), defined
 
 
-def wins(score_NN: Matrix) -> Matrix:
+def pairwise_wins(score_NN: Matrix) -> Matrix:
     """Entry (i, j): 1 where video i scores higher with its own sound than with sound j, 0.5 at a tie, 0 otherwise."""
     true = np.diag(score_NN)[:, None]
     won = (true > score_NN) + 0.5 * (true == score_NN)
@@ -154,7 +154,7 @@ def wins(score_NN: Matrix) -> Matrix:
     return won
 
 
-def rivals(sources: Sequence[str]) -> Mask:
+def negatives(sources: Sequence[str]) -> Mask:
     """bool (N, N): the sounds j with which video i is compared: those of the other clips of its source video.
 
     A video that is alone of its source is compared with all others.
@@ -167,7 +167,7 @@ def rivals(sources: Sequence[str]) -> Mask:
     return same
 
 
-def auc(won_NN: Matrix, rivals_NN: Mask, weights_RN: Floats | None = None) -> Floats:
+def auc(won_NN: Matrix, negatives_NN: Mask, weights_RN: Floats | None = None) -> Floats:
     """Chance that a video's own sound scores higher than a rival sound: .5 is guessing, 1 is certain.
 
     The area under the ROC curve within each video's row, averaged over videos, so that differences between videos
@@ -182,8 +182,8 @@ def auc(won_NN: Matrix, rivals_NN: Mask, weights_RN: Floats | None = None) -> Fl
         float64 (R,); .5 where no comparison is left. A resampled video is never compared with its own copy.
     """
     weights = np.ones((1, len(won_NN))) if weights_RN is None else weights_RN
-    counts = weights @ rivals_NN.T.astype(np.float64)
-    rows = np.where(counts > 0, weights @ (won_NN * rivals_NN).T / np.maximum(counts, 1e-12), 0.0)
+    counts = weights @ negatives_NN.T.astype(np.float64)
+    rows = np.where(counts > 0, weights @ (won_NN * negatives_NN).T / np.maximum(counts, 1e-12), 0.0)
     held = weights * (counts > 0)
     total = held.sum(axis=1)
     return np.where(total > 0, (rows * held).sum(axis=1) / np.maximum(total, 1e-12), 0.5)

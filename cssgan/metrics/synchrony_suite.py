@@ -43,7 +43,7 @@ def synchrony_results(curves: Curves, spec: SynchronySpec) -> list[MetricResult]
     n, use = len(curves.real_NK), curves.use_NK
     if n < 2:
         reason = "one video has no mismatched sound; evaluate two or more"
-        names = ("onset_motion_correlation", "sync_auc", "sync_auc_of_real", "heard_auc", "motion_match_auc")
+        names = ("onset_motion_correlation", "sync_auc", "sync_auc_of_real", "audio_swap_auc", "motion_match_auc")
         return [unavailable(name, reason, better="higher", n_real=n, n_fake=n) for name in names]
     lags = synchrony.allowed_lags(curves.real_NK, curves.onset_NK, use, spec)
     real, _ = synchrony.scores(curves.real_NK, curves.onset_NK, use, lags)
@@ -60,7 +60,7 @@ def synchrony_results(curves: Curves, spec: SynchronySpec) -> list[MetricResult]
     results = [
         _correlation_result(curves, real, fake, undefined, spec),
         *_auc_results(curves, {"real": real, "fake": fake}, swapped, undefined, spec),
-        _heard_result(curves, fake, swapped, spec),
+        _audio_swap_result(curves, fake, swapped, spec),
         _match_result(curves, spec),
         _lag_result(curves.real_NK, curves.fake_NK, curves.onset_NK, use),
         *_beat_results(curves.real_NK, curves.fake_NK, curves.onset_NK, use, curves.frames_per_second_N, spec.seed),
@@ -90,19 +90,19 @@ def _correlation_result(
 def _auc_results(
     curves: Curves, score: dict[str, Matrix], swapped_NN: Matrix | None, undefined: int, spec: SynchronySpec
 ) -> list[MetricResult]:
-    n, rivals = len(curves.real_NK), synchrony.rivals(curves.sources)
+    n, negatives = len(curves.real_NK), synchrony.negatives(curves.sources)
     everyone = ~np.eye(n, dtype=np.bool_)
-    won = {name: synchrony.wins(matrix) for name, matrix in score.items()}
+    won = {name: synchrony.pairwise_wins(matrix) for name, matrix in score.items()}
     weights = synchrony.resample_weights(n, spec.num_resamples, np.random.default_rng(spec.seed))
-    value = {name: float(synchrony.auc(matrix, rivals)[0]) for name, matrix in won.items()}
-    drawn = {name: synchrony.auc(matrix, rivals, weights) for name, matrix in won.items()}
+    value = {name: float(synchrony.auc(matrix, negatives)[0]) for name, matrix in won.items()}
+    drawn = {name: synchrony.auc(matrix, negatives, weights) for name, matrix in won.items()}
     low, high = synchrony.interval(drawn["real"])
     controls = {"real": value["real"], "real_low": low, "real_high": high}
     if swapped_NN is not None:
-        controls["fake_from_other_sounds"] = float(synchrony.auc(synchrony.wins(swapped_NN), rivals)[0])
+        controls["fake_from_other_sounds"] = float(synchrony.auc(synchrony.pairwise_wins(swapped_NN), negatives)[0])
     for name, matrix in won.items():
         controls[f"{name}_against_all"] = float(synchrony.auc(matrix, everyone)[0])
-    controls |= _by_source(won["fake"], rivals, curves.sources)
+    controls |= _by_source(won["fake"], negatives, curves.sources)
     protocol: dict[str, ProtocolValue] = {
         "mismatched": "other clips of the same source video; all others for a clip that is alone of its source",
         "interval": "bootstrap over clips: holds for these source videos, others differ more",
@@ -127,24 +127,24 @@ def _auc_result(
     )  # fmt: skip
 
 
-def _by_source(won_NN: Matrix, rivals_NN: Mask, sources: tuple[str, ...]) -> dict[str, float]:
+def _by_source(won_NN: Matrix, negatives_NN: Mask, sources: tuple[str, ...]) -> dict[str, float]:
     """Lowest and highest AUC among source videos of at least five clips: songs differ more than clips do."""
     names, counts = np.unique(np.array(sources), return_counts=True)
     values = [
-        float(synchrony.auc(won_NN[np.ix_(rows, rows)], rivals_NN[np.ix_(rows, rows)])[0])
+        float(synchrony.auc(won_NN[np.ix_(rows, rows)], negatives_NN[np.ix_(rows, rows)])[0])
         for rows in (np.flatnonzero(np.array(sources) == name) for name in names[counts >= 5])
     ]
     return {"lowest_source": min(values), "highest_source": max(values)} if len(values) > 1 else {}
 
 
-def _heard_result(curves: Curves, fake_NN: Matrix, swapped_NN: Matrix | None, spec: SynchronySpec) -> MetricResult:
+def _audio_swap_result(curves: Curves, fake_NN: Matrix, swapped_NN: Matrix | None, spec: SynchronySpec) -> MetricResult:
     n = len(fake_NN)
     if swapped_NN is None or curves.other_N is None:
         reason = "no videos were generated from other sounds"
-        return unavailable("heard_auc", reason, better="higher", n_real=n, n_fake=n)
+        return unavailable("audio_swap_auc", reason, better="higher", n_real=n, n_fake=n)
     values = synchrony.heard(fake_NN, swapped_NN, curves.other_N)
     return MetricResult(
-        name="heard_auc", value=float(values.mean()), better="higher", n_real=0, n_fake=2 * n, controls={"deaf": 0.5},
+        name="audio_swap_auc", value=float(values.mean()), better="higher", n_real=0, n_fake=2 * n, controls={"deaf": 0.5},
         interval=bootstrap_mean(values, spec.seed),
         protocol={"videos": "each picture with its own sound and with that of another video",
                   "won": "the video moves more with the sound it was given than with the other one"},
@@ -153,13 +153,13 @@ def _heard_result(curves: Curves, fake_NN: Matrix, swapped_NN: Matrix | None, sp
 
 def _match_result(curves: Curves, spec: SynchronySpec) -> MetricResult:
     """Generated motion against real motion: is it the timing of this clip and not that of another one?"""
-    n, rivals = len(curves.real_NK), synchrony.rivals(curves.sources)
+    n, negatives = len(curves.real_NK), synchrony.negatives(curves.sources)
     match, defined = synchrony.correlations(curves.fake_NK, curves.real_NK, curves.use_NK)
-    won = synchrony.wins(match)
+    won = synchrony.pairwise_wins(match)
     weights = synchrony.resample_weights(n, spec.num_resamples, np.random.default_rng(spec.seed))
     return MetricResult(
-        name="motion_match_auc", value=float(synchrony.auc(won, rivals)[0]), better="higher", n_real=n, n_fake=n,
-        num_undefined=int((~np.diag(defined)).sum()), interval=synchrony.interval(synchrony.auc(won, rivals, weights)),
+        name="motion_match_auc", value=float(synchrony.auc(won, negatives)[0]), better="higher", n_real=n, n_fake=n,
+        num_undefined=int((~np.diag(defined)).sum()), interval=synchrony.interval(synchrony.auc(won, negatives, weights)),
         controls={"correlation": float(np.diag(match).mean())},
         protocol={"compared": "motion curves of generated and real videos at lag 0, rivals as for sync_auc"},
     )  # fmt: skip

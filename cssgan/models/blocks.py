@@ -30,14 +30,14 @@ def is_autocast(tensor: Tensor) -> bool:
 
 
 def norm_2d(kind: str, channels: int) -> nn.Module:
-    """Batch or group normalisation for (batch x time, C, H, W)."""
+    """Batch or group normalization for (batch x time, C, H, W)."""
     if kind == "batch":
         return nn.BatchNorm2d(channels)
     groups = next(n for n in (8, 4, 3, 2, 1) if channels % n == 0)
     return nn.GroupNorm(groups, channels)
 
 
-def initialise(module: nn.Module) -> None:
+def initialize(module: nn.Module) -> None:
     """N(0, 0.02) for convolutions, transposed ones too, and N(1, 0.02) for the scale of norms; biases 0."""
     for layer in module.modules():
         if isinstance(layer, (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, TemporalDeconv)):
@@ -257,7 +257,7 @@ class SpectralConv(nn.Module):
             self.weight_v.copy_(functional.normalize(matrix.t() @ self.weight_u, dim=0))
             self.weight_u.copy_(functional.normalize(matrix @ self.weight_v, dim=0))
 
-    def normalised(self) -> Tensor:
+    def normalized(self) -> Tensor:
         """The weight divided by its spectral norm, in float32; gradients flow through both."""
         if not self.spectral:
             return self.weight
@@ -270,10 +270,10 @@ class SpectralConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.dims == 0:
-            return functional.linear(x, self.normalised(), self.bias)
+            return functional.linear(x, self.normalized(), self.bias)
         if self.padding == 0 and x.shape[2:] == self.weight.shape[2:]:
-            return convolve_all(x, self.normalised(), self.bias)
-        return halve(x, self.normalised(), self.bias, self.stride, self.padding)
+            return convolve_all(x, self.normalized(), self.bias)
+        return halve(x, self.normalized(), self.bias, self.stride, self.padding)
 
 
 class SpectralClassConv(SpectralConv):
@@ -300,7 +300,7 @@ class SpectralClassConv(SpectralConv):
 
     def forward(self, x: Tensor, label_BK: Tensor | None = None) -> Tensor:
         assert label_BK is not None
-        weight = self.normalised()
+        weight = self.normalized()
         out = halve(x, weight[:, : self.in_channels], self.bias, self.strides, self.paddings)
         time, height, width = (
             _taps_inside(size, *axis, like=weight)

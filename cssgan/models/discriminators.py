@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from cssgan.models.blocks import SpectralClassConv, SpectralConv, leaky, spectral_linear
 from cssgan.models.encoders import level_widths
-from cssgan.models.interface import Judges, Verdict
+from cssgan.models.interface import DiscriminatorOutput, Discriminators
 from cssgan.models.order_predictor import OrderPredictor
 
 
@@ -76,8 +76,8 @@ class ClipTrunk(nn.Module):
         return x
 
 
-class Discriminators(Judges):
-    """Image discriminator, clip discriminator with order predictor, video discriminator: all that judges a window.
+class CascadedDiscriminators(Discriminators):
+    """Image discriminator, clip discriminator with order predictor, video discriminator: all that discriminators a window.
 
     Args:
         segment_dim: values of one frame's log-mel segment, for a clip discriminator that hears; 0: it is deaf.
@@ -94,8 +94,8 @@ class Discriminators(Judges):
         num_clips: int,
         frames_per_clip: int,
         class_dim: int,
-        judge_clips: bool,
-        judge_whole: bool,
+        use_clips: bool,
+        use_video: bool,
         predict_order: bool,
         pairwise: bool,
         segment_dim: int = 0,
@@ -117,10 +117,8 @@ class Discriminators(Judges):
         self.ear = spectral_linear(segment_dim, audio_dim, spectral=spectral) if segment_dim else None
         self.class_dim = class_dim
         channels, left = self.trunk.channels, self.trunk.frames_out_per_clip
-        self.clip_head = SpectralConv(channels, 1, (left, 4, 4), spectral=spectral) if judge_clips else None
-        self.video_head = (
-            SpectralConv(channels, 1, (left * num_clips, 4, 4), spectral=spectral) if judge_whole else None
-        )
+        self.clip_head = SpectralConv(channels, 1, (left, 4, 4), spectral=spectral) if use_clips else None
+        self.video_head = SpectralConv(channels, 1, (left * num_clips, 4, 4), spectral=spectral) if use_video else None
         self.order = (
             OrderPredictor(
                 channels=channels * left,
@@ -135,8 +133,8 @@ class Discriminators(Judges):
 
     def forward(
         self, clips_BSCFHW: Tensor, label_BK: Tensor, frame_index_BS: Tensor, mels_BSFMU: Tensor | None = None
-    ) -> Verdict:
-        """See `Judges.forward`. `mels_BSFMU` is heard by discriminators with an ear and not looked at by others."""
+    ) -> DiscriminatorOutput:
+        """See `Discriminators.forward`. `mels_BSFMU` is heard by discriminators with an ear and not looked at by others."""
         batch, clips = clips_BSCFHW.shape[:2]
         image_BS = self.image(_frames(clips_BSCFHW, frame_index_BS)).view(batch, clips)
         label = label_BK if self.class_dim else None
@@ -156,15 +154,15 @@ class Discriminators(Judges):
             video_BCTHW = clips_BSCFHW.transpose(1, 2).flatten(2, 3)
             heard = None if sound_BSFD is None else sound_BSFD.flatten(1, 2)
             video_B = self.video_head(self.trunk(video_BCTHW, label, heard)).view(batch)
-        return Verdict(image_BS=image_BS, clip_BS=clip_BS, video_B=video_B, features_BSDHW=features)
+        return DiscriminatorOutput(image_BS=image_BS, clip_BS=clip_BS, video_B=video_B, features_BSDHW=features)
 
-    def predict_order(self, features_BSDHW: Tensor | None, puzzle_BS: Tensor) -> Tensor | None:
-        """See `Judges.predict_order`."""
+    def predict_order(self, features_BSDHW: Tensor | None, permutation_BS: Tensor) -> Tensor | None:
+        """See `Discriminators.predict_order`."""
         if self.order is None:
             return None
         assert features_BSDHW is not None
-        rows = torch.arange(len(puzzle_BS), device=puzzle_BS.device)[:, None]
-        return self.order(features_BSDHW[rows, puzzle_BS])
+        rows = torch.arange(len(permutation_BS), device=permutation_BS.device)[:, None]
+        return self.order(features_BSDHW[rows, permutation_BS])
 
 
 def _frames(clips_BSCFHW: Tensor, frame_index_BS: Tensor) -> Tensor:

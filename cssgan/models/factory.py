@@ -7,15 +7,15 @@ from cssgan.models.baselines.g3an import G3anGenerator, SeparableVideoDiscrimina
 from cssgan.models.baselines.imaginator import ConditionalVideoDiscriminator, ImaginatorGenerator
 from cssgan.models.baselines.mocogan import CategoricalVideoDiscriminator, MocoganGenerator, PatchImageDiscriminator
 from cssgan.models.baselines.phonicsgan import PhonicsganLikeGenerator
-from cssgan.models.baselines.window_model import WindowJudges
-from cssgan.models.discriminators import Discriminators, ImageDiscriminator
+from cssgan.models.baselines.window_model import WindowDiscriminators
+from cssgan.models.discriminators import CascadedDiscriminators, ImageDiscriminator
 from cssgan.models.generator import CascadedGenerator
-from cssgan.models.interface import Judges, VideoGenerator
+from cssgan.models.interface import Discriminators, VideoGenerator
 from phonics_data.contract.logmel import LogMelSpec
 
 
 def generator(config: Config, *, num_classes: int, mel_spec: LogMelSpec | None = None) -> VideoGenerator:
-    """The generator that `config` describes, freshly initialised from torch's global generator of randomness."""
+    """The generator that `config` describes, freshly initialized from torch's global generator of randomness."""
     spec = mel_spec or LogMelSpec()
     if config.model.kind == "cssgan":
         return _cascaded(config, num_classes, spec)
@@ -28,50 +28,50 @@ def generator(config: Config, *, num_classes: int, mel_spec: LogMelSpec | None =
     return _phonicsgan_like(config, num_classes, spec)
 
 
-def discriminators(config: Config, *, num_classes: int, mel_spec: LogMelSpec | None = None) -> Judges:
-    """All that judges: image, clip or video discriminator, and the order predictor where clips are shuffled."""
+def discriminators(config: Config, *, num_classes: int, mel_spec: LogMelSpec | None = None) -> Discriminators:
+    """All that discriminators: image, clip or video discriminator, and the order predictor where clips are shuffled."""
     if config.model.kind != "cssgan":
-        return _window_judges(config, num_classes)
-    judges, spec = config.discriminator, mel_spec or LogMelSpec()
-    return Discriminators(
+        return _window_discriminators(config, num_classes)
+    discriminators, spec = config.discriminator, mel_spec or LogMelSpec()
+    return CascadedDiscriminators(
         size=config.data.size,
-        width=judges.width,
+        width=discriminators.width,
         num_clips=config.model.num_clips,
         frames_per_clip=config.frames_per_clip,
-        class_dim=num_classes if judges.d_class else 0,
-        judge_clips=judges.video_d != "whole",
-        judge_whole=judges.video_d != "clips",
+        class_dim=num_classes if discriminators.d_class else 0,
+        use_clips=discriminators.video_d != "whole",
+        use_video=discriminators.video_d != "clips",
         predict_order=config.order.shuffle != "none",
-        pairwise=judges.order_head == "pairwise",
-        segment_dim=spec.num_bands * spec.segment_hops if judges.d_audio else 0,
+        pairwise=discriminators.order_head == "pairwise",
+        segment_dim=spec.num_bands * spec.segment_hops if discriminators.d_audio else 0,
         num_orders=config.num_orders,
-        spectral=judges.spectral,
+        spectral=discriminators.spectral,
     )
 
 
-def _window_judges(config: Config, num_classes: int) -> WindowJudges:
-    size, judges = config.data.size, config.discriminator
+def _window_discriminators(config: Config, num_classes: int) -> WindowDiscriminators:
+    size, discriminators = config.data.size, config.discriminator
     if config.model.kind == "mocogan":
-        return WindowJudges(
-            PatchImageDiscriminator(size=size, width=judges.width),
-            CategoricalVideoDiscriminator(size=size, width=judges.width, num_classes=num_classes),
+        return WindowDiscriminators(
+            PatchImageDiscriminator(size=size, width=discriminators.width),
+            CategoricalVideoDiscriminator(size=size, width=discriminators.width, num_classes=num_classes),
             together=False,
         )
-    image = ImageDiscriminator(size=size, width=judges.width, spectral=judges.spectral)
-    class_dim = num_classes if judges.d_class else 0
+    image = ImageDiscriminator(size=size, width=discriminators.width, spectral=discriminators.spectral)
+    class_dim = num_classes if discriminators.d_class else 0
     if config.model.kind == "g3an":
         video = SeparableVideoDiscriminator(
-            size=size, width=judges.width, class_dim=class_dim, spectral=judges.spectral
+            size=size, width=discriminators.width, class_dim=class_dim, spectral=discriminators.spectral
         )
     else:
         video = ConditionalVideoDiscriminator(
             size=size,
-            width=judges.width,
+            width=discriminators.width,
             num_frames=config.data.num_frames,
             class_dim=class_dim,
-            spectral=judges.spectral,
+            spectral=discriminators.spectral,
         )
-    return WindowJudges(image, video)
+    return WindowDiscriminators(image, video)
 
 
 def _cascaded(config: Config, num_classes: int, spec: LogMelSpec) -> CascadedGenerator:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cssgan.models.blocks import initialise
+from cssgan.models.blocks import initialize
 from cssgan.models.cascade import cascade
 from cssgan.models.decoder import Decoder, temporal_plan
 from cssgan.models.encoders import AudioEncoder, ImageEncoder, level_widths
@@ -62,7 +62,7 @@ class CascadedGenerator(VideoGenerator):
             compose=compose,
             norm=norm,
         )
-        initialise(self)
+        initialize(self)
 
     def forward(self, image_BCHW: Tensor, mels_BSFMU: Tensor, label_BK: Tensor, noise_BZ: Tensor) -> Tensor:
         """See `VideoGenerator.forward`. A single stream makes all S clips in one go."""

@@ -1,4 +1,4 @@
-"""What every generator of this project can do, and all that judges its videos, whichever paper they come from."""
+"""What every generator of this project can do, and all that discriminators its videos, whichever paper they come from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class VideoGenerator(nn.Module, ABC):
 
         Args:
             image_BCHW: start image, [-1, 1].
-            mels_BSFMU: standardised segments of S clips of F frames.
+            mels_BSFMU: standardized segments of S clips of F frames.
             label_BK: one-hot class.
             noise_BZ: Z may be 0.
 
@@ -34,8 +34,8 @@ class VideoGenerator(nn.Module, ABC):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Verdict:
-    """What the judges say of a batch: logits, > 0 for real. None: nobody judges that."""
+class DiscriminatorOutput:
+    """What the discriminators say of a batch: logits, > 0 for real. None: nobody discriminators that."""
 
     image_BS: Tensor
     """Of single frames: one logit a frame, or one a patch of it."""
@@ -47,24 +47,24 @@ class Verdict:
     class_BVK: Tensor | None = None
     """Class logits at each place in time, of a video discriminator that names the class."""
 
-    def in_float32(self) -> Verdict:
+    def in_float32(self) -> DiscriminatorOutput:
         """The same with logits in float32; features stay as they are."""
         return replace(self._each(lambda value, _: value.float()), features_BSDHW=self.features_BSDHW)
 
-    def first(self, count: int) -> Verdict:
+    def first(self, count: int) -> DiscriminatorOutput:
         """What is said of the first `count` videos."""
         return self._each(lambda value, _: value[:count])
 
-    def then(self, other: Verdict) -> Verdict:
+    def then(self, other: DiscriminatorOutput) -> DiscriminatorOutput:
         """This verdict and that on further videos, as one."""
         return self._each(lambda value, name: torch.cat((value, cast(Tensor, getattr(other, name)))))
 
-    def _each(self, change: Callable[[Tensor, str], Tensor]) -> Verdict:
+    def _each(self, change: Callable[[Tensor, str], Tensor]) -> DiscriminatorOutput:
         values = {field.name: cast("Tensor | None", getattr(self, field.name)) for field in fields(self)}
         return replace(self, **{name: change(value, name) for name, value in values.items() if value is not None})
 
 
-class Judges(nn.Module, ABC):
+class Discriminators(nn.Module, ABC):
     """All discriminators of a model as one. `cssgan.models.factory.discriminators` makes one from a config."""
 
     together = True
@@ -73,16 +73,16 @@ class Judges(nn.Module, ABC):
     @abstractmethod
     def forward(
         self, clips_BSCFHW: Tensor, label_BK: Tensor, frame_index_BS: Tensor, mels_BSFMU: Tensor | None = None
-    ) -> Verdict:
+    ) -> DiscriminatorOutput:
         """Judge windows, cut into clips in presentation order.
 
         Args:
             clips_BSCFHW: [-1, 1], real or generated.
             label_BK: one-hot class.
-            frame_index_BS: which frames the image discriminator sees (`cssgan.config.Config.judged_frames`).
-            mels_BSFMU: sounds of the clips, for judges that hear.
+            frame_index_BS: which frames the image discriminator sees (`cssgan.config.Config.discriminator_frames`).
+            mels_BSFMU: sounds of the clips, for discriminators that hear.
         """
 
-    def predict_order(self, features_BSDHW: Tensor | None, puzzle_BS: Tensor) -> Tensor | None:
-        """Order logits_BP for clips whose position k shows entry puzzle_BS[:, k]; None without an order predictor."""
+    def predict_order(self, features_BSDHW: Tensor | None, permutation_BS: Tensor) -> Tensor | None:
+        """Order logits_BP for clips whose position k shows entry permutation_BS[:, k]; None without an order predictor."""
         return None

@@ -29,7 +29,7 @@ def empty(shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
         return np.memmap(file, dtype, "w+", shape=tuple(shape))
 
 
-def let_go(*arrays: NDArray[Any]) -> None:
+def release_pages(*arrays: NDArray[Any]) -> None:
     """Give the memory of arrays that lie in a file back to the system; what was written stays in the file.
 
     Ordinary arrays are left alone, as are files on systems that take no such advice.
@@ -53,4 +53,4 @@ def blocks(num_items: int, block: int = 32, *arrays: NDArray[Any]) -> Iterator[s
     """
     for start in range(0, num_items, block):
         yield slice(start, min(start + block, num_items))
-        let_go(*arrays)
+        release_pages(*arrays)

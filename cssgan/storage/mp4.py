@@ -58,7 +58,7 @@ def read_sound(path: Path) -> tuple[NDArray[np.float32], int]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FilmInfo:
+class VideoInfo:
     """What a browser has to play."""
 
     seconds: float
@@ -68,7 +68,7 @@ class FilmInfo:
     audio_codec: str
 
 
-def probe(path: Path) -> FilmInfo:
+def probe(path: Path) -> VideoInfo:
     """Length, size and codecs of an mp4 with sound. Raises `InputError` for anything else."""
     try:
         with av.open(str(path)) as film:
@@ -80,7 +80,7 @@ def probe(path: Path) -> FilmInfo:
             picture, sound = film.streams.video[0], film.streams.audio[0]
             if film.duration is None or film.duration <= 0 or next(film.decode(picture), None) is None:
                 raise InputError(f"{path}: has no frames; write it again")
-            return FilmInfo(
+            return VideoInfo(
                 seconds=film.duration / av.time_base,
                 width=picture.width,
                 height=picture.height,

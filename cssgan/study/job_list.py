@@ -67,7 +67,7 @@ class Budget:
         num_evaluated: videos of the test split, at most; None: all.
         minutes: instead of `num_videos`: each run trains for so long, whatever it sees; None: no.
         settings: that all runs get.
-        judges_share: of the steps of the judges' recipe, where the study trains its judges.
+        evaluators_share: of the steps of the evaluators' recipe, where the study trains its evaluators.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Budget:
     num_evaluated: int | None = None
     minutes: float | None = None
     settings: tuple[str, ...] = ()
-    judges_share: float = 1.0
+    evaluators_share: float = 1.0
 
     @property
     def rule(self) -> str:
@@ -93,7 +93,7 @@ BUDGETS: dict[str, Budget] = {
     # Two CPU cores, half an hour: says that everything runs, and little else.
     "smoke": Budget(
         name="smoke", size="-tiny", num_videos=2_400, num_seeds=1, num_evaluated=64,
-        settings=(*_OFTEN, "train.threads=1", "train.device=cpu"), judges_share=0.5,
+        settings=(*_OFTEN, "train.threads=1", "train.device=cpu"), evaluators_share=0.5,
     ),
     # CPUs, many hours: ten thousand steps of four videos.
     "tiny": Budget(name="tiny", size="-tiny", num_videos=40_000, num_seeds=3, settings=("train.sample_every=0",)),

@@ -20,13 +20,13 @@ from phonics_data.errors import InputError
 PAPERS = ("inception_score", "fid", "fvd32")
 """The paper's columns: IS, FID, FVD of all its 32 frames."""
 OURS = (
-    "kvd32", "rfd_3d_fd64", "rfd_3d_kd64", "rfd_2d_fd64", "l1_over_copy_first", "ssim", "sync_auc_of_real", "heard_auc",
+    "kvd32", "rfd_3d_fd64", "rfd_3d_kd64", "rfd_2d_fd64", "l1_over_copy_first", "ssim", "sync_auc_of_real", "audio_swap_auc",
     "motion_ratio", "seam_ratio", "class_accuracy", "syncnet_auc", "order_pairs",
 )  # fmt: skip
 """Columns beside them, where `cssgan evaluate` gives them; all other measures stand in a table of their own."""
 COMPARED = ("l1", "ssim", DISTANCE, "onset_motion_correlation", "sync_auc", "seam_ratio")
-BY_JUDGES = ("class_accuracy", "syncnet_auc", "order_pairs")
-"""Compared as well, where judges spoke of every run."""
+BY_EVALUATORS = ("class_accuracy", "syncnet_auc", "order_pairs")
+"""Compared as well, where evaluators spoke of every run."""
 TITLES: Mapping[TableName, str] = {
     "table1": "Table 1: models",
     "table3": "Table 3: from one stream to the whole model",
@@ -146,8 +146,12 @@ def comparisons(study: Study, name: TableName) -> list[Comparison]:
     if name == "table1" and any(row.small_only for row in rows):
         direct = next(row for row in rows if row.small_only)
         pairs += [(direct, row) for row in rows if row not in (direct, rows[-1])]
-    judged = [measure for measure in BY_JUDGES if _all_have(study, measure)]
-    return [_compare(study, first, second, measure) for first, second in pairs for measure in (*COMPARED, *judged)]
+    evaluator_results = [measure for measure in BY_EVALUATORS if _all_have(study, measure)]
+    return [
+        _compare(study, first, second, measure)
+        for first, second in pairs
+        for measure in (*COMPARED, *evaluator_results)
+    ]
 
 
 def _all_have(study: Study, measure: str) -> bool:

@@ -15,8 +15,8 @@ import torch
 from cssgan.data.shards import digest, find, read_samples
 from cssgan.errors import RunError, StudyError
 from cssgan.evaluators import checkpoint
-from cssgan.evaluators.spec import JudgesSpec
-from cssgan.evaluators.train import train as train_judges
+from cssgan.evaluators.spec import EvaluatorSpec
+from cssgan.evaluators.train import train as train_evaluators
 from cssgan.storage.files import locked
 from cssgan.study import job_list, report, results
 from cssgan.study.job_list import Budget, Job, TableName
@@ -41,7 +41,7 @@ class StudyOptions:
         devices: numbers of GPUs that they take turns at.
         evaluate: further arguments of `cssgan evaluate`.
         survey: folder or file of `cssgan survey analyse`.
-        judges: ``train`` trains them once, into OUT/judges, before the runs; a folder of `cssgan judges train`; None: runs are
+        evaluators: ``train`` trains them once, into OUT/evaluators, before the runs; a folder of `cssgan evaluators train`; None: runs are
             judged without them.
     """
 
@@ -53,7 +53,7 @@ class StudyOptions:
     devices: tuple[str, ...] = ()
     evaluate: tuple[str, ...] = ()
     survey: Path | None = None
-    judges: Path | Literal["train"] | None = None
+    evaluators: Path | Literal["train"] | None = None
 
     @property
     def tables(self) -> tuple[TableName, ...]:
@@ -72,7 +72,7 @@ def study(options: StudyOptions, shards: Path, out: Path, *, say: Say) -> list[P
 
     Raises:
         DatasetError: no shards.
-        JudgesError: the judges cannot be read, or trained on this dataset.
+        EvaluatorError: the evaluators cannot be read, or trained on this dataset.
         RunError: `out` holds a study of other data or under another budget.
         StudyError: runs failed; all others were done, and the tables say which are missing.
         WorkspaceLockedError: another process works in `out`.
@@ -86,7 +86,7 @@ def study(options: StudyOptions, shards: Path, out: Path, *, say: Say) -> list[P
         asked = job_list.jobs(options.tables, options.budget, options.settings)
         work = Work(
             folder=out, shards=shards, split=options.split, budget=options.budget, evaluate=options.evaluate,
-            judges=_judges(options, asked, shards, out, say),
+            evaluators=_evaluators(options, asked, shards, out, say),
         )  # fmt: skip
         outcomes = run_all(asked, work, workers=options.workers, devices=options.devices, say=say)
         everything = job_list.jobs(tables, options.budget, options.settings)
@@ -104,21 +104,21 @@ def study(options: StudyOptions, shards: Path, out: Path, *, say: Say) -> list[P
     return written
 
 
-def _judges(
+def _evaluators(
     options: StudyOptions, jobs: Sequence[Job], shards: Path, out: Path, say: Say
 ) -> tuple[Path, str] | None:  # fmt: skip
-    """The folder of the judges of all runs and their digest, trained first where that is asked for."""
-    if options.judges is None or not jobs:
+    """The folder of the evaluators of all runs and their digest, trained first where that is asked for."""
+    if options.evaluators is None or not jobs:
         return None
     data = jobs[0].config.data
-    if options.judges != "train":
-        return options.judges, checkpoint.load(options.judges).digest
-    spec = JudgesSpec(size=data.size, num_frames=data.num_frames).shortened(options.budget.judges_share)
+    if options.evaluators != "train":
+        return options.evaluators, checkpoint.load(options.evaluators).digest
+    spec = EvaluatorSpec(size=data.size, num_frames=data.num_frames).shortened(options.budget.evaluators_share)
     device = (
         "cuda" if options.devices or (torch.cuda.is_available() and jobs[0].config.train.device != "cpu") else "cpu"
     )
-    say("training the judges first")
-    return out / "judges", train_judges(shards, out / "judges", spec, device=device, say=say).digest
+    say("training the evaluators first")
+    return out / "evaluators", train_evaluators(shards, out / "evaluators", spec, device=device, say=say).digest
 
 
 def _claim(out: Path, options: StudyOptions, shards: dict[str, str]) -> list[str]:

@@ -39,7 +39,7 @@ class Work:
         folder: the study's; a run lies in runs/KEY below it.
         shards: dataset folder.
         evaluate: further arguments of `cssgan evaluate`, such as paths of weights.
-        judges: folder of the trained judges that judge every run, and the digest of their weights; None: no judges.
+        evaluators: folder of the trained evaluators that evaluator every run, and the digest of their weights; None: no evaluators.
     """
 
     folder: Path
@@ -47,7 +47,7 @@ class Work:
     split: str
     budget: Budget
     evaluate: tuple[str, ...] = ()
-    judges: tuple[Path, str] | None = None
+    evaluators: tuple[Path, str] | None = None
 
     def run(self, job: Job) -> Path:
         return self.folder / "runs" / job.key
@@ -142,8 +142,8 @@ def _one(job: Job, work: Work, device: str, children: _Children) -> Outcome:
     evaluate = ["evaluate", "--run", str(run), "--shards", str(work.shards), "--split", work.split, "--each-video"]
     if work.budget.num_evaluated is not None:
         evaluate += ["--num-videos", str(work.budget.num_evaluated)]
-    if work.judges is not None:
-        evaluate += ["--judges", str(work.judges[0])]
+    if work.evaluators is not None:
+        evaluate += ["--evaluators", str(work.evaluators[0])]
     for name, arguments in (("train", train), ("evaluate", [*evaluate, *work.evaluate])):
         limit = _seconds_left(run, work.budget) if name == "train" else None
         if limit is not None and limit <= 0:
@@ -162,8 +162,8 @@ def _one(job: Job, work: Work, device: str, children: _Children) -> Outcome:
 def wanted(job: Job, work: Work) -> dict[str, Any]:
     """What a run must have been done with to count as done."""
     own = {name: value for name, value in asdict(work.budget).items() if name in ("num_evaluated", "minutes")}
-    if work.judges is not None:
-        own["judges"] = work.judges[1]
+    if work.evaluators is not None:
+        own["evaluators"] = work.evaluators[1]
     return {
         "preset": job.preset, "settings": list(job.settings), "split": work.split, "evaluate": list(work.evaluate), **own,
     }  # fmt: skip

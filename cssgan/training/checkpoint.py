@@ -1,7 +1,7 @@
 """Checkpoints: whole or refused. RUN/checkpoints/step-00001000/ holds::
 
     generator.safetensors, discriminators.safetensors, average.safetensors (only with train.ema_half_life)
-    state.pt        optimisers and half-full averages of the log; read with weights_only=True
+    state.pt        optimizers and half-full averages of the log; read with weights_only=True
     manifest.json   config, classes, mel statistics, position, and size and sha256 of the other files
 
 A checkpoint is written under another name, synced, and renamed, so a folder of the right name is whole unless the disk

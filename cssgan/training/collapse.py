@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from cssgan.types import LossTerms
 
-WON = 0.01
+SATURATED = 0.01
 """Of each adversarial loss of the discriminators, 1.386 where they know nothing (cross entropy): below it they have won."""
-DEAD = 1e-12
+ZERO_GRADIENT = 1e-12
 """A gradient of this length moves nothing."""
 
 
@@ -41,8 +41,8 @@ class CollapseWatch:
 
 def _trouble(terms: LossTerms) -> str | None:
     for who, name in (("generator", "g_grad_norm"), ("discriminators", "d_grad_norm")):
-        if name in terms and terms[name] < DEAD:
+        if name in terms and terms[name] < ZERO_GRADIENT:
             return f"the {who} stood still ({name} {terms[name]:.2g})"
-    if {"d_image", "d_video"} <= terms.keys() and terms["d_image"] < WON and terms["d_video"] < WON:
+    if {"d_image", "d_video"} <= terms.keys() and terms["d_image"] < SATURATED and terms["d_video"] < SATURATED:
         return f"the discriminators have won (d_image {terms['d_image']:.2g}, d_video {terms['d_video']:.2g})"
     return None

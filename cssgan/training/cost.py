@@ -14,7 +14,7 @@ from cssgan import config as configs
 from cssgan.config import Config
 from cssgan.data.batches import AUGMENT_DRAWS
 from cssgan.models import factory
-from cssgan.training.step import Players, discriminator_losses, generator_losses, players, present
+from cssgan.training.step import TrainState, discriminator_losses, generator_losses, new_train_state, present
 from cssgan.types import Batch
 from phonics_data.contract.logmel import LogMelSpec
 
@@ -28,7 +28,7 @@ class Cost:
     generator_weights: int
     discriminator_weights: int
     flops: float
-    """Multiplications and additions of generator and discriminator step, forward and backward, without optimisers."""
+    """Multiplications and additions of generator and discriminator step, forward and backward, without optimizers."""
     state_bytes: int
     """Weights, gradients, moments of Adam, and the averaged weights."""
     activation_bytes: int
@@ -52,7 +52,7 @@ def batch_like(config: Config, num_videos: int, *, num_classes: int, device: tor
             num_valid_B=torch.full((num_videos,), frames),
             order_B=torch.arange(num_videos) % config.num_orders,
             order_counts_B=torch.ones(num_videos),
-            frame_index_BS=torch.zeros(num_videos, config.judged_frames[0], dtype=torch.long),
+            frame_index_BS=torch.zeros(num_videos, config.discriminator_frames[0], dtype=torch.long),
             noise_BZ=torch.zeros(num_videos, config.model.z_dim),
             augment_BUA=torch.rand(num_videos, *AUGMENT_DRAWS) if augmented else None,
         )
@@ -65,7 +65,7 @@ def cost(config: Config, *, num_classes: int, world: int = 1) -> Cost:
         config, {"compute.fused_adam": False, "compute.precision": "fp32", "compute.cuda_graph": False}
     )
     with META:
-        team = players(
+        train_state = new_train_state(
             config,
             factory.generator(config, num_classes=num_classes),
             factory.discriminators(config, num_classes=num_classes),
@@ -73,20 +73,20 @@ def cost(config: Config, *, num_classes: int, world: int = 1) -> Cost:
     each = max(config.train.batch_size // world // config.train.accumulate, 1)
     batch = batch_like(config, each, num_classes=num_classes, device=META)
     with FlopCounterMode(display=False) as counter:
-        activations = _activations(team, batch, config)
-    generator, judges = (
-        sum(p.numel() for p in network.parameters()) for network in (team.generator, team.discriminators)
+        activations = _activations(train_state, batch, config)
+    generator, discriminators = (
+        sum(p.numel() for p in network.parameters()) for network in (train_state.generator, train_state.discriminators)
     )
     return Cost(
         generator_weights=generator,
-        discriminator_weights=judges,
+        discriminator_weights=discriminators,
         flops=float(counter.get_total_flops() * config.train.accumulate),
-        state_bytes=16 * (generator + judges) + (4 * generator if team.average is not None else 0),
+        state_bytes=16 * (generator + discriminators) + (4 * generator if train_state.average is not None else 0),
         activation_bytes=activations,
     )
 
 
-def _activations(team: Players, batch: Batch, config: Config) -> int:
+def _activations(train_state: TrainState, batch: Batch, config: Config) -> int:
     """Run both losses forward and backward; the bytes that the larger one kept for its backward pass."""
     kept: dict[int, int] = {}
 
@@ -95,16 +95,16 @@ def _activations(team: Players, batch: Batch, config: Config) -> int:
         return tensor
 
     part = present(batch, config)
-    own = {_key(p) for net in (team.generator, team.discriminators) for p in net.parameters()}
+    own = {_key(p) for net in (train_state.generator, train_state.discriminators) for p in net.parameters()}
     peaks: list[int] = []
     with saved_tensors_hooks(keep, lambda tensor: tensor):
-        team.discriminators.requires_grad_(False)
-        fake, total, _ = generator_losses(team, part, config, adversarial=True)
+        train_state.discriminators.requires_grad_(False)
+        fake, total, _ = generator_losses(train_state, part, config, adversarial=True)
         peaks.append(sum(size for key, size in kept.items() if key not in own))
         total.backward()
         kept.clear()
-        team.discriminators.requires_grad_(True)
-        total, _ = discriminator_losses(team, part, fake.detach(), config)
+        train_state.discriminators.requires_grad_(True)
+        total, _ = discriminator_losses(train_state, part, fake.detach(), config)
         peaks.append(sum(size for key, size in kept.items() if key not in own))
         total.backward()
     return max(peaks)

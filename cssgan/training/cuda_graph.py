@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cssgan.config import Config
-from cssgan.training.step import Players, Terms, is_adversarial, prepare, update
+from cssgan.training.step import Terms, TrainState, is_adversarial, prepare, update
 from cssgan.types import Batch
 
 WARM_UP = 3
@@ -23,8 +23,8 @@ class RecordedStep:
     that `prepare` fills. When `loss.adv_start` is reached the step becomes another one and is recorded anew.
     """
 
-    def __init__(self, players: Players, config: Config) -> None:
-        self.players, self.config = players, config
+    def __init__(self, train_state: TrainState, config: Config) -> None:
+        self.train_state, self.config = train_state, config
         self._stream = torch.cuda.Stream()
         self._graph: torch.cuda.CUDAGraph | None = None
         self._batch: Batch | None = None
@@ -36,7 +36,7 @@ class RecordedStep:
         kind = is_adversarial(self.config, num_steps)
         if kind != self._kind:
             self._graph, self._kind, self._warm = None, kind, 0
-        prepare(self.players, self.config, num_videos=num_videos)
+        prepare(self.train_state, self.config, num_videos=num_videos)
         if self._graph is None and self._warm < WARM_UP:
             self._warm += 1
             return self._eager(batch)
@@ -52,18 +52,18 @@ class RecordedStep:
     def _eager(self, batch: Batch) -> Terms:
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):
-            terms = update(self.players, batch, self.config, adversarial=bool(self._kind))
+            terms = update(self.train_state, batch, self.config, adversarial=bool(self._kind))
         torch.cuda.current_stream().wait_stream(self._stream)
         return terms
 
     def _record(self, batch: Batch) -> None:
         self._batch = replace(batch, **{name: value.clone() for name, value in _tensors(batch).items()})
         self._graph = torch.cuda.CUDAGraph()
-        for optim in (self.players.g_optim, self.players.d_optim):
+        for optim in (self.train_state.g_optim, self.train_state.d_optim):
             optim.zero_grad(set_to_none=True)  # gradients must come from the memory of the graph
         # The thread that prepares the next batch calls nothing of the GPU itself, but may collect garbage that does.
         with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
-            self._terms = update(self.players, self._batch, self.config, adversarial=bool(self._kind))
+            self._terms = update(self.train_state, self._batch, self.config, adversarial=bool(self._kind))
 
 
 def _tensors(batch: Batch) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """Several processes that share every batch: ``torchrun --nproc-per-node=N -m cssgan train ...``.
 
-Each process works on its rows of the same global batch; gradients are averaged over the processes before the optimisers
-move, and batch normalisation takes its statistics over all of them, so that N processes compute what one would. The
+Each process works on its rows of the same global batch; gradients are averaged over the processes before the optimizers
+move, and batch normalization takes its statistics over all of them, so that N processes compute what one would. The
 gradients are reduced in a few large pieces after the backward pass, not by hooks inside of it: discriminators that are
 frozen and thawed within a step, penalties and accumulated parts need no exceptions then.
 """
@@ -42,7 +42,7 @@ def check_share(config: Config, world: int) -> None:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Peers:
+class DistContext:
     """The processes of a run. `ALONE` where there is one."""
 
     rank: int = 0
@@ -51,7 +51,7 @@ class Peers:
     """Number among the processes of this machine: which GPU is ours."""
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process writes the run folder."""
         return self.rank == 0
 
@@ -101,7 +101,7 @@ class Peers:
         self.gather(None)
 
 
-ALONE = Peers()
+SINGLE_PROCESS = DistContext()
 _control: list[dist.ProcessGroup] = []
 
 
@@ -112,20 +112,22 @@ def _control_group() -> dist.ProcessGroup:
     return _control[0]
 
 
-def join(device_type: str) -> Peers:
+def join(device_type: str) -> DistContext:
     """The processes that torchrun started, from its environment variables; `ALONE` without them."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
-        return ALONE
-    peers = Peers(rank=int(os.environ["RANK"]), world=world, local_rank=int(os.environ.get("LOCAL_RANK", "0")))
+        return SINGLE_PROCESS
+    dist_context = DistContext(
+        rank=int(os.environ["RANK"]), world=world, local_rank=int(os.environ.get("LOCAL_RANK", "0"))
+    )
     if device_type == "cuda":
-        torch.cuda.set_device(peers.local_rank)
+        torch.cuda.set_device(dist_context.local_rank)
     if not dist.is_initialized():
-        store = this_start(next(dist.rendezvous("env://"))[0], peers.rank, world)
+        store = this_start(next(dist.rendezvous("env://"))[0], dist_context.rank, world)
         backend = "nccl" if device_type == "cuda" else "gloo"
-        dist.init_process_group(backend, store=store, rank=peers.rank, world_size=world)
+        dist.init_process_group(backend, store=store, rank=dist_context.rank, world_size=world)
     _control_group()
-    return peers
+    return dist_context
 
 
 def this_start(store: dist.Store, rank: int, world: int) -> dist.PrefixStore:
@@ -183,7 +185,7 @@ class _SumOverProcesses(torch.autograd.Function):
 
 
 class SharedBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation over the batches of all processes; same parameters and buffers as its parent.
+    """Batch normalization over the batches of all processes; same parameters and buffers as its parent.
 
     torch's own works on GPUs alone; `share_norms` takes that one there.
     """
@@ -215,9 +217,9 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         self.running_var.lerp_(variance, self.momentum)
 
 
-def share_norms(network: nn.Module, peers: Peers, device: torch.device) -> None:
-    """Let every batch normalisation of `network` see the whole batch; changes modules, not weights."""
-    if peers.world == 1:
+def share_norms(network: nn.Module, dist_context: DistContext, device: torch.device) -> None:
+    """Let every batch normalization of `network` see the whole batch; changes modules, not weights."""
+    if dist_context.world == 1:
         return
     for module in network.modules():
         for name, child in module.named_children():

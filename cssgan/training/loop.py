@@ -28,11 +28,11 @@ from cssgan.training import checkpoint, distributed, precision, run_folder, samp
 from cssgan.training.collapse import CollapseWatch
 from cssgan.training.cuda_graph import RecordedStep
 from cssgan.training.device import choose_device, keep_freed_memory
-from cssgan.training.distributed import Peers
+from cssgan.training.distributed import DistContext
 from cssgan.training.run_log import LAST, Display, RunLog
 from cssgan.training.sample_videos import Preview
 from cssgan.training.state import RunState
-from cssgan.training.step import Terms, players, train_step
+from cssgan.training.step import Terms, new_train_state, train_step
 from cssgan.training.summary import headline, num_steps
 from cssgan.types import Batch, Progress
 
@@ -73,21 +73,21 @@ def train(config: Config, dataset: Dataset, run: Path, *, console: Console | Non
     trackers.check_installed(config.train.tracker)
     if device.type == "cpu":
         keep_freed_memory()
-    peers = distributed.join(device.type)
+    dist_context = distributed.join(device.type)
     try:
-        distributed.check_share(config, peers.world)
-        console = (console or Console(stderr=True)) if peers.leads else Console(file=io.StringIO())
+        distributed.check_share(config, dist_context.world)
+        console = (console or Console(stderr=True)) if dist_context.is_main else Console(file=io.StringIO())
         # Before the run folder: shards that cannot be used leave nothing behind. The others then find the cache.
-        training = loaders.open_set(config, dataset) if peers.leads else None
-        peers.wait()
+        training = loaders.open_set(config, dataset) if dist_context.is_main else None
+        dist_context.wait()
         training = training or loaders.open_set(config, dataset)
         # In the process that leads the others wait for the folder to be claimed.
         refusal = "another process trains in this folder; wait for it or stop it"
-        with locked(run, refusal) if peers.leads else nullcontext():
-            if peers.leads:
+        with locked(run, refusal) if dist_context.is_main else nullcontext():
+            if dist_context.is_main:
                 run_folder.claim(run, config, training.digest)
-            peers.wait()
-            return _train_locked(config, dataset, training, run, console, peers, device)
+            dist_context.wait()
+            return _train_locked(config, dataset, training, run, console, dist_context, device)
     finally:
         distributed.leave()
 
@@ -98,7 +98,7 @@ def _train_locked(
     training: TrainingSet,
     run: Path,
     console: Console,
-    peers: Peers,
+    dist_context: DistContext,
     device: torch.device,
 ) -> TrainResult:
     found = None
@@ -107,22 +107,24 @@ def _train_locked(
     if found is not None and found.progress.num_videos >= config.train.num_videos:
         console.print(f"{run}: finished, {found.progress.num_videos} videos seen", highlight=False, soft_wrap=True)
         return TrainResult(status="was_finished", progress=found.progress)
-    if len(training.labels) == 1 and len(training.label_set) > 1 and peers.leads:
+    if len(training.labels) == 1 and len(training.label_set) > 1 and dist_context.is_main:
         log.warning(
             "%s: all training clips are of class %s; the model cannot tell others", dataset, min(training.labels)
         )
-    state = _set_up(config, training, run, peers, device)
+    state = _set_up(config, training, run, dist_context, device)
     if found is not None:
         state.take_over(found)
-    preview = sample_videos.preview(config, dataset, training.label_set, state.mel_stats) if peers.leads else None
+    preview = (
+        sample_videos.preview(config, dataset, training.label_set, state.mel_stats) if dist_context.is_main else None
+    )
     with (
         run_folder.stop_signals() as stop,
-        _open_log(state) if peers.leads else nullcontext() as runlog,
+        _open_log(state) if dist_context.is_main else nullcontext() as runlog,
         Display(console, total_steps=num_steps(config), done_steps=state.progress.num_steps) as display,
     ):
         if found is None:
-            team = state.players
-            display.say(headline(config, training, (team.generator, team.discriminators), device))
+            train_state = state.train_state
+            display.say(headline(config, training, (train_state.generator, train_state.discriminators), device))
             display.say(training.why)
         else:
             display.say(f"{run}: going on after step {state.progress.num_steps} ({found.folder.name})")
@@ -134,7 +136,7 @@ def _train_locked(
                 raise
             raise named from error
         finally:
-            state.feed.close()
+            state.loader.close()
 
 
 def _open_log(state: RunState) -> RunLog:
@@ -150,29 +152,31 @@ def _open_log(state: RunState) -> RunLog:
     )
 
 
-def _set_up(config: Config, training: TrainingSet, run: Path, peers: Peers, device: torch.device) -> RunState:
+def _set_up(
+    config: Config, training: TrainingSet, run: Path, dist_context: DistContext, device: torch.device
+) -> RunState:
     """The networks as they are born, and all that a run needs."""
     if precision.uses_bf16(config, device):
         precision.check_convolutions(device)
     torch.manual_seed(config.train.seed)
     num_classes = len(training.label_set)
     generator = factory.generator(config, num_classes=num_classes).to(device)
-    judges = factory.discriminators(config, num_classes=num_classes).to(device)
-    for network in (generator, judges):
-        distributed.share_norms(network, peers, device)
+    discriminators = factory.discriminators(config, num_classes=num_classes).to(device)
+    for network in (generator, discriminators):
+        distributed.share_norms(network, dist_context, device)
         precision.lay_out(network, config)
-    team = players(config, generator, judges, peers=peers)
-    precision.compile_parts(generator, judges, config)
+    train_state = new_train_state(config, generator, discriminators, dist_context=dist_context)
+    precision.compile_parts(generator, discriminators, config)
     return RunState(
         folder=run,
         config=config,
-        feed=loaders.feed(training, config, device, rank=peers.rank, world=peers.world),
+        loader=loaders.loader(training, config, device, rank=dist_context.rank, world=dist_context.world),
         mel_stats=training.mel_stats(config),
-        players=team,
+        train_state=train_state,
         progress=Progress(),
         train_shards=training.digest,
         watch=CollapseWatch(patience=config.train.collapse_steps),
-        peers=peers,
+        dist_context=dist_context,
     )
 
 
@@ -181,11 +185,11 @@ Step = Callable[[Batch, Progress], Terms]
 
 def _stepper(state: RunState) -> Step:
     """The training step: eager, or recorded with `compute.cuda_graph` on a GPU."""
-    team, config = state.players, state.config
-    if config.compute.cuda_graph and state.feed.device.type == "cuda":
-        recorded = RecordedStep(team, config)
+    train_state, config = state.train_state, state.config
+    if config.compute.cuda_graph and state.loader.device.type == "cuda":
+        recorded = RecordedStep(train_state, config)
         return lambda batch, at: recorded(batch, num_steps=at.num_steps, num_videos=at.num_videos)
-    return lambda batch, at: train_step(team, batch, config, num_steps=at.num_steps, num_videos=at.num_videos)
+    return lambda batch, at: train_step(train_state, batch, config, num_steps=at.num_steps, num_videos=at.num_videos)
 
 
 def _loop(
@@ -199,7 +203,7 @@ def _loop(
     signal_number = 0
     while state.progress.num_videos < options.num_videos:
         # A signal may reach one process only, or some a step later: they stop together.
-        if signal_number := state.peers.any(stop[0] if stop else 0):
+        if signal_number := state.dist_context.any(stop[0] if stop else 0):
             break
         position = state.progress
         asked = time.monotonic()
@@ -228,8 +232,8 @@ def _loop(
                 runlog.timing(state.progress, data_wait_share=waited / max(seconds, 1e-9))
             display.report(step, seconds, means)
         if preview is not None and runlog is not None and (step % options.sample_every == 0 or is_last):
-            generator = state.players.average or state.players.generator
-            terms = sample_videos.show(preview, generator, state.config, state.progress, runlog, state.feed.device)
+            generator = state.train_state.average or state.train_state.generator
+            terms = sample_videos.show(preview, generator, state.config, state.progress, runlog, state.loader.device)
             state.val_l1 = terms["val_l1"]
             display.report(step, time.monotonic() - start, terms)
         if step % options.checkpoint_every == 0:
@@ -254,10 +258,10 @@ def _next_batch(state: RunState, stop: list[int]) -> Batch | None:
     waiting_since = time.monotonic()
     while True:
         try:
-            return state.feed.batch(state.progress.num_videos)
+            return state.loader.batch(state.progress.num_videos)
         except (StillWaitingError, ReaderLostError) as error:
             # A signal to all may have ended the readers too. Of several processes none may leave alone.
-            if stop and state.peers.world == 1:
+            if stop and state.dist_context.world == 1:
                 return None
             if isinstance(error, ReaderLostError):
                 raise

@@ -11,30 +11,30 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def judged_real(logits: Tensor) -> Tensor:
+def real_loss(logits: Tensor) -> Tensor:
     """Mean cross entropy of calling every sample real: a discriminator's on reals, a generator's on fakes."""
     return functional.softplus(-logits).mean()
 
 
-def judged_fake(logits: Tensor) -> Tensor:
+def fake_loss(logits: Tensor) -> Tensor:
     """Mean cross entropy of calling every sample fake."""
     return functional.softplus(logits).mean()
 
 
 def adversarial_d(real: Tensor, fake: Tensor) -> Tensor:
     """A discriminator's loss: equation (1) on image logits, (2) on clip or video logits."""
-    return judged_real(real) + judged_fake(fake)
+    return real_loss(real) + fake_loss(fake)
 
 
-def relativistic(winner: Tensor, loser: Tensor) -> Tensor:
+def relativistic_loss(real: Tensor, fake: Tensor) -> Tensor:
     """Mean softplus(-(winner - loser)) over pairs: real over fake for discriminators, fake over real for a generator.
 
     The relativistic pairing game (Jolicoeur-Martineau 2019; Huang et al., NeurIPS 2024), to be used with `penalty`.
     """
-    return functional.softplus(loser - winner).mean()
+    return functional.softplus(fake - real).mean()
 
 
-def penalty(logits: Tensor, inputs: Tensor) -> Tensor:
+def gradient_penalty(logits: Tensor, inputs: Tensor) -> Tensor:
     """Mean over logits of the squared norm of their gradient by what they were told of: R1 on reals, R2 on fakes.
 
     Each logit must depend on its own part of `inputs` alone. The graph is kept for the gradient of this.

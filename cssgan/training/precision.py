@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cssgan.config import Config
-from cssgan.models.interface import Judges, VideoGenerator
+from cssgan.models.interface import Discriminators, VideoGenerator
 from phonics_data.errors import DependencyError
 
 log = logging.getLogger("cssgan")
@@ -44,7 +44,7 @@ def lay_out(network: nn.Module, config: Config) -> None:
 
 
 def compile_parts(
-    generator: VideoGenerator, discriminators: Judges, config: Config, *, backend: str = "inductor"
+    generator: VideoGenerator, discriminators: Discriminators, config: Config, *, backend: str = "inductor"
 ) -> None:
     """torch.compile, in place, for the parts in which the time goes, with `compute.compile`.
 

@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from cssgan.storage import mp4
-from cssgan.training.trackers import Clip, Tracker
+from cssgan.training.trackers import Tracker, VideoSample
 from cssgan.types import LossTerms
 from cssgan.types import Progress as Position
 
-FILM_SIDE = 256
+VIDEO_SIDE = 256
 """Pixels of sample films are repeated up to this height."""
 
 
@@ -93,7 +93,7 @@ class RunLog:
             tracker.picture("samples", picture_HWC, position.num_steps)
         return path
 
-    def video(self, position: Position, clip: Clip) -> None:
+    def video(self, position: Position, clip: VideoSample) -> None:
         """A sample video with its sound, at `clip.film` and to the trackers.
 
         Raises:
@@ -106,7 +106,7 @@ class RunLog:
             clip.frame_rate,
             clip.audio_N,
             clip.audio_rate_hz,
-            scale=max(FILM_SIDE // side, 1),
+            scale=max(VIDEO_SIDE // side, 1),
         )
         for tracker in self._trackers:
             tracker.video(clip, position.num_steps)

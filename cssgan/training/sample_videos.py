@@ -17,7 +17,7 @@ from cssgan.data.shards import Dataset, find, read_named, splits
 from cssgan.models.interface import VideoGenerator
 from cssgan.training import validation
 from cssgan.training.run_log import RunLog
-from cssgan.training.trackers import Clip
+from cssgan.training.trackers import VideoSample
 from cssgan.types import EvalWindows, LossTerms, MelStats, Progress
 from phonics_data.contract.labels import LabelSet
 from phonics_data.contract.sample import Sample
@@ -66,7 +66,7 @@ def show(
     runlog.picture(at, validation.strip(windows.video_NTHWC[:NUM_STRIPS], fake[:NUM_STRIPS]))
     for number, sample in enumerate(shown.sounds):
         pair = np.concatenate((windows.video_NTHWC[number], fake[number]), axis=2)[: windows.num_valid_N[number]]
-        clip = Clip(
+        clip = VideoSample(
             name=sample.key,
             frames_THWC=pair,
             frame_rate=sample.frame_rate,

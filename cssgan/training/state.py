@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 
 from cssgan.config import Config
-from cssgan.data.loaders import TrainingFeed
+from cssgan.data.loaders import TrainingLoader
 from cssgan.data.streaming import reader_lost
 from cssgan.errors import DeviceLostError, DivergenceError, MemoryFullError
 from cssgan.training import checkpoint
 from cssgan.training.collapse import CollapseWatch
-from cssgan.training.distributed import ALONE, Peers
-from cssgan.training.step import Players, Terms, load_optimiser_state, optimiser_state
+from cssgan.training.distributed import SINGLE_PROCESS, DistContext
+from cssgan.training.step import Terms, TrainState, load_optimizer_state, optimizer_state
 from cssgan.types import LossTerms, MelStats, Progress
 from phonics_data.errors import PhonicsDataError
 
@@ -32,30 +32,30 @@ class RunState:
 
     folder: Path
     config: Config
-    feed: TrainingFeed
+    loader: TrainingLoader
     mel_stats: MelStats
-    players: Players
+    train_state: TrainState
     progress: Progress
     train_shards: str
     """Name of the bytes that the run is trained on."""
     watch: CollapseWatch
-    peers: Peers = ALONE
+    dist_context: DistContext = SINGLE_PROCESS
     sums: Sums = field(default_factory=_sums)
     """Of this process alone."""
     val_l1: float | None = None
     """The readout of the last sample, if one was taken since the last checkpoint."""
 
     def take_over(self, found: checkpoint.Checkpoint) -> None:
-        """Go on from a checkpoint: weights, optimisers, position, half-full averages, trouble in sight."""
-        team = self.players
-        team.generator.load_state_dict(found.generator_weights())
-        team.discriminators.load_state_dict(found.discriminator_weights())
-        if team.average is not None:
-            team.average.load_state_dict(found.generator_weights("ema"))
+        """Go on from a checkpoint: weights, optimizers, position, half-full averages, trouble in sight."""
+        train_state = self.train_state
+        train_state.generator.load_state_dict(found.generator_weights())
+        train_state.discriminators.load_state_dict(found.discriminator_weights())
+        if train_state.average is not None:
+            train_state.average.load_state_dict(found.generator_weights("ema"))
         saved = found.state()
-        load_optimiser_state(team, saved)
-        if self.peers.leads:  # they are the sums of all processes
-            self.sums = {name: tensor.to(self.feed.device) for name, tensor in saved["sums"].items()}
+        load_optimizer_state(train_state, saved)
+        if self.dist_context.is_main:  # they are the sums of all processes
+            self.sums = {name: tensor.to(self.loader.device) for name, tensor in saved["sums"].items()}
         since = int(saved.get("trouble_since", -1))
         self.watch.since = None if since < 0 else since
         self.progress = found.progress
@@ -96,35 +96,35 @@ class RunState:
     def save(self) -> Path | None:
         """A checkpoint, unless something in it is not finite; written by the process that leads."""
         sums = self._summed()
-        if not self.peers.leads:
-            self.peers.wait()
+        if not self.dist_context.is_main:
+            self.dist_context.wait()
             return None
         try:
             return self._save(sums)
         finally:
-            self.peers.wait()
+            self.dist_context.wait()
 
     def _save(self, sums: Sums) -> Path:
-        named = {"generator": self.players.generator, "discriminators": self.players.discriminators}
+        named = {"generator": self.train_state.generator, "discriminators": self.train_state.discriminators}
         for who, network in named.items():
             for name, tensor in network.state_dict().items():
                 if not bool(torch.isfinite(tensor).all()):
                     raise self._divergence(f"{who} weight {name}")
         weights = {
-            checkpoint.GENERATOR: self.players.generator.state_dict(),
-            checkpoint.DISCRIMINATORS: self.players.discriminators.state_dict(),
+            checkpoint.GENERATOR: self.train_state.generator.state_dict(),
+            checkpoint.DISCRIMINATORS: self.train_state.discriminators.state_dict(),
         }
-        if self.players.average is not None:
-            weights[checkpoint.AVERAGE] = self.players.average.state_dict()
+        if self.train_state.average is not None:
+            weights[checkpoint.AVERAGE] = self.train_state.average.state_dict()
         since = -1 if self.watch.since is None else self.watch.since
         return checkpoint.save(
             self.folder,
             weights=weights,
-            state={**optimiser_state(self.players), "sums": sums, "trouble_since": since},
+            state={**optimizer_state(self.train_state), "sums": sums, "trouble_since": since},
             config=self.config,
-            label_set=self.feed.label_set,
+            label_set=self.loader.label_set,
             mel_stats=self.mel_stats,
-            frame_rate=self.feed.frame_rate,
+            frame_rate=self.loader.frame_rate,
             progress=self.progress,
             train_shards=self.train_shards,
             val_l1=self.val_l1,
@@ -133,9 +133,9 @@ class RunState:
 
     def _summed(self) -> Sums:
         """`sums` of all processes together. Each must ask for it at the same step."""
-        names = sorted({name for names in self.peers.gather(sorted(self.sums)) for name in names})
-        empty = torch.zeros(2, dtype=torch.float64, device=self.feed.device)
-        return {name: self.peers.sum(self.sums.get(name, empty)) for name in names}
+        names = sorted({name for names in self.dist_context.gather(sorted(self.sums)) for name in names})
+        empty = torch.zeros(2, dtype=torch.float64, device=self.loader.device)
+        return {name: self.dist_context.sum(self.sums.get(name, empty)) for name in names}
 
     def _check_finite(self, sums: Sums) -> None:
         for name, pair in sums.items():
@@ -172,7 +172,7 @@ class RunState:
                 "GPU with CUDA_VISIBLE_DEVICES=..., or with --set train.device=cpu"
             )
         lost = ("Connection closed by peer", "Connection reset by peer", "NCCL", "Gloo")
-        if self.peers.world > 1 and any(word in str(error) for word in lost):
+        if self.dist_context.world > 1 and any(word in str(error) for word in lost):
             return DeviceLostError(
                 f"{where}another process of the run is gone at step {step} ({first}); {kept}. The same command goes on "
                 "from it; torchrun --max-restarts=3 starts it again by itself"

@@ -17,9 +17,9 @@ from cssgan.config import Config
 from cssgan.data import clip_orders
 from cssgan.data.batches import split, streams
 from cssgan.models.blocks import iterate_spectral_norms
-from cssgan.models.interface import Judges, Verdict, VideoGenerator
+from cssgan.models.interface import DiscriminatorOutput, Discriminators, VideoGenerator
 from cssgan.training import augmentation, losses, precision
-from cssgan.training.distributed import ALONE, Peers
+from cssgan.training.distributed import SINGLE_PROCESS, DistContext
 from cssgan.types import Batch, Streams
 
 TERMS = {
@@ -34,8 +34,8 @@ TERMS = {
     "d_video": "equation (2) for the clip or video discriminator; 1.386 where it knows nothing",
     "d_order": "equation (3) on real clips; 3.178 (ln 24) where it knows nothing",
     "d_class": "the same on reals",
-    "image_gap": "mean logit of the image discriminator on reals less that on fakes",
-    "video_gap": "the same for the clip or video discriminator",
+    "image_logit_margin": "mean logit of the image discriminator on reals less that on fakes",
+    "video_logit_margin": "the same for the clip or video discriminator",
     "vote_acc_real": "share of real windows that the clips vote real",
     "vote_acc_fake": "share of fake windows that the clips vote fake",
     "order_acc_real": "share of real windows whose order is told right; chance 1 in 24",
@@ -54,18 +54,18 @@ Terms = dict[str, Tensor]
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
-class Players:
-    """The networks of a run with their optimisers."""
+class TrainState:
+    """The networks of a run with their optimizers."""
 
     generator: VideoGenerator
-    discriminators: Judges
+    discriminators: Discriminators
     g_optim: torch.optim.Adam
     d_optim: torch.optim.Adam
     average: VideoGenerator | None
     """The running average of the generator, if the run keeps one."""
     average_weight: Tensor
     """Scalar on the device: how far the average moves towards the generator in this step."""
-    peers: Peers = ALONE
+    dist_context: DistContext = SINGLE_PROCESS
     """The processes that share each batch."""
 
 
@@ -75,12 +75,18 @@ class Part:
 
     batch: Batch
     real: Streams
-    puzzle_BS: Tensor
+    permutation_BS: Tensor
     """The order in which the predictor is shown the features of the clips, on top of the order of `real`."""
 
 
-def players(config: Config, generator: VideoGenerator, discriminators: Judges, *, peers: Peers = ALONE) -> Players:
-    """Optimisers, and the averaged copy, for freshly built networks (already on their device)."""
+def new_train_state(
+    config: Config,
+    generator: VideoGenerator,
+    discriminators: Discriminators,
+    *,
+    dist_context: DistContext = SINGLE_PROCESS,
+) -> TrainState:
+    """Optimizers, and the averaged copy, for freshly built networks (already on their device)."""
     device = next(generator.parameters()).device
     recorded = config.compute.cuda_graph and device.type == "cuda"
 
@@ -95,18 +101,18 @@ def players(config: Config, generator: VideoGenerator, discriminators: Judges, *
         )
 
     average = copy.deepcopy(generator).requires_grad_(False).eval() if config.train.ema_half_life else None
-    return Players(
+    return TrainState(
         generator=generator,
         discriminators=discriminators,
         g_optim=adam(generator, config.optim.g_lr),
         d_optim=adam(discriminators, config.optim.d_lr),
         average=average,
         average_weight=torch.zeros((), device=device),
-        peers=peers,
+        dist_context=dist_context,
     )
 
 
-def train_step(players: Players, batch: Batch, config: Config, *, num_steps: int, num_videos: int) -> Terms:
+def train_step(train_state: TrainState, batch: Batch, config: Config, *, num_steps: int, num_videos: int) -> Terms:
     """Generator step, discriminator step, running average.
 
     Args:
@@ -116,8 +122,8 @@ def train_step(players: Players, batch: Batch, config: Config, *, num_steps: int
     Returns:
         The terms of `TERMS`, detached, on the device; those of this process's share.
     """
-    prepare(players, config, num_videos=num_videos)
-    return update(players, batch, config, adversarial=is_adversarial(config, num_steps))
+    prepare(train_state, config, num_videos=num_videos)
+    return update(train_state, batch, config, adversarial=is_adversarial(config, num_steps))
 
 
 def is_adversarial(config: Config, num_steps: int) -> bool:
@@ -125,25 +131,25 @@ def is_adversarial(config: Config, num_steps: int) -> bool:
     return num_steps >= config.loss.adv_start
 
 
-def prepare(players: Players, config: Config, *, num_videos: int) -> None:
+def prepare(train_state: TrainState, config: Config, *, num_videos: int) -> None:
     """Set what follows from the position in the run: learning rates, and how far the average moves."""
-    _set_rates(players, config, num_videos)
-    if players.average is not None:
+    _set_rates(train_state, config, num_videos)
+    if train_state.average is not None:
         half_life = min(config.train.ema_half_life, max(num_videos, 1))
-        players.average_weight.fill_(1.0 - 0.5 ** (config.train.batch_size / half_life))
+        train_state.average_weight.fill_(1.0 - 0.5 ** (config.train.batch_size / half_life))
 
 
-def update(players: Players, batch: Batch, config: Config, *, adversarial: bool) -> Terms:
+def update(train_state: TrainState, batch: Batch, config: Config, *, adversarial: bool) -> Terms:
     """The step proper."""
     parts = [present(part, config) for part in split(batch, config.train.accumulate)]
-    iterate_spectral_norms(players.generator)
+    iterate_spectral_norms(train_state.generator)
     if adversarial:
-        iterate_spectral_norms(players.discriminators)
-    fakes, terms = generator_step(players, parts, config, adversarial=adversarial)
+        iterate_spectral_norms(train_state.discriminators)
+    fakes, terms = generator_step(train_state, parts, config, adversarial=adversarial)
     if adversarial:
-        terms |= discriminator_step(players, parts, fakes, config)
-    if players.average is not None:
-        _update_average(players.average, players.generator, players.average_weight)
+        terms |= discriminator_step(train_state, parts, fakes, config)
+    if train_state.average is not None:
+        _update_average(train_state.average, train_state.generator, train_state.average_weight)
     return terms
 
 
@@ -153,8 +159,8 @@ def present(batch: Batch, config: Config) -> Part:
     in_time_BS = torch.arange(config.model.num_clips, device=clip_at_BS.device).expand_as(clip_at_BS)
     real = streams(batch, config.model.num_clips, clip_at_BS if config.order.shuffle == "gen" else in_time_BS)
     # Clips that the discriminator shuffles for itself are shuffled among the features of its trunk.
-    puzzle_BS = clip_at_BS if config.order.shuffle == "disc" else in_time_BS
-    return Part(batch=batch, real=real, puzzle_BS=puzzle_BS)
+    permutation_BS = clip_at_BS if config.order.shuffle == "disc" else in_time_BS
+    return Part(batch=batch, real=real, permutation_BS=permutation_BS)
 
 
 def fakes(generator: VideoGenerator, batch: Batch, real: Streams, config: Config) -> Tensor:
@@ -180,96 +186,102 @@ def start_image(batch: Batch, real: Streams, config: Config) -> Tensor:
 
 
 def generator_step(
-    players: Players, parts: list[Part], config: Config, *, adversarial: bool
+    train_state: TrainState, parts: list[Part], config: Config, *, adversarial: bool
 ) -> tuple[list[Tensor], Terms]:
     """Move the generator; gives the fakes of each part, detached, and the mean terms."""
-    players.generator.train()
-    players.discriminators.requires_grad_(False)
-    players.g_optim.zero_grad(set_to_none=True)
+    train_state.generator.train()
+    train_state.discriminators.requires_grad_(False)
+    train_state.g_optim.zero_grad(set_to_none=True)
     made: list[Tensor] = []
     all_terms: list[Terms] = []
     for part in parts:
-        fake, total, terms = generator_losses(players, part, config, adversarial=adversarial)
+        fake, total, terms = generator_losses(train_state, part, config, adversarial=adversarial)
         _backward(total, len(parts))
         made.append(fake.detach())
         all_terms.append({**terms, "g_loss": total})
     terms = _means(all_terms)
-    terms["g_grad_norm"] = _move(players.generator, players.g_optim, players.peers)
-    players.discriminators.requires_grad_(True)
+    terms["g_grad_norm"] = _optimizer_step(train_state.generator, train_state.g_optim, train_state.dist_context)
+    train_state.discriminators.requires_grad_(True)
     terms["motion_ratio"] = _motion_ratio(made, parts)
     return made, terms
 
 
 def generator_losses(
-    players: Players, part: Part, config: Config, *, adversarial: bool
+    train_state: TrainState, part: Part, config: Config, *, adversarial: bool
 ) -> tuple[Tensor, Tensor, Terms]:
     """The generator's clips, its weighted loss, and the terms of it."""
     batch, real, weights = part.batch, part.real, config.loss
     device = batch.video_BCTHW.device
     with precision.autocast(config, device):
-        fake = fakes(players.generator, batch, real, config)
+        fake = fakes(train_state.generator, batch, real, config)
     terms: Terms = {"g_l1": losses.l1_loss(fake, real.clips_BSCFHW, real.valid_BSF, batch.mean_valid)}
     total = weights.l1_weight * terms["g_l1"]
     if adversarial:
         with precision.autocast(config, device):
-            verdict = _judge(players, part, _augmented(fake, batch, config, augmentation.FAKES_G), config)
-            logits_BP = players.discriminators.predict_order(verdict.features_BSDHW, part.puzzle_BS)
-            rival = None
+            output = _discriminate(train_state, part, _augmented(fake, batch, config, augmentation.FAKES_G), config)
+            logits_BP = train_state.discriminators.predict_order(output.features_BSDHW, part.permutation_BS)
+            real_output = None
             if weights.gan == "rpgan":
-                rival = _judge(players, part, _augmented(real.clips_BSCFHW, batch, config, augmentation.REALS), config)
-        terms["g_image"], terms["g_video"] = _generator_game(verdict, rival, config)
+                real_output = _discriminate(
+                    train_state, part, _augmented(real.clips_BSCFHW, batch, config, augmentation.REALS), config
+                )
+        terms["g_image"], terms["g_video"] = _generator_adversarial_losses(output, real_output, config)
         total = total + weights.image_weight * terms["g_image"] + weights.video_weight * terms["g_video"]
         if logits_BP is not None:
             logits_BP = logits_BP.float()
             terms["g_order"] = losses.order_loss(logits_BP, real.order_B, batch.order_counts_B, batch.mean_counts)
             terms["order_acc_fake"] = _order_accuracy(logits_BP, batch)
             total = total + weights.order_weight * terms["g_order"]
-        if verdict.class_BVK is not None:
-            terms["g_class"], terms["class_acc_fake"] = losses.class_loss(verdict.class_BVK, batch.label_BK)
+        if output.class_BVK is not None:
+            terms["g_class"], terms["class_acc_fake"] = losses.class_loss(output.class_BVK, batch.label_BK)
             total = total + weights.class_weight * terms["g_class"]
     return fake, total, terms
 
 
-def discriminator_step(players: Players, parts: list[Part], fakes: list[Tensor], config: Config) -> Terms:
+def discriminator_step(train_state: TrainState, parts: list[Part], fakes: list[Tensor], config: Config) -> Terms:
     """Move the discriminators; gives the mean terms."""
-    players.d_optim.zero_grad(set_to_none=True)
+    train_state.d_optim.zero_grad(set_to_none=True)
     all_terms: list[Terms] = []
     for part, fake in zip(parts, fakes, strict=True):
-        total, terms = discriminator_losses(players, part, fake, config)
+        total, terms = discriminator_losses(train_state, part, fake, config)
         _backward(total, len(parts))
         all_terms.append({**terms, "d_loss": total})
     terms = _means(all_terms)
-    terms["d_grad_norm"] = _move(players.discriminators, players.d_optim, players.peers)
-    players.d_optim.zero_grad(set_to_none=True)
+    terms["d_grad_norm"] = _optimizer_step(train_state.discriminators, train_state.d_optim, train_state.dist_context)
+    train_state.d_optim.zero_grad(set_to_none=True)
     return terms
 
 
-def discriminator_losses(players: Players, part: Part, fake_BSCFHW: Tensor, config: Config) -> tuple[Tensor, Terms]:
+def discriminator_losses(
+    train_state: TrainState, part: Part, fake_BSCFHW: Tensor, config: Config
+) -> tuple[Tensor, Terms]:
     """The discriminators' weighted loss, and the terms of it."""
-    batch, real, judges, weights = part.batch, part.real, players.discriminators, config.loss
-    size, penalised = batch.num_videos, weights.r1_gamma > 0 or weights.r2_gamma > 0
+    batch, real, discriminators, weights = part.batch, part.real, train_state.discriminators, config.loss
+    size, penalized = batch.num_videos, weights.r1_gamma > 0 or weights.r2_gamma > 0
     shown = torch.cat(
         (
             _augmented(real.clips_BSCFHW, batch, config, augmentation.REALS),
             _augmented(fake_BSCFHW, batch, config, augmentation.FAKES_D),
         )
-    ).requires_grad_(penalised)
+    ).requires_grad_(penalized)
     # Penalties are gradients of gradients; half precision is too coarse for them.
-    with precision.autocast(config, shown.device, enabled=not penalised):
-        if judges.together:
+    with precision.autocast(config, shown.device, enabled=not penalized):
+        if discriminators.together:
             # One pass for both: without batch statistics this changes nothing but the time.
-            both = _judge(players, part, shown, config, times=2)
+            both = _discriminate(train_state, part, shown, config, times=2)
         else:
-            both = _judge(players, part, shown[:size], config).then(_judge(players, part, shown[size:], config))
-        logits_BP = judges.predict_order(both.first(size).features_BSDHW, part.puzzle_BS)
+            both = _discriminate(train_state, part, shown[:size], config).then(
+                _discriminate(train_state, part, shown[size:], config)
+            )
+        logits_BP = discriminators.predict_order(both.first(size).features_BSDHW, part.permutation_BS)
     image_real, image_fake = both.image_BS.split(size)
     video = [logits.split(size) for logits in _video_logits(both, config)]
-    game = losses.adversarial_d if weights.gan == "bce" else losses.relativistic
+    game = losses.adversarial_d if weights.gan == "bce" else losses.relativistic_loss
     terms: Terms = {
         "d_image": game(image_real, image_fake),
         "d_video": sum_of([game(real, fake) for real, fake in video]),
-        "image_gap": image_real.mean() - image_fake.mean(),
-        "video_gap": sum_of([real.mean() - fake.mean() for real, fake in video]),
+        "image_logit_margin": image_real.mean() - image_fake.mean(),
+        "video_logit_margin": sum_of([real.mean() - fake.mean() for real, fake in video]),
     }
     total = terms["d_image"] + terms["d_video"]
     if logits_BP is not None:
@@ -286,30 +298,34 @@ def discriminator_losses(players: Players, part: Part, fake_BSCFHW: Tensor, conf
         total = total + weights.class_weight_d * terms["d_class"]
     for name, gamma, rows in (("r1", weights.r1_gamma, slice(size)), ("r2", weights.r2_gamma, slice(size, None))):
         if gamma > 0:
-            terms[name] = sum_of([losses.penalty(logits[rows], shown) for logits in _all_logits(both)])
+            terms[name] = sum_of([losses.gradient_penalty(logits[rows], shown) for logits in _all_logits(both)])
             total = total + gamma / 2 * terms[name]
     return total, terms
 
 
-def _judge(players: Players, part: Part, clips_BSCFHW: Tensor, config: Config, *, times: int = 1) -> Verdict:
+def _discriminate(
+    train_state: TrainState, part: Part, clips_BSCFHW: Tensor, config: Config, *, times: int = 1
+) -> DiscriminatorOutput:
     """What the discriminators say of clips that follow the conditions of `part`, `times` times over; float32."""
     batch = part.batch
     mels = part.real.mels_BSFMU.repeat(times, 1, 1, 1, 1) if config.discriminator.d_audio else None
-    verdict = players.discriminators(
+    output = train_state.discriminators(
         clips_BSCFHW, batch.label_BK.repeat(times, 1), batch.frame_index_BS.repeat(times, 1), mels
     )
-    return verdict.in_float32()
+    return output.in_float32()
 
 
-def _generator_game(verdict: Verdict, rival: Verdict | None, config: Config) -> tuple[Tensor, Tensor]:
+def _generator_adversarial_losses(
+    output: DiscriminatorOutput, real_output: DiscriminatorOutput | None, config: Config
+) -> tuple[Tensor, Tensor]:
     """Equations (1) and (2) for the generator; against `rival`, the verdict on reals, in the relativistic game."""
-    video = _video_logits(verdict, config)
-    if rival is None:
-        return losses.judged_real(verdict.image_BS), sum_of([losses.judged_real(logits) for logits in video])
-    pairs = zip(video, _video_logits(rival, config), strict=True)
+    video = _video_logits(output, config)
+    if real_output is None:
+        return losses.real_loss(output.image_BS), sum_of([losses.real_loss(logits) for logits in video])
+    pairs = zip(video, _video_logits(real_output, config), strict=True)
     return (
-        losses.relativistic(verdict.image_BS, rival.image_BS),
-        sum_of([losses.relativistic(fake, real) for fake, real in pairs]),
+        losses.relativistic_loss(output.image_BS, real_output.image_BS),
+        sum_of([losses.relativistic_loss(fake, real) for fake, real in pairs]),
     )
 
 
@@ -323,10 +339,10 @@ def _backward(total: Tensor, parts: int) -> None:
     (total if parts == 1 else total / parts).backward()
 
 
-def _move(network: torch.nn.Module, optim: torch.optim.Adam, peers: Peers) -> Tensor:
-    """One step of the optimiser on the mean gradient of all processes; its length."""
+def _optimizer_step(network: torch.nn.Module, optim: torch.optim.Adam, dist_context: DistContext) -> Tensor:
+    """One step of the optimizer on the mean gradient of all processes; its length."""
     gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
-    peers.average(gradients)
+    dist_context.average(gradients)
     optim.step()
     return torch.nn.utils.get_total_norm(gradients)
 
@@ -338,15 +354,15 @@ def _means(all_terms: list[Terms]) -> Terms:
     return {name: torch.stack([terms[name].detach() for terms in all_terms]).mean() for name in all_terms[0]}
 
 
-def _video_logits(verdict: Verdict, config: Config) -> list[Tensor]:
+def _video_logits(output: DiscriminatorOutput, config: Config) -> list[Tensor]:
     """The logits of equation (2): clips (by vote), whole window, or both."""
-    logits = [] if verdict.clip_BS is None else [losses.vote_logits(verdict.clip_BS, config.loss.vote_loss)]
-    return logits if verdict.video_B is None else [*logits, verdict.video_B]
+    logits = [] if output.clip_BS is None else [losses.vote_logits(output.clip_BS, config.loss.vote_loss)]
+    return logits if output.video_B is None else [*logits, output.video_B]
 
 
-def _all_logits(verdict: Verdict) -> list[Tensor]:
+def _all_logits(output: DiscriminatorOutput) -> list[Tensor]:
     """The logits of each discriminator, images first."""
-    return [logits for logits in (verdict.image_BS, verdict.clip_BS, verdict.video_B) if logits is not None]
+    return [logits for logits in (output.image_BS, output.clip_BS, output.video_B) if logits is not None]
 
 
 def _clip_at(batch: Batch, config: Config) -> Tensor:
@@ -374,12 +390,12 @@ def _motion_ratio(fakes: list[Tensor], parts: list[Part]) -> Tensor:
     return fake / real.clamp(min=1e-6)
 
 
-def _set_rates(players: Players, config: Config, num_videos: int) -> None:
-    """Constant rates, then linearly down to a tenth over the last `optim.decay_share` of the run."""
-    share = config.optim.decay_share
+def _set_rates(train_state: TrainState, config: Config, num_videos: int) -> None:
+    """Constant rates, then linearly down to a tenth over the last `optim.lr_decay_fraction` of the run."""
+    share = config.optim.lr_decay_fraction
     left = max(1.0 - num_videos / config.train.num_videos, 0.0)
     factor = 1.0 if share == 0.0 or left >= share else 0.1 + 0.9 * left / share
-    for optim, rate in ((players.g_optim, config.optim.g_lr), (players.d_optim, config.optim.d_lr)):
+    for optim, rate in ((train_state.g_optim, config.optim.g_lr), (train_state.d_optim, config.optim.d_lr)):
         for group in optim.param_groups:
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(rate * factor)
@@ -396,14 +412,14 @@ def _update_average(average: VideoGenerator, generator: VideoGenerator, weight: 
         mine.copy_(its)
 
 
-def optimiser_state(players: Players) -> dict[str, Any]:
+def optimizer_state(train_state: TrainState) -> dict[str, Any]:
     """What a checkpoint keeps beside the weights."""
-    return {"g_optim": players.g_optim.state_dict(), "d_optim": players.d_optim.state_dict()}
+    return {"g_optim": train_state.g_optim.state_dict(), "d_optim": train_state.d_optim.state_dict()}
 
 
-def load_optimiser_state(players: Players, state: dict[str, Any]) -> None:
-    """Take over the moments; how an optimiser computes stays as this start of the run has it."""
-    for optim, name in ((players.g_optim, "g_optim"), (players.d_optim, "d_optim")):
+def load_optimizer_state(train_state: TrainState, state: dict[str, Any]) -> None:
+    """Take over the moments; how an optimizer computes stays as this start of the run has it."""
+    for optim, name in ((train_state.g_optim, "g_optim"), (train_state.d_optim, "d_optim")):
         own = [{key: group[key] for key in ("lr", "fused", "capturable")} for group in optim.param_groups]
         saved = cast(dict[str, Any], state[name])
         groups = [{**group, **mine} for group, mine in zip(saved["param_groups"], own, strict=True)]

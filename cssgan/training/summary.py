@@ -26,10 +26,10 @@ def num_steps(config: Config) -> int:
 
 def headline(config: Config, training: TrainingSet, networks: Sequence[torch.nn.Module], device: torch.device) -> str:
     """Data, weights, steps and device in one line."""
-    generator, judges = (sum(p.numel() for p in network.parameters()) / 1e6 for network in networks)
+    generator, discriminators = (sum(p.numel() for p in network.parameters()) / 1e6 for network in networks)
     return (
         f"{training.num_clips} training clips of {len(training.labels)} classes; generator "
-        f"{generator:.2f} M weights, discriminators {judges:.2f} M; {num_steps(config)} steps of "
+        f"{generator:.2f} M weights, discriminators {discriminators:.2f} M; {num_steps(config)} steps of "
         f"{config.train.batch_size} videos on {device} ({config.train.threads or torch.get_num_threads()} threads)"
     )
 

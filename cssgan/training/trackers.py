@@ -24,7 +24,7 @@ from phonics_data.errors import DependencyError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Clip:
+class VideoSample:
     """A generated video beside the real one, with its sound."""
 
     name: str
@@ -45,7 +45,7 @@ class Tracker(Protocol):
 
     def picture(self, name: str, picture_HWC: NDArray[np.uint8], step: int) -> None: ...
 
-    def video(self, clip: Clip, step: int) -> None: ...
+    def video(self, clip: VideoSample, step: int) -> None: ...
 
     def close(self) -> None: ...
 
@@ -65,7 +65,7 @@ class TensorBoard:
     def picture(self, name: str, picture_HWC: NDArray[np.uint8], step: int) -> None:
         self._writer.add_image(name, picture_HWC, step, dataformats="HWC")
 
-    def video(self, clip: Clip, step: int) -> None:
+    def video(self, clip: VideoSample, step: int) -> None:
         summary: Any = importlib.import_module("tensorboard.compat.proto.summary_pb2").Summary
 
         height, width = clip.frames_THWC.shape[1:3]
@@ -80,7 +80,7 @@ class TensorBoard:
         self._writer.close()
 
 
-def _animation(clip: Clip) -> bytes:
+def _animation(clip: VideoSample) -> bytes:
     """The frames as a GIF that plays at about their rate."""
     frames = [Image.fromarray(frame) for frame in clip.frames_THWC]
     file = io.BytesIO()
@@ -108,7 +108,7 @@ class Wandb:
     def picture(self, name: str, picture_HWC: NDArray[np.uint8], step: int) -> None:
         self._run.log({name: self._wandb.Image(picture_HWC)}, step=step)
 
-    def video(self, clip: Clip, step: int) -> None:
+    def video(self, clip: VideoSample, step: int) -> None:
         self._run.log({f"videos/{clip.name}": self._wandb.Video(str(clip.film), format="mp4")}, step=step)
 
     def close(self) -> None:
@@ -134,7 +134,7 @@ class Trackio:
     def picture(self, name: str, picture_HWC: NDArray[np.uint8], step: int) -> None:
         self._run.log({name: self._trackio.Image(picture_HWC)}, step=step)
 
-    def video(self, clip: Clip, step: int) -> None:
+    def video(self, clip: VideoSample, step: int) -> None:
         self._run.log({f"videos/{clip.name}": self._trackio.Video(str(clip.film), format="mp4")}, step=step)
 
     def close(self) -> None:

@@ -26,6 +26,7 @@ from phonics_data.cli.options import (
     DropStatic,
     Engine,
     FetchWorkers,
+    FiltersFile,
     Fit,
     FrameRate,
     FramesForm,
@@ -40,10 +41,9 @@ from phonics_data.cli.options import (
     MaxMinutes,
     MinFrames,
     Model,
+    Ocr,
     Out,
     Proxy,
-    RulesFile,
-    Screen,
     Seed,
     ShardBytes,
     ShardLabelSet,
@@ -192,7 +192,7 @@ def transcribe(
     model: Model = "tiny.en",
     device: Device = "auto",
     align: Align = "auto",
-    screen: Screen = "auto",
+    ocr: Ocr = "auto",
     language: Annotated[str, typer.Option("--language", help="Language of the speech, e.g. en.")] = "en",
     ignore_captions: Annotated[
         bool, typer.Option("--ignore-captions", help="Take no words from captions, to see what the rest gives.")
@@ -216,7 +216,7 @@ def transcribe(
     from phonics_data.storage.workspace import Workspace
 
     options = transcribe_options(
-        engine=engine, model=model, device=device, align=align, screen=screen, language=language,
+        engine=engine, model=model, device=device, align=align, ocr=ocr, language=language,
         ignore_captions=ignore_captions,
         google=google_options(
             yes=yes, max_minutes=max_minutes, api=google_api, project=google_project, location=google_location,
@@ -264,7 +264,7 @@ def shard(
     size: Size = 64,
     fit: Fit = "crop",
     frames: FramesForm = "npy",
-    rules: RulesFile = None,
+    filters: FiltersFile = None,
     drop_static: DropStatic = False,
     split_ratios: SplitRatios = "0.8,0.1,0.1",
     shard_bytes: ShardBytes = 100_000_000,
@@ -272,7 +272,7 @@ def shard(
     seed: Seed = 0,
     workers: Workers = 1,
 ) -> None:
-    """Cut the clips, screen and split them, and write the shards with their metadata.
+    """Cut the clips, filter and split them, and write the shards with their metadata.
 
     Example: phonics-data shard --work work --out dataset --size 64
     """
@@ -282,7 +282,7 @@ def shard(
     from phonics_data.storage.workspace import Workspace
 
     options = shard_options(
-        frame_rate=frame_rate, size=size, fit=fit, rules=rules, drop_static=drop_static,
+        frame_rate=frame_rate, size=size, fit=fit, filters=filters, drop_static=drop_static,
         split_ratios=split_ratios, shard_bytes=shard_bytes, seed=seed, frames=frames, label_set=label_set,
     )  # fmt: skip
     workspace = Workspace(work, must_exist=True)
@@ -303,7 +303,7 @@ def build(
     model: Model = "tiny.en",
     device: Device = "auto",
     align: Align = "auto",
-    screen: Screen = "auto",
+    ocr: Ocr = "auto",
     yes: Yes = False,
     max_minutes: MaxMinutes = 60.0,
     google_api: GoogleApi = "v1",
@@ -317,7 +317,7 @@ def build(
     size: Size = 64,
     fit: Fit = "crop",
     frames: FramesForm = "npy",
-    rules: RulesFile = None,
+    filters: FiltersFile = None,
     drop_static: DropStatic = False,
     split_ratios: SplitRatios = "0.8,0.1,0.1",
     shard_bytes: ShardBytes = 100_000_000,
@@ -351,7 +351,7 @@ def build(
             model=model,
             device=device,
             align=align,
-            screen=screen,
+            ocr=ocr,
             google=google_options(
                 yes=yes,
                 max_minutes=max_minutes,
@@ -367,7 +367,7 @@ def build(
             frame_rate=frame_rate,
             size=size,
             fit=fit,
-            rules=rules,
+            filters=filters,
             drop_static=drop_static,
             split_ratios=split_ratios,
             shard_bytes=shard_bytes,

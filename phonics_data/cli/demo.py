@@ -22,7 +22,7 @@ from phonics_data.contract.shard import read_shard
 from phonics_data.dataset.layout import read_metadata
 from phonics_data.errors import DatasetError, PhonicsDataError
 from phonics_data.recognizers.engines import EngineOptions
-from phonics_data.segmentation.scoring import SpanScore, score_spans
+from phonics_data.segmentation.scoring import SegmentScore, score_segments
 from phonics_data.sources.synthetic.render import read_truth, render_songs
 from phonics_data.sources.synthetic.site import SongSite
 from phonics_data.stages.pipeline import BuildOptions, build
@@ -30,12 +30,12 @@ from phonics_data.stages.transcribe import TranscribeOptions
 from phonics_data.storage.manifest import read_manifest
 from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import Workspace, atomic_path
-from phonics_data.types import FetchedVideo, LetterSpan
+from phonics_data.types import FetchedVideo, Segment
 
-MIN_SPAN_F1 = 0.95
-"""Gate: F1 at IoU 0.5 of the spans found against the truth, over the songs that have captions."""
+MIN_SEGMENT_F1 = 0.95
+"""Gate: F1 at IoU 0.5 of the segments found against the truth, over the songs that have captions."""
 
-# Nobody listens: songs without captions show their letters, and a recogniser took 45 s for 5 of 530 clips.
+# Nobody listens: songs without captions show their letters, and a recognizer took 45 s for 5 of 530 clips.
 OPTIONS = BuildOptions(transcribe=TranscribeOptions(engine=EngineOptions(engine="captions")))
 
 
@@ -64,7 +64,7 @@ def run_demo(out: Path, options: DemoOptions) -> None:
         )
     _headline("2/5 dataset", f"fetching them over HTTP and cutting them into {dataset}")
     _build(songs, work, dataset, options)
-    spans = _score(songs, work)
+    segments = _score(songs, work)
     _headline("3/5 training", f"a small CSSGAN into {run}")
     train = ["train", "--shards", str(dataset), "--run", str(run), "--preset", "smoke"]
     train += ["--set", f"train.seed={options.seed}"]
@@ -75,7 +75,7 @@ def run_demo(out: Path, options: DemoOptions) -> None:
     video = _generate(dataset, run)
     _headline("5/5 evaluating", "on clips of songs that the model was not trained on")
     gates_held = _cssgan(["evaluate", "--run", str(run), "--shards", str(dataset), "--gates"], may_fail=True)
-    rows = _rows(dataset, run, spans)
+    rows = _rows(dataset, run, segments)
     print_table("What the demo made", rows)
     print_table(
         "Where it lies",
@@ -88,8 +88,8 @@ def run_demo(out: Path, options: DemoOptions) -> None:
         ],
     )
     print(f"{time.monotonic() - started:.0f} s")  # noqa: T201 - a command's output
-    if spans.f1 < MIN_SPAN_F1:
-        raise PhonicsDataError(f"demo: span F1 {spans.f1:.3f} is under its gate of {MIN_SPAN_F1}")
+    if segments.f1 < MIN_SEGMENT_F1:
+        raise PhonicsDataError(f"demo: segment F1 {segments.f1:.3f} is under its gate of {MIN_SEGMENT_F1}")
     if not gates_held:
         raise PhonicsDataError("demo: a gate of the table above was missed")
 
@@ -106,13 +106,13 @@ def _build(songs: Path, work: Path, dataset: Path, options: DemoOptions) -> None
             print(stage_line(count))  # noqa: T201 - a command's output
 
 
-def _score(songs: Path, work: Path) -> SpanScore:
-    """The spans that were found against the truth, over the songs with captions."""
+def _score(songs: Path, work: Path) -> SegmentScore:
+    """The segments that were found against the truth, over the songs with captions."""
     workspace = Workspace(work, must_exist=True)
     captioned = {video.video_id for video in read_table(workspace.table("videos"), FetchedVideo) if video.captions}
-    found = read_table(workspace.table("segments"), LetterSpan)
-    truth = [span for span in read_truth(songs / "truth.parquet") if span.video_id in captioned]
-    return score_spans(found, truth)
+    found = read_table(workspace.table("segments"), Segment)
+    truth = [segment for segment in read_truth(songs / "truth.parquet") if segment.video_id in captioned]
+    return score_segments(found, truth)
 
 
 def _cssgan(arguments: Sequence[str], *, may_fail: bool = False) -> bool:
@@ -163,14 +163,14 @@ def _number(value: float | None) -> str:
     return "unavailable" if value is None else f"{value:.3f}"
 
 
-def _rows(dataset: Path, run: Path, spans: SpanScore) -> list[tuple[str, str]]:
+def _rows(dataset: Path, run: Path, segments: SegmentScore) -> list[tuple[str, str]]:
     clips = read_metadata(dataset)
     evaluation: dict[str, Any] = json.loads((run / "evaluation.json").read_bytes())
     return [
         ("songs", str(len({clip.video_id for clip in clips}))),
         (
-            "spans against the truth",
-            f"F1 {spans.f1:.3f} at IoU 0.5 (gate {MIN_SPAN_F1}), boundary off by {spans.median_boundary_error_seconds:.3f} s",
+            "segments against the truth",
+            f"F1 {segments.f1:.3f} at IoU 0.5 (gate {MIN_SEGMENT_F1}), boundary off by {segments.median_boundary_error_seconds:.3f} s",
         ),
         ("clips", str(len(clips))),
         ("shards", str(len({clip.shard for clip in clips}))),

@@ -48,8 +48,9 @@ Seed = Annotated[int, typer.Option("--seed", help="Seed of the split and of the 
 Fit = Annotated[
     str, typer.Option("--fit", help="crop, pad, squash, or letterbox-detect (black bars removed, then crop).")
 ]
-RulesFile = Annotated[
-    Path | None, typer.Option("--rules", help="TOML file with other limits of the screen, e.g. min_seconds = 1.0.")
+FiltersFile = Annotated[
+    Path | None,
+    typer.Option("--filters", help="TOML file with other limits of the quality filters, e.g. min_seconds = 1.0."),
 ]
 DropStatic = Annotated[bool, typer.Option("--drop-static", help="Leave clips of a still picture out.")]
 FramesForm = Annotated[
@@ -74,8 +75,8 @@ Align = Annotated[
     str,
     typer.Option("--align", help="Forced alignment of words that were heard: auto (if installed), always, never."),
 ]
-Screen = Annotated[
-    str, typer.Option("--screen", help="Read letters on the screen: auto (where words leave doubt), always, never.")
+Ocr = Annotated[
+    str, typer.Option("--ocr", help="Read letters on the ocr: auto (where words leave doubt), always, never.")
 ]
 Yes = Annotated[
     bool, typer.Option("--yes", help="Let Google hear what it needs, without a question; see --max-minutes.")
@@ -141,7 +142,7 @@ def shard_options(
     size: int = 64,
     seed: int = 0,
     fit: str = "crop",
-    rules: Path | None = None,
+    filters: Path | None = None,
     drop_static: bool = False,
     split_ratios: str = "0.8,0.1,0.1",
     shard_bytes: int = 100_000_000,
@@ -153,7 +154,7 @@ def shard_options(
     from typing import cast
 
     from phonics_data.contract.shard import FramesForm as ContractFramesForm
-    from phonics_data.quality.filters import Rules, read_rules
+    from phonics_data.quality.filters import FilterOptions, read_filter_options
     from phonics_data.quality.split import Ratios
     from phonics_data.stages.shard.options import DatasetFit
     from phonics_data.stages.shard.stage import ShardOptions
@@ -162,11 +163,11 @@ def shard_options(
         train, validation, test = (float(part) for part in split_ratios.split(","))
     except ValueError:
         raise OptionError("--split-ratios", split_ratios, "three shares, e.g. 0.8,0.1,0.1") from None
-    limits = read_rules(rules) if rules is not None else Rules()
+    limits = read_filter_options(filters) if filters is not None else FilterOptions()
     if drop_static:
         limits = dataclasses.replace(limits, drop_static=True)
     if not near_duplicates:
-        limits = dataclasses.replace(limits, max_picture_bits=0, max_sound_bits=0)
+        limits = dataclasses.replace(limits, max_image_hash_bits=0, max_audio_hash_bits=0)
     return ShardOptions(
         frame_rate=parse_frame_rate(frame_rate),
         width=size,
@@ -174,7 +175,7 @@ def shard_options(
         fit=cast("DatasetFit", fit),
         seed=seed,
         ratios=Ratios(train=train, validation=validation, test=test),
-        rules=limits,
+        filters=limits,
         target_shard_bytes=shard_bytes,
         label_set=label_set,
         frames=cast("ContractFramesForm", frames),
@@ -187,7 +188,7 @@ def transcribe_options(
     model: str = "tiny.en",
     device: str = "auto",
     align: str = "auto",
-    screen: str = "auto",
+    ocr: str = "auto",
     language: str = "en",
     ignore_captions: bool = False,
     google: GoogleOptions | None = None,
@@ -197,11 +198,11 @@ def transcribe_options(
     from phonics_data.recognizers import whisper
     from phonics_data.recognizers.engines import AlignMode, EngineName, EngineOptions
     from phonics_data.recognizers.google import GoogleOptions
-    from phonics_data.stages.transcribe import ScreenMode, TranscribeOptions
+    from phonics_data.stages.transcribe import OcrMode, TranscribeOptions
 
     return TranscribeOptions(
         language=language,
-        screen=cast("ScreenMode", screen),
+        ocr=cast("OcrMode", ocr),
         engine=EngineOptions(
             engine=cast("EngineName", engine),
             whisper=whisper.WhisperOptions(model=model, device=cast("whisper.Device", device)),

@@ -11,7 +11,7 @@ from phonics_data.cli.options import Work
 from phonics_data.errors import InputError
 
 if TYPE_CHECKING:
-    from phonics_data.types import TruthSpan
+    from phonics_data.types import TrueSegment
 
 
 def show(
@@ -22,12 +22,12 @@ def show(
     ] = None,
     truth: Annotated[
         Path | None,
-        typer.Option("--truth", help="True spans: truth.parquet of rendered songs, or lines of letter, start, end."),
+        typer.Option("--truth", help="True segments: truth.parquet of rendered songs, or lines of letter, start, end."),
     ] = None,
     start: Annotated[float, typer.Option("--from", min=0, help="First second to draw.")] = 0.0,
     end: Annotated[float | None, typer.Option("--to", help="Last second to draw; by default the end.")] = None,
 ) -> None:
-    """Draw what is heard and seen in a video, the spans that came of it, and what each boundary lies on (PNG and HTML).
+    """Draw what is heard and seen in a video, the segments that came of it, and what each boundary lies on (PNG and HTML).
 
     Example: phonics-data show song-0003 --work work --truth songs/truth.parquet
     """
@@ -41,7 +41,7 @@ def show(
         typer.echo(path)
 
 
-def _read_truth(path: Path, video_id: str) -> list[TruthSpan]:
+def _read_truth(path: Path, video_id: str) -> list[TrueSegment]:
     if path.suffix == ".parquet":
         from phonics_data.sources.synthetic.render import read_truth
 

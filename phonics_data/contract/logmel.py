@@ -110,7 +110,7 @@ def log_mel(audio_N: Audio, spec: LogMelSpec | None = None) -> LogMel:
     return np.log(_mel_filters(spec) @ power + np.float32(spec.floor)).T.astype(np.float32)
 
 
-def segment_start_hop(frame_index: int, frame_rate: Fraction, spec: LogMelSpec | None = None) -> int:
+def mel_segment_start_hop(frame_index: int, frame_rate: Fraction, spec: LogMelSpec | None = None) -> int:
     """First hop of the segment of frame `frame_index`: the segment is centred on the frame's mid-time.
 
     start = round((j + 1/2) / F * hops a second) - segment_hops / 2, half rounded up; it may be negative, where the
@@ -121,7 +121,7 @@ def segment_start_hop(frame_index: int, frame_rate: Fraction, spec: LogMelSpec |
     return floor(mid_hops + Fraction(1, 2)) - spec.segment_hops // 2
 
 
-def segments(mels_HM: LogMel, num_frames: int, frame_rate: Fraction, spec: LogMelSpec | None = None) -> LogMel:
+def mel_segments(mels_HM: LogMel, num_frames: int, frame_rate: Fraction, spec: LogMelSpec | None = None) -> LogMel:
     """One log-mel segment a frame, silence where a segment reaches past either end.
 
     Args:
@@ -134,7 +134,7 @@ def segments(mels_HM: LogMel, num_frames: int, frame_rate: Fraction, spec: LogMe
     spec = spec or LogMelSpec()
     out = np.full((num_frames, spec.num_bands, spec.segment_hops), spec.silence, np.float32)
     for frame in range(num_frames):
-        start = segment_start_hop(frame, frame_rate, spec)
+        start = mel_segment_start_hop(frame, frame_rate, spec)
         low, high = max(start, 0), min(start + spec.segment_hops, mels_HM.shape[0])
         if low < high:
             out[frame, :, low - start : high - start] = mels_HM[low:high].T

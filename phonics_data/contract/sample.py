@@ -22,7 +22,7 @@ class Sample:
     """One short video: its frames, its sound on the same clock, its class.
 
     Args:
-        key: unique name inside the dataset (`ShortVideo.sample_id`); no dots or slashes, for tars use dots as borders.
+        key: unique name inside the dataset (`Clip.sample_id`); no dots or slashes, for tars use dots as borders.
         frames_LHWC: uint8 RGB, L >= 1 frames of H x W pixels, C = 3, range 0..255.
         frame_rate: frames a second, > 0.
         audio_N: float32 mono in [-1, 1]; sample n belongs to time n / audio_rate_hz after the first frame's start.
@@ -76,7 +76,7 @@ class Sample:
         return float(self.num_frames / self.frame_rate)
 
 
-def quantise_audio(audio_N: NDArray[np.floating]) -> Audio:
+def quantize_audio(audio_N: NDArray[np.floating]) -> Audio:
     """`audio_N` clipped to [-1, 1] and rounded to the 16-bit grid (multiples of 1/32768) on which FLAC stores it.
 
     A sample made of the result comes back bit for bit from a shard.

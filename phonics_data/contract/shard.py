@@ -40,7 +40,7 @@ _META_FIELDS = (
 def encode(sample: Sample, frames_form: FramesForm = "npy") -> dict[str, bytes]:
     """The sample's members in their order, name -> bytes. The same sample always gives the same bytes.
 
-    Exact both ways when `sample.audio_N` lies on the 16-bit grid (`quantise_audio`), but for frames as ``mp4``.
+    Exact both ways when `sample.audio_N` lies on the 16-bit grid (`quantize_audio`), but for frames as ``mp4``.
     """
     import soundfile
 
@@ -57,9 +57,9 @@ def encode(sample: Sample, frames_form: FramesForm = "npy") -> dict[str, bytes]:
 
 def _encode_frames(sample: Sample, form: FramesForm) -> dict[str, bytes]:
     if form == "mp4":
-        from phonics_data.contract.video import encode_film
+        from phonics_data.contract.video import encode_video
 
-        return {FILM: encode_film(sample.frames_LHWC, sample.frame_rate)}
+        return {FILM: encode_video(sample.frames_LHWC, sample.frame_rate)}
     frames_LHWC, header = np.ascontiguousarray(sample.frames_LHWC), io.BytesIO()
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(frames_LHWC))
     # What `write_array` gives, with one copy of the pictures instead of four.
@@ -76,14 +76,14 @@ def add_sample(tar: tarfile.TarFile, key: str, members: Mapping[str, bytes]) -> 
 
 def _decode_frames(members: Mapping[str, bytes]) -> Frames:
     if FRAMES not in members:
-        from phonics_data.contract.video import decode_film
+        from phonics_data.contract.video import decode_video
 
-        return decode_film(members[FILM])
+        return decode_video(members[FILM])
     return np.lib.format.read_array(io.BytesIO(members[FRAMES]), allow_pickle=False)
 
 
 def content_digest(members: Mapping[str, bytes]) -> str:
-    """SHA-256 over the frames member, then the audio member: `ShortVideo.sha256`."""
+    """SHA-256 over the frames member, then the audio member: `Clip.sha256`."""
     digest = hashlib.sha256(members[FRAMES if FRAMES in members else FILM])
     digest.update(members[AUDIO])
     return digest.hexdigest()

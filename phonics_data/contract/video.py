@@ -16,7 +16,7 @@ CRF = 14
 """Quality of H.264, 0 to 51: at 14 few can tell the film from the pictures."""
 
 
-def encode_film(frames_LHWC: Frames, frame_rate: Fraction) -> bytes:
+def encode_video(frames_LHWC: Frames, frame_rate: Fraction) -> bytes:
     """H.264 in an MP4 without sound; the same frames give the same bytes with the same release of PyAV.
 
     Args:
@@ -38,7 +38,7 @@ def encode_film(frames_LHWC: Frames, frame_rate: Fraction) -> bytes:
     return file.getvalue()
 
 
-def decode_film(film: bytes) -> Frames:
+def decode_video(film: bytes) -> Frames:
     """Every frame of an MP4, uint8 (L, H, W, 3) in RGB.
 
     Raises:

@@ -28,7 +28,7 @@ from phonics_data.contract.sample import SCHEMA_VERSION
 from phonics_data.errors import DatasetError
 from phonics_data.storage.tables import from_plain, schema, to_plain
 from phonics_data.storage.workspace import atomic_path, file_sha256, write_bytes
-from phonics_data.types import ShortVideo
+from phonics_data.types import Clip
 
 METADATA = "metadata.parquet"
 VIDEOS = "videos.parquet"
@@ -42,7 +42,7 @@ SHARD_NAME = re.compile(r"(train|validation|test)-\d{6}\.tar")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MetadataRow(ShortVideo):
+class MetadataRow(Clip):
     """One row of metadata.parquet: the clip, where it lies, and what the screen measured on it."""
 
     offset: int
@@ -55,12 +55,12 @@ class MetadataRow(ShortVideo):
     loudness_dbfs: float
     clipped_share: float
     bar_share: float
-    picture_print: str
-    sound_print: str
+    image_hash: str
+    audio_hash: str
     """The prints by which near duplicates are found (`phonics_data.quality.near_duplicates`)."""
     letter_seen_share: float | None
     """Share of the clip's time during which its letter was read on the screen; None where nobody looked."""
-    marks: str
+    flags: str
     """Comma-separated reasons that mark the clip without leaving it out, e.g. ``static_picture``; often empty."""
     duplicate_of: str | None
     """The clip that this one repeats, if any."""
@@ -69,11 +69,11 @@ class MetadataRow(ShortVideo):
 
 
 def write_metadata(path: Path, rows: Iterable[MetadataRow]) -> None:
-    """metadata.parquet, readable as `MetadataRow` and as its plain `ShortVideo` part."""
+    """metadata.parquet, readable as `MetadataRow` and as its plain `Clip` part."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = schema(MetadataRow).with_metadata(schema(ShortVideo).metadata)
+    columns = schema(MetadataRow).with_metadata(schema(Clip).metadata)
     table = pa.Table.from_pylist([to_plain(row) for row in rows], schema=columns)
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary)

@@ -45,7 +45,7 @@ def run_items(
     workspace: Workspace,
     stage: Stage,
     tasks: Mapping[str, Task],
-    fingerprints: Mapping[str, str],
+    content_hashes: Mapping[str, str],
     function: Callable[[Task], Outcome[Record]],
     record_type: type[Record],
     *,
@@ -66,7 +66,7 @@ def run_items(
     """
     started = time.monotonic()
     ledger = workspace.ledger(stage)
-    todo = [item for item in tasks if ledger.read(item, fingerprints[item]) is None]
+    todo = [item for item in tasks if ledger.read(item, content_hashes[item]) is None]
     num_skipped = len(tasks) - len(todo)
     done = num_skipped
     if on_progress:
@@ -84,7 +84,7 @@ def run_items(
         if outcome.again:
             unfinished[item] = to_plain(outcome)
         else:
-            ledger.write(item, fingerprints[item], to_plain(outcome))
+            ledger.write(item, content_hashes[item], to_plain(outcome))
         done += 1
         if on_progress:
             on_progress(stage, done, len(tasks))
@@ -92,7 +92,7 @@ def run_items(
     rejections: list[Rejection] = []
     num_kept_items = 0
     for item in tasks:
-        outcome = unfinished.get(item) or ledger.read(item, fingerprints[item])
+        outcome = unfinished.get(item) or ledger.read(item, content_hashes[item])
         assert outcome is not None, item
         rows = cast("Sequence[Mapping[str, Any]]", outcome["kept"])
         num_kept_items += bool(rows)

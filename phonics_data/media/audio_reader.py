@@ -1,4 +1,4 @@
-"""The whole sound of a source on the clock of its picture: what a recogniser listens to."""
+"""The whole sound of a source on the clock of its picture: what a recognizer listens to."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Mono = NDArray[np.float32]
 
 _MARGIN_SECONDS = Fraction(1, 20)
-"""Native sound kept on both sides of a span, so that the resampling filter rings on real sound and not on an edge."""
+"""Native sound kept on both sides of a segment, so that the resampling filter rings on real sound and not on an edge."""
 
 _JITTER_SECONDS = Fraction(1, 1000)
 """Containers round timestamps to as much as a millisecond; within this the count of samples is the better clock."""
@@ -73,12 +73,12 @@ class SoundTrack:
     """Collects decoded audio frames and gives out stretches of them at one rate.
 
     Args:
-        spans: the wanted stretches ``[start, end)`` in seconds of the picture's clock, sorted by start.
+        segments: the wanted stretches ``[start, end)`` in seconds of the picture's clock, sorted by start.
         rate_hz: of what `take` gives.
     """
 
-    def __init__(self, spans: Sequence[tuple[Fraction, Fraction]], rate_hz: int, where: str) -> None:
-        self._spans = list(spans)
+    def __init__(self, segments: Sequence[tuple[Fraction, Fraction]], rate_hz: int, where: str) -> None:
+        self._segments = list(segments)
         self._windows: list[tuple[int, int]] = []
         self._to_rate_hz = rate_hz
         self._where = where
@@ -111,7 +111,7 @@ class SoundTrack:
             self._rate_hz = frame.sample_rate
             self._grid = Grid(tick, origin, self._rate_hz)
             self._tolerance = int(max(_JITTER_SECONDS, tick) * self._rate_hz)
-            self.forget(self._spans)
+            self.forget(self._segments)
         if frame.sample_rate != self._rate_hz:
             raise MediaError(
                 "does_not_decode",
@@ -172,12 +172,13 @@ class SoundTrack:
         out = resample(native, self._rate_hz, self._to_rate_hz)[periods * up :][:num_samples]
         return np.pad(out, (0, num_samples - out.size))
 
-    def forget(self, spans: Sequence[tuple[Fraction, Fraction]]) -> None:
-        """Keep only what `spans` (those still to be taken) need."""
-        self._spans = list(spans)
+    def forget(self, segments: Sequence[tuple[Fraction, Fraction]]) -> None:
+        """Keep only what `segments` (those still to be taken) need."""
+        self._segments = list(segments)
         margin = 2 * _MARGIN_SECONDS
         self._windows = [
-            (half_up((start - margin) * self._rate_hz), half_up((end + margin) * self._rate_hz)) for start, end in spans
+            (half_up((start - margin) * self._rate_hz), half_up((end + margin) * self._rate_hz))
+            for start, end in segments
         ]
         earliest = min((low for low, _ in self._windows), default=None)
         while self._chunks and (earliest is None or self._chunks[0][0] + self._chunks[0][1].size < earliest):

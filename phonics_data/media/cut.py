@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from phonics_data.contract.sample import num_audio_samples, quantise_audio
+from phonics_data.contract.sample import num_audio_samples, quantize_audio
 from phonics_data.errors import MediaError
 from phonics_data.media.audio_track import SoundTrack
 from phonics_data.media.container import audio_stream, frames_of, open_media, time_base, video_stream
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 
 _JUMP_SECONDS = 8
-"""Stretches longer than this that no span needs are jumped over, if a key frame lies behind them."""
+"""Stretches longer than this that no segment needs are jumped over, if a key frame lies behind them."""
 
 _RUN_UP_SECONDS = 2
-"""Decoded before a span after a jump, so that picture and sound have settled."""
+"""Decoded before a segment after a jump, so that picture and sound have settled."""
 
 _LAG_SECONDS = 10
 """Sound that lies further than this behind its picture in the file, or has ended, is read by itself: finished pictures
@@ -49,7 +49,7 @@ class Cut:
     """One clip as it comes from its source."""
 
     index: int
-    """Place of its span in the list that was asked for."""
+    """Place of its segment in the list that was asked for."""
     start_seconds: float
     """Where its first frame's interval begins: the asked start, moved to the nearest border of the grid."""
     end_seconds: float
@@ -60,7 +60,7 @@ class Cut:
 
 @dataclass(slots=True)
 class _Open:
-    """A span that is still being filled: output intervals ``first <= k < end``."""
+    """A segment that is still being filled: output intervals ``first <= k < end``."""
 
     index: int
     first: int
@@ -69,9 +69,9 @@ class _Open:
     picture_done: bool = False
 
 
-def cut_spans(
+def cut_segments(
     path: Path,
-    spans: Sequence[tuple[float, float]],
+    segments: Sequence[tuple[float, float]],
     *,
     frame_rate: Fraction,
     width: int,
@@ -81,10 +81,10 @@ def cut_spans(
     region: Region = (0.0, 0.0, 1.0, 1.0),
     threads: int = 1,
 ) -> Iterator[Cut]:
-    """Cut all `spans` out of one source, each as soon as it is complete.
+    """Cut all `segments` out of one source, each as soon as it is complete.
 
     Args:
-        spans: (start, end) in seconds from the first video frame; they may overlap and come in any order.
+        segments: (start, end) in seconds from the first video frame; they may overlap and come in any order.
         frame_rate: of the clips; any rate, whatever the source's is.
         width: of the clips in pixels.
         height: of the clips in pixels.
@@ -92,25 +92,25 @@ def cut_spans(
         threads: decoder threads.
 
     Yields:
-        One `Cut` a span. A span that reaches past the end of the picture gives the frames that there are, perhaps none.
+        One `Cut` a segment. A segment that reaches past the end of the picture gives the frames that there are, perhaps none.
 
     Raises:
         MediaError: ``no_video_stream``, ``no_audio_stream``, ``does_not_decode`` or ``not_a_video``.
     """
     wanted = [
         _Open(index=index, first=max(0, _border(start, frame_rate)), end=_border(end, frame_rate))
-        for index, (start, end) in enumerate(spans)
+        for index, (start, end) in enumerate(segments)
     ]
-    wanted.sort(key=lambda span: (span.first, span.end, span.index))
+    wanted.sort(key=lambda segment: (segment.first, segment.end, segment.index))
     target = _Target(frame_rate, width, height, fit, audio_rate_hz, region, threads)
     try:
         for cut in _one_pass(path, wanted, target, jump=True):
-            wanted = [span for span in wanted if span.index != cut.index]
+            wanted = [segment for segment in wanted if segment.index != cut.index]
             yield cut
     except _CannotJumpError:
-        for span in wanted:
-            span.frames.clear()
-            span.picture_done = False
+        for segment in wanted:
+            segment.frames.clear()
+            segment.picture_done = False
         yield from _one_pass(path, wanted, target, jump=False)
 
 
@@ -129,8 +129,8 @@ class _Target:
     threads: int
 
 
-def _one_pass(path: Path, spans: Sequence[_Open], target: _Target, *, jump: bool) -> Iterator[Cut]:
-    wanted = list(spans)
+def _one_pass(path: Path, segments: Sequence[_Open], target: _Target, *, jump: bool) -> Iterator[Cut]:
+    wanted = list(segments)
     with open_media(path) as container:
         video, audio = video_stream(container), audio_stream(container)
         if video is None:
@@ -146,18 +146,20 @@ def _one_pass(path: Path, spans: Sequence[_Open], target: _Target, *, jump: bool
         for covered, frame in _merged(path, container, audio, shown, sound, wanted):
             if frame is not None and not _paint(wanted, covered, frame, scaler):
                 continue
-            ready = [span for span in wanted if span.picture_done and sound.covers(span.end / target.frame_rate)]
-            for span in ready:
-                wanted.remove(span)
-                yield _finish(span, sound, target)
+            ready = [
+                segment for segment in wanted if segment.picture_done and sound.covers(segment.end / target.frame_rate)
+            ]
+            for segment in ready:
+                wanted.remove(segment)
+                yield _finish(segment, sound, target)
             if ready:
                 sound.forget(_seconds(wanted, target.frame_rate))
             if not wanted:
                 return
         if shown.lost:
             raise _CannotJumpError
-        for span in wanted:
-            yield _finish(span, sound, target)
+        for segment in wanted:
+            yield _finish(segment, sound, target)
 
 
 def _border(seconds: float, frame_rate: Fraction) -> int:
@@ -165,8 +167,8 @@ def _border(seconds: float, frame_rate: Fraction) -> int:
     return half_up(Fraction(seconds).limit_denominator(1_000_000) * frame_rate)
 
 
-def _seconds(spans: Sequence[_Open], frame_rate: Fraction) -> list[tuple[Fraction, Fraction]]:
-    return [(span.first / frame_rate, span.end / frame_rate) for span in spans]
+def _seconds(segments: Sequence[_Open], frame_rate: Fraction) -> list[tuple[Fraction, Fraction]]:
+    return [(segment.first / frame_rate, segment.end / frame_rate) for segment in segments]
 
 
 def _pixel_aspect(video: av.VideoStream) -> Fraction:
@@ -190,9 +192,9 @@ def _merged(
     sound: SoundTrack,
     wanted: Sequence[_Open],
 ) -> Iterator[tuple[range, VideoFrame | None]]:
-    """Decode both streams in the file's order, and jump over stretches that no span of `wanted` needs.
+    """Decode both streams in the file's order, and jump over stretches that no segment of `wanted` needs.
 
-    Yields (output intervals that a video frame covers, the frame), and (empty, None) after sound that a span waits for.
+    Yields (output intervals that a video frame covers, the frame), and (empty, None) after sound that a segment waits for.
     """
     early: list[AudioFrame] = []
     early_seconds, is_early_dropped = 0.0, False
@@ -284,9 +286,9 @@ class _Shown:
         """Seconds from the first frame on up to which pictures have been shown."""
         return self._first / self._frame_rate
 
-    def seconds_since(self, span: _Open) -> Fraction:
-        """How long ago `span` ended."""
-        return self.now - span.end / self._frame_rate
+    def seconds_since(self, segment: _Open) -> Fraction:
+        """How long ago `segment` ended."""
+        return self.now - segment.end / self._frame_rate
 
     def replace(self, frame: VideoFrame) -> tuple[range, VideoFrame] | None:
         """Show `frame`; gives the intervals that the one before it covered, and that one, if any."""
@@ -326,37 +328,37 @@ class _Shown:
 
 
 def _paint(wanted: Sequence[_Open], covered: range, frame: VideoFrame, scaler: Scaler) -> bool:
-    """Append the frame to every open span once for each interval of the span that it covers.
+    """Append the frame to every open segment once for each interval of the segment that it covers.
 
     Returns whether the picture of one of `wanted` is complete.
     """
     scaled: NDArray[np.uint8] | None = None
     start, stop, done = covered.start, covered.stop, False
-    for span in wanted:
-        if span.first >= stop:
+    for segment in wanted:
+        if segment.first >= stop:
             break  # they are sorted
-        if not span.picture_done and start > span.first + len(span.frames):
+        if not segment.picture_done and start > segment.first + len(segment.frames):
             raise _CannotJumpError
-        number = min(span.end, stop) - max(span.first, start)
+        number = min(segment.end, stop) - max(segment.first, start)
         if number > 0:
             if scaled is None:
                 scaled = scaler.scale(frame)
-            span.frames.extend([scaled] * number)
-        span.picture_done = stop >= span.end
-        done = done or span.picture_done
+            segment.frames.extend([scaled] * number)
+        segment.picture_done = stop >= segment.end
+        done = done or segment.picture_done
     return done
 
 
-def _finish(span: _Open, sound: SoundTrack, target: _Target) -> Cut:
-    frames, span.frames = span.frames, []  # whoever holds the span need not hold its pictures
+def _finish(segment: _Open, sound: SoundTrack, target: _Target) -> Cut:
+    frames, segment.frames = segment.frames, []  # whoever holds the segment need not hold its pictures
     num_frames = len(frames)
-    start = span.first / target.frame_rate
+    start = segment.first / target.frame_rate
     num_samples = num_audio_samples(num_frames, target.frame_rate, target.audio_rate_hz)
     empty = np.zeros((0, target.height, target.width, 3), np.uint8)
     return Cut(
-        index=span.index,
+        index=segment.index,
         start_seconds=float(start),
         end_seconds=float(start + num_frames / target.frame_rate),
         frames_LHWC=np.stack(frames) if frames else empty,
-        audio_N=quantise_audio(sound.take(start, num_samples)),
+        audio_N=quantize_audio(sound.take(start, num_samples)),
     )

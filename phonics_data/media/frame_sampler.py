@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sight:
+class SampledFrame:
     """What is on the screen at one moment.
 
     Args:
@@ -31,7 +31,7 @@ class Sight:
     frame_HWC: NDArray[np.uint8]
 
 
-def watch(path: Path, *, rate: int = 8, max_width: int = 640, threads: int = 1) -> Iterator[Sight]:
+def sample_frames(path: Path, *, rate: int = 8, max_width: int = 640, threads: int = 1) -> Iterator[SampledFrame]:
     """The frame that is shown at 0, 1 / rate, 2 / rate ... seconds, until the picture ends.
 
     Args:
@@ -60,12 +60,12 @@ def watch(path: Path, *, rate: int = 8, max_width: int = 640, threads: int = 1) 
                 origin = seconds if origin is None else origin
                 # `shown` stays on the screen until this frame takes its place.
                 while shown is not None and number * step < seconds - origin:
-                    yield Sight(float(number * step), _pixels(shown, max_width))
+                    yield SampledFrame(float(number * step), _pixels(shown, max_width))
                     number += 1
                 shown = frame
         if shown is None:
             raise MediaError("does_not_decode", f"{path}: no frame of its picture decodes; fetch it again")
-        yield Sight(float(number * step), _pixels(shown, max_width))
+        yield SampledFrame(float(number * step), _pixels(shown, max_width))
 
 
 def _pixels(frame: VideoFrame, max_width: int) -> NDArray[np.uint8]:

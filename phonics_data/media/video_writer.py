@@ -23,7 +23,7 @@ _JPEG = b"\xff\xd8\xff"
 _AUDIO_BLOCK = 1024
 
 
-def film_from_images(path: Path, images: Sequence[Path], frame_rate: Fraction, sound: Path) -> None:
+def video_from_images(path: Path, images: Sequence[Path], frame_rate: Fraction, sound: Path) -> None:
     """Write a Matroska file of `images`, one a frame, and `sound`.
 
     JPEG images go in as they are, byte for byte; others that Pillow reads are stored losslessly (FFV1). The names of

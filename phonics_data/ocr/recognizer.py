@@ -1,4 +1,4 @@
-"""Pictures of single shapes -> a probability for each letter, by the recogniser of PP-OCRv6 (small) through onnxruntime.
+"""Pictures of single shapes -> a probability for each letter, by the recognizer of PP-OCRv6 (small) through onnxruntime.
 
 The model file comes with the package ``rapidocr``; its own pipeline is not used, for it turns upright letters (T, I, J,
 L) and searches for lines of text, which costs a hundred times as much.
@@ -46,7 +46,7 @@ def model_path() -> Path:
     if path is None or not path.is_file():
         raise DependencyError(
             f"reading letters on the screen needs the model {MODEL} of the package rapidocr (3.10 or later): "
-            "pip install 'phonics-cssgan[screen]', or run with --screen never"
+            "pip install 'phonics-cssgan[screen]', or run with --ocr never"
         )
     return path
 
@@ -61,7 +61,7 @@ class LetterReader:
     """Reads single shapes.
 
     Args:
-        path: ONNX file of a CTC recogniser: input (B, 3, 48, W) in [-1, 1], BGR; output (B, steps, classes) of
+        path: ONNX file of a CTC recognizer: input (B, 3, 48, W) in [-1, 1], BGR; output (B, steps, classes) of
             probabilities; class 0 is the blank, its characters stand in the file's metadata.
     """
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from phonics_data.media.frame_sampler import Sight, watch
+from phonics_data.media.frame_sampler import SampledFrame, sample_frames
 from phonics_data.ocr.recognizer import LetterReader, letter_reader
 from phonics_data.ocr.shapes import Frame, Glyph, Mask, find_glyphs, largest_channel, without_parts
 from phonics_data.ocr.trace import ScreenTrace
@@ -42,10 +42,10 @@ def read_screen(path: Path, *, rate: int = LOOKS_A_SECOND, reader: LetterReader 
         MediaError: the video has no picture or does not decode.
         DependencyError: a package that reading needs is missing.
     """
-    return trace(watch(path, rate=rate), rate=rate, reader=reader or letter_reader())
+    return trace(sample_frames(path, rate=rate), rate=rate, reader=reader or letter_reader())
 
 
-def trace(sights: Iterable[Sight], *, rate: int, reader: LetterReader) -> ScreenTrace:
+def trace(sights: Iterable[SampledFrame], *, rate: int, reader: LetterReader) -> ScreenTrace:
     """`read_screen` over frames from anywhere."""
     scanner = _Scanner(reader, rate)
     for sight in sights:

@@ -16,7 +16,7 @@ TRACE_VERSION = "screen-6"
 
 def trace_path(work: Path, video_id: str) -> Path:
     """Where a workspace keeps the trace of a video; there is none where the screen was not read."""
-    return work / "screen" / f"{video_id}.npz"
+    return work / "ocr" / f"{video_id}.npz"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -30,7 +30,7 @@ class Measures:
     """What was measured on one clip; columns of metadata.parquet."""
 
     moving_share: float
-    """Share of the pixels whose luma spans more than 16 of 255 levels over the clip, 0..1."""
+    """Share of the pixels whose luma segments more than 16 of 255 levels over the clip, 0..1."""
     bright_level: float
     """99th percentile of luma over all pixels of all frames, 0..255."""
     loudness_dbfs: float
@@ -42,7 +42,7 @@ class Measures:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
+class FilterHit:
     """One rule that a clip breaks."""
 
     reason: Reason
@@ -51,7 +51,7 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rules:
+class FilterOptions:
     """The limits.
 
     A clip that breaks a rule is left out, but for three rules only when their `drop_` says so: otherwise it stays and
@@ -73,9 +73,9 @@ class Rules:
     drop_static: bool = False
     drop_letterboxed: bool = False
     drop_letter_not_visible: bool = False
-    max_picture_bits: int = 16
+    max_image_hash_bits: int = 16
     """Picture prints of near duplicates differ by at most so many bits (`phonics_data.quality.near_duplicates`)."""
-    max_sound_bits: int = 6
+    max_audio_hash_bits: int = 6
     drop_near_duplicates: bool = True
 
     def __post_init__(self) -> None:
@@ -88,15 +88,15 @@ class Rules:
             "min_confidence": (0.0, 1.0),
             "max_bar_share": (0.0, 1.0),
             "min_letter_seen_share": (0.0, 1.0),
-            "max_picture_bits": (0, 64),
-            "max_sound_bits": (0, 32),
+            "max_image_hash_bits": (0, 64),
+            "max_audio_hash_bits": (0, 32),
         }
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
                 raise OptionError(f"rule {name}", getattr(self, name), f"{low:g} to {high:g}")
 
 
-def read_rules(path: Path) -> Rules:
+def read_filter_options(path: Path) -> FilterOptions:
     """The rules of a TOML file that names those to change, e.g. ``min_seconds = 1.0`` or ``drop_static = true``.
 
     Raises:
@@ -106,23 +106,23 @@ def read_rules(path: Path) -> Rules:
     try:
         found = tomllib.loads(path.read_text())
     except FileNotFoundError:
-        raise InputError(f"--rules {path}: no such file") from None
+        raise InputError(f"--filters {path}: no such file") from None
     except OSError as error:
-        raise InputError(f"--rules {path}: cannot be read ({error.strerror}); wanted a TOML file") from error
+        raise InputError(f"--filters {path}: cannot be read ({error.strerror}); wanted a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"--rules {path}: not TOML ({error})") from error
-    defaults = {field.name: field.default for field in fields(Rules)}
+        raise InputError(f"--filters {path}: not TOML ({error})") from error
+    defaults = {field.name: field.default for field in fields(FilterOptions)}
     values: dict[str, Any] = {}
     for name, value in found.items():
         if name not in defaults:
-            raise OptionError(f"--rules {path}", name, f"the rules {', '.join(defaults)}")
+            raise OptionError(f"--filters {path}", name, f"the rules {', '.join(defaults)}")
         wanted = type(defaults[name])
         if wanted is float and type(value) is int:
             value = float(value)
         if type(value) is not wanted:
-            raise OptionError(f"--rules {path}: {name}", value, f"a value of type {wanted.__name__}")
+            raise OptionError(f"--filters {path}: {name}", value, f"a value of type {wanted.__name__}")
         values[name] = value
-    return Rules(**values)
+    return FilterOptions(**values)
 
 
 def measure(frames_LHWC: Frames, audio_N: Audio, audio_rate_hz: int) -> Measures:
@@ -146,10 +146,10 @@ def judge(
     measures: Measures,
     duration_seconds: float,
     confidence: float,
-    rules: Rules,
+    rules: FilterOptions,
     *,
     letter_seen_share: float | None = None,
-) -> tuple[Finding, ...]:
+) -> tuple[FilterHit, ...]:
     """Every rule that the clip breaks, those that leave it out in any case first.
 
     Args:
@@ -171,7 +171,7 @@ def judge(
     return tuple(finding for finding in findings if finding is not None)
 
 
-def drops(finding: Finding, rules: Rules) -> bool:
+def drops(finding: FilterHit, rules: FilterOptions) -> bool:
     """Whether `finding` leaves its clip out; otherwise it marks it."""
     if finding.reason == "static_picture":
         return rules.drop_static
@@ -191,12 +191,12 @@ def seen_share(start_seconds: float, end_seconds: float, sightings: Iterable[tup
     return covered / (end_seconds - start_seconds) if end_seconds > start_seconds else 0.0
 
 
-def _below(reason: Reason, measured: float, threshold: float) -> Finding | None:
-    return Finding(reason=reason, measured=measured, threshold=threshold) if measured < threshold else None
+def _below(reason: Reason, measured: float, threshold: float) -> FilterHit | None:
+    return FilterHit(reason=reason, measured=measured, threshold=threshold) if measured < threshold else None
 
 
-def _above(reason: Reason, measured: float, threshold: float) -> Finding | None:
-    return Finding(reason=reason, measured=measured, threshold=threshold) if measured > threshold else None
+def _above(reason: Reason, measured: float, threshold: float) -> FilterHit | None:
+    return FilterHit(reason=reason, measured=measured, threshold=threshold) if measured > threshold else None
 
 
 def _luma(frames_LHWC: Frames) -> NDArray[np.uint8]:

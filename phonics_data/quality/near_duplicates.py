@@ -22,9 +22,9 @@ from phonics_data.contract.sample import Audio, Frames
 
 _ROWS, _COLUMNS = 8, 9
 _MOMENTS = (1 / 6, 1 / 2, 5 / 6)
-PICTURE_BITS = len(_MOMENTS) * _ROWS * (_COLUMNS - 1)
+IMAGE_HASH_BITS = len(_MOMENTS) * _ROWS * (_COLUMNS - 1)
 _BANDS, _SLICES = 9, 5
-SOUND_BITS = (_BANDS - 1) * (_SLICES - 1)
+AUDIO_HASH_BITS = (_BANDS - 1) * (_SLICES - 1)
 
 _HOP_SAMPLES = 256
 
@@ -33,11 +33,11 @@ _STEP_LEVELS = 3.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Prints:
+class Hashes:
     """What one clip looks and sounds like, in hexadecimal digits."""
 
-    picture_print: str
-    sound_print: str
+    image_hash: str
+    audio_hash: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,10 +47,10 @@ class Candidate:
     sample_id: str
     video_id: str
     label: str
-    prints: Prints
+    hashes: Hashes
 
 
-def fingerprints(frames_LHWC: Frames, audio_N: Audio, audio_rate_hz: int) -> Prints:
+def content_hashes(frames_LHWC: Frames, audio_N: Audio, audio_rate_hz: int) -> Hashes:
     """The prints of one clip.
 
     Args:
@@ -59,11 +59,11 @@ def fingerprints(frames_LHWC: Frames, audio_N: Audio, audio_rate_hz: int) -> Pri
     """
     places = [int(moment * frames_LHWC.shape[0]) for moment in _MOMENTS]
     picture = [_picture_bits(frames_LHWC[place]) for place in places]
-    return Prints(picture_print=_hex(np.concatenate(picture)), sound_print=_hex(_sound_bits(audio_N, audio_rate_hz)))
+    return Hashes(image_hash=_hex(np.concatenate(picture)), audio_hash=_hex(_sound_bits(audio_N, audio_rate_hz)))
 
 
 def near_duplicates(
-    candidates: Sequence[Candidate], *, max_picture_bits: int, max_sound_bits: int
+    candidates: Sequence[Candidate], *, max_image_hash_bits: int, max_audio_hash_bits: int
 ) -> dict[str, tuple[str, int]]:
     """sample id -> (the earlier clip that it repeats, how many bits their prints differ by).
 
@@ -72,15 +72,15 @@ def near_duplicates(
     """
     found: dict[str, tuple[str, int]] = {}
     buckets: dict[tuple[str, int, int], list[tuple[Candidate, int, int]]] = defaultdict(list)
-    num_pieces = max_picture_bits + 1
+    num_pieces = max_image_hash_bits + 1
     for candidate in candidates:
-        picture, sound = int(candidate.prints.picture_print, 16), int(candidate.prints.sound_print, 16)
+        picture, sound = int(candidate.hashes.image_hash, 16), int(candidate.hashes.audio_hash, 16)
         keys = [(candidate.label, place, piece) for place, piece in enumerate(_pieces(picture, num_pieces))]
         best: tuple[int, str] | None = None
         for other, other_picture, other_sound in {id(entry): entry for key in keys for entry in buckets[key]}.values():
             picture_bits = (picture ^ other_picture).bit_count()
             sound_bits = (sound ^ other_sound).bit_count()
-            if picture_bits <= max_picture_bits and sound_bits <= max_sound_bits:
+            if picture_bits <= max_image_hash_bits and sound_bits <= max_audio_hash_bits:
                 best = min(
                     best or (picture_bits + sound_bits, other.sample_id), (picture_bits + sound_bits, other.sample_id)
                 )
@@ -118,7 +118,7 @@ def groups_of_sources(
 
 
 def _pieces(bits: int, number: int) -> list[int]:
-    size = -(-PICTURE_BITS // number)
+    size = -(-IMAGE_HASH_BITS // number)
     return [(bits >> (place * size)) & ((1 << size) - 1) for place in range(number)]
 
 
@@ -131,7 +131,7 @@ def _sound_bits(audio_N: Audio, audio_rate_hz: int) -> NDArray[np.bool_]:
     # Plain spectra and no log-mel: the exact bands matter little here, and this loads nothing.
     num_windows = audio_N.size // _HOP_SAMPLES - 1
     if num_windows < _SLICES:
-        return np.zeros(SOUND_BITS, np.bool_)
+        return np.zeros(AUDIO_HASH_BITS, np.bool_)
     windows = np.lib.stride_tricks.sliding_window_view(audio_N, 2 * _HOP_SAMPLES)[::_HOP_SAMPLES]
     power = np.abs(np.fft.rfft(windows * np.hanning(2 * _HOP_SAMPLES), axis=1)) ** 2
     edges = np.geomspace(150.0, min(6_000.0, audio_rate_hz / 2), _BANDS + 1)

@@ -1,4 +1,4 @@
-"""Answers of recognisers on disk, so that no second of sound is recognised, or paid for, twice.
+"""Answers of recognizers on disk, so that no second of sound is recognized, or paid for, twice.
 
 ::
 

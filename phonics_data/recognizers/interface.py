@@ -1,4 +1,4 @@
-"""What a speech recogniser is to the rest of the house: sound in, words with times out.
+"""What a speech recognizer is to the rest of the house: sound in, words with times out.
 
 Every engine (`phonics_data.recognizers.whisper`, `.google`) keeps this contract, and one suite of tests holds them
 all to it:
@@ -48,7 +48,7 @@ class Recognition:
 
 
 class Recognizer(Protocol):
-    """A speech recogniser that is ready to work."""
+    """A speech recognizer that is ready to work."""
 
     @property
     def name(self) -> str:

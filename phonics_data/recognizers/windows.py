@@ -1,6 +1,6 @@
 """Long sound in overlapping windows: where to cut it, and how to make one transcript of what each window gave. Pure.
 
-A recogniser that sees 30 s at once loses all of them when it stumbles once, and stumbles in other places when the window
+A recognizer that sees 30 s at once loses all of them when it stumbles once, and stumbles in other places when the window
 lies elsewhere. So windows overlap, each word is heard by several, and what most of them heard is kept.
 """
 

@@ -83,7 +83,7 @@ def write_report(dataset: Path) -> Path:
         lengths=_histogram([row.duration_seconds for row in rows]),
         confidences=_histogram([row.confidence for row in rows], ends=(0.0, 1.0), num_bins=20),
         rejections=sorted(Counter((row.stage, row.reason) for row in rejections).items()),
-        marks=sorted(Counter(mark for row in rows for mark in row.marks.split(",") if mark).items()),
+        flags=sorted(Counter(flag for row in rows for flag in row.flags.split(",") if flag).items()),
         sources=_sources(rows),
     )
     write_bytes(path, page.encode())

@@ -12,7 +12,7 @@ from phonics_data.report.verify import VerifyResult, verify
 from phonics_data.stages.shard.stage import ShardOptions, shard
 from phonics_data.storage.tables import from_plain, read_table
 from phonics_data.storage.workspace import Workspace, file_sha256
-from phonics_data.types import FetchedVideo, LetterSpan
+from phonics_data.types import FetchedVideo, Segment
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,9 +63,9 @@ def _check_sources(dataset: Path, workspace: Workspace) -> None:
         wanted |= {row.video_id for row in read_metadata(dataset)}
     if is_as_written(dataset, VIDEOS):
         wanted |= {video.video_id for video in read_table(dataset / VIDEOS, FetchedVideo)}
-    held = {span.video_id for span in read_table(workspace.table("segments"), LetterSpan)}
+    held = {segment.video_id for segment in read_table(workspace.table("segments"), Segment)}
     if missing := sorted(wanted - held):
         raise InputError(
-            f"--work {workspace.root}: has no spans of {len(missing)} of the {len(wanted)} sources of {dataset} "
+            f"--work {workspace.root}: has no segments of {len(missing)} of the {len(wanted)} sources of {dataset} "
             f"({', '.join(missing[:3])}); give the workspace that the dataset was made from"
         )

@@ -32,7 +32,7 @@ def stats(dataset: Path) -> list[Table]:
     names: list[str] = read_description(dataset)["label_set"]["names"]
     rows = read_metadata(dataset)
     rejections = Counter((row.stage, row.reason) for row in read_table(dataset / REJECTIONS, Rejection))
-    marks = Counter(mark for row in rows for mark in row.marks.split(",") if mark)
+    flags = Counter(flag for row in rows for flag in row.flags.split(",") if flag)
     measured = ("clips", "sources", "minutes", "median s", "mean confidence")
     return [
         Table(
@@ -64,7 +64,7 @@ def stats(dataset: Path) -> list[Table]:
             title="left out, or kept with a mark",
             headings=("stage", "reason", "items"),
             rows=[(stage, reason, str(number)) for (stage, reason), number in sorted(rejections.items())]
-            + [("kept", mark, str(number)) for mark, number in sorted(marks.items())]
+            + [("kept", flag, str(number)) for flag, number in sorted(flags.items())]
             or [("none", "", "0")],
         ),
     ]

@@ -1,6 +1,6 @@
-"""How likely a span is right: from what speaks for it to a share of right spans, by a logistic regression. Pure.
+"""How likely a segment is right: from what speaks for it to a share of right segments, by a logistic regression. Pure.
 
-The weights are fitted on labelled songs (`benchmarks.fit_segmentation`), so that of the spans that claim 0.9 about nine in
+The weights are fitted on labelled songs (`benchmarks.fit_segmentation`), so that of the segments that claim 0.9 about nine in
 ten are right at an IoU of 0.5. The evidence for the letter alone does not tell: a letter read once between its
 neighbours of the alphabet is surer than one read often at a place where another one belongs.
 """
@@ -19,7 +19,7 @@ from phonics_data.segmentation.phrases import Phrase
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Certainty:
+class CalibrationFeatures:
     """Weights of the signs; log odds of being right are their sum. The defaults are those of benchmarks/segmentation-fit.json.
 
     Args:
@@ -39,11 +39,11 @@ class Certainty:
     odd_length: float = -6.017
 
 
-SIGNS = tuple(field.name for field in fields(Certainty))
-"""Columns of `signs_of`, by the names of their weights."""
+SIGNS = tuple(field.name for field in fields(CalibrationFeatures))
+"""Columns of `features_of`, by the names of their weights."""
 
 
-def signs_of(phrases: Sequence[Phrase]) -> NDArray[np.float64]:
+def features_of(phrases: Sequence[Phrase]) -> NDArray[np.float64]:
     """(phrases, len(SIGNS)) what the log odds are a weighted sum of.
 
     Args:
@@ -65,22 +65,24 @@ def signs_of(phrases: Sequence[Phrase]) -> NDArray[np.float64]:
     return signs
 
 
-def calibrated(phrases: Sequence[Phrase], certainty: Certainty) -> list[Phrase]:
+def calibrated(phrases: Sequence[Phrase], certainty: CalibrationFeatures) -> list[Phrase]:
     """The phrases of one song with a confidence that is the share of right ones among their like."""
     weights = np.array([getattr(certainty, name) for name in SIGNS])
-    odds = signs_of(phrases) @ weights
+    odds = features_of(phrases) @ weights
     return [
         replace(phrase, confidence=round(float(1 / (1 + np.exp(-value))), 3))
         for phrase, value in zip(phrases, odds.tolist(), strict=True)
     ]
 
 
-def fit_certainty(signs_NK: NDArray[np.float64], is_right_N: NDArray[np.bool_], *, ridge: float = 1.0) -> Certainty:
+def fit_calibration(
+    signs_NK: NDArray[np.float64], is_right_N: NDArray[np.bool_], *, ridge: float = 1.0
+) -> CalibrationFeatures:
     """The weights under which the labels are likeliest, drawn towards 0 by `ridge` (half the sum of squares).
 
     Args:
-        signs_NK: (spans, len(SIGNS)) of `signs_of`.
-        is_right_N: whether each span is right.
+        signs_NK: (segments, len(SIGNS)) of `features_of`.
+        is_right_N: whether each segment is right.
     """
     from scipy.optimize import minimize
 
@@ -94,4 +96,4 @@ def fit_certainty(signs_NK: NDArray[np.float64], is_right_N: NDArray[np.bool_], 
 
     found = minimize(loss, np.zeros(signs_NK.shape[1]), jac=True, method="L-BFGS-B")
     values = {name: round(float(weight), 3) for name, weight in zip(SIGNS, found.x, strict=True)}
-    return Certainty(**values)
+    return CalibrationFeatures(**values)

@@ -1,6 +1,6 @@
-"""The length rule: phrases -> spans of 14 to 100 frames (the paper, section 4.1) at the dataset's frame rate. Pure.
+"""The length rule: phrases -> segments of 14 to 100 frames (the paper, section 4.1) at the dataset's frame rate. Pure.
 
-All edges lie on the grid of that frame rate, so that neighbours share an edge and a span is a whole number of frames.
+All edges lie on the grid of that frame rate, so that neighbours share an edge and a segment is a whole number of frames.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class LengthLimits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Piece:
-    """One span after the length rule, in frames from time 0: ``[start, end)``."""
+    """One segment after the length rule, in frames from time 0: ``[start, end)``."""
 
     phrase: Phrase
     start_frame: int
@@ -52,11 +52,11 @@ class Piece:
 def apply_limits(
     phrases: Sequence[Phrase], limits: LengthLimits, duration_seconds: float
 ) -> tuple[list[Piece], list[Piece]]:
-    """(spans, too short ones): long phrases divided, short ones grown into the gaps beside them.
+    """(segments, too short ones): long phrases divided, short ones grown into the gaps beside them.
 
     Args:
         phrases: in time order, not overlapping.
-        duration_seconds: no span ends after it.
+        duration_seconds: no segment ends after it.
     """
     last = int(duration_seconds * limits.frame_rate)
     edges = [
@@ -65,7 +65,7 @@ def apply_limits(
     ]
     good: list[Piece] = []
     short: list[Piece] = []
-    taken = 0  # frames before this one belong to earlier spans
+    taken = 0  # frames before this one belong to earlier segments
     for index, (phrase, (start, end)) in enumerate(zip(phrases, edges, strict=True)):
         start = max(start, taken)
         room = edges[index + 1][0] if index + 1 < len(edges) else last

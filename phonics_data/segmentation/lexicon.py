@@ -28,7 +28,7 @@ _COMMON_NAMES = {
     "M": "am them", "N": "end", "O": "oh owe", "P": "pea", "R": "are our", "S": "yes", "T": "tea", "U": "you", "V": "we",
     "X": "eggs exit", "Y": "why", "Z": "said set",
 }  # fmt: skip
-"""Common words that sound like a letter's name, or that recognisers write in its place."""
+"""Common words that sound like a letter's name, or that recognizers write in its place."""
 
 _RARELY_NAMES = frozenset("he end yes am them hey eh cake said set exit al we our be".split())
 """Those of the common names that are something else in nearly every case."""
@@ -64,7 +64,7 @@ _COMMON_WORDS = (
 )
 """Words that say nothing by their first letter."""
 
-# The names of these letters are heard alike; recognisers swap them.
+# The names of these letters are heard alike; recognizers swap them.
 _CONFUSABLE = ("BCDEGPTVZ", "MN", "FSX", "AHJK", "IY", "QU")
 
 

@@ -37,7 +37,7 @@ class Phrase:
 
     Args:
         confidence: 0..1.
-        evidence: as in `phonics_data.types.LetterSpan`.
+        evidence: as in `phonics_data.types.Segment`.
         cut_points: times inside at which the phrase may be divided: starts of names and examples first, then of other words.
         strong_cuts: how many of `cut_points` are starts of names or examples.
         starts_named: it begins with a sign of its own beginning (the letter's name, the picture), not where one was lost.

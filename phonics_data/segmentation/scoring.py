@@ -1,4 +1,4 @@
-"""Found letter spans against true ones: precision, recall, F1 and boundary errors."""
+"""Found letter segments against true ones: precision, recall, F1 and boundary errors."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from phonics_data.errors import InputError
 from phonics_data.segmentation.lexicon import LETTERS
-from phonics_data.types import LetterSpan, TruthSpan
+from phonics_data.types import Segment, TrueSegment
 
 
 class TimedLetter(Protocol):
-    """What is compared: `LetterSpan`, `TruthSpan`, or anything else with these fields."""
+    """What is compared: `Segment`, `TrueSegment`, or anything else with these fields."""
 
     @property
     def video_id(self) -> str: ...
@@ -35,13 +35,13 @@ Truth = TypeVar("Truth", bound=TimedLetter)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SpanScore:
-    """How well found spans match the truth.
+class SegmentScore:
+    """How well found segments match the truth.
 
     Args:
-        num_found: spans found in the videos of the truth; the pieces of a divided phrase count as one.
-        num_truth: true spans.
-        num_matched: pairs of one found and one true span of the same letter with IoU at or above the threshold.
+        num_found: segments found in the videos of the truth; the pieces of a divided phrase count as one.
+        num_truth: true segments.
+        num_matched: pairs of one found and one true segment of the same letter with IoU at or above the threshold.
         precision, recall, f1: 0..1; 0 where nothing was found or nothing is true.
         median_boundary_error_seconds, p90_boundary_error_seconds: over the starts and ends of all matched pairs; NaN without any.
     """
@@ -57,26 +57,26 @@ class SpanScore:
 
 
 def iou(one: TimedLetter, other: TimedLetter) -> float:
-    """Intersection over union of two spans' seconds, 0..1."""
+    """Intersection over union of two segments' seconds, 0..1."""
     shared = min(one.end_seconds, other.end_seconds) - max(one.start_seconds, other.start_seconds)
     joined = max(one.end_seconds, other.end_seconds) - min(one.start_seconds, other.start_seconds)
     return max(shared, 0.0) / joined if joined > 0 else 0.0
 
 
-def whole_phrases(spans: Iterable[LetterSpan]) -> list[LetterSpan]:
-    """The spans with the pieces that the length rule made of one phrase joined again."""
-    joined: list[LetterSpan] = []
-    for span in sorted(spans, key=lambda span: (span.video_id, span.start_seconds)):
+def whole_phrases(segments: Iterable[Segment]) -> list[Segment]:
+    """The segments with the pieces that the length rule made of one phrase joined again."""
+    joined: list[Segment] = []
+    for segment in sorted(segments, key=lambda segment: (segment.video_id, segment.start_seconds)):
         last = joined[-1] if joined else None
         if (
             last is not None
-            and last.rule == span.rule == "phrase_split"
-            and (last.video_id, last.letter) == (span.video_id, span.letter)
-            and abs(span.start_seconds - last.end_seconds) < 1e-6
+            and last.rule == segment.rule == "phrase_split"
+            and (last.video_id, last.letter) == (segment.video_id, segment.letter)
+            and abs(segment.start_seconds - last.end_seconds) < 1e-6
         ):
-            joined[-1] = replace(last, end_seconds=span.end_seconds)
+            joined[-1] = replace(last, end_seconds=segment.end_seconds)
         else:
-            joined.append(span)
+            joined.append(segment)
     return joined
 
 
@@ -86,49 +86,49 @@ def matched_pairs(found: Sequence[Found], truth: Sequence[Truth], min_iou: float
 
     truth_by_key: dict[tuple[str, str], list[Truth]] = defaultdict(list)
     found_by_key: dict[tuple[str, str], list[Found]] = defaultdict(list)
-    for true_span in truth:
-        truth_by_key[true_span.video_id, true_span.letter].append(true_span)
-    for span in found:
-        found_by_key[span.video_id, span.letter].append(span)
+    for true_segment in truth:
+        truth_by_key[true_segment.video_id, true_segment.letter].append(true_segment)
+    for segment in found:
+        found_by_key[segment.video_id, segment.letter].append(segment)
     pairs: list[tuple[Found, Truth]] = []
-    for key, spans in found_by_key.items():
-        true_spans = truth_by_key.get(key, [])
-        overlap: NDArray[np.float64] = np.array([[iou(one, other) for other in true_spans] for one in spans])
+    for key, segments in found_by_key.items():
+        true_segments = truth_by_key.get(key, [])
+        overlap: NDArray[np.float64] = np.array([[iou(one, other) for other in true_segments] for one in segments])
         if not overlap.size:
             continue
         # 1 for being a pair at all outweighs every difference in overlap.
         value = np.where(overlap >= min_iou, 1.0 + overlap / (1 + overlap.size), 0.0)
         rows, columns = linear_sum_assignment(value, maximize=True)
         pairs.extend(
-            (spans[row], true_spans[column])
+            (segments[row], true_segments[column])
             for row, column in zip(rows, columns, strict=True)
             if value[row, column] > 0
         )
     return pairs
 
 
-def score_spans(found: Sequence[LetterSpan], truth: Sequence[TimedLetter], iou: float = 0.5) -> SpanScore:
-    """Scores the spans of the videos that `truth` speaks of; others are left aside.
+def score_segments(found: Sequence[Segment], truth: Sequence[TimedLetter], iou: float = 0.5) -> SegmentScore:
+    """Scores the segments of the videos that `truth` speaks of; others are left aside.
 
     Args:
-        found: spans of any length rule; divided phrases are joined before they are compared.
-        truth: true spans.
-        iou: at or above this intersection over union a span is right.
+        found: segments of any length rule; divided phrases are joined before they are compared.
+        truth: true segments.
+        iou: at or above this intersection over union a segment is right.
     """
-    videos = {span.video_id for span in truth}
-    whole = [span for span in whole_phrases(found) if span.video_id in videos]
+    videos = {segment.video_id for segment in truth}
+    whole = [segment for segment in whole_phrases(found) if segment.video_id in videos]
     pairs = matched_pairs(whole, truth, iou)
     errors = [
         abs(one - other)
-        for span, true_span in pairs
+        for segment, true_segment in pairs
         for one, other in (
-            (span.start_seconds, true_span.start_seconds),
-            (span.end_seconds, true_span.end_seconds),
+            (segment.start_seconds, true_segment.start_seconds),
+            (segment.end_seconds, true_segment.end_seconds),
         )
     ]
     precision = len(pairs) / len(whole) if whole else 0.0
     recall = len(pairs) / len(truth) if truth else 0.0
-    return SpanScore(
+    return SegmentScore(
         num_found=len(whole),
         num_truth=len(truth),
         num_matched=len(pairs),
@@ -140,36 +140,36 @@ def score_spans(found: Sequence[LetterSpan], truth: Sequence[TimedLetter], iou: 
     )
 
 
-def in_order(spans: Sequence[TimedLetter]) -> bool:
-    """Whether spans are sorted by time and none reaches into the next."""
-    return all(one.end_seconds <= other.start_seconds + 1e-9 for one, other in pairwise(spans))
+def in_order(segments: Sequence[TimedLetter]) -> bool:
+    """Whether segments are sorted by time and none reaches into the next."""
+    return all(one.end_seconds <= other.start_seconds + 1e-9 for one, other in pairwise(segments))
 
 
 def calibration_error(
-    found: Sequence[LetterSpan], truth: Sequence[TimedLetter], iou: float = 0.5, num_bins: int = 10
+    found: Sequence[Segment], truth: Sequence[TimedLetter], iou: float = 0.5, num_bins: int = 10
 ) -> float:
-    """Expected calibration error, 0..1: how far confidence and the share of right spans lie apart, in bins of confidence.
+    """Expected calibration error, 0..1: how far confidence and the share of right segments lie apart, in bins of confidence.
 
-    The mean over bins of equal width, weighted by their spans (Naeini, Cooper and Hauskrecht, AAAI 2015). NaN without spans.
+    The mean over bins of equal width, weighted by their segments (Naeini, Cooper and Hauskrecht, AAAI 2015). NaN without segments.
     """
-    spans = whole_phrases(found)
-    if not spans:
+    segments = whole_phrases(found)
+    if not segments:
         return float("nan")
-    right = {id(span) for span, _ in matched_pairs(spans, truth, iou)}
-    claimed = np.array([span.confidence for span in spans])
-    is_right = np.array([id(span) in right for span in spans], np.float64)
+    right = {id(segment) for segment, _ in matched_pairs(segments, truth, iou)}
+    claimed = np.array([segment.confidence for segment in segments])
+    is_right = np.array([id(segment) in right for segment in segments], np.float64)
     bins = np.minimum((claimed * num_bins).astype(np.int64), num_bins - 1)
     gaps = [abs(float((claimed - is_right)[bins == one].sum())) for one in np.unique(bins)]
-    return sum(gaps) / len(spans)
+    return sum(gaps) / len(segments)
 
 
-def read_truth_table(path: Path, video_id: str) -> list[TruthSpan]:
-    """The spans of a truth file: lines of letter, start and end in seconds; ``#`` begins a comment.
+def read_truth_table(path: Path, video_id: str) -> list[TrueSegment]:
+    """The segments of a truth file: lines of letter, start and end in seconds; ``#`` begins a comment.
 
     Raises:
         InputError: a line is not letter, start, end; or its times do not rise.
     """
-    spans: list[TruthSpan] = []
+    segments: list[TrueSegment] = []
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
         fields = line.partition("#")[0].split()
         if not fields:
@@ -180,12 +180,12 @@ def read_truth_table(path: Path, video_id: str) -> list[TruthSpan]:
             letter, start, end = "", 0.0, 0.0
         if letter not in LETTERS or len(letter) != 1 or not 0 <= start < end:
             raise InputError(f"{path}: line {number}: {line.strip()!r}, allowed: letter, start and end in seconds")
-        spans.append(truth_span(video_id, {"letter": letter, "start_seconds": start, "end_seconds": end}))
-    return spans
+        segments.append(true_segment(video_id, {"letter": letter, "start_seconds": start, "end_seconds": end}))
+    return segments
 
 
-def truth_span(video_id: str, row: Mapping[str, Any]) -> TruthSpan:
-    return TruthSpan(
+def true_segment(video_id: str, row: Mapping[str, Any]) -> TrueSegment:
+    return TrueSegment(
         video_id=video_id,
         letter=row["letter"],
         object_word=None,

@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 
 from phonics_data.ocr.trace import ScreenTrace
 from phonics_data.segmentation.phrases import Phrase
-from phonics_data.segmentation.screen_evidence import SightOptions, best_row, reading_shares, screen_evidence
-from phonics_data.segmentation.significance import distinct_surprise, order_surprise
+from phonics_data.segmentation.screen_evidence import ScreenOptions, best_row, detection_weights, screen_evidence
+from phonics_data.segmentation.significance import distinct_z, order_z
 from phonics_data.segmentation.visibility import phrases_of
 from phonics_data.segmentation.viterbi import Order, Run, Scores, best_path, runs_of, transition_costs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SightDecoding:
+class ScreenDecoding:
     """The phrases that the screen shows.
 
     Args:
         is_alphabet: False refuses the whole video; `phrases` is then empty.
         longest_chain: letters in the longest stretch that rises through the alphabet by one or two.
         num_letters: different letters on the path.
-        order_surprise, distinct_surprise: how far the letters are from what chance shows (`phonics_data.segmentation.significance`).
+        order_z, distinct_z: how far the letters are from what chance shows (`phonics_data.segmentation.significance`).
     """
 
     phrases: tuple[Phrase, ...]
@@ -34,38 +34,38 @@ class SightDecoding:
     longest_chain: int
     num_letters: int
     order: Order
-    order_surprise: float
-    distinct_surprise: float
+    order_z: float
+    distinct_z: float
 
 
-def decode_sight(trace: ScreenTrace, options: SightOptions) -> SightDecoding:
+def decode_screen(trace: ScreenTrace, options: ScreenOptions) -> ScreenDecoding:
     """The letters that a video shows, with the seconds of each."""
-    shares = reading_shares(trace, options)
+    shares = detection_weights(trace, options)
     letters_TL = screen_evidence(trace, options, shares=shares)
     # Both tests see the evidence before the video's own alphabet has been searched in it, which would favour what was found.
-    surprise = order_surprise(letters_TL, transition_costs(options.costs, "strict"))
-    distinct = distinct_surprise(_letters(_strong(runs_of(_path(letters_TL, options, "any")), letters_TL, options)))
+    surprise = order_z(letters_TL, transition_costs(options.costs, "strict"))
+    distinct = distinct_z(_letters(_strong(runs_of(_path(letters_TL, options, "any")), letters_TL, options)))
     # Seen once, it is known where this video shows its letters; what is read elsewhere is mostly a drawing.
     trust_R = _trust(_decide(letters_TL, options)[0], letters_TL, trace, options)
     letters_TL = screen_evidence(trace, options, shares=shares, trust_R=trust_R)
     runs, order = _decide(letters_TL, options)
     chain = _longest_chain(runs)
-    in_order = chain >= options.min_chain and surprise >= options.min_order_surprise
+    in_order = chain >= options.min_chain and surprise >= options.min_order_z
     shows_each = len(set(_letters(_strong(runs, letters_TL, options)))) >= options.min_letters
-    shuffled = order == "any" and shows_each and distinct >= options.min_distinct_surprise
+    shuffled = order == "any" and shows_each and distinct >= options.min_distinct_z
     is_alphabet = in_order or shuffled
-    return SightDecoding(
+    return ScreenDecoding(
         phrases=tuple(phrases_of(runs, letters_TL, trace, options)) if is_alphabet else (),
         is_alphabet=is_alphabet,
         longest_chain=chain,
         num_letters=len({run.letter for run in runs}),
         order=order,
-        order_surprise=surprise,
-        distinct_surprise=distinct,
+        order_z=surprise,
+        distinct_z=distinct,
     )
 
 
-def _trust(runs: list[Run], letters_TL: Scores, trace: ScreenTrace, options: SightOptions) -> Scores:
+def _trust(runs: list[Run], letters_TL: Scores, trace: ScreenTrace, options: ScreenOptions) -> Scores:
     """(readings,) 1 where this video shows most of its letters, down to `options.least_trust` elsewhere.
 
     A place is a height on the screen and a size of letter; it is worth as many letters as the path finds there.
@@ -90,11 +90,11 @@ def _trust(runs: list[Run], letters_TL: Scores, trace: ScreenTrace, options: Sig
 # --- path ----------------------------------------------------------------------------------------------------------
 
 
-def _path(letters_TL: Scores, options: SightOptions, order: Order) -> NDArray[np.int64]:
+def _path(letters_TL: Scores, options: ScreenOptions, order: Order) -> NDArray[np.int64]:
     return best_path(letters_TL, np.zeros(letters_TL.shape[0]), transition_costs(options.costs, order))
 
 
-def _strong(runs: list[Run], letters_TL: Scores, options: SightOptions) -> list[Run]:
+def _strong(runs: list[Run], letters_TL: Scores, options: ScreenOptions) -> list[Run]:
     """The runs with so much evidence that they were hardly a drawing: of cards that stand still, each is read but once."""
     said = [float(letters_TL[run.low : run.high, run.letter].sum()) for run in runs]
     least = min(options.strong, options.strong_share * median(said)) if said else 0.0
@@ -105,7 +105,7 @@ def _letters(runs: list[Run]) -> list[int]:
     return [run.letter for run in runs]
 
 
-def _decide(letters_TL: Scores, options: SightOptions) -> tuple[list[Run], Order]:
+def _decide(letters_TL: Scores, options: ScreenOptions) -> tuple[list[Run], Order]:
     order = options.order
     if order == "auto":
         strong = _letters(_strong(runs_of(_path(letters_TL, options, "any")), letters_TL, options))
@@ -162,7 +162,7 @@ def _longest_chain(runs: list[Run]) -> int:
     return max((len(chain) for chain in _tight_chains(runs)), default=0)
 
 
-def _without_strays(runs: list[Run], options: SightOptions) -> list[Run]:
+def _without_strays(runs: list[Run], options: ScreenOptions) -> list[Run]:
     """Without titles, choruses and end cards: short chains beside a long one, unless they lie between its parts."""
     chains = _tight_chains(runs)
     if max((len(chain) for chain in chains), default=0) < options.min_chain:
@@ -176,7 +176,7 @@ def _without_strays(runs: list[Run], options: SightOptions) -> list[Run]:
     return kept
 
 
-def _first_of_each(runs: list[Run], letters_TL: Scores, options: SightOptions) -> list[Run]:
+def _first_of_each(runs: list[Run], letters_TL: Scores, options: ScreenOptions) -> list[Run]:
     """Of a song without order, the run of each letter with the most evidence: a shuffled alphabet shows each once.
 
     All runs of a song that shows most of its letters more than once: it goes through them in rounds. Without an order

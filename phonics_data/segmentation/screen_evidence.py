@@ -21,7 +21,7 @@ from phonics_data.segmentation.viterbi import Order, Scores, TransitionCosts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SightOptions:
+class ScreenOptions:
     """Every number that the decision depends on.
 
     Args:
@@ -43,7 +43,7 @@ class SightOptions:
         logo_share: a letter that stands at one place in so large a share of the new frames is a logo.
         min_chain: letters of the alphabet's order that a video must show in a row, or
         min_letters: different letters that one in another order must show; else it shows no alphabet.
-        min_order_surprise, min_distinct_surprise: and so far these must be from what chance shows
+        min_order_z, min_distinct_z: and so far these must be from what chance shows
             (`phonics_data.segmentation.significance`), in standard deviations.
         stray_chain: rising chains of fewer letters than this are no part of an alphabet of `min_chain` or more.
         ordered_share: a song keeps the order when so large a share of its letters rises through the alphabet.
@@ -76,8 +76,8 @@ class SightOptions:
     logo_share: float = 1 / 3
     min_chain: int = 8
     min_letters: int = 12
-    min_order_surprise: float = 5.0
-    min_distinct_surprise: float = 3.0
+    min_order_z: float = 5.0
+    min_distinct_z: float = 3.0
     stray_chain: int = 4
     ordered_share: float = 0.6
     shortest: float = 0.25
@@ -124,7 +124,7 @@ class _Track:
     turn: NDArray[np.float32] | None
 
 
-class ReadingShares(NamedTuple):
+class DetectionWeights(NamedTuple):
     """(readings,) what each counts for its letters, and the least that it counts wherever it stands."""
 
     said_R: Scores
@@ -132,15 +132,15 @@ class ReadingShares(NamedTuple):
 
 
 def screen_evidence(
-    trace: ScreenTrace, options: SightOptions, *, shares: ReadingShares | None = None, trust_R: Scores | None = None
+    trace: ScreenTrace, options: ScreenOptions, *, shares: DetectionWeights | None = None, trust_R: Scores | None = None
 ) -> Scores:
     """(looks, 26) what each look says for each letter.
 
     Args:
-        shares: `reading_shares` of this trace, where the caller has them.
+        shares: `detection_weights` of this trace, where the caller has them.
         trust_R: (readings,) factor on each reading; default 1.
     """
-    said_R, hinted_R = shares or reading_shares(trace, options)
+    said_R, hinted_R = shares or detection_weights(trace, options)
     factor_R = np.maximum(hinted_R, said_R if trust_R is None else said_R * trust_R)
     weights_L = np.array([LETTER_WEIGHTS.get(letter, 1.0) for letter in LETTERS])
     evidence = np.zeros((trace.changed_T.size, 26))
@@ -149,7 +149,7 @@ def screen_evidence(
     return np.where(evidence >= options.faint, evidence, 0.0)
 
 
-def reading_shares(trace: ScreenTrace, options: SightOptions) -> ReadingShares:
+def detection_weights(trace: ScreenTrace, options: ScreenOptions) -> DetectionWeights:
     """What each reading counts for, from what stands beside it and what was there before."""
     said_R, hinted_R = np.zeros(trace.look_R.size), np.zeros(trace.look_R.size)
     ignored_R = _logos(trace, options) | _flickers(trace, options) | _bars(trace)
@@ -192,7 +192,7 @@ def reading_shares(trace: ScreenTrace, options: SightOptions) -> ReadingShares:
                 share *= options.after_cut_alone if len(best) == 1 else options.after_cut
             said_R[row] = share
         tracks = [track for track in tracks if look - track.look <= options.memory_seconds * trace.rate]
-    return ReadingShares(said_R, hinted_R)
+    return DetectionWeights(said_R, hinted_R)
 
 
 def _distinct(rows: list[int], trace: ScreenTrace) -> list[int]:
@@ -214,7 +214,7 @@ def _likely(row: int, trace: ScreenTrace) -> float:
     return float(trace.letters_R26[row, letter]) * LETTER_WEIGHTS.get(LETTERS[letter], 1.0)
 
 
-def _unmarked(rows: list[int], trace: ScreenTrace, options: SightOptions) -> set[int]:
+def _unmarked(rows: list[int], trace: ScreenTrace, options: ScreenOptions) -> set[int]:
     """Of three or more letters that came together, those that all but one are like in colour: they wait for their turn."""
     rows = [row for row in rows if trace.letters_R26[row].max() >= 0.8]
     if len({int(trace.letters_R26[row].argmax()) for row in rows}) < 3:
@@ -230,7 +230,7 @@ def _is_pale(
     row: int,
     standing: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
     trace: ScreenTrace,
-    options: SightOptions,
+    options: ScreenOptions,
 ) -> bool:
     """Whether it is another letter of its row faded into the ground: then that one's turn it is.
 
@@ -255,7 +255,7 @@ def _is_level(box: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
     return 0.67 < height / height_other < 1.5 and both > 0.6 * min(height, height_other)
 
 
-def _is_part(row: int, look: int, tracks: list[_Track], trace: ScreenTrace, options: SightOptions) -> bool:
+def _is_part(row: int, look: int, tracks: list[_Track], trace: ScreenTrace, options: ScreenOptions) -> bool:
     """Whether a reading is a piece of a letter that was read there a moment ago: light that falls on half an M makes an N."""
     if trace.after_cut_R[row]:
         return False
@@ -280,7 +280,7 @@ def _bars(trace: ScreenTrace) -> NDArray[np.bool_]:
     return (trace.letters_R26.argmax(axis=1) == LETTERS.index("I")) & (width_R * 16 / 9 > _WIDEST_I * height_R)
 
 
-def _flickers(trace: ScreenTrace, options: SightOptions) -> NDArray[np.bool_]:
+def _flickers(trace: ScreenTrace, options: ScreenOptions) -> NDArray[np.bool_]:
     """(readings,) True where another letter was surely read at the place both just before and just after: light made it
     look different for a look."""
     is_flicker = np.zeros(trace.look_R.size, np.bool_)
@@ -316,7 +316,7 @@ def _shared_area(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     return max(min(right, right_2) - max(left, left_2), 0.0) * max(min(bottom, bottom_2) - max(top, top_2), 0.0)
 
 
-def _plain_row(rows: list[int], trace: ScreenTrace, options: SightOptions) -> set[int]:
+def _plain_row(rows: list[int], trace: ScreenTrace, options: ScreenOptions) -> set[int]:
     """Three or more neighbours of the alphabet that came together side by side in one colour: all wait for their turn."""
     rows = [row for row in rows if trace.letters_R26[row].max() >= 0.8]
     rows.sort(key=lambda row: float(trace.box_R4[row, 0]))
@@ -379,7 +379,7 @@ def _new_track(trace: ScreenTrace, row: int, look: int, *, waits: bool) -> _Trac
     )
 
 
-def _go_on(track: _Track, trace: ScreenTrace, row: int, look: int, options: SightOptions) -> None:
+def _go_on(track: _Track, trace: ScreenTrace, row: int, look: int, options: ScreenOptions) -> None:
     """Bring a track up to date with a further reading: is its letter new again, the same, or left?"""
     box, colour = trace.box_R4[row], trace.colour_R6[row]
     track.known = [one for one in track.known if look - one[0] <= options.light_seconds * trace.rate] or track.known[
@@ -402,14 +402,14 @@ def _go_on(track: _Track, trace: ScreenTrace, row: int, look: int, options: Sigh
     track.known.append((look, colour))
 
 
-def _is_lit(before_6: NDArray[np.float32], now_6: NDArray[np.float32], options: SightOptions) -> bool:
+def _is_lit(before_6: NDArray[np.float32], now_6: NDArray[np.float32], options: ScreenOptions) -> bool:
     """Whether a letter stands against its ground as before, or less: light that falls on both leaves that of their contrast."""
     before, now = before_6[:3] - before_6[3:], now_6[:3] - now_6[3:]
     share = _share(before, now)
     return 0 < share <= options.brighter and float(np.abs(now - share * before).max()) < options.new_colour
 
 
-def _is_weaker(before_6: NDArray[np.float32], now_6: NDArray[np.float32], options: SightOptions) -> bool:
+def _is_weaker(before_6: NDArray[np.float32], now_6: NDArray[np.float32], options: ScreenOptions) -> bool:
     """Whether a letter's colour has gone towards its ground's, which has not changed: its turn in a row is over."""
     step, ground = np.abs(now_6[:3] - before_6[:3]).max(), np.abs(now_6[3:] - before_6[3:]).max()
     if step < 15 or ground > 0.5 * step:
@@ -417,7 +417,7 @@ def _is_weaker(before_6: NDArray[np.float32], now_6: NDArray[np.float32], option
     return _share(before_6[:3] - before_6[3:], now_6[:3] - now_6[3:]) < 0.95 and _is_lit(before_6, now_6, options)
 
 
-def _is_whole(turn_6: NDArray[np.float32], now_6: NDArray[np.float32], options: SightOptions) -> bool:
+def _is_whole(turn_6: NDArray[np.float32], now_6: NDArray[np.float32], options: ScreenOptions) -> bool:
     """Whether a letter has again the colour that it had when its turn came."""
     turn, now = turn_6[:3] - turn_6[3:], now_6[:3] - now_6[3:]
     return _share(turn, now) >= 0.95 and float(np.abs(now_6[:3] - turn_6[:3]).max()) < 0.5 * options.new_colour
@@ -435,7 +435,7 @@ def overlap(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     return both / (_area(one) + _area(other) - both) if both > 0 else 0.0
 
 
-def _logos(trace: ScreenTrace, options: SightOptions) -> NDArray[np.bool_]:
+def _logos(trace: ScreenTrace, options: ScreenOptions) -> NDArray[np.bool_]:
     """(readings,) True for letters that stand at one place in many of the frames that follow a cut."""
     is_logo = np.zeros(trace.look_R.size, np.bool_)
     rows = np.flatnonzero(trace.after_cut_R & (trace.letters_R26.max(axis=1, initial=0) >= 0.3))

@@ -2,7 +2,7 @@
 
 Words and screen are decided each by itself (`decode`, `sight`), their phrases fused (`fuse`), and how likely each is right
 told from all that is known (`certainty`). Captions that time each word lead when they pass their gate; so do captions of
-whole lines, whose edges then come from the picture. A recogniser's words lead only where the screen shows no alphabet.
+whole lines, whose edges then come from the picture. A recognizer's words lead only where the screen shows no alphabet.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from phonics_data.ocr.trace import ScreenTrace
-from phonics_data.segmentation.calibration import Certainty, calibrated
+from phonics_data.segmentation.calibration import CalibrationFeatures, calibrated
 from phonics_data.segmentation.fusion import FuseOptions, fuse
 from phonics_data.segmentation.lexicon import LETTERS
 from phonics_data.segmentation.phrases import INFERRED_CONFIDENCE, Phrase
-from phonics_data.segmentation.screen_decoder import SightDecoding, decode_sight
-from phonics_data.segmentation.screen_evidence import SightOptions
+from phonics_data.segmentation.screen_decoder import ScreenDecoding, decode_screen
+from phonics_data.segmentation.screen_evidence import ScreenOptions
 from phonics_data.segmentation.viterbi import Order
 from phonics_data.segmentation.word_decoder import DecodeOptions, Decoding, decode_words
 from phonics_data.types import Origin, Word
@@ -35,17 +35,17 @@ class DecideOptions:
     """
 
     words: DecodeOptions = field(default_factory=DecodeOptions)
-    screen: SightOptions = field(default_factory=SightOptions)
+    screen: ScreenOptions = field(default_factory=ScreenOptions)
     near_seconds: float = 0.35
     near_cue_seconds: float = 1.0
     fusion: FuseOptions = field(default_factory=FuseOptions)
-    certainty: Certainty | None = field(default_factory=Certainty)
+    certainty: CalibrationFeatures | None = field(default_factory=CalibrationFeatures)
     """None leaves each phrase the confidence that its sources give."""
 
     @staticmethod
     def of_order(order: Order) -> DecideOptions:
         """The defaults with this order for words and screen."""
-        return DecideOptions(words=DecodeOptions(order=order), screen=SightOptions(order=order))
+        return DecideOptions(words=DecodeOptions(order=order), screen=ScreenOptions(order=order))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +60,7 @@ class Decision:
 
     phrases: tuple[Phrase, ...]
     words: Decoding | None
-    screen: SightDecoding | None
+    screen: ScreenDecoding | None
 
     def why_not(self, options: DecideOptions) -> str:
         """Why no phrase was found, for a person."""
@@ -73,8 +73,8 @@ class Decision:
         if self.screen is not None:
             parts.append(
                 f"the screen shows {self.screen.longest_chain} letters in order "
-                f"(an alphabet song: {options.screen.min_chain}), {self.screen.order_surprise:.1f} standard deviations from "
-                f"what chance shows (an alphabet song: {options.screen.min_order_surprise:g})"
+                f"(an alphabet song: {options.screen.min_chain}), {self.screen.order_z:.1f} standard deviations from "
+                f"what chance shows (an alphabet song: {options.screen.min_order_z:g})"
             )
         return "; ".join(parts) or "no words, and the screen was not read"
 
@@ -89,7 +89,7 @@ def decide(
 ) -> Decision:
     """The phrases of a song from everything that is known about it."""
     heard = decode_words(words, duration_seconds=duration_seconds, options=options.words) if words else None
-    shown = decode_sight(trace, options.screen) if trace is not None else None
+    shown = decode_screen(trace, options.screen) if trace is not None else None
     return combine(words, origin, heard, shown, duration_seconds=duration_seconds, options=options)
 
 
@@ -97,19 +97,19 @@ def combine(
     words: Sequence[Word],
     origin: Origin,
     heard: Decoding | None,
-    shown: SightDecoding | None,
+    shown: ScreenDecoding | None,
     *,
     duration_seconds: float,
     options: DecideOptions,
 ) -> Decision:
-    """`decide` from what `decode_words` found in the words and `decode_sight` on the screen."""
+    """`decide` from what `decode_words` found in the words and `decode_screen` on the screen."""
     by_words = heard.phrases if heard is not None else ()
     by_screen = shown.phrases if shown is not None else ()
     name = "captions" if origin in CAPTION_ORIGINS else "speech"
     by_words = tuple(replace(phrase, evidence=name) for phrase in by_words)
     order = heard.order if heard is not None and heard.is_alphabet else shown.order if shown is not None else "any"
     if not by_words or (name == "speech" and by_screen):
-        # Music makes a recogniser hear letters that nobody sang; the screen that shows an alphabet shows most of it.
+        # Music makes a recognizer hear letters that nobody sang; the screen that shows an alphabet shows most of it.
         phrases = fuse(by_screen, by_words, order=order, near_seconds=0.0, options=options.fusion, fills_only=True)
     else:
         cue_level = sum(word.timing == "interpolated" for word in words) > len(words) / 2

@@ -25,7 +25,7 @@ _PERCENT = {
 """Percent of each letter in English text (Lewand, Cryptological Mathematics, 2000)."""
 
 
-def order_surprise(letters_TL: Scores, table: Scores) -> float:
+def order_z(letters_TL: Scores, table: Scores) -> float:
     """How much better the alphabet explains the evidence than 32 other orders of its letters do, in their standard deviations.
 
     Args:
@@ -42,7 +42,7 @@ def order_surprise(letters_TL: Scores, table: Scores) -> float:
     return float((scores_P[0] - others.mean()) / max(float(others.std()), 1e-6))
 
 
-def distinct_surprise(letters: Sequence[int]) -> float:
+def distinct_z(letters: Sequence[int]) -> float:
     """How many more different letters these sightings show than as many letters of English words do, in standard deviations.
 
     Mean and variance of the number of different letters among n independent draws (the occupancy problem).

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from phonics_data.ocr.trace import ScreenTrace
 from phonics_data.segmentation.lexicon import LETTERS
 from phonics_data.segmentation.phrases import Phrase
-from phonics_data.segmentation.screen_evidence import SightOptions, best_row, overlap
+from phonics_data.segmentation.screen_evidence import ScreenOptions, best_row, overlap
 from phonics_data.segmentation.viterbi import Run, Scores
 
 
@@ -25,8 +25,8 @@ class _Sighting:
     last_box: NDArray[np.float32]
 
 
-def phrases_of(runs: list[Run], letters_TL: Scores, trace: ScreenTrace, options: SightOptions) -> list[Phrase]:
-    """Spans with boundaries from the picture: cuts, and when the letters' places fill and empty."""
+def phrases_of(runs: list[Run], letters_TL: Scores, trace: ScreenTrace, options: ScreenOptions) -> list[Phrase]:
+    """Segments with boundaries from the picture: cuts, and when the letters' places fill and empty."""
     sightings = [sighting for run in runs if (sighting := _sighting(run, letters_TL, trace, options)) is not None]
     phrases: list[Phrase] = []
     starts = [
@@ -52,7 +52,7 @@ def phrases_of(runs: list[Run], letters_TL: Scores, trace: ScreenTrace, options:
     return phrases
 
 
-def _sighting(run: Run, letters_TL: Scores, trace: ScreenTrace, options: SightOptions) -> _Sighting | None:
+def _sighting(run: Run, letters_TL: Scores, trace: ScreenTrace, options: ScreenOptions) -> _Sighting | None:
     """The letter's main stay: what was read of it long before or after, when it had gone meanwhile, is a title or an end card."""
     looks = np.flatnonzero(letters_TL[run.low : run.high, run.letter] > 0) + run.low
     if not looks.size:
@@ -81,7 +81,7 @@ def _without_strays(run: Run, looks: NDArray[np.int64], letters_TL: Scores, trac
     return looks[int(own[0]) : int(own[-1]) + 1]
 
 
-def _further_looks(run: Run, looks: NDArray[np.int64], trace: ScreenTrace, options: SightOptions) -> NDArray[np.int64]:
+def _further_looks(run: Run, looks: NDArray[np.int64], trace: ScreenTrace, options: ScreenOptions) -> NDArray[np.int64]:
     """Later looks at which the letter was read too, so faded that they were no evidence; it was still there."""
     size = trace.box_R4[best_row(int(looks[-1]), run.letter, trace)]
     height = trace.box_R4[:, 3] - trace.box_R4[:, 1]
@@ -92,7 +92,7 @@ def _further_looks(run: Run, looks: NDArray[np.int64], trace: ScreenTrace, optio
     return later[: int(apart[0])] if apart.size else later
 
 
-def _was_gone(before: int, after: int, letter: int, trace: ScreenTrace, options: SightOptions) -> bool:
+def _was_gone(before: int, after: int, letter: int, trace: ScreenTrace, options: ScreenOptions) -> bool:
     """Whether the letter that was read at look `before` was gone before it was read again at look `after`."""
     row = best_row(before, letter, trace)
     place_TGG = _cells(trace.box_R4[row], trace)[before:after]
@@ -126,7 +126,7 @@ def _cells(box: NDArray[np.float32], trace: ScreenTrace) -> NDArray[np.float64]:
 
 
 def _start(
-    sighting: _Sighting, before: _Sighting | None, letters_TL: Scores, trace: ScreenTrace, options: SightOptions
+    sighting: _Sighting, before: _Sighting | None, letters_TL: Scores, trace: ScreenTrace, options: ScreenOptions
 ) -> float:
     """When the letter begins to be seen: the last cut before its first reading, else when its place begins to fill,
     else, where it was there before (a row of letters), the largest change just before.
@@ -173,7 +173,7 @@ def _waited(cut: int, first: int, sighting: _Sighting, trace: ScreenTrace) -> bo
     return any(overlap(trace.box_R4[row], sighting.first_box) >= 0.6 for row in before.tolist())
 
 
-def _end(sighting: _Sighting, trace: ScreenTrace, options: SightOptions) -> float:
+def _end(sighting: _Sighting, trace: ScreenTrace, options: ScreenOptions) -> float:
     """When the letter is gone: the next cut, else when its place has emptied or shows something else.
 
     Edges of one letter may be like those of another, so another letter that is read there tells, too.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from phonics_data.segmentation.lexicon import name_of, sound_of, tokens
-from phonics_data.types import LetterSpan, ScreenLetter, TranscriptWord, Word
+from phonics_data.types import ScreenLetter, Segment, TranscriptWord, Word
 
 Sign = Literal["cut", "screen", "word", "split", "grown", "next", "none"]
 
@@ -15,7 +15,7 @@ NEAR_SECONDS = 0.16
 """A sign explains a boundary that lies so near: an eighth of a second between two looks, and a frame."""
 
 _TOUCHING_SECONDS = 0.02
-"""A neighbour explains a boundary only where the two spans touch."""
+"""A neighbour explains a boundary only where the two segments touch."""
 
 _ORDER: tuple[Sign, ...] = ("split", "cut", "screen", "word", "next", "grown", "none")
 """Of signs that lie equally near, the first one."""
@@ -36,51 +36,56 @@ class Reason:
 
 
 def reasons(
-    spans: Sequence[LetterSpan],
+    segments: Sequence[Segment],
     words: Sequence[TranscriptWord],
     screen: Sequence[ScreenLetter],
     cuts: Sequence[float],
 ) -> list[tuple[Reason, Reason]]:
-    """For each span, in their order, what its start and its end lie on."""
+    """For each segment, in their order, what its start and its end lie on."""
     named = [(word, _names(word)) for word in words]
     found: list[tuple[Reason, Reason]] = []
-    for index, span in enumerate(spans):
-        starts, ends = _signs(span, named, screen, cuts)
-        if index and abs(spans[index - 1].end_seconds - span.start_seconds) <= _TOUCHING_SECONDS:
-            starts.append(_neighbour(span, spans[index - 1], spans[index - 1].end_seconds))
-        if index + 1 < len(spans) and abs(spans[index + 1].start_seconds - span.end_seconds) <= _TOUCHING_SECONDS:
-            ends.append(_neighbour(span, spans[index + 1], spans[index + 1].start_seconds))
-        found.append((_nearest(span.start_seconds, starts, span.rule), _nearest(span.end_seconds, ends, span.rule)))
+    for index, segment in enumerate(segments):
+        starts, ends = _signs(segment, named, screen, cuts)
+        if index and abs(segments[index - 1].end_seconds - segment.start_seconds) <= _TOUCHING_SECONDS:
+            starts.append(_neighbour(segment, segments[index - 1], segments[index - 1].end_seconds))
+        if (
+            index + 1 < len(segments)
+            and abs(segments[index + 1].start_seconds - segment.end_seconds) <= _TOUCHING_SECONDS
+        ):
+            ends.append(_neighbour(segment, segments[index + 1], segments[index + 1].start_seconds))
+        found.append(
+            (_nearest(segment.start_seconds, starts, segment.rule), _nearest(segment.end_seconds, ends, segment.rule))
+        )
     return found
 
 
 def _signs(
-    span: LetterSpan,
+    segment: Segment,
     named: Sequence[tuple[TranscriptWord, frozenset[str]]],
     screen: Sequence[ScreenLetter],
     cuts: Sequence[float],
 ) -> tuple[list[Reason], list[Reason]]:
-    """(what its start may lie on, what its end may) of the sources that the span came from."""
+    """(what its start may lie on, what its end may) of the sources that the segment came from."""
     starts: list[Reason] = []
     ends: list[Reason] = []
-    if "screen" in span.evidence:
+    if "screen" in segment.evidence:
         starts += [Reason(sign="cut", seconds=cut, text=f"cut at {cut:.2f} s") for cut in cuts]
         ends += starts
-        for seen in (seen for seen in screen if seen.letter == span.letter):
+        for seen in (seen for seen in screen if seen.letter == segment.letter):
             first, last = seen.start_seconds, seen.end_seconds
             starts.append(Reason(sign="screen", seconds=first, text=f"{seen.letter} appears at {first:.2f} s"))
             ends.append(Reason(sign="screen", seconds=last, text=f"{seen.letter} is last seen at {last:.2f} s"))
-    if span.evidence != "screen":
+    if segment.evidence != "screen":
         for word, names in named:
             first, last = word.start_seconds, word.end_seconds
-            names_it = f", which names {span.letter}" if span.letter in names else ""
+            names_it = f", which names {segment.letter}" if segment.letter in names else ""
             starts.append(Reason(sign="word", seconds=first, text=f'"{word.text}" at {first:.2f} s{names_it}'))
             ends.append(Reason(sign="word", seconds=last, text=f'end of "{word.text}" at {last:.2f} s'))
     return starts, ends
 
 
-def _neighbour(span: LetterSpan, other: LetterSpan, seconds: float) -> Reason:
-    if span.rule == "phrase_split" and other.letter == span.letter:
+def _neighbour(segment: Segment, other: Segment, seconds: float) -> Reason:
+    if segment.rule == "phrase_split" and other.letter == segment.letter:
         return Reason(sign="split", seconds=seconds, text=f"divided at {seconds:.2f} s: the phrase is too long")
     return Reason(
         sign="next",

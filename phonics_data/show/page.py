@@ -14,14 +14,14 @@ from PIL import Image
 from phonics_data.errors import OptionError
 from phonics_data.show.boundary_reasons import Reason, reasons
 from phonics_data.show.timeline import SIGN_COLOURS, facts, pictures
-from phonics_data.show.video_evidence import Story, gather
+from phonics_data.show.video_evidence import VideoEvidence, gather
 from phonics_data.storage.workspace import Workspace, write_bytes
-from phonics_data.types import TruthSpan
+from phonics_data.types import TrueSegment
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Line:
-    """One span in the page's table."""
+    """One segment in the page's table."""
 
     letter: str
     object_word: str
@@ -43,14 +43,14 @@ def show(
     video_id: str,
     out: Path,
     *,
-    truth: Sequence[TruthSpan] | None = None,
+    truth: Sequence[TrueSegment] | None = None,
     start_seconds: float = 0.0,
     end_seconds: float | None = None,
 ) -> list[Path]:
     """Write ``<video_id>.png`` (``<video_id>-2.png`` and so on for long videos) and ``<video_id>.html`` into `out`.
 
     Args:
-        truth: spans of any videos, as `phonics_data.sources.synthetic.render.read_truth` gives them.
+        truth: segments of any videos, as `phonics_data.sources.synthetic.render.read_truth` gives them.
         start_seconds, end_seconds: the part to draw.
 
     Returns:
@@ -82,7 +82,7 @@ def _png(image: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def _page(story: Story, drawn: Sequence[bytes]) -> str:
+def _page(story: VideoEvidence, drawn: Sequence[bytes]) -> str:
     import jinja2
 
     environment = jinja2.Environment(loader=jinja2.PackageLoader("phonics_data.show", "."), autoescape=True)
@@ -97,25 +97,25 @@ def _page(story: Story, drawn: Sequence[bytes]) -> str:
     )
 
 
-def lines(story: Story) -> list[Line]:
-    """The page's table, one line a span."""
-    found = reasons(story.spans, story.words, story.screen, story.cuts)
+def lines(story: VideoEvidence) -> list[Line]:
+    """The page's table, one line a segment."""
+    found = reasons(story.segments, story.words, story.screen, story.cuts)
     return [
         Line(
-            letter=span.letter,
-            object_word=span.object_word or "",
-            start=f"{span.start_seconds:.2f}",
-            end=f"{span.end_seconds:.2f}",
-            confidence=f"{span.confidence:.2f}",
-            rule=span.rule,
-            evidence=span.evidence,
-            start_why=_said(at_start, span.start_seconds),
-            end_why=_said(at_end, span.end_seconds),
+            letter=segment.letter,
+            object_word=segment.object_word or "",
+            start=f"{segment.start_seconds:.2f}",
+            end=f"{segment.end_seconds:.2f}",
+            confidence=f"{segment.confidence:.2f}",
+            rule=segment.rule,
+            evidence=segment.evidence,
+            start_why=_said(at_start, segment.start_seconds),
+            end_why=_said(at_end, segment.end_seconds),
             start_colour=_css(at_start),
             end_colour=_css(at_end),
-            truth=_against(span, story.truth) if story.truth is not None else "",
+            truth=_against(segment, story.truth) if story.truth is not None else "",
         )
-        for span, (at_start, at_end) in zip(story.spans, found, strict=True)
+        for segment, (at_start, at_end) in zip(story.segments, found, strict=True)
     ]
 
 
@@ -131,18 +131,18 @@ def _overlap(one: Any, other: Any) -> float:
     return min(one.end_seconds, other.end_seconds) - max(one.start_seconds, other.start_seconds)
 
 
-def _against(span: Any, truth: Sequence[TruthSpan]) -> str:
-    own = max(truth, key=lambda other: _overlap(span, other), default=None)
-    if own is None or _overlap(span, own) <= 0:
+def _against(segment: Any, truth: Sequence[TrueSegment]) -> str:
+    own = max(truth, key=lambda other: _overlap(segment, other), default=None)
+    if own is None or _overlap(segment, own) <= 0:
         return "no letter"
-    wrong = "" if own.letter == span.letter else f"is {own.letter}: "
-    return f"{wrong}{span.start_seconds - own.start_seconds:+.2f} / {span.end_seconds - own.end_seconds:+.2f}"
+    wrong = "" if own.letter == segment.letter else f"is {own.letter}: "
+    return f"{wrong}{segment.start_seconds - own.start_seconds:+.2f} / {segment.end_seconds - own.end_seconds:+.2f}"
 
 
-def _missed(story: Story) -> list[str]:
-    """True phrases of which no span of their letter shows anything."""
+def _missed(story: VideoEvidence) -> list[str]:
+    """True phrases of which no segment of their letter shows anything."""
     return [
         f"{own.letter} ({own.start_seconds:.2f} to {own.end_seconds:.2f} s)"
         for own in story.truth or ()
-        if not any(span.letter == own.letter and _overlap(span, own) > 0 for span in story.spans)
+        if not any(segment.letter == own.letter and _overlap(segment, own) > 0 for segment in story.segments)
     ]

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from phonics_data.ocr.scan import LOOKS_A_SECOND
 from phonics_data.segmentation.lexicon import LETTERS
 from phonics_data.show.boundary_reasons import Reason, Sign, reasons
-from phonics_data.show.video_evidence import CUT, PEAKS_A_SECOND, Story, letters_at
+from phonics_data.show.video_evidence import CUT, PEAKS_A_SECOND, VideoEvidence, letters_at
 
 WIDTH = 1600
 LEFT, RIGHT = 84, 16
@@ -32,9 +32,9 @@ SIGN_MEANINGS: dict[Sign, str] = {
     "split": "divided: too long", "grown": "grown: too short", "none": "no sign near",
 }  # fmt: skip
 
-_HEIGHTS = {"time": 18, "frames": 62, "truth": 20, "spans": 34, "why": 15, "sound": 46, "words": 62, "evidence": 46,
+_HEIGHTS = {"time": 18, "frames": 62, "truth": 20, "segments": 34, "why": 15, "sound": 46, "words": 62, "evidence": 46,
             "seen": 50, "change": 26}  # fmt: skip
-_NAMES = {"time": "seconds", "frames": "picture", "truth": "truth", "spans": "spans", "why": "lies on", "sound": "sound",
+_NAMES = {"time": "seconds", "frames": "picture", "truth": "truth", "segments": "segments", "why": "lies on", "sound": "sound",
           "words": "words", "evidence": "strength", "seen": "letters", "change": "change"}  # fmt: skip
 _ROW_GAP = 22
 
@@ -69,13 +69,15 @@ def letter_colour(letter: str) -> tuple[int, int, int]:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def pictures(story: Story, *, start_seconds: float = 0.0, end_seconds: float | None = None) -> list[Image.Image]:
+def pictures(
+    story: VideoEvidence, *, start_seconds: float = 0.0, end_seconds: float | None = None
+) -> list[Image.Image]:
     """The story from `start_seconds` to `end_seconds` (default: all of it) in pictures of `ROWS_A_PAGE` rows at most."""
     end = min(end_seconds, story.video.duration_seconds) if end_seconds is not None else story.video.duration_seconds
     count = max(1, math.ceil((end - start_seconds) / ROW_SECONDS - 1e-6))
     starts = [start_seconds + index * ROW_SECONDS for index in range(count)]
     lanes = _lanes(story)
-    why = reasons(story.spans, story.words, story.screen, story.cuts)
+    why = reasons(story.segments, story.words, story.screen, story.cuts)
     pages: list[Image.Image] = []
     for first in range(0, count, ROWS_A_PAGE):
         shown = starts[first : first + ROWS_A_PAGE]
@@ -92,10 +94,10 @@ def pictures(story: Story, *, start_seconds: float = 0.0, end_seconds: float | N
     return pages
 
 
-def _lanes(story: Story) -> list[str]:
+def _lanes(story: VideoEvidence) -> list[str]:
     """The lanes that this story has something for."""
     has = {
-        "truth": story.truth is not None, "spans": bool(story.spans), "why": bool(story.spans), "sound": story.peaks_N.size > 0,
+        "truth": story.truth is not None, "segments": bool(story.segments), "why": bool(story.segments), "sound": story.peaks_N.size > 0,
         "words": bool(story.words), "evidence": bool(story.evidence_TL.any()), "seen": bool(story.screen),
     }  # fmt: skip
     return [lane for lane in _HEIGHTS if has.get(lane, True)]
@@ -104,15 +106,15 @@ def _lanes(story: Story) -> list[str]:
 # --- the head ------------------------------------------------------------------------------------------------------
 
 
-def facts(story: Story) -> list[str]:
+def facts(story: VideoEvidence) -> list[str]:
     """What is known about the video, a line each: the picture's head, and the page's."""
     video, words = story.video, story.words
     native = sum(word.timing == "native" for word in words)
     heard = f"{len(words)} words ({words[0].origin}, {native} with times of their own)" if words else "no words"
     seen = f"{len(story.screen)} letters seen" if story.trace is not None else "the screen was not read"
-    spans = f"{len(story.spans)} spans of {len({span.letter for span in story.spans})} letters"
+    segments = f"{len(story.segments)} segments of {len({segment.letter for segment in story.segments})} letters"
     lines = [
-        f"{video.duration_seconds:.1f} s, {video.width}x{video.height}; {heard}; {seen}; {len(story.cuts)} cuts; {spans}"
+        f"{video.duration_seconds:.1f} s, {video.width}x{video.height}; {heard}; {seen}; {len(story.cuts)} cuts; {segments}"
     ]
     shown = [f"{item.reason} {item.detail}".strip() for item in story.left_out]
     if shown:
@@ -120,11 +122,11 @@ def facts(story: Story) -> list[str]:
     return lines
 
 
-def _head(story: Story) -> int:
+def _head(story: VideoEvidence) -> int:
     return 58 + 18 * len(facts(story))
 
 
-def _title(draw: ImageDraw.ImageDraw, story: Story) -> None:
+def _title(draw: ImageDraw.ImageDraw, story: VideoEvidence) -> None:
     draw.text((LEFT, 6), story.video.video_id, fill=_INK, font=_font(20))
     for index, line in enumerate(facts(story)):
         draw.text((LEFT, 32 + 18 * index), _fitted(line, WIDTH - LEFT - RIGHT, 13), fill=_SOFT, font=_font(13))
@@ -147,9 +149,9 @@ def _fitted(text: str, width: float, size: int) -> str:
 # --- a row ---------------------------------------------------------------------------------------------------------
 
 
-def _row(row: _Row, story: Story, lanes: Sequence[str], why: Sequence[tuple[Reason, Reason]]) -> None:
-    painters: dict[str, Callable[[_Row, Story, int, int], None]] = {
-        "time": _time, "frames": _frames, "truth": _truth, "spans": _spans, "sound": _sound, "words": _words,
+def _row(row: _Row, story: VideoEvidence, lanes: Sequence[str], why: Sequence[tuple[Reason, Reason]]) -> None:
+    painters: dict[str, Callable[[_Row, VideoEvidence, int, int], None]] = {
+        "time": _time, "frames": _frames, "truth": _truth, "segments": _segments, "sound": _sound, "words": _words,
         "evidence": _evidence, "seen": _seen, "change": _change,
     }  # fmt: skip
     bottom = row.top + sum(_HEIGHTS[lane] for lane in lanes)
@@ -171,7 +173,7 @@ def _row(row: _Row, story: Story, lanes: Sequence[str], why: Sequence[tuple[Reas
         _boundaries(row, story, why, row.top + sum(_HEIGHTS[lane] for lane in above), bottom)
 
 
-def _time(row: _Row, story: Story, top: int, height: int) -> None:
+def _time(row: _Row, story: VideoEvidence, top: int, height: int) -> None:
     del story
     for second in range(math.ceil(row.start), math.floor(row.end) + 1):
         long = second % 5 == 0
@@ -183,7 +185,7 @@ def _time(row: _Row, story: Story, top: int, height: int) -> None:
             )
 
 
-def _frames(row: _Row, story: Story, top: int, height: int) -> None:
+def _frames(row: _Row, story: VideoEvidence, top: int, height: int) -> None:
     free = float(LEFT)
     for seconds, frame_HWC in story.thumbs:
         if not row.start <= seconds < row.end or row.x(seconds) < free:
@@ -197,34 +199,37 @@ def _frames(row: _Row, story: Story, top: int, height: int) -> None:
         free = x + thumb.width + 4
 
 
-def _truth(row: _Row, story: Story, top: int, height: int) -> None:
-    for span in story.truth or ():
-        if (edges := row.inside(span.start_seconds, span.end_seconds)) is not None:
+def _truth(row: _Row, story: VideoEvidence, top: int, height: int) -> None:
+    for segment in story.truth or ():
+        if (edges := row.inside(segment.start_seconds, segment.end_seconds)) is not None:
             row.draw.rectangle(
-                [edges[0], top + 2, edges[1], top + height - 2], outline=_INK, fill=letter_colour(span.letter)
+                [edges[0], top + 2, edges[1], top + height - 2], outline=_INK, fill=letter_colour(segment.letter)
             )
-            text = f"{span.letter} {span.object_word or ''}".strip()
+            text = f"{segment.letter} {segment.object_word or ''}".strip()
             row.draw.text(
                 (edges[0] + 3, top + 3), _fitted(text, edges[1] - edges[0] - 4, 12), fill=_INK, font=_font(12)
             )
 
 
-def _spans(row: _Row, story: Story, top: int, height: int) -> None:
-    for span in story.spans:
-        if (edges := row.inside(span.start_seconds, span.end_seconds)) is None:
+def _segments(row: _Row, story: VideoEvidence, top: int, height: int) -> None:
+    for segment in story.segments:
+        if (edges := row.inside(segment.start_seconds, segment.end_seconds)) is None:
             continue
         low, high = edges
         width = high - low - 4
         row.draw.rectangle([low, top + 2, high, top + height - 2], outline=_INK, fill=(246, 247, 248))
         # As full as the decision is sure.
         floor = top + height - 3
-        full = floor - round((height - 6) * min(max(span.confidence, 0.0), 1.0))
+        full = floor - round((height - 6) * min(max(segment.confidence, 0.0), 1.0))
         if high - low >= 2 and full < floor:
-            row.draw.rectangle([low + 1, full, high - 1, floor], fill=letter_colour(span.letter))
+            row.draw.rectangle([low + 1, full, high - 1, floor], fill=letter_colour(segment.letter))
         row.draw.text(
-            (low + 3, top + 2), _fitted(f"{span.letter} {span.object_word or ''}", width, 14), fill=_INK, font=_font(14)
+            (low + 3, top + 2),
+            _fitted(f"{segment.letter} {segment.object_word or ''}", width, 14),
+            fill=_INK,
+            font=_font(14),
         )
-        row.draw.text((low + 3, top + 18), _fitted(f"{span.confidence:.2f}", width, 11), fill=_INK, font=_font(11))
+        row.draw.text((low + 3, top + 18), _fitted(f"{segment.confidence:.2f}", width, 11), fill=_INK, font=_font(11))
     for item in story.left_out:
         number = item.item_id.removeprefix(f"{story.video.video_id}-")
         if item.stage == "segment" and number.isdigit() and row.start <= int(number) / 1000 < row.end:
@@ -233,10 +238,10 @@ def _spans(row: _Row, story: Story, top: int, height: int) -> None:
             row.draw.text((x + 4, top + height - 17), f"({letter})", fill=_SOFT, font=_font(12))
 
 
-def _boundaries(row: _Row, story: Story, why: Sequence[tuple[Reason, Reason]], top: int, bottom: int) -> None:
+def _boundaries(row: _Row, story: VideoEvidence, why: Sequence[tuple[Reason, Reason]], top: int, bottom: int) -> None:
     """Under each boundary a mark in the colour of the sign that it lies on, and a dotted line through the lanes below."""
-    for span, (at_start, at_end) in zip(story.spans, why, strict=True):
-        for seconds, reason, side in ((span.start_seconds, at_start, 1), (span.end_seconds, at_end, -1)):
+    for segment, (at_start, at_end) in zip(story.segments, why, strict=True):
+        for seconds, reason, side in ((segment.start_seconds, at_start, 1), (segment.end_seconds, at_end, -1)):
             if not row.start <= seconds <= row.end:
                 continue
             x, colour = row.x(seconds), SIGN_COLOURS[reason.sign]
@@ -245,7 +250,7 @@ def _boundaries(row: _Row, story: Story, why: Sequence[tuple[Reason, Reason]], t
                 row.draw.line([(x, y), (x, y + 2)], fill=colour)
 
 
-def _sound(row: _Row, story: Story, top: int, height: int) -> None:
+def _sound(row: _Row, story: VideoEvidence, top: int, height: int) -> None:
     middle, pixels = top + height / 2, round(row.x(row.end)) - LEFT
     for pixel in range(pixels):
         low = row.start + pixel * ROW_SECONDS / (WIDTH - LEFT - RIGHT)
@@ -256,7 +261,7 @@ def _sound(row: _Row, story: Story, top: int, height: int) -> None:
         )
 
 
-def _words(row: _Row, story: Story, top: int, height: int) -> None:
+def _words(row: _Row, story: VideoEvidence, top: int, height: int) -> None:
     free = [0.0] * (height // 15)
     for word in story.words:
         if (edges := row.inside(word.start_seconds, word.end_seconds)) is None:
@@ -275,7 +280,7 @@ def _words(row: _Row, story: Story, top: int, height: int) -> None:
         free[level] = max(high, low + 4 + _font(12).getlength(text))
 
 
-def _evidence(row: _Row, story: Story, top: int, height: int) -> None:
+def _evidence(row: _Row, story: VideoEvidence, top: int, height: int) -> None:
     """A stick for each look, as high as its evidence; the letter's name over each stick that begins or is higher than before."""
     floor, shown_until, shown = top + height - 2, 0.0, ""
     for look in range(
@@ -292,7 +297,7 @@ def _evidence(row: _Row, story: Story, top: int, height: int) -> None:
                 shown, shown_until = letter, x + 40
 
 
-def _seen(row: _Row, story: Story, top: int, height: int) -> None:
+def _seen(row: _Row, story: VideoEvidence, top: int, height: int) -> None:
     free = [0.0] * (height // 16)
     for seen in story.screen:
         if (edges := row.inside(seen.start_seconds, seen.end_seconds)) is None:
@@ -308,7 +313,7 @@ def _seen(row: _Row, story: Story, top: int, height: int) -> None:
         free[level] = max(high, low + 14)
 
 
-def _change(row: _Row, story: Story, top: int, height: int) -> None:
+def _change(row: _Row, story: VideoEvidence, top: int, height: int) -> None:
     floor = top + height - 2
     row.draw.line([(LEFT, floor - CUT * (height - 4)), (row.x(row.end), floor - CUT * (height - 4))], fill=_FAINT)
     looks = range(int(row.start * LOOKS_A_SECOND), min(len(story.changed_T), int(row.end * LOOKS_A_SECOND) + 1))

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from phonics_data.errors import InputError, MediaError
 from phonics_data.media.audio_reader import read_sound
-from phonics_data.media.frame_sampler import watch
+from phonics_data.media.frame_sampler import sample_frames
 from phonics_data.ocr.scan import LOOKS_A_SECOND
 from phonics_data.ocr.shapes import largest_channel
 from phonics_data.ocr.trace import ScreenTrace, trace_path
 from phonics_data.segmentation.lexicon import LETTERS
-from phonics_data.segmentation.screen_evidence import SightOptions, screen_evidence
+from phonics_data.segmentation.screen_evidence import ScreenOptions, screen_evidence
 from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import Workspace
-from phonics_data.types import FetchedVideo, LetterSpan, Rejection, ScreenLetter, TranscriptWord, TruthSpan
+from phonics_data.types import FetchedVideo, Rejection, ScreenLetter, Segment, TranscriptWord, TrueSegment
 
 SOUND_RATE_HZ = 8000
 PEAKS_A_SECOND = 100
@@ -32,11 +32,11 @@ CUT = 0.4
 _CHANGED, _CHANGE_WIDTH, _FLASH_LOOKS, _RETURNED = 28, 320, 8, 0.25
 """Difference of a pixel that counts, the frames' width, and when a cut was a flash, as where the screen is read."""
 
-Row = TypeVar("Row", FetchedVideo, TranscriptWord, ScreenLetter, LetterSpan, Rejection)
+Row = TypeVar("Row", FetchedVideo, TranscriptWord, ScreenLetter, Segment, Rejection)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Story:
+class VideoEvidence:
     """One video's evidence and what came of it.
 
     Args:
@@ -46,8 +46,8 @@ class Story:
         evidence_TL: (looks, 26) what each look says for each letter, as the decision weighs it; (0, 26) without a trace.
         changed_T: (looks,) share of the picture that changed since the look before, `LOOKS_A_SECOND` a second.
         cuts: seconds of the hard cuts, without the beginning.
-        spans: in time order.
-        left_out: rejections of this video and of its spans.
+        segments: in time order.
+        left_out: rejections of this video and of its segments.
         truth: None where it is not known.
         peaks_N: (peaks,) 0..1, the loudest moment of each hundredth of a second; empty without sound.
         thumbs: (seconds, uint8 RGB frame), one a second.
@@ -60,18 +60,18 @@ class Story:
     evidence_TL: NDArray[np.float64]
     changed_T: NDArray[np.float32]
     cuts: tuple[float, ...]
-    spans: tuple[LetterSpan, ...]
+    segments: tuple[Segment, ...]
     left_out: tuple[Rejection, ...]
-    truth: tuple[TruthSpan, ...] | None
+    truth: tuple[TrueSegment, ...] | None
     peaks_N: NDArray[np.float32]
     thumbs: tuple[tuple[float, NDArray[np.uint8]], ...]
 
 
-def gather(workspace: Workspace, video_id: str, truth: Sequence[TruthSpan] | None = None) -> Story:
+def gather(workspace: Workspace, video_id: str, truth: Sequence[TrueSegment] | None = None) -> VideoEvidence:
     """What is known about `video_id`; stages that have not run yet leave their part empty.
 
     Args:
-        truth: spans of any videos; None where no truth is known.
+        truth: segments of any videos; None where no truth is known.
 
     Raises:
         InputError: the workspace holds no such video.
@@ -90,18 +90,18 @@ def gather(workspace: Workspace, video_id: str, truth: Sequence[TruthSpan] | Non
     thumbs, changed_T, cut_T = _pictures(path)
     evidence_TL = np.zeros((0, 26))
     if trace is not None:
-        evidence_TL = screen_evidence(trace, SightOptions())
-    own = tuple(span for span in truth if span.video_id == video_id) if truth is not None else None
+        evidence_TL = screen_evidence(trace, ScreenOptions())
+    own = tuple(segment for segment in truth if segment.video_id == video_id) if truth is not None else None
     rejections = _rows(workspace, "rejections", Rejection)
-    return Story(
+    return VideoEvidence(
         video=video,
         words=tuple(row for row in _rows(workspace, "words", TranscriptWord) if row.video_id == video_id),
-        screen=tuple(row for row in _rows(workspace, "screen", ScreenLetter) if row.video_id == video_id),
+        screen=tuple(row for row in _rows(workspace, "screen_letters", ScreenLetter) if row.video_id == video_id),
         trace=trace,
         evidence_TL=evidence_TL,
         changed_T=changed_T,
         cuts=_cuts(np.flatnonzero(cut_T)),
-        spans=tuple(row for row in _rows(workspace, "segments", LetterSpan) if row.video_id == video_id),
+        segments=tuple(row for row in _rows(workspace, "segments", Segment) if row.video_id == video_id),
         left_out=tuple(row for row in rejections if _is_of(row.item_id, video_id)),
         truth=own,
         peaks_N=_peaks(path, video.duration_seconds),
@@ -124,7 +124,7 @@ def _rows(workspace: Workspace, name: str, record: type[Row]) -> list[Row]:
 
 
 def _is_of(item_id: str, video_id: str) -> bool:
-    """Whether an item is the video, a part of it (``<id>/captions``), or one of its spans (``<id>-0012345``)."""
+    """Whether an item is the video, a part of it (``<id>/captions``), or one of its segments (``<id>-0012345``)."""
     rest = item_id.removeprefix(video_id)
     return rest == "" or (rest != item_id and (rest[0] == "/" or (rest[0] == "-" and rest[1:8].isdigit())))
 
@@ -137,7 +137,7 @@ def _pictures(
     shares: list[float] = []
     cuts: list[bool] = []
     before: list[NDArray[np.uint8]] = []
-    for number, sight in enumerate(watch(path, rate=LOOKS_A_SECOND, max_width=_CHANGE_WIDTH)):
+    for number, sight in enumerate(sample_frames(path, rate=LOOKS_A_SECOND, max_width=_CHANGE_WIDTH)):
         if number % LOOKS_A_SECOND == 0:
             step = -(-sight.frame_HWC.shape[1] // THUMB_WIDTH)
             thumbs.append((sight.seconds, sight.frame_HWC[::step, ::step].copy()))

@@ -20,11 +20,11 @@ from phonics_data.executors.items import OnProgress, rejected, write_rejections
 from phonics_data.media import decodes_to_end, probe
 from phonics_data.storage.tables import write_table
 from phonics_data.storage.workspace import Workspace, file_sha256
-from phonics_data.types import FetchedVideo, LetterSpan, Rejection, StageCount, span_id
+from phonics_data.types import FetchedVideo, Rejection, Segment, StageCount, segment_id
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LabelledSpan:
+class LabelledSegment:
     """What somebody says about a stretch of a file."""
 
     label: str
@@ -40,7 +40,7 @@ class LabelledFile:
 
     video_id: str
     path: Path
-    spans: tuple[LabelledSpan, ...]
+    segments: tuple[LabelledSegment, ...]
     fault: ItemError | None = None
     """Why it cannot be used, where that was found before it was looked at; becomes its rejection."""
 
@@ -90,9 +90,9 @@ def collect(
     if not videos:
         raise InputError(f"none of {len(files)} files can be used; the first: {rejections[0].detail}")
     ordered = [videos[file.video_id] for file in files if file.video_id in videos]
-    spans = [span for video in ordered for span in _spans(by_id[video.video_id], video, evidence)]
+    segments = [segment for video in ordered for segment in _segments(by_id[video.video_id], video, evidence)]
     write_table(workspace.table("videos"), FetchedVideo, ordered)
-    write_table(workspace.table("segments"), LetterSpan, spans)
+    write_table(workspace.table("segments"), Segment, segments)
     return StageCount(
         stage="fetch",
         num_in=len(files),
@@ -131,18 +131,18 @@ def _inspect(file: LabelledFile) -> FetchedVideo:
     )
 
 
-def _spans(file: LabelledFile, video: FetchedVideo, evidence: str) -> list[LetterSpan]:
+def _segments(file: LabelledFile, video: FetchedVideo, evidence: str) -> list[Segment]:
     return [
-        LetterSpan(
-            span_id=span_id(file.video_id, span.start_seconds),
+        Segment(
+            segment_id=segment_id(file.video_id, segment.start_seconds),
             video_id=file.video_id,
-            letter=span.label,
-            object_word=span.object_word,
-            start_seconds=span.start_seconds,
-            end_seconds=video.duration_seconds if span.end_seconds is None else span.end_seconds,
+            letter=segment.label,
+            object_word=segment.object_word,
+            start_seconds=segment.start_seconds,
+            end_seconds=video.duration_seconds if segment.end_seconds is None else segment.end_seconds,
             rule="given",
             evidence=evidence,
             confidence=1.0,
         )
-        for span in file.spans
+        for segment in file.segments
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from phonics_data.errors import InputError
-from phonics_data.sources.collect import LabelledFile, LabelledSpan, file_id
+from phonics_data.sources.collect import LabelledFile, LabelledSegment, file_id
 
 MEDIA_SUFFIXES = frozenset(".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .flv .ogv .wmv".split())
 COLUMNS = ("path", "label", "start", "end", "object_word")
@@ -25,7 +25,7 @@ def files_by_subfolder(folder: Path) -> list[LabelledFile]:
         LabelledFile(
             video_id=file_id(path.relative_to(folder)),
             path=path,
-            spans=(LabelledSpan(label=path.relative_to(folder).parts[0]),),
+            segments=(LabelledSegment(label=path.relative_to(folder).parts[0]),),
         )
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.suffix.lower() in MEDIA_SUFFIXES and len(path.relative_to(folder).parts) > 1
@@ -63,7 +63,7 @@ def files_by_csv(folder: Path, table: Path) -> list[LabelledFile]:
             f"--csv {table}: columns are {', '.join(columns) or 'none'}; wanted path and label, allowed besides: "
             "start, end, object_word"
         )
-    spans: dict[str, list[LabelledSpan]] = {}
+    segments: dict[str, list[LabelledSegment]] = {}
     for number, row in rows:
         where = f"--csv {table}: row {number}"
         # A row that is longer than the header keeps the rest under the key None, whatever the type stubs say.
@@ -80,18 +80,18 @@ def files_by_csv(folder: Path, table: Path) -> list[LabelledFile]:
         start, end = _seconds(row.get("start"), where) or 0.0, _seconds(row.get("end"), where)
         if end is not None and end <= start:
             raise InputError(f"{where}: end {end} is not after start {start}")
-        label = LabelledSpan(
+        label = LabelledSegment(
             label=name, start_seconds=start, end_seconds=end, object_word=row.get("object_word") or None
         )
-        mine = spans.setdefault(path, [])
-        if any(round(span.start_seconds * 1000) == round(start * 1000) for span in mine):
+        mine = segments.setdefault(path, [])
+        if any(round(segment.start_seconds * 1000) == round(start * 1000) for segment in mine):
             raise InputError(f"{where}: a second clip of {path} begins at {start} s")
         mine.append(label)
-    if not spans:
+    if not segments:
         raise InputError(f"--csv {table}: no rows below its header")
     return [
-        LabelledFile(video_id=file_id(Path(path)), path=folder / path, spans=tuple(mine))
-        for path, mine in sorted(spans.items())
+        LabelledFile(video_id=file_id(Path(path)), path=folder / path, segments=tuple(mine))
+        for path, mine in sorted(segments.items())
     ]
 
 

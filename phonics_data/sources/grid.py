@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from phonics_data.errors import InputError
-from phonics_data.sources.collect import LabelledFile, LabelledSpan, file_id
+from phonics_data.sources.collect import LabelledFile, LabelledSegment, file_id
 
 LETTER_CODES = "abcdefghijklmnopqrstuvxyz"
 """The fourth character of a sentence's name is its letter; GRID has no W, whose name has three syllables."""
@@ -44,7 +44,7 @@ def grid_files(folder: Path, label: GridLabel = "speaker") -> list[LabelledFile]
             LabelledFile(
                 video_id=file_id(path.relative_to(folder)),
                 path=path,
-                spans=(LabelledSpan(label=speaker if label == "speaker" else letter or "", object_word=None),),
+                segments=(LabelledSegment(label=speaker if label == "speaker" else letter or "", object_word=None),),
             )
         )
     if not found:

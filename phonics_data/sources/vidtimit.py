@@ -26,8 +26,8 @@ from typing import Any
 
 from phonics_data.contract.labels import VIDTIMIT
 from phonics_data.errors import FetchError, InputError, MediaError
-from phonics_data.media.video_writer import film_from_images
-from phonics_data.sources.collect import LabelledFile, LabelledSpan
+from phonics_data.media.video_writer import video_from_images
+from phonics_data.sources.collect import LabelledFile, LabelledSegment
 from phonics_data.storage.workspace import Workspace, write_json
 
 RECORD = "https://zenodo.org/api/records/158963"
@@ -90,7 +90,9 @@ def vidtimit_files(workspace: Workspace, folder: Path, *, on_progress: OnProgres
         except MediaError as error:
             detail = f"sentence {one.sentence} of {one.speaker}: {error.detail}; unpack {one.speaker}'s archive again"
             fault = MediaError(error.reason, detail)
-        files.append(LabelledFile(video_id=video_id, path=path, spans=(LabelledSpan(label=one.speaker),), fault=fault))
+        files.append(
+            LabelledFile(video_id=video_id, path=path, segments=(LabelledSegment(label=one.speaker),), fault=fault)
+        )
     if on_progress:
         on_progress("films", len(found), len(found))
     return files
@@ -104,7 +106,7 @@ def _film(path: Path, sentence: Sentence) -> None:
     num_bytes = sum(file.stat().st_size for file in (*sentence.images, sentence.sound))
     said = {"images": len(sentence.images), "bytes": num_bytes}
     if not (path.exists() and origin.exists() and json.loads(origin.read_bytes()) == said):
-        film_from_images(path, sentence.images, FRAME_RATE, sentence.sound)
+        video_from_images(path, sentence.images, FRAME_RATE, sentence.sound)
         write_json(origin, said)
 
 

@@ -14,7 +14,7 @@ from phonics_data.stages.shard.stage import ShardOptions, check_folder, shard
 from phonics_data.stages.transcribe import TranscribeOptions, transcribe
 from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import Workspace
-from phonics_data.types import FetchedVideo, LetterSpan, Rejection, SourceVideo, StageCount, TranscriptWord
+from phonics_data.types import FetchedVideo, Rejection, Segment, SourceVideo, StageCount, TranscriptWord
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +70,7 @@ def stage_status(workspace: Workspace) -> WorkStatus:
     for stage, name, record_type in (
         ("fetch", "videos", FetchedVideo),
         ("transcribe", "words", TranscriptWord),
-        ("segment", "segments", LetterSpan),
+        ("segment", "segments", Segment),
     ):
         path = workspace.table(name)
         if not path.exists():

@@ -20,26 +20,26 @@ from phonics_data.storage.tables import read_table, to_plain, write_table
 from phonics_data.storage.workspace import Workspace, file_sha256, fingerprint
 from phonics_data.types import (
     FetchedVideo,
-    LetterSpan,
     Origin,
     Rejection,
+    Segment,
     StageCount,
     TranscriptWord,
     Word,
-    span_id,
+    segment_id,
 )
 
 SEGMENT_VERSION = "segment-5"
-"""Raised whenever the same evidence would give other spans."""
+"""Raised whenever the same evidence would give other segments."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SegmentOptions:
-    """How letters are found and how long their spans may be.
+    """How letters are found and how long their segments may be.
 
     Args:
         frame_rate: the dataset's frames a second, in which lengths are counted.
-        min_frames, max_frames: allowed length of a span, both included (the paper's section 4.1).
+        min_frames, max_frames: allowed length of a segment, both included (the paper's section 4.1).
         order: whether the song keeps the order of the alphabet; ``auto`` finds out.
     """
 
@@ -73,7 +73,7 @@ def segment(
     workers: int = 1,
     on_progress: OnProgress | None = None,
 ) -> StageCount:
-    """Write segments.parquet, one row a span, in the order of videos.parquet and of time.
+    """Write segments.parquet, one row a segment, in the order of videos.parquet and of time.
 
     A video without words or whose words are no alphabet becomes a rejection; so does every letter that is too short.
     """
@@ -93,12 +93,10 @@ def segment(
     videos = read_table(workspace.table("videos"), FetchedVideo)
     tasks = {video.video_id: _task(workspace, video, words[video.video_id], origins) for video in videos}
     settings = [SEGMENT_VERSION, to_plain(options), dataclasses.asdict(DecideOptions.of_order(options.order))]
-    prints = {video_id: fingerprint(settings, *_content(task)) for video_id, task in tasks.items()}
+    hashes = {video_id: fingerprint(settings, *_content(task)) for video_id, task in tasks.items()}
     function = functools.partial(_segment_one, options)
-    result = run_items(
-        workspace, "segment", tasks, prints, function, LetterSpan, workers=workers, on_progress=on_progress
-    )
-    write_table(workspace.table("segments"), LetterSpan, result.kept)
+    result = run_items(workspace, "segment", tasks, hashes, function, Segment, workers=workers, on_progress=on_progress)
+    write_table(workspace.table("segments"), Segment, result.kept)
     write_rejections(workspace, "segment", result.rejections)
     return result.count
 
@@ -118,7 +116,7 @@ def _content(task: _Task) -> list[object]:
     return [task.video.duration_seconds, task.origin, to_plain(task.words), seen]
 
 
-def _segment_one(options: SegmentOptions, task: _Task) -> Outcome[LetterSpan]:
+def _segment_one(options: SegmentOptions, task: _Task) -> Outcome[Segment]:
     video = task.video
     trace = ScreenTrace.from_file(task.trace) if task.trace is not None else None
     if not task.words and trace is None:
@@ -136,15 +134,15 @@ def _segment_one(options: SegmentOptions, task: _Task) -> Outcome[LetterSpan]:
         )
     good, short = apply_limits(decision.phrases, options.limits, video.duration_seconds)
     return Outcome(
-        kept=tuple(_span(video.video_id, piece, options) for piece in good),
+        kept=tuple(_segment(video.video_id, piece, options) for piece in good),
         rejections=tuple(_too_short(video.video_id, piece, options) for piece in short),
     )
 
 
-def _span(video_id: str, piece: Piece, options: SegmentOptions) -> LetterSpan:
+def _segment(video_id: str, piece: Piece, options: SegmentOptions) -> Segment:
     start = float(piece.start_frame / options.frame_rate)
-    return LetterSpan(
-        span_id=span_id(video_id, start),
+    return Segment(
+        segment_id=segment_id(video_id, start),
         video_id=video_id,
         letter=piece.phrase.letter,
         object_word=piece.phrase.object_word,
@@ -160,7 +158,7 @@ def _too_short(video_id: str, piece: Piece, options: SegmentOptions) -> Rejectio
     start = float(piece.start_frame / options.frame_rate)
     return Rejection(
         stage="segment",
-        item_id=span_id(video_id, start),
+        item_id=segment_id(video_id, start),
         reason="too_short",
         measured=float(piece.num_frames),
         threshold=float(options.min_frames),

@@ -1,8 +1,8 @@
-"""transcribe: videos.parquet -> words.parquet, screen.parquet. What each video says and shows, with times.
+"""transcribe: videos.parquet -> words.parquet, screen_letters.parquet. What each video says and shows, with times.
 
 Words come from captions. Where these are no alphabet, or there are none, an engine listens (`--engine`); what it heard
-is kept in WORK/recognitions. Where words leave doubt, or nobody wrote them, the picture is looked at too (`--screen`):
-what is seen lies in WORK/screen/<video_id>.npz, and the letters of it in screen.parquet.
+is kept in WORK/recognitions. Where words leave doubt, or nobody wrote them, the picture is looked at too (`--ocr`):
+what is seen lies in WORK/ocr/<video_id>.npz, and the letters of it in screen_letters.parquet.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ from phonics_data.types import (
     Word,
 )
 
-ScreenMode = Literal["auto", "always", "never"]
+OcrMode = Literal["auto", "always", "never"]
 
 CAPTIONS_VERSION = "captions-2"
 """Raised whenever the same caption file would give other words."""
 
 _RATE_HZ = 16_000
-"""Of the sound that recognisers and the aligner get: what all of them work at."""
+"""Of the sound that recognizers and the aligner get: what all of them work at."""
 
 _KEPT = "recognitions"
 """Folder of what engines answered, in the workspace."""
@@ -72,15 +72,15 @@ class TranscribeOptions:
     """
 
     language: str = "en"
-    screen: ScreenMode = "auto"
+    ocr: OcrMode = "auto"
     engine: EngineOptions = field(default_factory=EngineOptions)
     ignore_captions: bool = False
 
     def __post_init__(self) -> None:
         if not (len(self.language) == 2 and self.language.isascii() and self.language.islower()):
             raise OptionError("--language", self.language, "a language code of two small letters, such as en")
-        if self.screen not in get_args(ScreenMode):
-            raise OptionError("--screen", self.screen, "auto, always or never")
+        if self.ocr not in get_args(OcrMode):
+            raise OptionError("--ocr", self.ocr, "auto, always or never")
 
 
 def transcribe(
@@ -90,12 +90,12 @@ def transcribe(
     workers: int = 1,
     on_progress: OnProgress | None = None,
 ) -> StageCount:
-    """Write words.parquet, one row a word, and screen.parquet, one row a letter seen, in the order of videos.parquet and of time.
+    """Write words.parquet, one row a word, and screen_letters.parquet, one row a letter seen, in the order of videos.parquet and of time.
 
     A video without captions, with captions that cannot be read, or in another language (as the manifest, the captions or
     an engine say) becomes a rejection; so does
     each loss inside a track that is otherwise used (damaged cues), under the item ``<video_id>/captions``, and what a
-    recogniser lost, under ``<video_id>/speech``. Where the engine is stopped for now (its quota is used up, there is no
+    recognizer lost, under ``<video_id>/speech``. Where the engine is stopped for now (its quota is used up, there is no
     network), the other evidence is taken for this run, and the next one listens again.
 
     Raises:
@@ -105,13 +105,13 @@ def transcribe(
     videos = read_table(workspace.table("videos"), FetchedVideo)
     tasks = {video.video_id: video for video in videos}
     options = _with_phrases(options)
-    prints = _fingerprints(workspace, videos, options)
+    hashes = _fingerprints(workspace, videos, options)
     function = functools.partial(_transcribe_one, workspace.root, _shared(options, workers))
     result = run_items(
-        workspace, "transcribe", tasks, prints, function, TranscriptWord, workers=workers, on_progress=on_progress
+        workspace, "transcribe", tasks, hashes, function, TranscriptWord, workers=workers, on_progress=on_progress
     )
     write_table(workspace.table("words"), TranscriptWord, result.kept)
-    write_table(workspace.table("screen"), ScreenLetter, _screen_rows(workspace, videos))
+    write_table(workspace.table("screen_letters"), ScreenLetter, _screen_rows(workspace, videos))
     write_rejections(workspace, "transcribe", result.rejections)
     return result.count
 
@@ -147,8 +147,8 @@ def _fingerprint(
         path = workspace.root / video.captions.path
         # By content, for a user may put better captions in the place of those that were fetched.
         captions = [to_plain(video.captions), file_sha256(path) if path.is_file() else "missing"]
-    seen = [TRACE_VERSION, video.sha256] if options.screen != "never" else None
-    asked = [options.language, video.language, video.page_language, options.screen, options.ignore_captions, engine]
+    seen = [TRACE_VERSION, video.sha256] if options.ocr != "never" else None
+    asked = [options.language, video.language, video.page_language, options.ocr, options.ignore_captions, engine]
     heard = video.sha256 if engine else None
     return fingerprint(CAPTIONS_VERSION, asked, video.duration_seconds, captions, seen, heard)
 
@@ -261,7 +261,7 @@ def _listen(root: Path, options: TranscribeOptions, video: FetchedVideo, sound: 
     """What the chosen engine hears; None where none is chosen.
 
     Raises:
-        ItemError: the sound cannot be read or recognised, holds no word, or words of another language.
+        ItemError: the sound cannot be read or recognized, holds no word, or words of another language.
     """
     engine = open_engine(options.engine, root / _KEPT)
     if engine is None:
@@ -302,9 +302,9 @@ def what_to_send(workspace: Workspace, options: TranscribeOptions) -> ToSend:
     """What `transcribe` would ask Google for; reads captions, and sounds where there are answers for some; sends nothing."""
     options = _with_phrases(options)
     videos = read_table(workspace.table("videos"), FetchedVideo)
-    prints = _fingerprints(workspace, videos, options)
+    hashes = _fingerprints(workspace, videos, options)
     ledger = workspace.ledger("transcribe")
-    left = [video for video in videos if ledger.read(video.video_id, prints[video.video_id]) is None]
+    left = [video for video in videos if ledger.read(video.video_id, hashes[video.video_id]) is None]
     google = Google(options.engine.google, folder=workspace.root / _KEPT / "google")
     seconds = [
         _seconds_to_send(workspace.root, options, google, video)
@@ -319,14 +319,14 @@ def waiting(workspace: Workspace, options: TranscribeOptions) -> list[tuple[str,
     """(video_id, why) of the videos that the last run could not have heard for now."""
     options = _with_phrases(options)
     videos = read_table(workspace.table("videos"), FetchedVideo)
-    prints = _fingerprints(workspace, videos, options)
+    hashes = _fingerprints(workspace, videos, options)
     ledger = workspace.ledger("transcribe")
     why = {
         row.item_id.removesuffix("/speech"): row.detail
         for row in read_table(workspace.table("rejections"), Rejection)
         if row.stage == "transcribe"
     }
-    return [(name, why.get(name, "")) for name in prints if ledger.read(name, prints[name]) is None]
+    return [(name, why.get(name, "")) for name in hashes if ledger.read(name, hashes[name]) is None]
 
 
 def _needs_ears(root: Path, options: TranscribeOptions, video: FetchedVideo) -> bool:
@@ -375,12 +375,12 @@ def _aligned(options: TranscribeOptions, source: _Source, sound: Sound) -> _Sour
 
 def _look(root: Path, options: TranscribeOptions, video: FetchedVideo, source: _Source | None) -> str:
     """Read the screen if the options and the words ask for it; says in words what came of it."""
-    if options.screen == "never":
-        return "letters on the screen were not read (--screen never)"
+    if options.ocr == "never":
+        return "letters on the screen were not read (--ocr never)"
     # Words that were heard never lead where the screen shows an alphabet (letters/decide.py).
     is_written = source is not None and source.origin in CAPTION_ORIGINS
     words = source.words if source is not None and is_written else ()
-    if options.screen == "auto" and not needs_screen(words, duration_seconds=video.duration_seconds):
+    if options.ocr == "auto" and not needs_screen(words, duration_seconds=video.duration_seconds):
         return "the words leave no doubt"
     try:
         # Reading needs packages that not every installation has, and loads a model.
@@ -388,7 +388,7 @@ def _look(root: Path, options: TranscribeOptions, video: FetchedVideo, source: _
 
         trace = read_screen(root / video.path)
     except (DependencyError, ImportError) as error:
-        if options.screen == "always":
+        if options.ocr == "always":
             raise
         return f"letters on the screen were not read ({error})"
     except MediaError as error:
@@ -405,7 +405,7 @@ def _screen_rows(workspace: Workspace, videos: Sequence[FetchedVideo]) -> Iterat
 
 
 def _check_spoken(video: FetchedVideo, options: TranscribeOptions) -> None:
-    """The screen cannot tell the language, and a recogniser of English hears English in all of them.
+    """The screen cannot tell the language, and a recognizer of English hears English in all of them.
 
     The manifest can; ``en`` is also what one says that says nothing. Where there are no captions in the wanted
     language either, the video's own page is believed: it may name the language of a dub, or of the singer's home.

@@ -8,7 +8,7 @@
       media/<video_id>/            video, captions, info.json         (fetch)
       media/.partial/              downloads that are not whole yet   (fetch)
       logs/fetch.log               all that yt-dlp says               (fetch)
-      recognitions/<key>.json      what a recogniser heard in one sound     (transcribe)
+      recognitions/<key>.json      what a recognizer heard in one sound     (transcribe)
       clips/<video_id>/            the cut samples, before packing    (shard)
       items/<stage>/<item>.json    one finished item each: fingerprint of inputs and options, records, rejections
       videos.parquet words.parquet segments.parquet rejections.parquet

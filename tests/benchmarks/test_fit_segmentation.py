@@ -11,7 +11,7 @@ import pytest
 from benchmarks.fit_segmentation import TRIED, LettersFitOptions, fit_letters, value_of, with_value
 from benchmarks.segmentation_songs import BenchVideo
 from phonics_data.errors import OptionError
-from phonics_data.segmentation.calibration import Certainty
+from phonics_data.segmentation.calibration import CalibrationFeatures
 from phonics_data.segmentation.lexicon import LETTERS
 from phonics_data.segmentation.scoring import read_truth_table
 from phonics_data.segmentation.segmenter import DecideOptions
@@ -57,9 +57,9 @@ def test_a_number_under_which_no_letter_is_found_is_left(tmp_path: Path) -> None
     assert found.values == {"screen.after_cut_alone": 0.8, "fusion.doubt": 0.2}
     assert [trial.is_taken for trial in found.trials] == [False, True, False, True]
     assert steps[-1] == "numbers 2/2"
-    order = next(gate for gate in found.gates if gate.name == "min_order_surprise")
+    order = next(gate for gate in found.gates if gate.name == "min_order_z")
     assert order.lowest_of_songs > order.threshold
-    assert found.num_spans == 26
+    assert found.num_segments == 26
     assert found.calibration_after < 0.1
 
 
@@ -67,7 +67,9 @@ def test_the_defaults_are_those_of_the_record() -> None:
     record = json.loads(RECORD.read_text())
     options = DecideOptions()
     assert record["values"] == {name: value_of(options, name) for name in TRIED}
-    assert record["certainty"] == {field.name: getattr(options.certainty, field.name) for field in fields(Certainty)}
+    assert record["certainty"] == {
+        field.name: getattr(options.certainty, field.name) for field in fields(CalibrationFeatures)
+    }
     for gate in record["gates"]:
         assert gate["threshold"] == value_of(options, f"screen.{gate['name']}")
         assert gate["highest_without_letters"] < gate["threshold"] < gate["lowest_of_songs"]

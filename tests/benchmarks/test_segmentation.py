@@ -38,9 +38,9 @@ def test_the_table_says_what_was_found_and_where_there_was_nothing(tmp_path: Pat
     result = found.results[0]
     assert (result.group, result.num_videos, result.at_50.f1, result.at_75.f1) == ("cards", 1, 1.0, 1.0)
     assert result.at_50.num_truth == 26
-    assert found.false_spans == ()
+    assert found.false_segments == ()
     assert found.num_without_letters == 1
-    assert found.unavailable == {"speech at 5 dB": "no recogniser"}
+    assert found.unavailable == {"speech at 5 dB": "no recognizer"}
     assert found.within_targets
     rows = table(found, "cards")
     assert rows[0][:5] == ("screen", "1", "1.000", "1.000", "1.000")
@@ -49,7 +49,7 @@ def test_the_table_says_what_was_found_and_where_there_was_nothing(tmp_path: Pat
 def test_spans_where_no_letter_is_are_told_and_miss_the_target(tmp_path: Path) -> None:
     nameless = replace(cards(tmp_path, "song"), kind="no letters", truth=())
     found = measure([nameless], [SCREEN])
-    assert found.false_spans == (("screen", "song", 26),)
+    assert found.false_segments == (("screen", "song", 26),)
     assert not found.within_targets
     assert as_plain(found, LettersBenchOptions(num_songs=1))["within_targets"] is False
 
@@ -78,4 +78,4 @@ def test_an_unknown_evidence_is_refused() -> None:
     with pytest.raises(OptionError, match="captions, cues"):
         LettersBenchOptions(evidence=("smell",))
     with pytest.raises(OptionError, match="--folder"):
-        LettersBenchOptions(num_songs=0, num_decoys=0)
+        LettersBenchOptions(num_songs=0, num_negatives=0)

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from benchmarks import __main__ as command_line
+from benchmarks import data_loading, targets
 from benchmarks import evaluation as evaluating
-from benchmarks import feeding, targets
 from benchmarks import step as bench
 from benchmarks.reference_step import Reference, unsupported
 from cssgan.metrics import synchrony
@@ -33,7 +33,7 @@ def copy_weights(ours: step.Players, plain: Reference) -> None:
     for mine, theirs in zip(ours.generator.parameters(), plain.generator.parameters(), strict=True):
         theirs.data.copy_(mine.data.view_as(theirs))
     layers = [layer for layer in ours.discriminators.modules() if isinstance(layer, SpectralConv)]
-    normed = [layer for layer in plain.judges.modules() if isinstance(layer, (nn.Conv2d, nn.Conv3d, nn.Linear))]
+    normed = [layer for layer in plain.discriminators.modules() if isinstance(layer, (nn.Conv2d, nn.Conv3d, nn.Linear))]
     for mine, theirs in zip(layers, normed, strict=True):
         theirs.bias.data.copy_(mine.bias.data)
         theirs.parametrizations.weight.original.data.copy_(mine.weight.data)  # type: ignore[union-attr]
@@ -47,9 +47,9 @@ def copy_weights(ours: step.Players, plain: Reference) -> None:
     [(), ("model.g_output=direct",), ("discriminator.d_class=false", "model.audio_inject=bottleneck")],
 )
 def test_the_reference_computes_the_same_step(settings: tuple[str, ...]) -> None:
-    config = tiny_config("order.p_chrono=0.5", "model.width=4", *settings)
+    config = tiny_config("order.p_in_order=0.5", "model.width=4", *settings)
     torch.manual_seed(0)
-    ours = step.players(
+    ours = step.new_train_state(
         config, factory.generator(config, num_classes=26), factory.discriminators(config, num_classes=26)
     )
     for network in (ours.generator, ours.discriminators):
@@ -58,8 +58,8 @@ def test_the_reference_computes_the_same_step(settings: tuple[str, ...]) -> None
     step.iterate_spectral_norms(ours.discriminators)
     plain = Reference(config, num_classes=26, device=CPU)
     copy_weights(ours, plain)
-    plain.judges.eval()  # no further power iteration: ours iterates once a step, torch's at every pass
-    batch = bench.synthetic_feed(config, CPU).batch(0)
+    plain.discriminators.eval()  # no further power iteration: ours iterates once a step, torch's at every pass
+    batch = bench.synthetic_loader(config, CPU).batch(0)
 
     part = step.present(batch, config)
     (fake,), terms = step.generator_step(ours, [part], config, adversarial=True)
@@ -75,7 +75,7 @@ def test_the_reference_computes_the_same_step(settings: tuple[str, ...]) -> None
         torch.testing.assert_close(mine.grad.view_as(theirs), theirs.grad, rtol=1e-3, atol=1e-3 * scale + 1e-7)
 
 
-@pytest.mark.parametrize("name", ["paper", "tuned", "lean", "tiny", "learn", "smoke"])
+@pytest.mark.parametrize("name", ["paper", "tuned", "lean", "tiny", "small", "smoke"])
 def test_the_reference_knows_what_presets_of_the_model_need(name: str) -> None:
     known = preset(name)
 
@@ -141,7 +141,7 @@ def measured(**changed: object) -> bench.Measurement:
 
 def test_targets_take_the_best_row_of_the_card_that_they_are_for(monkeypatch) -> None:
     for name in ("streaming_wait_share", "resident_memory_gb", "start_seconds"):  # tried by themselves below
-        monkeypatch.setattr(feeding, name, lambda *_, **__: None)
+        monkeypatch.setattr(data_loading, name, lambda *_, **__: None)
     known = [
         measured(step_ms=20.0, speedup_over_reference=3.0, variant="eager fp32"),
         measured(step_ms=12.0, speedup_over_reference=5.0, data_wait_share=0.02),
@@ -159,14 +159,14 @@ def test_targets_take_the_best_row_of_the_card_that_they_are_for(monkeypatch) ->
 
 
 def test_the_streaming_feed_is_waited_for_a_share_of_each_step() -> None:
-    assert 0 < feeding.streaming_wait_share(tiny_config("train.batch_size=2"), CPU, seconds=0.0) < 1
+    assert 0 < data_loading.streaming_wait_share(tiny_config("train.batch_size=2"), CPU, seconds=0.0) < 1
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells what a process holds of its own")
 def test_memory_of_the_resident_feed_counts_batches_and_not_the_cache() -> None:
     config = tiny_config("data.size=64", "train.batch_size=2")
 
-    held = feeding.resident_memory_gb(config, num_clips=100, num_batches=3)
+    held = data_loading.resident_memory_gb(config, num_clips=100, num_batches=3)
 
     assert held is not None
     assert 0 < held < 0.05  # the cache: 0.074
@@ -201,4 +201,4 @@ def test_the_videos_that_are_timed_follow_their_sound() -> None:
     for videos in curves.values():
         motion = motion_curves(videos)
         score = synchrony.scores(motion, onset, np.ones_like(motion, bool), (0,))[0]
-        assert synchrony.auc(synchrony.wins(score), synchrony.rivals(data.video_ids))[0] > 0.8
+        assert synchrony.auc(synchrony.pairwise_wins(score), synchrony.negatives(data.video_ids))[0] > 0.8

@@ -24,7 +24,7 @@ def test_paper_is_the_default_and_the_papers_words() -> None:
 
     assert config == Config()
     assert (config.data.size, config.data.num_frames, config.num_orders, config.frames_per_clip) == (64, 32, 24, 8)
-    assert (config.model.g_output, config.model.z_dim, config.order.p_chrono) == ("direct", 0, 0.0)
+    assert (config.model.g_output, config.model.z_dim, config.order.p_in_order) == ("direct", 0, 0.0)
     assert (config.train.batch_size, config.optim.g_lr, config.optim.d_lr) == (32, 2e-4, 2e-4)
 
 

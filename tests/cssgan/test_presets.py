@@ -10,10 +10,10 @@ import torch
 
 from cssgan.config import differences
 from cssgan.data import resident
-from cssgan.data.batches import Feed
+from cssgan.data.batches import ResidentLoader
 from cssgan.models import factory
 from cssgan.presets import preset
-from cssgan.training.step import players, train_step
+from cssgan.training.step import new_train_state, train_step
 from cssgan.types import MelStats
 from tests.cssgan.toy_dataset import tiny_version
 
@@ -53,11 +53,13 @@ def test_a_training_step_of_each_step_of_the_ablation(dataset: Path, step: str) 
     config = tiny_version(f"{step}-tiny")
     data = resident.load(dataset, "train", config.data.size)
     stats = MelStats(mean=data.mean, std=data.std, clamp=4.0)
-    batch = Feed(data=data, config=config, mel_stats=stats, device=torch.device("cpu")).batch(0)
+    batch = ResidentLoader(data=data, config=config, mel_stats=stats, device=torch.device("cpu")).batch(0)
     torch.manual_seed(0)
-    team = players(config, factory.generator(config, num_classes=26), factory.discriminators(config, num_classes=26))
+    train_state = new_train_state(
+        config, factory.generator(config, num_classes=26), factory.discriminators(config, num_classes=26)
+    )
 
-    terms = train_step(team, batch, config, num_steps=0, num_videos=0)
+    terms = train_step(train_state, batch, config, num_steps=0, num_videos=0)
 
     assert all(math.isfinite(float(value)) for value in terms.values())
     assert ("g_order" in terms) == (step != "a0")

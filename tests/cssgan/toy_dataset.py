@@ -11,7 +11,7 @@ import numpy as np
 
 from cssgan.config import Config, override
 from cssgan.presets import preset
-from phonics_data.contract.sample import Sample, num_audio_samples, quantise_audio
+from phonics_data.contract.sample import Sample, num_audio_samples, quantize_audio
 from phonics_data.contract.shard import add_sample, encode
 
 TINY = (
@@ -69,7 +69,7 @@ def make_sample(
         key=key or f"clip-{seed:04d}",
         frames_LHWC=frames,
         frame_rate=frame_rate,
-        audio_N=quantise_audio(audio),
+        audio_N=quantize_audio(audio),
         audio_rate_hz=audio_rate_hz,
         label=label or "ABC"[seed % 3],
         label_set=label_set,

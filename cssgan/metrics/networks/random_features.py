@@ -64,7 +64,7 @@ def orthogonal(rows: int, columns: int, key: tuple[int, int]) -> NDArray[np.floa
     """A random matrix (rows, columns) whose rows or columns, whichever are fewer, are orthonormal."""
     tall = normal_numbers(rows * columns, key).reshape(max(rows, columns), min(rows, columns))
     q, r = np.linalg.qr(tall)
-    q = q * np.sign(np.diagonal(r))  # makes the factorisation unique, so that every LAPACK gives the same
+    q = q * np.sign(np.diagonal(r))  # makes the factorization unique, so that every LAPACK gives the same
     return q if rows >= columns else q.T
 
 

@@ -23,8 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cssgan.models.baselines.window_model import VideoVerdict, WindowGenerator
-from cssgan.models.blocks import SpectralClassConv, SpectralConv, initialise, leaky
+from cssgan.models.baselines.window_model import VideoOutput, WindowGenerator
+from cssgan.models.blocks import SpectralClassConv, SpectralConv, initialize, leaky
 from cssgan.models.encoders import AudioEncoder, ImageEncoder, level_widths
 
 FIRST_FRAMES = 4  # kernel of the first temporal layer
@@ -59,7 +59,7 @@ class TemporalLayer(SpectralConv):
     def forward(self, x: Tensor) -> Tensor:
         kernel, stride, padding = self.form
         batch, frames, _, height, width = x.shape
-        weight_kOE = self.normalised().permute(2, 0, 1)
+        weight_kOE = self.normalized().permute(2, 0, 1)
         out_channels = weight_kOE.shape[1]
         taps = functional.conv2d(x.flatten(0, 1), weight_kOE.flatten(0, 1)[:, :, None, None])
         taps = taps.view(batch, frames, kernel, out_channels, height, width)
@@ -76,7 +76,7 @@ class SpatialLayer(SpectralConv):
         super().__init__(in_channels, out_channels, (4, 4), *((1, 0) if first else (2, 1)))
 
     def forward(self, x: Tensor) -> Tensor:
-        weight_EOHW = self.normalised().transpose(0, 1)
+        weight_EOHW = self.normalized().transpose(0, 1)
         frames = functional.conv_transpose2d(x.flatten(0, 1), weight_EOHW, self.bias, self.stride, self.padding)
         return frames.unflatten(0, x.shape[:2])
 
@@ -133,7 +133,7 @@ class SelfAttention(nn.Module):
         return x_NPE + self.gamma * mixed
 
 
-class FactorisedAttention(nn.Module):
+class FactorizedAttention(nn.Module):
     """Each pixel over its own frames, then each frame over its own pixels."""
 
     def __init__(self, channels: int) -> None:
@@ -155,7 +155,7 @@ class G3anDecoder(nn.Module):
         appearance_dim, motion_dim: of the codes.
         plan: `frame_plan`, of as many blocks as there are sizes from 4 pixels to `size`.
         width: channels of the last block; doubled each level down, to 8 times.
-        attention: `FactorisedAttention` before the last block.
+        attention: `FactorizedAttention` before the last block.
     """
 
     def __init__(
@@ -177,7 +177,7 @@ class G3anDecoder(nn.Module):
                 G3Block(spatial_in=spatial, temporal_in=temporal, video_in=video, out=out, form=form, first=index == 0)
             )
             spatial, temporal, video = out, out, 2 * out
-        self.attention = FactorisedAttention(2 * widths[-2]) if attention else None
+        self.attention = FactorizedAttention(2 * widths[-2]) if attention else None
         self.rgb = nn.Conv2d(2 * widths[-1], 3, 3, padding=1)
 
     def forward(self, appearance_BD: Tensor, motion_BTD: Tensor) -> Tensor:
@@ -234,7 +234,7 @@ class G3anGenerator(WindowGenerator):
             plan=frame_plan(num_frames, num_blocks, SEQUENCE if sequence else 1),
             attention=attention,
         )
-        initialise(self)
+        initialize(self)
 
     def window(self, image_BCHW: Tensor, mels_BTMU: Tensor, label_BK: Tensor, noise_BZ: Tensor) -> Tensor:
         """See `WindowGenerator.window`."""
@@ -265,7 +265,7 @@ class SeparableVideoDiscriminator(nn.Module):
         self.last = SpectralConv(widths[-1], widths[-1], (1, 4, 4), spectral=spectral)
         self.out = SpectralConv(widths[-1], 1, (4, 1, 1), spectral=spectral)
 
-    def forward(self, video_BCTHW: Tensor, label_BK: Tensor) -> VideoVerdict:
+    def forward(self, video_BCTHW: Tensor, label_BK: Tensor) -> VideoOutput:
         x = video_BCTHW
         for space, time in zip(self.space, self.time, strict=True):
             x = leaky(space(x, label_BK) if isinstance(space, SpectralClassConv) else space(x))

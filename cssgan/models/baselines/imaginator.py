@@ -6,9 +6,9 @@ What was changed, and why:
   "we adjusted the model to have an audio encoder" (the CSSGAN paper, section 4). `model.z_dim` adds noise beside it.
 * The category is the letter (or the speaker) instead of an expression; it enters at the bottleneck and at every block, as
   in the published code. The weight of L1 stays 100.
-* Optimisers: one for both discriminators instead of two; they do not interact, and Adam treats each weight alone.
+* Optimizers: one for both discriminators instead of two; they do not interact, and Adam treats each weight alone.
 
-Known to be wrong or odd in the published code and not carried over: its initialisation looks for convolutions and passes
+Known to be wrong or odd in the published code and not carried over: its initialization looks for convolutions and passes
 by the decoder's transposed ones (here all begin with N(0, 0.02)); one index of a frame is drawn for a whole batch
 (here one for each video); discriminators collect gradients in the generator's step and throw them away; comments that say
 16 frames where the shapes give 32; previews stretched by the batch's own extremes, which hides a loss of contrast.
@@ -19,8 +19,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cssgan.models.baselines.window_model import VideoVerdict, WindowGenerator
-from cssgan.models.blocks import SpectralConv, initialise
+from cssgan.models.baselines.window_model import VideoOutput, WindowGenerator
+from cssgan.models.blocks import SpectralConv, initialize
 from cssgan.models.decoder import Decoder, temporal_plan
 from cssgan.models.discriminators import ClipTrunk
 from cssgan.models.encoders import AudioEncoder, ImageEncoder, level_widths
@@ -70,7 +70,7 @@ class ImaginatorGenerator(WindowGenerator):
             compose=compose,
             norm=norm,
         )
-        initialise(self)
+        initialize(self)
 
     def window(self, image_BCHW: Tensor, mels_BTMU: Tensor, label_BK: Tensor, noise_BZ: Tensor) -> Tensor:
         """See `WindowGenerator.window`."""
@@ -93,6 +93,6 @@ class ConditionalVideoDiscriminator(nn.Module):
         )
         self.out = SpectralConv(self.trunk.channels, 1, (self.trunk.frames_out_per_clip, 4, 4), spectral=spectral)
 
-    def forward(self, video_BCTHW: Tensor, label_BK: Tensor) -> VideoVerdict:
+    def forward(self, video_BCTHW: Tensor, label_BK: Tensor) -> VideoOutput:
         features = self.trunk(video_BCTHW, label_BK if self.class_dim else None)
         return self.out(features).flatten(1), None

@@ -24,8 +24,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cssgan.models.baselines.window_model import FrameDecoder, VideoVerdict, WindowGenerator, at_every_frame
-from cssgan.models.blocks import initialise, leaky
+from cssgan.models.baselines.window_model import FrameDecoder, VideoOutput, WindowGenerator, at_every_frame
+from cssgan.models.blocks import initialize, leaky
 from cssgan.models.encoders import ImageEncoder, level_widths
 
 
@@ -53,7 +53,7 @@ class MocoganGenerator(WindowGenerator):
         self.image_encoder = ImageEncoder(size=size, width=width, code_dim=code_dim, norm="batch")
         self.motion = nn.GRU(segment_dim, motion_dim, batch_first=True)
         self.decoder = FrameDecoder(code_dim=code_dim + num_classes + motion_dim + z_dim, size=size, width=width)
-        initialise(self)
+        initialize(self)
 
     def window(self, image_BCHW: Tensor, mels_BTMU: Tensor, label_BK: Tensor, noise_BZ: Tensor) -> Tensor:
         """See `WindowGenerator.window`."""
@@ -73,7 +73,7 @@ class PatchImageDiscriminator(nn.Module):
             nn.Conv2d(i, o, 4, 2, 1, bias=False) for i, o in zip([3, *widths], [*widths, 1], strict=True)
         )
         self.norms = nn.ModuleList(_batch_norm(channels) for channels in widths[1:])
-        initialise(self)
+        initialize(self)
 
     def forward(self, frames_BCHW: Tensor) -> Tensor:
         x = leaky(self.convs[0](frames_BCHW))
@@ -93,9 +93,9 @@ class CategoricalVideoDiscriminator(nn.Module):
         )
         self.norms = nn.ModuleList(_batch_norm(channels) for channels in widths[1:])
         self.out = nn.Conv3d(widths[-1], 1 + num_classes, 4, bias=False)
-        initialise(self)
+        initialize(self)
 
-    def forward(self, video_BCTHW: Tensor, label_BK: Tensor) -> VideoVerdict:
+    def forward(self, video_BCTHW: Tensor, label_BK: Tensor) -> VideoOutput:
         x = leaky(self.convs[0](video_BCTHW))
         for conv, norm in zip(self.convs[1:], self.norms, strict=True):
             y = conv(x)

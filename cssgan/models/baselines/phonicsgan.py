@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from cssgan.models.baselines.window_model import FrameDecoder, WindowGenerator, at_every_frame
-from cssgan.models.blocks import initialise, leaky
+from cssgan.models.blocks import initialize, leaky
 from cssgan.models.encoders import ImageEncoder
 
 
@@ -68,7 +68,7 @@ class PhonicsganLikeGenerator(WindowGenerator):
         self.segment_encoder = SegmentEncoder(num_bands=num_bands, segment_hops=segment_hops, features=audio_dim)
         self.gru = nn.GRU(audio_dim, gru_dim, num_layers=2, batch_first=True)
         self.decoder = FrameDecoder(code_dim=gru_dim + num_classes + z_dim + code_dim, size=size, width=width)
-        initialise(self)
+        initialize(self)
 
     def window(self, image_BCHW: Tensor, mels_BTMU: Tensor, label_BK: Tensor, noise_BZ: Tensor) -> Tensor:
         """See `WindowGenerator.window`."""

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from cssgan.models.encoders import level_widths
-from cssgan.models.interface import Judges, Verdict, VideoGenerator
+from cssgan.models.interface import DiscriminatorOutput, Discriminators, VideoGenerator
 
-VideoVerdict = tuple[Tensor, Tensor | None]
+VideoOutput = tuple[Tensor, Tensor | None]
 """Logits_BV of a window at V places in time, and class logits_BVK of a discriminator that names the class."""
 
 
@@ -44,13 +44,13 @@ class WindowGenerator(VideoGenerator):
         return torch.cat(videos, dim=2)
 
 
-class WindowJudges(Judges):
+class WindowDiscriminators(Discriminators):
     """An image discriminator on single frames of a window, and a video discriminator on all of it.
 
     Args:
         image: frames_BCHW -> logits, any number a frame.
-        video: (video_BCTHW, label_BK) -> `VideoVerdict`.
-        together: see `Judges`.
+        video: (video_BCTHW, label_BK) -> `VideoOutput`.
+        together: see `Discriminators`.
     """
 
     def __init__(self, image: nn.Module, video: nn.Module, *, together: bool = True) -> None:
@@ -59,13 +59,13 @@ class WindowJudges(Judges):
 
     def forward(
         self, clips_BSCFHW: Tensor, label_BK: Tensor, frame_index_BS: Tensor, mels_BSFMU: Tensor | None = None
-    ) -> Verdict:
-        """See `Judges.forward`. `frame_index_BS` counts the frames of the window; nobody hears `mels_BSFMU`."""
+    ) -> DiscriminatorOutput:
+        """See `Discriminators.forward`. `frame_index_BS` counts the frames of the window; nobody hears `mels_BSFMU`."""
         video_BCTHW = clips_BSCFHW.transpose(1, 2).flatten(2, 3)
         rows = torch.arange(len(video_BCTHW), device=video_BCTHW.device)[:, None]
         frames_BSCHW = video_BCTHW.transpose(1, 2)[rows, frame_index_BS]
-        video: VideoVerdict = self.video(video_BCTHW, label_BK)
-        return Verdict(
+        video: VideoOutput = self.video(video_BCTHW, label_BK)
+        return DiscriminatorOutput(
             image_BS=self.image(frames_BSCHW.flatten(0, 1)).view(len(video_BCTHW), -1),
             video_B=video[0],
             class_BVK=video[1],

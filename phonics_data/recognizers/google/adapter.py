@@ -1,4 +1,4 @@
-"""`Google`: the recogniser that costs money, so that nothing is sent unasked and nothing is paid twice.
+"""`Google`: the recognizer that costs money, so that nothing is sent unasked and nothing is paid twice.
 
 ::
 
@@ -27,7 +27,7 @@ from phonics_data.recognizers.google.bucket import Bucket
 from phonics_data.recognizers.google.chunks import LONGEST_SECONDS, RATE_HZ, pieces
 from phonics_data.recognizers.google.failures import cause_of, from_outside, is_passing, may_have_cost, translated
 from phonics_data.recognizers.google.options import GoogleOptions
-from phonics_data.recognizers.google.usage_budget import Purse
+from phonics_data.recognizers.google.usage_budget import UsageBudget
 from phonics_data.recognizers.interface import Mono, Recognition, at_rate, check_audio, in_contract, pcm16
 from phonics_data.recognizers.windows import Heard, MergeOptions, merge, samples_of
 from phonics_data.storage.tables import to_plain
@@ -64,7 +64,7 @@ class Google:
     def __init__(self, options: GoogleOptions, *, folder: Path) -> None:
         self._settings = options
         self._folder = folder
-        self._purse = Purse(folder / "sent.jsonl", max_minutes=options.max_minutes)
+        self._usage_budget = UsageBudget(folder / "sent.jsonl", max_minutes=options.max_minutes)
         self._failures = 0
 
     @property
@@ -103,7 +103,7 @@ class Google:
 
     def sent_seconds(self) -> float:
         """What was sent from the folder so far, of all runs."""
-        return self._purse.sent_seconds()
+        return self._usage_budget.sent_seconds()
 
     # --- one piece -------------------------------------------------------------------------------------------------
 
@@ -222,17 +222,17 @@ class Google:
     def _paid(self, what: str, seconds: float, key: str, ask: Callable[[Api, Retry], Answer]) -> Answer:
         """The answer of a request that costs `seconds`."""
         api = self._api  # signing in fails before anything counts
-        self._purse.take(seconds, key)
+        self._usage_budget.take(seconds, key)
 
         def again(error: Exception) -> None:
             if may_have_cost(error):
-                self._purse.take(seconds, key)
+                self._usage_budget.take(seconds, key)
 
         try:
             return ask(api, self._retry(again))
         except from_outside() as error:
             if not may_have_cost(cause_of(error)):
-                self._purse.give_back(seconds, key)
+                self._usage_budget.give_back(seconds, key)
             raise translated(error, what) from error
 
     def _retry(self, on_error: Callable[[Exception], None] | None = None) -> Retry:

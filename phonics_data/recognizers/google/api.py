@@ -38,7 +38,7 @@ class Api(Protocol):
         ...
 
     def start(self, uri: str, language: str, retry: Retry) -> Operation:
-        """Begin to recognise the samples that lie at ``gs://...``."""
+        """Begin to recognize the samples that lie at ``gs://...``."""
         ...
 
     def resume(self, name: str, retry: Retry) -> Operation:

@@ -21,8 +21,8 @@ class GoogleOptions:
     Args:
         api_version: of Google's interface. ``v2`` needs a project.
         project: id of the Google Cloud project; empty takes the one that the credentials name.
-        location: ``global``, or a region (``us``, ``eu``, ``us-central1``); the sound is recognised there.
-        bucket: ``gs://bucket`` or ``gs://bucket/folder``: longer songs are put there, recognised whole and removed again.
+        location: ``global``, or a region (``us``, ``eu``, ``us-central1``); the sound is recognized there.
+        bucket: ``gs://bucket`` or ``gs://bucket/folder``: longer songs are put there, recognized whole and removed again.
             Empty sends them in pieces of at most `phonics_data.recognizers.google.chunks.LONGEST_SECONDS`.
         model: Google's name of it; empty takes its default (v1) or ``long`` (v2).
         endpoint: ``host:port`` of another server that speaks the same; empty takes Google's for the location.

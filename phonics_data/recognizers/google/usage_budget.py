@@ -9,7 +9,7 @@ from pathlib import Path
 from phonics_data.errors import EnginePausedError
 
 
-class Purse:
+class UsageBudget:
     """Counts the seconds of sound that were sent, in a file that a person can read: one JSON object a line.
 
     Several processes may share it. A request counts before it is made, so that a crash never hides one; it is given back

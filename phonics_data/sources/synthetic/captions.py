@@ -1,4 +1,4 @@
-"""Captions as a video site gives them: json3, word by word from its recogniser, or cue by cue from a person."""
+"""Captions as a video site gives them: json3, word by word from its recognizer, or cue by cue from a person."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _seg(text: str, offset_ms: int, *, first: bool) -> Event:
 
 
 def _heard_as(plan: SongPlan, word: SpokenWord, rng: np.random.Generator) -> str:
-    """How the site's recogniser writes a word: lower case, now and then a homophone for a letter's name."""
+    """How the site's recognizer writes a word: lower case, now and then a homophone for a letter's name."""
     is_mistaken = float(rng.random()) < plan.caption_homophones
     if word.token.role == "letter" and is_mistaken and word.token.text in _HOMOPHONES:
         return _HOMOPHONES[word.token.text]

@@ -16,9 +16,9 @@ import numpy as np
 from phonics_data.sources.synthetic.song_plan import SectionPlan, SongPlan, Token, plan_song
 from phonics_data.sources.synthetic.word_list import pictures
 
-DecoyKind = Literal["counting", "words", "signs"]
+NegativeKind = Literal["counting", "words", "signs"]
 
-_KINDS: tuple[DecoyKind, ...] = ("counting", "words", "counting", "signs", "words")
+_KINDS: tuple[NegativeKind, ...] = ("counting", "words", "counting", "signs", "words")
 _NUMBERS = (
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty"
@@ -27,10 +27,10 @@ _SIGNS = (
     ("+", "plus"), ("=", "equals"), ("?", "question"), ("!", "wow"), ("%", "percent"), ("&", "and"), ("#", "hash"),
     ("*", "star"), ("/", "slash"), ("(", "bracket"), ("<", "less"), (">", "more"), ("$", "dollar"), ("@", "at"),
 )  # fmt: skip
-_TITLES: dict[DecoyKind, str] = {"counting": "Counting song", "words": "First words", "signs": "Sign song"}
+_TITLES: dict[NegativeKind, str] = {"counting": "Counting song", "words": "First words", "signs": "Sign song"}
 
 
-def plan_decoy(seed: int, index: int) -> SongPlan:
+def plan_negative(seed: int, index: int) -> SongPlan:
     """The plan of video `index` of a collection without letters; `render_song` makes it."""
     song = plan_song(seed, index)
     kind = _KINDS[index % len(_KINDS)]
@@ -60,7 +60,7 @@ def plan_decoy(seed: int, index: int) -> SongPlan:
     )
 
 
-def _verse(kind: DecoyKind, position: int, section: SectionPlan, song: SongPlan) -> SectionPlan:
+def _verse(kind: NegativeKind, position: int, section: SectionPlan, song: SongPlan) -> SectionPlan:
     """What stands in a letter's place: its name is said where the letter's was, its pictures stay."""
     if kind == "counting":
         number = position % len(_NUMBERS)

@@ -24,7 +24,7 @@ from phonics_data.sources.synthetic import captions
 from phonics_data.sources.synthetic.song_plan import MAX_SONGS, SectionPlan, SongPlan, Token, plan_song
 from phonics_data.sources.synthetic.timeline import Timeline, lay_out, truth
 from phonics_data.storage.workspace import atomic_path, write_bytes, write_json
-from phonics_data.types import TruthSpan, Word
+from phonics_data.types import TrueSegment, Word
 
 __all__ = ["SectionPlan", "SongPlan", "Token", "is_rendered", "plan_song", "read_truth", "render_song", "render_songs"]
 
@@ -71,11 +71,11 @@ def render_songs(
     _write_truth(out / TRUTH, plans, out)
 
 
-def render_song(plan: SongPlan, folder: Path) -> list[TruthSpan]:
+def render_song(plan: SongPlan, folder: Path) -> list[TrueSegment]:
     """Write one song's files into `folder`, each whole or not at all, and its finished marker last.
 
     Returns:
-        The song's spans in time order.
+        The song's segments in time order.
     """
     from phonics_data.media import write_site_mp4
     from phonics_data.sources.synthetic import compose, scenes
@@ -94,19 +94,19 @@ def render_song(plan: SongPlan, folder: Path) -> list[TruthSpan]:
         text = json.dumps(captions.json3(plan, timeline), ensure_ascii=False, indent=1)
         write_bytes(folder / f"{plan.video_id}{suffix}", text.encode())
     write_json(folder / f"{plan.video_id}.info.json", _info(plan, timeline))
-    spans = truth(plan, timeline)
+    segments = truth(plan, timeline)
     sizes = {name: (folder / name).stat().st_size for name in _files(plan)}
-    marker = {"plan": _plan_name(plan), "sizes": sizes, "spans": [asdict(span) for span in spans]}
+    marker = {"plan": _plan_name(plan), "sizes": sizes, "segments": [asdict(segment) for segment in segments]}
     write_json(folder / _MARKERS / f"{plan.video_id}.json", marker)
-    return spans
+    return segments
 
 
 def _render(plan: SongPlan, folder: Path) -> None:
     render_song(plan, folder)
 
 
-def read_truth(path: Path) -> list[TruthSpan]:
-    """The spans of a ``truth.parquet``, sorted by video and start.
+def read_truth(path: Path) -> list[TrueSegment]:
+    """The segments of a ``truth.parquet``, sorted by video and start.
 
     Raises:
         TableError: no such file, or not a truth table.
@@ -122,7 +122,7 @@ def read_truth(path: Path) -> list[TruthSpan]:
         raise TableError(f"{path}: not a parquet file ({error}); render the songs again") from error
     if rows and (missing := set(_truth_schema().names) - set(rows[0])):
         raise TableError(f"{path}: no truth table, it lacks {', '.join(sorted(missing))}; render the songs again")
-    return [_span(row) for row in rows]
+    return [_segment(row) for row in rows]
 
 
 def _files(plan: SongPlan) -> list[str]:
@@ -206,16 +206,18 @@ def _write_truth(path: Path, plans: Sequence[SongPlan], folder: Path) -> None:
 
     rows: list[dict[str, object]] = []
     for plan in sorted(plans, key=lambda plan: plan.video_id):
-        for span in _marker(plan, folder)["spans"]:
-            words = [{"text": w["text"], "start": w["start_seconds"], "end": w["end_seconds"]} for w in span["words"]]
+        for segment in _marker(plan, folder)["segments"]:
+            words = [
+                {"text": w["text"], "start": w["start_seconds"], "end": w["end_seconds"]} for w in segment["words"]
+            ]
             song = {"captions": plan.captions, "song_kind": plan.kind, "way": plan.way}
-            rows.append(span | {"words": words} | song)
+            rows.append(segment | {"words": words} | song)
     with atomic_path(path) as temporary:
         pq.write_table(pa.Table.from_pylist(rows, schema=_truth_schema()), temporary)
 
 
-def _span(row: dict[str, Any]) -> TruthSpan:
-    return TruthSpan(
+def _segment(row: dict[str, Any]) -> TrueSegment:
+    return TrueSegment(
         video_id=row["video_id"],
         letter=row["letter"],
         object_word=row["object_word"],

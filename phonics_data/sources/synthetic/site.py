@@ -114,8 +114,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_file(self, path: Path, *, with_body: bool) -> None:
         num_bytes = path.stat().st_size
-        span = byte_range(self.headers.get("Range"), num_bytes)
-        if span is None:
+        segment = byte_range(self.headers.get("Range"), num_bytes)
+        if segment is None:
             self.send_response(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
             self.send_header("Content-Range", f"bytes */{num_bytes}")
             self.send_header("Content-Length", "0")
@@ -124,13 +124,13 @@ class _Handler(BaseHTTPRequestHandler):
         is_part = _RANGE.fullmatch(self.headers.get("Range", "")) is not None
         self.send_response(HTTPStatus.PARTIAL_CONTENT if is_part else HTTPStatus.OK)
         self.send_header("Content-Type", mimetypes.guess_type(path.name)[0] or "application/octet-stream")
-        self.send_header("Content-Length", str(span.stop - span.start))
+        self.send_header("Content-Length", str(segment.stop - segment.start))
         self.send_header("Accept-Ranges", "bytes")
         if is_part:
-            self.send_header("Content-Range", f"bytes {span.start}-{span.stop - 1}/{num_bytes}")
+            self.send_header("Content-Range", f"bytes {segment.start}-{segment.stop - 1}/{num_bytes}")
         self.end_headers()
         if with_body:
-            for chunk in _chunks(path, span):
+            for chunk in _chunks(path, segment):
                 self.wfile.write(chunk)
 
 
@@ -146,10 +146,10 @@ def byte_range(header: str | None, num_bytes: int) -> range | None:
     return range(int(first), stop) if int(first) < stop else None
 
 
-def _chunks(path: Path, span: range) -> Iterator[bytes]:
+def _chunks(path: Path, segment: range) -> Iterator[bytes]:
     with path.open("rb") as file:
-        file.seek(span.start)
-        left = len(span)
+        file.seek(segment.start)
+        left = len(segment)
         while left and (chunk := file.read(min(left, _CHUNK_BYTES))):
             left -= len(chunk)
             yield chunk

@@ -334,7 +334,7 @@ _CHORDS: tuple[tuple[int, ...], ...] = ((0, 3, 4, 0), (0, 5, 3, 4), (0, 4, 5, 3)
 
 
 def _fillers(text: str) -> tuple[Token, ...]:
-    """The words of an intro, outro or chorus. Single letters in it are spoken as letters, but belong to no span."""
+    """The words of an intro, outro or chorus. Single letters in it are spoken as letters, but belong to no segment."""
     return tuple(
         Token(text=word, say=_name(word), role="letter", min_half_beats=2)
         if len(word) == 1 and word in string.ascii_uppercase and word != "I"

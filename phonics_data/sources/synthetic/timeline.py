@@ -9,7 +9,7 @@ import numpy as np
 
 from phonics_data.sources.synthetic.song_plan import SectionPlan, SongPlan, Token
 from phonics_data.sources.synthetic.voice import RATE_HZ, Sound, Utterance, speak
-from phonics_data.types import TruthSpan, Word
+from phonics_data.types import TrueSegment, Word
 
 _LATE_END_SECONDS = 0.06  # a word may reach so far into the next half beat: the next one then waits no longer
 
@@ -149,12 +149,12 @@ def _lead(plan: SongPlan, section: SectionPlan) -> float:
     return longest if plan.transition == "fade" else min(plan.lead_seconds, longest)
 
 
-def truth(plan: SongPlan, timeline: Timeline) -> list[TruthSpan]:
-    """The song's letter spans: from the first sign of a letter, seen or heard, to the last before the next section.
+def truth(plan: SongPlan, timeline: Timeline) -> list[TrueSegment]:
+    """The song's letter segments: from the first sign of a letter, seen or heard, to the last before the next section.
 
     A letter that stays on the screen until the next one comes ends there; its words may not reach further.
     """
-    spans: list[TruthSpan] = []
+    segments: list[TrueSegment] = []
     for section in timeline.sections:
         if section.plan.kind != "letter":
             continue
@@ -172,8 +172,8 @@ def truth(plan: SongPlan, timeline: Timeline) -> list[TruthSpan]:
             following = timeline.sections[section.index + 1]
             end = min(end, following.sign_frame / plan.frame_rate, following.start_seconds)
         object_word = section.plan.pictures[0].word if section.plan.pictures else None
-        spans.append(
-            TruthSpan(
+        segments.append(
+            TrueSegment(
                 video_id=plan.video_id,
                 letter=section.plan.letter,
                 object_word=object_word,
@@ -182,7 +182,7 @@ def truth(plan: SongPlan, timeline: Timeline) -> list[TruthSpan]:
                 words=words,
             )
         )
-    return spans
+    return segments
 
 
 def _microseconds(seconds: float) -> float:

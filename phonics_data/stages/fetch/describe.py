@@ -10,8 +10,8 @@ from phonics_data.errors import ManifestError
 from phonics_data.stages.fetch.failures import DownloadError
 from phonics_data.stages.fetch.ledger import is_local_host
 from phonics_data.stages.fetch.options import FetchOptions
-from phonics_data.stages.fetch.progress import Watch
-from phonics_data.stages.fetch.rate_limiter import Pace
+from phonics_data.stages.fetch.progress import FetchProgress
+from phonics_data.stages.fetch.rate_limiter import RateLimiter
 from phonics_data.storage.manifest import VIDEO_ID, is_web, youtube_id
 from phonics_data.types import SourceVideo
 
@@ -26,14 +26,14 @@ def describe_urls(urls: Iterable[str], options: FetchOptions) -> Iterator[Source
     """
     from phonics_data.stages.fetch.download import Downloader
 
-    pace = Pace(options.sleep_seconds, options.seed)
-    downloader = Downloader(options, log=None, pace=pace, watch=Watch())
+    rate_limiter = RateLimiter(options.sleep_seconds, options.seed)
+    downloader = Downloader(options, log=None, rate_limiter=rate_limiter, watch=FetchProgress())
     try:
         for url in urls:
             if not is_web(url):
                 raise ManifestError(f"{url}: not a web address; a row for a local file is written by hand")
             if not is_local_host(url):
-                pace.wait(pace.seconds_to_turn())
+                rate_limiter.wait(rate_limiter.seconds_to_turn())
             try:
                 yield row_of(url, downloader.describe(url))
             except DownloadError as error:

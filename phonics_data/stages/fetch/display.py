@@ -10,7 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
-from phonics_data.stages.fetch.progress import Watch
+from phonics_data.stages.fetch.progress import FetchProgress
 from phonics_data.types import FetchStatus
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ LONG_WAIT_SECONDS = 15.0
 
 
 @contextmanager
-def display(*, as_json: bool) -> Generator[Watch]:
+def display(*, as_json: bool) -> Generator[FetchProgress]:
     """Bars on a terminal, plain lines elsewhere (standard error); or one JSON object a line on standard output."""
     if as_json:
         yield JsonLines(sys.stdout)
@@ -34,7 +34,7 @@ def display(*, as_json: bool) -> Generator[Watch]:
         yield PlainLines(sys.stderr)
 
 
-class PlainLines(Watch):
+class PlainLines(FetchProgress):
     """A line for each video that has its status, and for each long wait."""
 
     def __init__(self, out: IO[str]) -> None:
@@ -66,7 +66,7 @@ class PlainLines(Watch):
             self._say(f"stopped: {why}")
 
 
-class JsonLines(Watch):
+class JsonLines(FetchProgress):
     """Every event but the bytes, which come twice a second and video at most."""
 
     def __init__(self, out: IO[str]) -> None:
@@ -109,7 +109,7 @@ class JsonLines(Watch):
 
 
 @contextmanager
-def _bars() -> Generator[Watch]:
+def _bars() -> Generator[FetchProgress]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -126,7 +126,7 @@ def _bars() -> Generator[Watch]:
         yield Bars(progress)
 
 
-class Bars(Watch):
+class Bars(FetchProgress):
     """One bar for the batch and one for each video that is under way; what failed stays above them as a line."""
 
     def __init__(self, progress: Progress) -> None:

@@ -28,13 +28,13 @@ from phonics_data.stages.fetch.caption_tracks import (
     spoken_language,
     track_kind,
 )
-from phonics_data.stages.fetch.download_result import Arrival, ArrivedCaptions, CaptionsFound
+from phonics_data.stages.fetch.download_result import CaptionsFound, DownloadedCaptions, DownloadResult
 from phonics_data.stages.fetch.failures import Answer, DownloadError, cause_of
 from phonics_data.stages.fetch.info_json import strip_info
 from phonics_data.stages.fetch.options import FetchOptions
-from phonics_data.stages.fetch.partial_files import Parts
-from phonics_data.stages.fetch.progress import Watch
-from phonics_data.stages.fetch.rate_limiter import Pace, RunEndingError
+from phonics_data.stages.fetch.partial_files import PartialFiles
+from phonics_data.stages.fetch.progress import FetchProgress
+from phonics_data.stages.fetch.rate_limiter import RateLimiter, RunEndingError
 from phonics_data.stages.fetch.redaction import Redactor
 from phonics_data.stages.fetch.run_log import RunLog
 from phonics_data.storage.workspace import write_bytes, write_json
@@ -58,12 +58,14 @@ class Downloader:
         InputError: the cookies cannot be read.
     """
 
-    def __init__(self, options: FetchOptions, *, log: RunLog | None, pace: Pace, watch: Watch) -> None:
+    def __init__(
+        self, options: FetchOptions, *, log: RunLog | None, rate_limiter: RateLimiter, watch: FetchProgress
+    ) -> None:
         self._said = _Said(log)
-        self._pace = pace
-        self._watch = watch
+        self._rate_limiter = rate_limiter
+        self._progress = watch
         self._video_id = ""
-        self._parts: Parts | None = None
+        self._parts: PartialFiles | None = None
         self._refused: set[str] = set()
         self._num_requests = 0
         parameters = _parameters(options, self._said) | {
@@ -96,7 +98,7 @@ class Downloader:
         finally:
             self._ydl.close_answers()
 
-    def download(self, video: SourceVideo, folder: Path) -> Arrival:
+    def download(self, video: SourceVideo, folder: Path) -> DownloadResult:
         """Bring `video` with its captions and info.json into `folder`; a half download that lies there is continued.
 
         Raises:
@@ -105,7 +107,7 @@ class Downloader:
         """
         self._said.begin(video.video_id)
         self._num_requests = 0
-        self._video_id, self._parts = video.video_id, Parts(folder)
+        self._video_id, self._parts = video.video_id, PartialFiles(folder)
         self._ydl.params["outtmpl"] = {"default": str(folder / video.video_id).replace("%", "%%") + ".%(ext)s"}
         on_page = True
         try:
@@ -127,7 +129,7 @@ class Downloader:
             self._parts = None
         write_json(folder / f"{video.video_id}.info.json", strip_info(done, captions=info))
         duration = info.get("duration")
-        return Arrival(
+        return DownloadResult(
             media=media,
             captions=captions,
             captions_found=found,
@@ -151,7 +153,7 @@ class Downloader:
 
     def _captions(
         self, video: SourceVideo, info: Mapping[str, Any], folder: Path
-    ) -> tuple[CaptionsFound, ArrivedCaptions | None, list[str]]:
+    ) -> tuple[CaptionsFound, DownloadedCaptions | None, list[str]]:
         """The one track that the rule chooses."""
         language = video.language.split("/")[0]
         tracks = list(_tracks(info))
@@ -182,7 +184,11 @@ class Downloader:
                 continue
             write_bytes(path, data)
             kind = track_kind(track)
-            return ("auto" if track.is_auto else "manual"), ArrivedCaptions(track=track.code, kind=kind, path=path), []
+            return (
+                ("auto" if track.is_auto else "manual"),
+                DownloadedCaptions(track=track.code, kind=kind, path=path),
+                [],
+            )
         return "failed", None, warnings
 
     def _read(self, url: str) -> bytes:
@@ -190,21 +196,21 @@ class Downloader:
             return answer.read()
 
     def _before_request(self) -> None:
-        if self._pace.is_ending:
+        if self._rate_limiter.is_ending:
             raise RunEndingError("the run is ending")
         self._num_requests += 1
         if self._num_requests > MAX_REQUESTS_WITHOUT_BYTES:
             raise DownloadError("passing", f"{self._num_requests} requests without a new byte")
 
     def _progressed(self, now: dict[str, Any]) -> None:
-        if self._pace.is_ending:
+        if self._rate_limiter.is_ending:
             raise RunEndingError("the run is ending")
         self._num_requests = 0
         path = now.get("tmpfilename") or now.get("filename")
         if path and self._parts is not None:
             is_whole = now.get("status") == "finished"
             self._parts.progressed(Path(now["filename"] if is_whole else path), is_whole=is_whole)
-        self._watch.moved(
+        self._progress.moved(
             self._video_id,
             int(now.get("downloaded_bytes") or 0),
             now.get("total_bytes") or now.get("total_bytes_estimate"),

@@ -20,7 +20,7 @@ there by machine translation alone; ``refused``: the server wants a token that w
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ArrivedCaptions:
+class DownloadedCaptions:
     """The caption file that the rule chose."""
 
     track: str
@@ -29,11 +29,11 @@ class ArrivedCaptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Arrival:
+class DownloadResult:
     """The files of one video in one folder, not yet looked at."""
 
     media: Path
-    captions: ArrivedCaptions | None
+    captions: DownloadedCaptions | None
     captions_found: CaptionsFound
     title: str
     language: str
@@ -46,22 +46,22 @@ class Arrival:
     warnings: tuple[str, ...] = ()
 
 
-def inspect_arrival(arrival: Arrival) -> MediaInfo:
+def inspect_download(result: DownloadResult) -> MediaInfo:
     """The facts of an arrived file, after every check that tells a whole video from a broken one.
 
     Raises:
         MediaError: ``not_a_video``, ``no_video_stream``, ``no_audio_stream``, ``does_not_decode``.
         FetchError: ``duration_mismatch``.
     """
-    name = arrival.media.name
-    info = probe(arrival.media)
+    name = result.media.name
+    info = probe(result.media)
     if not info.has_video or not info.frame_rate:
         raise MediaError("no_video_stream", f"{name}: no moving picture in it; remove the row or give its video")
     if not info.has_audio:
         raise MediaError(
             "no_audio_stream", f"{name}: no sound in it; clips need both, so remove the row or give a file with sound"
         )
-    announced = arrival.duration_seconds
+    announced = result.duration_seconds
     slack = MAX_DURATION_ERROR_SECONDS + (0.5 if announced is not None and announced == int(announced) else 0.0)
     if announced is not None and abs(info.duration_seconds - announced) > slack:
         raise FetchError(
@@ -71,5 +71,5 @@ def inspect_arrival(arrival: Arrival) -> MediaInfo:
             measured=info.duration_seconds,
             threshold=announced,
         )
-    decodes_to_end(arrival.media)
+    decodes_to_end(result.media)
     return info

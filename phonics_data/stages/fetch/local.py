@@ -14,13 +14,13 @@ from typing import Any, cast
 from phonics_data import __version__
 from phonics_data.errors import FetchError
 from phonics_data.stages.fetch.caption_tracks import CAPTION_SUFFIXES, Track, choose_track, spoken_language, track_kind
-from phonics_data.stages.fetch.download_result import Arrival, ArrivedCaptions
+from phonics_data.stages.fetch.download_result import DownloadedCaptions, DownloadResult
 from phonics_data.stages.fetch.info_json import strip_info
 from phonics_data.storage.workspace import write_json
 from phonics_data.types import SourceVideo
 
 
-def take_local(video: SourceVideo, folder: Path) -> Arrival:
+def take_local(video: SourceVideo, folder: Path) -> DownloadResult:
     """Put the file of `video` (whose url is a path) and what lies beside it into `folder`.
 
     Captions lie beside the file as ``<stem>.<language>.json3``, ``.vtt`` or ``.srt``. A track ``<language>-orig`` is
@@ -43,7 +43,7 @@ def take_local(video: SourceVideo, folder: Path) -> Arrival:
     tracks = _tracks_beside(source)
     captions = _take_captions(video, tracks, folder, from_web=info is not None)
     duration = (info or {}).get("duration")
-    return Arrival(
+    return DownloadResult(
         media=media,
         captions=captions,
         captions_found="none" if captions is None else captions.kind,
@@ -74,14 +74,16 @@ def _tracks_beside(source: Path) -> dict[Track, Path]:
 
 def _take_captions(
     video: SourceVideo, tracks: Mapping[Track, Path], folder: Path, *, from_web: bool
-) -> ArrivedCaptions | None:
+) -> DownloadedCaptions | None:
     chosen = choose_track(tracks, video.language.split("/")[0])
     if chosen is None:
         return None
     target = folder / f"{video.video_id}.{chosen.code}{chosen.suffix}"
     _link_or_copy(tracks[chosen], target)
     kind = track_kind(chosen)
-    return ArrivedCaptions(track=chosen.code, kind="file" if kind == "manual" and not from_web else kind, path=target)
+    return DownloadedCaptions(
+        track=chosen.code, kind="file" if kind == "manual" and not from_web else kind, path=target
+    )
 
 
 def _read_info(path: Path) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ STEP_BYTES = 1 << 22
 _CHUNK_BYTES = 1 << 20
 
 
-class Parts:
+class PartialFiles:
     """The unfinished files of one video in its folder.
 
     Opening cuts every ``.part`` down to what the journal vouches for, and deletes every file that it does not know.

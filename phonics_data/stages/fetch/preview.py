@@ -11,8 +11,8 @@ from phonics_data.errors import PhonicsDataError
 from phonics_data.stages.fetch.failures import ADVICE, DownloadError
 from phonics_data.stages.fetch.ledger import FetchLedger, host_of, is_local_host
 from phonics_data.stages.fetch.options import FetchOptions
-from phonics_data.stages.fetch.progress import Watch
-from phonics_data.stages.fetch.rate_limiter import Pace
+from phonics_data.stages.fetch.progress import FetchProgress
+from phonics_data.stages.fetch.rate_limiter import RateLimiter
 from phonics_data.stages.fetch.redaction import Redactor, secrets_of_proxy
 from phonics_data.storage.manifest import is_web, select
 from phonics_data.storage.workspace import Workspace
@@ -74,8 +74,8 @@ def preview(work: Path, videos: Sequence[SourceVideo], options: FetchOptions) ->
 def _sizes(videos: Sequence[SourceVideo], options: FetchOptions) -> list[float]:
     from phonics_data.stages.fetch.download import Downloader
 
-    pace = Pace(options.sleep_seconds, options.seed)
-    downloader = Downloader(options, log=None, pace=pace, watch=Watch())
+    rate_limiter = RateLimiter(options.sleep_seconds, options.seed)
+    downloader = Downloader(options, log=None, rate_limiter=rate_limiter, watch=FetchProgress())
     redactor = Redactor(secrets_of_proxy(options.proxy))
     sizes: list[float] = []
     try:
@@ -83,7 +83,7 @@ def _sizes(videos: Sequence[SourceVideo], options: FetchOptions) -> list[float]:
             if len(sizes) == NUM_ASKED:
                 break
             if not is_local_host(video.url):
-                pace.wait(pace.seconds_to_turn())
+                rate_limiter.wait(rate_limiter.seconds_to_turn())
             try:
                 size = size_of(downloader.describe(video.url))
             except DownloadError as error:

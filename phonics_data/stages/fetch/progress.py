@@ -5,7 +5,7 @@ from __future__ import annotations
 from phonics_data.types import FetchStatus
 
 
-class Watch:
+class FetchProgress:
     """Called from every thread that fetches, so overriding methods must bear that."""
 
     def began(self, num_videos: int, num_finished: int) -> None:

@@ -13,7 +13,7 @@ class RunEndingError(PhonicsDataError):
     """The run is ending; what was under way is left as it is."""
 
 
-class Pace:
+class RateLimiter:
     """Pauses between videos and after failures, which end at once when the run does.
 
     Args:

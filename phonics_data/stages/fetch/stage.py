@@ -20,11 +20,11 @@ from phonics_data.executors.items import OnProgress, write_rejections
 from phonics_data.stages.fetch.failures import ADVICE
 from phonics_data.stages.fetch.ledger import Entry, FetchLedger, host_of, is_local_host, write_run
 from phonics_data.stages.fetch.options import BackOff, FetchOptions
-from phonics_data.stages.fetch.progress import Watch
-from phonics_data.stages.fetch.rate_limiter import Pace, RunEndingError
+from phonics_data.stages.fetch.progress import FetchProgress
+from phonics_data.stages.fetch.rate_limiter import RateLimiter, RunEndingError
 from phonics_data.stages.fetch.redaction import Redactor, secrets_of_proxy
 from phonics_data.stages.fetch.run_log import RunLog
-from phonics_data.stages.fetch.worker import Attempt, QueueStop, Standing, Unanswered
+from phonics_data.stages.fetch.worker import FetchWorker, HostStatus, QueueStop, Unanswered
 from phonics_data.storage.manifest import is_web, select
 from phonics_data.storage.tables import write_table
 from phonics_data.storage.workspace import Workspace
@@ -50,7 +50,7 @@ def fetch(
     *,
     manifest: str = "",
     on_progress: OnProgress | None = None,
-    watch: Watch | None = None,
+    watch: FetchProgress | None = None,
 ) -> StageCount:
     """Get every chosen video that is not there yet; write videos.parquet and the rejections of this stage.
 
@@ -79,7 +79,7 @@ def fetch(
     todo = [video for video in chosen if video.video_id not in entries]
     # Who was turned away before waits at the end: else a few such videos could stop every run before it has begun.
     todo.sort(key=lambda video: ledger.known(video) is not None)
-    run = _Run(workspace, options, ledger, todo, watch or Watch())
+    run = _Run(workspace, options, ledger, todo, watch or FetchProgress())
     if on_progress:
         on_progress("fetch", num_skipped, len(chosen))
     run.watch.began(len(chosen), num_skipped)
@@ -137,7 +137,7 @@ class _Run:
         options: FetchOptions,
         ledger: FetchLedger,
         todo: Sequence[SourceVideo],
-        watch: Watch,
+        watch: FetchProgress,
     ) -> None:
         self.watch = watch
         self.stopped = ""
@@ -146,10 +146,10 @@ class _Run:
         for video in todo:
             self._todo.put(video)
         self._results: queue.SimpleQueue[tuple[str, Entry] | BaseException | None] = queue.SimpleQueue()
-        self._pace = Pace(options.sleep_seconds, options.seed)
+        self._rate_limiter = RateLimiter(options.sleep_seconds, options.seed)
         self._halted = threading.Event()
         self._ledger = ledger
-        self._standing = Standing()
+        self._host_status = HostStatus()
         self._lock = threading.Lock()
         self._unanswered: dict[str, list[tuple[SourceVideo, Entry]]] = {}
         needs_web = any(is_web(video.url) for video in todo)
@@ -167,7 +167,14 @@ class _Run:
             threading.Thread(
                 target=self._work,
                 args=(
-                    Attempt(workspace, options, ledger, pace=self._pace, standing=self._standing, watch=watch),
+                    FetchWorker(
+                        workspace,
+                        options,
+                        ledger,
+                        rate_limiter=self._rate_limiter,
+                        host_status=self._host_status,
+                        watch=watch,
+                    ),
                     downloader,
                 ),
                 daemon=True,
@@ -180,7 +187,7 @@ class _Run:
         # yt-dlp takes half a second to load: only when something is on the web and not there yet.
         from phonics_data.stages.fetch.download import Downloader
 
-        return Downloader(self._options, log=self._log, pace=self._pace, watch=self.watch)
+        return Downloader(self._options, log=self._log, rate_limiter=self._rate_limiter, watch=self.watch)
 
     def entries(self) -> Iterator[tuple[str, Entry]]:
         """(video id, entry) as they come; ends when the queue is empty or stopped."""
@@ -206,7 +213,7 @@ class _Run:
         """
         if not self._unanswered:
             return {}
-        if not self._standing.has_reached(""):
+        if not self._host_status.has_reached(""):
             hosts = ", ".join(sorted(self._unanswered))
             self.stopped = self.stopped or f"nothing answers at {hosts}; {ADVICE['unreachable']}"
             self.watch.stopped(self.stopped)
@@ -221,7 +228,7 @@ class _Run:
     def end(self) -> None:
         """Let the workers go, within `MAX_ENDING_SECONDS`."""
         self._halted.set()
-        self._pace.end()
+        self._rate_limiter.end()
         deadline = time.monotonic() + MAX_ENDING_SECONDS
         for thread in self._threads:
             if thread.is_alive():
@@ -232,7 +239,7 @@ class _Run:
         if self._log is not None:
             self._log.close()
 
-    def _work(self, attempt: Attempt, downloader: Downloader | None) -> None:
+    def _work(self, attempt: FetchWorker, downloader: Downloader | None) -> None:
         try:
             while not self._halted.is_set():
                 try:
@@ -247,7 +254,7 @@ class _Run:
         finally:
             self._results.put(None)
 
-    def _one(self, video: SourceVideo, attempt: Attempt, downloader: Downloader | None) -> None:
+    def _one(self, video: SourceVideo, attempt: FetchWorker, downloader: Downloader | None) -> None:
         host = host_of(video.url)
         with self._lock:
             if host in self._unanswered:
@@ -256,10 +263,10 @@ class _Run:
                 self._unanswered[host].append((video, _for_another(entry, video)))
                 return
         if host and not is_local_host(video.url):
-            seconds = self._pace.seconds_to_turn()
+            seconds = self._rate_limiter.seconds_to_turn()
             if seconds:
                 self.watch.waits(video.video_id, seconds, "between two videos (--sleep)")
-                self._pace.wait(seconds)
+                self._rate_limiter.wait(seconds)
         if self._halted.is_set():
             return
         self.watch.started(video.video_id)
@@ -284,7 +291,7 @@ class _Run:
                 return
             self._halted.set()
             self.stopped = why
-        self._pace.end()  # other workers leave what they are at; the next run continues it
+        self._rate_limiter.end()  # other workers leave what they are at; the next run continues it
         self.watch.stopped(why)
 
 

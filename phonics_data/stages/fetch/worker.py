@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from phonics_data.errors import ItemError
 from phonics_data.executors.items import rejected
-from phonics_data.stages.fetch.download_result import Arrival, inspect_arrival
+from phonics_data.stages.fetch.download_result import DownloadResult, inspect_download
 from phonics_data.stages.fetch.failures import ADVICE, DownloadError, advice_for
 from phonics_data.stages.fetch.ledger import Entry, FetchLedger, host_of
 from phonics_data.stages.fetch.local import take_local
 from phonics_data.stages.fetch.options import FetchOptions
-from phonics_data.stages.fetch.progress import Watch
-from phonics_data.stages.fetch.rate_limiter import Pace
+from phonics_data.stages.fetch.progress import FetchProgress
+from phonics_data.stages.fetch.rate_limiter import RateLimiter
 from phonics_data.storage.manifest import is_web
 from phonics_data.storage.workspace import Workspace, file_sha256
 from phonics_data.types import Captions, FetchedVideo, FetchStatus, SourceVideo
@@ -61,7 +61,7 @@ class Unanswered(Exception):  # noqa: N818 - a state of the host, which the run 
         self.entry = entry
 
 
-class Standing:
+class HostStatus:
     """How we stand with the servers, over all workers."""
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class Standing:
             return self._num_forbidden >= MAX_FORBIDDEN_IN_A_ROW
 
 
-class Attempt:
+class FetchWorker:
     """The tries of one worker; used for one video after the other."""
 
     def __init__(
@@ -91,16 +91,16 @@ class Attempt:
         options: FetchOptions,
         ledger: FetchLedger,
         *,
-        pace: Pace,
-        standing: Standing,
-        watch: Watch,
+        rate_limiter: RateLimiter,
+        host_status: HostStatus,
+        watch: FetchProgress,
     ) -> None:
         self._workspace = workspace
         self._options = options
         self._ledger = ledger
-        self._pace = pace
-        self._standing = standing
-        self._watch = watch
+        self._rate_limiter = rate_limiter
+        self._host_status = host_status
+        self._progress = watch
 
     def fetch(self, video: SourceVideo, downloader: Downloader | None) -> Entry:
         """The entry of `video`, which stands in the ledger when this returns or raises `QueueStop`.
@@ -123,14 +123,14 @@ class Attempt:
             except ItemError as error:
                 # What is broken must not be continued; a download is thrown away once and fetched anew.
                 shutil.rmtree(folder, ignore_errors=True)
-                self._standing.answered(host_of(video.url))
+                self._host_status.answered(host_of(video.url))
                 if was_thrown_away or not is_web(video.url):
                     return self._give_up(video, error, num_tries)
                 was_thrown_away, pause = True, 0.0
             if pause:
-                self._watch.waits(video.video_id, pause, "before the next try")
+                self._progress.waits(video.video_id, pause, "before the next try")
             waited_seconds += pause
-            self._pace.wait(pause)
+            self._rate_limiter.wait(pause)
 
     def _pause_after(
         self, video: SourceVideo, error: DownloadError, num_tries: int, waited_seconds: float
@@ -139,10 +139,10 @@ class Attempt:
         back_off = self._options.back_off
         if error.cause in ("gone", "bot_check", "lasting"):
             return None
-        pause = back_off.seconds(num_tries, self._pace.draw())
+        pause = back_off.seconds(num_tries, self._rate_limiter.draw())
         if error.cause == "unreachable":
             # A line that is down in the middle of the night may come back; one that never was there will not.
-            if self._standing.has_reached(host_of(video.url)):
+            if self._host_status.has_reached(host_of(video.url)):
                 return pause if waited_seconds + pause <= back_off.outage_seconds else None
             return pause if num_tries < 2 else None
         if num_tries >= (2 if error.cause == "forbidden" else back_off.num_tries):
@@ -152,7 +152,7 @@ class Attempt:
                 return None
             pause = max(pause, error.retry_after_seconds)
         if error.cause == "rate_limited":
-            self._pace.hold(pause)
+            self._rate_limiter.hold(pause)
         return pause
 
     def _give_up(self, video: SourceVideo, error: ItemError, num_tries: int) -> Entry:
@@ -179,10 +179,10 @@ class Attempt:
         """Raises `QueueStop` or `Unanswered` when this failure speaks of us or of the line, and not of the video."""
         host = host_of(video.url)
         if error.cause == "unreachable":
-            if self._standing.has_reached(host):
+            if self._host_status.has_reached(host):
                 raise QueueStop(None, f"{host} does not answer any more; {ADVICE['unreachable']}")
             raise Unanswered(entry)
-        too_often = self._standing.answered(host, forbidden=error.cause == "forbidden")
+        too_often = self._host_status.answered(host, forbidden=error.cause == "forbidden")
         met = {
             "bot_check": "the server asks whether this is a bot",
             "rate_limited": "the server answers 429, too many requests",
@@ -196,27 +196,27 @@ class Attempt:
         if is_web(video.url):
             assert downloader is not None
             folder.mkdir(parents=True, exist_ok=True)
-            arrival = downloader.download(video, folder)
+            result = downloader.download(video, folder)
         else:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            arrival = take_local(video, folder)
+            result = take_local(video, folder)
         try:
-            entry, names = self._accept(video, arrival, num_tries)
+            entry, names = self._accept(video, result, num_tries)
         except ItemError as error:
             if is_web(video.url):
                 raise
             # As the manifest names it: the copy in the workspace is gone when the message is read.
-            detail = error.detail.replace(str(arrival.media), video.url)
+            detail = error.detail.replace(str(result.media), video.url)
             raise type(error)(error.reason, detail, measured=error.measured, threshold=error.threshold) from error
         self._ledger.publish(video, entry, names)
-        self._standing.answered(host_of(video.url))
+        self._host_status.answered(host_of(video.url))
         return entry
 
-    def _accept(self, video: SourceVideo, arrival: Arrival, num_tries: int) -> tuple[Entry, list[str]]:
+    def _accept(self, video: SourceVideo, result: DownloadResult, num_tries: int) -> tuple[Entry, list[str]]:
         """The entry of a video that passed inspection, and the names of its files; raises `ItemError`."""
-        info = inspect_arrival(arrival)
-        media, captions = arrival.media, arrival.captions
+        info = inspect_download(result)
+        media, captions = result.media, result.captions
         final = self._ledger.final(video.video_id)
         if is_web(video.url):
             _flush(media)
@@ -235,9 +235,9 @@ class Attempt:
                 track=captions.track, kind=captions.kind, path=self._workspace.relative(final / captions.path.name)
             ),
             fetched_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            fetcher_version=arrival.fetcher_version,
+            fetcher_version=result.fetcher_version,
             language=video.language,
-            page_language=arrival.language,
+            page_language=result.language,
         )
         entry = Entry(
             status="ok",
@@ -245,10 +245,10 @@ class Attempt:
             rejection=None,
             url=video.url,
             max_height=self._options.max_height,
-            format_id=arrival.format_id,
-            captions_found=arrival.captions_found,
+            format_id=result.format_id,
+            captions_found=result.captions_found,
             num_tries=num_tries,
-            warnings=(*arrival.warnings, *_doubts(video, arrival.title, info.duration_seconds)),
+            warnings=(*result.warnings, *_doubts(video, result.title, info.duration_seconds)),
         )
         names = [media.name, f"{video.video_id}.info.json", *([captions.path.name] if captions else [])]
         return entry, names

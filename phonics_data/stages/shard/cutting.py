@@ -14,18 +14,18 @@ import soundfile
 
 from phonics_data.contract.sample import Sample
 from phonics_data.contract.shard import add_sample, encode
-from phonics_data.media import Cut, cut_spans, picture_region
+from phonics_data.media import Cut, cut_segments, picture_region
 from phonics_data.quality.filters import Measures, measure
-from phonics_data.quality.near_duplicates import Prints, fingerprints
+from phonics_data.quality.near_duplicates import Hashes, content_hashes
 from phonics_data.stages.shard.options import ShardOptions
 from phonics_data.storage.workspace import atomic_path
-from phonics_data.types import LetterSpan, Rejection
+from phonics_data.types import Rejection, Segment
 
 # Imported here so that a worker does it once, not in each of the processes that it forks.
 _ = soundfile.__version__
 
 CUT_VERSION = 4
-"""Raised whenever the same source, span and options give other bytes than before: what was cut before is cut again."""
+"""Raised whenever the same source, segment and options give other bytes than before: what was cut before is cut again."""
 
 _COPY_BYTES = 1 << 20
 """Written at once: the 16 kB that tarfile takes by itself cost more than the hash of a clip."""
@@ -37,7 +37,7 @@ class CutTask:
 
     video_id: str
     media: Path
-    spans: tuple[LetterSpan, ...]
+    segments: tuple[Segment, ...]
     options: ShardOptions
     out: Path
     """The tar to write."""
@@ -49,7 +49,7 @@ class CutTask:
 class CutClip:
     """One clip in the tar of its video: the outcome that the ledger keeps."""
 
-    span: LetterSpan
+    segment: Segment
     start_seconds: float
     end_seconds: float
     num_frames: int
@@ -61,14 +61,14 @@ class CutClip:
     offset: int
     num_bytes: int
     measures: Measures
-    prints: Prints
+    hashes: Hashes
 
 
 def cut_video(task: CutTask) -> tuple[tuple[CutClip, ...], tuple[Rejection, ...]]:
-    """Cut every span of one video.
+    """Cut every segment of one video.
 
     Returns:
-        The clips in the order of the spans, and a rejection for each span without a single frame.
+        The clips in the order of the segments, and a rejection for each segment without a single frame.
 
     Raises:
         MediaError: the video cannot be decoded; nothing is written then.
@@ -82,9 +82,9 @@ def cut_video(task: CutTask) -> tuple[tuple[CutClip, ...], tuple[Rejection, ...]
         atomic_path(task.out) as temporary,
         tarfile.TarFile(temporary, "w", format=tarfile.PAX_FORMAT, copybufsize=_COPY_BYTES) as tar,
     ):
-        for cut in cut_spans(
+        for cut in cut_segments(
             task.media,
-            [(span.start_seconds, span.end_seconds) for span in task.spans],
+            [(segment.start_seconds, segment.end_seconds) for segment in task.segments],
             frame_rate=options.frame_rate,
             width=options.width,
             height=options.height,
@@ -92,37 +92,37 @@ def cut_video(task: CutTask) -> tuple[tuple[CutClip, ...], tuple[Rejection, ...]
             region=region,
             audio_rate_hz=options.audio_rate_hz,
         ):
-            span = task.spans[cut.index]
+            segment = task.segments[cut.index]
             if not cut.frames_LHWC.shape[0]:
                 rejections.append(
                     Rejection(
                         stage="shard",
-                        item_id=span.span_id,
+                        item_id=segment.segment_id,
                         reason="no_frames",
                         measured=0.0,
                         threshold=1.0,
-                        detail=f"the picture ends before {span.start_seconds:.3f} s",
+                        detail=f"the picture ends before {segment.start_seconds:.3f} s",
                     )
                 )
                 continue
-            clips.append(_store(tar, cut, span, options))
-    order = {span.span_id: index for index, span in enumerate(task.spans)}
-    clips.sort(key=lambda clip: order[clip.span.span_id])
+            clips.append(_store(tar, cut, segment, options))
+    order = {segment.segment_id: index for index, segment in enumerate(task.segments)}
+    clips.sort(key=lambda clip: order[clip.segment.segment_id])
     return tuple(clips), tuple(rejections)
 
 
-def _store(tar: tarfile.TarFile, cut: Cut, span: LetterSpan, options: ShardOptions) -> CutClip:
+def _store(tar: tarfile.TarFile, cut: Cut, segment: Segment, options: ShardOptions) -> CutClip:
     sample = Sample(
-        key=span.span_id,
+        key=segment.segment_id,
         frames_LHWC=cut.frames_LHWC,
         frame_rate=options.frame_rate,
         audio_N=cut.audio_N,
         audio_rate_hz=options.audio_rate_hz,
-        label=span.letter,
+        label=segment.letter,
         label_set=options.label_set,
-        video_id=span.video_id,
+        video_id=segment.video_id,
         start_seconds=cut.start_seconds,
-        object_word=span.object_word,
+        object_word=segment.object_word,
     )
     members = encode(sample, options.frames)
     offset = tar.offset
@@ -133,7 +133,7 @@ def _store(tar: tarfile.TarFile, cut: Cut, span: LetterSpan, options: ShardOptio
     sha256 = digest.hexdigest()
     digest.update(meta)
     return CutClip(
-        span=span,
+        segment=segment,
         start_seconds=cut.start_seconds,
         end_seconds=cut.end_seconds,
         num_frames=sample.num_frames,
@@ -143,5 +143,5 @@ def _store(tar: tarfile.TarFile, cut: Cut, span: LetterSpan, options: ShardOptio
         offset=offset,
         num_bytes=tar.offset - offset,
         measures=measure(cut.frames_LHWC, cut.audio_N, options.audio_rate_hz),
-        prints=fingerprints(cut.frames_LHWC, cut.audio_N, options.audio_rate_hz),
+        hashes=content_hashes(cut.frames_LHWC, cut.audio_N, options.audio_rate_hz),
     )

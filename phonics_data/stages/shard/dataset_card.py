@@ -70,7 +70,7 @@ def card(
         numbers = [sum(row.label == name and row.split == split for row in rows) for split in SPLITS]
         table.append(f"| {name.replace('|', chr(92) + '|')} | " + " | ".join(str(number) for number in numbers) + " |")
     faults = [f"- {reason}: {number}" for reason, number in counts["rejections_by_reason"].items()] or ["- none"]
-    marks = Counter(mark for row in rows for mark in row.marks.split(",") if mark)
+    flags = Counter(flag for row in rows for flag in row.flags.split(",") if flag)
     sources = [f"- `{video.video_id}`: {video.duration_seconds:.1f} s" for video in videos]
     size = "n<1K" if len(rows) < 1000 else "1K<n<10K" if len(rows) < 10_000 else "10K<n<100K"
     return "\n".join(
@@ -124,7 +124,7 @@ def card(
                 "on what grounds."
             ),
             "",
-            *(f"- marked, but kept: {mark}: {number}" for mark, number in sorted(marks.items())),
+            *(f"- marked, but kept: {flag}: {number}" for flag, number in sorted(flags.items())),
             "",
             "Left out on the way, by reason (`rejections.parquet` has the rows):",
             "",

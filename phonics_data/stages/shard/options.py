@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from phonics_data.contract.shard import FramesForm
 from phonics_data.errors import OptionError
-from phonics_data.quality.filters import Rules
+from phonics_data.quality.filters import FilterOptions
 from phonics_data.quality.split import Ratios
 
 DatasetFit = Literal["crop", "pad", "squash", "letterbox-detect"]
@@ -21,7 +21,7 @@ class ShardOptions:
 
     Args:
         target_shard_bytes: shards end near this size; none is over twice of it, unless a single clip is.
-        label_set: name of the label set that the spans' labels belong to.
+        label_set: name of the label set that the segments' labels belong to.
         frames: how a clip's frames are stored: ``npy`` raw, or ``mp4``, small and not lossless, for large frames.
     """
 
@@ -35,7 +35,7 @@ class ShardOptions:
     seed: int = 0
     label_set: str = "letters"
     frames: FramesForm = "npy"
-    rules: Rules = field(default_factory=Rules)
+    filters: FilterOptions = field(default_factory=FilterOptions)
 
     def __post_init__(self) -> None:
         if not 0 < self.frame_rate <= 240:

@@ -1,8 +1,8 @@
-"""shard: LetterSpan -> ShortVideo. Clips cut exactly, screened, split by source and packed into WebDataset tars.
+"""shard: Segment -> Clip. Clips cut exactly, screened, split by source and packed into WebDataset tars.
 
 Each source is decoded once, in a worker. What it gives lies in WORK/clips/<video_id>/clips.tar, already in the form of
 the shards; judging, splitting and packing then only sort and copy, so other limits, splits or shard sizes cost no
-decoding. The bytes of a dataset depend on the sources, spans and options alone: not on the number of workers, the
+decoding. The bytes of a dataset depend on the sources, segments and options alone: not on the number of workers, the
 order in which they end, an interruption or the day.
 """
 
@@ -38,10 +38,10 @@ from phonics_data.stages.shard.cutting import CUT_VERSION, CutClip, CutTask, cut
 from phonics_data.stages.shard.dataset_card import card, describe, versions
 from phonics_data.stages.shard.options import ShardOptions
 from phonics_data.stages.shard.packing import LostClipsError, Piece, Shard, pack, plan
-from phonics_data.stages.shard.selection import Judged, Judgement, judge_clips
+from phonics_data.stages.shard.selection import CheckedClip, Selection, select_clips
 from phonics_data.storage.tables import read_table, to_plain, write_table
 from phonics_data.storage.workspace import Workspace, atomic_path, fingerprint, write_bytes, write_json
-from phonics_data.types import FetchedVideo, LetterSpan, Rejection, ScreenLetter, Split, StageCount
+from phonics_data.types import FetchedVideo, Rejection, ScreenLetter, Segment, Split, StageCount
 
 __all__ = ["ShardOptions", "check_folder", "shard"]
 
@@ -61,25 +61,25 @@ def shard(
         on_progress: called with the number of videos done.
 
     Returns:
-        The count of spans (not videos): in, kept as clips, rejected.
+        The count of segments (not videos): in, kept as clips, rejected.
 
     Raises:
-        OptionError: a span has a label that is not in the label set; nothing is cut or written then.
+        OptionError: a segment has a label that is not in the label set; nothing is cut or written then.
         InputError: no clip is left to make a dataset of; `out` is no dataset folder; the disk is full.
         TableError: an earlier stage has not been run.
     """
     options = options or ShardOptions()
     videos = read_table(workspace.table("videos"), FetchedVideo)
     check_folder(out, videos)
-    spans = read_table(workspace.table("segments"), LetterSpan)
+    segments = read_table(workspace.table("segments"), Segment)
     try:
-        label_set(options.label_set, (span.letter for span in spans))
+        label_set(options.label_set, (segment.letter for segment in segments))
     except DatasetError as error:
         raise OptionError("--label-set", options.label_set, f"a set that holds the labels ({error})") from error
     try:
         while True:
             try:
-                return _shard(workspace, out, options, videos, spans, workers=workers, on_progress=on_progress)
+                return _shard(workspace, out, options, videos, segments, workers=workers, on_progress=on_progress)
             except LostClipsError as error:  # a disk or a hand has changed what was cut: cut that video again
                 workspace.ledger("shard").forget(error.video_id)
     except OSError as error:
@@ -128,32 +128,32 @@ def _shard(
     out: Path,
     options: ShardOptions,
     videos: Sequence[FetchedVideo],
-    spans: Sequence[LetterSpan],
+    segments: Sequence[Segment],
     *,
     workers: int,
     on_progress: OnProgress | None,
 ) -> StageCount:
-    tasks = _tasks(workspace, options, videos, spans)
+    tasks = _tasks(workspace, options, videos, segments)
     sha256 = {video.video_id: video.sha256 for video in videos}
-    prints = {video_id: _fingerprint(task, sha256[video_id]) for video_id, task in tasks.items()}
-    num_skipped = _forget_lost_clips(workspace, tasks, prints)
+    hashes = {video_id: _fingerprint(task, sha256[video_id]) for video_id, task in tasks.items()}
+    num_skipped = _forget_lost_clips(workspace, tasks, hashes)
     result = run_items(
-        workspace, "shard", tasks, prints, _cut, CutClip, workers=workers, limits=_limits, on_progress=on_progress
+        workspace, "shard", tasks, hashes, _cut, CutClip, workers=workers, limits=_limits, on_progress=on_progress
     )
-    judgement = judge_clips(result.kept, options, _seen(workspace))
+    judgement = select_clips(result.kept, options, _seen(workspace))
     rejections = [*result.rejections, *judgement.rejections]
     write_rejections(workspace, "shard", rejections)
     if not judgement.kept:
         raise InputError(
-            f"--work {workspace.root}: no clip is left of {len(spans)} spans, so there is no dataset to write; "
+            f"--work {workspace.root}: no clip is left of {len(segments)} segments, so there is no dataset to write; "
             f"`phonics-data status --work {workspace.root}` counts the reasons"
         )
     _write_dataset(workspace, out, options, judgement, tasks, videos, workers=workers)
     return StageCount(
         stage="shard",
-        num_in=len(spans),
+        num_in=len(segments),
         num_kept=len(judgement.kept),
-        num_rejected=len(spans) - len(judgement.kept),
+        num_rejected=len(segments) - len(judgement.kept),
         num_skipped=num_skipped,
         by_reason=dict(Counter(rejection.reason for rejection in rejections)),
         wall_seconds=result.count.wall_seconds,
@@ -161,20 +161,20 @@ def _shard(
 
 
 def _tasks(
-    workspace: Workspace, options: ShardOptions, videos: Sequence[FetchedVideo], spans: Sequence[LetterSpan]
+    workspace: Workspace, options: ShardOptions, videos: Sequence[FetchedVideo], segments: Sequence[Segment]
 ) -> dict[str, CutTask]:
-    """One task for each video that has spans, in the order of the ids."""
-    by_video: dict[str, list[LetterSpan]] = {}
-    for span in spans:
-        by_video.setdefault(span.video_id, []).append(span)
+    """One task for each video that has segments, in the order of the ids."""
+    by_video: dict[str, list[Segment]] = {}
+    for segment in segments:
+        by_video.setdefault(segment.video_id, []).append(segment)
     tasks: dict[str, CutTask] = {}
     for video in sorted(videos, key=lambda video: video.video_id):
         if mine := by_video.pop(video.video_id, None):
-            mine.sort(key=lambda span: (span.start_seconds, span.span_id))
+            mine.sort(key=lambda segment: (segment.start_seconds, segment.segment_id))
             tasks[video.video_id] = CutTask(
                 video_id=video.video_id,
                 media=workspace.root / video.path,
-                spans=tuple(mine),
+                segments=tuple(mine),
                 options=options,
                 out=workspace.clips / video.video_id / "clips.tar",
                 duration_seconds=video.duration_seconds,
@@ -190,7 +190,7 @@ def _tasks(
 def _seen(workspace: Workspace) -> dict[str, list[ScreenLetter]]:
     """video id -> the letters that were read on its screen; no entry where none were, or nobody looked."""
     seen: dict[str, list[ScreenLetter]] = {}
-    path = workspace.table("screen")
+    path = workspace.table("screen_letters")
     for row in read_table(path, ScreenLetter) if path.exists() else []:
         seen.setdefault(row.video_id, []).append(row)
     return seen
@@ -207,22 +207,22 @@ def _limits(task: CutTask) -> Limits:
 
 
 def _fingerprint(task: CutTask, source_sha256: str) -> str:
-    return fingerprint(CUT_VERSION, source_sha256, to_plain(task.spans), task.options.cut_key())
+    return fingerprint(CUT_VERSION, source_sha256, to_plain(task.segments), task.options.cut_key())
 
 
-def _forget_lost_clips(workspace: Workspace, tasks: dict[str, CutTask], prints: dict[str, str]) -> int:
-    """Have videos cut again whose clips somebody has deleted. Returns the number of spans that stay finished."""
+def _forget_lost_clips(workspace: Workspace, tasks: dict[str, CutTask], hashes: dict[str, str]) -> int:
+    """Have videos cut again whose clips somebody has deleted. Returns the number of segments that stay finished."""
     ledger = workspace.ledger("shard")
     num_finished = 0
     for video_id, task in tasks.items():
-        outcome = ledger.read(video_id, prints[video_id])
+        outcome = ledger.read(video_id, hashes[video_id])
         if outcome is None:
             continue
         size = task.out.stat().st_size if task.out.exists() else 0
         if any(clip["offset"] + clip["num_bytes"] > size for clip in outcome["kept"]):
             ledger.forget(video_id)
         else:
-            num_finished += len(task.spans)
+            num_finished += len(task.segments)
     return num_finished
 
 
@@ -230,7 +230,7 @@ def _write_dataset(
     workspace: Workspace,
     out: Path,
     options: ShardOptions,
-    judgement: Judgement,
+    judgement: Selection,
     tasks: dict[str, CutTask],
     videos: Sequence[FetchedVideo],
     *,
@@ -238,14 +238,14 @@ def _write_dataset(
 ) -> None:
     labels: dict[str, set[str]] = {}
     for one in judgement.kept:
-        labels.setdefault(one.clip.span.video_id, set()).add(one.clip.span.letter)
+        labels.setdefault(one.clip.segment.video_id, set()).add(one.clip.segment.letter)
     splits = split_by_source(labels, ratios=options.ratios, seed=options.seed, groups=judgement.groups)
     pieces = [
         Piece(
-            sample_id=one.clip.span.span_id,
-            video_id=one.clip.span.video_id,
-            split=splits[one.clip.span.video_id],
-            path=tasks[one.clip.span.video_id].out,
+            sample_id=one.clip.segment.segment_id,
+            video_id=one.clip.segment.video_id,
+            split=splits[one.clip.segment.video_id],
+            path=tasks[one.clip.segment.video_id].out,
             offset=one.clip.offset,
             num_bytes=one.clip.num_bytes,
             content_key=one.clip.content_sha256,
@@ -270,24 +270,24 @@ def _write_dataset(
 
 
 def _rows(
-    judged: Sequence[Judged], shards: Sequence[Shard], splits: dict[str, Split], options: ShardOptions
+    judged: Sequence[CheckedClip], shards: Sequence[Shard], splits: dict[str, Split], options: ShardOptions
 ) -> list[MetadataRow]:
     """One row a clip, in the order of the shards."""
-    by_id = {one.clip.span.span_id: one for one in judged}
+    by_id = {one.clip.segment.segment_id: one for one in judged}
     made_with = ", ".join(f"{name} {version}" for name, version in versions().items())
     rows: list[MetadataRow] = []
     for shard in shards:
         for piece, offset in zip(shard.pieces, shard.offsets(), strict=True):
             one = by_id[piece.sample_id]
-            clip, span = one.clip, one.clip.span
+            clip, segment = one.clip, one.clip.segment
             rows.append(
                 MetadataRow(
-                    sample_id=span.span_id,
-                    video_id=span.video_id,
-                    span_id=span.span_id,
-                    label=span.letter,
+                    sample_id=segment.segment_id,
+                    video_id=segment.video_id,
+                    segment_id=segment.segment_id,
+                    label=segment.letter,
                     label_set=options.label_set,
-                    object_word=span.object_word,
+                    object_word=segment.object_word,
                     start_seconds=clip.start_seconds,
                     end_seconds=clip.end_seconds,
                     num_frames=clip.num_frames,
@@ -296,20 +296,20 @@ def _rows(
                     audio_rate_hz=options.audio_rate_hz,
                     width=options.width,
                     height=options.height,
-                    split=splits[span.video_id],
+                    split=splits[segment.video_id],
                     shard=shard.name,
                     sha256=clip.sha256,
-                    evidence=span.evidence,
-                    confidence=span.confidence,
+                    evidence=segment.evidence,
+                    confidence=segment.confidence,
                     offset=offset,
                     num_bytes=piece.num_bytes,
                     duration_seconds=float(clip.num_frames / options.frame_rate),
-                    marks=",".join(one.marks),
+                    flags=",".join(one.flags),
                     duplicate_of=one.duplicate_of,
                     letter_seen_share=one.letter_seen_share,
                     made_with=made_with,
                     **dataclasses.asdict(clip.measures),
-                    **dataclasses.asdict(clip.prints),
+                    **dataclasses.asdict(clip.hashes),
                 )
             )
     return rows

@@ -53,7 +53,7 @@ def test_show_config_as_json_is_what_a_run_would_hold(monkeypatch, capsys) -> No
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["show-config", "huge"], 2, "--preset: got 'huge', allowed: paper, tuned, lean, tiny, learn, smoke"),
+        (["show-config", "huge"], 2, "--preset: got 'huge', allowed: paper, tuned, lean, tiny, small, smoke"),
         (["show-config", "--set", "loss.order_weight=-1"], 2, "loss.order_weight: got -1.0, allowed: number >= 0"),
         (["train", "--shards", "nowhere", "--run", "run"], 1, "nowhere: no such dataset folder"),
         (["evaluate", "--run", "r", "--shards", "d", "--split", "all"], 2, "--split: got 'all', allowed: train, val"),

@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from cssgan.data import clip_orders, resident
-from cssgan.data.batches import Feed, augment, derangement, pictures, streams, to_uint8
+from cssgan.data.batches import ResidentLoader, augment, derangement, pictures, streams, to_uint8
 from cssgan.types import Batch, MelStats
 from tests.cssgan.toy_dataset import tiny_config
 
 
-def feed(dataset: Path, *settings: str) -> Feed:
+def loader(dataset: Path, *settings: str) -> ResidentLoader:
     config = tiny_config(*settings)
     data = resident.load(dataset, "train", config.data.size)
     stats = MelStats(mean=data.mean, std=data.std, clamp=config.data.mel_clamp)
-    return Feed(data=data, config=config, mel_stats=stats, device=torch.device("cpu"))
+    return ResidentLoader(data=data, config=config, mel_stats=stats, device=torch.device("cpu"))
 
 
 def tensors(batch: Batch) -> dict[str, torch.Tensor]:
@@ -27,17 +27,17 @@ def tensors(batch: Batch) -> dict[str, torch.Tensor]:
 
 
 def test_a_batch_depends_on_nothing_but_seed_and_position(dataset: Path) -> None:
-    first, second = feed(dataset), feed(dataset)
+    first, second = loader(dataset), loader(dataset)
     for position in range(0, 30, 3):
         first.batch(position)  # the first feed walks, the second jumps
 
     for name, value in tensors(first.batch(30)).items():
         assert torch.equal(value, tensors(second.batch(30))[name]), name
-    assert first.batch(30).keys != feed(dataset, "train.seed=1").batch(30).keys
+    assert first.batch(30).keys != loader(dataset, "train.seed=1").batch(30).keys
 
 
 def test_shapes_and_ranges(dataset: Path) -> None:
-    batch = feed(dataset, "model.z_dim=5").batch(0)
+    batch = loader(dataset, "model.z_dim=5").batch(0)
 
     shapes = {name: tuple(value.shape) for name, value in tensors(batch).items()}
     assert shapes == {
@@ -56,7 +56,7 @@ def test_shapes_and_ranges(dataset: Path) -> None:
 
 
 def test_every_epoch_shows_every_clip_once_in_a_new_order(dataset: Path) -> None:
-    ours = feed(dataset, "train.batch_size=7")
+    ours = loader(dataset, "train.batch_size=7")
 
     epochs = [ours.batch(7 * epoch).keys for epoch in range(3)]
 
@@ -66,20 +66,20 @@ def test_every_epoch_shows_every_clip_once_in_a_new_order(dataset: Path) -> None
 
 def test_orders_are_all_drawn_and_p_chrono_forces_time_order(dataset: Path) -> None:
     def draws(*settings: str) -> list[tuple[int, float]]:
-        ours = feed(dataset, "train.batch_size=50", *settings)
+        ours = loader(dataset, "train.batch_size=50", *settings)
         batches = [ours.batch(50 * step) for step in range(4)]
         return [pair for b in batches for pair in zip(b.order_B.tolist(), b.order_counts_B.tolist(), strict=True)]
 
     assert {rank for rank, _ in draws()} == set(range(24))
     assert all(counts == 1.0 for _, counts in draws())
-    half = draws("order.p_chrono=0.5")
+    half = draws("order.p_in_order=0.5")
     assert 0.35 < np.mean([counts == 0.0 for _, counts in half]) < 0.65
     assert all(rank == 0 for rank, counts in half if counts == 0.0)
     assert set(draws("order.shuffle=none")) == {(0, 1.0)}
 
 
 def test_enumerate_shows_all_orders_of_a_clip_one_after_the_other(dataset: Path) -> None:
-    batch = feed(dataset, "train.batch_size=48", "order.draw=enumerate").batch(0)
+    batch = loader(dataset, "train.batch_size=48", "order.draw=enumerate").batch(0)
 
     assert batch.order_B.tolist() == [*range(24), *range(24)]
     assert len(set(batch.keys[:24])) == len(set(batch.keys[24:])) == 1
@@ -87,7 +87,7 @@ def test_enumerate_shows_all_orders_of_a_clip_one_after_the_other(dataset: Path)
 
 
 def test_shuffled_audio_gives_every_clip_the_sound_of_another(dataset: Path) -> None:
-    plain, control = feed(dataset), feed(dataset, "data.shuffle_audio=true")
+    plain, control = loader(dataset), loader(dataset, "data.shuffle_audio=true")
 
     ours, theirs = plain.batch(0), control.batch(0)
 
@@ -129,7 +129,11 @@ def test_shifts_repeat_the_edge() -> None:
 def test_augmented_batches_still_depend_on_position_alone(dataset: Path) -> None:
     settings = ("data.augment_colour=true", "data.augment_shift=2")
 
-    first, second, plain = feed(dataset, *settings).batch(9), feed(dataset, *settings).batch(9), feed(dataset).batch(9)
+    first, second, plain = (
+        loader(dataset, *settings).batch(9),
+        loader(dataset, *settings).batch(9),
+        loader(dataset).batch(9),
+    )
 
     assert torch.equal(first.video_BCTHW, second.video_BCTHW)
     assert not torch.equal(first.video_BCTHW, plain.video_BCTHW)
@@ -151,7 +155,7 @@ def test_pictures_survive_the_way_there_and_back() -> None:
 
 
 def test_streams_show_picture_sound_and_mask_in_the_same_order(dataset: Path) -> None:
-    batch = feed(dataset).batch(0)
+    batch = loader(dataset).batch(0)
     clip_at = clip_orders.clip_at(torch.tensor([23, 0, 8]), 4)
 
     out = streams(batch, 4, clip_at)

@@ -14,14 +14,14 @@ import torch
 
 from cssgan.config import Config
 from cssgan.data import resident
-from cssgan.data.batches import Feed, Gathered
-from cssgan.data.prefetch import FeedAhead
+from cssgan.data.batches import Gathered, ResidentLoader
+from cssgan.data.prefetch import PrefetchLoader
 from cssgan.types import Batch, MelStats
 from tests.cssgan.toy_dataset import tiny_config
 
 
 @dataclass(kw_only=True, eq=False)
-class Watched(Feed):
+class Watched(ResidentLoader):
     """Notes which positions were prepared by which threads, and fails where it is told to."""
 
     prepared: list[tuple[int, bool]] = field(default_factory=list[tuple[int, bool]])
@@ -40,13 +40,13 @@ class Watched(Feed):
         if position == self.hold_at:
             self.goes_on.wait()
             self.ended.set()
-        return Feed.prepare(self, position)
+        return ResidentLoader.prepare(self, position)
 
     def close(self) -> None:
         self.is_closed = True
 
 
-def feed(config: Config, dataset: Path, **options: Any) -> Watched:
+def loader(config: Config, dataset: Path, **options: Any) -> Watched:
     data = resident.load(dataset, "train", config.data.size)
     stats = MelStats(mean=data.mean, std=data.std, clamp=4.0)
     return Watched(data=data, config=config, mel_stats=stats, device=torch.device("cpu"), **options)
@@ -60,9 +60,9 @@ def same(mine: Batch, other: Batch) -> bool:
 
 
 def test_batches_in_a_row_and_out_of_it_are_those_of_the_feed(dataset: Path) -> None:
-    config = tiny_config("train.batch_size=3", "order.p_chrono=0.5")
-    plain, host = feed(config, dataset), feed(config, dataset)
-    ahead = FeedAhead(host=host)
+    config = tiny_config("train.batch_size=3", "order.p_in_order=0.5")
+    plain, host = loader(config, dataset), loader(config, dataset)
+    ahead = PrefetchLoader(host=host)
     positions = [0, 3, 6, 30, 33, 33, 0]
     assert all(same(ahead.batch(position), plain.batch(position)) for position in positions)
     ahead.close()
@@ -74,8 +74,8 @@ def test_batches_in_a_row_and_out_of_it_are_those_of_the_feed(dataset: Path) -> 
 
 def test_an_error_is_raised_when_its_batch_is_asked_for_and_the_batch_is_tried_again(dataset: Path) -> None:
     config = tiny_config("train.batch_size=3")
-    plain = feed(config, dataset)
-    ahead = FeedAhead(host=feed(config, dataset, fail_at={3, 9}))
+    plain = loader(config, dataset)
+    ahead = PrefetchLoader(host=loader(config, dataset, fail_at={3, 9}))
     assert same(ahead.batch(0), plain.batch(0))
     with pytest.raises(OSError, match="nothing at 3"):
         ahead.batch(3)
@@ -87,9 +87,9 @@ def test_an_error_is_raised_when_its_batch_is_asked_for_and_the_batch_is_tried_a
 def test_closing_does_not_wait_for_ever(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader that was killed in the middle of a message leaves the thread waiting for its end."""
     monkeypatch.setattr("cssgan.data.prefetch.PATIENCE_SECONDS", 0.1)
-    host = feed(tiny_config("train.batch_size=3"), dataset, hold_at=3)
+    host = loader(tiny_config("train.batch_size=3"), dataset, hold_at=3)
     before = set(threading.enumerate())
-    ahead = FeedAhead(host=host)
+    ahead = PrefetchLoader(host=host)
     ahead.batch(0)
     (waiting,) = set(threading.enumerate()) - before
     ahead.close()
@@ -102,8 +102,8 @@ def test_closing_does_not_wait_for_ever(dataset: Path, monkeypatch: pytest.Monke
 
 
 def test_an_interrupted_wait_leaves_the_thread_to_be_waited_for(dataset: Path) -> None:
-    host = feed(tiny_config("train.batch_size=3"), dataset, hold_at=3)
-    ahead = FeedAhead(host=host)
+    host = loader(tiny_config("train.batch_size=3"), dataset, hold_at=3)
+    ahead = PrefetchLoader(host=host)
     ahead.batch(0)
     threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
@@ -117,7 +117,7 @@ def test_an_interrupted_wait_leaves_the_thread_to_be_waited_for(dataset: Path) -
 
 def test_a_feed_that_nobody_holds_ends_its_thread(dataset: Path) -> None:
     before = set(threading.enumerate())
-    ahead = FeedAhead(host=feed(tiny_config("train.batch_size=3"), dataset))
+    ahead = PrefetchLoader(host=loader(tiny_config("train.batch_size=3"), dataset))
     ahead.batch(0)
     (serving,) = set(threading.enumerate()) - before
     del ahead
@@ -127,7 +127,7 @@ def test_a_feed_that_nobody_holds_ends_its_thread(dataset: Path) -> None:
 
 def test_a_closed_feed_can_be_asked_again(dataset: Path) -> None:
     config = tiny_config("train.batch_size=3")
-    plain, ahead = feed(config, dataset), FeedAhead(host=feed(config, dataset))
+    plain, ahead = loader(config, dataset), PrefetchLoader(host=loader(config, dataset))
     for position in (0, 3, 6):
         assert same(ahead.batch(position), plain.batch(position))
         ahead.close()

@@ -14,7 +14,7 @@ from cssgan.data.shards import resize
 from cssgan.types import MelStats
 from phonics_data.contract import sample as sample_module
 from phonics_data.contract.labels import LETTERS, VIDTIMIT, LabelSet
-from phonics_data.contract.logmel import LogMelSpec, log_mel, segments
+from phonics_data.contract.logmel import LogMelSpec, log_mel, mel_segments
 from phonics_data.contract.sample import Sample
 from phonics_data.errors import DatasetError
 from tests.cssgan.toy_dataset import make_sample, tiny_config, write_dataset, write_shard
@@ -33,7 +33,7 @@ def test_windows_hold_the_shards_frames_and_the_contracts_segments(tmp_path: Pat
         rows = np.minimum(np.arange(2, 18), sample.num_frames - 1)
         mel = log_mel(sample.audio_N, LogMelSpec())
         assert np.array_equal(window.frames_THWC, sample.frames_LHWC[rows])
-        assert np.array_equal(window.raw_mels_TMU, segments(mel, 18, sample.frame_rate)[2:])
+        assert np.array_equal(window.raw_mels_TMU, mel_segments(mel, 18, sample.frame_rate)[2:])
         assert window.num_valid_frames == min(16, sample.num_frames - 2)
         assert (window.key, window.label_index) == (sample.key, LETTERS.index(sample.label))
 

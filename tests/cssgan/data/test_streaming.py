@@ -27,12 +27,12 @@ from rich.console import Console
 
 from cssgan.config import Config
 from cssgan.data import loaders, resident, streaming
-from cssgan.data.batches import Feed, look
+from cssgan.data.batches import ResidentLoader, look
 from cssgan.data.index import StreamIndex
-from cssgan.data.prefetch import FeedAhead
+from cssgan.data.prefetch import PrefetchLoader
 from cssgan.data.shards import Shard, digest, find, read_members
 from cssgan.data.stream_order import Visits, plan
-from cssgan.data.streaming import StillWaitingError, StreamingFeed
+from cssgan.data.streaming import StillWaitingError, StreamingLoader
 from cssgan.training import checkpoint, loop
 from cssgan.types import Batch
 from phonics_data.errors import DatasetError
@@ -68,14 +68,14 @@ def digest_of(path: Path) -> str:
 
 
 def stream_config(*settings: str) -> Config:
-    return tiny_config("data.feed=streaming", "data.shuffle_buffer=4", "data.workers=0", *settings)
+    return tiny_config("data.loader=streaming", "data.shuffle_buffer=4", "data.workers=0", *settings)
 
 
-def stream(dataset: Path | str, config: Config, *, rank: int = 0, world: int = 1) -> StreamingFeed:
-    feed = loaders.feed(loaders.open_set(config, dataset), config, CPU, rank=rank, world=world)
-    assert isinstance(feed, FeedAhead)
-    assert isinstance(feed.host, StreamingFeed)
-    return feed.host
+def stream(dataset: Path | str, config: Config, *, rank: int = 0, world: int = 1) -> StreamingLoader:
+    loader = loaders.loader(loaders.open_set(config, dataset), config, CPU, rank=rank, world=world)
+    assert isinstance(loader, PrefetchLoader)
+    assert isinstance(loader.host, StreamingLoader)
+    return loader.host
 
 
 def same(a: Batch, b: Batch) -> bool:
@@ -96,10 +96,10 @@ def test_a_plan_reads_and_shows_every_sample_once() -> None:
 
 
 def test_every_epoch_shows_every_clip_once(shards: Path) -> None:
-    feed = stream(shards, stream_config("train.batch_size=11"))
+    loader = stream(shards, stream_config("train.batch_size=11"))
 
     for epoch in range(3):
-        assert Counter(feed.batch(11 * epoch).keys) == Counter(f"clip-{n:04d}" for n in range(11))
+        assert Counter(loader.batch(11 * epoch).keys) == Counter(f"clip-{n:04d}" for n in range(11))
 
 
 @pytest.mark.parametrize(
@@ -108,21 +108,21 @@ def test_every_epoch_shows_every_clip_once(shards: Path) -> None:
 )
 def test_batches_are_the_records_that_the_resident_feed_makes(shards: Path, settings: tuple[str, ...]) -> None:
     config = stream_config(*settings)
-    feed = stream(shards, config)
+    loader = stream(shards, config)
     data = resident.load(shards, "train", config.data.size)
     clips = {clip.key: clip for clip in data.clips}
-    visits = Visits(config, feed.index.shard_sizes, feed.index.lengths)
-    assert (feed.index.mean, feed.index.std) == pytest.approx((data.mean, data.std), rel=1e-12)
-    assert (feed.frame_rate, feed.label_set) == (data.frame_rate, data.label_set)
+    visits = Visits(config, loader.index.shard_sizes, loader.index.lengths)
+    assert (loader.index.mean, loader.index.std) == pytest.approx((data.mean, data.std), rel=1e-12)
+    assert (loader.frame_rate, loader.label_set) == (data.frame_rate, data.label_set)
     clip_frames = config.frames_per_clip if config.data.segment_context == "clip" else None
 
     for position in (0, 3, 6, 9, 12):
-        batch, draws = feed.batch(position), visits.draws(position)
+        batch, draws = loader.batch(position), visits.draws(position)
         for row, key in enumerate(batch.keys):
             window = data.window(clips[key], draws.starts[row], config.data.num_frames, clip_frames=clip_frames)
             frames = look(window.frames_THWC, config, position + row)
             pictures = torch.from_numpy(np.ascontiguousarray(frames)).permute(3, 0, 1, 2).float() / 127.5 - 1
-            mels = (window.raw_mels_TMU - np.float32(feed.mel_stats.mean)) / np.float32(feed.mel_stats.std)
+            mels = (window.raw_mels_TMU - np.float32(loader.mel_stats.mean)) / np.float32(loader.mel_stats.std)
             torch.testing.assert_close(batch.video_BCTHW[row], pictures, rtol=0, atol=1e-6)
             assert np.array_equal(batch.mels_BTMU[row].numpy(), mels.clip(-4, 4))
             assert int(batch.num_valid_B[row]) == window.num_valid_frames
@@ -152,9 +152,9 @@ def test_a_feed_may_begin_anywhere_and_reads_no_more_than_it_must(
 
 def test_all_orders_of_a_clip_come_one_after_the_other(shards: Path) -> None:
     config = stream_config("order.draw=enumerate", "train.batch_size=8", "data.shuffle_buffer=48")
-    feed = stream(shards, config)
+    loader = stream(shards, config)
 
-    batches = [feed.batch(position) for position in range(0, 48, 8)]
+    batches = [loader.batch(position) for position in range(0, 48, 8)]
 
     keys = [key for batch in batches for key in batch.keys]
     assert [len(set(keys[n : n + 24])) for n in (0, 24)] == [1, 1]
@@ -172,10 +172,10 @@ def test_the_shares_of_processes_are_the_batch(shards: Path) -> None:
 
 
 def test_windows_in_hand_stay_few(shards: Path) -> None:
-    feed = stream(shards, stream_config())
+    loader = stream(shards, stream_config())
     for position in range(0, 60, 3):
-        feed.batch(position)
-        assert len(feed._held) <= 4 + 3 + 2 * 4  # the buffer, a batch, blocks on their way
+        loader.batch(position)
+        assert len(loader._held) <= 4 + 3 + 2 * 4  # the buffer, a batch, blocks on their way
 
 
 def test_auto_streams_what_is_larger_than_the_limit_and_says_so(shards: Path) -> None:
@@ -301,11 +301,11 @@ def test_an_address_without_a_dataset_is_refused(served: tuple[str, threading.Ev
 def test_bad_shards_are_refused_by_name(shards: Path) -> None:
     with pytest.raises(DatasetError, match=r"frames are 32x32, the model's data.size is 64"):
         loaders.open_set(stream_config("data.size=64"), shards)
-    feed = stream(shards, stream_config("data.workers=2"))
+    loader = stream(shards, stream_config("data.workers=2"))
     write_shard(shards / "train-000000.tar", [make_sample(77)])
     with pytest.raises(DatasetError, match="must not change during a run"):
-        feed.batch(0)
-    feed.close()
+        loader.batch(0)
+    loader.close()
     whole = (shards / "train-000002.tar").read_bytes()
     (shards / "train-000002.tar").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DatasetError, match=r"train-000002.tar: cannot be read as a whole tar"):
@@ -315,22 +315,22 @@ def test_bad_shards_are_refused_by_name(shards: Path) -> None:
         loaders.open_set(stream_config(), shards)
 
 
-def patiently(feed: StreamingFeed, position: int) -> Batch:
+def patiently(loader: StreamingLoader, position: int) -> Batch:
     while True:
         with contextlib.suppress(StillWaitingError):
-            return feed.batch(position)
+            return loader.batch(position)
 
 
 def test_waiting_is_told(shards: Path, served: tuple[str, threading.Event], monkeypatch: pytest.MonkeyPatch) -> None:
     address, goes = served
     monkeypatch.setattr(streaming, "PATIENCE_SECONDS", 1)
-    feed, expected = stream(address, stream_config("data.workers=1")), stream(shards, stream_config())
+    loader, expected = stream(address, stream_config("data.workers=1")), stream(shards, stream_config())
     goes.clear()
     with pytest.raises(StillWaitingError):
-        feed.batch(0)
+        loader.batch(0)
     goes.set()
-    assert same(patiently(feed, 0), expected.batch(0))
-    feed.close()
+    assert same(patiently(loader, 0), expected.batch(0))
+    loader.close()
 
 
 def test_a_stopped_stream_goes_on_bit_for_bit_with_other_readers(shards: Path, tmp_path: Path) -> None:
@@ -348,7 +348,7 @@ def test_a_stopped_stream_goes_on_bit_for_bit_with_other_readers(shards: Path, t
 
 def started(shards: Path, run: Path) -> subprocess.Popen[str]:
     """A streaming run in a process group of its own, after some steps."""
-    settings = (*TINY, "data.feed=streaming", "data.workers=2", "train.num_videos=100000", "train.checkpoint_every=5")
+    settings = (*TINY, "data.loader=streaming", "data.workers=2", "train.num_videos=100000", "train.checkpoint_every=5")
     command = [
         *(sys.executable, "-m", "cssgan", "train", "--shards", str(shards), "--run", str(run), "--preset", "tiny"),
         *(word for setting in settings for word in ("--set", setting)),
@@ -394,7 +394,7 @@ def test_a_reader_that_dies_ends_the_run_with_one_line(shards: Path, tmp_path: P
 
 
 def test_the_feed_on_a_device_gathers_the_same_batches(shards: Path) -> None:
-    from cssgan.data.device_loader import OnDeviceFeed
+    from cssgan.data.device_loader import DeviceLoader
 
     looks = ("data.augment_colour=true", "data.augment_shift=2")
     for settings in ((), looks, ("data.segment_context=clip",), ("data.shuffle_audio=true", *looks)):
@@ -402,7 +402,7 @@ def test_the_feed_on_a_device_gathers_the_same_batches(shards: Path) -> None:
         training = loaders.open_set(config, shards)
         assert isinstance(training.content, resident.ResidentSplit)
         for rank, world in ((0, 1), (1, 2)):
-            host = Feed(
+            host = ResidentLoader(
                 data=training.content,
                 config=config,
                 mel_stats=training.mel_stats(config),
@@ -410,18 +410,18 @@ def test_the_feed_on_a_device_gathers_the_same_batches(shards: Path) -> None:
                 rank=rank,
                 world=world,
             )
-            there = OnDeviceFeed(host=host)
+            there = DeviceLoader(host=host)
             assert all(same(host.batch(position), there.batch(position)) for position in (0, 4, 12))
-            ahead = FeedAhead(host=there)
+            ahead = PrefetchLoader(host=there)
             assert all(same(there.batch(position), ahead.batch(position)) for position in (0, 4, 8, 4))
             ahead.close()
 
 
-@pytest.mark.parametrize("feed", ["resident", "streaming"])
-def test_a_sample_of_an_unknown_class_is_named(tmp_path: Path, feed: str) -> None:
+@pytest.mark.parametrize("loader", ["resident", "streaming"])
+def test_a_sample_of_an_unknown_class_is_named(tmp_path: Path, loader: str) -> None:
     write_shard(tmp_path / "train-000000.tar", [make_sample(1), make_sample(2, key="odd-one", label="ZZ")])
 
     with pytest.raises(
         DatasetError, match=r"^1 of 2 samples, the first odd-one: label 'ZZ' is not in label set 'letters'"
     ):
-        loaders.open_set(tiny_config(f"data.feed={feed}"), tmp_path)
+        loaders.open_set(tiny_config(f"data.loader={loader}"), tmp_path)

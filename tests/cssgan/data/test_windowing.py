@@ -9,7 +9,7 @@ import pytest
 
 from cssgan.data import windowing
 from cssgan.types import MelStats
-from phonics_data.contract.logmel import LogMelSpec, segment_start_hop, segments
+from phonics_data.contract.logmel import LogMelSpec, mel_segment_start_hop, mel_segments
 
 SPEC = LogMelSpec()
 RATES = [Fraction(25), Fraction(30), Fraction(5), Fraction(30000, 1001), Fraction(60)]
@@ -22,7 +22,7 @@ def padded(mel: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("rate", RATES)
 def test_first_hops_are_the_contracts(rate: Fraction) -> None:
-    expected = [segment_start_hop(frame, rate, SPEC) for frame in range(7, 107)]
+    expected = [mel_segment_start_hop(frame, rate, SPEC) for frame in range(7, 107)]
 
     assert windowing.first_hops(7, 100, rate, SPEC).tolist() == expected
 
@@ -34,7 +34,7 @@ def test_segments_are_the_contracts_and_silent_past_the_end(rate: Fraction, firs
 
     ours = windowing.segments(padded(mel), windowing.segment_hops(first, 32, rate, len(mel), SPEC))
 
-    assert np.array_equal(ours, segments(mel, first + 32, rate, SPEC)[first:])
+    assert np.array_equal(ours, mel_segments(mel, first + 32, rate, SPEC)[first:])
     assert ours.shape == (32, 64, 20)
 
 
@@ -54,10 +54,10 @@ def test_frames_past_the_end_are_held() -> None:
     assert windowing.frame_rows(3, 5, 6).tolist() == [3, 4, 5, 5, 5]
 
 
-def test_standardise_clamps() -> None:
+def test_standardize_clamps() -> None:
     raw = np.array([-100.0, -3.0, 1.0, 100.0], np.float32)
 
-    out = windowing.standardise(raw, MelStats(mean=1.0, std=2.0, clamp=4.0))
+    out = windowing.standardize(raw, MelStats(mean=1.0, std=2.0, clamp=4.0))
 
     assert out.tolist() == [-4.0, -2.0, 0.0, 4.0]
     assert out.dtype == np.float32

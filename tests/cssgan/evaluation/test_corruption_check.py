@@ -103,10 +103,10 @@ def bench_windows(scene: toy_scenes.Scenes) -> EvalWindows:
 
 @pytest.mark.slow
 def test_judges_order_what_they_must(shards: Path, data: EvalWindows, tmp_path: Path) -> None:
-    judges = train.train(shards, tmp_path / "judges", SPEC, say=lambda line: None)
+    evaluators = train.train(shards, tmp_path / "evaluators", SPEC, say=lambda line: None)
     # Of eighteen clips some corruptions move none; what the strongest does must be seen.
     names = ("freeze", "shuffle", "wrong class", "wrong audio")
-    rows = {row.measure: row for row in corruption_check.measure(data, judges, names=names, say=lambda line: None)}
+    rows = {row.measure: row for row in corruption_check.measure(data, evaluators, names=names, say=lambda line: None)}
     for measure, name in (
         ("class_accuracy", "wrong class"), ("syncnet_auc", "wrong audio"), ("syncnet_auc", "freeze"),
         ("syncnet_confidence", "wrong audio"), ("order_pairs", "shuffle"),
@@ -159,7 +159,7 @@ def test_from_the_command_line(
         return (int(end.value.code or 0), *capsys.readouterr())
 
     made = [replace(corruption_check.Row(measure="l1", real=0.0, values=dict.fromkeys(NAMES, (1.0, 2.0, 3.0))))]
-    monkeypatch.setattr(corruption_check, "measure", lambda data, judges, say: made)
+    monkeypatch.setattr(corruption_check, "measure", lambda data, evaluators, say: made)
     options = ("--shards", str(shards), "--size", "16")
     code, out, _ = run(*options, "--out", str(tmp_path / "table.md"))
     assert code == 0

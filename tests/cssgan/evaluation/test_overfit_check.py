@@ -17,14 +17,14 @@ from cssgan.data.shards import find, read_samples
 from cssgan.errors import StoppedError
 from cssgan.evaluation import overfit_check as learning
 from cssgan.evaluation.overfit_check import (
-    LearnBounds,
-    by_heart_config,
-    by_heart_rows,
+    TrainingCheckBounds,
+    check_training,
     held_out_rows,
-    learn,
     order_accuracy,
+    overfit_config,
+    overfit_rows,
     take_clips,
-    train_and_judge,
+    train_and_evaluators,
 )
 from cssgan.evaluation.run import GatesMissedError
 from cssgan.presets import preset
@@ -34,8 +34,8 @@ from phonics_data.contract.sample import num_audio_samples
 from phonics_data.errors import DatasetError
 from tests.cssgan.toy_dataset import make_sample, tiny_config, write_dataset, write_shard
 
-ANYTHING = LearnBounds(
-    by_heart_l1_max=9.0, by_heart_correlation_of_real=(-99.0, 99.0), by_heart_ssim_min=-1.0,
+ANYTHING = TrainingCheckBounds(
+    overfit_l1_max=9.0, overfit_correlation_of_real=(-99.0, 99.0), overfit_ssim_min=-1.0,
     l1_over_copy_first_max=99.0, ssim_above_copy_first_min=-2.0, motion_ratio=(0.0, 999.0), seam_ratio_max=9999.0,
     sync_auc_of_real_min=0.0, motion_match_auc_min=0.0, swap_sound_over_image_min=-2.0, order_acc_real_min=0.0,
 )  # fmt: skip
@@ -60,8 +60,8 @@ def report(**values: float) -> dict[str, Any]:
 
 
 def missed(found: dict[str, Any], order_acc: float | None = 0.3) -> list[str]:
-    bounds = LearnBounds()
-    rows = [*by_heart_rows(found, bounds), *held_out_rows(found, order_acc, bounds)]
+    bounds = TrainingCheckBounds()
+    rows = [*overfit_rows(found, bounds), *held_out_rows(found, order_acc, bounds)]
     return [row.name for row in rows if not row.passed]
 
 
@@ -100,10 +100,10 @@ def test_a_good_report_misses_nothing() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "row"),
     [
-        ("l1", 0.04, "by_heart_l1"),
-        ("ssim", 0.85, "by_heart_ssim"),
-        ("onset_motion_correlation", 0.35, "by_heart_correlation_of_real"),
-        ("onset_motion_correlation", 0.45, "by_heart_correlation_of_real"),
+        ("l1", 0.04, "overfit_l1"),
+        ("ssim", 0.85, "overfit_ssim"),
+        ("onset_motion_correlation", 0.35, "overfit_correlation_of_real"),
+        ("onset_motion_correlation", 0.45, "overfit_correlation_of_real"),
         ("l1_over_copy_first", 1.0, "l1_over_copy_first"),
         ("motion_ratio", 0.6, "motion_ratio"),
         ("motion_ratio", 1.4, "motion_ratio"),
@@ -125,7 +125,7 @@ def test_an_order_that_is_guessed_misses_its_row_and_no_puzzle_has_none() -> Non
 def test_what_could_not_be_measured_misses_its_row() -> None:
     found = report()
     found["metrics"]["onset_motion_correlation"] |= {"value": None, "controls": {}}
-    assert missed(found) == ["by_heart_correlation_of_real"]
+    assert missed(found) == ["overfit_correlation_of_real"]
 
 
 def test_the_order_accuracy_is_that_of_the_last_lines(tmp_path: Path) -> None:
@@ -141,11 +141,11 @@ def test_from_shards_to_a_table_and_nothing_is_done_twice(songs_of_clips: Path, 
     out = tmp_path / "out"
     quiet = Console(file=io.StringIO())
     with pytest.raises(
-        GatesMissedError, match=r"does not learn what is asked: by_heart_l1 .*allowed <= 0\.03"
+        GatesMissedError, match=r"does not learn what is asked: overfit_l1 .*allowed <= 0\.03"
     ) as raised:
-        learn(tiny_config(), songs_of_clips, out, by_heart_steps=2, console=quiet)
+        check_training(tiny_config(), songs_of_clips, out, overfit_steps=2, console=quiet)
     assert "\n" not in str(raised.value)
-    record = json.loads((out / "learn.json").read_text())
+    record = json.loads((out / "check_training.json").read_text())
     assert record["passed"] is False
     assert record["configurations"]["eight/run"]["config"]["train"]["num_videos"] == 16
     assert record["configurations"]["run"]["config"]["train"]["num_videos"] == 12
@@ -154,25 +154,27 @@ def test_from_shards_to_a_table_and_nothing_is_done_twice(songs_of_clips: Path, 
     before = [(out / name).stat().st_mtime_ns for name in kept]
 
     text = io.StringIO()
-    learnt = learn(
-        tiny_config(), songs_of_clips, out, by_heart_steps=2, bounds=ANYTHING, console=Console(file=text, width=120)
+    result = check_training(
+        tiny_config(), songs_of_clips, out, overfit_steps=2, bounds=ANYTHING, console=Console(file=text, width=120)
     )
 
     assert [(out / name).stat().st_mtime_ns for name in kept] == before
-    names = [row.name for row in learnt.rows]
-    assert [row["name"] for row in json.loads((out / "learn.json").read_text())["rows"]] == names
-    assert names[0] == "by_heart_l1"
+    names = [row.name for row in result.rows]
+    assert [row["name"] for row in json.loads((out / "check_training.json").read_text())["rows"]] == names
+    assert names[0] == "overfit_l1"
     assert "order_acc_real" in names
     assert all(name in text.getvalue() for name in names)
 
-    learn(tiny_config("train.num_videos=15"), songs_of_clips, out, by_heart_steps=2, bounds=ANYTHING, console=quiet)
+    check_training(
+        tiny_config("train.num_videos=15"), songs_of_clips, out, overfit_steps=2, bounds=ANYTHING, console=quiet
+    )
 
     assert json.loads((out / "run/evaluation.json").read_text())["num_steps"] == 5
 
 
 def test_no_test_clips_are_refused_before_training(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"no test-\*\.tar"):
-        learn(tiny_config(), dataset, tmp_path / "out", by_heart_steps=2)
+        check_training(tiny_config(), dataset, tmp_path / "out", overfit_steps=2)
 
     assert not (tmp_path / "out").exists()
 
@@ -185,24 +187,26 @@ def test_a_stop_is_said_and_gives_the_exit_code_of_its_signal(
 
     monkeypatch.setattr(loop, "train", stopped)
     with pytest.raises(StoppedError, match="stopped after step 7, all saved") as raised:
-        learn(tiny_config(), songs_of_clips, tmp_path / "out", by_heart_steps=2, console=Console(file=io.StringIO()))
+        check_training(
+            tiny_config(), songs_of_clips, tmp_path / "out", overfit_steps=2, console=Console(file=io.StringIO())
+        )
     assert raised.value.exit_code == 143
-    assert learning.preset_for("cpu") == "learn"
+    assert learning.preset_for("cpu") == "small"
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["eight"]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_eight_rendered_clips_can_be_learnt_by_heart(songs: Path, tmp_path: Path) -> None:
+def test_eight_rendered_clips_can_be_learnt_overfit(songs: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "phonics_data", "build", str(songs / "manifest.csv"), "--split-ratios", "1,0,0"]
     command += ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "data"), "--engine", "captions"]
-    subprocess.run([*command, "--screen", "never"], check=True, capture_output=True)
-    config = by_heart_config(preset("learn"), 4000)
+    subprocess.run([*command, "--ocr", "never"], check=True, capture_output=True)
+    config = overfit_config(preset("small"), 4000)
     eight = take_clips(tmp_path / "data", tmp_path / "eight", config.data.num_frames)
 
-    measured = train_and_judge(config, eight, tmp_path / "run", split="train")
+    measured = train_and_evaluators(config, eight, tmp_path / "run", split="train")
 
-    assert [row.name for row in by_heart_rows(measured, LearnBounds()) if not row.passed] == []
+    assert [row.name for row in overfit_rows(measured, TrainingCheckBounds()) if not row.passed] == []
     lines = [json.loads(line) for line in (tmp_path / "run/stats.jsonl").read_text().splitlines()]
     train = [line for line in lines if line["kind"] == "train"]
     # The puzzle of eight clips is learnt by heart like them; the game of image and clip discriminators has no floor to fall to.

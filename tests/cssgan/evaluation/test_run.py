@@ -81,7 +81,7 @@ def test_a_model_that_listens_passes_the_gates(good: Evaluation) -> None:
     assert [row.name for row in good.gates if not row.passed] == []
     results = found(good)
     assert results["sync_auc"].controls["fake_from_other_sounds"] < 0.65
-    assert (results["heard_auc"].value or 0.0) > 0.9
+    assert (results["audio_swap_auc"].value or 0.0) > 0.9
     assert (results["audio_sensitivity"].value or 0.0) > 0.2
     assert (results["swap_sound_over_image"].value or 0.0) > 0.4
 
@@ -120,7 +120,7 @@ def test_few_videos_give_defined_values_or_reasons(data: EvalWindows, generate: 
 
 def test_every_number_carries_what_could_change_it(good: Evaluation) -> None:
     for result in good.results:
-        assert {"split", "frames", "size", "quantised", "real_set_sha256"} <= set(result.protocol)
+        assert {"split", "frames", "size", "quantized", "real_set_sha256"} <= set(result.protocol)
 
 
 def test_the_same_input_gives_the_same_report(data: EvalWindows, good: Evaluation) -> None:
@@ -155,7 +155,7 @@ def test_tables_on_the_screen(good: Evaluation) -> None:
     assert "MISS" not in text.getvalue()
 
 
-def test_quantisation_rounds_and_clamps() -> None:
+def test_quantization_rounds_and_clamps() -> None:
     video = torch.tensor([-2.0, -1.0, 0.0, 1.0, 1.5, 1 / 127.5]).reshape(1, 1, 6, 1, 1).expand(1, 3, 6, 1, 1)
     levels = to_uint8(video)
     assert levels.shape == (1, 6, 1, 1, 3)

@@ -11,11 +11,11 @@ from cssgan.evaluators.networks import (
     EDGE,
     ORDERS,
     FrameClassifier,
-    OrderJudge,
+    OrderClassifier,
     SyncNet,
-    agreement,
+    correlation,
     inner_frames,
-    shifted_agreement,
+    shifted_correlation,
     small,
 )
 
@@ -31,7 +31,7 @@ def test_agreement_of_one_code_is_pearsons_correlation_over_common_frames() -> N
     use_video[1, 12:] = 0.0
     use_sound[2, :3] = 0.0
 
-    found = agreement(video, use_video, sound, use_sound).numpy()
+    found = correlation(video, use_video, sound, use_sound).numpy()
 
     for i in range(3):
         for j in range(4):
@@ -42,7 +42,7 @@ def test_agreement_of_one_code_is_pearsons_correlation_over_common_frames() -> N
 
 def test_constant_codes_agree_with_nothing_and_give_no_gradient() -> None:
     video = torch.ones(2, 10, 3, requires_grad=True)
-    found = agreement(video, torch.ones(2, 10), torch.randn(2, 10, 3), torch.ones(2, 10))
+    found = correlation(video, torch.ones(2, 10), torch.randn(2, 10, 3), torch.ones(2, 10))
     assert found.tolist() == [[0.0, 0.0], [0.0, 0.0]]
     found.sum().backward()
     assert video.grad is not None
@@ -53,11 +53,11 @@ def test_a_video_that_lags_its_sound_is_found_at_a_shift_above_zero() -> None:
     sound = torch.randn(2, 32, 4)
     late = torch.roll(sound, 3, dims=1)
     use = inner_frames(torch.tensor([32, 32]), 32)
-    found = shifted_agreement(late, sound, use, inference.SHIFTS).double().numpy()
+    found = shifted_correlation(late, sound, use, inference.SHIFTS).double().numpy()
     assert inference.offsets(found).tolist() == [3, 3]
     assert found.max(axis=1) == pytest.approx([1.0, 1.0], abs=1e-5)
-    in_place = shifted_agreement(late, sound, use, [0])
-    torch.testing.assert_close(in_place[:, 0], agreement(late, use, sound, use).diagonal())
+    in_place = shifted_correlation(late, sound, use, [0])
+    torch.testing.assert_close(in_place[:, 0], correlation(late, use, sound, use).diagonal())
 
 
 def test_only_frames_whose_codes_see_no_padding_are_compared() -> None:
@@ -81,7 +81,7 @@ def _rows(network: SyncNet, video: torch.Tensor) -> torch.Tensor:
 
 
 def test_what_the_order_judge_says_does_not_hang_on_how_segments_are_laid_out() -> None:
-    network = OrderJudge().eval()
+    network = OrderClassifier().eval()
     segments = torch.rand(2, 4, 4, 3, 16, 16)
     logits = network(segments)
     laid_out = (2, 0, 3, 1)
@@ -97,12 +97,12 @@ def test_a_still_video_has_no_order_and_belongs_to_no_sound() -> None:
     still = np.repeat(rng.integers(0, 256, (3, 1, 16, 16, 3), np.uint8), 16, axis=1)
     valid = np.full(3, 16, np.int64)
 
-    said = inference.order(OrderJudge().eval(), still, valid)
-    codes = inference.video_codes(SyncNet(64, 20).eval(), still, valid)
+    said = inference.order(OrderClassifier().eval(), still, valid)
+    codes = inference.embed_videos(SyncNet(64, 20).eval(), still, valid)
 
     assert said.pairs_N.tolist() == [0.5, 0.5, 0.5]
     assert said.right_N == pytest.approx(1.0 / 24.0)
-    assert inference.agreements(codes, codes) == pytest.approx(np.zeros((3, 3)), abs=1e-6)
+    assert inference.correlations(codes, codes) == pytest.approx(np.zeros((3, 3)), abs=1e-6)
 
 
 def test_orders_are_counted_by_pairs_and_by_the_whole() -> None:
@@ -110,7 +110,7 @@ def test_orders_are_counted_by_pairs_and_by_the_whole() -> None:
     logits[0, 0] = 0.0
     logits[1, ORDERS.index((1, 0, 2, 3))] = 0.0
     logits[2, ORDERS.index((3, 2, 1, 0))] = 0.0
-    pairs, right = inference.read_orders(logits)
+    pairs, right = inference.predict_orders(logits)
     assert pairs == pytest.approx([1.0, 5 / 6, 0.0])
     assert right.tolist() == [1.0, 0.0, 0.0]
 
@@ -130,7 +130,7 @@ def test_least_change_across_cuts_finds_a_drift_and_leaves_a_still_video_undecid
 
 def test_held_frames_have_no_order() -> None:
     videos = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 16, 3), np.uint8)
-    said = inference.order(OrderJudge().eval(), videos, np.array([16, 15]))
+    said = inference.order(OrderClassifier().eval(), videos, np.array([16, 15]))
     assert np.isnan(said.pairs_N).tolist() == [False, True]
 
 
@@ -139,7 +139,7 @@ def test_frames_of_any_size(size: int) -> None:
     video = torch.rand(1, 16, 3, size, size)
     assert FrameClassifier(5).eval()(video[0]).shape == (16, 5)
     assert SyncNet(64, 20).embed_video(small(video)).shape == (1, 16, SyncNet.CODE)
-    assert OrderJudge()(small(video).unflatten(1, (4, 4))).shape == (1, 24)
+    assert OrderClassifier()(small(video).unflatten(1, (4, 4))).shape == (1, 24)
 
 
 def test_offsets_take_the_nearest_of_equal_ones_and_wrong_shifts_are_beaten_or_tied() -> None:

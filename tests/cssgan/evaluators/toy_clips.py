@@ -1,4 +1,4 @@
-"""Clips from which all three judges can learn in seconds: a class, a burst that is seen and heard, a bar that fills."""
+"""Clips from which all three evaluators can learn in seconds: a class, a burst that is seen and heard, a bar that fills."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cssgan.evaluators.spec import JudgesSpec
-from phonics_data.contract.sample import Sample, num_audio_samples, quantise_audio
+from cssgan.evaluators.spec import EvaluatorSpec
+from phonics_data.contract.sample import Sample, num_audio_samples, quantize_audio
 from tests.cssgan.toy_dataset import write_shard
 
 RATE = 16_000
-SPEC = JudgesSpec(
+SPEC = EvaluatorSpec(
     size=16, num_frames=16, class_steps=60, sync_steps=60, order_steps=60, batch_size=16, learning_rate=4e-3
 )  # fmt: skip
 
@@ -31,7 +31,7 @@ def clip(number: int, *, song: str, num_frames: int = 24) -> Sample:
     for frame in range(num_frames):
         frames[frame, 14:, : 1 + frame * 15 // num_frames] = 250
     return Sample(
-        key=f"{song}-{number:04d}", frames_LHWC=frames, frame_rate=Fraction(25), audio_N=quantise_audio(audio),
+        key=f"{song}-{number:04d}", frames_LHWC=frames, frame_rate=Fraction(25), audio_N=quantize_audio(audio),
         audio_rate_hz=RATE, label="ABC"[label], label_set="letters", video_id=song, start_seconds=0.0,
     )  # fmt: skip
 

@@ -237,7 +237,7 @@ def test_a_picture_without_its_sound_is_refused(tmp_path: Path, folder: Path) ->
             {"mels_BTMU": torch.zeros(2, 5, 64, 20)},
             r"mels_BTMU: got torch.float32 \(2, 5, 64, 20\), allowed: .*\(1, 5,",
         ),
-        ({"mels_BTMU": torch.full((1, 5, 64, 20), -16.0)}, r"values from -16 to -16, .*model\.standardise"),
+        ({"mels_BTMU": torch.full((1, 5, 64, 20), -16.0)}, r"values from -16 to -16, .*model\.standardize"),
         ({"label_B": torch.tensor([26])}, r"label_B: got 26 to 26, allowed: 0 to 25 \(model\.label_set\.index\)"),
         ({"label_B": torch.tensor([0.0])}, r"label_B: got torch.float32 \(1,\), allowed: torch.int64 \(1,\)"),
         ({"seed": 2**63}, r"seed: got 9223372036854775808, allowed: whole numbers from 0 to 2\^63 - 1"),

@@ -109,7 +109,7 @@ def test_a_listener(scene: toy_scenes.Scenes) -> None:
     assert good["sync_auc"].value == pytest.approx(1.0, abs=0.05)
     assert good["sync_auc"].controls["fake_from_other_sounds"] == pytest.approx(0.5, abs=0.2)
     assert good["sync_auc_of_real"].value == pytest.approx(1.0, abs=0.05)
-    assert good["heard_auc"].value == pytest.approx(1.0, abs=0.05)
+    assert good["audio_swap_auc"].value == pytest.approx(1.0, abs=0.05)
     assert good["motion_match_auc"].value == pytest.approx(1.0, abs=0.05)
     assert good["onset_motion_correlation"].controls["fake_z"] > 5
     assert good["best_lag"].value == 0.0
@@ -120,7 +120,7 @@ def test_a_deaf_one(scene: toy_scenes.Scenes) -> None:
     rng = np.random.default_rng(5)
     deaf = toy_scenes.jumping(toy_scenes.events(16, 32, rng), rng, 32)
     bad = synchrony_of(scene, deaf, deaf, synchrony.mismatched(16, rng))
-    assert bad["heard_auc"].value == 0.5
+    assert bad["audio_swap_auc"].value == 0.5
     for name in ("sync_auc", "motion_match_auc"):
         assert bad[name].value == pytest.approx(0.5, abs=0.2)
     assert abs(bad["onset_motion_correlation"].controls["fake_z"]) < 4
@@ -132,7 +132,7 @@ def test_a_still_one(scene: toy_scenes.Scenes) -> None:
         assert still[name].value == 0.5
         assert still[name].num_undefined == 16
     assert still["ba_max"].value is None
-    assert still["heard_auc"].value is None
+    assert still["audio_swap_auc"].value is None
 
 
 def test_songs_are_compared_within_themselves_and_shown_apart(scene: toy_scenes.Scenes) -> None:

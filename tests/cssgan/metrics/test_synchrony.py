@@ -17,7 +17,7 @@ from tests.cssgan.metrics import toy_scenes
 
 def auc(score: NDArray[np.float64]) -> float:
     """Against all other videos."""
-    return float(synchrony.auc(synchrony.wins(score), ~np.eye(len(score), dtype=np.bool_))[0])
+    return float(synchrony.auc(synchrony.pairwise_wins(score), ~np.eye(len(score), dtype=np.bool_))[0])
 
 
 def curves(seed: int, n: int = 40) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
@@ -33,7 +33,7 @@ def test_clicks_give_onsets_in_the_frames_in_which_they_sound(rate: Fraction) ->
     for frame in frames:
         sample = int((frame + 0.5) / rate * 16_000)
         audio[sample : sample + 80] = np.random.default_rng(frame).uniform(-0.8, 0.8, 80)
-    mels = logmel.segments(logmel.log_mel(audio), 18, rate)
+    mels = logmel.mel_segments(logmel.log_mel(audio), 18, rate)
     onsets = synchrony.onset_curves(mels[None], np.array([synchrony.hops_per_frame(rate)]))[0]
     assert sorted(np.argsort(onsets)[-3:].tolist()) == frames
     quiet = np.setdiff1d(np.arange(18), frames)
@@ -41,7 +41,7 @@ def test_clicks_give_onsets_in_the_frames_in_which_they_sound(rate: Fraction) ->
 
 
 def test_silence_has_no_onset() -> None:
-    mels = logmel.segments(logmel.log_mel(np.zeros(16_000, np.float32)), 20, Fraction(25))
+    mels = logmel.mel_segments(logmel.log_mel(np.zeros(16_000, np.float32)), 20, Fraction(25))
     assert synchrony.onset_curves(mels[None], np.array([4.0])).max() == 0.0
 
 
@@ -143,21 +143,21 @@ def test_weights_resample_videos_without_comparing_a_video_with_its_own_copy() -
         for i in drawn
     ]
     everyone = ~np.eye(5, dtype=np.bool_)
-    assert synchrony.auc(synchrony.wins(score), everyone, weights[None])[0] == pytest.approx(np.mean(rows))
+    assert synchrony.auc(synchrony.pairwise_wins(score), everyone, weights[None])[0] == pytest.approx(np.mean(rows))
 
 
 def test_rivals_are_the_clips_of_the_same_source() -> None:
-    rivals = synchrony.rivals(("a", "b", "a", "c", "a"))
-    assert np.flatnonzero(rivals[0]).tolist() == [2, 4]
-    assert np.flatnonzero(rivals[1]).tolist() == [0, 2, 3, 4]
-    assert not np.diagonal(rivals).any()
+    negatives = synchrony.negatives(("a", "b", "a", "c", "a"))
+    assert np.flatnonzero(negatives[0]).tolist() == [2, 4]
+    assert np.flatnonzero(negatives[1]).tolist() == [0, 2, 3, 4]
+    assert not np.diagonal(negatives).any()
 
 
 def test_a_resample_that_leaves_no_comparison_is_chance() -> None:
-    rivals = synchrony.rivals(("a", "a", "b", "b"))
-    won = synchrony.wins(np.eye(4))
+    negatives = synchrony.negatives(("a", "a", "b", "b"))
+    won = synchrony.pairwise_wins(np.eye(4))
     only_first = np.array([[4.0, 0.0, 0.0, 0.0], [2.0, 2.0, 0.0, 0.0]])
-    assert synchrony.auc(won, rivals, only_first).tolist() == [0.5, 1.0]
+    assert synchrony.auc(won, negatives, only_first).tolist() == [0.5, 1.0]
 
 
 def test_knowing_the_song_is_no_synchrony() -> None:
@@ -169,8 +169,8 @@ def test_knowing_the_song_is_no_synchrony() -> None:
     motion = np.stack([beats[s] for s in song]) + 0.5 * rng.random((40, 31))
     score, _ = synchrony.scores(motion, sound, np.ones((40, 31), np.bool_))
     assert auc(score) > 0.7
-    rivals = synchrony.rivals(tuple(str(s) for s in song))
-    assert synchrony.auc(synchrony.wins(score), rivals)[0] == pytest.approx(0.5, abs=0.08)
+    negatives = synchrony.negatives(tuple(str(s) for s in song))
+    assert synchrony.auc(synchrony.pairwise_wins(score), negatives)[0] == pytest.approx(0.5, abs=0.08)
 
 
 def test_heard_is_one_for_a_listener_and_half_for_the_deaf() -> None:
@@ -199,7 +199,7 @@ def test_the_bootstrap_interval_covers_the_auc_of_the_population() -> None:
     for _ in range(40):
         score = weak(50)
         weights = synchrony.resample_weights(50, 200, rng)
-        low, high = synchrony.interval(synchrony.auc(synchrony.wins(score), everyone, weights))
+        low, high = synchrony.interval(synchrony.auc(synchrony.pairwise_wins(score), everyone, weights))
         assert low < auc(score) < high
         held += low <= truth <= high
     assert 0.6 < truth < 0.95

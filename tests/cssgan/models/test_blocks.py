@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cssgan.models.blocks import SpectralClassConv, SpectralConv, TemporalDeconv, initialise, iterate_spectral_norms
+from cssgan.models.blocks import SpectralClassConv, SpectralConv, TemporalDeconv, initialize, iterate_spectral_norms
 
 
 def plain(
@@ -81,7 +81,7 @@ def test_spectral_conv_has_spectral_norm_one() -> None:
     layer = SpectralConv(4, 6, (4, 4), 2, 1)
     layer.iterate(200)
 
-    largest = torch.linalg.matrix_norm(layer.normalised().flatten(1), ord=2)
+    largest = torch.linalg.matrix_norm(layer.normalized().flatten(1), ord=2)
 
     torch.testing.assert_close(largest, torch.ones(()), atol=1e-4, rtol=0)
 
@@ -115,7 +115,7 @@ def test_class_conv_equals_the_concatenated_class_map(
     joined = torch.cat((clips, label[:, :, None, None, None].expand(-1, -1, 4, 8, 8)), dim=1)
 
     fast = layer(clips, label)
-    slow = functional.conv3d(joined, layer.normalised(), layer.bias, stride, padding)
+    slow = functional.conv3d(joined, layer.normalized(), layer.bias, stride, padding)
 
     torch.testing.assert_close(fast, slow)
     probe = torch.randn_like(fast)
@@ -137,11 +137,11 @@ def test_forward_leaves_the_power_iteration_alone() -> None:
     assert torch.equal(layer.weight_u, before)
 
 
-def test_initialise_reaches_transposed_convolutions() -> None:
+def test_initialize_reaches_transposed_convolutions() -> None:
     layer = TemporalDeconv(features=64, skip=0, constants=0, out_channels=64, frames_in=2, frames_out=4, first=False)
     network = nn.Sequential(layer, nn.ConvTranspose2d(64, 64, 4))
 
-    initialise(network)
+    initialize(network)
 
     for module in (layer, network[1]):
         assert float(module.weight.detach().std()) == pytest.approx(0.02, rel=0.05)  # type: ignore[union-attr]

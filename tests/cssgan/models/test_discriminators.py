@@ -7,11 +7,11 @@ from torch import Tensor
 
 from cssgan.data.clip_orders import clip_at
 from cssgan.models import factory
-from cssgan.models.discriminators import Discriminators
+from cssgan.models.discriminators import CascadedDiscriminators
 from tests.cssgan.toy_dataset import tiny_config
 
 
-def make(*settings: str) -> Discriminators:
+def make(*settings: str) -> CascadedDiscriminators:
     torch.manual_seed(0)
     return factory.discriminators(tiny_config(*settings), num_classes=5)
 
@@ -22,29 +22,29 @@ def inputs() -> tuple[Tensor, Tensor, Tensor]:
 
 
 def test_the_image_discriminator_sees_the_chosen_frame_of_every_clip_only() -> None:
-    judges, (clips, label, frame_index) = make(), inputs()
+    discriminators, (clips, label, frame_index) = make(), inputs()
 
-    verdict = judges(clips, label, frame_index)
+    verdict = discriminators(clips, label, frame_index)
     for b in range(3):
         for s in range(4):
-            expected = judges.image(clips[b, s, :, int(frame_index[b, s])][None])
+            expected = discriminators.image(clips[b, s, :, int(frame_index[b, s])][None])
             torch.testing.assert_close(verdict.image_BS[b, s], expected[0])
 
 
 def test_each_clip_is_judged_alone_and_by_its_class() -> None:
-    judges, (clips, label, frame_index) = make(), inputs()
+    discriminators, (clips, label, frame_index) = make(), inputs()
 
-    logits = judges(clips, label, frame_index).clip_BS
+    logits = discriminators(clips, label, frame_index).clip_BS
     changed = clips.clone()
     changed[1, 2] += 1.0
-    other = judges(changed, label, frame_index).clip_BS
+    other = discriminators(changed, label, frame_index).clip_BS
     blind = make("discriminator.d_class=false")
 
     assert logits is not None
     assert other is not None
     different = (logits - other).abs() > 1e-7
     assert different.nonzero().tolist() == [[1, 2]]
-    relabelled = judges(clips, label.flip(0), frame_index).clip_BS
+    relabelled = discriminators(clips, label.flip(0), frame_index).clip_BS
     assert relabelled is not None
     assert not torch.allclose(relabelled, logits)
     blind_pair = [blind(clips, which, frame_index).clip_BS for which in (label, label.flip(0))]
@@ -54,26 +54,28 @@ def test_each_clip_is_judged_alone_and_by_its_class() -> None:
 
 
 def test_the_order_predictor_shares_the_trunk() -> None:
-    judges, (clips, label, frame_index) = make(), inputs()
+    discriminators, (clips, label, frame_index) = make(), inputs()
 
-    logits = judges.predict_order(
-        judges(clips, label, frame_index).features_BSDHW, clip_at(torch.zeros(3, dtype=torch.long), 4)
+    logits = discriminators.predict_order(
+        discriminators(clips, label, frame_index).features_BSDHW, clip_at(torch.zeros(3, dtype=torch.long), 4)
     )
 
     assert logits is not None
     assert logits.shape == (3, 24)
     logits.sum().backward()
-    assert all(layer.weight.grad is not None for layer in judges.trunk.layers)  # type: ignore[union-attr]
+    assert all(layer.weight.grad is not None for layer in discriminators.trunk.layers)  # type: ignore[union-attr]
 
 
 def test_shuffling_the_features_equals_shuffling_the_clips() -> None:
-    judges, (clips, label, frame_index) = make(), inputs()
+    discriminators, (clips, label, frame_index) = make(), inputs()
     order = clip_at(torch.tensor([5, 17, 23]), 4)
     rows = torch.arange(3)[:, None]
     in_time = clip_at(torch.zeros(3, dtype=torch.long), 4)
 
-    inside = judges.predict_order(judges(clips, label, frame_index).features_BSDHW, order)
-    before = judges.predict_order(judges(clips[rows, order], label, frame_index).features_BSDHW, in_time)
+    inside = discriminators.predict_order(discriminators(clips, label, frame_index).features_BSDHW, order)
+    before = discriminators.predict_order(
+        discriminators(clips[rows, order], label, frame_index).features_BSDHW, in_time
+    )
 
     assert inside is not None
     assert before is not None
@@ -94,17 +96,20 @@ def test_whole_and_both_judge_the_window() -> None:
 
 
 def test_pairwise_order_head_runs() -> None:
-    judges, (clips, label, frame_index) = make("discriminator.order_head=pairwise"), inputs()
+    discriminators, (clips, label, frame_index) = make("discriminator.order_head=pairwise"), inputs()
     order = clip_at(torch.zeros(3, dtype=torch.long), 4)
 
-    logits = judges.predict_order(judges(clips, label, frame_index).features_BSDHW, order)
+    logits = discriminators.predict_order(discriminators(clips, label, frame_index).features_BSDHW, order)
 
     assert logits is not None
     assert logits.shape == (3, 24)
 
 
 def test_without_shuffling_there_is_no_order_predictor() -> None:
-    judges, (clips, label, frame_index) = make("order.shuffle=none"), inputs()
+    discriminators, (clips, label, frame_index) = make("order.shuffle=none"), inputs()
 
-    assert judges.order is None
-    assert judges.predict_order(judges(clips, label, frame_index).features_BSDHW, torch.zeros(3, 4).long()) is None
+    assert discriminators.order is None
+    assert (
+        discriminators.predict_order(discriminators(clips, label, frame_index).features_BSDHW, torch.zeros(3, 4).long())
+        is None
+    )

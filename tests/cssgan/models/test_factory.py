@@ -36,9 +36,9 @@ def test_generator_sizes(name: str, settings: tuple[str, ...], expected: float) 
 def test_parts_of_the_paper_size() -> None:
     with torch.device("meta"):
         generator = factory.generator(preset("paper"), num_classes=26)
-        judges = factory.discriminators(preset("paper"), num_classes=26)
+        discriminators = factory.discriminators(preset("paper"), num_classes=26)
 
     assert round(millions(generator.image_encoder), 2) == 3.58  # type: ignore[arg-type]
     assert round(millions(generator.audio_encoder), 2) == 0.72  # type: ignore[arg-type]
-    assert round(millions(judges.image), 1) == 2.8
-    assert round(millions(judges) - millions(judges.image), 1) == 7.6
+    assert round(millions(discriminators.image), 1) == 2.8
+    assert round(millions(discriminators) - millions(discriminators.image), 1) == 7.6

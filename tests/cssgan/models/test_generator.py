@@ -31,7 +31,7 @@ def inputs(batch: int = 2, frames: int = 4, streams: int = 4, z: int = 0) -> tup
 
 
 def plain_norm(norm: nn.Module, x: Tensor) -> Tensor:
-    """Batch normalisation of 5-D features, in training mode, by its formula."""
+    """Batch normalization of 5-D features, in training mode, by its formula."""
     assert isinstance(norm, nn.BatchNorm2d)
     mean, variance = x.mean((0, 2, 3, 4), keepdim=True), x.var((0, 2, 3, 4), unbiased=False, keepdim=True)
     shape = (1, -1, 1, 1, 1)

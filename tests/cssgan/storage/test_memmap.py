@@ -32,7 +32,7 @@ def test_what_was_written_is_there_after_it_was_let_go_and_no_file_is_left(tmp_p
     array = memmap.empty((64, 1000), np.float32)
     for rows in memmap.blocks(64, 10, array):
         array[rows] = np.arange(64)[rows, None]
-    memmap.let_go(array[3:], array.reshape(-1, 10))
+    memmap.release_pages(array[3:], array.reshape(-1, 10))
     assert array[:, 7].tolist() == list(range(64))
     assert list(Path(os.environ["CSSGAN_CACHE"]).iterdir()) == []
 
@@ -54,7 +54,7 @@ def test_what_is_in_memory_alone_is_never_dropped(tmp_path: Path) -> None:
     np.save(tmp_path / "kept.npy", ordinary)
     private = np.load(tmp_path / "kept.npy", mmap_mode="c")
     private[:] = -1
-    memmap.let_go(ordinary[1:], private[1:], private)
+    memmap.release_pages(ordinary[1:], private[1:], private)
     assert ordinary.sum() == 4999 * 2500
     assert (private == -1).all()
 

@@ -38,24 +38,24 @@ def test_judges_are_trained_once_before_the_runs_and_judge_them_all(shards: Path
     monkeypatch.setattr("cssgan.study.runner._call", lambda arguments, *_: commands.append(arguments) or 0)
     monkeypatch.setattr("cssgan.study.results.collect", lambda jobs, work: Results(measured={}, missing=dict.fromkeys(
         (job.key for job in jobs), "not run yet")))  # fmt: skip
-    asked = options("table3", judges="train")
-    asked = replace(asked, budget=replace(asked.budget, judges_share=0.001))
+    asked = options("table3", evaluators="train")
+    asked = replace(asked, budget=replace(asked.budget, evaluators_share=0.001))
     said: list[str] = []
 
     study(asked, shards, tmp_path / "out", say=said.append)
 
-    assert json.loads((tmp_path / "out/judges/judges.json").read_text())["spec"]["size"] == 16
-    assert said[0] == "training the judges first"
+    assert json.loads((tmp_path / "out/evaluators/evaluators.json").read_text())["spec"]["size"] == 16
+    assert said[0] == "training the evaluators first"
     judged = [words for words in commands if words[0] == "evaluate"]
     assert len(judged) == 5
-    assert all(words[words.index("--judges") + 1] == str(tmp_path / "out/judges") for words in judged)
+    assert all(words[words.index("--evaluators") + 1] == str(tmp_path / "out/evaluators") for words in judged)
     state = json.loads((tmp_path / "out/runs/a0-tiny-seed0/study.json").read_text())
-    assert state["wanted"]["judges"] == store.load(tmp_path / "out/judges").digest
+    assert state["wanted"]["evaluators"] == store.load(tmp_path / "out/evaluators").digest
 
-    # The judges are there now, and are asked as they are.
+    # The evaluators are there now, and are asked as they are.
     said.clear()
-    study(replace(asked, judges=tmp_path / "out/judges"), shards, tmp_path / "out", say=said.append)
-    assert not any("judges" in line for line in said)
+    study(replace(asked, evaluators=tmp_path / "out/evaluators"), shards, tmp_path / "out", say=said.append)
+    assert not any("evaluators" in line for line in said)
 
 
 def run(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -149,8 +149,8 @@ def test_the_commands_of_a_study_are_listed(shards: Path, tmp_path: Path, monkey
         (["table1", "--minutes", "3", "--videos", "9"], "--minutes: got 3.0, allowed: not together with --videos"),
         (["table1", "--set", "train.seed=3"], "--set: got 'train.seed=3', allowed: --seeds"),
         (["table1", "--gpus", "first"], "--gpus: got 'first', allowed: numbers of GPUs"),
-        (["table1", "--judges", "x", "--no-judges"], "--judges, --no-judges: got 'both', allowed: one of them"),
-        (["table1", "--budget", "smoke", "--judges", "nowhere"], "nowhere: no judges there"),
+        (["table1", "--evaluators", "x", "--no-evaluators"], "--evaluators, --no-evaluators: got 'both', allowed: one of them"),
+        (["table1", "--budget", "smoke", "--evaluators", "nowhere"], "nowhere: no evaluators there"),
         (["table2"], "--survey: got None, allowed: the folder of `cssgan survey analyse`"),
         (["table2", "--survey", "nowhere"], "nowhere: cannot be read"),
     ],

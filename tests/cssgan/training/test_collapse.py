@@ -16,16 +16,20 @@ from tests.cssgan.toy_dataset import tiny_config
 from tests.cssgan.training.test_loop import stats
 
 ALIVE = {"d_image": 0.9, "d_video": 0.005, "g_grad_norm": 1.0, "d_grad_norm": 0.1}
-WON = {**ALIVE, "d_image": 0.001, "d_video": 0.002}
+SATURATED = {**ALIVE, "d_image": 0.001, "d_video": 0.002}
 
 
 def test_trouble_must_last() -> None:
     guard = CollapseWatch(patience=30)
-    said = [guard.look(terms, step=10 * (n + 1), steps=10) for n, terms in enumerate((WON, WON, ALIVE, WON, WON))]
+    said = [
+        guard.look(terms, step=10 * (n + 1), steps=10)
+        for n, terms in enumerate((SATURATED, SATURATED, ALIVE, SATURATED, SATURATED))
+    ]
     assert said == [None] * 5
     assert guard.since == 30
     assert (
-        guard.look(WON, step=60, steps=10) == "the discriminators have won (d_image 0.001, d_video 0.002) for 30 steps"
+        guard.look(SATURATED, step=60, steps=10)
+        == "the discriminators have won (d_image 0.001, d_video 0.002) for 30 steps"
     )
 
 
@@ -52,7 +56,7 @@ def test_a_collapse_stops_the_run_at_the_checkpoint_before_it(
     settings = ("train.num_videos=90", "train.checkpoint_every=1", "train.keep_checkpoints=1", "train.collapse_steps=4")
     train(tiny_config(*settings, "train.num_videos=9"), dataset, tmp_path / "run")
     # From now on every loss counts as that of discriminators that have won.
-    monkeypatch.setattr(collapse, "WON", 100.0)
+    monkeypatch.setattr(collapse, "SATURATED", 100.0)
 
     train(tiny_config(*settings, "train.num_videos=15"), dataset, tmp_path / "run")
 

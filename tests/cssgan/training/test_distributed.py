@@ -20,14 +20,14 @@ import torch.multiprocessing as mp
 from rich.console import Console
 
 from cssgan.data import resident
-from cssgan.data.batches import Feed
+from cssgan.data.batches import ResidentLoader
 from cssgan.training import loop
 from cssgan.training.distributed import SharedBatchNorm2d, check_share, this_start
 from cssgan.types import MelStats
 from phonics_data.errors import OptionError
 from tests.cssgan.toy_dataset import TINY, tiny_config, tiny_version
 
-SETTINGS = ("train.batch_size=4", "order.p_chrono=0.5", "train.num_videos=24", "train.ema_half_life=8")
+SETTINGS = ("train.batch_size=4", "order.p_in_order=0.5", "train.num_videos=24", "train.ema_half_life=8")
 
 
 def stats(run: Path) -> list[dict[str, float]]:
@@ -76,14 +76,16 @@ def test_discriminators_with_batch_norm_see_the_whole_batch_as_well(dataset: Pat
 
 
 def test_the_shares_of_a_batch_are_the_batch(dataset: Path) -> None:
-    config = tiny_config("train.batch_size=6", "order.p_chrono=0.5", "discriminator.augment=all", "model.z_dim=2")
+    config = tiny_config("train.batch_size=6", "order.p_in_order=0.5", "discriminator.augment=all", "model.z_dim=2")
     data = resident.load(dataset, "train", config.data.size)
     stats_ = MelStats(mean=data.mean, std=data.std, clamp=4.0)
 
-    def feed(rank: int, world: int) -> Feed:
-        return Feed(data=data, config=config, mel_stats=stats_, device=torch.device("cpu"), rank=rank, world=world)
+    def loader(rank: int, world: int) -> ResidentLoader:
+        return ResidentLoader(
+            data=data, config=config, mel_stats=stats_, device=torch.device("cpu"), rank=rank, world=world
+        )
 
-    whole, parts = feed(0, 1).batch(6), [feed(rank, 3).batch(6) for rank in range(3)]
+    whole, parts = loader(0, 1).batch(6), [loader(rank, 3).batch(6) for rank in range(3)]
 
     assert sum((part.keys for part in parts), ()) == whole.keys
     for name in ("video_BCTHW", "mels_BTMU", "order_B", "frame_index_BS", "noise_BZ", "augment_BUA", "num_valid_B"):
@@ -99,7 +101,7 @@ def test_a_batch_that_does_not_divide_is_refused() -> None:
         check_share(tiny_config("train.batch_size=4", "compute.cuda_graph=true"), 2)
 
 
-def _normalise(rank: int, port: int, folder: str) -> None:
+def _normalize(rank: int, port: int, folder: str) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     dist.init_process_group("gloo", rank=rank, world_size=2)
     saved = torch.load(f"{folder}/in.pt", weights_only=True)
@@ -116,7 +118,7 @@ def _normalise(rank: int, port: int, folder: str) -> None:
     dist.destroy_process_group()
 
 
-def test_shared_norms_normalise_the_whole_batch_with_its_gradient(tmp_path: Path) -> None:
+def test_shared_norms_normalize_the_whole_batch_with_its_gradient(tmp_path: Path) -> None:
     torch.manual_seed(0)
     plain = torch.nn.BatchNorm2d(3)
     torch.nn.init.normal_(plain.weight)
@@ -126,7 +128,7 @@ def test_shared_norms_normalise_the_whole_batch_with_its_gradient(tmp_path: Path
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
 
-    mp.spawn(_normalise, (port, str(tmp_path)), nprocs=2)  # type: ignore[attr-defined]
+    mp.spawn(_normalize, (port, str(tmp_path)), nprocs=2)  # type: ignore[attr-defined]
 
     whole = x.clone().requires_grad_()
     out = plain(whole)
@@ -141,10 +143,10 @@ def test_shared_norms_normalise_the_whole_batch_with_its_gradient(tmp_path: Path
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_four_processes_have_the_curve_of_one(dataset: Path, tmp_path: Path) -> None:
-    done = torchrun(4, dataset, tmp_path / "four", *SETTINGS, "train.num_videos=16", "data.feed=streaming")
+    done = torchrun(4, dataset, tmp_path / "four", *SETTINGS, "train.num_videos=16", "data.loader=streaming")
     assert done.returncode == 0, done.stderr[-2000:]
 
-    config = tiny_config(*SETTINGS, "train.num_videos=16", "data.feed=streaming", "data.workers=0")
+    config = tiny_config(*SETTINGS, "train.num_videos=16", "data.loader=streaming", "data.workers=0")
     loop.train(config, dataset, tmp_path / "one", console=Console(file=io.StringIO()))
 
     for mine, ours in zip(stats(tmp_path / "one"), stats(tmp_path / "four"), strict=True):
@@ -182,11 +184,11 @@ def children(pid: int) -> list[int]:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes to kill in /proc")
-@pytest.mark.parametrize(("victim", "feed"), [(0, "streaming"), (1, "resident")])
+@pytest.mark.parametrize(("victim", "loader"), [(0, "streaming"), (1, "resident")])
 def test_a_killed_process_is_started_again_and_the_run_goes_on(
-    dataset: Path, tmp_path: Path, victim: int, feed: str
+    dataset: Path, tmp_path: Path, victim: int, loader: str
 ) -> None:
-    settings = (*TINY, *SETTINGS, "train.num_videos=240", "train.checkpoint_every=4", f"data.feed={feed}")
+    settings = (*TINY, *SETTINGS, "train.num_videos=240", "train.checkpoint_every=4", f"data.loader={loader}")
     sets = [word for setting in settings for word in ("--set", setting)]
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=2"),
@@ -205,7 +207,7 @@ def test_a_killed_process_is_started_again_and_the_run_goes_on(
     assert child.returncode == 0, seen[-3000:]
     assert "going on after step" in seen
 
-    alone = tiny_config(*SETTINGS, "train.num_videos=240", "train.checkpoint_every=4", f"data.feed={feed}")
+    alone = tiny_config(*SETTINGS, "train.num_videos=240", "train.checkpoint_every=4", f"data.loader={loader}")
     loop.train(alone, dataset, tmp_path / "one", console=Console(file=io.StringIO()))
     mine, ours = stats(tmp_path / "one"), stats(tmp_path / "run")
     assert [line["step"] for line in ours] == [line["step"] for line in mine]

@@ -24,7 +24,7 @@ import torch
 from rich.console import Console
 
 from cssgan.config import Config
-from cssgan.data.prefetch import FeedAhead
+from cssgan.data.prefetch import PrefetchLoader
 from cssgan.errors import CheckpointError, DivergenceError, MemoryFullError, RunError
 from cssgan.training import checkpoint, loop
 from cssgan.training.run_folder import stop_signals
@@ -406,7 +406,7 @@ def test_samples_of_training_clips_are_called_so(tmp_path: Path, caplog: pytest.
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_eight_clips_can_be_learnt_by_heart(tmp_path: Path) -> None:
+def test_eight_clips_can_be_learnt_overfit(tmp_path: Path) -> None:
     from cssgan.config import override
     from cssgan.presets import preset
 
@@ -426,13 +426,13 @@ def test_the_loop_walks_through_the_feed_without_gaps(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     positions: list[int] = []
-    original = FeedAhead.batch
+    original = PrefetchLoader.batch
 
-    def noting(self: FeedAhead, position: int) -> Batch:
+    def noting(self: PrefetchLoader, position: int) -> Batch:
         positions.append(position)
         return original(self, position)
 
-    monkeypatch.setattr(FeedAhead, "batch", noting)
+    monkeypatch.setattr(PrefetchLoader, "batch", noting)
     train(tiny_config(), dataset, tmp_path / "run")
 
     assert positions == [0, 3, 6, 9]
@@ -443,15 +443,15 @@ def test_a_batch_is_let_go_before_the_next_is_asked_for(
 ) -> None:
     """Freed later, it would hand the interpreter to the thread that prepares the one after."""
     given: list[weakref.ref[torch.Tensor]] = []
-    original = FeedAhead.batch
+    original = PrefetchLoader.batch
 
-    def noting(self: FeedAhead, position: int) -> Batch:
+    def noting(self: PrefetchLoader, position: int) -> Batch:
         assert all(ref() is None for ref in given)
         batch = original(self, position)
         given.append(weakref.ref(batch.video_BCTHW))
         return batch
 
-    monkeypatch.setattr(FeedAhead, "batch", noting)
+    monkeypatch.setattr(PrefetchLoader, "batch", noting)
     train(tiny_config(), dataset, tmp_path / "run")
 
     assert len(given) == 4
@@ -493,10 +493,10 @@ def test_memory_that_runs_out_says_which_options_help(
 ) -> None:
     train(tiny_config("train.num_videos=6"), dataset, tmp_path)
 
-    def full(self: FeedAhead, position: int) -> Batch:
+    def full(self: PrefetchLoader, position: int) -> Batch:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
 
-    monkeypatch.setattr(FeedAhead, "batch", full)
+    monkeypatch.setattr(PrefetchLoader, "batch", full)
     with pytest.raises(MemoryFullError) as caught:
         train(tiny_config("train.num_videos=60"), dataset, tmp_path)
 

@@ -30,8 +30,8 @@ def test_adversarial_terms_are_the_non_saturating_cross_entropies() -> None:
     logits = torch.tensor([0.0, 2.0])
     probability = torch.sigmoid(logits)
 
-    torch.testing.assert_close(losses.judged_real(logits), -probability.log().mean())
-    torch.testing.assert_close(losses.judged_fake(logits), -(1 - probability).log().mean())
+    torch.testing.assert_close(losses.real_loss(logits), -probability.log().mean())
+    torch.testing.assert_close(losses.fake_loss(logits), -(1 - probability).log().mean())
     nothing = torch.zeros(5)
     assert float(losses.adversarial_d(nothing, nothing)) == pytest.approx(2 * math.log(2))
 
@@ -40,8 +40,8 @@ def test_the_per_clip_loss_bounds_the_loss_of_the_mean_logit() -> None:
     torch.manual_seed(0)
     for _ in range(50):
         logits = torch.randn(6, 4) * 5
-        per_clip = losses.judged_real(losses.vote_logits(logits, "per_clip"))
-        assert per_clip >= losses.judged_real(losses.vote_logits(logits, "mean_logit")) - 1e-6
+        per_clip = losses.real_loss(losses.vote_logits(logits, "per_clip"))
+        assert per_clip >= losses.real_loss(losses.vote_logits(logits, "mean_logit")) - 1e-6
 
 
 def test_the_mean_logit_is_one_logit_a_window() -> None:

@@ -1,7 +1,7 @@
 """What makes a step faster leaves it the same step: loss curves against plain eager float32, and what a graph may hold.
 
 The tolerance that the options promise: every loss of the first ten steps within 2 % of plain float32 (bf16), within
-0.1 % (layout, compilation, optimisers).
+0.1 % (layout, compilation, optimizers).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 from cssgan.config import Config
 from cssgan.data import resident
-from cssgan.data.batches import Feed
+from cssgan.data.batches import ResidentLoader
 from cssgan.models import factory
 from cssgan.training import precision, step
 from cssgan.types import MelStats
@@ -35,14 +35,16 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def feed_of(dataset: Path, config: Config) -> Feed:
+def loader_of(dataset: Path, config: Config) -> ResidentLoader:
     data = resident.load(dataset, "train", config.data.size)
-    return Feed(data=data, config=config, mel_stats=MelStats(mean=data.mean, std=data.std, clamp=4.0), device=CPU)
+    return ResidentLoader(
+        data=data, config=config, mel_stats=MelStats(mean=data.mean, std=data.std, clamp=4.0), device=CPU
+    )
 
 
-def team(config: Config) -> step.Players:
+def train_state(config: Config) -> step.TrainState:
     torch.manual_seed(0)
-    return step.players(
+    return step.new_train_state(
         config, factory.generator(config, num_classes=26), factory.discriminators(config, num_classes=26)
     )
 
@@ -50,14 +52,14 @@ def team(config: Config) -> step.Players:
 def curve(dataset: Path, *settings: str, steps: int = 10, backend: str = "eager") -> torch.Tensor:
     """The losses of the first steps, (steps, terms)."""
     config = tiny_config("train.num_videos=300", *settings)
-    ours, feed = team(config), feed_of(dataset, config)
+    ours, loader = train_state(config), loader_of(dataset, config)
     for network in (ours.generator, ours.discriminators):
         precision.lay_out(network, config)
     precision.compile_parts(ours.generator, ours.discriminators, config, backend=backend)
     rows: list[list[float]] = []
     for number in range(steps):
         seen = number * config.train.batch_size
-        terms = step.train_step(ours, feed.batch(seen), config, num_steps=number, num_videos=seen)
+        terms = step.train_step(ours, loader.batch(seen), config, num_steps=number, num_videos=seen)
         rows.append([float(terms[name]) for name in LOSSES])
     return torch.tensor(rows)
 
@@ -86,10 +88,10 @@ def test_bf16_is_in_use_where_it_is_asked_for(dataset: Path) -> None:
 
 def test_channels_last_lays_out_every_convolution() -> None:
     config = tiny_config("compute.channels_last=true")
-    judges = factory.discriminators(config, num_classes=3)
-    precision.lay_out(judges, config)
+    discriminators = factory.discriminators(config, num_classes=3)
+    precision.lay_out(discriminators, config)
 
-    weights = [layer.weight for layer in judges.trunk.layers]  # type: ignore[union-attr]
+    weights = [layer.weight for layer in discriminators.trunk.layers]  # type: ignore[union-attr]
     assert all(w.is_contiguous(memory_format=torch.channels_last_3d) for w in weights)
     assert not weights[-1].is_contiguous()
 
@@ -117,7 +119,7 @@ def test_code_made_by_the_compiler_gives_the_same_curve(dataset: Path) -> None:
 @pytest.mark.parametrize("parts", [3])
 def test_accumulated_parts_have_the_loss_and_gradient_of_the_whole(dataset: Path, parts: int) -> None:
     # Without batch statistics the parts must give exactly what the whole batch gives.
-    settings = ("model.norm=group", "order.p_chrono=0.5", "train.batch_size=6")
+    settings = ("model.norm=group", "order.p_in_order=0.5", "train.batch_size=6")
     whole = curve(dataset, *settings, steps=4)
 
     torch.testing.assert_close(
@@ -149,7 +151,7 @@ class NothingOnTheHost(TorchDispatchMode):
 )
 def test_a_step_stays_on_its_device(dataset: Path, settings: tuple[str, ...]) -> None:
     config = tiny_config(*settings)
-    batch = feed_of(dataset, config).batch(0)
+    batch = loader_of(dataset, config).batch(0)
     moved = {
         name: value.to("meta")
         for name in type(batch).__slots__
@@ -157,7 +159,7 @@ def test_a_step_stays_on_its_device(dataset: Path, settings: tuple[str, ...]) ->
     }
     on_meta = type(batch)(keys=batch.keys, **moved)
     with torch.device("meta"):
-        ours = team(tiny_config(*settings, "compute.fused_adam=false"))
+        ours = train_state(tiny_config(*settings, "compute.fused_adam=false"))
     step.clip_orders.clip_at(on_meta.order_B, 4)  # the table of orders goes to the device once, before the first step
 
     with NothingOnTheHost():

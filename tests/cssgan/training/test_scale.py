@@ -9,7 +9,7 @@ import torch
 
 from cssgan.models import factory
 from cssgan.training.cost import batch_like
-from cssgan.training.step import players, train_step
+from cssgan.training.step import new_train_state, train_step
 from tests.cssgan.toy_dataset import tiny_config
 
 
@@ -28,18 +28,20 @@ from tests.cssgan.toy_dataset import tiny_config
 def test_a_step_of_every_scale(settings: tuple[str, ...], num_classes: int, num_orders: int) -> None:
     config = tiny_config("train.batch_size=2", *settings)
     torch.manual_seed(0)
-    team = players(
+    train_state = new_train_state(
         config,
         factory.generator(config, num_classes=num_classes),
         factory.discriminators(config, num_classes=num_classes),
     )
     batch = batch_like(config, 2, num_classes=num_classes, device=torch.device("cpu"))
 
-    terms = train_step(team, batch, config, num_steps=0, num_videos=0)
+    terms = train_step(train_state, batch, config, num_steps=0, num_videos=0)
 
     assert config.num_orders == num_orders
     assert all(math.isfinite(float(value)) for value in terms.values())
     assert 0.5 * math.log(num_orders) < float(terms["d_order"]) < 2 * math.log(num_orders)
     with torch.no_grad():
-        video = team.generator.rollout(batch.video_BCTHW[:, :, 0], batch.mels_BTMU, batch.label_BK, batch.noise_BZ)
+        video = train_state.generator.rollout(
+            batch.video_BCTHW[:, :, 0], batch.mels_BTMU, batch.label_BK, batch.noise_BZ
+        )
     assert video.shape == batch.video_BCTHW.shape

@@ -11,10 +11,10 @@ import torch
 
 from cssgan.config import Config
 from cssgan.data import clip_orders, resident
-from cssgan.data.batches import Feed, streams
+from cssgan.data.batches import ResidentLoader, streams
 from cssgan.models import factory
 from cssgan.training import step
-from cssgan.training.step import TERMS, Players, players, train_step
+from cssgan.training.step import TERMS, TrainState, new_train_state, train_step
 from cssgan.types import Batch, MelStats
 from tests.cssgan.toy_dataset import tiny_config
 
@@ -27,14 +27,16 @@ def batch_of(dataset: Path):
     def make(config: Config) -> Batch:
         data = resident.load(dataset, "train", config.data.size)
         stats = MelStats(mean=data.mean, std=data.std, clamp=4.0)
-        return Feed(data=data, config=config, mel_stats=stats, device=torch.device("cpu")).batch(0)
+        return ResidentLoader(data=data, config=config, mel_stats=stats, device=torch.device("cpu")).batch(0)
 
     return make
 
 
-def team(config: Config) -> Players:
+def train_state(config: Config) -> TrainState:
     torch.manual_seed(0)
-    return players(config, factory.generator(config, num_classes=26), factory.discriminators(config, num_classes=26))
+    return new_train_state(
+        config, factory.generator(config, num_classes=26), factory.discriminators(config, num_classes=26)
+    )
 
 
 def weights(module: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -47,12 +49,12 @@ def moved(module: torch.nn.Module, before: dict[str, torch.Tensor]) -> set[str]:
 
 def test_the_generator_step_leaves_the_discriminators_untouched(batch_of) -> None:
     config = tiny_config()
-    ours, batch = team(config), batch_of(config)
-    judges, generator = weights(ours.discriminators), weights(ours.generator)
+    ours, batch = train_state(config), batch_of(config)
+    discriminators, generator = weights(ours.discriminators), weights(ours.generator)
 
     (fake,), terms = step.generator_step(ours, [step.present(batch, config)], config, adversarial=True)
 
-    assert moved(ours.discriminators, judges) == set()
+    assert moved(ours.discriminators, discriminators) == set()
     assert all(parameter.grad is None for parameter in ours.discriminators.parameters())
     assert all(parameter.requires_grad for parameter in ours.discriminators.parameters())
     assert "decoder.blocks.0.spatial.weight" in moved(ours.generator, generator)
@@ -62,22 +64,22 @@ def test_the_generator_step_leaves_the_discriminators_untouched(batch_of) -> Non
 
 def test_the_discriminator_step_leaves_the_generator_untouched(batch_of) -> None:
     config = tiny_config()
-    ours, batch = team(config), batch_of(config)
+    ours, batch = train_state(config), batch_of(config)
     part = step.present(batch, config)
-    judges, generator = weights(ours.discriminators), weights(ours.generator)
+    discriminators, generator = weights(ours.discriminators), weights(ours.generator)
 
     step.discriminator_step(ours, [part], [torch.rand_like(part.real.clips_BSCFHW)], config)
 
     assert moved(ours.generator, generator) == set()
     assert all(parameter.grad is None for parameter in ours.generator.parameters())
     trained = {name for name, _ in ours.discriminators.named_parameters()}
-    assert moved(ours.discriminators, judges) == trained
+    assert moved(ours.discriminators, discriminators) == trained
 
 
 def test_a_step_reports_every_term_it_has(batch_of) -> None:
     config = tiny_config()
 
-    terms = train_step(team(config), batch_of(config), config, num_steps=0, num_videos=0)
+    terms = train_step(train_state(config), batch_of(config), config, num_steps=0, num_videos=0)
 
     assert set(terms) == set(TERMS) - ELSEWHERE
     assert all(math.isfinite(float(value)) and not value.requires_grad for value in terms.values())
@@ -101,7 +103,7 @@ def test_every_combination_of_the_ablation_flags_runs(
         f"model.cascade={cascade}",
         f"model.cascade_order={cascade_order}",
     )
-    ours = team(config)
+    ours = train_state(config)
     before = weights(ours.generator)
 
     terms = train_step(ours, batch_of(config), config, num_steps=0, num_videos=0)
@@ -125,7 +127,7 @@ def test_every_combination_of_the_ablation_flags_runs(
         ("discriminator.d_class=false",),
         ("discriminator.order_head=pairwise",),
         ("loss.vote_loss=mean_logit",),
-        ("order.p_chrono=1.0",),
+        ("order.p_in_order=1.0",),
         ("order.draw=enumerate",),
         ("data.segment_context=clip",),
         ("train.ema_half_life=10",),
@@ -141,14 +143,14 @@ def test_every_combination_of_the_ablation_flags_runs(
 def test_every_other_option_runs(batch_of, settings: tuple[str, ...]) -> None:
     config = tiny_config(*settings)
 
-    terms = train_step(team(config), batch_of(config), config, num_steps=0, num_videos=0)
+    terms = train_step(train_state(config), batch_of(config), config, num_steps=0, num_videos=0)
 
     assert all(math.isfinite(float(value)) for value in terms.values())
 
 
 def test_before_adv_start_only_l1_counts_and_discriminators_wait(batch_of) -> None:
     config = tiny_config("loss.adv_start=2")
-    ours, batch = team(config), batch_of(config)
+    ours, batch = train_state(config), batch_of(config)
     before = weights(ours.discriminators)
 
     early = train_step(ours, batch, config, num_steps=1, num_videos=3)
@@ -162,7 +164,7 @@ def test_before_adv_start_only_l1_counts_and_discriminators_wait(batch_of) -> No
 
 def test_the_chronological_cascade_does_not_depend_on_the_order(batch_of) -> None:
     config = tiny_config("model.cascade_order=chrono")
-    generator = team(config).generator.eval()
+    generator = train_state(config).generator.eval()
     batch = batch_of(config)
     clip_at = clip_orders.clip_at(batch.order_B, 4)
     assert batch.order_B.tolist() != [0, 0, 0]
@@ -193,7 +195,7 @@ def test_start_images(batch_of) -> None:
 
 def test_the_average_follows_with_its_half_life(batch_of) -> None:
     config = tiny_config("train.ema_half_life=3")
-    ours = team(config)
+    ours = train_state(config)
     assert ours.average is not None
     before = weights(ours.average)
 
@@ -205,8 +207,8 @@ def test_the_average_follows_with_its_half_life(batch_of) -> None:
 
 
 def test_rates_fall_to_a_tenth_over_the_last_share(batch_of) -> None:
-    config = tiny_config("optim.decay_share=0.5", "train.num_videos=100", "optim.g_lr=0.01")
-    ours, batch = team(config), batch_of(config)
+    config = tiny_config("optim.lr_decay_fraction=0.5", "train.num_videos=100", "optim.g_lr=0.01")
+    ours, batch = train_state(config), batch_of(config)
     rates: list[float] = []
 
     for seen in (0, 50, 75, 100):

@@ -32,7 +32,7 @@ def test_tensorboard_holds_curves_pictures_and_videos_with_sound(dataset: Path, 
     events.Reload()
     tags = events.Tags()
     named = {
-        "train/image_gap",
+        "train/image_logit_margin",
         "train/vote_acc_fake",
         "train/order_acc_real",
         "train/motion_ratio",

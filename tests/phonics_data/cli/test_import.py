@@ -62,9 +62,9 @@ def test_an_import_goes_through_the_shard_command_again(tmp_path: Path) -> None:
     assert not (tmp_path / "d2").exists()
     (tmp_path / "limits.toml").write_text("min_seconds = 2.5\n")
     with pytest.raises(InputError, match="cannot be read"):
-        run("shard", "--work", work, "--out", tmp_path / "d2", "--label-set", "clips", "--rules", tmp_path)
+        run("shard", "--work", work, "--out", tmp_path / "d2", "--label-set", "clips", "--filters", tmp_path)
     out = run(
-        "shard", "--work", work, "--out", tmp_path / "d2", "--label-set", "clips", "--rules", tmp_path / "limits.toml"
+        "shard", "--work", work, "--out", tmp_path / "d2", "--label-set", "clips", "--filters", tmp_path / "limits.toml"
     )
     assert "too_short 1" in out
     assert [row.label for row in rows_of(tmp_path / "d2")] == ["dog"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from phonics_data.contract.logmel import LogMelSpec, log_mel, segment_start_hop, segments
+from phonics_data.contract.logmel import LogMelSpec, log_mel, mel_segment_start_hop, mel_segments
 from phonics_data.contract.sample import num_audio_samples
 from phonics_data.errors import DatasetError
 
@@ -82,7 +82,7 @@ def test_segments_are_centred_on_their_frames(rate: Fraction) -> None:
     for frame in range(3, num_frames, 4):
         audio = np.zeros(num_audio_samples(num_frames, rate, spec.rate_hz), np.float32)
         audio[round((frame + 0.5) / float(rate) * spec.rate_hz)] = 1.0
-        found = segments(log_mel(audio), num_frames, rate)
+        found = mel_segments(log_mel(audio), num_frames, rate)
         assert found.shape == (num_frames, 64, 20)
         power = np.exp(found[frame].astype(np.float64)).sum(axis=0) - 64 * spec.floor
         centre = float((power * (np.arange(20) + 0.5)).sum() / power.sum())
@@ -93,7 +93,7 @@ def test_segments_are_centred_on_their_frames(rate: Fraction) -> None:
     ("rate", "steps"), [(Fraction(25), {4}), (Fraction(5), {20}), (Fraction(30), {3, 4}), (Fraction(50), {2})], ids=str
 )
 def test_neighbours_step_as_the_frames_do(rate: Fraction, steps: set[int]) -> None:
-    starts = [segment_start_hop(frame, rate) for frame in range(3000)]
+    starts = [mel_segment_start_hop(frame, rate) for frame in range(3000)]
     assert set(np.diff(starts).tolist()) == steps
     exact = [(frame + 0.5) / float(rate) * 100 - 10 for frame in range(3000)]
     assert np.abs(np.array(starts) - exact).max() <= 0.5, "no drift over minutes"
@@ -102,7 +102,7 @@ def test_neighbours_step_as_the_frames_do(rate: Fraction, steps: set[int]) -> No
 def test_beyond_both_ends_is_silence() -> None:
     spec = LogMelSpec()
     mels = np.zeros((100, 64), np.float32)
-    found = segments(mels, 25, Fraction(25))
+    found = mel_segments(mels, 25, Fraction(25))
     assert np.all(found[0][:, :8] == np.float32(spec.silence))
     assert np.all(found[0][:, 8:] == 0)
     assert np.all(found[24][:, -8:] == np.float32(spec.silence))

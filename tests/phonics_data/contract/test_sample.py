@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phonics_data.contract.sample import Sample, num_audio_samples, quantise_audio
+from phonics_data.contract.sample import Sample, num_audio_samples, quantize_audio
 from phonics_data.errors import DatasetError
 
 
@@ -59,11 +59,11 @@ def test_what_is_no_sample_is_refused(changes: dict[str, Any], message: str) -> 
 
 
 @given(st.lists(st.floats(-2, 2), max_size=50))
-def test_quantised_sound_lies_on_the_grid_and_stays_there(values: list[float]) -> None:
+def test_quantized_sound_lies_on_the_grid_and_stays_there(values: list[float]) -> None:
     audio = np.array(values)
-    once = quantise_audio(audio)
+    once = quantize_audio(audio)
     assert np.array_equal(once * 32768, np.rint(once * 32768))
-    assert np.array_equal(quantise_audio(once), once)
+    assert np.array_equal(quantize_audio(once), once)
     assert np.abs(once - np.clip(audio, -1, 32767 / 32768)).max(initial=0) <= 0.5 / 32768 + 1e-12
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import webdataset
 
-from phonics_data.contract.sample import Sample, quantise_audio
+from phonics_data.contract.sample import Sample, quantize_audio
 from phonics_data.contract.shard import AUDIO, FRAMES, MEMBERS, META, decode, encode, read_members, read_shard
 from phonics_data.errors import DatasetError
 
@@ -24,7 +24,7 @@ def make_sample(key: str = "song-0000123", seed: int = 0, **changes: object) -> 
         "key": key,
         "frames_LHWC": rng.integers(0, 256, (7, 16, 12, 3), dtype=np.uint8),
         "frame_rate": Fraction(30000, 1001),
-        "audio_N": quantise_audio(rng.uniform(-1.1, 1.1, 3737)),
+        "audio_N": quantize_audio(rng.uniform(-1.1, 1.1, 3737)),
         "audio_rate_hz": 16_000,
         "label": "Q",
         "label_set": "letters",

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import phonics_data.dataset.reader as reading
-from phonics_data.contract.sample import Sample, quantise_audio
+from phonics_data.contract.sample import Sample, quantize_audio
 from phonics_data.contract.shard import add_sample, encode
 from phonics_data.errors import DatasetError, OptionError
 
@@ -26,7 +26,7 @@ def sample(key: str) -> Sample:
     rng = np.random.default_rng(len(key))
     return Sample(
         key=key, frames_LHWC=rng.integers(0, 255, (3, 8, 8, 3), dtype=np.uint8), frame_rate=Fraction(25),
-        audio_N=quantise_audio(rng.uniform(-1, 1, 1920)), audio_rate_hz=16_000, label="A", label_set="letters",
+        audio_N=quantize_audio(rng.uniform(-1, 1, 1920)), audio_rate_hz=16_000, label="A", label_set="letters",
         video_id="v", start_seconds=0.5,
     )  # fmt: skip
 

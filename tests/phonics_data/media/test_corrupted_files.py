@@ -15,13 +15,13 @@ import pytest
 from phonics_data.contract.sample import num_audio_samples
 from phonics_data.errors import DatasetError, ItemError, MediaError
 from phonics_data.executors.isolated import Limits, map_isolated
-from phonics_data.media import cut_spans, decodes_to_end, probe
+from phonics_data.media import cut_segments, decodes_to_end, probe
 from phonics_data.report.verify import verify
 from phonics_data.types import Reason
 from tests.counted_videos import clicks, constant, make_source
 from tests.phonics_data.report.test_verify import make_dataset
 
-SPANS = [(0.0, 1.0), (0.5, 3.0), (2.5, 4.0), (20.0, 21.0), (1e5, 1e5 + 1)]
+SEGMENTS = [(0.0, 1.0), (0.5, 3.0), (2.5, 4.0), (20.0, 21.0), (1e5, 1e5 + 1)]
 RATE = Fraction(25)
 
 
@@ -33,7 +33,7 @@ def work(path: Path) -> tuple[str, list[tuple[int, int, int]]]:
         checked = "whole"
     except MediaError as error:
         checked = error.reason
-    cuts = cut_spans(path, SPANS, frame_rate=RATE, width=64, height=64, audio_rate_hz=16_000)
+    cuts = cut_segments(path, SEGMENTS, frame_rate=RATE, width=64, height=64, audio_rate_hz=16_000)
     clips = [(one.index, one.frames_LHWC.shape[0], one.audio_N.size) for one in cuts]
     assert info.duration_seconds >= 0
     return checked, clips
@@ -48,7 +48,7 @@ def outcomes(paths: list[Path]) -> dict[str, tuple[str, list[tuple[int, int, int
             assert "\n" not in str(result)
             assert result.reason != "worker_died", f"{name}: {result}"
         else:
-            assert sorted(index for index, *_ in result[1]) == list(range(len(SPANS)))
+            assert sorted(index for index, *_ in result[1]) == list(range(len(SEGMENTS)))
             for _, frames, samples in result[1]:
                 assert samples == num_audio_samples(frames, RATE, 16_000)
     return found

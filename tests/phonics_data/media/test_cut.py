@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from phonics_data.contract.sample import num_audio_samples
 from phonics_data.errors import MediaError
-from phonics_data.media import Cut, cut_spans
+from phonics_data.media import Cut, cut_segments
 from phonics_data.media import cut as cut_module
 from phonics_data.media.cut import _Shown
 from phonics_data.media.scaler import Scaler
@@ -23,7 +23,7 @@ from tests.counted_videos import click_times, clicks, constant, make_source, rea
 
 RATE = 16_000
 CLICKS = [0.5, 1.25, 2.0, 3.125, 4.5]
-SPANS = [(2.9, 4.7), (0.0, 1.0), (0.42, 2.31)]
+SEGMENTS = [(2.9, 4.7), (0.0, 1.0), (0.42, 2.31)]
 FORMS = {
     "25": (Fraction(25), {"bf": "0"}, ".mkv"),
     "30": (Fraction(30), {"bf": "0"}, ".mov"),
@@ -34,8 +34,8 @@ FORMS = {
 }
 
 
-def cut(path: Path, spans: list[tuple[float, float]], rate: Fraction, size: int = 64) -> list[Cut]:
-    cuts = cut_spans(path, spans, frame_rate=rate, width=size, height=size, audio_rate_hz=RATE)
+def cut(path: Path, segments: list[tuple[float, float]], rate: Fraction, size: int = 64) -> list[Cut]:
+    cuts = cut_segments(path, segments, frame_rate=rate, width=size, height=size, audio_rate_hz=RATE)
     return sorted(cuts, key=lambda one: one.index)
 
 
@@ -49,9 +49,9 @@ def shown_at(times: list[Fraction], moment: Fraction) -> int:
     return max(index for index, start in enumerate(times) if start <= moment)
 
 
-def check(cuts: list[Cut], spans: list[tuple[float, float]], rate: Fraction, times: list[Fraction]) -> None:
-    assert [one.index for one in cuts] == list(range(len(spans)))
-    for one, (start, end) in zip(cuts, spans, strict=True):
+def check(cuts: list[Cut], segments: list[tuple[float, float]], rate: Fraction, times: list[Fraction]) -> None:
+    assert [one.index for one in cuts] == list(range(len(segments)))
+    for one, (start, end) in zip(cuts, segments, strict=True):
         first = nearest(Fraction(str(start)) * rate)
         assert one.frames_LHWC.shape[0] == nearest(Fraction(str(end)) * rate) - first
         assert one.start_seconds == pytest.approx(float(first / rate), abs=1e-12)
@@ -70,7 +70,7 @@ def test_constant_rates(tmp_path: Path, form: str, out_rate: Fraction) -> None:
     path = make_source(tmp_path / f"a{suffix}", times, clicks(5.2, CLICKS, 48_000), video_options=options)
     if suffix == ".mkv":  # its timestamps are whole milliseconds
         times = [Fraction(nearest(at * 1000), 1000) for at in times]
-    check(cut(path, SPANS, out_rate), SPANS, out_rate, times)
+    check(cut(path, SEGMENTS, out_rate), SEGMENTS, out_rate, times)
 
 
 def test_same_rate_takes_every_frame_once(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_variable_rate(tmp_path: Path) -> None:
     times = [Fraction(int(total), 100) for total in np.concatenate([[0], np.cumsum(steps)])]
     times = [at for at in times if at < 5]
     path = make_source(tmp_path / "a.mkv", times, clicks(5.2, CLICKS, 44_100), sound_rate_hz=44_100)
-    check(cut(path, SPANS, Fraction(25)), SPANS, Fraction(25), times)
+    check(cut(path, SEGMENTS, Fraction(25)), SEGMENTS, Fraction(25), times)
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mov", ".ts"])
@@ -105,7 +105,7 @@ def test_clock_begins_with_the_first_picture(tmp_path: Path, suffix: str) -> Non
 def test_h264_with_aac_as_the_web_has_it(tmp_path: Path) -> None:
     times = constant(30, 5.2)
     path = make_source(tmp_path / "a.mp4", times, clicks(5.2, CLICKS, 44_100), sound_rate_hz=44_100, audio_codec="aac")
-    for one, (start, _) in zip(cut(path, SPANS, Fraction(30)), SPANS, strict=True):
+    for one, (start, _) in zip(cut(path, SEGMENTS, Fraction(30)), SEGMENTS, strict=True):
         assert read_number(one.frames_LHWC[0]) == round(start * 30)
         expected = [at - one.start_seconds for at in CLICKS if one.start_seconds <= at < one.end_seconds - 0.01]
         # AAC smears a click over some milliseconds before it; its loudest sample stays.
@@ -149,7 +149,7 @@ def test_rotated_sources_stand_upright(tmp_path: Path, rotation: int) -> None:
     assert red[:, 36:].max() < 60
 
 
-def test_span_beyond_the_end_gives_what_there_is(tmp_path: Path) -> None:
+def test_segment_beyond_the_end_gives_what_there_is(tmp_path: Path) -> None:
     path = make_source(tmp_path / "a.mkv", constant(25, 2), clicks(2, [1.0], 48_000))
     inside, over, outside = cut(path, [(0.0, 2.0), (1.0, 3.0), (5.0, 6.0)], Fraction(25))
     assert inside.frames_LHWC.shape[0] == 50
@@ -159,16 +159,17 @@ def test_span_beyond_the_end_gives_what_there_is(tmp_path: Path) -> None:
     assert outside.audio_N.size == 0
 
 
-def test_spans_inside_each_other_equal_ones_and_touching_ones(tmp_path: Path) -> None:
+def test_segments_inside_each_other_equal_ones_and_touching_ones(tmp_path: Path) -> None:
     times = constant(25, 6)
     path = make_source(tmp_path / "a.mkv", times, clicks(6, CLICKS, 48_000))
-    spans = [(0.0, 5.8), (1.0, 1.4), (1.0, 1.4), (1.4, 3.0), (1.2, 1.6), (0.4, 5.8), (3.0, 3.04), (2.0, 5.0)]
-    check(cut(path, spans, Fraction(25)), spans, Fraction(25), times)
+    segments = [(0.0, 5.8), (1.0, 1.4), (1.0, 1.4), (1.4, 3.0), (1.2, 1.6), (0.4, 5.8), (3.0, 3.04), (2.0, 5.0)]
+    check(cut(path, segments, Fraction(25)), segments, Fraction(25), times)
     arrived = [
-        one.index for one in cut_spans(path, spans, frame_rate=Fraction(25), width=16, height=16, audio_rate_hz=RATE)
+        one.index
+        for one in cut_segments(path, segments, frame_rate=Fraction(25), width=16, height=16, audio_rate_hz=RATE)
     ]
     assert arrived[0] in (1, 2)
-    assert set(arrived[-2:]) == {0, 5}  # a short span does not wait for the long one around it
+    assert set(arrived[-2:]) == {0, 5}  # a short segment does not wait for the long one around it
 
 
 @pytest.mark.parametrize("sound_seconds", [60.0, 3.0], ids=["sound to the end", "sound that stops early"])
@@ -177,7 +178,7 @@ def test_finished_clips_are_held_by_nobody(
 ) -> None:
     sound = clicks(sound_seconds, [0.5, 2.5], 48_000)
     path = make_source(tmp_path / "a.mkv", constant(25, 60), sound, video_options={"g": "250"})
-    spans = [(2.0 * index, 2.0 * index + 2) for index in range(30)]
+    segments = [(2.0 * index, 2.0 * index + 2) for index in range(30)]
     pictures: list[weakref.ref[NDArray[np.uint8]]] = []
     most_alive = 0
     scale = Scaler.scale
@@ -190,7 +191,7 @@ def test_finished_clips_are_held_by_nobody(
         return picture
 
     monkeypatch.setattr(Scaler, "scale", watched)
-    heard = [click_times(one.audio_N, RATE) for one in cut(path, spans, Fraction(25))]
+    heard = [click_times(one.audio_N, RATE) for one in cut(path, segments, Fraction(25))]
     assert [len(times) for times in heard] == [1, 1] + [0] * 28
     assert 50 <= most_alive < 15 * 25
 
@@ -207,10 +208,10 @@ def test_sound_that_lies_far_from_its_picture_is_read_by_itself(
     monkeypatch.setattr(
         cut_module, "_sound_alone", lambda path, index: (read_alone.append(path), alone(path, index))[1]
     )
-    spans = [(0.0, 1.0), (5.0, 9.0), (20.0, 21.0), (38.0, 40.0)]
-    cuts = cut_spans(path, spans, frame_rate=Fraction(25), width=64, height=64, audio_rate_hz=RATE)
+    segments = [(0.0, 1.0), (5.0, 9.0), (20.0, 21.0), (38.0, 40.0)]
+    cuts = cut_segments(path, segments, frame_rate=Fraction(25), width=64, height=64, audio_rate_hz=RATE)
     for one, expected in zip(cuts, ([0.5], [], [0.25], [0.5]), strict=True):
-        start, end = spans[one.index]
+        start, end = segments[one.index]
         assert [read_number(frame) for frame in one.frames_LHWC] == list(range(int(start) * 25, int(end) * 25))
         assert click_times(one.audio_N, RATE) == pytest.approx(expected, abs=0.0005)
     assert read_alone == [path]
@@ -256,8 +257,8 @@ def test_long_stretches_that_nobody_needs_are_jumped_over(
         return target
 
     monkeypatch.setattr(_Shown, "jump", count)
-    spans = [(0.2, 1.0), (30.0, 31.0), (55.0, 56.0)]
-    for one, (start, end) in zip(cut(path, spans, Fraction(25)), spans, strict=True):
+    segments = [(0.2, 1.0), (30.0, 31.0), (55.0, 56.0)]
+    for one, (start, end) in zip(cut(path, segments, Fraction(25)), segments, strict=True):
         assert [read_number(frame) for frame in one.frames_LHWC] == list(range(round(start * 25), round(end * 25)))
         assert click_times(one.audio_N, RATE) == pytest.approx([0.3 if start != 30.0 else 0.2], abs=tolerance)
     assert jumps == ([] if suffix == ".ts" else [750, 1375])
@@ -274,8 +275,8 @@ def test_an_index_that_lies_costs_time_but_no_frame(tmp_path: Path, monkeypatch:
         return None if target is None else target + 5_000
 
     monkeypatch.setattr(_Shown, "jump", too_far)
-    spans = [(0.0, 1.0), (20.0, 21.0), (22.0, 23.0)]
-    for one, (start, _) in zip(cut(path, spans, Fraction(25)), spans, strict=True):
+    segments = [(0.0, 1.0), (20.0, 21.0), (22.0, 23.0)]
+    for one, (start, _) in zip(cut(path, segments, Fraction(25)), segments, strict=True):
         assert [read_number(frame) for frame in one.frames_LHWC] == list(range(int(start) * 25, int(start) * 25 + 25))
 
 
@@ -285,7 +286,7 @@ def test_fit(tmp_path: Path) -> None:
     path = make_source(tmp_path / "a.mkv", constant(25, 1), clicks(1, [0.5], 48_000), pictures=[wide] * 25)
     shown = {}
     for fit in ("crop", "pad", "squash"):
-        (one,) = cut_spans(
+        (one,) = cut_segments(
             path, [(0.0, 0.2)], frame_rate=Fraction(25), width=64, height=64, fit=fit, audio_rate_hz=RATE
         )
         shown[fit] = one.frames_LHWC[0].astype(int).mean(axis=2)

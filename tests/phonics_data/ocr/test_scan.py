@@ -16,13 +16,13 @@ pytest.importorskip("rapidocr", reason="the model that reads letters comes with 
 pytest.importorskip("onnxruntime")
 
 from phonics_data.errors import MediaError
-from phonics_data.media.frame_sampler import Sight
+from phonics_data.media.frame_sampler import SampledFrame
 from phonics_data.ocr import read_screen
 from phonics_data.ocr.recognizer import letter_reader
 from phonics_data.ocr.scan import trace
 from phonics_data.ocr.trace import ScreenTrace
-from phonics_data.segmentation.screen_decoder import decode_sight
-from phonics_data.segmentation.screen_evidence import SightOptions, screen_evidence
+from phonics_data.segmentation.screen_decoder import decode_screen
+from phonics_data.segmentation.screen_evidence import ScreenOptions, screen_evidence
 
 Frame = NDArray[np.uint8]
 RATE = 8
@@ -39,12 +39,12 @@ def picture(
     return np.asarray(image)
 
 
-def film(frames: Sequence[tuple[Frame, int]]) -> Iterator[Sight]:
+def film(frames: Sequence[tuple[Frame, int]]) -> Iterator[SampledFrame]:
     """Each frame for so many looks."""
     number = 0
     for frame, looks in frames:
         for _ in range(looks):
-            yield Sight(number / RATE, frame)
+            yield SampledFrame(number / RATE, frame)
             number += 1
 
 
@@ -103,7 +103,7 @@ def test_words_still_letters_and_an_empty_screen_say_nothing() -> None:
     found = scan([(still, 6), (word, 8)])
     # The Q stands still all the time, and is read only in the first frame.
     assert [look for look, letter in read_letters(found) if letter == "Q"] == [0]
-    assert decode_sight(found, SightOptions()).phrases == ()
+    assert decode_screen(found, ScreenOptions()).phrases == ()
 
 
 def test_a_film_of_cards_gives_the_alphabet_with_its_seconds() -> None:
@@ -112,7 +112,7 @@ def test_a_film_of_cards_gives_the_alphabet_with_its_seconds() -> None:
         for letter, ground in zip(string.ascii_uppercase, ["#fdf6b2", "#b9f6ca"] * 13, strict=True)
     ]
     found = scan([(EMPTY, 16), *cards, (picture(("The End", 100, 120, 90, "#000000"), ground="#ffffff"), 16)])
-    decoding = decode_sight(found, SightOptions())
+    decoding = decode_screen(found, ScreenOptions())
     assert "".join(phrase.letter for phrase in decoding.phrases) == string.ascii_uppercase
     for number, phrase in enumerate(decoding.phrases):
         assert phrase.start_seconds == pytest.approx((16 + 12 * number) / RATE, abs=0.13)
@@ -140,7 +140,7 @@ def test_the_real_song(shared_data: Path) -> None:
     folder = shared_data / "media" / "Dev4X+Alpha-Moon"
     found = read_screen(next(folder.glob("*.mp4")))
     truth = [line.split() for line in (folder / "truth.tsv").read_text().splitlines() if not line.startswith("#")]
-    decoding = decode_sight(found, SightOptions())
+    decoding = decode_screen(found, ScreenOptions())
     shown = {phrase.letter: (phrase.start_seconds + phrase.end_seconds) / 2 for phrase in decoding.phrases}
     right = [
         letter for letter, start, end in truth if float(start) - 0.25 <= shown.get(letter, -1) <= float(end) + 0.25
@@ -176,7 +176,7 @@ def test_letters_whose_turn_is_over_say_nothing_when_light_falls_on_them() -> No
     for turn in range(3):
         frames += [(row(turn), 8), (lit(row(turn), 0.6), 1), (lit(row(turn), 0.3), 1), (row(turn), 8)]
     found = scan(frames)
-    evidence = screen_evidence(found, SightOptions())
+    evidence = screen_evidence(found, ScreenOptions())
     for turn, letter in enumerate("BEK"):
         mine = evidence[6 + 18 * turn + 2 : 6 + 18 * (turn + 1)].sum(axis=0)
         others = [string.ascii_uppercase.index(other) for other in "BEK" if other != letter]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from phonics_data.errors import OptionError
-from phonics_data.quality.filters import Measures, Rules, drops, judge, measure, seen_share
+from phonics_data.quality.filters import FilterOptions, Measures, drops, judge, measure, seen_share
 
 GOOD = Measures(moving_share=0.2, bright_level=200.0, loudness_dbfs=-20.0, clipped_share=0.0, bar_share=0.0)
 RATE = 16_000
@@ -67,7 +67,7 @@ def test_each_rule_names_value_and_limit(
     reason: str, measures: dict[str, float], seconds: float, confidence: float
 ) -> None:
     values = {name: getattr(GOOD, name) for name in GOOD.__slots__} | measures
-    (finding,) = judge(Measures(**values), seconds, confidence, Rules(min_confidence=0.5))
+    (finding,) = judge(Measures(**values), seconds, confidence, FilterOptions(min_confidence=0.5))
     assert finding.reason == reason
     assert finding.measured in {*measures.values(), seconds, confidence}
     assert finding.measured != finding.threshold
@@ -75,31 +75,34 @@ def test_each_rule_names_value_and_limit(
 
 def test_limits_themselves_are_good() -> None:
     edge = Measures(moving_share=0.01, bright_level=32.0, loudness_dbfs=-50.0, clipped_share=0.05, bar_share=0.0)
-    assert judge(edge, 0.5, 0.0, Rules()) == ()
+    assert judge(edge, 0.5, 0.0, FilterOptions()) == ()
 
 
 def test_static_pictures_stay_unless_asked() -> None:
     (finding,) = judge(
-        Measures(moving_share=0.0, bright_level=200, loudness_dbfs=-20, clipped_share=0, bar_share=0), 2, 1, Rules()
+        Measures(moving_share=0.0, bright_level=200, loudness_dbfs=-20, clipped_share=0, bar_share=0),
+        2,
+        1,
+        FilterOptions(),
     )
-    assert not drops(finding, Rules())
-    assert drops(finding, Rules(drop_static=True))
+    assert not drops(finding, FilterOptions())
+    assert drops(finding, FilterOptions(drop_static=True))
 
 
 def test_the_letter_is_asked_for_only_where_the_screen_was_read() -> None:
-    assert judge(GOOD, 2.0, 1.0, Rules(), letter_seen_share=None) == ()
-    assert judge(GOOD, 2.0, 1.0, Rules(), letter_seen_share=0.05) == ()
-    (finding,) = judge(GOOD, 2.0, 1.0, Rules(), letter_seen_share=0.0)
+    assert judge(GOOD, 2.0, 1.0, FilterOptions(), letter_seen_share=None) == ()
+    assert judge(GOOD, 2.0, 1.0, FilterOptions(), letter_seen_share=0.05) == ()
+    (finding,) = judge(GOOD, 2.0, 1.0, FilterOptions(), letter_seen_share=0.0)
     assert (finding.reason, finding.measured, finding.threshold) == ("letter_not_visible", 0.0, 0.05)
-    assert not drops(finding, Rules())
-    assert drops(finding, Rules(drop_letter_not_visible=True))
+    assert not drops(finding, FilterOptions())
+    assert drops(finding, FilterOptions(drop_letter_not_visible=True))
 
 
 def test_bars_mark_unless_asked() -> None:
     measures = Measures(moving_share=0.2, bright_level=200, loudness_dbfs=-20, clipped_share=0, bar_share=0.4)
-    (finding,) = judge(measures, 2.0, 1.0, Rules())
-    assert not drops(finding, Rules())
-    assert drops(finding, Rules(drop_letterboxed=True))
+    (finding,) = judge(measures, 2.0, 1.0, FilterOptions())
+    assert not drops(finding, FilterOptions())
+    assert drops(finding, FilterOptions(drop_letterboxed=True))
 
 
 def test_share_of_bars_is_measured() -> None:
@@ -134,4 +137,4 @@ def test_sightings_that_overlap_count_once(sightings: list[tuple[float, float]],
 
 def test_limits_are_checked() -> None:
     with pytest.raises(OptionError, match="min_moving_share"):
-        Rules(min_moving_share=1.5)
+        FilterOptions(min_moving_share=1.5)

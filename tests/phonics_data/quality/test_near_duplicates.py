@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from phonics_data.quality.near_duplicates import (
-    PICTURE_BITS,
-    SOUND_BITS,
+    AUDIO_HASH_BITS,
+    IMAGE_HASH_BITS,
     Candidate,
-    Prints,
-    fingerprints,
+    Hashes,
+    content_hashes,
     groups_of_sources,
     near_duplicates,
 )
@@ -43,10 +43,10 @@ def song(seed: int, seconds: float = 2.0, shift: float = 0.0) -> np.ndarray:
     return (sound / 12).astype(np.float32)
 
 
-def distance(one: Prints, other: Prints) -> tuple[int, int]:
+def distance(one: Hashes, other: Hashes) -> tuple[int, int]:
     return (
-        (int(one.picture_print, 16) ^ int(other.picture_print, 16)).bit_count(),
-        (int(one.sound_print, 16) ^ int(other.sound_print, 16)).bit_count(),
+        (int(one.image_hash, 16) ^ int(other.image_hash, 16)).bit_count(),
+        (int(one.audio_hash, 16) ^ int(other.audio_hash, 16)).bit_count(),
     )
 
 
@@ -56,55 +56,55 @@ def test_the_same_in_another_form_stays_near() -> None:
     darker = np.clip(frames * 0.9 + rng.normal(0, 3, frames.shape), 0, 255).astype(np.uint8)
     smaller = frames.reshape(50, 32, 2, 32, 2, 3).mean(axis=(2, 4)).astype(np.uint8)
     later = song(1, shift=0.04) * 0.5 + rng.normal(0, 1e-3, sound.size).astype(np.float32)
-    one = fingerprints(frames, sound, RATE)
+    one = content_hashes(frames, sound, RATE)
     for picture in (darker, smaller, frames[1:]):
-        picture_bits, sound_bits = distance(one, fingerprints(picture, later.astype(np.float32), RATE))
+        picture_bits, sound_bits = distance(one, content_hashes(picture, later.astype(np.float32), RATE))
         assert picture_bits <= 12
         assert sound_bits <= 6
 
 
 def test_others_stay_far() -> None:
-    prints = [fingerprints(film(seed), song(seed), RATE) for seed in range(12)]
-    pairs = [distance(prints[i], prints[j]) for i in range(12) for j in range(i)]
+    hashes = [content_hashes(film(seed), song(seed), RATE) for seed in range(12)]
+    pairs = [distance(hashes[i], hashes[j]) for i in range(12) for j in range(i)]
     assert min(picture for picture, _ in pairs) > 20
-    assert np.median([sound for _, sound in pairs]) == pytest.approx(SOUND_BITS / 2, abs=3)
+    assert np.median([sound for _, sound in pairs]) == pytest.approx(AUDIO_HASH_BITS / 2, abs=3)
 
 
 def test_short_and_small_clips_have_prints() -> None:
-    prints = fingerprints(np.zeros((1, 2, 3, 3), np.uint8), np.zeros(10, np.float32), RATE)
-    assert len(prints.picture_print) == PICTURE_BITS // 4
-    assert int(prints.sound_print, 16) == 0
+    hashes = content_hashes(np.zeros((1, 2, 3, 3), np.uint8), np.zeros(10, np.float32), RATE)
+    assert len(hashes.image_hash) == IMAGE_HASH_BITS // 4
+    assert int(hashes.audio_hash, 16) == 0
 
 
 def candidate(name: str, picture: int, sound: int = 0, label: str = "A") -> Candidate:
-    prints = Prints(picture_print=f"{picture:0{PICTURE_BITS // 4}x}", sound_print=f"{sound:0{SOUND_BITS // 4}x}")
-    return Candidate(sample_id=name, video_id=name.partition("-")[0], label=label, prints=prints)
+    hashes = Hashes(image_hash=f"{picture:0{IMAGE_HASH_BITS // 4}x}", audio_hash=f"{sound:0{AUDIO_HASH_BITS // 4}x}")
+    return Candidate(sample_id=name, video_id=name.partition("-")[0], label=label, hashes=hashes)
 
 
 def test_search_agrees_with_comparing_all_pairs() -> None:
     rng = np.random.default_rng(2)
-    base = [int.from_bytes(rng.bytes(PICTURE_BITS // 8), "big") for _ in range(6)]
+    base = [int.from_bytes(rng.bytes(IMAGE_HASH_BITS // 8), "big") for _ in range(6)]
     candidates = []
     for number in range(200):
         picture, sound = base[rng.integers(6)], 0
-        for place in rng.choice(PICTURE_BITS, rng.integers(0, 12), replace=False):
+        for place in rng.choice(IMAGE_HASH_BITS, rng.integers(0, 12), replace=False):
             picture ^= 1 << int(place)
-        for place in rng.choice(SOUND_BITS, rng.integers(0, 6), replace=False):
+        for place in rng.choice(AUDIO_HASH_BITS, rng.integers(0, 6), replace=False):
             sound ^= 1 << int(place)
         candidates.append(candidate(f"v{number}-0", picture, sound, "AB"[rng.integers(2)]))
-    found = near_duplicates(candidates, max_picture_bits=10, max_sound_bits=4)
+    found = near_duplicates(candidates, max_image_hash_bits=10, max_audio_hash_bits=4)
     firsts: list[Candidate] = []
     for one in candidates:
         near = [
             other
             for other in firsts
             if other.label == one.label
-            and distance(one.prints, other.prints)[0] <= 10
-            and distance(one.prints, other.prints)[1] <= 4
+            and distance(one.hashes, other.hashes)[0] <= 10
+            and distance(one.hashes, other.hashes)[1] <= 4
         ]
         assert (one.sample_id in found) == bool(near)
         if near:
-            assert found[one.sample_id][1] == min(sum(distance(one.prints, other.prints)) for other in near)
+            assert found[one.sample_id][1] == min(sum(distance(one.hashes, other.hashes)) for other in near)
         else:
             firsts.append(one)
     assert 20 < len(found) < 190
@@ -112,7 +112,7 @@ def test_search_agrees_with_comparing_all_pairs() -> None:
 
 def test_a_thousand_copies_are_found_at_once() -> None:
     found = near_duplicates(
-        [candidate(f"v{number}-0", 12345) for number in range(20_000)], max_picture_bits=16, max_sound_bits=6
+        [candidate(f"v{number}-0", 12345) for number in range(20_000)], max_image_hash_bits=16, max_audio_hash_bits=6
     )
     assert len(found) == 19_999
 

@@ -101,7 +101,7 @@ class Cloud:
     """What the servers know, and what happened to them.
 
     Args:
-        ears: how sound is recognised.
+        ears: how sound is recognized.
         faults: what comes instead of the next answers, one each: a status code with its message, ``slow`` (a second
             late), or None for an answer as it should be.
         polls: how often an operation is asked about before it is done.

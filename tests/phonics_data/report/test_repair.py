@@ -16,7 +16,7 @@ from phonics_data.report.repair import repair
 from phonics_data.report.verify import verify
 from phonics_data.storage.tables import read_table, write_table
 from phonics_data.storage.workspace import Workspace
-from phonics_data.types import FetchedVideo, LetterSpan
+from phonics_data.types import FetchedVideo, Segment
 from tests.phonics_data.report.test_verify import make_dataset
 
 
@@ -74,9 +74,9 @@ def test_the_workspace_of_another_dataset_mends_nothing(dataset: Path, damaged: 
     (dataset / damaged).write_bytes(b"x")
     before = content(dataset)
     workspace = Workspace(dataset.parent / "work")
-    spans = read_table(workspace.table("segments"), LetterSpan)
-    write_table(workspace.table("segments"), LetterSpan, [span for span in spans if span.video_id != "b"])
-    with pytest.raises(InputError, match=r"has no spans of 1 of the \d+ sources .* \(b\); give the workspace"):
+    segments = read_table(workspace.table("segments"), Segment)
+    write_table(workspace.table("segments"), Segment, [segment for segment in segments if segment.video_id != "b"])
+    with pytest.raises(InputError, match=r"has no segments of 1 of the \d+ sources .* \(b\); give the workspace"):
         repair(dataset, workspace)
     assert content(dataset) == before
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phonics_data.contract.sample import Sample, quantise_audio
+from phonics_data.contract.sample import Sample, quantize_audio
 from phonics_data.contract.shard import add_sample, encode
 from phonics_data.dataset.layout import MetadataRow, read_metadata, write_metadata, write_sums
 from phonics_data.errors import DatasetError
@@ -23,14 +23,14 @@ from phonics_data.report.verify import verify
 from phonics_data.stages.shard.stage import ShardOptions, shard
 from phonics_data.storage.tables import write_table
 from phonics_data.storage.workspace import Workspace, file_sha256
-from phonics_data.types import FetchedVideo, LetterSpan, span_id
+from phonics_data.types import FetchedVideo, Segment, segment_id
 from tests.counted_videos import clicks, constant, make_source, murmur, numbered_picture
 
 
 def make_dataset(root: Path) -> Path:
     """A dataset of three sources with two clips each, and its workspace beside it."""
     workspace = Workspace(root / "work")
-    videos, spans = [], []
+    videos, segments = [], []
     for number, name in enumerate("abc"):
         path = workspace.media / name / "video.mkv"
         path.parent.mkdir(parents=True)
@@ -46,15 +46,15 @@ def make_dataset(root: Path) -> Path:
                 fetched_at="2026-01-01T00:00:00Z", fetcher_version="test",
             )
         )  # fmt: skip
-        spans += [
-            LetterSpan(
-                span_id=span_id(name, start), video_id=name, letter=letter, object_word="ant", start_seconds=start,
+        segments += [
+            Segment(
+                segment_id=segment_id(name, start), video_id=name, letter=letter, object_word="ant", start_seconds=start,
                 end_seconds=start + 0.8, rule="phrase", evidence="captions", confidence=0.5,
             )
             for letter, start in (("A", 0.0), ("B", 1.0))
         ]  # fmt: skip
     write_table(workspace.table("videos"), FetchedVideo, videos)
-    write_table(workspace.table("segments"), LetterSpan, spans)
+    write_table(workspace.table("segments"), Segment, segments)
     shard(workspace, root / "dataset", ShardOptions())
     return root / "dataset"
 
@@ -108,7 +108,7 @@ def escaping_member(dataset: Path) -> None:
 def extra_sample(dataset: Path) -> None:
     sample = Sample(
         key="stranger", frames_LHWC=np.zeros((2, 64, 64, 3), np.uint8), frame_rate=Fraction(25),
-        audio_N=quantise_audio(np.zeros(1280)), audio_rate_hz=16_000, label="A", label_set="letters", video_id="a",
+        audio_N=quantize_audio(np.zeros(1280)), audio_rate_hz=16_000, label="A", label_set="letters", video_id="a",
         start_seconds=0.0,
     )  # fmt: skip
     with tarfile.open(dataset / "train-000000.tar", "a") as tar:

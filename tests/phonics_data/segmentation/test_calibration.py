@@ -1,4 +1,4 @@
-"""The confidence of a span is the share of right ones among its like."""
+"""The confidence of a segment is the share of right ones among its like."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from phonics_data.segmentation.calibration import SIGNS, Certainty, calibrated, fit_certainty, signs_of
+from phonics_data.segmentation.calibration import SIGNS, CalibrationFeatures, calibrated, features_of, fit_calibration
 from phonics_data.segmentation.phrases import Phrase
 
 
@@ -20,7 +20,7 @@ SONG = [phrase(letter, 2.0 * at, 2.0 * at + 2) for at, letter in enumerate("ABCD
 
 
 def sign(name: str, row: int, song: list[Phrase]) -> float:
-    return float(signs_of(song)[row, SIGNS.index(name)])
+    return float(features_of(song)[row, SIGNS.index(name)])
 
 
 def test_signs_tell_source_neighbours_and_length() -> None:
@@ -35,10 +35,10 @@ def test_signs_tell_source_neighbours_and_length() -> None:
 
 def test_a_letter_beside_its_neighbours_is_surer_than_a_stray() -> None:
     song = [*SONG[:3], phrase("X", 6.0, 8.0), *SONG[4:]]
-    found = calibrated(song, Certainty())
+    found = calibrated(song, CalibrationFeatures())
     assert found[3].confidence < min(one.confidence for row, one in enumerate(found) if row != 3)
     assert [replace(one, confidence=0.0) for one in found] == [replace(one, confidence=0.0) for one in song]
-    assert calibrated([], Certainty()) == []
+    assert calibrated([], CalibrationFeatures()) == []
 
 
 def test_the_fit_claims_the_share_that_is_right() -> None:
@@ -47,7 +47,7 @@ def test_the_fit_claims_the_share_that_is_right() -> None:
     signs[:, SIGNS.index("screen")] = 1.0
     signs[:, SIGNS.index("own")] = rng.normal(size=4000)
     chance = 1 / (1 + np.exp(-(0.5 + 1.5 * signs[:, SIGNS.index("own")])))
-    found = fit_certainty(signs, rng.random(4000) < chance)
+    found = fit_calibration(signs, rng.random(4000) < chance)
     assert abs(found.screen - 0.5) < 0.15
     assert abs(found.own - 1.5) < 0.15
     unseen = {field.name: getattr(found, field.name) for field in fields(found) if field.name not in ("screen", "own")}

@@ -6,11 +6,11 @@ import numpy as np
 
 from phonics_data.ocr.trace import ScreenTrace
 from phonics_data.segmentation.lexicon import LETTERS
-from phonics_data.segmentation.screen_decoder import SightDecoding, decode_sight
-from phonics_data.segmentation.screen_evidence import SightOptions
+from phonics_data.segmentation.screen_decoder import ScreenDecoding, decode_screen
+from phonics_data.segmentation.screen_evidence import ScreenOptions
 from tests.phonics_data.segmentation.traces import RATE, Reading, trace_of
 
-OPTIONS = SightOptions()
+OPTIONS = ScreenOptions()
 
 
 def test_a_screen_without_a_single_shape_is_no_alphabet() -> None:
@@ -26,17 +26,17 @@ def test_a_screen_without_a_single_shape_is_no_alphabet() -> None:
         colour_R6=np.zeros((0, 6), np.float32),
         after_cut_R=np.zeros(0, np.bool_),
     )
-    decoding = decode_sight(trace, OPTIONS)
+    decoding = decode_screen(trace, OPTIONS)
     assert not decoding.is_alphabet
     assert decoding.phrases == ()
     assert decoding.longest_chain == decoding.num_letters == 0
 
 
-def shown(letters: str) -> SightDecoding:
+def shown(letters: str) -> ScreenDecoding:
     """One letter a second, each with a cut: of a word card the only one that could be read."""
     looks = [RATE * at for at in range(len(letters))]
     readings = [Reading(look=look, letter=one, after_cut=True) for look, one in zip(looks, letters, strict=True)]
-    return decode_sight(trace_of(readings, RATE * len(letters), looks), OPTIONS)
+    return decode_screen(trace_of(readings, RATE * len(letters), looks), OPTIONS)
 
 
 def test_cards_of_letters_are_an_alphabet_in_any_order() -> None:
@@ -72,10 +72,10 @@ def test_what_is_read_for_a_moment_is_no_letter_of_a_song_without_order() -> Non
     piece = [Reading(look=RATE * 20 + 5 + turn, letter="X", place=3) for turn in range(2)]
     looks = 2 * RATE * len(letters)
     assert "X" not in {
-        one.letter for one in decode_sight(trace_of([*dancing(letters), *piece], looks), OPTIONS).phrases
+        one.letter for one in decode_screen(trace_of([*dancing(letters), *piece], looks), OPTIONS).phrases
     }
     longer = trace_of([*dancing(letters), *dancing("A" * len(letters) + "X")[-RATE:]], looks + 2 * RATE)
-    assert decode_sight(longer, OPTIONS).phrases[-1].letter == "X"
+    assert decode_screen(longer, OPTIONS).phrases[-1].letter == "X"
 
 
 def test_a_letter_ends_where_another_one_is_read_in_its_place() -> None:
@@ -83,7 +83,7 @@ def test_a_letter_ends_where_another_one_is_read_in_its_place() -> None:
     looks = 2 * RATE * 26
     last = [one for one in dancing(LETTERS) if one.letter == "Z"][-1]
     chorus = [Reading(look=looks + 3 + turn, letter="A", place=last.place) for turn in range(2)]
-    alone = decode_sight(trace_of(dancing(LETTERS), looks + 8 * RATE), OPTIONS).phrases[-1]
-    followed = decode_sight(trace_of([*dancing(LETTERS), *chorus], looks + 8 * RATE), OPTIONS).phrases[-1]
+    alone = decode_screen(trace_of(dancing(LETTERS), looks + 8 * RATE), OPTIONS).phrases[-1]
+    followed = decode_screen(trace_of([*dancing(LETTERS), *chorus], looks + 8 * RATE), OPTIONS).phrases[-1]
     assert (alone.letter, alone.end_seconds) == ("Z", (looks + 8 * RATE) / RATE)
     assert (followed.letter, followed.end_seconds) == ("Z", (looks + 3 - 0.5) / RATE)

@@ -8,11 +8,11 @@ import numpy as np
 
 from phonics_data.ocr.trace import ScreenTrace
 from phonics_data.segmentation.lexicon import LETTERS
-from phonics_data.segmentation.screen_decoder import decode_sight
-from phonics_data.segmentation.screen_evidence import SightOptions, screen_evidence
+from phonics_data.segmentation.screen_decoder import decode_screen
+from phonics_data.segmentation.screen_evidence import ScreenOptions, screen_evidence
 from tests.phonics_data.segmentation.traces import BLACK, BLUE, PALE, RATE, Colour, Reading, trace_of
 
-OPTIONS = SightOptions()
+OPTIONS = ScreenOptions()
 
 
 def said(trace: ScreenTrace) -> dict[str, list[int]]:
@@ -90,8 +90,8 @@ def test_a_card_that_comes_with_a_cut_says_more_than_a_title() -> None:
     assert strength([*card, Reading(look=2, letter="B", place=2, after_cut=True)]) < strength(card) < 1.0
 
 
-def spans(trace: ScreenTrace) -> dict[str, tuple[float, float]]:
-    return {one.letter: (one.start_seconds, one.end_seconds) for one in decode_sight(trace, OPTIONS).phrases}
+def segments(trace: ScreenTrace) -> dict[str, tuple[float, float]]:
+    return {one.letter: (one.start_seconds, one.end_seconds) for one in decode_screen(trace, OPTIONS).phrases}
 
 
 def rows_of_three(letters: str, first: int) -> tuple[list[Reading], list[int]]:
@@ -111,7 +111,7 @@ def rows_of_three(letters: str, first: int) -> tuple[list[Reading], list[int]]:
 
 def test_the_first_of_a_row_begins_with_the_row_where_a_letter_went_before() -> None:
     readings, cuts = rows_of_three(LETTERS[:12], 16)
-    found = spans(trace_of(readings, 16 + 12 * RATE + 4, cuts))
+    found = segments(trace_of(readings, 16 + 12 * RATE + 4, cuts))
     assert "".join(found) == LETTERS[:12]
     assert found["D"][0] == (16 + 3 * RATE - 0.5) / RATE  # with the cut
     assert found["A"][0] == (16 + 2 - 0.5) / RATE  # nothing went before: it waited for its mark
@@ -122,6 +122,6 @@ def test_two_letters_that_are_marked_at_once_are_divided_at_the_mark() -> None:
     late = 16 + 6 * RATE + RATE
     readings = [one for one in readings if not (one.letter in "GH" and one.colour == BLUE)]
     readings += [Reading(look=late, letter=one, place=at, colour=BLUE) for at, one in enumerate("GH")]
-    found = spans(trace_of(readings, 16 + 12 * RATE + 4, cuts))
+    found = segments(trace_of(readings, 16 + 12 * RATE + 4, cuts))
     assert found["G"] == ((16 + 6 * RATE - 0.5) / RATE, (late - 0.5) / RATE)
     assert found["H"][0] == (late - 0.5) / RATE

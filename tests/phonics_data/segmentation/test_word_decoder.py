@@ -16,7 +16,7 @@ from phonics_data.segmentation.phrases import PhraseOptions
 from phonics_data.segmentation.scoring import iou
 from phonics_data.segmentation.viterbi import Order, TransitionCosts, best_path, transition_costs
 from phonics_data.segmentation.word_decoder import DecodeOptions, decode_words
-from phonics_data.types import TruthSpan, Word
+from phonics_data.types import TrueSegment, Word
 from tests.phonics_data.segmentation.transcripts import CHORUS, INTRO, OUTRO, alone, doubled, is_for, song
 
 ALPHABET = string.ascii_uppercase
@@ -27,15 +27,16 @@ def letters_of(words: Sequence[Word], order: Order = "auto") -> str:
     return "".join(phrase.letter for phrase in decoding.phrases)
 
 
-def assert_found(words: Sequence[Word], truth: Sequence[TruthSpan], min_iou: float = 0.8) -> None:
+def assert_found(words: Sequence[Word], truth: Sequence[TrueSegment], min_iou: float = 0.8) -> None:
     end = words[-1].end_seconds + 2
     decoding = decode_words(words, duration_seconds=end, options=DecodeOptions())
-    assert [phrase.letter for phrase in decoding.phrases] == [span.letter for span in truth]
-    for phrase, span in zip(decoding.phrases, truth, strict=True):
+    assert [phrase.letter for phrase in decoding.phrases] == [segment.letter for segment in truth]
+    for phrase, segment in zip(decoding.phrases, truth, strict=True):
         assert (
-            iou(replace(span, start_seconds=phrase.start_seconds, end_seconds=phrase.end_seconds), span) >= min_iou
-        ), span
-        assert phrase.object_word == span.object_word
+            iou(replace(segment, start_seconds=phrase.start_seconds, end_seconds=phrase.end_seconds), segment)
+            >= min_iou
+        ), segment
+        assert phrase.object_word == segment.object_word
 
 
 @pytest.mark.parametrize("phrase", [is_for, doubled, alone])
@@ -100,7 +101,7 @@ def test_letters_that_are_lost_in_order_are_told_by_their_example() -> None:
     assert_found([word for word in words if word.text not in "BKS"], truth, min_iou=0.5)
 
 
-def test_two_letters_swapped_by_a_recogniser_are_read_by_what_stands_around() -> None:
+def test_two_letters_swapped_by_a_recognizer_are_read_by_what_stands_around() -> None:
     words, truth = song()
     swapped = {"D": "B", "M": "N", "S": "F"}
     assert_found([replace(word, text=swapped.get(word.text, word.text)) for word in words], truth)
@@ -118,11 +119,12 @@ def test_a_fifth_of_the_words_lost_or_wrong(seed: int) -> None:
     decoding = decode_words(kept, duration_seconds=1000, options=DecodeOptions())
     right = sum(
         any(
-            phrase.letter == span.letter
-            and iou(replace(span, start_seconds=phrase.start_seconds, end_seconds=phrase.end_seconds), span) >= 0.5
+            phrase.letter == segment.letter
+            and iou(replace(segment, start_seconds=phrase.start_seconds, end_seconds=phrase.end_seconds), segment)
+            >= 0.5
             for phrase in decoding.phrases
         )
-        for span in truth
+        for segment in truth
     )
     assert right >= 23
     assert len(decoding.phrases) - right <= 2

@@ -1,11 +1,11 @@
-"""Transcripts of alphabet songs, made by rule: the phrases with their true times, and the words as a recogniser gives them."""
+"""Transcripts of alphabet songs, made by rule: the phrases with their true times, and the words as a recognizer gives them."""
 
 from __future__ import annotations
 
 import string
 from collections.abc import Callable, Iterable, Sequence
 
-from phonics_data.types import TruthSpan, Word
+from phonics_data.types import TrueSegment, Word
 
 EXAMPLES = dict(
     zip(
@@ -41,8 +41,8 @@ def song(
     after: Sequence[str] = (),
     beat: float = 0.5,
     rest: float = 0.5,
-) -> tuple[list[Word], list[TruthSpan]]:
-    """Words on a beat and true spans: a phrase lasts until the next one begins.
+) -> tuple[list[Word], list[TrueSegment]]:
+    """Words on a beat and true segments: a phrase lasts until the next one begins.
 
     Args:
         before, after: lines that belong to no letter.
@@ -50,7 +50,7 @@ def song(
         rest: seconds between lines.
     """
     words: list[Word] = []
-    truth: list[TruthSpan] = []
+    truth: list[TrueSegment] = []
     here = 1.0
     lines = (
         [("", line) for line in before]
@@ -68,7 +68,7 @@ def song(
         if letter:
             example = EXAMPLES[letter] if EXAMPLES[letter] in line else None
             truth.append(
-                TruthSpan(
+                TrueSegment(
                     video_id="song",
                     letter=letter,
                     object_word=example,

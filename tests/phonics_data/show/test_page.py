@@ -17,10 +17,10 @@ from phonics_data.errors import InputError, OptionError
 from phonics_data.ocr.trace import trace_path
 from phonics_data.show import show, timeline
 from phonics_data.show.boundary_reasons import reasons
-from phonics_data.show.video_evidence import PEAKS_A_SECOND, Story, gather
+from phonics_data.show.video_evidence import PEAKS_A_SECOND, VideoEvidence, gather
 from phonics_data.storage.tables import write_table
 from phonics_data.storage.workspace import Workspace
-from phonics_data.types import FetchedVideo, LetterSpan, Rejection, ScreenLetter, TranscriptWord, TruthSpan
+from phonics_data.types import FetchedVideo, Rejection, ScreenLetter, Segment, TranscriptWord, TrueSegment
 from tests.counted_videos import clicks, constant, make_source
 from tests.phonics_data.stages.test_segment import video
 
@@ -34,9 +34,9 @@ def word(text: str, start: float, end: float) -> TranscriptWord:
     )  # fmt: skip
 
 
-def span(letter: str, start: float, end: float, **other: object) -> LetterSpan:
-    plain = LetterSpan(
-        span_id=f"song-{round(start * 1000):07d}", video_id="song", letter=letter, object_word=None, start_seconds=start,
+def segment(letter: str, start: float, end: float, **other: object) -> Segment:
+    plain = Segment(
+        segment_id=f"song-{round(start * 1000):07d}", video_id="song", letter=letter, object_word=None, start_seconds=start,
         end_seconds=end, rule="phrase", evidence="captions", confidence=0.5,
     )  # fmt: skip
     return dataclasses.replace(plain, **other)
@@ -49,12 +49,12 @@ def seen(letter: str, start: float, end: float) -> ScreenLetter:
 
 
 WORDS = [word("a", 3.1, 3.4), word("apple", 3.6, 4.0), word("b", 6.05, 6.4), word("ball", 6.6, 7.0)]
-SPANS = [span("A", 3.1, 6.05, object_word="apple", confidence=0.75), span("B", 6.05, 7.0, confidence=0.25)]
+SEGMENTS = [segment("A", 3.1, 6.05, object_word="apple", confidence=0.75), segment("B", 6.05, 7.0, confidence=0.25)]
 TRUTH = [
-    TruthSpan(video_id="song", letter="A", object_word="apple", start_seconds=3.0, end_seconds=6.0, words=()),
-    TruthSpan(video_id="song", letter="B", object_word="ball", start_seconds=6.0, end_seconds=7.5, words=()),
-    TruthSpan(video_id="song", letter="C", object_word=None, start_seconds=9.0, end_seconds=11.0, words=()),
-    TruthSpan(video_id="other", letter="Z", object_word=None, start_seconds=0.0, end_seconds=1.0, words=()),
+    TrueSegment(video_id="song", letter="A", object_word="apple", start_seconds=3.0, end_seconds=6.0, words=()),
+    TrueSegment(video_id="song", letter="B", object_word="ball", start_seconds=6.0, end_seconds=7.5, words=()),
+    TrueSegment(video_id="song", letter="C", object_word=None, start_seconds=9.0, end_seconds=11.0, words=()),
+    TrueSegment(video_id="other", letter="Z", object_word=None, start_seconds=0.0, end_seconds=1.0, words=()),
 ]
 
 
@@ -74,7 +74,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     song = dataclasses.replace(video("song", float(SECONDS)), path="media/song/video.mkv", width=160, height=90)
     write_table(workspace.table("videos"), FetchedVideo, [song, dataclasses.replace(song, video_id="song-2")])
     write_table(workspace.table("words"), TranscriptWord, WORDS)
-    write_table(workspace.table("segments"), LetterSpan, [*SPANS, span("Q", 0.0, 1.0, video_id="song-2")])
+    write_table(workspace.table("segments"), Segment, [*SEGMENTS, segment("Q", 0.0, 1.0, video_id="song-2")])
     rejections = [
         Rejection(stage="segment", item_id="song-0009000", reason="too_short", detail="letter C at 9.00 s: <3 frames>"),
         Rejection(stage="segment", item_id="song-2-0000100", reason="too_short", detail="of the other video"),
@@ -84,16 +84,16 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def story(work: Path) -> Story:
+def story(work: Path) -> VideoEvidence:
     return gather(Workspace(work), "song", TRUTH)
 
 
 # --- what is gathered ----------------------------------------------------------------------------------------------
 
 
-def test_a_story_holds_what_is_known_of_its_video_and_of_no_other(story: Story) -> None:
+def test_a_story_holds_what_is_known_of_its_video_and_of_no_other(story: VideoEvidence) -> None:
     assert [item.text for item in story.words] == ["a", "apple", "b", "ball"]
-    assert [item.letter for item in story.spans] == ["A", "B"]
+    assert [item.letter for item in story.segments] == ["A", "B"]
     assert [item.item_id for item in story.left_out] == ["song-0009000"]
     assert story.truth is not None
     assert [item.letter for item in story.truth] == ["A", "B", "C"]
@@ -101,11 +101,11 @@ def test_a_story_holds_what_is_known_of_its_video_and_of_no_other(story: Story) 
     assert len(story.thumbs) == SECONDS
 
 
-def test_cuts_are_found_and_a_flash_is_none(story: Story) -> None:
+def test_cuts_are_found_and_a_flash_is_none(story: VideoEvidence) -> None:
     assert story.cuts == pytest.approx([3.0, 6.0, 9.0], abs=0.13)
 
 
-def test_peaks_stand_where_the_sound_is(story: Story) -> None:
+def test_peaks_stand_where_the_sound_is(story: VideoEvidence) -> None:
     loud = np.flatnonzero(story.peaks_N > 0.5) / PEAKS_A_SECOND
     assert loud == pytest.approx([3.0, 6.0], abs=0.02)
 
@@ -116,7 +116,7 @@ def test_stages_that_have_not_run_leave_their_part_empty(work: Path, tmp_path: P
     song = dataclasses.replace(video("song", float(SECONDS)), path="media/song/video.mkv")
     write_table(bare.table("videos"), FetchedVideo, [song])
     found = gather(bare, "song")
-    assert (found.words, found.screen, found.spans, found.truth) == ((), (), (), None)
+    assert (found.words, found.screen, found.segments, found.truth) == ((), (), (), None)
     assert "no words; the screen was not read" in timeline.facts(found)[0]
     assert len(timeline.pictures(found)) == 1
 
@@ -142,39 +142,39 @@ def test_a_trace_of_another_release_says_what_to_do(work: Path, tmp_path: Path) 
 
 
 def signs(
-    spans: list[LetterSpan], words: list[TranscriptWord], screen: list[ScreenLetter], cuts: list[float]
+    segments: list[Segment], words: list[TranscriptWord], screen: list[ScreenLetter], cuts: list[float]
 ) -> list[str]:
-    return [reason.sign for pair in reasons(spans, words, screen, cuts) for reason in pair]
+    return [reason.sign for pair in reasons(segments, words, screen, cuts) for reason in pair]
 
 
-def test_spans_of_words_lie_on_words_whatever_the_picture_does() -> None:
-    found = reasons(SPANS, WORDS, [seen("A", 3.1, 6.0)], [3.1, 6.05])
+def test_segments_of_words_lie_on_words_whatever_the_picture_does() -> None:
+    found = reasons(SEGMENTS, WORDS, [seen("A", 3.1, 6.0)], [3.1, 6.05])
     assert [pair[0].sign for pair in found] == ["word", "word"]
     assert found[0][0].text == '"a" at 3.10 s, which names A'
     assert found[1][1].text == 'end of "ball" at 7.00 s'
 
 
-def test_spans_of_the_screen_lie_on_cuts_and_on_their_own_letter() -> None:
+def test_segments_of_the_screen_lie_on_cuts_and_on_their_own_letter() -> None:
     screen = [seen("A", 3.02, 5.9), seen("Q", 6.1, 8.0)]
-    spans = [span("A", 3.0, 5.9, evidence="screen"), span("B", 6.1, 8.0, evidence="screen")]
-    assert signs(spans, WORDS, screen, [3.0]) == ["cut", "screen", "none", "none"]
+    segments = [segment("A", 3.0, 5.9, evidence="screen"), segment("B", 6.1, 8.0, evidence="screen")]
+    assert signs(segments, WORDS, screen, [3.0]) == ["cut", "screen", "none", "none"]
 
 
-def test_a_sign_of_either_source_explains_a_span_of_both() -> None:
-    spans = [span("A", 3.12, 5.0, evidence="captions,screen"), span("B", 6.0, 7.0, evidence="captions,screen")]
-    assert signs(spans, WORDS, [], [5.95]) == ["word", "none", "cut", "word"]
+def test_a_sign_of_either_source_explains_a_segment_of_both() -> None:
+    segments = [segment("A", 3.12, 5.0, evidence="captions,screen"), segment("B", 6.0, 7.0, evidence="captions,screen")]
+    assert signs(segments, WORDS, [], [5.95]) == ["word", "none", "cut", "word"]
 
 
 def test_the_length_rule_and_the_neighbour_are_named() -> None:
-    spans = [span("A", 1.0, 3.0, rule="phrase_split"), span("A", 3.0, 5.0, rule="phrase_split"), span("B", 5.0, 5.6),
-             span("C", 8.0, 8.6, rule="phrase_grown")]  # fmt: skip
-    assert signs(spans, [], [], []) == ["none", "split", "split", "next", "next", "none", "grown", "grown"]
+    segments = [segment("A", 1.0, 3.0, rule="phrase_split"), segment("A", 3.0, 5.0, rule="phrase_split"), segment("B", 5.0, 5.6),
+             segment("C", 8.0, 8.6, rule="phrase_grown")]  # fmt: skip
+    assert signs(segments, [], [], []) == ["none", "split", "split", "next", "next", "none", "grown", "grown"]
 
 
 # --- what is drawn -------------------------------------------------------------------------------------------------
 
 
-def lane_top(story: Story, lane: str) -> int:
+def lane_top(story: VideoEvidence, lane: str) -> int:
     lanes = timeline._lanes(story)
     return timeline._head(story) + sum(timeline._HEIGHTS[name] for name in lanes[: lanes.index(lane)])
 
@@ -183,16 +183,16 @@ def column(seconds: float) -> int:
     return round(timeline.LEFT + seconds / timeline.ROW_SECONDS * (timeline.WIDTH - timeline.LEFT - timeline.RIGHT))
 
 
-def test_a_spans_box_is_as_full_as_the_decision_is_sure(story: Story) -> None:
+def test_a_segments_box_is_as_full_as_the_decision_is_sure(story: VideoEvidence) -> None:
     pixels = np.asarray(timeline.pictures(story)[0])
-    top, height = lane_top(story, "spans"), timeline._HEIGHTS["spans"]
-    for item in SPANS:
+    top, height = lane_top(story, "segments"), timeline._HEIGHTS["segments"]
+    for item in SEGMENTS:
         strip = pixels[top + 3 : top + height - 3, column(item.end_seconds) - 6]
         full = (strip == timeline.letter_colour(item.letter)).all(axis=1).mean()
         assert full == pytest.approx(item.confidence, abs=0.1)
 
 
-def test_cuts_run_through_the_sound_and_the_sound_stands_at_its_time(story: Story) -> None:
+def test_cuts_run_through_the_sound_and_the_sound_stands_at_its_time(story: VideoEvidence) -> None:
     pixels = np.asarray(timeline.pictures(story)[0])
     top, height = lane_top(story, "sound"), timeline._HEIGHTS["sound"]
     lane = pixels[top + 2 : top + height - 2]
@@ -204,14 +204,14 @@ def test_cuts_run_through_the_sound_and_the_sound_stands_at_its_time(story: Stor
     assert columns.max() == pytest.approx(column(6.0), abs=3)
 
 
-def test_lanes_without_anything_to_show_are_left_out(story: Story) -> None:
-    assert timeline._lanes(story) == ["time", "frames", "truth", "spans", "why", "sound", "words", "change"]
-    bare = dataclasses.replace(story, words=(), spans=(), truth=None, peaks_N=np.zeros(0, np.float32))
+def test_lanes_without_anything_to_show_are_left_out(story: VideoEvidence) -> None:
+    assert timeline._lanes(story) == ["time", "frames", "truth", "segments", "why", "sound", "words", "change"]
+    bare = dataclasses.replace(story, words=(), segments=(), truth=None, peaks_N=np.zeros(0, np.float32))
     assert timeline._lanes(bare) == ["time", "frames", "change"]
     assert timeline.pictures(bare)[0].height < timeline.pictures(story)[0].height
 
 
-def test_a_long_video_takes_several_pictures_of_bounded_height(story: Story) -> None:
+def test_a_long_video_takes_several_pictures_of_bounded_height(story: VideoEvidence) -> None:
     long = dataclasses.replace(story, video=dataclasses.replace(story.video, duration_seconds=810.0))
     pages = timeline.pictures(long)
     assert len(pages) == 3
@@ -229,14 +229,14 @@ def test_letters_next_to_each_other_have_colours_far_apart() -> None:
 
 @pytest.mark.parametrize("confidence", [0.0, 1.0])
 @pytest.mark.parametrize("edges", [(19.999, 23.0), (17.0, 20.001), (5.0, 5.01), (5.0, 5.0), (0.0, 3600.0)])
-def test_spans_of_any_size_and_sureness_can_be_drawn(
-    story: Story, confidence: float, edges: tuple[float, float]
+def test_segments_of_any_size_and_sureness_can_be_drawn(
+    story: VideoEvidence, confidence: float, edges: tuple[float, float]
 ) -> None:
     start, end = edges
     found = dataclasses.replace(
         story,
         video=dataclasses.replace(story.video, duration_seconds=40.0),
-        spans=(span("A", start, end, confidence=confidence, object_word="apple"),),
+        segments=(segment("A", start, end, confidence=confidence, object_word="apple"),),
         truth=(dataclasses.replace(TRUTH[0], start_seconds=start, end_seconds=end),),
         words=(word("a", start, end),),
         screen=(seen("A", start, end),),
@@ -244,7 +244,7 @@ def test_spans_of_any_size_and_sureness_can_be_drawn(
     assert timeline.pictures(found)[0].width == timeline.WIDTH
 
 
-def test_words_that_are_long_close_together_or_foreign_do_not_break_the_picture(story: Story) -> None:
+def test_words_that_are_long_close_together_or_foreign_do_not_break_the_picture(story: VideoEvidence) -> None:
     crowd = tuple(
         word(text, 5 + 0.01 * n, 5.2) for n, text in enumerate(["wonderful" * 20, "слово", "語", "a", "b"] * 5)
     )

@@ -92,7 +92,7 @@ def test_one_file_however_its_path_is_spelt(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("path,label,start,end\na/b.mp4, A ,0,1\n./a//b.mp4,B,1,2\n")
     (found,) = files_by_csv(tmp_path, tmp_path / "t.csv")
     assert found.path == tmp_path / "a" / "b.mp4"
-    assert [(span.label, span.start_seconds) for span in found.spans] == [("A", 0.0), ("B", 1.0)]
+    assert [(segment.label, segment.start_seconds) for segment in found.segments] == [("A", 0.0), ("B", 1.0)]
 
 
 def test_bad_folders(tmp_path: Path) -> None:
@@ -128,8 +128,8 @@ def test_grid(tmp_path: Path) -> None:
     words = "0 23750 sil\n23750 29500 lay\n29500 34000 red\n34000 35500 in\n35500 41000 q\n41000 47250 six\n47250 53000 now\n"
     (tmp_path / "GRID" / "align" / "s2").mkdir(parents=True)
     (tmp_path / "GRID" / "align" / "s2" / "x.align").write_text(words)
-    assert [file.spans[0].label for file in grid_files(tmp_path / "GRID")] == ["s1", "s2"]
-    assert [file.spans[0].label for file in grid_files(tmp_path / "GRID", "letter")] == ["F", "Q"]
+    assert [file.segments[0].label for file in grid_files(tmp_path / "GRID")] == ["s1", "s2"]
+    assert [file.segments[0].label for file in grid_files(tmp_path / "GRID", "letter")] == ["F", "Q"]
     (tmp_path / "GRID" / "align" / "s2" / "x.align").write_text("from 0 to 5\n")
     with pytest.raises(InputError, match=r"x\.align: line 1"):
         grid_files(tmp_path / "GRID")

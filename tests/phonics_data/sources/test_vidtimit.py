@@ -19,7 +19,7 @@ from PIL import Image
 
 from phonics_data.dataset.layout import read_metadata
 from phonics_data.errors import FetchError, InputError
-from phonics_data.media import cut_spans
+from phonics_data.media import cut_segments
 from phonics_data.sources.collect import collect
 from phonics_data.sources.vidtimit import download, sequences, vidtimit_files
 from phonics_data.stages.shard.stage import ShardOptions, shard
@@ -156,7 +156,7 @@ def test_download_resumes_and_the_corpus_becomes_a_dataset(record: Record, tmp_p
 def test_films_hold_every_image_and_the_sound(tmp_path: Path, form: str) -> None:
     put_sentence(tmp_path / "fadg0", "sa1", first=300, form=form)
     (file,) = vidtimit_files(Workspace(tmp_path / "work"), tmp_path)
-    (one,) = cut_spans(file.path, [(0.0, 5.0)], frame_rate=Fraction(25), width=128, height=96, audio_rate_hz=16_000)
+    (one,) = cut_segments(file.path, [(0.0, 5.0)], frame_rate=Fraction(25), width=128, height=96, audio_rate_hz=16_000)
     assert one.frames_LHWC.shape[0] == 30
     for index, frame in enumerate(one.frames_LHWC):
         expected = numbered_picture(300 + index)[:96].astype(int)

@@ -73,7 +73,7 @@ def build(root: Path, films: Iterable[Path]) -> tuple[set[str], dict[str, Reject
     for row in rejections:
         assert row.reason in get_args(Reason)
         assert "\n" not in row.detail
-    # A film whose spans all lie behind its end has no rejection of its own, but one for each span.
+    # A film whose segments all lie behind its end has no rejection of its own, but one for each segment.
     clipless = {row.item_id.rpartition("-")[0] for row in rejections}
     for video_id, name in ids.items():
         assert name in with_clips or name in reasons or video_id in clipless, f"{name} has gone without a word"

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from phonics_data.errors import OptionError
-from phonics_data.segmentation.scoring import score_spans
+from phonics_data.segmentation.scoring import score_segments
 from phonics_data.stages.segment import SegmentOptions, segment
 from phonics_data.stages.transcribe import TranscribeOptions, transcribe
 from phonics_data.storage.tables import read_table, write_table
 from phonics_data.storage.workspace import Workspace
-from phonics_data.types import Captions, FetchedVideo, LetterSpan, Origin, Rejection, TranscriptWord, Word
+from phonics_data.types import Captions, FetchedVideo, Origin, Rejection, Segment, TranscriptWord, Word
 from tests.phonics_data.segmentation.transcripts import CHORUS, INTRO, alone, song
 
 
@@ -54,8 +54,8 @@ def prepare(workspace: Workspace, origin: Origin = "auto_captions", /, **songs: 
     write_table(workspace.table("words"), TranscriptWord, rows)
 
 
-def spans(workspace: Workspace) -> list[LetterSpan]:
-    return read_table(workspace.table("segments"), LetterSpan)
+def segments(workspace: Workspace) -> list[Segment]:
+    return read_table(workspace.table("segments"), Segment)
 
 
 def rejections(workspace: Workspace) -> dict[str, Rejection]:
@@ -67,32 +67,32 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path / "work")
 
 
-def test_spans_of_a_song_agree_with_its_truth_and_name_its_objects(workspace: Workspace) -> None:
+def test_segments_of_a_song_agree_with_its_truth_and_name_its_objects(workspace: Workspace) -> None:
     words, truth = song(before=[INTRO], after=[CHORUS])
     prepare(workspace, song=words)
     count = segment(workspace, SegmentOptions())
-    found = spans(workspace)
-    assert score_spans(found, truth, iou=0.9).f1 == 1.0
-    assert [span.object_word for span in found] == [span.object_word for span in truth]
-    assert all(span.rule == "phrase" and span.evidence == "captions" for span in found)
-    assert found[0].span_id == f"song-{round(found[0].start_seconds * 1000):07d}"
+    found = segments(workspace)
+    assert score_segments(found, truth, iou=0.9).f1 == 1.0
+    assert [segment.object_word for segment in found] == [segment.object_word for segment in truth]
+    assert all(segment.rule == "phrase" and segment.evidence == "captions" for segment in found)
+    assert found[0].segment_id == f"song-{round(found[0].start_seconds * 1000):07d}"
     assert (count.num_in, count.num_kept, count.num_rejected) == (1, 1, 0)
 
 
 @pytest.mark.parametrize("rate", [Fraction(5), Fraction(25), Fraction(30000, 1001)])
-def test_every_span_is_a_whole_number_of_frames_within_the_limits(workspace: Workspace, rate: Fraction) -> None:
+def test_every_segment_is_a_whole_number_of_frames_within_the_limits(workspace: Workspace, rate: Fraction) -> None:
     words, _ = song(phrase=long_phrase)
     prepare(workspace, song=words)
     options = SegmentOptions(frame_rate=rate, min_frames=4, max_frames=40)
     segment(workspace, options)
     end = 0.0
-    for span in spans(workspace):
-        frames = (span.end_seconds - span.start_seconds) * float(rate)
+    for one in segments(workspace):
+        frames = (one.end_seconds - one.start_seconds) * float(rate)
         assert frames == pytest.approx(round(frames), abs=1e-6)
         assert 4 <= round(frames) <= 40
-        assert span.start_seconds >= end - 1e-9
-        end = span.end_seconds
-    assert len({span.span_id for span in spans(workspace)}) == len(spans(workspace))
+        assert one.start_seconds >= end - 1e-9
+        end = one.end_seconds
+    assert len({one.segment_id for one in segments(workspace)}) == len(segments(workspace))
 
 
 def long_phrase(letter: str) -> str:
@@ -125,7 +125,7 @@ def test_videos_without_letters_are_rejected(workspace: Workspace) -> None:
     found = rejections(workspace)
     assert {name: row.reason for name, row in found.items()} == {"talk": "not_an_alphabet_song", "silent": "no_letters"}
     assert found["talk"].measured == 0
-    assert {span.video_id for span in spans(workspace)} == {"good"}
+    assert {one.video_id for one in segments(workspace)} == {"good"}
     assert (count.num_in, count.num_kept, count.num_rejected) == (3, 1, 2)
 
 
@@ -145,12 +145,12 @@ def test_an_unknown_order_is_refused() -> None:
         SegmentOptions(order="random")  # pyright: ignore[reportArgumentType]
 
 
-def test_rendered_songs_from_caption_file_to_span(songs: Path, workspace: Workspace) -> None:
+def test_rendered_songs_from_caption_file_to_segment(songs: Path, workspace: Workspace) -> None:
     from phonics_data.sources.synthetic.render import read_truth
 
     truth = read_truth(songs / "truth.parquet")
     videos: list[FetchedVideo] = []
-    for name in sorted({span.video_id for span in truth}):
+    for name in sorted({one.video_id for one in truth}):
         for path in songs.glob(f"{name}.*.json3"):
             target = workspace.media / name / path.name
             target.parent.mkdir(parents=True)
@@ -159,14 +159,16 @@ def test_rendered_songs_from_caption_file_to_span(songs: Path, workspace: Worksp
             captions = Captions(
                 track=track, kind="auto" if "orig" in track else "manual", path=workspace.relative(target)
             )
-            end = max(span.end_seconds for span in truth if span.video_id == name)
+            end = max(segment.end_seconds for segment in truth if segment.video_id == name)
             videos.append(video(name, end + 1.0, captions))
     assert videos
     write_table(workspace.table("videos"), FetchedVideo, videos)
     transcribe(workspace, TranscribeOptions())
     segment(workspace, SegmentOptions())
     captioned = {video.video_id for video in videos}
-    assert score_spans(spans(workspace), [span for span in truth if span.video_id in captioned]).f1 >= 0.95
+    assert (
+        score_segments(segments(workspace), [segment for segment in truth if segment.video_id in captioned]).f1 >= 0.95
+    )
 
 
 @pytest.mark.parametrize("origin", ["whisper", "google"])
@@ -174,12 +176,12 @@ def test_words_that_were_heard_are_evidence_of_speech(workspace: Workspace, orig
     words, truth = song()
     prepare(workspace, origin, song=words)
     segment(workspace, SegmentOptions())
-    found = spans(workspace)
-    assert score_spans(found, truth, iou=0.9).f1 == 1.0
-    assert {span.evidence for span in found} == {"speech"}
+    found = segments(workspace)
+    assert score_segments(found, truth, iou=0.9).f1 == 1.0
+    assert {segment.evidence for segment in found} == {"speech"}
 
 
-def test_what_a_recogniser_makes_of_talk_and_music_is_no_alphabet(workspace: Workspace) -> None:
+def test_what_a_recognizer_makes_of_talk_and_music_is_no_alphabet(workspace: Workspace) -> None:
     heard = (
         "oh my god I see you in the sea are you okay why don't we go on and be here with me "
         "thank you for listening to this and don't forget to subscribe until next time bye bye"
@@ -189,5 +191,5 @@ def test_what_a_recogniser_makes_of_talk_and_music_is_no_alphabet(workspace: Wor
     ]
     prepare(workspace, "whisper", talk=words)
     segment(workspace, SegmentOptions())
-    assert spans(workspace) == []
+    assert segments(workspace) == []
     assert rejections(workspace)["talk"].reason == "not_an_alphabet_song"

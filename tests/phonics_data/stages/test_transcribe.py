@@ -142,7 +142,7 @@ def test_a_video_in_another_language_gives_no_letters_whatever_its_screen_shows(
     read_before = trace_path(workspace.root, "german")
     read_before.parent.mkdir(parents=True)
     read_before.write_bytes(b"a screen that was read when nobody knew")
-    transcribe(workspace, TranscribeOptions(screen="never"))
+    transcribe(workspace, TranscribeOptions(ocr="never"))
     found = rejections(workspace)
     assert {name: reason for name, (reason, _) in found.items()} == dict.fromkeys(
         ("german", "german-first"), "wrong_language"
@@ -162,7 +162,7 @@ def test_without_captions_the_page_tells_the_language(workspace: Workspace) -> N
             replace(video(workspace, "dubbed", english), page_language="de-DE"),
         ],
     )
-    transcribe(workspace, TranscribeOptions(screen="never"))
+    transcribe(workspace, TranscribeOptions(ocr="never"))
     found = rejections(workspace)
     assert {name: reason for name, (reason, _) in found.items()} == {
         "german": "wrong_language",
@@ -214,9 +214,7 @@ def test_a_language_must_be_a_code() -> None:
 
 # --- listening -----------------------------------------------------------------------------------------------------
 
-WHISPER = TranscribeOptions(
-    engine=EngineOptions(engine="whisper", whisper=WhisperOptions(device="cpu")), screen="never"
-)
+WHISPER = TranscribeOptions(engine=EngineOptions(engine="whisper", whisper=WhisperOptions(device="cpu")), ocr="never")
 
 
 def spoken(
@@ -271,7 +269,7 @@ def test_what_cannot_be_heard_says_so(workspace: Workspace) -> None:
 
 def test_nobody_listens_when_only_captions_are_wanted(workspace: Workspace) -> None:
     prepare(workspace, [spoken(workspace, "v", None)])
-    transcribe(workspace, TranscribeOptions(engine=EngineOptions(engine="captions"), screen="never"))
+    transcribe(workspace, TranscribeOptions(engine=EngineOptions(engine="captions"), ocr="never"))
     assert rejections(workspace)["v"][0] == "no_transcript"
     assert not (workspace.root / "recognitions").exists()
     transcribe(workspace, WHISPER)  # another engine: done again

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from cssgan.models.baselines.g3an import (
-    FactorisedAttention,
+    FactorizedAttention,
     G3anDecoder,
     SelfAttention,
     SeparableVideoDiscriminator,
@@ -74,7 +74,7 @@ def test_the_temporal_layer_is_torchs_transposed_convolution(form: tuple[int, in
     x = torch.randn(2, frames, 6, 3, 5)
 
     kernel, stride, padding = form
-    weight_EOk11 = layer.normalised().transpose(0, 1)[..., None, None]
+    weight_EOk11 = layer.normalized().transpose(0, 1)[..., None, None]
     expected = functional.conv_transpose3d(x.transpose(1, 2), weight_EOk11, layer.bias, (stride, 1, 1), (padding, 0, 0))
     torch.testing.assert_close(layer(x), expected.transpose(1, 2))
     assert kernel == layer.weight.shape[2]
@@ -86,7 +86,7 @@ def test_the_spatial_layer_is_torchs_transposed_convolution_with_spectral_norm_o
     layer.iterate(200)
     x = torch.randn(2, 3, 6, 4, 4)
 
-    weight_OEHW = layer.normalised()
+    weight_OEHW = layer.normalized()
     expected = functional.conv_transpose3d(
         x.transpose(1, 2), weight_OEHW.transpose(0, 1)[:, :, None], layer.bias, (1, 2, 2), (0, 1, 1)
     )
@@ -107,7 +107,7 @@ def test_attention_is_the_equation() -> None:
 
 def test_permuting_time_permutes_what_attention_gives() -> None:
     torch.manual_seed(0)
-    attention, x = awake(FactorisedAttention(16)), torch.randn(2, 6, 16, 3, 4)
+    attention, x = awake(FactorizedAttention(16)), torch.randn(2, 6, 16, 3, 4)
     order = torch.tensor([4, 0, 5, 2, 1, 3])
 
     torch.testing.assert_close(attention(x[:, order]), attention(x)[:, order], rtol=1e-4, atol=1e-5)
@@ -116,7 +116,7 @@ def test_permuting_time_permutes_what_attention_gives() -> None:
 
 def test_permuting_pixels_permutes_what_attention_gives() -> None:
     torch.manual_seed(0)
-    attention, x = awake(FactorisedAttention(16)), torch.randn(2, 3, 16, 4, 4)
+    attention, x = awake(FactorizedAttention(16)), torch.randn(2, 3, 16, 4, 4)
     turned = x.transpose(3, 4).flip(3)
 
     torch.testing.assert_close(attention(turned), attention(x).transpose(3, 4).flip(3), rtol=1e-4, atol=1e-5)
@@ -124,7 +124,7 @@ def test_permuting_pixels_permutes_what_attention_gives() -> None:
 
 def test_each_frame_is_heard_by_every_other_one() -> None:
     torch.manual_seed(0)
-    attention, x = awake(FactorisedAttention(16)), torch.randn(1, 6, 16, 3, 3)
+    attention, x = awake(FactorizedAttention(16)), torch.randn(1, 6, 16, 3, 3)
     changed = x.clone()
     changed[:, 5] += 1.0
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from cssgan.config import Config, override
 from cssgan.data import resident
-from cssgan.data.batches import Feed
+from cssgan.data.batches import ResidentLoader
 from cssgan.errors import ConfigError
 from cssgan.inference.generate import load_generator
 from cssgan.models import factory
@@ -21,7 +21,7 @@ from cssgan.models.blocks import iterate_spectral_norms
 from cssgan.presets import preset
 from cssgan.training import checkpoint, loop, step
 from cssgan.training.cost import batch_like
-from cssgan.training.step import Players, players, train_step
+from cssgan.training.step import TrainState, new_train_state, train_step
 from cssgan.types import Batch, MelStats
 from tests.cssgan.toy_dataset import tiny_version
 
@@ -34,7 +34,7 @@ def batch_of(dataset: Path):
     def make(config: Config) -> Batch:
         data = resident.load(dataset, "train", config.data.size)
         stats = MelStats(mean=data.mean, std=data.std, clamp=4.0)
-        return Feed(data=data, config=config, mel_stats=stats, device=CPU).batch(0)
+        return ResidentLoader(data=data, config=config, mel_stats=stats, device=CPU).batch(0)
 
     return make
 
@@ -43,9 +43,11 @@ def small(kind: str, *settings: str) -> Config:
     return tiny_version(f"{kind}-tiny", *settings)
 
 
-def team(config: Config) -> Players:
+def train_state(config: Config) -> TrainState:
     torch.manual_seed(0)
-    return players(config, factory.generator(config, num_classes=26), factory.discriminators(config, num_classes=26))
+    return new_train_state(
+        config, factory.generator(config, num_classes=26), factory.discriminators(config, num_classes=26)
+    )
 
 
 def state(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -63,13 +65,13 @@ def millions(module: nn.Module) -> float:
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_player_moves_in_its_own_step_alone(batch_of, kind: str) -> None:
     config = small(kind)
-    ours = team(config)
+    ours = train_state(config)
     part = step.present(batch_of(config), config)
-    judges, generator = state(ours.discriminators), state(ours.generator)
+    discriminators, generator = state(ours.discriminators), state(ours.generator)
 
     made, terms = step.generator_step(ours, [part], config, adversarial=True)
 
-    assert moved(ours.discriminators, judges) == set()
+    assert moved(ours.discriminators, discriminators) == set()
     weights = {name for name, parameter in ours.generator.named_parameters() if parameter.grad is not None}
     assert weights == {name for name, _ in ours.generator.named_parameters()}
     assert {"g_l1", "g_image", "g_video"} <= set(terms)
@@ -77,13 +79,13 @@ def test_each_player_moves_in_its_own_step_alone(batch_of, kind: str) -> None:
     step.discriminator_step(ours, [part], made, config)
 
     assert moved(ours.generator, generator) == set()
-    assert moved(ours.discriminators, judges) == {name for name, _ in ours.discriminators.named_parameters()}
+    assert moved(ours.discriminators, discriminators) == {name for name, _ in ours.discriminators.named_parameters()}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_step_lowers_the_loss_of_its_own_batch(batch_of, kind: str) -> None:
     config = small(kind, "loss.l1_weight=100", "optim.g_lr=1e-2")
-    ours, batch = team(config), batch_of(config)
+    ours, batch = train_state(config), batch_of(config)
 
     seen = [train_step(ours, batch, config, num_steps=n, num_videos=3 * n) for n in range(8)]
 
@@ -94,7 +96,7 @@ def test_a_step_lowers_the_loss_of_its_own_batch(batch_of, kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_discriminators_learn_to_tell(batch_of, kind: str) -> None:
     config = small(kind, "optim.d_lr=2e-3", "discriminator.width=4")
-    ours = team(config)
+    ours = train_state(config)
     part = step.present(batch_of(config), config)
     black = [-torch.ones_like(part.real.clips_BSCFHW)]
 
@@ -108,7 +110,7 @@ def test_the_discriminators_learn_to_tell(batch_of, kind: str) -> None:
 
 def test_mocogan_asks_for_the_class_and_the_others_do_not(batch_of) -> None:
     names = {
-        kind: set(train_step(team(small(kind)), batch_of(small(kind)), small(kind), num_steps=0, num_videos=0))
+        kind: set(train_step(train_state(small(kind)), batch_of(small(kind)), small(kind), num_steps=0, num_videos=0))
         for kind in KINDS
     }
 
@@ -144,7 +146,7 @@ def test_a_run_goes_on_bit_for_bit_and_makes_videos(dataset: Path, tmp_path: Pat
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_window_follows_picture_sound_and_class(kind: str) -> None:
     config = small(kind)
-    generator = team(config).generator.eval()
+    generator = train_state(config).generator.eval()
     batch = batch_like(config, 2, num_classes=26, device=CPU)
     image, mels, label, noise = batch.video_BCTHW[:, :, 0], batch.mels_BTMU, batch.label_BK, batch.noise_BZ
 
@@ -166,7 +168,7 @@ def test_a_window_follows_picture_sound_and_class(kind: str) -> None:
 def test_recurrent_frames_know_nothing_of_the_future() -> None:
     for kind in ("mocogan", "phonicsgan_like"):
         config = small(kind)
-        generator = team(config).generator.eval()
+        generator = train_state(config).generator.eval()
         batch = batch_like(config, 2, num_classes=26, device=CPU)
         other = batch.mels_BTMU.clone()
         other[:, 9:] += 1.0
@@ -183,19 +185,23 @@ def test_sizes_at_their_own_settings() -> None:
     """The published models' sizes: ImaGINator and MoCoGAN with the six classes of their data."""
     with torch.device("meta"):
         imaginator, mocogan = (factory.generator(preset(name), num_classes=6) for name in ("imaginator", "mocogan"))
-        judges = {name: factory.discriminators(preset(name), num_classes=6) for name in ("imaginator", "mocogan")}
+        discriminators = {
+            name: factory.discriminators(preset(name), num_classes=6) for name in ("imaginator", "mocogan")
+        }
 
     assert millions(imaginator.image_encoder) + millions(imaginator.decoder) == pytest.approx(75.4)  # type: ignore[arg-type]
     assert millions(mocogan.decoder) == 3.3  # type: ignore[arg-type]
-    sizes = {name: (millions(own.video), millions(own.image)) for name, own in judges.items()}  # type: ignore[arg-type]
+    sizes = {name: (millions(own.video), millions(own.image)) for name, own in discriminators.items()}  # type: ignore[arg-type]
     assert sizes == {"imaginator": (11.1, 2.8), "mocogan": (11.3, 0.7)}
 
 
 def test_mocogan_judges_at_seventeen_places_and_sixteen_patches() -> None:
     config = preset("mocogan")
     with torch.device("meta"):
-        judges = factory.discriminators(config, num_classes=26)
-        verdict = judges(torch.empty(2, 4, 3, 8, 64, 64), torch.empty(2, 26), torch.zeros(2, 1, dtype=torch.long))
+        discriminators = factory.discriminators(config, num_classes=26)
+        verdict = discriminators(
+            torch.empty(2, 4, 3, 8, 64, 64), torch.empty(2, 26), torch.zeros(2, 1, dtype=torch.long)
+        )
 
     assert verdict.image_BS.shape == (2, 16)
     assert verdict.video_B.shape == (2, 17)
@@ -204,15 +210,15 @@ def test_mocogan_judges_at_seventeen_places_and_sixteen_patches() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_image_discriminator_sees_one_frame_of_the_window(kind: str) -> None:
-    judges = team(small(kind)).discriminators
+    discriminators = train_state(small(kind)).discriminators
     clips, index = torch.randn(2, 4, 3, 4, 16, 16), torch.tensor([[6], [15]])
 
-    logits = judges(clips, torch.eye(26)[:2], index).image_BS
+    logits = discriminators(clips, torch.eye(26)[:2], index).image_BS
     changed = clips.clone()
     changed[0, 1, :, 2] += 1.0  # frame 6
     changed[1, 3, :, 2] += 1.0  # frame 14
 
-    other = judges(changed, torch.eye(26)[:2], index).image_BS
+    other = discriminators(changed, torch.eye(26)[:2], index).image_BS
     assert not torch.allclose(other[0], logits[0])
     if kind != "mocogan":  # its batch norm lets one video look at the other
         torch.testing.assert_close(other[1], logits[1])
@@ -242,7 +248,7 @@ def test_options_that_a_model_would_not_follow_are_refused(kind: str, setting: s
 def test_options_of_g3an_run(batch_of, setting: str) -> None:
     config = small("g3an", setting)
 
-    terms = train_step(team(config), batch_of(config), config, num_steps=0, num_videos=0)
+    terms = train_step(train_state(config), batch_of(config), config, num_steps=0, num_videos=0)
 
     assert all(math.isfinite(float(value)) for value in terms.values())
 
@@ -251,6 +257,6 @@ def test_options_of_g3an_run(batch_of, setting: str) -> None:
 def test_the_modern_game_runs_as_well(batch_of, kind: str) -> None:
     config = small(kind, "loss.gan=rpgan", "loss.r1_gamma=1", "loss.r2_gamma=1", "discriminator.spectral=false")
 
-    terms = train_step(team(config), batch_of(config), config, num_steps=0, num_videos=0)
+    terms = train_step(train_state(config), batch_of(config), config, num_steps=0, num_videos=0)
 
     assert all(math.isfinite(float(value)) for value in terms.values())

@@ -76,7 +76,7 @@ def transcribe(workspace: Workspace, *arguments: str) -> Result:
         "google",
         "--align",
         "never",
-        "--screen",
+        "--ocr",
         "never",
     ]
     return CliRunner().invoke(app, [*common, *arguments])
@@ -129,7 +129,7 @@ def test_somebody_at_a_terminal_is_asked(
     cloud.ears = song = sung(20.0)
     fetched(workspace, {"song": song})
     google = google_options(yes=False, max_minutes=60.0, api="v1", project="", location="global", model="", bucket="")
-    options = transcribe_options(engine="google", align="never", screen="never", google=google)
+    options = transcribe_options(engine="google", align="never", ocr="never", google=google)
     master, slave = pty.openpty()
     os.write(master, f"{answer}\n".encode())
     with os.fdopen(slave, "r") as terminal:
@@ -197,7 +197,5 @@ def test_what_is_known_already_is_not_counted(cloud: Cloud, workspace: Workspace
     fetched(workspace, {"song": song})
     transcribe(workspace, "--yes")
     workspace.ledger("transcribe").forget("song")
-    plan = what_to_send(
-        workspace, TranscribeOptions(engine=EngineOptions(engine="google", align="never"), screen="never")
-    )
+    plan = what_to_send(workspace, TranscribeOptions(engine=EngineOptions(engine="google", align="never"), ocr="never"))
     assert (plan.num_videos, plan.seconds, plan.sent_seconds) == (0, 0.0, 20.0)

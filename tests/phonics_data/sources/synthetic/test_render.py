@@ -28,7 +28,7 @@ from phonics_data.sources.synthetic.timeline import Timeline, lay_out, truth
 from phonics_data.sources.synthetic.voice import Utterance, speak
 from phonics_data.sources.synthetic.word_list import LETTER_SOUNDS, pictures
 from phonics_data.storage.manifest import read_manifest
-from phonics_data.types import TruthSpan
+from phonics_data.types import TrueSegment
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 SHORT_SONG_SEED = 170
@@ -161,46 +161,48 @@ def test_a_word_begins_and_ends_where_its_sound_does() -> None:
 
 
 @pytest.fixture(scope="module", params=range(10))
-def laid_out(request: pytest.FixtureRequest) -> tuple[SongPlan, Timeline, list[TruthSpan]]:
+def laid_out(request: pytest.FixtureRequest) -> tuple[SongPlan, Timeline, list[TrueSegment]]:
     plan = plan_song(1, request.param)
     timeline = lay_out(plan)
     return plan, timeline, truth(plan, timeline)
 
 
-def test_spans_follow_each_other_and_hold_their_words(laid_out: tuple[SongPlan, Timeline, list[TruthSpan]]) -> None:
-    plan, timeline, spans = laid_out
-    assert "".join(span.letter for span in spans) == plan.letters
-    for span, following in pairwise(spans):
-        assert span.end_seconds <= following.start_seconds
-    for span in spans:
-        words = [word.text for word in span.words]
-        assert words[0] == span.letter
-        assert span.start_seconds <= span.words[0].start_seconds
-        assert span.words[-1].end_seconds <= span.end_seconds
-        assert span.words[0].start_seconds - span.start_seconds < 0.25, "a letter is seen long before it is heard"
-        assert span.object_word is None or span.object_word.split()[0] in words
-    assert spans[-1].end_seconds <= timeline.num_frames / plan.frame_rate
+def test_segments_follow_each_other_and_hold_their_words(
+    laid_out: tuple[SongPlan, Timeline, list[TrueSegment]],
+) -> None:
+    plan, timeline, segments = laid_out
+    assert "".join(segment.letter for segment in segments) == plan.letters
+    for segment, following in pairwise(segments):
+        assert segment.end_seconds <= following.start_seconds
+    for segment in segments:
+        words = [word.text for word in segment.words]
+        assert words[0] == segment.letter
+        assert segment.start_seconds <= segment.words[0].start_seconds
+        assert segment.words[-1].end_seconds <= segment.end_seconds
+        assert segment.words[0].start_seconds - segment.start_seconds < 0.25, "a letter is seen long before it is heard"
+        assert segment.object_word is None or segment.object_word.split()[0] in words
+    assert segments[-1].end_seconds <= timeline.num_frames / plan.frame_rate
 
 
-def test_spans_are_as_long_as_clips_of_the_paper(laid_out: tuple[SongPlan, Timeline, list[TruthSpan]]) -> None:
-    plan, _, spans = laid_out
-    lengths = np.array([span.end_seconds - span.start_seconds for span in spans])
+def test_segments_are_as_long_as_clips_of_the_paper(laid_out: tuple[SongPlan, Timeline, list[TrueSegment]]) -> None:
+    plan, _, segments = laid_out
+    lengths = np.array([segment.end_seconds - segment.start_seconds for segment in segments])
     low, high = (0.6, 1.25) if plan.kind == "letter_run" else (1.4, 4.0)
     assert low <= float(np.median(lengths)) <= high
     assert float(np.mean((lengths >= 14 / 25) & (lengths <= 100 / 25))) > 0.9
 
 
-def test_chorus_and_cards_belong_to_no_letter(laid_out: tuple[SongPlan, Timeline, list[TruthSpan]]) -> None:
-    plan, timeline, spans = laid_out
+def test_chorus_and_cards_belong_to_no_letter(laid_out: tuple[SongPlan, Timeline, list[TrueSegment]]) -> None:
+    plan, timeline, segments = laid_out
     for section in timeline.sections:
         if section.plan.kind != "letter" and section.words:
             start, end = section.words[0].start_seconds, section.words[-1].end_seconds
-            assert not any(span.start_seconds < end and start < span.end_seconds for span in spans)
+            assert not any(segment.start_seconds < end and start < segment.end_seconds for segment in segments)
     assert {section.plan.kind for section in timeline.sections} >= {"letter", "break"}
     assert plan.sections[0].kind in ("intro", "break")
 
 
-def test_scenes_fill_the_song_without_gap_or_overlap(laid_out: tuple[SongPlan, Timeline, list[TruthSpan]]) -> None:
+def test_scenes_fill_the_song_without_gap_or_overlap(laid_out: tuple[SongPlan, Timeline, list[TrueSegment]]) -> None:
     _, timeline, _ = laid_out
     assert timeline.sections[0].first_frame == 0
     assert timeline.sections[-1].last_frame == timeline.num_frames
@@ -269,7 +271,7 @@ def test_the_picture_moves_when_the_sound_begins(way: str) -> None:
 
 @pytest.mark.parametrize("way", ["card", "strokes", "fly", "row", "groups", "pair"])
 def test_a_letter_comes_onto_the_screen_at_its_sign(way: str) -> None:
-    """Just before the sign the new letter's scene is not there; from a few frames after it on it stays recognisable."""
+    """Just before the sign the new letter's scene is not there; from a few frames after it on it stays recognizable."""
     plan = replace(first_letters(planned(kind="is_for", way=way, camera="still"), 2), logo="")
     timeline, heard, _ = soundtrack(plan)
     shown = [np.asarray(picture.convert("L"), np.float64) for picture in pictures_of(plan, timeline, heard)]
@@ -354,13 +356,13 @@ def test_the_files_are_as_a_video_site_gives_them(songs: Path) -> None:
         assert video.letters == "".join(dict.fromkeys(plan.letters))
 
 
-def test_the_truth_names_every_span_of_every_song(songs: Path) -> None:
-    spans = read_truth(songs / "truth.parquet")
-    assert [(span.video_id, span.start_seconds) for span in spans] == sorted(
-        (span.video_id, span.start_seconds) for span in spans
+def test_the_truth_names_every_segment_of_every_song(songs: Path) -> None:
+    segments = read_truth(songs / "truth.parquet")
+    assert [(segment.video_id, segment.start_seconds) for segment in segments] == sorted(
+        (segment.video_id, segment.start_seconds) for segment in segments
     )
     plan = plan_song(11, 1)
-    assert [span for span in spans if span.video_id == plan.video_id] == truth(plan, lay_out(plan))
+    assert [segment for segment in segments if segment.video_id == plan.video_id] == truth(plan, lay_out(plan))
 
 
 def test_a_second_run_renders_nothing_again_and_restores_the_same_tables(songs: Path, tmp_path: Path) -> None:

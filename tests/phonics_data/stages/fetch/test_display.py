@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from phonics_data.stages.fetch.display import Bars, JsonLines, PlainLines
-from phonics_data.stages.fetch.progress import Watch
+from phonics_data.stages.fetch.progress import FetchProgress
 
 
-def one_run(watch: Watch) -> None:
+def one_run(watch: FetchProgress) -> None:
     watch.began(3, 1)
     watch.started("a")
     watch.moved("a", 500, 1000, 250.0)

@@ -13,7 +13,7 @@ import pytest
 
 from phonics_data.sources.synthetic.site import SongSite
 from phonics_data.stages.fetch.ledger import Entry, fetch_report
-from phonics_data.stages.fetch.progress import Watch
+from phonics_data.stages.fetch.progress import FetchProgress
 from phonics_data.stages.fetch.stage import BackOff, FetchOptions, QueueStoppedError, fetch
 from phonics_data.storage.manifest import read_manifest
 from phonics_data.storage.tables import from_plain, read_table
@@ -47,7 +47,7 @@ def song(name: str, **more: object) -> Song:
     return Song(name.ljust(11, "0"), {"18": clip_bytes(seed=sum(map(ord, name)) % 97)}, **more)  # type: ignore[arg-type]
 
 
-def run(workspace: Workspace, tube: Tube, *, watch: Watch | None = None, **options: object) -> StageCount:
+def run(workspace: Workspace, tube: Tube, *, watch: FetchProgress | None = None, **options: object) -> StageCount:
     videos = [SourceVideo(video_id=one.video_id, url=one.url, title=one.title) for one in tube.songs.values()]
     wanted = FetchOptions(sleep_seconds=(0.0, 0.0), back_off=QUICK, **options)  # type: ignore[arg-type]
     return fetch(workspace, videos, wanted, manifest="songs.csv", watch=watch)
@@ -219,7 +219,7 @@ def test_who_was_turned_away_does_not_stand_in_the_way_of_others(
 def test_repeated_429_stops_the_queue_after_waiting(workspace: Workspace, serve: Callable[..., Tube]) -> None:
     waits: list[float] = []
 
-    class Waits(Watch):
+    class Waits(FetchProgress):
         def waits(self, video_id: str, seconds: float, why: str) -> None:
             waits.append(seconds)
 
@@ -256,7 +256,7 @@ def test_without_any_answer_the_run_ends_soon_and_blames_no_video(workspace: Wor
         pass
     seen: list[str] = []
 
-    class Seen(Watch):
+    class Seen(FetchProgress):
         def started(self, video_id: str) -> None:
             seen.append(video_id)
 
@@ -296,7 +296,7 @@ def test_a_line_that_breaks_is_waited_for_and_then_left(workspace: Workspace, tm
     site = SongSite(folder)
     waits: list[float] = []
 
-    class Unplug(Watch):
+    class Unplug(FetchProgress):
         def ended(self, video_id: str, status: FetchStatus, detail: str) -> None:
             site.__exit__()
 

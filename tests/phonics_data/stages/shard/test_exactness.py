@@ -14,7 +14,7 @@ from phonics_data import open_dataset
 from phonics_data.contract.sample import Sample, num_audio_samples
 from phonics_data.dataset.layout import MetadataRow, read_metadata
 from phonics_data.media import ffmpeg_path
-from phonics_data.quality.filters import Rules
+from phonics_data.quality.filters import FilterOptions
 from phonics_data.report.verify import verify
 from phonics_data.sources.collect import collect
 from phonics_data.sources.folder import files_by_csv
@@ -25,7 +25,7 @@ from tests.counted_videos import clicks, constant, make_source, numbered_picture
 RATE = Fraction(25)
 CLICKS = [0.5, 1.5, 2.5, 3.5]
 SECONDS = 4.4
-SPANS = ((0.0, 1.2), (0.77, 2.9), (2.2, 4.0))
+SEGMENTS = ((0.0, 1.2), (0.77, 2.9), (2.2, 4.0))
 
 
 def variable() -> list[Fraction]:
@@ -99,19 +99,19 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, list[Fract
     root = tmp_path_factory.mktemp("exact")
     (root / "films").mkdir()
     shown = {name: make(root / "films" / name) for name, make in FORMS.items()}
-    rows = [f"{name},{name.partition('.')[0]},{start},{end}" for name in FORMS for start, end in SPANS]
-    (root / "spans.csv").write_text("\n".join(["path,label,start,end", *rows]) + "\n")
+    rows = [f"{name},{name.partition('.')[0]},{start},{end}" for name in FORMS for start, end in SEGMENTS]
+    (root / "segments.csv").write_text("\n".join(["path,label,start,end", *rows]) + "\n")
     workspace = Workspace(root / "work")
-    collect(workspace, files_by_csv(root / "films", root / "spans.csv"), evidence="csv")
+    collect(workspace, files_by_csv(root / "films", root / "segments.csv"), evidence="csv")
     # The pictures are black but for a few squares and alike in all films, and clicks reach full scale: none of this
     # is what is tested here.
-    rules = Rules(drop_near_duplicates=False, min_bright_level=0.0, max_clipped_share=1.0)
-    shard(workspace, root / "dataset", ShardOptions(frame_rate=RATE, label_set="forms", rules=rules))
+    rules = FilterOptions(drop_near_duplicates=False, min_bright_level=0.0, max_clipped_share=1.0)
+    shard(workspace, root / "dataset", ShardOptions(frame_rate=RATE, label_set="forms", filters=rules))
     return shown, root / "dataset"
 
 
 def test_no_clip_is_lost_and_the_dataset_is_whole(made: tuple[dict[str, list[Fraction]], Path]) -> None:
-    assert len(read_metadata(made[1])) == len(FORMS) * len(SPANS)
+    assert len(read_metadata(made[1])) == len(FORMS) * len(SEGMENTS)
     assert verify(made[1]).faults == ()
 
 
@@ -120,7 +120,7 @@ def test_frames_and_clicks(made: tuple[dict[str, list[Fraction]], Path], name: s
     shown, dataset = made
     rows = {row.sample_id: row for row in read_metadata(dataset) if row.label == name.partition(".")[0]}
     samples = [sample for sample in open_dataset(dataset) if sample.key in rows]
-    assert len(samples) == len(SPANS)
+    assert len(samples) == len(SEGMENTS)
     cut_away = 0.52 if name.startswith("i-") else 0.0
     for sample in samples:
         check_frames(sample, rows[sample.key], shown[name])
@@ -129,7 +129,7 @@ def test_frames_and_clicks(made: tuple[dict[str, list[Fraction]], Path], name: s
 
 def check_frames(sample: Sample, row: MetadataRow, shown: list[Fraction]) -> None:
     first = round(row.start_seconds * RATE)
-    start, end = min(SPANS, key=lambda span: abs(span[0] - row.start_seconds))
+    start, end = min(SEGMENTS, key=lambda segment: abs(segment[0] - row.start_seconds))
     assert abs(row.start_seconds - start) <= 0.5 / RATE + 1e-9
     # What is announced is what is there, and it is all that was asked for and that the source has.
     last = min(Fraction(str(end)), shown[-1] + Fraction(1, 30))

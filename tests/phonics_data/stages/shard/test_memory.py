@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from phonics_data.quality.filters import Rules
+from phonics_data.quality.filters import FilterOptions
 from phonics_data.stages.shard.stage import ShardOptions, shard
 from phonics_data.storage.workspace import Workspace
-from tests.phonics_data.stages.shard.test_stage import put_video, spans_of, write_inputs
+from tests.phonics_data.stages.shard.test_stage import put_video, segments_of, write_inputs
 
 NUM_VIDEOS = 500
 
@@ -39,7 +39,7 @@ def test_memory_is_flat_over_many_videos(tmp_path: Path) -> None:
         path.parent.mkdir()
         os.link(workspace.root / first.path, path)
         videos.append(dataclasses.replace(first, video_id=f"copy-{number}", path=workspace.relative(path)))
-    write_inputs(workspace, videos, [span for video in videos for span in spans_of(video.video_id, "AB", 0.5)])
+    write_inputs(workspace, videos, [segment for video in videos for segment in segments_of(video.video_id, "AB", 0.5)])
     before = set(children())
     ours: list[int] = []
     workers: list[int] = []
@@ -48,7 +48,7 @@ def test_memory_is_flat_over_many_videos(tmp_path: Path) -> None:
         ours.append(resident_bytes("self"))
         workers.append(sum(resident_bytes(child) for child in set(children()) - before))
 
-    options = ShardOptions(rules=Rules(drop_near_duplicates=False, min_seconds=0.1))
+    options = ShardOptions(filters=FilterOptions(drop_near_duplicates=False, min_seconds=0.1))
     count = shard(workspace, tmp_path / "dataset", options, workers=2, on_progress=on_progress)
     assert count.num_kept == 2 * NUM_VIDEOS
     assert max(workers) > 20e6, "the workers were found"

@@ -22,13 +22,13 @@ from phonics_data.contract.shard import read_shard
 from phonics_data.dataset.layout import read_description, read_metadata, shard_paths
 from phonics_data.errors import InputError, OptionError
 from phonics_data.media import probe
-from phonics_data.quality.filters import Rules
+from phonics_data.quality.filters import FilterOptions
 from phonics_data.quality.split import Ratios
 from phonics_data.report.verify import verify
 from phonics_data.stages.shard.stage import ShardOptions, check_folder, shard
 from phonics_data.storage.tables import read_table, write_table
 from phonics_data.storage.workspace import Workspace, file_sha256
-from phonics_data.types import FetchedVideo, LetterSpan, Rejection, ScreenLetter, span_id
+from phonics_data.types import FetchedVideo, Rejection, ScreenLetter, Segment, segment_id
 from tests.counted_videos import clicks, constant, make_source, murmur, numbered_picture, read_number
 
 SMALL = ShardOptions(target_shard_bytes=1_000_000)
@@ -66,10 +66,10 @@ def put_video(workspace: Workspace, video_id: str, *, seconds: float = 6, pictur
     )  # fmt: skip
 
 
-def spans_of(video_id: str, letters: str = "ABCDE", seconds: float = 1.0) -> list[LetterSpan]:
+def segments_of(video_id: str, letters: str = "ABCDE", seconds: float = 1.0) -> list[Segment]:
     return [
-        LetterSpan(
-            span_id=span_id(video_id, index * seconds), video_id=video_id, letter=letter, object_word=None,
+        Segment(
+            segment_id=segment_id(video_id, index * seconds), video_id=video_id, letter=letter, object_word=None,
             start_seconds=index * seconds, end_seconds=(index + 1) * seconds, rule="phrase", evidence="captions",
             confidence=0.9,
         )
@@ -77,9 +77,9 @@ def spans_of(video_id: str, letters: str = "ABCDE", seconds: float = 1.0) -> lis
     ]  # fmt: skip
 
 
-def write_inputs(workspace: Workspace, videos: Sequence[FetchedVideo], spans: Sequence[LetterSpan]) -> None:
+def write_inputs(workspace: Workspace, videos: Sequence[FetchedVideo], segments: Sequence[Segment]) -> None:
     write_table(workspace.table("videos"), FetchedVideo, videos)
-    write_table(workspace.table("segments"), LetterSpan, spans)
+    write_table(workspace.table("segments"), Segment, segments)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Path]
     workspace = Workspace(root / "work")
     ids = [f"video-{index}" for index in range(5)]
     videos = [put_video(workspace, video_id) for video_id in ids]
-    write_inputs(workspace, videos, [span for video_id in ids for span in spans_of(video_id)])
+    write_inputs(workspace, videos, [segment for video_id in ids for segment in segments_of(video_id)])
     count = shard(workspace, root / "dataset", SMALL)
     assert (count.num_in, count.num_kept, count.num_rejected, count.num_skipped) == (25, 25, 0, 0)
     return workspace, root / "dataset"
@@ -118,7 +118,7 @@ def digests(dataset: Path) -> dict[str, str]:
     }
 
 
-def test_every_sample_holds_the_frames_of_its_span(finished: tuple[Workspace, Path]) -> None:
+def test_every_sample_holds_the_frames_of_its_segment(finished: tuple[Workspace, Path]) -> None:
     _, dataset = finished
     samples = [sample for path in shard_paths(dataset) for sample in read_shard(path)]
     assert len(samples) == 25
@@ -183,8 +183,8 @@ def test_bytes_do_not_depend_on_workers_or_order(
 ) -> None:
     workspace = copy_inputs(finished, tmp_path / "work")
     videos = read_table(workspace.table("videos"), FetchedVideo)
-    spans = read_table(workspace.table("segments"), LetterSpan)
-    write_inputs(workspace, videos[::-1], spans[::-1])
+    segments = read_table(workspace.table("segments"), Segment)
+    write_inputs(workspace, videos[::-1], segments[::-1])
     shard(workspace, tmp_path / "dataset", SMALL, workers=workers)
     ours, theirs = digests(tmp_path / "dataset"), digests(finished[1])
     for name in ("videos.parquet", "README.md", "SHA256SUMS"):  # these keep the order of the manifest
@@ -270,8 +270,8 @@ def test_adding_a_video_keeps_the_other_shards(finished: tuple[Workspace, Path],
     shard(workspace, tmp_path / "dataset", SMALL)
     before = {identity(path) for path in shard_paths(tmp_path / "dataset")}
     videos = read_table(workspace.table("videos"), FetchedVideo)
-    spans = read_table(workspace.table("segments"), LetterSpan)
-    write_inputs(workspace, [*videos, put_video(workspace, "new")], [*spans, *spans_of("new")])
+    segments = read_table(workspace.table("segments"), Segment)
+    write_inputs(workspace, [*videos, put_video(workspace, "new")], [*segments, *segments_of("new")])
     count = shard(workspace, tmp_path / "dataset", SMALL)
     assert (count.num_in, count.num_skipped) == (30, 25)
     kept = {identity(path) for path in shard_paths(tmp_path / "dataset")} & before
@@ -288,43 +288,48 @@ def test_bad_clips_and_videos_become_rejections(tmp_path: Path) -> None:
     black = put_video(workspace, "black", pictures=[np.zeros((64, 64, 3), np.uint8)] * 150)
     broken = put_video(workspace, "broken")
     (workspace.root / broken.path).write_text("no video any more")
-    spans = [*spans_of("good"), *spans_of("still", "AB"), *spans_of("black", "C"), *spans_of("broken", "D")]
-    late = LetterSpan(
-        span_id=span_id("good", 60), video_id="good", letter="Z", object_word=None, start_seconds=60.0,
+    segments = [
+        *segments_of("good"),
+        *segments_of("still", "AB"),
+        *segments_of("black", "C"),
+        *segments_of("broken", "D"),
+    ]
+    late = Segment(
+        segment_id=segment_id("good", 60), video_id="good", letter="Z", object_word=None, start_seconds=60.0,
         end_seconds=61.0, rule="phrase", evidence="captions", confidence=0.9,
     )  # fmt: skip
-    write_inputs(workspace, [good, still, black, broken], [*spans, late])
+    write_inputs(workspace, [good, still, black, broken], [*segments, late])
     count = shard(workspace, tmp_path / "dataset", SMALL)
     assert (count.num_in, count.num_kept, count.num_rejected) == (10, 7, 3)
     assert count.by_reason == {"black": 1, "not_a_video": 1, "no_frames": 1}
     rows = {row.item_id: row for row in read_table(tmp_path / "dataset" / "rejections.parquet", Rejection)}
     assert rows["black-0000000"].measured < rows["black-0000000"].threshold
     assert rows["good-0060000"].reason == "no_frames"
-    marked = [row.video_id for row in read_metadata(tmp_path / "dataset") if row.marks == "static_picture"]
+    marked = [row.video_id for row in read_metadata(tmp_path / "dataset") if row.flags == "static_picture"]
     assert marked == ["still", "still"]
-    count = shard(workspace, tmp_path / "moving", ShardOptions(rules=Rules(drop_static=True)))
+    count = shard(workspace, tmp_path / "moving", ShardOptions(filters=FilterOptions(drop_static=True)))
     assert count.by_reason["static_picture"] == 2
 
 
 def test_a_song_that_was_uploaded_twice_counts_once(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
     workspace = copy_inputs(finished, tmp_path / "work")
     videos = read_table(workspace.table("videos"), FetchedVideo)
-    spans = read_table(workspace.table("segments"), LetterSpan)
+    segments = read_table(workspace.table("segments"), Segment)
     copy = workspace.media / "copy" / "video.mkv"
     copy.parent.mkdir()
     shutil.copyfile(workspace.root / videos[0].path, copy)
     doubled = dataclasses.replace(videos[0], video_id="copy", path=workspace.relative(copy))
-    less_sure = [dataclasses.replace(span, confidence=0.5) for span in spans_of("copy")]
-    write_inputs(workspace, [*videos, doubled], [*spans, *less_sure])
+    less_sure = [dataclasses.replace(segment, confidence=0.5) for segment in segments_of("copy")]
+    write_inputs(workspace, [*videos, doubled], [*segments, *less_sure])
     count = shard(workspace, tmp_path / "dataset", SMALL)
     assert (count.num_kept, count.by_reason) == (25, {"near_duplicate": 5})
     rows = read_table(tmp_path / "dataset" / "rejections.parquet", Rejection)
     assert all(row.item_id.startswith("copy-") and "repeats video-0" in row.detail for row in rows)
-    kept = ShardOptions(rules=Rules(drop_near_duplicates=False))
+    kept = ShardOptions(filters=FilterOptions(drop_near_duplicates=False))
     assert shard(workspace, tmp_path / "all", kept).num_kept == 30
     splits = {row.video_id: row.split for row in read_metadata(tmp_path / "all")}
     assert splits["copy"] == splits["video-0"]
-    marked = {row.sample_id: row.duplicate_of for row in read_metadata(tmp_path / "all") if row.marks}
+    marked = {row.sample_id: row.duplicate_of for row in read_metadata(tmp_path / "all") if row.flags}
     assert marked["copy-0001000"] == "video-0-0001000"
 
 
@@ -339,13 +344,13 @@ def test_a_clip_whose_letter_never_came_onto_a_screen_that_was_read_is_marked(
         )
         for start in (0.4, 0.6)
     ]
-    write_table(workspace.table("screen"), ScreenLetter, sights)
+    write_table(workspace.table("screen_letters"), ScreenLetter, sights)
     shard(workspace, tmp_path / "dataset", SMALL)
     rows = {row.sample_id: row for row in read_metadata(tmp_path / "dataset")}
-    assert (rows["video-1-0000000"].letter_seen_share, rows["video-1-0000000"].marks) == (0.5, "")
-    assert (rows["video-1-0001000"].letter_seen_share, rows["video-1-0001000"].marks) == (0.0, "letter_not_visible")
+    assert (rows["video-1-0000000"].letter_seen_share, rows["video-1-0000000"].flags) == (0.5, "")
+    assert (rows["video-1-0001000"].letter_seen_share, rows["video-1-0001000"].flags) == (0.0, "letter_not_visible")
     assert rows["video-2-0001000"].letter_seen_share is None
-    dropping = ShardOptions(target_shard_bytes=1_000_000, rules=Rules(drop_letter_not_visible=True))
+    dropping = ShardOptions(target_shard_bytes=1_000_000, filters=FilterOptions(drop_letter_not_visible=True))
     assert shard(workspace, tmp_path / "dropped", dropping).by_reason == {"letter_not_visible": 4}
 
 
@@ -367,7 +372,7 @@ def test_large_frames_may_be_stored_as_films(finished: tuple[Workspace, Path], t
 def test_nothing_left_is_an_error_and_no_dataset(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "work")
     write_inputs(workspace, [put_video(workspace, "good")], [])
-    with pytest.raises(InputError, match="no clip is left of 0 spans"):
+    with pytest.raises(InputError, match="no clip is left of 0 segments"):
         shard(workspace, tmp_path / "dataset")
     assert not (tmp_path / "dataset").exists()
 
@@ -378,7 +383,7 @@ def test_the_dataset_of_other_videos_is_not_replaced(finished: tuple[Workspace, 
     shutil.copytree(dataset, mine)
     before = digests(mine)
     other = Workspace(tmp_path / "other")
-    write_inputs(other, [put_video(other, "stranger")], spans_of("stranger"))
+    write_inputs(other, [put_video(other, "stranger")], segments_of("stranger"))
     with pytest.raises(InputError, match=r"holds a dataset of \d+ other videos .* delete that one first"):
         shard(other, mine)
     with pytest.raises(InputError, match="holds a dataset of"):

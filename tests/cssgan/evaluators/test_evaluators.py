@@ -1,4 +1,4 @@
-"""Trained on clips from which something can be learned, the judges tell spoilt videos from real ones, and say what they know."""
+"""Trained on clips from which something can be learned, the evaluators tell spoilt videos from real ones, and say what they know."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from cssgan.cli import app
 from cssgan.data import resident
-from cssgan.errors import JudgesError
+from cssgan.errors import EvaluatorError
 from cssgan.evaluation.run import evaluate
 from cssgan.evaluators import checkpoint, sampling, train
-from cssgan.evaluators.checkpoint import TrainedJudges
-from cssgan.evaluators.suite import judged, top1
+from cssgan.evaluators.checkpoint import TrainedEvaluators
+from cssgan.evaluators.suite import evaluator_results, top1
 from cssgan.metrics import synchrony
 from cssgan.metrics.result import MetricResult
 from cssgan.metrics.videos import VideoPairs, first_frame_held
@@ -32,22 +32,22 @@ from tests.cssgan.toy_dataset import write_shard
 
 @pytest.fixture(scope="module", name="shards")
 def _shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return dataset(tmp_path_factory.mktemp("judges") / "dataset")
+    return dataset(tmp_path_factory.mktemp("evaluators") / "dataset")
 
 
 @pytest.fixture(scope="module", name="folder")
 def _folder(shards: Path) -> Path:
-    out = shards.parent / "judges"
+    out = shards.parent / "evaluators"
     lines: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CSSGAN_CACHE", str(shards.parent / "cache"))
         train.train(shards, out, SPEC, say=lines.append)
-    assert sum(": judges" in line for line in lines) == 3, lines
+    assert sum(": evaluators" in line for line in lines) == 3, lines
     return out
 
 
-@pytest.fixture(name="judges")
-def _judges(folder: Path) -> TrainedJudges:
+@pytest.fixture(name="evaluators")
+def _evaluators(folder: Path) -> TrainedEvaluators:
     return checkpoint.load(folder)
 
 
@@ -57,15 +57,15 @@ def _data(shards: Path) -> EvalWindows:
 
 
 def said(
-    judges: TrainedJudges | None, data: EvalWindows, fake: NDArray[np.uint8] | None = None, caution: str = ""
+    evaluators: TrainedEvaluators | None, data: EvalWindows, fake: NDArray[np.uint8] | None = None, caution: str = ""
 ) -> dict[str, MetricResult]:
     real = data.video_NTHWC
     pairs = VideoPairs(real_NTHWC=real, fake_NTHWC=real if fake is None else fake, num_valid_N=data.num_valid_N)
-    return {result.name: result for result in judged(judges, pairs, data, caution=caution).results}
+    return {result.name: result for result in evaluator_results(evaluators, pairs, data, caution=caution).results}
 
 
-def test_real_videos_score_what_real_videos_score(judges: TrainedJudges, data: EvalWindows) -> None:
-    found = said(judges, data)
+def test_real_videos_score_what_real_videos_score(evaluators: TrainedEvaluators, data: EvalWindows) -> None:
+    found = said(evaluators, data)
     for name in (
         "class_accuracy",
         "syncnet_auc",
@@ -79,23 +79,23 @@ def test_real_videos_score_what_real_videos_score(judges: TrainedJudges, data: E
     assert (found["syncnet_auc"].value or 0.0) > 0.85
     assert (found["order_pairs"].value or 0.0) > 0.9
     assert 1.0 < (found["domain_is"].value or 0.0) <= 26.0
-    assert found["class_accuracy"].protocol["judge_held_out_clips"] == 18
+    assert found["class_accuracy"].protocol["evaluator_held_out_clips"] == 18
     for result in found.values():
         json.dumps(result.as_json(), allow_nan=False)
 
 
 def test_videos_of_another_class_lose_their_class_and_nothing_else_of_a_still_picture(
-    judges: TrainedJudges, data: EvalWindows
+    evaluators: TrainedEvaluators, data: EvalWindows
 ) -> None:
     other = np.roll(data.video_NTHWC, 1, axis=0)  # neighbours are of other classes
-    found = said(judges, data, other)
+    found = said(evaluators, data, other)
     assert (found["class_accuracy"].value or 0.0) < 0.1
     assert found["domain_is"].value == pytest.approx(found["domain_is"].controls["real"], rel=0.2)
     assert found["order_pairs"].value == found["order_pairs"].controls["real"]
 
 
-def test_videos_of_another_clip_do_not_follow_the_sound(judges: TrainedJudges, data: EvalWindows) -> None:
-    found = said(judges, data, np.roll(data.video_NTHWC, 1, axis=0))
+def test_videos_of_another_clip_do_not_follow_the_sound(evaluators: TrainedEvaluators, data: EvalWindows) -> None:
+    found = said(evaluators, data, np.roll(data.video_NTHWC, 1, axis=0))
     assert (found["syncnet_auc"].value or 0.0) < found["syncnet_auc"].controls["real"] - 0.25
     assert (found["syncnet_offset"].value or 0.0) > found["syncnet_offset"].controls["real"]
     assert (found["syncnet_confidence"].value or 0.0) < found["syncnet_confidence"].controls["real"]
@@ -103,9 +103,9 @@ def test_videos_of_another_clip_do_not_follow_the_sound(judges: TrainedJudges, d
 
 def test_retrieval_is_what_drawing_gives_and_ties_guess() -> None:
     n = 40
-    flat = synchrony.wins(np.zeros((n, n)))
+    flat = synchrony.pairwise_wins(np.zeros((n, n)))
     assert top1(flat) == pytest.approx(1.0 / 32.0)
-    assert top1(synchrony.wins(np.eye(n))) == 1.0
+    assert top1(synchrony.pairwise_wins(np.eye(n))) == 1.0
     rng = np.random.default_rng(0)
     score = rng.random((n, n)) + np.eye(n) * 0.3
     found = [
@@ -113,19 +113,21 @@ def test_retrieval_is_what_drawing_gives_and_ties_guess() -> None:
         for row in range(n)
         for _ in range(200)
     ]
-    assert top1(synchrony.wins(score)) == pytest.approx(np.mean(found), abs=0.02)
+    assert top1(synchrony.pairwise_wins(score)) == pytest.approx(np.mean(found), abs=0.02)
 
 
-def test_segments_in_another_order_are_told(judges: TrainedJudges, data: EvalWindows) -> None:
+def test_segments_in_another_order_are_told(evaluators: TrainedEvaluators, data: EvalWindows) -> None:
     shuffled = np.concatenate([data.video_NTHWC[:, 4 * k : 4 * k + 4] for k in (3, 1, 0, 2)], axis=1)
-    found = said(judges, data, shuffled)
+    found = said(evaluators, data, shuffled)
     assert (found["order_pairs"].value or 0.0) < 0.5
     assert found["order_pairs"].controls["by_cuts"] < found["order_pairs"].controls["real_by_cuts"]
     assert found["class_accuracy"].value == pytest.approx(found["class_accuracy"].controls["real"], abs=0.1)
 
 
-def test_still_videos_have_a_class_and_neither_order_nor_sound(judges: TrainedJudges, data: EvalWindows) -> None:
-    found = said(judges, data, first_frame_held(data.video_NTHWC))
+def test_still_videos_have_a_class_and_neither_order_nor_sound(
+    evaluators: TrainedEvaluators, data: EvalWindows
+) -> None:
+    found = said(evaluators, data, first_frame_held(data.video_NTHWC))
     assert found["order_pairs"].value == 0.5
     assert found["syncnet_auc"].value == 0.5
     assert found["syncnet_auc"].num_undefined == len(data)
@@ -138,20 +140,20 @@ def test_a_judge_that_learned_nothing_judges_nothing_and_says_what_it_reached(sh
         shards, shards.parent / "weak", replace(SPEC, class_steps=1, sync_steps=1, order_steps=1), say=lines.append
     )
     found = said(weak, data)
-    assert any("does not judge" in line for line in lines)
+    assert any("does not evaluator" in line for line in lines)
     assert found["class_accuracy"].value is None
-    assert "the judge of classes reaches accuracy" in found["class_accuracy"].unavailable
+    assert "the evaluator of classes reaches accuracy" in found["class_accuracy"].unavailable
     assert "allowed: 0.5192 or more" in found["domain_is"].unavailable
 
 
 def test_without_judges_their_measures_say_how_to_get_them(data: EvalWindows) -> None:
     found = said(None, data)
     assert all(result.value is None for result in found.values())
-    assert "cssgan judges train" in found["syncnet_auc"].unavailable
-    assert "--judges" in found["order_pairs"].unavailable
+    assert "cssgan evaluators train" in found["syncnet_auc"].unavailable
+    assert "--evaluators" in found["order_pairs"].unavailable
 
 
-def test_a_model_is_asked_whether_it_heard_its_sound(judges: TrainedJudges, data: EvalWindows) -> None:
+def test_a_model_is_asked_whether_it_heard_its_sound(evaluators: TrainedEvaluators, data: EvalWindows) -> None:
     """One that gives back the video of the sound that it hears, whatever picture it is shown; and a deaf one."""
     by_sound = {data.mels_NTMU[n].tobytes(): data.video_NTHWC[n] for n in range(len(data))}
 
@@ -163,7 +165,7 @@ def test_a_model_is_asked_whether_it_heard_its_sound(judges: TrainedJudges, data
 
     heard = {}
     for name, generate in (("listening", listening), ("deaf", deaf)):
-        evaluation = evaluate(generate, data, judges=judges)
+        evaluation = evaluate(generate, data, evaluators=evaluators)
         found = {result.name: result for result in evaluation.results}
         heard[name] = found["syncnet_heard_auc"].value
         assert set(evaluation.each) == {"class_accuracy", "syncnet_auc", "order_pairs"}
@@ -185,41 +187,41 @@ def test_a_stopped_training_goes_on_to_the_same_bits(
         if "step 4 of 6" in line and next(stops) < 3:
             raise KeyboardInterrupt
 
-    for _ in range(3):  # once in each judge
+    for _ in range(3):  # once in each evaluator
         with pytest.raises(KeyboardInterrupt):
             train.train(shards, tmp_path / "stopped", spec, say=stop)
     lines: list[str] = []
     again = train.train(shards, tmp_path / "stopped", spec, say=lines.append)
 
     assert any("goes on at step" in line for line in lines)
-    assert {kind: judge.name for kind, judge in again.judges.items()} == {
-        kind: judge.name for kind, judge in whole.judges.items()
+    assert {kind: evaluator.name for kind, evaluator in again.evaluators.items()} == {
+        kind: evaluator.name for kind, evaluator in whole.evaluators.items()
     }
-    assert (tmp_path / "whole/judges.json").read_bytes() == (tmp_path / "stopped/judges.json").read_bytes()
+    assert (tmp_path / "whole/evaluators.json").read_bytes() == (tmp_path / "stopped/evaluators.json").read_bytes()
     assert not list((tmp_path / "stopped").glob("*.state.pt"))
     # All is done: nothing is trained again.
     assert train.train(shards, tmp_path / "stopped", spec, say=pytest.fail).digest == whole.digest
 
 
-def test_what_was_read_is_what_was_trained(folder: Path, judges: TrainedJudges) -> None:
+def test_what_was_read_is_what_was_trained(folder: Path, evaluators: TrainedEvaluators) -> None:
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
     again = checkpoint.load(folder)
     assert torch.equal(torch.random.get_rng_state(), before)
-    for kind, judge in judges.judges.items():
-        for name, tensor in judge.network.state_dict().items():
-            assert torch.equal(tensor, again.judges[kind].network.state_dict()[name])
-    assert again.digest == judges.digest
+    for kind, evaluator in evaluators.evaluators.items():
+        for name, tensor in evaluator.network.state_dict().items():
+            assert torch.equal(tensor, again.evaluators[kind].network.state_dict()[name])
+    assert again.digest == evaluators.digest
 
 
 def test_clips_that_were_trained_on_and_other_datasets_are_told(
-    judges: TrainedJudges, shards: Path, data: EvalWindows, tmp_path: Path
+    evaluators: TrainedEvaluators, shards: Path, data: EvalWindows, tmp_path: Path
 ) -> None:
     other = dataset(tmp_path / "other", num_frames=20)
-    assert judges.caution(shards, "test") == ""
-    assert judges.caution(shards, "train") == "the judges were trained on these clips"
-    assert judges.caution(other, "test") == "the judges were trained on another dataset"
-    found = said(judges, data, caution="trained on these clips")
+    assert evaluators.caution(shards, "test") == ""
+    assert evaluators.caution(shards, "train") == "the evaluators were trained on these clips"
+    assert evaluators.caution(other, "test") == "the evaluators were trained on another dataset"
+    found = said(evaluators, data, caution="trained on these clips")
     assert all("trained on these clips" in result.caution for result in found.values() if result.value is not None)
 
 
@@ -232,53 +234,56 @@ def test_folders_that_are_no_whole_judges_are_refused_by_name(folder: Path, shar
                 (out / path.name).write_bytes(path.read_bytes())
         return out
 
-    with pytest.raises(JudgesError, match=r"no judges there .*cssgan judges train"):
+    with pytest.raises(EvaluatorError, match=r"no evaluators there .*cssgan evaluators train"):
         checkpoint.load(tmp_path / "nothing")
     cut = copy("cut")
     (cut / "sync.safetensors").write_bytes((cut / "sync.safetensors").read_bytes()[:-9])
-    with pytest.raises(JudgesError, match=r"sync\.safetensors: cut, or changed"):
+    with pytest.raises(EvaluatorError, match=r"sync\.safetensors: cut, or changed"):
         checkpoint.load(cut)
     without = copy("without")
     (without / "order.safetensors").unlink()
-    with pytest.raises(JudgesError, match=r"no judges there .*order\.safetensors"):
+    with pytest.raises(EvaluatorError, match=r"no evaluators there .*order\.safetensors"):
         checkpoint.load(without)
     garbled = copy("garbled")
-    (garbled / "judges.json").write_text('{"format": 1, "mel_spec": ')
-    with pytest.raises(JudgesError, match="not judges that this program reads"):
+    (garbled / "evaluators.json").write_text('{"format": 1, "mel_spec": ')
+    with pytest.raises(EvaluatorError, match="not evaluators that this program reads"):
         checkpoint.load(garbled)
-    with pytest.raises(JudgesError, match=r"other class_steps 60 \(now 7\)"):
+    with pytest.raises(EvaluatorError, match=r"other class_steps 60 \(now 7\)"):
         train.train(shards, folder, replace(SPEC, class_steps=7), say=lambda line: None)
-    with pytest.raises(JudgesError, match="other train shards"):
+    with pytest.raises(EvaluatorError, match="other train shards"):
         train.train(dataset(tmp_path / "other", num_frames=20), folder, SPEC, say=lambda line: None)
 
 
 def test_a_dataset_without_held_out_clips_and_bad_options_are_refused(tmp_path: Path) -> None:
     alone = dataset(tmp_path / "alone", held_out=False)
-    with pytest.raises(JudgesError, match=r"no validation-\*\.tar or test-\*\.tar"):
-        train.train(alone, tmp_path / "judges", SPEC, say=lambda line: None)
+    with pytest.raises(EvaluatorError, match=r"no validation-\*\.tar or test-\*\.tar"):
+        train.train(alone, tmp_path / "evaluators", SPEC, say=lambda line: None)
     with pytest.raises(DatasetError, match=r"no such dataset folder"):
-        train.train(tmp_path / "none", tmp_path / "judges", SPEC, say=lambda line: None)
+        train.train(tmp_path / "none", tmp_path / "evaluators", SPEC, say=lambda line: None)
     with pytest.raises(OptionError, match="--frames: got 18"):
         replace(SPEC, num_frames=18)
     with pytest.raises(OptionError, match="--size: got 8"):
         replace(SPEC, size=8)
 
 
-def test_clips_shorter_than_a_window_have_no_order_judge(tmp_path: Path) -> None:
+def test_clips_shorter_than_a_window_have_no_order_evaluators(tmp_path: Path) -> None:
     shards = dataset(tmp_path / "short", num_frames=14)
-    judges = train.train(
-        shards, tmp_path / "judges", replace(SPEC, class_steps=2, sync_steps=2, order_steps=2), say=lambda line: None
+    evaluators = train.train(
+        shards,
+        tmp_path / "evaluators",
+        replace(SPEC, class_steps=2, sync_steps=2, order_steps=2),
+        say=lambda line: None,
     )
     data = sampling.real_windows(resident.load(shards, "test", 16), SPEC, most=100)
-    assert judges.missing == {"order": "no training clip lasts 16 frames"}
-    assert checkpoint.load(tmp_path / "judges").missing == judges.missing
-    assert said(judges, data)["order_pairs"].unavailable == "no training clip lasts 16 frames"
+    assert evaluators.missing == {"order": "no training clip lasts 16 frames"}
+    assert checkpoint.load(tmp_path / "evaluators").missing == evaluators.missing
+    assert said(evaluators, data)["order_pairs"].unavailable == "no training clip lasts 16 frames"
 
 
-def test_videos_of_another_kind_are_refused(judges: TrainedJudges) -> None:
-    judges.check(size=16, num_frames=16, label_set=LETTERS)
-    with pytest.raises(JudgesError, match=r"16 frames of 16x16 .* 32 frames of 32x32 .* --size 32 --frames 32"):
-        judges.check(size=32, num_frames=32, label_set=LETTERS)
+def test_videos_of_another_kind_are_refused(evaluators: TrainedEvaluators) -> None:
+    evaluators.check(size=16, num_frames=16, label_set=LETTERS)
+    with pytest.raises(EvaluatorError, match=r"16 frames of 16x16 .* 32 frames of 32x32 .* --size 32 --frames 32"):
+        evaluators.check(size=32, num_frames=32, label_set=LETTERS)
 
 
 def run_cli(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -291,30 +296,35 @@ def run_cli(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def test_from_the_command_line_to_the_report(
     shards: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "judges"
+    out = tmp_path / "evaluators"
     options = ("--size", "16", "--frames", "16", "--steps", "2")
-    assert run_cli(monkeypatch, "judges", "train", "--shards", str(shards), "--out", str(out), *options) == 0
+    assert run_cli(monkeypatch, "evaluators", "train", "--shards", str(shards), "--out", str(out), *options) == 0
     printed = capsys.readouterr().out.splitlines()
     assert [line.partition(":")[0] for line in printed] == ["classes", "sync", "order"]
     assert all("held-out clips; needs" in line for line in printed)
 
     run = save_run(tmp_path / "run")
-    arguments = ("evaluate", "--run", str(run), "--shards", str(shards), "--judges", str(folder), "--each-video")
+    arguments = ("evaluate", "--run", str(run), "--shards", str(shards), "--evaluators", str(folder), "--each-video")
     assert run_cli(monkeypatch, *arguments) == 0
     report = json.loads((run / "evaluation.json").read_text())["metrics"]
     assert report["class_accuracy"]["value"] is not None
-    assert report["syncnet_auc"]["protocol"]["judge"].startswith("sync-")
+    assert report["syncnet_auc"]["protocol"]["evaluator"].startswith("sync-")
     assert (run / "videos.parquet").exists()
 
     other = save_run(tmp_path / "other", "data.num_frames=32")
-    assert run_cli(monkeypatch, "evaluate", "--run", str(other), "--shards", str(shards), "--judges", str(folder)) == 1
+    assert (
+        run_cli(monkeypatch, "evaluate", "--run", str(other), "--shards", str(shards), "--evaluators", str(folder)) == 1
+    )
     assert "the model makes 32 frames of 16x16" in capsys.readouterr().err
 
 
 def test_a_held_out_class_that_was_never_trained_on_is_a_class_of_a_known_set(tmp_path: Path) -> None:
     shards = dataset(tmp_path / "dataset")
     write_shard(shards / "validation-000000.tar", [replace(clip(900, song="song-9"), label="Q")])
-    judges = train.train(
-        shards, tmp_path / "judges", replace(SPEC, class_steps=1, sync_steps=1, order_steps=1), say=lambda line: None
+    evaluators = train.train(
+        shards,
+        tmp_path / "evaluators",
+        replace(SPEC, class_steps=1, sync_steps=1, order_steps=1),
+        say=lambda line: None,
     )
-    assert judges.judges["classes"].num_held_out == 19
+    assert evaluators.evaluators["classes"].num_held_out == 19

@@ -1,4 +1,4 @@
-"""What feeding costs: memory of the resident feed, waiting for the streaming one, seconds until the first step.
+"""What data_loading costs: memory of the resident feed, waiting for the streaming one, seconds until the first step.
 
 Each is measured on noise in the form of the real thing: a cache as large as the paper's dataset, shards on the local
 disk, a whole `cssgan train` in a process of its own.
@@ -26,12 +26,12 @@ from benchmarks.memory import own_bytes
 from benchmarks.step import CLIP_FRAMES, FRAME_RATE, Step, synthetic_clips, trainer
 from cssgan.config import Config, override
 from cssgan.data import loaders, resident
-from cssgan.data.batches import Feed
+from cssgan.data.batches import ResidentLoader
 from cssgan.data.resident import MEL_SPEC
 from cssgan.errors import RunError
 from cssgan.types import MelStats
 from phonics_data.contract.labels import LETTERS
-from phonics_data.contract.sample import Sample, num_audio_samples, quantise_audio
+from phonics_data.contract.sample import Sample, num_audio_samples, quantize_audio
 from phonics_data.contract.shard import add_sample, encode
 
 PAPER_CLIPS = 1570
@@ -48,7 +48,7 @@ def synthetic_samples(num_clips: int, size: int) -> Iterator[Sample]:
             key=f"clip-{number:06d}",
             frames_LHWC=rng.integers(256, size=(CLIP_FRAMES, size, size, 3), dtype=np.uint8),
             frame_rate=FRAME_RATE,
-            audio_N=quantise_audio(rng.normal(0.0, 0.1, num_audio_samples(CLIP_FRAMES, FRAME_RATE, AUDIO_RATE_HZ))),
+            audio_N=quantize_audio(rng.normal(0.0, 0.1, num_audio_samples(CLIP_FRAMES, FRAME_RATE, AUDIO_RATE_HZ))),
             audio_rate_hz=AUDIO_RATE_HZ,
             label=LETTERS.names[number % len(LETTERS)],
             label_set=LETTERS.name,
@@ -73,14 +73,14 @@ def streaming_wait_share(config: Config, device: torch.device, *, seconds: float
 
     The first steps, in which readers start, do not count. Weights and batches are those of `config`.
     """
-    config = override(config, ["data.feed=streaming"])
+    config = override(config, ["data.loader=streaming"])
     with tempfile.TemporaryDirectory() as folder, _caches_in(Path(folder) / "cache"):
         shards = write_shards(Path(folder), config.data.size)
-        feed = loaders.feed(loaders.open_set(config, shards), config, device)
+        loader = loaders.loader(loaders.open_set(config, shards), config, device)
         try:
-            return _wait_share(feed, trainer(config, device), config.train.batch_size, device, seconds)
+            return _wait_share(loader, trainer(config, device), config.train.batch_size, device, seconds)
         finally:
-            feed.close()
+            loader.close()
 
 
 @contextmanager
@@ -96,13 +96,15 @@ def _caches_in(folder: Path) -> Generator[None]:
             os.environ["CSSGAN_CACHE"] = before
 
 
-def _wait_share(feed: loaders.TrainingFeed, step: Step, batch_size: int, device: torch.device, seconds: float) -> float:
+def _wait_share(
+    loader: loaders.TrainingLoader, step: Step, batch_size: int, device: torch.device, seconds: float
+) -> float:
     shares: list[float] = []
     number, until = 0, float("inf")
     warm_up = 8
     while number < warm_up + 3 or time.perf_counter() < until:
         start = time.perf_counter()
-        batch = feed.batch(number * batch_size)
+        batch = loader.batch(number * batch_size)
         there = time.perf_counter()
         step(batch, number)
         del batch  # as the training loop does
@@ -128,7 +130,10 @@ def resident_memory_gb(config: Config, *, num_clips: int = PAPER_CLIPS, num_batc
         _write_cache(Path(folder), num_clips, config.data.size)
         numbers = [str(number) for number in (config.data.size, config.train.batch_size, num_batches)]
         out = subprocess.run(
-            [sys.executable, "-m", "benchmarks.feeding", folder, *numbers], capture_output=True, text=True, check=True
+            [sys.executable, "-m", "benchmarks.data_loading", folder, *numbers],
+            capture_output=True,
+            text=True,
+            check=True,
         )
     return float(out.stdout) / 1e9
 
@@ -158,11 +163,13 @@ def _hold(cache: Path, size: int, batch_size: int, num_batches: int) -> int:
     before = most = own_bytes() or 0
     content = resident.open_cache(cache, size)
     stats = MelStats(mean=content.mean, std=content.std, clamp=config.data.mel_clamp)
-    feed = loaders.resident_feed(Feed(data=content, config=config, mel_stats=stats, device=torch.device("cpu")))
+    loader = loaders.resident_loader(
+        ResidentLoader(data=content, config=config, mel_stats=stats, device=torch.device("cpu"))
+    )
     for number in range(num_batches):
-        feed.batch(number * batch_size)
+        loader.batch(number * batch_size)
         most = max(most, own_bytes() or 0)
-    feed.close()
+    loader.close()
     return most - before
 
 
