@@ -1,7 +1,7 @@
-"""What data_loading costs: memory of the resident feed, waiting for the streaming one, seconds until the first step.
+"""Costs of data loading: memory of the resident loader, time spent waiting for the streaming loader, time to the first step.
 
-Each is measured on noise in the form of the real thing: a cache as large as the paper's dataset, shards on the local
-disk, a whole `cssgan train` in a process of its own.
+They are measured on noise with the size of real data: a cache of the paper's dataset, shards on the local disk, and
+`cssgan train` in a process of its own.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.memory import own_bytes
-from benchmarks.step import CLIP_FRAMES, FRAME_RATE, Step, synthetic_clips, trainer
+from benchmarks.memory import anonymous_bytes
+from benchmarks.step import CLIP_FRAMES, FRAME_RATE, Step, build_step, synthetic_clips
 from cssgan.config import Config, override
 from cssgan.data import loaders, resident
 from cssgan.data.batches import ResidentLoader
@@ -35,13 +35,13 @@ from phonics_data.contract.sample import Sample, num_audio_samples, quantize_aud
 from phonics_data.contract.shard import add_sample, encode
 
 PAPER_CLIPS = 1570
-"""Short videos of the paper's dataset."""
+"""Clips of the paper's dataset."""
 AUDIO_RATE_HZ = 16_000
-SHARDS, CLIPS_A_SHARD = 4, 32
+NUM_SHARDS, CLIPS_PER_SHARD = 4, 32
 
 
 def synthetic_samples(num_clips: int, size: int) -> Iterator[Sample]:
-    """Short videos of noise, of all letters in turn."""
+    """Clips of noise; the labels cycle through all letters."""
     rng = np.random.default_rng(0)
     for number in range(num_clips):
         yield Sample(
@@ -57,35 +57,37 @@ def synthetic_samples(num_clips: int, size: int) -> Iterator[Sample]:
         )
 
 
-def write_shards(folder: Path, size: int, *, num_shards: int = SHARDS, clips_a_shard: int = CLIPS_A_SHARD) -> Path:
+def write_shards(
+    folder: Path, size: int, *, num_shards: int = NUM_SHARDS, clips_per_shard: int = CLIPS_PER_SHARD
+) -> Path:
     """Training shards of `synthetic_samples`."""
-    samples = synthetic_samples(num_shards * clips_a_shard, size)
+    samples = synthetic_samples(num_shards * clips_per_shard, size)
     for index in range(num_shards):
         with tarfile.open(folder / f"train-{index:06d}.tar", "w", format=tarfile.PAX_FORMAT) as tar:
-            for _ in range(clips_a_shard):
+            for _ in range(clips_per_shard):
                 sample = next(samples)
                 add_sample(tar, sample.key, encode(sample))
     return folder
 
 
 def streaming_wait_share(config: Config, device: torch.device, *, seconds: float = 10.0) -> float:
-    """Median share of a step that passes in waiting for the streaming feed, from shards on the local disk.
+    """Median fraction of a training step of `config` spent waiting for the streaming loader, with local shards.
 
-    The first steps, in which readers start, do not count. Weights and batches are those of `config`.
+    The first steps, during which the readers start, are not counted.
     """
     config = override(config, ["data.loader=streaming"])
-    with tempfile.TemporaryDirectory() as folder, _caches_in(Path(folder) / "cache"):
+    with tempfile.TemporaryDirectory() as folder, _cache_folder(Path(folder) / "cache"):
         shards = write_shards(Path(folder), config.data.size)
-        loader = loaders.loader(loaders.open_set(config, shards), config, device)
+        loader = loaders.training_loader(loaders.open_training_data(config, shards), config, device)
         try:
-            return _wait_share(loader, trainer(config, device), config.train.batch_size, device, seconds)
+            return _wait_share(loader, build_step(config, device), config.train.batch_size, device, seconds)
         finally:
             loader.close()
 
 
 @contextmanager
-def _caches_in(folder: Path) -> Generator[None]:
-    """Within, what this process and those that it starts cache goes to `folder`, not among the user's own."""
+def _cache_folder(folder: Path) -> Generator[None]:
+    """Use `folder` for the caches of this process and its children, instead of the user's."""
     before = os.environ.get("CSSGAN_CACHE")
     os.environ["CSSGAN_CACHE"] = str(folder)
     try:
@@ -99,32 +101,32 @@ def _caches_in(folder: Path) -> Generator[None]:
 def _wait_share(
     loader: loaders.TrainingLoader, step: Step, batch_size: int, device: torch.device, seconds: float
 ) -> float:
-    shares: list[float] = []
+    fractions: list[float] = []
     number, until = 0, float("inf")
     warm_up = 8
     while number < warm_up + 3 or time.perf_counter() < until:
         start = time.perf_counter()
         batch = loader.batch(number * batch_size)
-        there = time.perf_counter()
+        received = time.perf_counter()
         step(batch, number)
         del batch  # as the training loop does
         if device.type == "cuda":
             torch.cuda.synchronize()
         if number >= warm_up:
-            shares.append((there - start) / (time.perf_counter() - start))
+            fractions.append((received - start) / (time.perf_counter() - start))
         else:
             until = time.perf_counter() + seconds
         number += 1
-    return statistics.median(shares)
+    return statistics.median(fractions)
 
 
 def resident_memory_gb(config: Config, *, num_clips: int = PAPER_CLIPS, num_batches: int = 100) -> float | None:
-    """10^9 bytes that a fresh process holds for the resident feed of `num_clips`, beyond the memory-mapped cache.
+    """Memory of the resident loader with `num_clips` in 10^9 bytes, without the memory-mapped cache.
 
-    Counted are the process's own pages (``RssAnon``) at their most, from before the cache is opened to the last of
-    `num_batches` batches; pages of the mapped files belong to the system. None where the system does not tell.
+    Measured in a new process: peak of its anonymous pages (``RssAnon``) while it loads `num_batches` batches, minus their
+    size before the cache is opened. None where the system does not report them.
     """
-    if own_bytes() is None:
+    if anonymous_bytes() is None:
         return None
     with tempfile.TemporaryDirectory() as folder:
         _write_cache(Path(folder), num_clips, config.data.size)
@@ -139,7 +141,7 @@ def resident_memory_gb(config: Config, *, num_clips: int = PAPER_CLIPS, num_batc
 
 
 def _write_cache(folder: Path, num_clips: int, size: int) -> None:
-    """A cache of the right size whose files are holes: pages of zeros cost no disk, and to map them costs the same."""
+    """A cache of sparse files: they use no disk space, but mapping them costs the same as real ones."""
     clips = synthetic_clips(num_clips, CLIP_FRAMES)
     num_hops = clips[-1].first_hop + clips[-1].num_hops + 2
     for name, num_bytes in (
@@ -157,29 +159,30 @@ def _write_cache(folder: Path, num_clips: int, size: int) -> None:
     (folder / "index.json").write_text(json.dumps(index))
 
 
-def _hold(cache: Path, size: int, batch_size: int, num_batches: int) -> int:
-    """Run in a process of its own: what the feed of a cache adds to the process's own pages, at the most."""
+def _measure_memory(cache: Path, size: int, batch_size: int, num_batches: int) -> int:
+    """Run in a separate process: the peak increase of its anonymous pages."""
     config = override(Config(), [f"data.size={size}", f"train.batch_size={batch_size}"])
-    before = most = own_bytes() or 0
+    before = peak = anonymous_bytes() or 0
     content = resident.open_cache(cache, size)
+    assert content is not None
     stats = MelStats(mean=content.mean, std=content.std, clamp=config.data.mel_clamp)
     loader = loaders.resident_loader(
         ResidentLoader(data=content, config=config, mel_stats=stats, device=torch.device("cpu"))
     )
     for number in range(num_batches):
         loader.batch(number * batch_size)
-        most = max(most, own_bytes() or 0)
+        peak = max(peak, anonymous_bytes() or 0)
     loader.close()
-    return most - before
+    return peak - before
 
 
 def start_seconds(config: Config, preset: str, device: torch.device) -> float:
-    """Seconds from the command ``cssgan train`` to the end of its first step, with a cache from a run before.
+    """Seconds from the start of ``cssgan train`` to the end of its first step, with an existing cache.
 
     Raises:
         RunError: the command failed.
     """
-    with tempfile.TemporaryDirectory() as folder, _caches_in(Path(folder) / "cache"):
+    with tempfile.TemporaryDirectory() as folder, _cache_folder(Path(folder) / "cache"):
         shards = write_shards(Path(folder), config.data.size, num_shards=1)
         command = [
             *(sys.executable, "-m", "cssgan", "train", "--shards", str(shards), "--preset", preset),
@@ -192,7 +195,7 @@ def start_seconds(config: Config, preset: str, device: torch.device) -> float:
 
 
 def _run_until_first_step(command: list[str], run: Path) -> float:
-    """Seconds until the run's first line of numbers; waits for its end."""
+    """Seconds until the run writes its first line of statistics; then waits for its end."""
     start = time.perf_counter()
     process = subprocess.Popen([*command, "--run", str(run)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     stats, seconds = run / "stats.jsonl", None
@@ -208,4 +211,4 @@ def _run_until_first_step(command: list[str], run: Path) -> float:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(str(_hold(Path(sys.argv[1]), *map(int, sys.argv[2:]))))
+    sys.stdout.write(str(_measure_memory(Path(sys.argv[1]), *map(int, sys.argv[2:]))))

@@ -1,4 +1,4 @@
-"""What fetching costs on this machine, over what yt-dlp costs alone; songs come from a server in the same process."""
+"""Benchmark of the stage `fetch`: its CPU time compared with that of yt-dlp alone, on videos of a local server."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ MAX_GROWTH_BYTES = 20_000_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FetchBench:
-    """Figures of one run; CPU is user and system, with the server's and all children's, over the videos."""
+class FetchBenchmark:
+    """Results of one run, per video. CPU time is user and system time, including the server and all child processes."""
 
     num_videos: int
     ytdlp_cpu_seconds: float
-    """A video: page, download and nothing else."""
+    """yt-dlp alone: page and download."""
     fetch_cpu_seconds: float
-    """A video: the same by `fetch`, with every check, hash and table."""
+    """`fetch`: page, download, checks, hashes and tables."""
     wall_seconds: float
     growth_bytes: int
-    """Resident memory after the last video, less that after the first tenth."""
+    """Resident memory after the last video, minus that after the first tenth of the videos."""
 
     @property
     def own_cpu_seconds(self) -> float:
@@ -47,35 +47,35 @@ class FetchBench:
         return self.own_cpu_seconds <= MAX_OWN_CPU_SECONDS and self.growth_bytes <= MAX_GROWTH_BYTES
 
 
-def bench_fetch(num_videos: int) -> FetchBench:
-    """Fetch `num_videos` small songs by yt-dlp alone, then by `fetch`, and measure both."""
+def benchmark_fetch(num_videos: int) -> FetchBenchmark:
+    """Download `num_videos` small videos with yt-dlp alone, then with `fetch`, and measure both."""
     with tempfile.TemporaryDirectory(prefix="phonics-bench-") as temporary:
         folder = Path(temporary)
         songs = folder / "songs"
-        _songs(songs, num_videos + 2)
+        _write_songs(songs, num_videos + 2)
         with SongSite(songs) as site:
             videos = read_manifest(f"{site.url}/manifest.csv")
-            warm, measured = videos[:2], videos[2:]
-            _ytdlp(warm, folder / "warm")
+            warmup, measured = videos[:2], videos[2:]
+            _run_ytdlp(warmup, folder / "warmup")
             before = _cpu_seconds()
-            _ytdlp(measured, folder / "alone")
-            alone = _cpu_seconds() - before
-            _fetch(warm, folder / "warm-work", [])
+            _run_ytdlp(measured, folder / "ytdlp")
+            ytdlp_seconds = _cpu_seconds() - before
+            _run_fetch(warmup, folder / "warmup-work", [])
             before, started = _cpu_seconds(), time.monotonic()
             memory: list[int] = []
-            _fetch(measured, folder / "work", memory)
-            ours = _cpu_seconds() - before
-    return FetchBench(
+            _run_fetch(measured, folder / "work", memory)
+            fetch_seconds = _cpu_seconds() - before
+    return FetchBenchmark(
         num_videos=num_videos,
-        ytdlp_cpu_seconds=alone / num_videos,
-        fetch_cpu_seconds=ours / num_videos,
+        ytdlp_cpu_seconds=ytdlp_seconds / num_videos,
+        fetch_cpu_seconds=fetch_seconds / num_videos,
         wall_seconds=(time.monotonic() - started) / num_videos,
         growth_bytes=memory[-1] - memory[len(memory) // 10],
     )
 
 
-def _songs(folder: Path, number: int) -> None:
-    """One rendered test picture with a tone, under many names."""
+def _write_songs(folder: Path, number: int) -> None:
+    """One rendered test video with a tone, linked under many names."""
     folder.mkdir()
     first = folder / "v0.mp4"
     command = [ffmpeg_path(), "-loglevel", "error", "-f", "lavfi", "-i", "testsrc=size=426x240:rate=25", "-f", "lavfi"]
@@ -90,7 +90,7 @@ def _songs(folder: Path, number: int) -> None:
     (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
 
 
-def _ytdlp(videos: list[SourceVideo], folder: Path) -> None:
+def _run_ytdlp(videos: list[SourceVideo], folder: Path) -> None:
     parameters: dict[str, Any] = {
         "quiet": True,
         "no_warnings": True,
@@ -105,7 +105,7 @@ def _ytdlp(videos: list[SourceVideo], folder: Path) -> None:
             ydl.extract_info(video.url, download=True)
 
 
-def _fetch(videos: list[SourceVideo], work: Path, memory: list[int]) -> None:
+def _run_fetch(videos: list[SourceVideo], work: Path, memory: list[int]) -> None:
     def on_progress(step: str, done: int, total: int) -> None:
         memory.append(_resident_bytes())
 
@@ -113,7 +113,7 @@ def _fetch(videos: list[SourceVideo], work: Path, memory: list[int]) -> None:
 
 
 def _cpu_seconds() -> float:
-    """Of this process and of its children that have ended."""
+    """Of this process and its finished children."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
@@ -122,5 +122,5 @@ def _resident_bytes() -> int:
     statm = Path("/proc/self/statm")
     if statm.exists():
         return int(statm.read_text().split()[1]) * resource.getpagesize()
-    # Elsewhere only the peak is to be had; flat memory has a flat peak.
+    # Other systems give the peak only; it is constant if memory is constant.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

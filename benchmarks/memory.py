@@ -1,4 +1,4 @@
-"""How much memory this process holds, in bytes."""
+"""Memory of this process, in bytes."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ _STATUS = Path("/proc/self/status")
 
 
 def peak_bytes() -> int:
-    """The most that has been resident at once, pages of files included.
+    """Peak resident memory, including memory-mapped files.
 
-    `getrusage` counts on Linux what the program before `exec` held too; the kernel's mark on the address space does not.
+    On Linux, `getrusage` also counts the program before `exec`; VmHWM does not.
     """
     unit = 1 if sys.platform == "darwin" else 1024
-    return _status("VmHWM") or unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return _read_status("VmHWM") or unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def own_bytes() -> int | None:
-    """What is resident now without pages of files, which the system takes back when it needs them; None where it does not
-    say."""
-    return _status("RssAnon")
+def anonymous_bytes() -> int | None:
+    """Resident anonymous memory: without memory-mapped files, which the system can reclaim. None if it is not reported."""
+    return _read_status("RssAnon")
 
 
-def _status(name: str) -> int | None:
+def _read_status(name: str) -> int | None:
     if not _STATUS.exists():
         return None
     found = re.search(rf"^{name}:\s*(\d+) kB$", _STATUS.read_text(), re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Measurements as a table for people and as JSON for programs."""
+"""Measurements as a text table and as JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.targets import TargetRow
 
 COLUMNS = (
     "preset", "variant", "batch", "step", "videos/s", "TFLOP/s", "of peak", "memory", "data wait", "first step",
-    "warm-up", "plain step", "speed-up",
+    "warm-up",
 )  # fmt: skip
 
 
@@ -29,17 +29,15 @@ def row(measured: Measurement) -> tuple[str, ...]:
         f"{m.data_wait_share:.1%}",
         f"{m.first_step_seconds:.1f} s",
         f"{m.warm_up_seconds:.1f} s",
-        "-" if m.reference_step_ms is None else f"{m.reference_step_ms:.1f} ms",
-        "-" if m.speedup_over_reference is None else f"{m.speedup_over_reference:.2f}x",
     )
 
 
-def unmeasured(preset: str, variant: str, why: str) -> tuple[str, ...]:
-    return (preset, variant, f"not measured: {why}")
+def unmeasured(preset: str, variant: str, reason: str) -> tuple[str, ...]:
+    return (preset, variant, f"not measured: {reason}")
 
 
 def table(rows: Sequence[tuple[str, ...]]) -> str:
-    """Columns of even width; a short row's last cell may run over."""
+    """Aligned columns; the last cell of a short row may exceed its column."""
     widths = [
         max([len(name), *(len(cells[i]) for cells in rows if len(cells) == len(COLUMNS) or i < 2)])
         for i, name in enumerate(COLUMNS)
@@ -49,16 +47,16 @@ def table(rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def write(path: Path, measurements: Sequence[Measurement]) -> None:
-    """All rows as a list of objects."""
+    """Write all measurements as a JSON list of objects."""
     path.write_text(json.dumps([m.to_json() for m in measurements], indent=1) + "\n")
 
 
 def targets(rows: Sequence[TargetRow]) -> str:
-    """Target, what was measured, whether that is enough."""
+    """A table of targets, measured values and results."""
     lines = [("target", "wanted", "measured", "", "")]
     for row in rows:
-        wanted = f"{'<=' if row.at_most else '>='} {row.bound:g} {row.unit}"
+        wanted = f"<= {row.bound:g} {row.unit}"
         measured = "-" if row.value is None else f"{row.value:.3g} {row.unit}"
-        lines.append((row.name, wanted, measured, row.verdict, row.note))
+        lines.append((row.name, wanted, measured, row.status, row.note))
     widths = [max(len(cells[column]) for cells in lines) for column in range(5)]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(cells, widths, strict=True)).rstrip() for cells in lines)

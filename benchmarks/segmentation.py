@@ -1,16 +1,16 @@
-"""How well letters are found: precision, recall, F1, boundary errors and calibration, by evidence and by kind of song."""
+"""Accuracy of segmentation: precision, recall, F1, boundary errors and calibration, by evidence and by kind of song."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.segmentation_songs import (
-    BenchVideo,
-    Heard,
+    BenchmarkVideo,
     OnProgress,
+    SourceWords,
     folder_videos,
     rendered_videos,
     with_speech,
@@ -20,61 +20,65 @@ from phonics_data.errors import OptionError
 from phonics_data.segmentation.phrases import Phrase
 from phonics_data.segmentation.scoring import SegmentScore, calibration_error, score_segments
 from phonics_data.segmentation.screen_decoder import ScreenDecoding, decode_screen
-from phonics_data.segmentation.segmenter import DecideOptions, combine
-from phonics_data.segmentation.word_decoder import decode_words
+from phonics_data.segmentation.screen_evidence import ScreenOptions
+from phonics_data.segmentation.segmenter import SegmenterOptions, fuse_decodings
+from phonics_data.segmentation.word_decoder import WordDecoderOptions, WordDecoding, decode_words
 from phonics_data.types import Segment, segment_id
 
-NOTHING = Heard(words=(), origin="none")
+NO_WORDS = SourceWords(words=(), origin="none")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Evidence:
-    """A combination of sources to decide from.
+class EvidenceSet:
+    """A combination of sources.
 
     Args:
-        heard: name of the words in `BenchVideo.heard`; empty for none.
-        only_partial: measured on songs alone that are shuffled or lack letters.
-        min_f1, max_median_seconds: targets over rendered songs; None where there is none.
+        words: key of the words in `BenchmarkVideo.words`; empty for none.
+        screen: whether the OCR trace is used.
+        only_partial: measured only on songs that are shuffled or lack letters.
+        min_f1, max_median_seconds: targets over rendered songs; None without a target.
     """
 
-    name: str
-    heard: str
+    words: str = ""
     screen: bool
+    name: str = ""
     only_partial: bool = False
     min_f1: float | None = None
     max_median_seconds: float | None = None
 
 
-EVIDENCE: tuple[Evidence, ...] = (
-    Evidence(name="captions, word times", heard="words", screen=False, min_f1=0.99, max_median_seconds=0.05),
-    Evidence(name="captions, word times + screen", heard="words", screen=True),
-    Evidence(name="captions, cues", heard="cues", screen=False, min_f1=0.97, max_median_seconds=0.15),
-    Evidence(name="captions, cues + screen", heard="cues", screen=True),
-    Evidence(name="screen", heard="", screen=True, min_f1=0.97, max_median_seconds=0.10),
-    Evidence(name="captions, 20 % wrong", heard="damaged", screen=False),
-    Evidence(name="captions, 20 % wrong + screen", heard="damaged", screen=True, min_f1=0.98, max_median_seconds=0.10),
-    Evidence(
+EVIDENCE_SETS: tuple[EvidenceSet, ...] = (
+    EvidenceSet(name="captions, word times", words="words", screen=False, min_f1=0.99, max_median_seconds=0.05),
+    EvidenceSet(name="captions, word times + screen", words="words", screen=True),
+    EvidenceSet(name="captions, cues", words="cues", screen=False, min_f1=0.97, max_median_seconds=0.15),
+    EvidenceSet(name="captions, cues + screen", words="cues", screen=True),
+    EvidenceSet(name="screen", words="", screen=True, min_f1=0.97, max_median_seconds=0.10),
+    EvidenceSet(name="captions, 20 % wrong", words="corrupted", screen=False),
+    EvidenceSet(
+        name="captions, 20 % wrong + screen", words="corrupted", screen=True, min_f1=0.98, max_median_seconds=0.10
+    ),
+    EvidenceSet(
         name="shuffled or partial, all",
-        heard="own",
+        words="own",
         screen=True,
         only_partial=True,
         min_f1=0.95,
         max_median_seconds=0.12,
     ),
-    Evidence(name="speech at 5 dB", heard="speech", screen=False),
-    Evidence(name="speech at 5 dB + screen", heard="speech", screen=True, min_f1=0.97, max_median_seconds=0.12),
+    EvidenceSet(name="speech at 5 dB", words="speech", screen=False),
+    EvidenceSet(name="speech at 5 dB + screen", words="speech", screen=True, min_f1=0.97, max_median_seconds=0.12),
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """One evidence on one group of videos.
+    """Scores of one evidence set on one group of videos.
 
     Args:
-        group: ``all``, a kind of song, a way of showing letters, or the name of a folder.
+        group: ``all``, a kind of song, a way in which letters appear, or the name of a folder.
         at_50, at_75: scores at IoU 0.5 and 0.75.
         calibration_error: expected calibration error of the segments' confidence at IoU 0.5, 0..1.
-        meets_target: of rendered songs; None where there is no target.
+        meets_target: for rendered songs; None without a target.
     """
 
     evidence: str
@@ -87,14 +91,14 @@ class Result:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LettersBench:
+class SegmentationBenchmark:
     """All figures of one run.
 
     Args:
-        unavailable: name of the evidence -> why it could not be measured.
-        false_segments: (evidence, video without letters, segments found there) for each such pair with any.
-        num_without_letters: videos without letters that were tried.
-        screen_cpu_ratio: CPU-seconds of reading the screen, decoding included, a second of video.
+        unavailable: name of the evidence set -> why it could not be measured.
+        false_segments: (evidence set, video without letters, number of segments found in it).
+        num_without_letters: number of videos without letters.
+        screen_cpu_ratio: CPU seconds of OCR per second of video, video decoding included.
     """
 
     results: tuple[Result, ...]
@@ -109,18 +113,18 @@ class LettersBench:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LettersBenchOptions:
-    """What is measured.
+class SegmentationBenchmarkOptions:
+    """What to measure.
 
     Args:
-        num_songs, num_negatives: rendered songs, and rendered videos without letters.
-        seed: of both; to be one that nothing was fitted on.
-        folders: further videos, each with its truth file.
-        evidence: names of `EVIDENCE`; empty for all.
-        workers: processes for what is expensive.
+        num_songs, num_negatives: number of rendered songs and of rendered negatives.
+        seed: of both; must not be a seed of the fit.
+        folders: further videos with ground-truth files.
+        evidence: names of `EVIDENCE_SETS`; empty for all.
+        workers: processes for rendering, OCR and speech recognition.
 
     Raises:
-        OptionError: no such evidence, or nothing to measure.
+        OptionError: unknown evidence set, or nothing to measure.
     """
 
     num_songs: int = 60
@@ -131,7 +135,7 @@ class LettersBenchOptions:
     workers: int = 2
 
     def __post_init__(self) -> None:
-        names = [one.name for one in EVIDENCE]
+        names = [one.name for one in EVIDENCE_SETS]
         for name in self.evidence:
             if name not in names:
                 raise OptionError("--evidence", name, "; ".join(names))
@@ -139,8 +143,43 @@ class LettersBenchOptions:
             raise OptionError("--songs", self.num_songs, "1 or more, or a --folder to measure on")
 
 
-def bench_letters(cache: Path, options: LettersBenchOptions, *, on_progress: OnProgress) -> LettersBench:
-    """Measure; what is expensive comes from `cache` where an earlier run left it there."""
+@dataclass(slots=True)
+class CachedSegmenter:
+    """Segments videos from evidence sets, and caches the decodings, which most options do not affect."""
+
+    _by_words: dict[tuple[str, str, WordDecoderOptions], WordDecoding] = field(default_factory=dict)
+    _by_screen: dict[tuple[str, ScreenOptions], ScreenDecoding] = field(default_factory=dict)
+
+    def phrases(self, video: BenchmarkVideo, evidence: EvidenceSet, options: SegmenterOptions) -> tuple[Phrase, ...]:
+        """The phrases of a video, before the length rule."""
+        source, duration = video.words.get(evidence.words, NO_WORDS), video.duration_seconds
+        by_words: WordDecoding | None = None
+        if source.words:
+            word_key = (video.video_id, evidence.words, options.words)
+            if word_key not in self._by_words:
+                decoding = decode_words(source.words, duration_seconds=duration, options=options.words)
+                self._by_words[word_key] = decoding
+            by_words = self._by_words[word_key]
+        by_screen: ScreenDecoding | None = None
+        if evidence.screen:
+            screen_key = (video.video_id, options.screen)
+            if screen_key not in self._by_screen:
+                self._by_screen[screen_key] = decode_screen(video.read_trace(), options.screen)
+            by_screen = self._by_screen[screen_key]
+        return fuse_decodings(
+            source.words, source.origin, by_words, by_screen, duration_seconds=duration, options=options
+        ).phrases
+
+    def keep_only(self, options: SegmenterOptions) -> None:
+        """Drop the cached decodings of other options."""
+        self._by_words = {key: value for key, value in self._by_words.items() if key[2] == options.words}
+        self._by_screen = {key: value for key, value in self._by_screen.items() if key[1] == options.screen}
+
+
+def run_segmentation_benchmark(
+    cache: Path, options: SegmentationBenchmarkOptions, *, on_progress: OnProgress
+) -> SegmentationBenchmark:
+    """Render, read and recognize (cached in `cache`), segment and score."""
     videos = rendered_videos(
         cache,
         num_songs=options.num_songs,
@@ -151,72 +190,50 @@ def bench_letters(cache: Path, options: LettersBenchOptions, *, on_progress: OnP
     )
     videos += [video for folder in options.folders for video in folder_videos(folder)]
     videos = with_traces(videos, cache, workers=options.workers, on_progress=on_progress)
-    chosen = [one for one in EVIDENCE if not options.evidence or one.name in options.evidence]
-    if any(one.heard == "speech" for one in chosen):
+    chosen = [one for one in EVIDENCE_SETS if not options.evidence or one.name in options.evidence]
+    if any(one.words == "speech" for one in chosen):
         videos = with_speech(videos, cache, workers=options.workers, on_progress=on_progress)
     return measure(videos, chosen)
 
 
-def measure(videos: Sequence[BenchVideo], evidences: Sequence[Evidence]) -> LettersBench:
-    """Decide every video from every evidence, and score what came out."""
+def measure(videos: Sequence[BenchmarkVideo], evidence_sets: Sequence[EvidenceSet]) -> SegmentationBenchmark:
+    """Segment every video from every evidence set, and score the results."""
     results: list[Result] = []
     unavailable: dict[str, str] = {}
-    false: list[tuple[str, str, int]] = []
-    without = [video for video in videos if not video.truth]
-    screens = videos if any(evidence.screen for evidence in evidences) else ()
-    shown = {video.video_id: decode_screen(video.read_trace(), DecideOptions().screen) for video in screens}
-    for evidence in evidences:
+    false_segments: list[tuple[str, str, int]] = []
+    segmenter, options = CachedSegmenter(), SegmenterOptions()
+    for evidence in evidence_sets:
         usable = [video for video in videos if _has(video, evidence)]
         if not usable:
-            unavailable[evidence.name] = "no video has it" if evidence.heard != "speech" else "no recognizer"
+            unavailable[evidence.name] = "no video has these sources" if evidence.words != "speech" else "no recognizer"
             continue
-        found = {video.video_id: segments_of(video, evidence, shown=shown.get(video.video_id)) for video in usable}
-        false += [
+        found = {
+            video.video_id: segments_of_phrases(video, segmenter.phrases(video, evidence, options)) for video in usable
+        }
+        false_segments += [
             (evidence.name, video.video_id, len(found[video.video_id]))
             for video in usable
             if not video.truth and found[video.video_id]
         ]
         results += _results(evidence, [video for video in usable if video.truth], found)
-    return LettersBench(
+    return SegmentationBenchmark(
         results=tuple(results),
         unavailable=unavailable,
-        false_segments=tuple(false),
-        num_without_letters=len(without),
+        false_segments=tuple(false_segments),
+        num_without_letters=sum(not video.truth for video in videos),
         screen_cpu_ratio=sum(video.screen_cpu_seconds for video in videos)
         / max(sum(video.duration_seconds for video in videos), 1e-9),
     )
 
 
-def _has(video: BenchVideo, evidence: Evidence) -> bool:
+def _has(video: BenchmarkVideo, evidence: EvidenceSet) -> bool:
     if evidence.only_partial:
-        return video.is_rendered and not video.is_whole  # without captions the screen is all that there is
-    return not evidence.heard or evidence.heard in video.heard
+        return video.is_rendered and not video.is_whole  # songs without captions are segmented from the screen alone
+    return not evidence.words or evidence.words in video.words
 
 
-def segments_of(
-    video: BenchVideo,
-    evidence: Evidence,
-    options: DecideOptions | None = None,
-    *,
-    shown: ScreenDecoding | None = None,
-) -> list[Segment]:
-    """The whole phrases that are found, before the length rule.
-
-    Args:
-        shown: what the screen says, where the caller has it already: it takes the most time, and is the same beside all words.
-    """
-    options = options or DecideOptions()
-    heard = video.heard.get(evidence.heard, NOTHING)
-    words = heard.words
-    duration = video.duration_seconds
-    by_words = decode_words(words, duration_seconds=duration, options=options.words) if words else None
-    by_screen = (shown or decode_screen(video.read_trace(), options.screen)) if evidence.screen else None
-    decision = combine(words, heard.origin, by_words, by_screen, duration_seconds=duration, options=options)
-    return segments_of_phrases(video, decision.phrases)
-
-
-def segments_of_phrases(video: BenchVideo, phrases: Sequence[Phrase]) -> list[Segment]:
-    """Whole phrases as the segments that are scored."""
+def segments_of_phrases(video: BenchmarkVideo, phrases: Sequence[Phrase]) -> list[Segment]:
+    """Phrases as segments that can be scored."""
     return [
         Segment(
             segment_id=segment_id(video.video_id, phrase.start_seconds),
@@ -234,11 +251,11 @@ def segments_of_phrases(video: BenchVideo, phrases: Sequence[Phrase]) -> list[Se
 
 
 def _results(
-    evidence: Evidence, videos: Sequence[BenchVideo], found: Mapping[str, Sequence[Segment]]
+    evidence: EvidenceSet, videos: Sequence[BenchmarkVideo], found: Mapping[str, Sequence[Segment]]
 ) -> Iterable[Result]:
     rendered = [video for video in videos if video.is_rendered]
-    groups: dict[str, list[BenchVideo]] = {"all": rendered} if rendered else {}
-    by: tuple[Callable[[BenchVideo], str], ...] = (lambda video: video.kind, lambda video: video.way)
+    groups: dict[str, list[BenchmarkVideo]] = {"all": rendered} if rendered else {}
+    by: tuple[Callable[[BenchmarkVideo], str], ...] = (lambda video: video.kind, lambda video: video.way)
     for name_of in by:
         for video in videos:
             if name := name_of(video):
@@ -258,7 +275,7 @@ def _results(
         )
 
 
-def _meets(evidence: Evidence, score: SegmentScore) -> bool | None:
+def _meets(evidence: EvidenceSet, score: SegmentScore) -> bool | None:
     if evidence.min_f1 is None or evidence.max_median_seconds is None:
         return None
     return score.f1 >= evidence.min_f1 and score.median_boundary_error_seconds <= evidence.max_median_seconds
@@ -269,9 +286,9 @@ def _meets(evidence: Evidence, score: SegmentScore) -> bool | None:
 HEADINGS = ("evidence", "videos", "P", "R", "F1", "F1 at 0.75", "median s", "p90 s", "calibration", "target")
 
 
-def table(found: LettersBench, group: str | None = None) -> list[tuple[str, ...]]:
-    """Rows for a person under `HEADINGS`: of one group, or of all groups with their names before them."""
-    targets = {evidence.name: evidence for evidence in EVIDENCE}
+def table(found: SegmentationBenchmark, group: str | None = None) -> list[tuple[str, ...]]:
+    """Rows of text under `HEADINGS`: of one group, or of all groups with the group after the evidence set."""
+    targets = {evidence.name: evidence for evidence in EVIDENCE_SETS}
     rows: list[tuple[str, ...]] = []
     for result in found.results:
         if group is not None and result.group != group:
@@ -297,9 +314,8 @@ def table(found: LettersBench, group: str | None = None) -> list[tuple[str, ...]
     return rows
 
 
-def as_plain(found: LettersBench, options: LettersBenchOptions) -> dict[str, object]:
-    """All figures as JSON can hold them."""
+def as_plain(found: SegmentationBenchmark, options: SegmentationBenchmarkOptions) -> dict[str, object]:
+    """All figures as values for JSON."""
     plain = dataclasses.asdict(found)
-    asked = dataclasses.asdict(options)
-    asked["folders"] = [str(folder) for folder in options.folders]
-    return {"options": asked, **plain, "within_targets": found.within_targets}
+    plain_options = {**dataclasses.asdict(options), "folders": [str(folder) for folder in options.folders]}
+    return {"options": plain_options, **plain, "within_targets": found.within_targets}

@@ -1,12 +1,12 @@
-"""What cutting and storing cost on this machine, as ratios to the bare decoding of the same sources in the same run.
+"""Benchmark of the stage `shard`: its CPU time divided by that of decoding the same sources in the same run.
 
-Ratios travel between machines; seconds do not. CPU is user and system time with that of all children.
+Ratios are comparable between machines, seconds are not. CPU time is user and system time of all processes.
 """
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
-import re
 import resource
 import shutil
 import subprocess
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import memory
 from phonics_data.contract.logmel import log_mel, mel_segments
 from phonics_data.contract.shard import read_shard
 from phonics_data.dataset.layout import MetadataRow, read_metadata, shard_paths, write_metadata
@@ -30,29 +31,27 @@ from phonics_data.storage.tables import write_table
 from phonics_data.storage.workspace import Workspace, file_sha256
 from phonics_data.types import FetchedVideo, Segment, segment_id
 
-SECONDS_A_SOURCE = 120
-SEGMENTS_A_SOURCE = 26
-FRAMES_A_SEGMENT = 100
+SECONDS_PER_SOURCE = 120
+SEGMENTS_PER_SOURCE = 26
+FRAMES_PER_SEGMENT = 100
 
 MAX_FLOOR_RATIO = 1.5
-MIN_PER_CLIP_RATIO = 3.5
-MIN_PER_CLIP_KEPT_RATIO = 12.0
-MIN_TWO_WORKERS_SPEED = 1.8
+MIN_SPEEDUP = 1.8
 MAX_WORKER_BYTES = 600_000_000
-MIN_WINDOWS_A_CPU_SECOND = 25.0
+MIN_WINDOWS_PER_CPU_SECOND = 25.0
 MAX_METADATA_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
-    """What one run of the whole stage cost, measured in a process of its own."""
+class RunCost:
+    """Cost of one run of the stage, measured in a separate process."""
 
     wall_seconds: float
     own_cpu_seconds: float
-    """Of the process that hands out, evaluators and packs: what more workers cannot share."""
+    """Of the main process, which distributes, filters and packs: the part that workers cannot share."""
     workers_cpu_seconds: float
     peak_bytes: int
-    """Of the largest of its processes."""
+    """Of its largest process."""
 
     @property
     def cpu_seconds(self) -> float:
@@ -60,64 +59,57 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ShardBench:
-    """Figures of one bench: of CPU and wall clock the least of all rounds, for whatever else runs only adds to them."""
+class ShardBenchmark:
+    """Results of one benchmark: the minimum CPU and wall-clock times of all rounds, since other load only adds time."""
 
     num_clips: int
     source_seconds: float
-    """Of all sources together."""
+    """Of all sources in total."""
     floor_cpu_seconds: float
-    """PyAV decodes picture and sound of every source once, and nothing else."""
-    one: Run
-    """The whole stage with one worker: decode, scale, cut, measure, encode, pack, tables."""
-    two: Run
-    """With two."""
-    per_clip_cpu_seconds: float
-    """One ffmpeg for each clip that writes 64 x 64; measured on some clips and scaled up."""
-    per_clip_kept_cpu_seconds: float
-    """One ffmpeg for each clip that keeps the size of the source."""
-    windows_a_cpu_second: float
-    """Read from shards: a sample decoded, its log-mel, and the segments of 32 frames."""
+    """PyAV decodes video and audio of every source once, without further work."""
+    one_worker: RunCost
+    """The whole stage with one worker: decode, scale, cut, measure, encode, pack, write tables."""
+    two_workers: RunCost
+    windows_per_cpu_second: float
+    """Read from shards: decode a sample, compute its log-mel spectrogram and the mel segments of 32 frames."""
     metadata_seconds: float
-    """100,000 rows (or as many as were asked for) written, read back and checked, wall clock."""
-    long_run: Run | None
-    """One worker on one long source at 720p; None where none was asked for."""
+    """Wall-clock time to write, read and compare 100,000 rows (or `num_rows`)."""
+    long_run: RunCost | None
+    """One worker on one long source at 720p; None if not measured."""
 
     @property
     def floor_ratio(self) -> float:
-        return self.one.cpu_seconds / self.floor_cpu_seconds
+        return self.one_worker.cpu_seconds / self.floor_cpu_seconds
 
     @property
-    def speed_of_two(self) -> float:
-        return self.one.wall_seconds / self.two.wall_seconds
+    def speedup(self) -> float:
+        return self.one_worker.wall_seconds / self.two_workers.wall_seconds
 
     @property
-    def speed_of_two_by_cpu(self) -> float:
-        """What two idle cores would give: the work of the workers divides by two, the rest does not."""
-        return self.one.cpu_seconds / (self.two.own_cpu_seconds + self.two.workers_cpu_seconds / 2)
+    def speedup_by_cpu(self) -> float:
+        """Speedup on two idle cores: the CPU time of the workers is halved, that of the main process is not."""
+        return self.one_worker.cpu_seconds / (
+            self.two_workers.own_cpu_seconds + self.two_workers.workers_cpu_seconds / 2
+        )
 
     def rows(self) -> list[tuple[str, str, str]]:
-        """(what, measured, limit) for a table; a missed limit bears the word MISSED."""
-        per_clip = self.per_clip_cpu_seconds / self.one.cpu_seconds
-        kept = self.per_clip_kept_cpu_seconds / self.one.cpu_seconds
-        peak = max(self.one.peak_bytes, self.two.peak_bytes)
-        found: list[tuple[str, float, str, float]] = [
+        """(name, measured, limit) for a table; a missed limit ends with MISSED."""
+        peak = max(self.one_worker.peak_bytes, self.two_workers.peak_bytes)
+        checks: list[tuple[str, float, str, float]] = [
             ("CPU of shard / decode floor", self.floor_ratio, "at most", MAX_FLOOR_RATIO),
-            ("CPU of one ffmpeg a clip at 64 x 64 / shard", per_clip, "at least", MIN_PER_CLIP_RATIO),
-            ("CPU of one ffmpeg a clip at the source's size / shard", kept, "at least", MIN_PER_CLIP_KEPT_RATIO),
-            ("speed of two workers / one, by the clock", self.speed_of_two, "at least", MIN_TWO_WORKERS_SPEED),
-            ("speed of two workers / one, by CPU", self.speed_of_two_by_cpu, "at least", MIN_TWO_WORKERS_SPEED),
+            ("speedup of two workers, wall clock", self.speedup, "at least", MIN_SPEEDUP),
+            ("speedup of two workers, by CPU", self.speedup_by_cpu, "at least", MIN_SPEEDUP),
             ("peak memory of a process, MB", peak / 1e6, "at most", MAX_WORKER_BYTES / 1e6),
-            ("windows a CPU-second from shards", self.windows_a_cpu_second, "at least", MIN_WINDOWS_A_CPU_SECOND),
+            ("windows per CPU-second from shards", self.windows_per_cpu_second, "at least", MIN_WINDOWS_PER_CPU_SECOND),
             ("100,000 rows of metadata, s", self.metadata_seconds, "at most", MAX_METADATA_SECONDS),
         ]
         if self.long_run is not None:
             peak = self.long_run.peak_bytes / 1e6
-            found.append(("peak memory on the long source at 720p, MB", peak, "at most", MAX_WORKER_BYTES / 1e6))
+            checks.append(("peak memory on the long source at 720p, MB", peak, "at most", MAX_WORKER_BYTES / 1e6))
         floor = 1000 * self.floor_cpu_seconds / self.source_seconds
-        return [("decode floor, ms of CPU a second of source", f"{floor:.2f}", "")] + [
-            (what, f"{value:.2f}", f"{side} {limit:g}" + ("" if _holds(value, side, limit) else "  MISSED"))
-            for what, value, side, limit in found
+        return [("decode floor, ms of CPU per second of source", f"{floor:.2f}", "")] + [
+            (name, f"{value:.2f}", f"{side} {limit:g}" + ("" if _holds(value, side, limit) else "  MISSED"))
+            for name, value, side, limit in checks
         ]
 
     @property
@@ -129,24 +121,23 @@ def _holds(value: float, side: str, limit: float) -> bool:
     return value <= limit if side == "at most" else value >= limit
 
 
-def bench_shard(
+def benchmark_shard(
     num_sources: int,
     *,
     source: Path | None = None,
-    seconds: int = SECONDS_A_SOURCE,
+    seconds: int = SECONDS_PER_SOURCE,
     rounds: int = 2,
-    per_clip_runs: int = 12,
     long_minutes: int = 0,
     num_rows: int = 100_000,
-) -> ShardBench:
+) -> ShardBenchmark:
     """Measure on `num_sources` copies of one source.
 
     Args:
-        source: a video with sound; None renders a detailed one at 360p (H.264 and AAC, a key frame every five seconds).
-        seconds: length of the rendered source.
-        rounds: how often decoding and cutting are measured.
-        long_minutes: length of a further source at 720p, on which memory alone is measured; 0 leaves it out.
-        num_rows: of metadata that are written and read back.
+        source: a video with audio; None renders a detailed one at 360p (H.264 and AAC, a key frame every five seconds).
+        seconds: duration of the rendered source.
+        rounds: number of measurements of decoding and cutting.
+        long_minutes: duration of another source at 720p, for which only memory is measured; 0 for none.
+        num_rows: of the metadata that is written and read.
     """
     with tempfile.TemporaryDirectory(prefix="phonics-bench-") as temporary:
         folder = Path(temporary)
@@ -156,54 +147,49 @@ def bench_shard(
         plain, segments = _workspace(folder / "plain", source, num_sources)
         copies = sorted(plain.media.rglob("*.mp4"))
         floors: list[float] = []
-        ones: list[Run] = []
-        twos: list[Run] = []
+        costs: dict[int, list[RunCost]] = {1: [], 2: []}
         for number in range(rounds):
             floors.append(_cpu_of(lambda: [decode_all(path) for path in copies]))
-            for name, runs, workers in (("one", ones, 1), ("two", twos, 2)):
-                work, _ = _workspace(folder / f"{name}-{number}", source, num_sources)
-                dataset = folder / f"dataset-{name}-{number}"
-                runs.append(_run(work, dataset, workers=workers))
-                # Gigabytes on disk and in memory, which the next run would have to push out.
+            for workers in (1, 2):
+                work, _ = _workspace(folder / f"work-{workers}-{number}", source, num_sources)
+                dataset = folder / f"dataset-{workers}-{number}"
+                costs[workers].append(_measure_run(work, dataset, workers=workers))
+                # Gigabytes on disk and in the page cache, which would slow down the next run.
                 shutil.rmtree(work.root)
-                if (name, number) != ("one", 0):
+                if (workers, number) != (1, 0):
                     shutil.rmtree(dataset)
-        some = segments[:: max(1, len(segments) // per_clip_runs)]
-        scale = len(segments) / len(some)
-        small = "crop='min(iw,ih)':'min(iw,ih)',scale=64:64:flags=area"
-        return ShardBench(
+        dataset = folder / "dataset-1-0"
+        return ShardBenchmark(
             num_clips=len(segments),
             source_seconds=num_sources * probe(source).duration_seconds,
             floor_cpu_seconds=min(floors),
-            one=_least(ones),
-            two=_least(twos),
-            per_clip_cpu_seconds=scale * _cpu_of(lambda: _one_ffmpeg_a_clip(source, some, folder, small)),
-            per_clip_kept_cpu_seconds=scale * _cpu_of(lambda: _one_ffmpeg_a_clip(source, some, folder, "null")),
-            windows_a_cpu_second=_windows_a_cpu_second(folder / "dataset-one-0"),
-            metadata_seconds=_metadata_seconds(folder / "dataset-one-0", folder / "metadata", num_rows),
+            one_worker=_minimum(costs[1]),
+            two_workers=_minimum(costs[2]),
+            windows_per_cpu_second=_windows_per_cpu_second(dataset),
+            metadata_seconds=_metadata_seconds(dataset, folder / "metadata", num_rows),
             long_run=_long_run(folder / "long", long_minutes) if long_minutes else None,
         )
 
 
-def _least(runs: Sequence[Run]) -> Run:
+def _minimum(runs: Sequence[RunCost]) -> RunCost:
     best = min(runs, key=lambda run: run.cpu_seconds)
     return replace(
         best, wall_seconds=min(run.wall_seconds for run in runs), peak_bytes=max(run.peak_bytes for run in runs)
     )
 
 
-def _long_run(folder: Path, minutes: int) -> Run:
-    """A minute at 720p, repeated without being encoded again: to those who decode it as good as `minutes` of film."""
+def _long_run(folder: Path, minutes: int) -> RunCost:
+    """One worker on one source of `minutes` at 720p: a minute repeated without re-encoding, which decodes like a long video."""
     folder.mkdir()
     _render(folder / "minute.mp4", 60, "testsrc2=size=1280x720:rate=25")
     command = [ffmpeg_path(), "-loglevel", "error", "-stream_loop", str(minutes - 1), "-i", str(folder / "minute.mp4")]
     subprocess.run([*command, "-c", "copy", str(folder / "long.mp4")], check=True)
     work, _ = _workspace(folder / "work", folder / "long.mp4", 1)
-    return _run(work, folder / "dataset", workers=1)
+    return _measure_run(work, folder / "dataset", workers=1)
 
 
 def _workspace(folder: Path, source: Path, num_sources: int) -> tuple[Workspace, list[Segment]]:
-    """A workspace as fetch and segment would have left it."""
+    """A workspace as after `fetch` and `segment`, and its segments."""
     workspace = Workspace(folder)
     paths: list[Path] = []
     for index in range(num_sources):
@@ -229,8 +215,8 @@ def _workspace(folder: Path, source: Path, num_sources: int) -> tuple[Workspace,
         )
         for path in paths
     ]
-    length, seconds = FRAMES_A_SEGMENT / 25, info.duration_seconds
-    num_segments = max(1, int(seconds * SEGMENTS_A_SOURCE / SECONDS_A_SOURCE))
+    length, seconds = FRAMES_PER_SEGMENT / 25, info.duration_seconds
+    num_segments = max(1, int(seconds * SEGMENTS_PER_SOURCE / SECONDS_PER_SOURCE))
     starts = [round(index * seconds / num_segments, 3) for index in range(num_segments)]
     segments = [
         Segment(
@@ -252,12 +238,12 @@ def _workspace(folder: Path, source: Path, num_sources: int) -> tuple[Workspace,
     return workspace, segments
 
 
-def _render(path: Path, seconds: int, picture: str) -> None:
-    """A film of one of ffmpeg's own pictures.
+def _render(path: Path, seconds: int, test_source: str) -> None:
+    """Render a video of an ffmpeg test source.
 
-    Its fractal has detail in motion everywhere and is dearer to decode than the flat colours of most alphabet songs.
+    The source `mandelbrot` has moving detail everywhere and costs more to decode than most alphabet songs.
     """
-    command = [ffmpeg_path(), "-loglevel", "error", "-f", "lavfi", "-i", picture]
+    command = [ffmpeg_path(), "-loglevel", "error", "-f", "lavfi", "-i", test_source]
     command += ["-f", "lavfi", "-i", "sine=frequency=440:beep_factor=4", "-t", str(seconds), "-pix_fmt", "yuv420p"]
     command += ["-c:v", "libx264", "-preset", "veryfast", "-crf", "28", "-g", "125", "-c:a", "aac", str(path)]
     subprocess.run(command, check=True)
@@ -270,16 +256,16 @@ def _cpu_of(work: Callable[[], object]) -> float:
 
 
 def _cpu_seconds() -> tuple[float, float]:
-    """Of this process and of its ended children. `os.times` would count in hundredths, of which short work has none."""
-    own, theirs = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime, theirs.ru_utime + theirs.ru_stime
+    """(this process, its finished children). `os.times` has a resolution of 10 ms only."""
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime, children.ru_utime + children.ru_stime
 
 
-def _run(workspace: Workspace, out: Path, *, workers: int) -> Run:
-    """The stage in a fresh process, so that its memory and its children's are counted alone."""
+def _measure_run(workspace: Workspace, out: Path, *, workers: int) -> RunCost:
+    """Run the stage in a new process, so that only its memory and that of its children is measured."""
     context = multiprocessing.get_context("spawn")
-    results: SimpleQueue[Run] = context.SimpleQueue()
-    process = context.Process(target=_shard, args=(workspace.root, out, workers, results))
+    results: SimpleQueue[RunCost] = context.SimpleQueue()
+    process = context.Process(target=_run_shard, args=(workspace.root, out, workers, results))
     process.start()
     process.join()
     if process.exitcode != 0:
@@ -287,63 +273,47 @@ def _run(workspace: Workspace, out: Path, *, workers: int) -> Run:
     return results.get()
 
 
-def _shard(work: Path, out: Path, workers: int, results: SimpleQueue[Run]) -> None:
+def _run_shard(work: Path, out: Path, workers: int, results: SimpleQueue[RunCost]) -> None:
     started = time.monotonic()
-    # The copies of one source would leave a single one of them.
+    # All sources are copies of one video.
     options = ShardOptions(filters=FilterOptions(drop_near_duplicates=False))
     shard(Workspace(work), out, options, workers=workers)
-    own, theirs = _cpu_seconds()
+    own, children = _cpu_seconds()
     results.put(
-        Run(
+        RunCost(
             wall_seconds=time.monotonic() - started,
             own_cpu_seconds=own,
-            workers_cpu_seconds=theirs,
-            peak_bytes=peak_bytes(),
+            workers_cpu_seconds=children,
+            peak_bytes=peak_bytes_with_children(),
         )
     )
 
 
-def peak_bytes() -> int:
-    """The most memory that this process or one of its ended children has held resident.
+def peak_bytes_with_children() -> int:
+    """The peak resident memory of this process or of its largest finished child.
 
-    What `getrusage` calls a process's peak holds on Linux that of the program which ran in it before `exec`, so a
-    fresh process inherits the size of whoever started it. The kernel's mark on the address space does not. Children
-    are told by `getrusage` alone, but what they inherit is this process's own size, which counts anyway.
+    A child's `getrusage` peak includes the size of this process at the fork, which is counted anyway.
     """
     unit = 1 if sys.platform == "darwin" else 1024
-    peak = unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    status = Path("/proc/self/status")
-    if status.exists() and (mark := re.search(r"^VmHWM:\s*(\d+) kB$", status.read_text(), re.MULTILINE)):
-        peak = 1024 * int(mark[1])
-    return max(peak, unit * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+    return max(memory.peak_bytes(), unit * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 
-def _one_ffmpeg_a_clip(source: Path, segments: Sequence[Segment], folder: Path, picture: str) -> None:
-    for segment in segments:
-        command = [ffmpeg_path(), "-loglevel", "error", "-y", "-ss", str(segment.start_seconds), "-i", str(source)]
-        command += ["-t", str(segment.end_seconds - segment.start_seconds), "-vf", picture, "-r", "25"]
-        command += ["-ac", "1", "-ar", "16000", str(folder / "clip.mp4")]
-        subprocess.run(command, check=True)
-
-
-def _windows_a_cpu_second(dataset: Path, num_samples: int = 60) -> float:
-    log_mel(np.zeros(16_000, np.float32))  # loads what it needs
-    before, number = time.process_time(), 0
-    for path in shard_paths(dataset):
-        for sample in read_shard(path):
-            mel_segments(log_mel(sample.audio_N), 32, sample.frame_rate)
-            number += 1
-            if number == num_samples:
-                return number / (time.process_time() - before)
-    return number / (time.process_time() - before)
+def _windows_per_cpu_second(dataset: Path, num_samples: int = 60) -> float:
+    log_mel(np.zeros(16_000, np.float32))  # imports and caches on first use
+    before, num_read = time.process_time(), 0
+    samples = itertools.chain.from_iterable(read_shard(path) for path in shard_paths(dataset))
+    for sample in itertools.islice(samples, num_samples):
+        mel_segments(log_mel(sample.audio_N), 32, sample.frame_rate)
+        num_read += 1
+    return num_read / (time.process_time() - before)
 
 
 def _metadata_seconds(dataset: Path, folder: Path, num_rows: int) -> float:
     rows = read_metadata(dataset)
-    many: list[MetadataRow] = [rows[index % len(rows)] for index in range(num_rows)]
+    repeated: list[MetadataRow] = [rows[index % len(rows)] for index in range(num_rows)]
     folder.mkdir()
     started = time.monotonic()
-    write_metadata(folder / "metadata.parquet", many)
-    if read_metadata(folder) != many:
-        raise RuntimeError("metadata did not come back as it was written")
+    write_metadata(folder / "metadata.parquet", repeated)
+    if read_metadata(folder) != repeated:
+        raise RuntimeError("the metadata read differs from the metadata written")
     return time.monotonic() - started

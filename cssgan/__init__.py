@@ -1,12 +1,10 @@
-"""CSSGAN: train the paper's audio-to-video GAN on a dataset of `phonics_data`, generate with it, and judge it.
-
-::
+"""CSSGAN: train the paper's audio-to-video GAN on a dataset of `phonics_data`, generate videos and evaluate them.
 
     import cssgan
     model = cssgan.load_pretrained("exported")
 
-Nothing heavy is imported before it is asked for. docs/cssgan.md shows the rest: `cssgan.training.loop.train`,
-`cssgan.inference.generate.generate_video`, `cssgan.evaluation.run.evaluate_run`.
+Heavy modules are imported on first use. docs/cssgan.md describes the rest: `cssgan.training.loop.train`,
+`cssgan.inference.generate.generate_video`, `cssgan.evaluation.evaluate.evaluate_run`.
 """
 
 from __future__ import annotations
@@ -25,6 +23,6 @@ __all__ = ["LoadedGenerator", "export", "load_generator", "load_pretrained"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from cssgan.inference import export as pretrained
+    from cssgan.inference import export as exports
 
-    return getattr(pretrained, name)
+    return getattr(exports, name)

@@ -1,39 +1,67 @@
-"""The errors that only the trainer can raise; all hang in the tree of `phonics_data.errors`.
+"""Errors of the trainer; all derive from those of `phonics_data.errors`.
 
-::
-
-    PhonicsDataError
-    |-- UsageError
-    |   |-- ConfigError        a field of the configuration: unknown name, wrong type, out of range   (exit code 2)
-    |   `-- ArrayError           a tensor that a model is called with: wrong shape, type or range       (exit code 2)
-    |-- InputError
-    |   |-- CheckpointError    a checkpoint is missing, truncated, or of another program
-    |   |-- RunError           a run folder belongs to another configuration or dataset
-    |   |-- WeightsError       a file of a pretrained network is missing, of another hash, or no such network
-    |   |-- FeaturesError      kept features are of another protocol, network or set of videos
-    |   `-- EvaluatorError        a folder of evaluators is missing, damaged, or was trained on videos of another kind
-    |-- MemoryFullError        a step does not fit into the memory of the device                   (exit code 1)
-    |-- DeviceLostError        the GPU failed, or another process of the run is gone               (exit code 1)
-    |-- ReaderLostError        a process that reads shards died                                    (exit code 1)
-    |-- MeasuresError          measures do not order what they should                              (exit code 1)
-    |-- StudyError             runs of a study failed; the others were done                        (exit code 1)
-    |-- StoppedError           a signal stopped a row of runs; what is done is kept                (exit code 128 + signal)
-    `-- DivergenceError        no finite numbers, or a game that is over; the last good checkpoint was kept
+PhonicsDataError
+|-- UsageError
+|   |-- ConfigError        unknown, mistyped or out-of-range field of the configuration     (exit code 2)
+|   `-- ArrayError         a model input has a wrong shape, type or range                   (exit code 2)
+|-- InputError
+|   |-- CheckpointError    a checkpoint is missing, damaged, or of another format
+|   |-- RunError           a run folder belongs to another configuration or dataset
+|   |-- WeightsError       a file of a pretrained network is missing or has a wrong hash, or the network is unknown
+|   |-- FeaturesError      cached features belong to another protocol, network or set of videos
+|   `-- EvaluatorError     a folder of evaluators is missing, damaged, or was trained on other video formats
+|-- MemoryFullError        a step does not fit into the memory of the device                (exit code 1)
+|-- DeviceLostError        the GPU failed, or another process of the run ended              (exit code 1)
+|-- ReaderLostError        a reader process died                                            (exit code 1)
+|-- MetricError            a metric does not rank known corruptions correctly               (exit code 1)
+|-- StudyError             runs of a study failed; the others finished                      (exit code 1)
+|-- StoppedError           a signal stopped a series of runs; finished work is kept         (exit code 128 + signal)
+`-- DivergenceError        a loss or weight is not finite, or training collapsed; the last good checkpoint was kept
 """
 
 from __future__ import annotations
 
-from phonics_data.errors import InputError, PhonicsDataError, UsageError
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from phonics_data.errors import DependencyError, InputError, PhonicsDataError, UsageError
+
+TRAIN_PACKAGES = ("librosa", "safetensors", "tensorboard", "torch")
+"""Modules of the extra ``train``: without them nothing here trains, generates or evaluates."""
+
+
+def missing_package(error: ImportError, what: str, extra: str) -> DependencyError:
+    """The error for a package that cannot be imported.
+
+    Args:
+        what: the command that needs it.
+        extra: the extra that brings it, unless it is one of `TRAIN_PACKAGES`.
+    """
+    name = (error.name or str(error)).partition(".")[0]
+    if name in TRAIN_PACKAGES:
+        extra = "train"
+    return DependencyError(f"{what} needs {name}, which is not installed; run: pip install 'phonics-cssgan[{extra}]'")
+
+
+@contextmanager
+def train_packages() -> Generator[None]:
+    """Turns a missing package of the extra ``train`` into `DependencyError`."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in TRAIN_PACKAGES:
+            raise
+        raise missing_package(error, "this command", "train") from error
 
 
 class ConfigError(UsageError):
-    """A field of the configuration is wrong.
+    """A field of the configuration is invalid.
 
     Args:
         field: dotted name as in ``--set``, e.g. ``loss.order_weight``.
-        got: the value that was given.
+        got: the given value.
         allowed: type and range, in words.
-        exists: whether there is such a field.
+        exists: whether the field exists.
     """
 
     def __init__(self, field: str, got: object, allowed: str, *, exists: bool = True) -> None:
@@ -43,12 +71,12 @@ class ConfigError(UsageError):
 
 
 class ArrayError(UsageError):
-    """A tensor that a model is called with is wrong.
+    """A tensor that a model is called with is invalid.
 
     Args:
-        name: of the argument, with its axes.
-        got: shape, type or range that came, in words.
-        allowed: what should come, in words.
+        name: name of the argument, with its axes.
+        got: actual shape, type or range, in words.
+        allowed: expected shape, type or range, in words.
     """
 
     def __init__(self, name: str, got: str, allowed: str) -> None:
@@ -91,7 +119,7 @@ class DivergenceError(PhonicsDataError):
     pass
 
 
-class MeasuresError(PhonicsDataError):
+class MetricError(PhonicsDataError):
     pass
 
 
@@ -100,10 +128,10 @@ class StudyError(PhonicsDataError):
 
 
 class StoppedError(PhonicsDataError):
-    """A signal came while one run of several was trained; everything is saved.
+    """A signal arrived during one of several runs; everything is saved.
 
     Args:
-        signal_number: gives the exit code that shells give a program that the signal ended.
+        signal_number: the exit code is 128 plus this number, as for a program that the signal terminated.
     """
 
     def __init__(self, message: str, *, signal_number: int) -> None:

@@ -1,4 +1,4 @@
-"""Named configurations. `paper` is the paper's words; the others change what their comments say."""
+"""Named configurations. `paper` holds the values of the paper; the comments say what the others change."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from cssgan.config import Config, override
 from phonics_data.errors import OptionError
 
 SETTINGS: dict[str, tuple[str, ...]] = {
-    # Widths of the specification, every ambiguity read literally.
+    # The paper's values; ambiguities are read literally.
     "paper": (),
-    # Same size; what experiments favour: compose, half of the samples in time order.
+    # Same size with options that did better in experiments: compose, half of the samples in time order.
     "tuned": ("model.g_output=compose", "order.p_in_order=0.5", "train.ema_half_life=10000"),
-    # Middle layers 4x instead of 8x and 12x: 33.6 M weights, about half of the work.
+    # Middle channels 4x instead of 8x and 12x: 33.6 M weights, about half of the FLOPs.
     "lean": ("model.g_output=compose", "model.middle_first=4", "model.middle=4"),
-    # 32x32 for CPUs: synchrony shows after some 600 steps.
+    # 32x32 for CPUs; synchrony becomes measurable after about 600 steps.
     "tiny": (
         "data.size=32",
         "model.g_output=compose",
@@ -34,7 +34,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
         "train.log_every=25",
     ),
 }
-# What `cssgan check-training` trains on a CPU: as long as `tiny`, faster rates that fall in the second half, averaged weights.
+# For `cssgan check-training` on a CPU: as long as `tiny`, higher learning rates that decay in the second half, EMA weights.
 SETTINGS["small"] = (
     *SETTINGS["tiny"],
     "train.threads=1",
@@ -44,12 +44,12 @@ SETTINGS["small"] = (
     "optim.lr_decay_fraction=0.5",
     "order.p_in_order=0.5",
 )
-# What the demo trains in a few minutes on two CPU cores.
-# L1 alone finds out first what follows the sound; the game then gives the movement its size.
+# For the demo: a few minutes on two CPU cores. L1 alone first learns what depends on the audio; the adversarial loss
+# then increases the amount of motion.
 SETTINGS["smoke"] = (
     *SETTINGS["tiny"],
     "train.num_videos=6400",
-    "train.threads=1",  # layers so small gain nothing from a second thread, and wait for it where the machine is busy
+    "train.threads=1",  # a second thread does not speed up layers this small, and slows them down on a busy machine
     "train.log_every=50",
     "train.sample_every=500",
     "train.checkpoint_every=500",
@@ -61,14 +61,14 @@ SETTINGS["smoke"] = (
     "loss.l1_weight=80",
 )
 
-# Models that make a window at once, without the paper's clips, orders and cascade.
+# One stream generates the whole window: no clips, orders or cascade.
 _WINDOW = (
     "model.streams=1",
     "model.cascade=false",
     "order.shuffle=none",
     "discriminator.video_d=whole",
 )
-# The models that the paper compares with, at their own sizes; no L1 but for ImaGINator's, as in their papers.
+# The paper's baselines at their own sizes. As in their papers, only ImaGINator has an L1 loss.
 SETTINGS["mocogan"] = (
     *_WINDOW,
     "model.kind=mocogan",
@@ -87,25 +87,25 @@ SETTINGS["phonicsgan_like"] = (
     "model.z_dim=50",
     "loss.l1_weight=0",
 )
-# The paper's Table 3: from one stream to the whole model, one step after the other.
+# Ablation steps of the paper's Table 3, from one stream to the whole model.
 _A1 = (*_WINDOW, "order.shuffle=disc")
-_A2 = ("model.cascade=false", "discriminator.video_d=whole")  # four streams, and the order drawn for them
+_A2 = ("model.cascade=false", "discriminator.video_d=whole")  # four streams, and shuffled orders for the generator
 SETTINGS.update({"a0": _WINDOW, "a1": _A1, "a2": _A2, "a3": ("model.cascade=false",), "a4": ()})
-# The same at the size of `tiny`: codes shrink as its own do, motion vectors of ten numbers stay.
-_SHRUNK = {
+# The same at the size of `tiny`: latent codes shrink in proportion; motion vectors of ten numbers stay.
+_TINY_SIZES = {
     "mocogan": ("model.code_dim=16",),
     "g3an": ("model.code_dim=40",),
     "imaginator": ("model.gru_dim=192",),
     "phonicsgan_like": ("model.code_dim=16", "model.audio_dim=64", "model.gru_dim=96", "model.z_dim=16"),
 }
-for _name, _codes in _SHRUNK.items():
-    SETTINGS[f"{_name}-tiny"] = (*SETTINGS["tiny"], "model.g_output=direct", *SETTINGS[_name], *_codes)
+for _name, _sizes in _TINY_SIZES.items():
+    SETTINGS[f"{_name}-tiny"] = (*SETTINGS["tiny"], "model.g_output=direct", *SETTINGS[_name], *_sizes)
 for _name in ("a0", "a1", "a2", "a3", "a4"):
     SETTINGS[f"{_name}-tiny"] = (*SETTINGS["tiny"], *SETTINGS[_name])
 
 
 def preset(name: str) -> Config:
-    """The configuration called `name`. Raises `OptionError` for an unknown one, listing the known."""
+    """The configuration called `name`. Raises `OptionError` with the known names for an unknown one."""
     if name not in SETTINGS:
         near = difflib.get_close_matches(name, SETTINGS, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""

@@ -1,15 +1,16 @@
-"""Shapes and the records that travel through the trainer.
+"""Records of the trainer, and the legend of tensor shapes.
 
-Shape legend, the last letters of a tensor's name::
+The last letters of a tensor's name are its axes:
 
-    B batch            T frames of a video (32)     S streams (4; also: clips of a video)
+    B batch            T frames of a window (32)    S streams (4; also: clips of a window)
     F frames of a clip (8)                          C channels (3)
     H W height, width (64)                          M mel bands (64)       U mel steps of a segment (20)
-    K classes (26)     P orders (24)                L frames of a short video
+    K classes (26)     P orders (24)                L frames of a dataset clip
     N audio samples, or videos of a whole set       D features             Z noise
+    V positions in time of a discriminator's logits
 
-Pictures are float32 in [-1, 1] inside the trainer and uint8 0..255 outside. Mels are log-mel segments, one a frame,
-standardized with the training set's mean and deviation and clamped (model inputs), unless a name says ``raw``.
+Frames are float32 in [-1, 1] inside the trainer and uint8 0..255 outside. Mels are log-mel segments, one per frame,
+standardized with the training set's mean and standard deviation and clamped; names with ``raw``: not standardized.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MelStats:
-    """Mean and standard deviation of the log-mel values of the training set (scalars), and the clamp after both."""
+    """Mean and standard deviation of the log-mel values of the training set, and the clamp of standardized values."""
 
     mean: float
     std: float
@@ -40,14 +41,14 @@ class MelStats:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Window:
-    """`T` consecutive frames of one short video with the sound of each frame."""
+    """`T` consecutive frames of one dataset clip with the mel segment of each frame."""
 
     key: str
     start_frame: int
     frames_THWC: NDArray[np.uint8]
-    """Past `num_valid_frames` the last frame is held."""
+    """Frames past `num_valid_frames` repeat the last valid one."""
     raw_mels_TMU: NDArray[np.float32]
-    """Log-mel, not standardized; silence past the end of the sound."""
+    """Log-mel, not standardized; silence past the end of the audio."""
     label_index: int
     num_valid_frames: int
     frame_rate: Fraction
@@ -55,20 +56,20 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class EvalWindows:
-    """The windows that a model is judged on: the first `T` frames of every short video of a split, one each."""
+    """The windows that a model is evaluated on: `T` frames of each clip of a split."""
 
     keys: tuple[str, ...]
     video_ids: tuple[str, ...]
-    """Source video of each."""
+    """Source video of each window."""
     label_set: LabelSet
     labels_N: NDArray[np.int64]
     """Class indices in `label_set`."""
     video_NTHWC: NDArray[np.uint8]
-    """RGB at the model's size; past `num_valid_N` the last frame is held."""
+    """RGB at the model's size; frames past `num_valid_N` repeat the last valid one."""
     raw_mels_NTMU: NDArray[np.float32]
-    """Log-mel as `phonics_data.contract.logmel` gives it."""
+    """Log-mel of `phonics_data.contract.logmel`."""
     mels_NTMU: NDArray[np.float32]
-    """The same, standardized and clamped: what the model is given."""
+    """Standardized and clamped: the model's input."""
     num_valid_N: NDArray[np.int64]
     frame_rates: tuple[Fraction, ...]
 
@@ -78,7 +79,7 @@ class EvalWindows:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Batch:
-    """What one training step needs, in time order, with every random draw already made."""
+    """Inputs of one training step in time order, all random numbers included."""
 
     keys: tuple[str, ...]
     video_BCTHW: Tensor
@@ -86,22 +87,22 @@ class Batch:
     label_BK: Tensor
     """One-hot, float32."""
     num_valid_B: Tensor
-    """int64, 1..T: frames past it are held copies and are masked out of L1."""
+    """int64, 1..T. Later frames repeat the last valid one and are masked out of L1."""
     order_B: Tensor
-    """int64 rank of the permutation, 0..P-1: position k shows clip `permutations(S)[rank][k]`."""
-    order_counts_B: Tensor
-    """float32, 1 where the order is a puzzle, 0 where time order was forced (`order.p_in_order`)."""
+    """int64 rank of the permutation, 0..P-1: position k holds clip `permutations(S)[rank][k]`."""
+    order_mask_B: Tensor
+    """float32, 1: counts in the order loss; 0: kept in time order (`order.p_in_order`), left out."""
     frame_index_BS: Tensor
-    """int64, 0..F-1: the frame of each clip that the image discriminator sees; for models that know no clips (B, 1),
-    0..T-1: the frame of the window."""
+    """int64, the frame that the image discriminator receives: of each clip, 0..F-1; baselines: of the window, (B, 1),
+    0..T-1."""
     noise_BZ: Tensor
     augment_BUA: Tensor | None = None
-    """Uniform numbers for `cssgan.training.augmentation`, where that is on."""
-    mean_valid: Tensor | None = None
-    """Scalar float32. In a part of a larger batch (`cssgan.data.batches.split`, several processes): the mean number of
-    valid frames of its parts, which L1 is divided by, so that the mean over parts is that of the whole."""
-    mean_counts: Tensor | None = None
-    """The same for `order_counts_B`."""
+    """Uniform random numbers for `cssgan.training.augmentation`; None without augmentation."""
+    l1_denominator: Tensor | None = None
+    """Scalar float32. Set in a part of a larger batch (micro-batches, several processes): the mean number of valid frames
+    per part. L1 is divided by it, so that the mean over the parts is the L1 of the whole batch."""
+    order_denominator: Tensor | None = None
+    """The same for the order loss and `order_mask_B`."""
 
     @property
     def num_videos(self) -> int:
@@ -109,26 +110,26 @@ class Batch:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Streams:
-    """A batch cut into clips, in presentation order (`order_B` says which)."""
+class ClipBatch:
+    """A batch cut into clips, in the order given by `order_B`."""
 
     clips_BSCFHW: Tensor
     mels_BSFMU: Tensor
     valid_BSF: Tensor
-    """float32, 1 for a true frame, 0 for a held one."""
+    """float32, 1: valid frame; 0: repeated frame."""
     order_B: Tensor
 
 
 LossTerms = dict[str, float]
-"""Mean values since the last line of stats.jsonl, by name. `cssgan.training.step.TERMS` says what each one is."""
+"""Mean values since the last line of stats.jsonl, by name. `cssgan.training.step.TERMS` describes them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """Where a run stands. Everything random in training is a function of the seed and `num_videos`."""
+    """Position in a run. All randomness in training is a function of the seed and `num_videos`."""
 
     num_videos: int = 0
-    """Videos seen, the trainer's clock."""
+    """Videos seen."""
     num_steps: int = 0
     wall_seconds: float = 0.0
     """Training time, over all starts of the run."""

@@ -1,35 +1,51 @@
-"""Every error that a user of phonics_data or cssgan can meet.
-
-::
+"""Errors that users of phonics_data and cssgan can see.
 
     PhonicsDataError                 base; its message is one line: what, got, allowed, what to do next
-    |-- UsageError                   the command or call itself is wrong               (exit code 2)
-    |   |-- OptionError              an option's value is out of its range
-    |   `-- AudioError               an array of sound that no recognizer takes: stereo, no float32, NaN
-    |-- InputError                   a file or folder the user named is unusable       (exit code 1)
-    |   |-- ManifestError            manifest missing, unreadable, or with bad rows
-    |   |-- TableError               a parquet table is missing or of another schema
-    |   `-- DatasetError             a dataset folder or shard is missing, empty or of another schema version
+    |-- UsageError                   the command or call is wrong                          (exit code 2)
+    |   |-- OptionError              an option's value is out of range
+    |   `-- AudioError               an audio array that no recognizer accepts: stereo, not float32, NaN
+    |-- InputError                   a file or folder that the user named is unusable      (exit code 1)
+    |   |-- ManifestError            a manifest is missing, unreadable, or has invalid rows
+    |   |-- TableError               a parquet table is missing or has another schema
+    |   `-- DatasetError             a dataset folder or shard is missing, empty or has another schema version
     |-- ItemError                    one item (video, segment, clip) failed; carries a Rejection reason
     |   |-- MediaError               not a video, no audio stream, does not decode
     |   |-- CaptionError             a caption file does not parse
     |   |-- RecognitionError         a recognizer failed on one audio
     |   `-- FetchError               a download failed
-    |       `-- DownloadError        the server's answer, told apart by cause (phonics_data/stages/fetch/failures.py)
-    |-- QueueStoppedError            fetching ended early: a bot check, a rate limit, no network (phonics_data/stages/fetch/stage.py)
+    |       `-- DownloadError        one subclass per cause of failure (phonics_data/stages/fetch/failures.py)
+    |-- FetchStoppedError            fetching stopped early: bot check, rate limit, no network (phonics_data/stages/fetch/stage.py)
     |-- EngineError                  a recognizer cannot work at all: no model, credentials refused
-    |   `-- EnginePausedError        not now: quota used up, cap of minutes reached, no network; the item waits for a later run
-    |-- WorkspaceLockedError         another process works in the same folder
-    `-- DependencyError              an optional package or binary is missing; says how to get it
+    |   `-- EnginePausedError        temporary: quota used up, limit of minutes reached, no network; a later run retries the item
+    |-- WorkspaceLockedError         another process is using the folder
+    |-- PlatformError                this operating system is not supported
+    `-- DependencyError              an optional package or binary is missing; the message states how to install it
 
-An `ItemError` never ends a run: the stage that meets it writes a rejection row and goes on with the next item.
+An `ItemError` never ends a run: the stage that catches it writes a rejection row and continues with the next item.
 """
 
 from __future__ import annotations
 
+import errno
+import sys
+
+UNUSABLE_PATH = frozenset(
+    (
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EACCES,
+        errno.EROFS,
+        errno.ENAMETOOLONG,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ENOENT,
+    )
+)
+"""Values of `OSError.errno` that the programs report as one line: the disk or a path of the user cannot be used."""
+
 
 class PhonicsDataError(Exception):
-    """Base of every error here. `exit_code` is what the command line returns for it."""
+    """Base class. `exit_code` is the exit code of the command line."""
 
     exit_code = 1
 
@@ -43,8 +59,8 @@ class OptionError(UsageError):
 
     Args:
         option: the flag as the user types it, e.g. ``--frame-rate``.
-        got: the value that was given.
-        allowed: the values that are allowed, in words.
+        got: the given value.
+        allowed: the allowed values, in words.
     """
 
     def __init__(self, option: str, got: object, allowed: str) -> None:
@@ -72,13 +88,13 @@ class DatasetError(InputError):
 
 
 class ItemError(PhonicsDataError):
-    """One item cannot be used; the run goes on.
+    """One item cannot be used; the run continues.
 
     Args:
-        reason: snake_case name from `phonics_data.types.Reason`; the key by which rejections are counted.
-        detail: one line for a person: what was got and what to do.
+        reason: snake_case name from `phonics_data.types.Reason`; rejections are counted by it.
+        detail: one line for the user: what was got and what to do.
         measured: the measured value, if the reason has one.
-        threshold: the limit that it missed, if the reason has one.
+        threshold: the limit that was missed, if the reason has one.
     """
 
     def __init__(
@@ -91,7 +107,7 @@ class ItemError(PhonicsDataError):
         self.threshold = threshold
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Errors cross process borders (the local executor); the default would call __init__ with one argument.
+        # Errors are pickled by the local executor; the default __reduce__ would call __init__ with one argument.
         return _rebuild_item_error, (type(self), self.reason, self.detail, self.measured, self.threshold)
 
 
@@ -129,5 +145,15 @@ class WorkspaceLockedError(PhonicsDataError):
     pass
 
 
+class PlatformError(PhonicsDataError):
+    pass
+
+
 class DependencyError(PhonicsDataError):
     pass
+
+
+def check_platform() -> None:
+    """Both programs call it first. Raises `PlatformError` on Windows, which lacks calls that the code needs."""
+    if sys.platform == "win32":
+        raise PlatformError("Windows is not supported; install and run this in WSL2 (Windows Subsystem for Linux)")

@@ -1,8 +1,12 @@
-"""The records that travel through the house, in the order in which they come to be.
+"""The records that the stages exchange, in pipeline order.
 
-All are frozen, keyword-only and slotted. Units stand in the names; times are seconds from the start of the source
-video (presentation time 0 of its first video frame); ranges are half-open ``[start, end)``; frame rates are exact
-fractions. The order of fields is the order of columns in the parquet tables (`phonics_data.storage.tables`).
+All are frozen, keyword-only and slotted. Conventions:
+
+* Field names contain their units.
+* Times are seconds from the start of the source video (presentation time 0 of its first video frame).
+* Intervals are half-open: ``[start, end)``.
+* Frame rates are exact fractions.
+* Fields have the order of the columns in the parquet tables (`phonics_data.storage.tables`).
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from fractions import Fraction
 from typing import Literal, get_args
 
 Kind = Literal["alphabet", "letter", "range"]
-"""What a source video holds: the whole alphabet, one letter, or a stretch of letters."""
+"""Content of a source video: the whole alphabet, one letter, or a range of letters."""
 
 FetchStatus = Literal["ok", "gone", "blocked", "failed", "invalid", "skipped"]
 CaptionKind = Literal["manual", "auto", "file"]
@@ -32,7 +36,6 @@ Reason = Literal[
     "no_audio_stream",
     "duration_mismatch",
     "does_not_decode",
-    "too_long_source",
     # transcribe
     "no_transcript",
     "captions_unreadable",
@@ -41,11 +44,8 @@ Reason = Literal[
     # segment
     "not_an_alphabet_song",
     "no_letters",
-    "letter_not_announced",
     "too_short",
-    "too_long",
     # shard
-    "decode_failed",
     "no_frames",
     "static_picture",
     "black",
@@ -57,14 +57,14 @@ Reason = Literal[
     "low_confidence",
     "worker_died",
 ]
-"""Why an item was left out. The same words stand in rejections.parquet, the report and docs/pipeline.md."""
+"""Why an item was rejected; also the reasons in rejections.parquet, the report and docs/pipeline.md."""
 
 REASONS: tuple[str, ...] = get_args(Reason)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceVideo:
-    """One row of a manifest: a video that somebody could fetch."""
+    """One row of a manifest: a video that can be fetched."""
 
     video_id: str
     url: str
@@ -73,21 +73,21 @@ class SourceVideo:
     channel: str = ""
     kind: Kind = "alphabet"
     letters: str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    """The letters that the video is said to hold, upper case, in the video's order."""
+    """Letters of the video according to the manifest, upper case, in order of appearance."""
     language: str = "en"
     tier: int = 1
-    """Strength of the evidence that the row is what it claims: 1 strong, 2 agreeing lists, 3 one list."""
+    """Evidence that the row is correct: 1 strong, 2 a maintained list or several lists with equal entries, 3 one list."""
     duration_seconds: float | None = None
-    """How long the video is said to last; None where nobody said."""
+    """Duration according to the manifest; None if unknown."""
     note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Captions:
-    """One caption file that lies beside a fetched video."""
+    """The caption file of a fetched video."""
 
     track: str
-    """Language code of the track as its source names it: ``en``, ``en-orig``, ``en-GB``."""
+    """Language code of the caption track, as its source names it: ``en``, ``en-orig``, ``en-GB``."""
     kind: CaptionKind
     path: str
     """Relative to the workspace."""
@@ -95,7 +95,7 @@ class Captions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FetchedVideo:
-    """A video that lies in the workspace, whole and checked."""
+    """A video in the workspace, complete and checked."""
 
     video_id: str
     path: str
@@ -112,22 +112,23 @@ class FetchedVideo:
     """UTC, ISO 8601, whole seconds."""
     fetcher_version: str
     language: str = "en"
-    """Of the speech, as the manifest says; several are joined with ``/``, the one that is spoken most first."""
+    """Language of the speech according to the manifest; several are joined with ``/``, the most spoken one first."""
     page_language: str = ""
-    """Of the speech, as the video's page or info.json says; empty where they say nothing."""
+    """Language of the speech according to the video's page or info.json; empty if they name none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Word:
-    """One word of a transcript. `text` is as written, stripped of surrounding space."""
+    """One word of a transcript. `text` is unchanged but for surrounding space, which is stripped."""
 
     text: str
     start_seconds: float
     end_seconds: float
     confidence: float | None = None
-    """0..1, or None where the source gives none that can be used."""
+    """0..1, or None if the source gives no usable confidence."""
     timing: Timing = "native"
-    """native: the source timed this word; interpolated: spread over its cue by us; aligned: moved by a refiner."""
+    """``native``: times from the source; ``interpolated``: distributed evenly over its caption cue; ``aligned``: times from
+    forced alignment."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,7 +145,7 @@ class Transcript:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScreenLetter:
-    """One letter read on the screen, from its first to its last sight."""
+    """One track: a letter detected by OCR at one place, from its first to its last detection."""
 
     video_id: str
     letter: str
@@ -152,16 +153,16 @@ class ScreenLetter:
     end_seconds: float
     score: float
     box: tuple[float, float, float, float]
-    """left, top, right, bottom as shares of width and height, 0..1."""
+    """left, top, right, bottom as fractions of width and height, 0..1."""
 
 
-GIVEN_EVIDENCE = frozenset({"folder", "csv", "grid", "vidtimit"})
-"""What labels rest on that came with their media and were not found by program."""
+IMPORTED_EVIDENCE = frozenset({"folder", "csv", "grid", "vidtimit"})
+"""Values of `Segment.evidence` for labels that were imported with their videos."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Segment:
-    """The seconds of a source video that show one letter: its whole phrase, after the length rule."""
+    """The interval of a source video that shows one letter: its phrase, after the length rule."""
 
     segment_id: str
     """``<video_id>-<start in ms, 7 digits>``"""
@@ -171,10 +172,10 @@ class Segment:
     start_seconds: float
     end_seconds: float
     rule: str
-    """Which rule made the segment: ``phrase``, ``phrase_split`` (was over the maximum), ``phrase_grown`` (was under the minimum)."""
+    """``phrase``, ``phrase_split`` (the phrase was over the maximum) or ``phrase_grown`` (it was under the minimum)."""
     evidence: str
-    """Comma-separated sources of evidence that were used, the leader first: ``captions``, ``screen``, ``speech``; or
-    one of `GIVEN_EVIDENCE`."""
+    """Comma-separated sources of evidence, the leading one first: ``captions``, ``screen``, ``speech``; or one of
+    `IMPORTED_EVIDENCE`."""
     confidence: float
     """0..1"""
 
@@ -199,16 +200,16 @@ class Clip:
     height: int
     split: Split
     shard: str
-    """File name of the tar that holds the sample."""
+    """File name of the tar that contains the sample."""
     sha256: str
-    """Over the sample's frames and audio members, in this order."""
+    """Of the sample's frames member followed by its audio member."""
     evidence: str
     confidence: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rejection:
-    """One item that a stage left out, and why."""
+    """One item that a stage rejected, and why."""
 
     stage: Stage
     item_id: str
@@ -220,21 +221,21 @@ class Rejection:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StageCount:
-    """What one run of a stage did, for the status line and the report."""
+    """Counts of one run of a stage, for the status line and the report."""
 
     stage: Stage
     num_in: int
     num_kept: int
     num_rejected: int
     num_skipped: int
-    """Items that an earlier run had finished with the same inputs and options; they are part of num_kept or num_rejected too."""
+    """Items that an earlier run finished with the same inputs and options; also counted in num_kept or num_rejected."""
     by_reason: dict[str, int]
     wall_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrueSegment:
-    """What a rendered song truly holds: one phrase of one letter (`phonics_data.sources.synthetic.render`)."""
+    """Ground truth of a rendered song: one phrase of one letter (`phonics_data.sources.synthetic.render`)."""
 
     video_id: str
     letter: str
@@ -242,7 +243,7 @@ class TrueSegment:
     start_seconds: float
     end_seconds: float
     words: tuple[Word, ...]
-    """The words that are spoken inside the phrase, with exact times."""
+    """The words spoken in the phrase, with exact times."""
 
 
 def segment_id(video_id: str, start_seconds: float) -> str:
@@ -252,11 +253,11 @@ def segment_id(video_id: str, start_seconds: float) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TranscriptWord:
-    """One row of words.parquet: a `Word` with the transcript that it belongs to."""
+    """One row of words.parquet: a `Word` with the properties of its transcript."""
 
     video_id: str
     index: int
-    """Place in the transcript, from 0."""
+    """Position in the transcript, from 0."""
     text: str
     start_seconds: float
     end_seconds: float

@@ -1,4 +1,4 @@
-"""What every test stands on: no network beyond this machine, randomness restored, and where real material may lie."""
+"""Fixtures for all tests: no network, fixed seeds, paths of recordings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sources whose every frame carries its number as a pattern of squares and whose sound clicks, for tests of cutting."""
+"""Test videos whose frames contain their number as a pattern of squares and whose audio contains clicks."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 CELLS = 4
-"""The number stands in a grid of 4 x 4 squares, the lowest bit at the top left, white for 1."""
+"""The number is drawn as a grid of 4 x 4 squares; the lowest bit is at the top left, white means 1."""
 
 
 def numbered_picture(number: int, size: int = 128) -> NDArray[np.uint8]:
-    """uint8 (size, size, 3) that says `number` (up to 16 bits)."""
+    """uint8 (size, size, 3) that encodes `number` (up to 16 bits)."""
     bits = (number >> np.arange(CELLS * CELLS)) & 1
     squares = np.where(bits.reshape(CELLS, CELLS), 235, 20).astype(np.uint8)
     side = size // CELLS
@@ -24,7 +24,7 @@ def numbered_picture(number: int, size: int = 128) -> NDArray[np.uint8]:
 
 
 def read_number(picture_HWC: NDArray[np.uint8]) -> int:
-    """The number that `numbered_picture` wrote, at whatever size."""
+    """The number in a frame made by `numbered_picture`, at any size."""
     side = picture_HWC.shape[0] // CELLS
     grid = picture_HWC[: side * CELLS, : side * CELLS].mean(axis=2).reshape(CELLS, side, CELLS, side)
     inner = grid[:, side // 4 : side - side // 4, :, side // 4 : side - side // 4].mean(axis=(1, 3))
@@ -32,7 +32,7 @@ def read_number(picture_HWC: NDArray[np.uint8]) -> int:
 
 
 def clicks(seconds: float, at_seconds: Sequence[float], rate_hz: int) -> NDArray[np.float32]:
-    """Silence with a click of one millisecond from each of `at_seconds` on."""
+    """Silence with a click of 1 ms at each of `at_seconds`."""
     sound = np.zeros(round(seconds * rate_hz), np.float32)
     for at in at_seconds:
         start = round(at * rate_hz)
@@ -40,8 +40,8 @@ def clicks(seconds: float, at_seconds: Sequence[float], rate_hz: int) -> NDArray
     return sound
 
 
-def murmur(seconds: float, seed: int, rate_hz: int) -> NDArray[np.float32]:
-    """Soft noise whose loudness wanders in a way of its own for each seed; sounds like no other seed's."""
+def modulated_noise(seconds: float, seed: int, rate_hz: int) -> NDArray[np.float32]:
+    """Soft noise with a loudness curve that depends on `seed`; the audio hashes of different seeds differ."""
     rng = np.random.default_rng(seed)
     num_samples = round(seconds * rate_hz)
     colour = np.convolve(rng.normal(size=num_samples), rng.normal(size=9), "same")[:num_samples]
@@ -52,7 +52,7 @@ def murmur(seconds: float, seed: int, rate_hz: int) -> NDArray[np.float32]:
 
 
 def click_times(sound: NDArray[np.float32], rate_hz: int) -> list[float]:
-    """Where clicks begin, in seconds: the first sample over half of the peak, each at least 50 ms after the last."""
+    """Start of each click in seconds: the first sample above 0.3, at least 50 ms after the click before."""
     loud = np.flatnonzero(np.abs(sound) > 0.3)
     times: list[float] = []
     for index in loud:
@@ -79,12 +79,12 @@ def make_source(
     time_base: Fraction = Fraction(1, 90_000),
     rotation: int = 0,
     pictures: Sequence[NDArray[np.uint8]] | None = None,
-    sound_lies: Literal["beside", "behind", "before"] = "beside",
+    audio_placement: Literal["interleaved", "after", "before"] = "interleaved",
 ) -> Path:
-    """Write a source: frame i shows `numbered_picture(i)` (or ``pictures[i]``) from ``times[i]`` on.
+    """Write a source: frame i is `numbered_picture(i)` (or ``pictures[i]``), displayed from ``times[i]`` on.
 
-    The container follows from the file's suffix; the last frame lasts as long as the one before it. `sound_lies`
-    beside its pictures, as in real files, or behind or before all of them.
+    The file's suffix selects the container. The last frame has the duration of the one before it. `audio_placement`:
+    interleaved as in real files, or after or before all video packets.
     """
     pictures = pictures if pictures is not None else [numbered_picture(index) for index in range(len(times))]
     height, width = pictures[0].shape[:2]
@@ -101,8 +101,8 @@ def make_source(
             audio.layout = "mono"
         blocks = _blocks(sound, sound_rate_hz, sound_start)
         for index, picture in enumerate(pictures):
-            while blocks and sound_lies != "behind":
-                if sound_lies == "beside" and blocks[0].pts * blocks[0].time_base > times[index]:
+            while blocks and audio_placement != "after":
+                if audio_placement == "interleaved" and blocks[0].pts * blocks[0].time_base > times[index]:
                     break
                 container.mux(audio.encode(blocks.pop(0)))
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")

@@ -1,8 +1,8 @@
-"""Caption files that nobody wrote: 100,000 inputs, and not one may crash, hang, or put a word out of order.
+"""Fuzz test of the caption parser: 100,000 inputs, none of which may crash, hang or give invalid words.
 
-``make fuzz``, or ``python -m tests.fuzz_captions [--inputs N] [--seed N] [--plain]``. With atheris (the extra ``[fuzz]``)
-the inputs are led by the branches that they reach; without it, or with ``--plain``, they are the same mixtures drawn at
-random. An input that breaks a rule is written beside the one that follows it ends the run with exit code 1.
+Run ``make fuzz``, or ``python -m tests.fuzz_captions [--inputs N] [--seed N] [--random]``. With atheris (the extra
+``[fuzz]``) the inputs are guided by branch coverage. Without it, or with ``--random``, they are sampled at random. The first
+input that violates a rule is written to a temporary file, and the run ends with exit code 1.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from phonics_data.captions.parse import SUFFIXES, CaptionTrack, parse_captions
+from phonics_data.captions.parse import CAPTION_SUFFIXES, CaptionTrack, parse_captions
 from phonics_data.errors import CaptionError
 
 DURATION_SECONDS = 600.0
 MAX_INPUT_SECONDS = 2.0
-"""An input of at most 4 KB that takes longer hangs."""
+"""Time limit for one input of at most 4 KB."""
 
 SEEDS = (
     (".json3", b'{"wireMagic":"pb3","events":[{"tStartMs":0,"dDurationMs":9000,"id":1},{"tStartMs":1000,"dDurationMs":5000,"segs":'
@@ -49,45 +49,47 @@ WORDS = (
 
 
 def check_words(track: CaptionTrack, limit_seconds: float) -> None:
-    """The rules that every track keeps, whatever the file was."""
+    """Assert the rules that every parsed track must satisfy."""
     starts = [word.start_seconds for word in track.words]
-    assert starts == sorted(starts), "a word out of order"
+    assert starts == sorted(starts), "words are not sorted"
     for word, start in zip(track.words, starts, strict=True):
-        assert 0 <= start < word.end_seconds <= limit_seconds, "a word without time, or outside of the video"
-        assert word.text == word.text.strip(), "space around a word"
-        assert any(letter.isalnum() for letter in word.text), "a word of signs alone"
-        assert word.text.encode(), "a word that no table can store"
-        assert word.confidence is None or 0 <= word.confidence <= 1, "no confidence"
+        assert 0 <= start < word.end_seconds <= limit_seconds, "a word is empty in time or outside the video"
+        assert word.text == word.text.strip(), "a word has surrounding space"
+        assert any(letter.isalnum() for letter in word.text), "a word has no letter or digit"
+        assert word.text.encode(), "a word cannot be encoded"
+        assert word.confidence is None or 0 <= word.confidence <= 1, "confidence is out of range"
 
 
-def answer(data: bytes, suffix: str, duration_seconds: float | None = DURATION_SECONDS) -> CaptionTrack | CaptionError:
-    """The words of `data`, or a refusal that says file, place and reason; both are right, all else is an error."""
+def parse_or_reject(
+    data: bytes, suffix: str, duration_seconds: float | None = DURATION_SECONDS
+) -> CaptionTrack | CaptionError:
+    """The track of `data`, or the `CaptionError` that rejects it with file, position and reason. All else fails."""
     try:
         track = parse_captions(data, suffix, name=f"song{suffix}", duration_seconds=duration_seconds)
     except CaptionError as error:
         if not re.match(rf"song\{suffix}, (line|event) \d+: \S", str(error)):
-            raise AssertionError(f"a refusal without its place: {error}") from error
+            raise AssertionError(f"an error without its position: {error}") from error
         return error
     check_words(track, duration_seconds or 1e6)
     return track
 
 
-def mixture(rng: random.Random) -> tuple[str, bytes]:
-    """(suffix, bytes) of a file that is nearly one: a good one damaged, a well-formed one of odd values, or rubbish."""
+def random_input(rng: random.Random) -> tuple[str, bytes]:
+    """(suffix, bytes): a damaged valid file, a well-formed file with unusual values, or random fragments."""
     way = rng.random()
     if way < 0.4:
         suffix, data = rng.choice(SEEDS)
-        return (suffix if rng.random() < 0.95 else rng.choice(SUFFIXES)), _damaged(data, rng)
+        return (suffix if rng.random() < 0.95 else rng.choice(CAPTION_SUFFIXES)), _damage(data, rng)
     if way < 0.6:
         return ".json3", json.dumps({"events": [_event(rng) for _ in range(rng.randint(0, 8))]}).encode()
     if way < 0.9:
         suffix = rng.choice((".vtt", ".srt"))
         return suffix, (b"WEBVTT\n\n" if suffix == ".vtt" else b"") + b"".join(_cues(rng))
     head = rng.choice((b"", b"WEBVTT\n\n", b'{"events":['))
-    return rng.choice(SUFFIXES), head + b"".join(rng.choice(WORDS) for _ in range(rng.randint(0, 60)))
+    return rng.choice(CAPTION_SUFFIXES), head + b"".join(rng.choice(WORDS) for _ in range(rng.randint(0, 60)))
 
 
-def _damaged(good: bytes, rng: random.Random) -> bytes:
+def _damage(good: bytes, rng: random.Random) -> bytes:
     data = bytearray(good)
     for _ in range(rng.randint(1, 8)):
         at = rng.randrange(len(data) + 1)
@@ -147,48 +149,48 @@ def _clock(milliseconds: int) -> str:
 
 
 class _Run:
-    """Counts what came of the inputs, and stops at the first that breaks a rule."""
+    """Counts the results; stops at the first input that violates a rule."""
 
     def __init__(self) -> None:
-        self.seen: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
         self.slowest_seconds = 0.0
 
-    def take(self, suffix: str, data: bytes) -> None:
+    def run_input(self, suffix: str, data: bytes) -> None:
         start = time.perf_counter()
         try:
-            got = answer(data, suffix)
+            got = parse_or_reject(data, suffix)
         except BaseException:
             path = Path(tempfile.mkdtemp(prefix="caption-")) / f"input{suffix}"
             path.write_bytes(data)
-            print(f"{path}: this input broke a rule", file=sys.stderr)
+            print(f"{path}: this input violates a rule", file=sys.stderr)
             raise
         self.slowest_seconds = max(self.slowest_seconds, time.perf_counter() - start)
-        self.seen["inputs"] += 1
-        self.seen["refused" if isinstance(got, CaptionError) else "words" if got.words else "no words"] += 1
+        self.counts["inputs"] += 1
+        self.counts["rejected" if isinstance(got, CaptionError) else "words" if got.words else "no words"] += 1
 
-    def verdict(self, way: str) -> str:
-        counts = ", ".join(f"{self.seen[key]:,} {key}" for key in ("words", "no words", "refused"))
-        return f"fuzz ({way}): {self.seen['inputs']:,} inputs, {counts}; slowest {1000 * self.slowest_seconds:.0f} ms; no rule broken"
+    def summary(self, method: str) -> str:
+        totals = ", ".join(f"{self.counts[key]:,} {key}" for key in ("words", "no words", "rejected"))
+        return f"fuzz ({method}): {self.counts['inputs']:,} inputs, {totals}; slowest {1000 * self.slowest_seconds:.0f} ms; no rule violated"
 
 
-def _plain(inputs: int, seed: int) -> _Run:
+def _run_random(inputs: int, seed: int) -> _Run:
     run, rng = _Run(), random.Random(seed)
     for _ in range(inputs):
-        run.take(*mixture(rng))
+        run.run_input(*random_input(rng))
         assert run.slowest_seconds < MAX_INPUT_SECONDS, f"an input took {run.slowest_seconds:.1f} s"
     return run
 
 
 def _corpus(folder: Path, rng: random.Random) -> Iterator[Path]:
-    """Inputs for atheris to begin with; the first byte chooses the suffix."""
-    for number, (suffix, data) in enumerate([*SEEDS, *(mixture(rng) for _ in range(300))]):
+    """Seed inputs for atheris; the first byte selects the suffix."""
+    for number, (suffix, data) in enumerate([*SEEDS, *(random_input(rng) for _ in range(300))]):
         path = folder / str(number)
-        path.write_bytes(bytes([SUFFIXES.index(suffix)]) + data)
+        path.write_bytes(bytes([CAPTION_SUFFIXES.index(suffix)]) + data)
         yield path
 
 
-def _guided(inputs: int, seed: int) -> None:
-    """Run libFuzzer over the parser; it ends the process itself, with 0 when all inputs held."""
+def _run_guided(inputs: int, seed: int) -> None:
+    """Run libFuzzer on the parser. It ends the process, with exit code 0 if all inputs pass."""
     import atheris
 
     for module in [name for name in sys.modules if name.startswith(("phonics_data.caption", "webvtt"))]:
@@ -196,7 +198,7 @@ def _guided(inputs: int, seed: int) -> None:
     with atheris.instrument_imports(include=["phonics_data.captions.parse", "phonics_data.captions.clean", "webvtt"]):
         import phonics_data.captions.parse
 
-    # The instrumented parser takes the place of the one that was imported above; the errors are the same classes.
+    # Replaces the parser imported above by the instrumented one; the error classes are the same.
     globals()["parse_captions"] = phonics_data.captions.parse.parse_captions
     folder = Path(tempfile.mkdtemp(prefix="fuzz-captions-"))
     (folder / "corpus").mkdir()
@@ -208,10 +210,10 @@ def _guided(inputs: int, seed: int) -> None:
 
     def one_input(data: bytes) -> None:
         if data:
-            run.take(SUFFIXES[data[0] % len(SUFFIXES)], data[1:])
-        if run.seen["inputs"] == inputs:
-            print(run.verdict("led by atheris"), flush=True)
-            # libFuzzer counts calls without data too, and knows no other way to stop at a number of ours.
+            run.run_input(CAPTION_SUFFIXES[data[0] % len(CAPTION_SUFFIXES)], data[1:])
+        if run.counts["inputs"] == inputs:
+            print(run.summary("guided by atheris"), flush=True)
+            # libFuzzer also counts calls without data and has no other way to stop at a given number of inputs.
             os._exit(0)
 
     options = [
@@ -226,18 +228,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--inputs", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--plain", action="store_true", help="draw at random, even where atheris is installed")
+    parser.add_argument("--random", action="store_true", help="sample inputs at random even if atheris is installed")
     arguments = parser.parse_args()
-    if not arguments.plain and importlib.util.find_spec("atheris") is not None:
-        _guided(arguments.inputs, arguments.seed)
+    if not arguments.random and importlib.util.find_spec("atheris") is not None:
+        _run_guided(arguments.inputs, arguments.seed)
         return
-    if not arguments.plain:
+    if not arguments.random:
         print(
-            "atheris is not installed (pip install -e '.[fuzz]' brings it where it has a build): "
-            "the inputs are drawn at random, without being led by what they reach",
+            "atheris is not installed (pip install -e '.[fuzz]', where a build exists): the inputs are sampled at random, "
+            "without coverage guidance",
             file=sys.stderr,
         )
-    print(_plain(arguments.inputs, arguments.seed).verdict("drawn at random"))
+    print(_run_random(arguments.inputs, arguments.seed).summary("random"))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Speech with known words: a stretch of a rendered song that tiny.en understands well."""
+"""Test audio with known words: part of a rendered song that Whisper tiny.en recognizes well."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from phonics_data.sources.synthetic.music import RATE_HZ as SONG_RATE_HZ
 from phonics_data.sources.synthetic.music import mix
 from phonics_data.sources.synthetic.song_plan import plan_song
-from phonics_data.sources.synthetic.timeline import lay_out, truth
+from phonics_data.sources.synthetic.timeline import build_timeline, true_segments
 from phonics_data.types import Word
 
 RATE_HZ = 16_000
@@ -21,11 +21,11 @@ RATE_HZ = 16_000
 
 @dataclass(frozen=True)
 class Speech:
-    """A stretch of a rendered song.
+    """Part of a rendered song.
 
     Args:
-        audio_N: mono float32 at `RATE_HZ`.
-        words: what is said, with exact times, in time order.
+        audio_N: (N,) mono float32 at `RATE_HZ`.
+        words: the spoken words with exact times, sorted by time.
     """
 
     audio_N: NDArray[np.float32]
@@ -41,12 +41,14 @@ class Speech:
 
 @functools.cache
 def a_is_for_ambulance() -> Speech:
-    """11 s of "A is for ambulance", soft music under the voice."""
+    """11 s of "A is for ambulance" with soft music."""
     plan = dataclasses.replace(plan_song(11, 3), music_decibels=-20.0)
-    assert (plan.kind, plan.letters[:5]) == ("is_for", "ABCDE"), "the renderer draws other songs now: choose one anew"
-    timeline = lay_out(plan)
+    assert (plan.kind, plan.letters[:5]) == ("is_for", "ABCDE"), (
+        "the renderer samples other songs now: choose another song"
+    )
+    timeline = build_timeline(plan)
     _, sound = mix(plan, timeline)
-    segments = truth(plan, timeline)
+    segments = true_segments(plan, timeline)
     start, end = segments[0].start_seconds - 0.3, segments[0].start_seconds + 10.7
     audio = np.asarray(soxr.resample(sound, SONG_RATE_HZ, RATE_HZ), np.float32)
     words = [

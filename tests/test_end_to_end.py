@@ -1,4 +1,4 @@
-"""The line as a whole, as a user runs it: the programs in processes of their own, on rendered songs."""
+"""The whole pipeline as users run it: commands in separate processes, on rendered songs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 import webdataset
 
 FROM_CAPTIONS = ("--engine", "captions", "--ocr", "never")
-"""Builds that are repeated and killed take the one source of words that costs nothing; speech and screens have their own tests."""
+"""Options of builds that are repeated and killed: captions are the fastest source of words; others have their own tests."""
 
 
 def phonics_data(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -34,9 +34,9 @@ def shard_digests(dataset: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def unbroken(tmp_path_factory: pytest.TempPathFactory, songs: Path) -> Path:
-    """The dataset that one worker builds without interruption."""
-    folder = tmp_path_factory.mktemp("unbroken")
+def complete(tmp_path_factory: pytest.TempPathFactory, songs: Path) -> Path:
+    """A dataset built by one worker without interruption."""
+    folder = tmp_path_factory.mktemp("complete")
     out = folder / "dataset"
     phonics_data("build", songs / "manifest.csv", "--work", folder / "work", "--out", out, *FROM_CAPTIONS)
     return out
@@ -45,13 +45,13 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory, songs: Path) -> Path:
 @pytest.mark.filterwarnings(
     "ignore:unclosed file:ResourceWarning"
 )  # webdataset leaves closing to the garbage collector
-def test_one_row_a_clip_and_plain_webdataset_opens_the_shards(unbroken: Path) -> None:
-    clips = pandas.read_parquet(unbroken / "metadata.parquet")
+def test_metadata_matches_the_shards_read_with_webdataset(complete: Path) -> None:
+    clips = pandas.read_parquet(complete / "metadata.parquet")
     assert clips.sample_id.is_unique
     assert set(clips.label) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
     assert len(clips) > 40
     seen = {}
-    for shard in sorted(unbroken.glob("*.tar")):
+    for shard in sorted(complete.glob("*.tar")):
         for sample in webdataset.WebDataset(str(shard), shardshuffle=False).decode():
             seen[sample["__key__"]] = (sample["frames.npy"].shape, sample["meta.json"]["label"], shard.name)
     rows = {
@@ -60,17 +60,17 @@ def test_one_row_a_clip_and_plain_webdataset_opens_the_shards(unbroken: Path) ->
     assert seen == rows
 
 
-def test_clips_of_one_song_stay_in_one_split(unbroken: Path) -> None:
-    clips = pandas.read_parquet(unbroken / "metadata.parquet")
+def test_clips_of_one_song_are_in_one_split(complete: Path) -> None:
+    clips = pandas.read_parquet(complete / "metadata.parquet")
     assert clips.groupby("video_id").split.nunique().max() == 1
     assert set(clips.split) == {"train", "validation", "test"}
 
 
-def test_verify_finds_no_fault_and_then_the_one_that_is_made(unbroken: Path, tmp_path: Path) -> None:
-    assert "no fault" in phonics_data("verify", unbroken).stdout
+def test_verify_reports_a_changed_byte(complete: Path, tmp_path: Path) -> None:
+    assert "no fault" in phonics_data("verify", complete).stdout
     copy = tmp_path / "dataset"
     copy.mkdir()
-    for path in unbroken.iterdir():
+    for path in complete.iterdir():
         (copy / path.name).write_bytes(path.read_bytes())
     shard = copy / "train-000000.tar"
     data = bytearray(shard.read_bytes())
@@ -83,36 +83,34 @@ def test_verify_finds_no_fault_and_then_the_one_that_is_made(unbroken: Path, tmp
 
 
 def count_entries(folder: Path) -> int:
-    """Files and folders below one in which another process works: `os.walk` passes over a folder that has just gone."""
+    """Number of files and folders in `folder`; `os.walk` ignores those that another process deletes meanwhile."""
     return sum(len(folders) + len(files) for _, folders, files in os.walk(folder))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_killed_at_several_moments_it_still_gives_the_same_bytes(
-    unbroken: Path, songs: Path, tmp_path: Path, workers: int
-) -> None:
+def test_killed_builds_give_the_same_bytes(complete: Path, songs: Path, tmp_path: Path, workers: int) -> None:
     command = [sys.executable, "-m", "phonics_data", "build", str(songs / "manifest.csv"), "--workers", str(workers)]
     command += ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "dataset"), *FROM_CAPTIONS]
     num_killed = 0
-    for seen_files in (3, 12, 60):  # the more files there are, the later in the run the axe falls
+    for seen_files in (3, 12, 60):  # more files: the process is killed later in the run
         process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
         while process.poll() is None and count_entries(tmp_path) < seen_files:
-            time.sleep(0.02)  # waits for the other process to get so far, which only its files can tell
+            time.sleep(0.02)  # the files are the only sign of progress of the other process
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             num_killed += 1
         process.wait()
-    assert num_killed >= 2, "the build was too quick to be interrupted"
+    assert num_killed >= 2, "the build was too fast to be interrupted"
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert shard_digests(tmp_path / "dataset") == shard_digests(unbroken)
+    assert shard_digests(tmp_path / "dataset") == shard_digests(complete)
     ours = pandas.read_parquet(tmp_path / "dataset" / "metadata.parquet")
-    pandas.testing.assert_frame_equal(ours, pandas.read_parquet(unbroken / "metadata.parquet"))
+    pandas.testing.assert_frame_equal(ours, pandas.read_parquet(complete / "metadata.parquet"))
 
 
-def test_the_second_run_does_nothing_again(songs: Path, tmp_path: Path) -> None:
+def test_second_run_repeats_nothing(songs: Path, tmp_path: Path) -> None:
     arguments = ("build", songs / "manifest.csv", "--work", tmp_path / "work", "--out", tmp_path / "dataset")
     arguments += FROM_CAPTIONS
     phonics_data(*arguments)
@@ -126,7 +124,7 @@ def test_the_second_run_does_nothing_again(songs: Path, tmp_path: Path) -> None:
 def test_one_bad_video_does_not_stop_the_others(songs: Path, tmp_path: Path) -> None:
     rows = pandas.read_csv(songs / "manifest.csv").head(1)
     rows["url"] = [str(songs / rows.url[0])]
-    (tmp_path / "text.mp4").write_text("I am no video")
+    (tmp_path / "text.mp4").write_text("not a video")
     bad = pandas.DataFrame({"video_id": ["missing", "text"], "url": ["nowhere.mp4", "text.mp4"]})
     pandas.concat([rows, bad]).to_csv(tmp_path / "manifest.csv", index=False)
     phonics_data("build", tmp_path / "manifest.csv", "--work", tmp_path / "work", "--out", tmp_path / "dataset")
@@ -150,7 +148,7 @@ def test_one_bad_video_does_not_stop_the_others(songs: Path, tmp_path: Path) -> 
         (("build",), 2, "Missing argument"),
     ],
 )
-def test_bad_input_is_one_clear_line(
+def test_bad_input_is_one_clear_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], exit_code: int, message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -162,7 +160,7 @@ def test_bad_input_is_one_clear_line(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.csv"]
 
 
-def test_the_manifest_of_rendered_songs_is_plain_csv(songs: Path) -> None:
+def test_manifest_of_rendered_songs_is_plain_csv(songs: Path) -> None:
     frame = pandas.read_csv(songs / "manifest.csv")
     assert {"video_id", "url", "letters", "language"} <= set(frame.columns)
     info = json.loads((songs / f"{frame.video_id[0]}.info.json").read_text())

@@ -1,4 +1,4 @@
-"""Importing and asking for help stay light: none of the heavy libraries is loaded."""
+"""Importing the packages and printing help load no heavy library."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import subprocess
 import sys
 
 import pytest
+
+pytestmark = pytest.mark.dependencies
 
 HEAVY = (
     "torch",
@@ -42,15 +44,15 @@ def loaded_by(action: str) -> str:
 
 
 @pytest.mark.parametrize("package", ["phonics_data", "cssgan"])
-def test_import_is_light(package: str) -> None:
+def test_import_loads_no_heavy_library(package: str) -> None:
     assert loaded_by(f"import {package}") == "LOADED"
 
 
 @pytest.mark.parametrize("package", ["phonics_data", "cssgan"])
-def test_help_is_light(package: str) -> None:
+def test_help_loads_no_heavy_library(package: str) -> None:
     action = f"sys.argv = ['x', '--help']; runpy.run_module({package!r}, run_name='__main__')"
     assert loaded_by(action) == "LOADED"
 
 
-def test_the_probe_can_fail() -> None:
+def test_the_probe_detects_a_heavy_library() -> None:
     assert loaded_by("import pyarrow") == "LOADED pyarrow"

@@ -1,4 +1,4 @@
-"""The manifests that ship with the package: what stands in them, and that they ship."""
+"""The bundled manifests: their content, and that the package contains them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ import pytest
 
 import phonics_data
 from phonics_data.contract.labels import VIDTIMIT
-from phonics_data.storage.manifest import SHIPPED, check_manifest, shipped_path, youtube_id
+from phonics_data.storage.manifest import BUNDLED, bundled_path, check_manifest, youtube_id
+
+pytestmark = pytest.mark.dependencies
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", BUNDLED)
 def test_no_faults(name: str) -> None:
-    assert check_manifest(str(shipped_path(name))) == []
+    assert check_manifest(str(bundled_path(name))) == []
 
 
-@pytest.mark.parametrize("name", SHIPPED)
-def test_the_package_carries_the_files_of_the_folder(name: str) -> None:
-    assert shipped_path(name).read_bytes() == (ROOT / "manifests" / f"{name}.csv").read_bytes()
+@pytest.mark.parametrize("name", BUNDLED)
+def test_package_files_equal_the_manifests_folder(name: str) -> None:
+    assert bundled_path(name).read_bytes() == (ROOT / "manifests" / f"{name}.csv").read_bytes()
 
 
 def test_alphabet() -> None:
@@ -36,21 +38,21 @@ def test_alphabet() -> None:
     single = frame[frame.kind == "letter"]
     assert set(single.letters) == set(string.ascii_uppercase)
     assert set(frame[frame.kind == "alphabet"].letters) == {string.ascii_uppercase}
-    assert frame.tier.is_monotonic_increasing  # the strongest first: an interrupted night has the best of it
+    assert frame.tier.is_monotonic_increasing  # strongest first, so an interrupted fetch has the best rows
 
 
-def test_plain_pandas_reads_it() -> None:
+def test_pandas_reads_the_csv() -> None:
     plain = pandas.read_csv(ROOT / "manifests" / "alphabet.csv")
     assert plain.video_id.tolist() == phonics_data.load_manifest("alphabet").video_id.tolist()
 
 
-def test_vidtimit_names_the_43_speakers() -> None:
+def test_vidtimit_lists_the_43_speakers() -> None:
     frame = phonics_data.load_manifest("vidtimit")
     assert tuple(frame.speaker) == VIDTIMIT.names
     assert all(f"/{speaker}.zip" in url for speaker, url in zip(frame.speaker, frame.url, strict=True))
 
 
-def test_a_wheel_holds_them(tmp_path: Path) -> None:
+def test_wheel_contains_the_manifests(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     for name in ("pyproject.toml", "LICENSE", "README.md", "phonics_data", "cssgan", "manifests"):
@@ -62,5 +64,5 @@ def test_a_wheel_holds_them(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (wheel,) = (tmp_path / "wheel").glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        for name in SHIPPED:
-            assert archive.read(f"phonics_data/manifests/{name}.csv") == shipped_path(name).read_bytes()
+        for name in BUNDLED:
+            assert archive.read(f"phonics_data/manifests/{name}.csv") == bundled_path(name).read_bytes()

@@ -1,4 +1,4 @@
-"""`cssgan evaluators`: networks trained on real clips, which then evaluator generated ones."""
+"""`cssgan evaluators`: networks trained on real clips that evaluate generated ones."""
 
 from __future__ import annotations
 
@@ -7,40 +7,35 @@ from typing import Annotated
 
 import typer
 
-EvaluatorsOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--evaluators", help="Folder of `cssgan evaluators train`: class, synchrony and order are judged as well."
-    ),
-]
+from cssgan.cli.options import ShardsOption
+
 evaluators_app = typer.Typer(
     name="evaluators",
-    help="Discriminators of class, synchrony and order, trained on real clips.\n\nExample: cssgan evaluators train --shards data/letters --out evaluators",
+    help="Networks for class, synchrony and order metrics, trained on real clips.\n\n"
+    "Example: cssgan evaluators train --shards data/letters --out evaluators",
     no_args_is_help=True,
 )
 
 
 @evaluators_app.callback()
 def _evaluators() -> None:
-    """Keeps `train` a command of its own."""
+    """Without a callback, typer would replace the group by its only command."""
 
 
-@evaluators_app.command("train")
+@evaluators_app.command()
 def train(
-    shards: Annotated[
-        str, typer.Option("--shards", help="Dataset: its training clips teach, its others are held out.")
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for the evaluators; the same command goes on where it stopped.")],
-    size: Annotated[int, typer.Option(help="Height and width of the frames that the models make.", min=16)] = 64,
+    shards: ShardsOption,
+    out: Annotated[Path, typer.Option(help="Folder for the evaluators; the same command resumes.")],
+    size: Annotated[int, typer.Option(help="Height and width of the frames of the models, in pixels.", min=16)] = 64,
     frames: Annotated[int, typer.Option(help="Frames of a window.", min=16)] = 32,
-    steps: Annotated[int | None, typer.Option(help="Steps of each evaluator, instead of the recipe's.", min=1)] = None,
-    seed: Annotated[int, typer.Option(help="Of weights and draws.", min=0)] = 0,
+    steps: Annotated[int | None, typer.Option(help="Steps per evaluator; default: that of its recipe.", min=1)] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the initial weights and of the samples.", min=0)] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
-    """Train a frame classifier, a SyncNet and an order evaluator on real clips, and try each on clips that were held out.
+    """Train a frame classifier, a SyncNet and an order classifier on the train split.
 
-    Prints what each reaches. One that stays below its bound, half-way from guessing to certainty, will evaluator nothing, and
-    `cssgan evaluate --evaluators` says so.
+    Prints the accuracy of each on held-out clips. Below the admission bound (half-way between chance and perfect
+    accuracy), an evaluator reports no metrics; `cssgan evaluate --evaluators` then prints the reason.
 
     Example: cssgan evaluators train --shards data/letters --out evaluators
     """
@@ -48,19 +43,19 @@ def train(
 
     from cssgan.data.shards import as_dataset
     from cssgan.evaluators.spec import EvaluatorSpec
-    from cssgan.evaluators.train import told
+    from cssgan.evaluators.train import summary
     from cssgan.evaluators.train import train as train_evaluators
-    from cssgan.training.device import device_named, keep_freed_memory
+    from cssgan.training.device import keep_freed_memory, parse_device
 
     spec = EvaluatorSpec(size=size, num_frames=frames, seed=seed)
     if steps is not None:
         spec = replace(spec, class_steps=steps, sync_steps=steps, order_steps=steps)
-    where = str(device_named(device))
+    torch_device = str(parse_device(device))
     keep_freed_memory()
-    evaluators = train_evaluators(
-        as_dataset(shards), out, spec, device=where, say=lambda line: typer.echo(line, err=True)
+    trained = train_evaluators(
+        as_dataset(shards), out, spec, device=torch_device, on_progress=lambda line: typer.echo(line, err=True)
     )
-    for kind, evaluator in evaluators.evaluators.items():
-        typer.echo(told(kind, evaluator, len(evaluators.label_set)))
-    for kind, reason in evaluators.missing.items():
+    for kind, evaluator in trained.evaluators.items():
+        typer.echo(summary(kind, evaluator, len(trained.label_set)))
+    for kind, reason in trained.missing.items():
         typer.echo(f"{kind}: {reason}")

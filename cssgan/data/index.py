@@ -1,50 +1,37 @@
-"""What a stream has to know before it begins: the samples of each shard, and mean and deviation of all log-mels."""
+"""The index of a streamed split: byte range and properties of each sample, mean and standard deviation of all log-mels."""
 
 from __future__ import annotations
 
-import ctypes
 import json
 import logging
-import os
-import signal
-import sys
-import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as MapDataset
 
 from cssgan.data import windowing
-from cssgan.data.resident import MEL_SPEC, mel_statistics
-from cssgan.data.shards import (
-    Dataset,
-    OneSet,
-    Shard,
-    cache_root,
-    check_size,
-    checksum,
-    label_set_of,
-    read_members,
-    write_small,
-)
+from cssgan.data.reader_processes import reader_lost_error, reader_processes
+from cssgan.data.resident import MEL_SPEC, MelSums
+from cssgan.data.shards import Dataset, Shard, SplitCheck, check_size, checksum, label_set_of, read_tar_samples
+from cssgan.storage.files import cache_root, make_folder
+from phonics_data.contract import tar_reader
+from phonics_data.contract.files import write_bytes
 from phonics_data.contract.labels import LabelSet
 from phonics_data.contract.shard import decode
 from phonics_data.errors import DatasetError, PhonicsDataError
 
 log = logging.getLogger("cssgan")
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StreamSample:
-    """What the order of a stream depends on."""
+class IndexedClip:
+    """One clip: its place in the shard, and the properties that decide which batches contain it."""
 
     key: str
     label: str
@@ -53,116 +40,115 @@ class StreamSample:
     num_frames: int
     height: int
     width: int
+    offset: int
+    """First byte in the shard."""
+    num_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class StreamIndex:
-    """The samples of a split, numbered as the shards hold them."""
+    """The clips of a split, in the order of the shards."""
 
     shards: tuple[Shard, ...]
     shard_sizes: tuple[int, ...]
-    """Samples of each."""
-    samples: tuple[StreamSample, ...]
+    """Clips in each shard."""
+    clips: tuple[IndexedClip, ...]
     label_set: LabelSet
     mean: float
     std: float
 
     @property
-    def lengths(self) -> list[int]:
-        return [sample.num_frames for sample in self.samples]
-
-    @property
     def frame_rate(self) -> Fraction:
-        """The commonest one."""
-        return Fraction(Counter(sample.frame_rate for sample in self.samples).most_common(1)[0][0])
+        """The most common one."""
+        return Fraction(Counter(clip.frame_rate for clip in self.clips).most_common(1)[0][0])
 
-    def rows(self, shard: int) -> range:
-        """The numbers of the samples of one shard."""
-        first = sum(self.shard_sizes[:shard])
-        return range(first, first + self.shard_sizes[shard])
+    def shard_of(self, item: int) -> Shard:
+        """The shard that contains clip number `item`."""
+        return self.shards[int(np.searchsorted(np.cumsum(self.shard_sizes), item, side="right"))]
 
 
 def open_index(dataset: Dataset, shards: Sequence[Shard], *, size: int, workers: int) -> StreamIndex:
-    """The index of a split; shards that the cache does not know are read once, by `workers` processes.
+    """The index of a split. `workers` processes read the shards that are not in the cache.
 
     Args:
-        size: height and width that the model sees.
+        size: height and width of the model's frames.
 
     Raises:
-        DatasetError: no samples, broken shards, mixed label sets, doubled keys, frames that do not fit.
+        DatasetError: no samples, damaged or compressed shards, a server without range requests, mixed label sets, duplicate
+            keys, frames that do not fit.
+        ReaderLostError: a reader process died.
     """
-    unknown = [shard for shard in shards if not _file(shard).exists()]
+    known = {shard.name: _cached_record(shard) for shard in shards}
+    unknown = [shard for shard in shards if known[shard.name] is None]
     if unknown:
         log.info("reading %d shard(s) once for lengths and log-mel statistics", len(unknown))
-        for failure in readers(_Pass(unknown), min(workers, len(unknown))):
-            if isinstance(failure, PhonicsDataError):
-                raise failure
-    records = [json.loads(_file(shard).read_text()) for shard in shards]
-    samples = tuple(StreamSample(**fields) for record in records for fields in record["samples"])
-    unique = OneSet()
+        _read_shards(unknown, workers)
+        known |= {shard.name: _cached_record(shard) for shard in unknown}
+    records = [record for record in known.values() if record is not None]
+    if len(records) < len(shards):
+        raise DatasetError(f"{cache_root()}: does not keep what is written; choose another $CSSGAN_CACHE")
+    check = SplitCheck()
+    clips: list[IndexedClip] = []
     for shard, record in zip(shards, records, strict=True):
-        for fields in record["samples"]:
-            unique.check(fields["key"], fields["label_set"], shard.address)
-            check_size(fields["key"], fields["height"], fields["width"], size)
-    mean, std = mel_statistics(
-        dataset, len(shards), len(samples), *(sum(record[name] for record in records) for name in _SUMS)
-    )
-    full = [(shard, len(record["samples"])) for shard, record in zip(shards, records, strict=True) if record["samples"]]
+        for clip in record.clips:
+            check.add(clip.key, clip.label_set, shard.address)
+            check_size(clip.key, clip.height, clip.width, size)
+            clips.append(clip)
+    sums = MelSums(*(sum(numbers) for numbers in zip(*(astuple(record.mel_sums) for record in records), strict=True)))
+    mean, std = sums.statistics(f"{dataset}: the {len(shards)} shard(s)", len(clips))
     return StreamIndex(
-        shards=tuple(shard for shard, _ in full),
-        shard_sizes=tuple(number for _, number in full),
-        samples=samples,
-        label_set=label_set_of(unique.label_set, samples),
+        shards=tuple(shards),
+        shard_sizes=tuple(len(record.clips) for record in records),
+        clips=tuple(clips),
+        label_set=label_set_of(check.label_set, clips),
         mean=mean,
         std=std,
     )
 
 
-def readers(items: MapDataset[Any], workers: int, *, patience_seconds: float = 0) -> Iterator[Any]:
-    """torch's loader over `items` as they come, read by `workers` processes (0: by this one).
-
-    Args:
-        patience_seconds: raise RuntimeError after so long without an item; 0: never.
-    """
-    with warnings.catch_warnings():
-        # Readers wait for disks and networks: more of them than cores may be just right.
-        warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
-        loader = DataLoader(
-            items,
-            batch_size=None,
-            num_workers=workers,
-            collate_fn=_as_is,
-            worker_init_fn=_begin_reading,
-            timeout=patience_seconds if workers else 0,
-            generator=torch.Generator(),  # the loader draws a number: not from the run's randomness
-        )
-        return iter(loader)
+def _read_shards(shards: Sequence[Shard], workers: int) -> None:
+    """Write the records of shards into the cache. Raises as `open_index`."""
+    try:
+        for outcome in reader_processes(_IndexPass(shards), min(workers, len(shards))):
+            if isinstance(outcome, PhonicsDataError):
+                raise outcome
+    except RuntimeError as error:
+        lost = reader_lost_error(error)
+        if lost is None:
+            raise
+        raise lost from error
 
 
-def _as_is(item: Any) -> Any:
-    return item
-
-
-def _begin_reading(number: int) -> None:
-    """Signals are for the process that trains; its readers end with it, however it ends."""
-    os.setpgrp()  # Ctrl-C goes to a whole process group
-    if sys.platform.startswith("linux"):
-        # A reader whose pipe is full does not notice by itself that nobody reads from it any more.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-_PR_SET_PDEATHSIG = 1
-
-
-_SUMS = ("total", "squares", "values")
-
-
-def _file(shard: Shard) -> Path:
+def _cache_file(shard: Shard) -> Path:
     return cache_root() / "streams" / f"{checksum(shard)[:32]}-{MEL_SPEC.digest()}-v{VERSION}.json"
 
 
-class _Pass(MapDataset[Any]):
-    """Reading one shard, as a loader's processes do it; what comes back is an error or nothing."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Record:
+    """The clips of one shard, and the sums of its log-mel values."""
+
+    clips: tuple[IndexedClip, ...]
+    mel_sums: MelSums
+
+
+def _cached_record(shard: Shard) -> _Record | None:
+    """The record of a shard in the cache; None if it is missing or damaged."""
+    path = _cache_file(shard)
+    try:
+        found = json.loads(path.read_bytes())
+        total, squares, num_values = found["mel_sums"]
+        sums = MelSums(float(total), float(squares), int(num_values))
+        clips = tuple(IndexedClip(**fields) for fields in found["clips"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        log.warning("%s: damaged (%s: %s); reading its shard again", path, type(error).__name__, error)
+        return None
+    return _Record(clips=clips, mel_sums=sums)
+
+
+class _IndexPass(MapDataset[Any]):
+    """Item n reads shard n and writes its record into the cache. The item is None, or an error."""
 
     def __init__(self, shards: Sequence[Shard]) -> None:
         self.shards = shards
@@ -170,37 +156,38 @@ class _Pass(MapDataset[Any]):
     def __len__(self) -> int:
         return len(self.shards)
 
-    def __getitem__(self, number: int) -> PhonicsDataError | int:
+    def __getitem__(self, number: int) -> PhonicsDataError | None:
         shard = self.shards[number]
         try:
-            write_small(_file(shard), json.dumps(read_record(shard)))
+            tar_reader.check_random_access(shard.address)
+            record = json.dumps(_read_record(shard))
+            make_folder(_cache_file(shard).parent)
+            write_bytes(_cache_file(shard), record.encode())
         except PhonicsDataError as error:
             return error
         except OSError as error:
             return DatasetError(f"{cache_root()}: cannot be written ({error.strerror}); choose another $CSSGAN_CACHE")
-        return number
+        return None
 
 
-def read_record(shard: Shard) -> dict[str, Any]:
-    """Samples, and sums over the log-mel values, of one shard."""
-    samples: list[dict[str, Any]] = []
-    total = squares = 0.0
-    values = 0
-    for key, members in read_members(shard):
-        sample = decode(key, members, where=shard.address)
-        mel = windowing.raw_mel(sample.audio_N, sample.audio_rate_hz, MEL_SPEC)
+def _read_record(shard: Shard) -> dict[str, Any]:
+    """The clips of one shard, and the sums of its log-mel values."""
+    clips: list[dict[str, Any]] = []
+    sums = MelSums()
+    for found in read_tar_samples(shard):
+        sample = decode(found.key, found.members, where=shard.address)
+        sums.add(windowing.raw_mel(sample.audio_N, sample.audio_rate_hz, MEL_SPEC))
         length, height, width = sample.frames_LHWC.shape[:3]
-        known = StreamSample(
-            key=key,
+        clip = IndexedClip(
+            key=sample.key,
             label=sample.label,
             label_set=sample.label_set,
             frame_rate=str(sample.frame_rate),
             num_frames=length,
             height=height,
             width=width,
+            offset=found.offset,
+            num_bytes=found.num_bytes,
         )
-        samples.append(asdict(known))
-        total += float(mel.sum(dtype=np.float64))
-        squares += float(np.square(mel, dtype=np.float64).sum())
-        values += mel.size
-    return {"samples": samples, "total": total, "squares": squares, "values": values}
+        clips.append(asdict(clip))
+    return {"clips": clips, "mel_sums": astuple(sums)}

@@ -1,4 +1,4 @@
-"""The next batch is prepared while the step with this one runs."""
+"""Preparation of the next batch while the current step runs."""
 
 from __future__ import annotations
 
@@ -16,83 +16,82 @@ import torch
 from cssgan.data.batches import LoaderWrapper, PreparedLoader
 from cssgan.types import Batch
 
-PATIENCE_SECONDS = 10.0
-"""How long `FeedAhead.close` waits for a batch that is being prepared."""
+CLOSE_TIMEOUT_SECONDS = 10.0
+"""How long `PrefetchLoader.close` waits for a batch that is being prepared."""
 
-_Asked = tuple[int, Future[Any]]
+_Request = tuple[int, Future[Any]]
 
 
 @dataclass(kw_only=True, slots=True, weakref_slot=True, eq=False)
 class PrefetchLoader(LoaderWrapper[PreparedLoader[Any]]):
-    """The batches of `host`, prepared one ahead of who asks, in a thread.
+    """The batches of `wrapped`; after each batch, a thread prepares the next one.
 
-    The first batch is prepared by the caller: a feed that starts processes must fork them before there are threads.
-    What is placed on a device is placed by the caller too, for a step that is being recorded there bears no other
-    thread. Errors of the thread are raised when their batch is asked for, and that batch is prepared anew if it is
-    asked for again.
+    * The caller prepares the first batch: a loader that starts processes must fork them before there are threads.
+    * The caller also places each batch on the device: while a CUDA graph is recorded, no other thread may use the device.
+    * An error of the thread is raised when its batch is requested; another request prepares that batch again.
     """
 
-    _asked: SimpleQueue[_Asked | None] = field(default_factory=SimpleQueue[_Asked | None])
+    _requests: SimpleQueue[_Request | None] = field(default_factory=SimpleQueue[_Request | None])
     _end: Callable[[], object] | None = None
-    """Ends the thread, if there is one; called too when nobody holds the feed any more."""
-    _ahead: _Asked | None = None
+    """Ends the thread, if there is one; also called when the loader is garbage-collected."""
+    _pending: _Request | None = None
 
     @property
     def device(self) -> torch.device:
-        return self.host.device
+        return self.wrapped.device
 
     def batch(self, position: int) -> Batch:
-        """See `TrainingFeed.batch`."""
-        if self._ahead is not None and self._ahead[0] == position:
-            prepared = self._take(self._ahead[1])
+        """See `TrainingLoader.batch`."""
+        if self._pending is not None and self._pending[0] == position:
+            prepared = self._result(self._pending[1])
         else:
-            if self._ahead is not None:
-                # Nobody asks for it; whether there would have been one is no matter.
+            if self._pending is not None:
+                # This batch is not requested, so its error is ignored.
                 with suppress(Exception):
-                    self._take(self._ahead[1])
-            prepared = self.host.prepare(position)
-        # Placed first: beside a thread that has just begun it would wait for the interpreter.
-        batch = self.host.place(prepared)
-        self._go_on(position + self.host.config.train.batch_size)
+                    self._result(self._pending[1])
+            prepared = self.wrapped.prepare(position)
+        # Placed before the thread starts to work, which would compete for the interpreter.
+        batch = self.wrapped.place(prepared)
+        self._request(position + self.wrapped.config.train.batch_size)
         return batch
 
-    def _take(self, future: Future[Any]) -> Any:
+    def _result(self, future: Future[Any]) -> Any:
         try:
             return future.result()
         finally:
-            if future.done():  # and not an interruption of the wait, after which the thread is still at it
-                self._ahead = None
+            if future.done():  # False after an interrupted wait: the thread still works on it
+                self._pending = None
 
-    def _go_on(self, position: int) -> None:
+    def _request(self, position: int) -> None:
         if self._end is None:
-            end = weakref.finalize(self, self._asked.put, None)  # first: whoever interrupts leaves no thread for ever
-            # A daemon, which an executor's threads are not: one that waits for ever must not hold up the end.
-            threading.Thread(target=_serve, args=(self._asked, self.host.prepare), daemon=True).start()
+            end = weakref.finalize(self, self._requests.put, None)  # first, so that an interrupt leaks no thread
+            # A daemon, unlike the threads of an executor: a blocked thread must not delay the end of the process.
+            threading.Thread(target=_serve, args=(self._requests, self.wrapped.prepare), daemon=True).start()
             self._end = end
-        self._ahead = position, Future()
-        self._asked.put(self._ahead)
+        self._pending = position, Future()
+        self._requests.put(self._pending)
 
     def close(self) -> None:
-        """Wait for the thread and close the feed.
+        """Wait for the thread and close the wrapped loader.
 
-        A reader that is killed while it hands something over leaves a message without an end, and the thread waiting
-        for the rest of it. It is left alone then, with the feed, whose processes end with this one.
+        A reader process that is killed while it sends data leaves an incomplete message, for which the thread waits
+        forever. After `CLOSE_TIMEOUT_SECONDS` both are abandoned; the reader processes end with this process.
         """
         if self._end is not None:
             self._end()
-            # A thread that is left alone must not take what is asked of the next.
-            self._end, self._asked = None, SimpleQueue()
-        if self._ahead is None or wait([self._ahead[1]], timeout=PATIENCE_SECONDS).done:
-            self._ahead = None
-            self.host.close()
+            # An abandoned thread must not take requests that are meant for the next one.
+            self._end, self._requests = None, SimpleQueue()
+        if self._pending is None or wait([self._pending[1]], timeout=CLOSE_TIMEOUT_SECONDS).done:
+            self._pending = None
+            self.wrapped.close()
 
 
-def _serve(asked: SimpleQueue[_Asked | None], prepare: Callable[[int], object]) -> None:
-    """The life of the thread."""
-    while (ask := asked.get()) is not None:
-        position, future = ask
+def _serve(requests: SimpleQueue[_Request | None], prepare: Callable[[int], object]) -> None:
+    """The loop of the thread."""
+    while (request := requests.get()) is not None:
+        position, future = request
         try:
             future.set_result(prepare(position))
-        except BaseException as error:  # noqa: BLE001 - raised by who asks for the batch
+        except BaseException as error:  # noqa: BLE001 - raised by the caller who requests the batch
             future.set_exception(error)
-        del ask, future  # or the batch would be held until the next is asked for
+        del request, future  # otherwise the batch stays in memory until the next request

@@ -1,10 +1,10 @@
-"""The resident feed: shards decoded once into a memory-mapped cache, from which windows are gathered.
+"""Decoded splits: shards are decoded once into a memory-mapped cache, from which windows are gathered.
 
-A cache folder is named by the digest of shards, log-mel spec and size, so that it can never be stale, and holds::
+A cache folder is named after the digest of shards, log-mel spec and size, so it cannot be stale. It contains:
 
     frames.bin   uint8 (all frames, size, size, 3)
-    hops.bin     float32 (all hops, bands): each soundtrack with one hop of silence before and after it
-    index.json   the clips, the label set, mean and deviation of all log-mel values
+    hops.bin     float32 (all hops, bands): the log-mel of each clip with one hop of silence before and after it
+    index.json   the clips, the label set, mean and standard deviation of all log-mel values
 """
 
 from __future__ import annotations
@@ -27,13 +27,12 @@ from numpy.typing import NDArray
 
 from cssgan.config import Config
 from cssgan.data import windowing
-from cssgan.data.shards import Dataset, Shard, cache_root, digest, find, label_set_of, read_samples, resize
+from cssgan.data.shards import Dataset, Shard, find_shards, label_set_of, read_samples, resize, shards_digest
 from cssgan.storage import memmap
-from cssgan.storage.files import make_folder
+from cssgan.storage.files import cache_root, make_folder, replace_folder
 from cssgan.types import EvalWindows, MelStats, Split, Window
 from phonics_data.contract.labels import LabelSet
 from phonics_data.contract.logmel import LogMelSpec
-from phonics_data.contract.sample import Sample
 from phonics_data.errors import DatasetError
 
 MEL_SPEC = LogMelSpec()
@@ -44,7 +43,7 @@ log = logging.getLogger("cssgan")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clip:
-    """Where one short video lies in the cache."""
+    """One clip of the dataset and its place in the cache."""
 
     key: str
     video_id: str
@@ -59,7 +58,7 @@ class Clip:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ResidentSplit:
-    """All short videos of a split, ready to be cut into windows."""
+    """All decoded clips of a split."""
 
     clips: tuple[Clip, ...]
     label_set: LabelSet
@@ -70,7 +69,7 @@ class ResidentSplit:
 
     @property
     def frame_rate(self) -> Fraction:
-        """The commonest one."""
+        """The most common one."""
         return Counter(clip.frame_rate for clip in self.clips).most_common(1)[0][0]
 
     def window(
@@ -79,25 +78,25 @@ class ResidentSplit:
         start_frame: int,
         num_frames: int,
         *,
-        sound_of: Clip | None = None,
+        audio_of: Clip | None = None,
         clip_frames: int | None = None,
     ) -> Window:
-        """Frames start_frame .. start_frame + num_frames - 1 of a short video, the last one held past its end.
+        """Frames start_frame .. start_frame + num_frames - 1 of a clip; its last frame is repeated past its end.
 
         Args:
-            sound_of: take the sound of this short video instead, from the same frame on (the control run).
+            audio_of: the clip whose audio is used, from the same frame on (control run); default: `clip`.
             clip_frames: see `cssgan.data.windowing.segment_hops`.
         """
-        sound = sound_of or clip
+        audio = audio_of or clip
         rows = clip.first_frame + windowing.frame_rows(start_frame, num_frames, clip.num_frames)
         hops = windowing.segment_hops(
-            start_frame, num_frames, sound.frame_rate, sound.num_hops, MEL_SPEC, clip_frames=clip_frames
+            start_frame, num_frames, audio.frame_rate, audio.num_hops, MEL_SPEC, clip_frames=clip_frames
         )
         return Window(
             key=clip.key,
             start_frame=start_frame,
             frames_THWC=self.frames_NHWC[rows],
-            raw_mels_TMU=windowing.segments(self.hops_HM, sound.first_hop + hops),
+            raw_mels_TMU=windowing.segments(self.hops_HM, audio.first_hop + hops),
             label_index=self.label_set.index(clip.label),
             num_valid_frames=min(num_frames, clip.num_frames - start_frame),
             frame_rate=clip.frame_rate,
@@ -105,56 +104,62 @@ class ResidentSplit:
 
     def rows(
         self,
-        shown: Sequence[tuple[Clip, Clip]],
+        clips: Sequence[tuple[Clip, Clip]],
         starts: Sequence[int],
         num_frames: int,
         *,
         clip_frames: int | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Where the windows of a batch lie: frames_BT in `frames_NHWC`, hops_BTU in `hops_HM`.
+        """The windows of a batch as row numbers: frames_BT in `frames_NHWC`, hops_BTU in `hops_HM`.
 
         Args:
-            shown: short videos, each with the one whose sound it is given.
+            clips: for each window, the clip of its frames and the clip of its audio.
             starts: first frame of each window.
             clip_frames: see `cssgan.data.windowing.segment_hops`.
         """
         starts_B = np.asarray(starts, np.int64)
         first_frame_B, length_B, first_hop_B, num_hops_B = np.array(
-            [(clip.first_frame, clip.num_frames, sound.first_hop, sound.num_hops) for clip, sound in shown], np.int64
+            [(clip.first_frame, clip.num_frames, audio.first_hop, audio.num_hops) for clip, audio in clips], np.int64
         ).T
         frames_BT = first_frame_B[:, None] + windowing.frame_rows(starts_B, num_frames, length_B)
-        hops_BTU = np.empty((len(shown), num_frames, MEL_SPEC.segment_hops), np.int64)
-        rates = [sound.frame_rate for _, sound in shown]
+        hops_BTU = np.empty((len(clips), num_frames, MEL_SPEC.segment_hops), np.int64)
+        rates = [audio.frame_rate for _, audio in clips]
         for rate in set(rates):
-            mine = np.flatnonzero([one == rate for one in rates])
-            hops_BTU[mine] = windowing.segment_hops(
-                starts_B[mine], num_frames, rate, num_hops_B[mine], MEL_SPEC, clip_frames=clip_frames
+            of_rate = np.flatnonzero([one == rate for one in rates])
+            hops_BTU[of_rate] = windowing.segment_hops(
+                starts_B[of_rate], num_frames, rate, num_hops_B[of_rate], MEL_SPEC, clip_frames=clip_frames
             )
         return frames_BT, hops_BTU + first_hop_B[:, None, None]
 
 
 def load(dataset: Dataset, split: Split, size: int, *, cache: Path | None = None) -> ResidentSplit:
-    """The split in memory-mapped form; decodes it on the first call and says so in the log.
+    """The memory-mapped split; the first call decodes it and logs that.
 
     Args:
         size: height and width of the frames.
-        cache: folder for caches, default `cache_root()`.
+        cache: folder for caches; default: `cache_root()`.
 
     Raises:
         DatasetError: no shards, no samples in them, another schema version, broken members, frames that do not fit.
     """
-    shards = find(dataset, split)
-    # Whatever changes the bytes of the cache must change its name.
-    name = f"{split}-{digest(shards)}-{MEL_SPEC.digest()}-{size}-v{CACHE_VERSION}"
+    shards = find_shards(dataset, split)
+    # Everything that the content of the cache depends on is in its name.
+    name = f"{split}-{shards_digest(shards)}-{MEL_SPEC.digest()}-{size}-v{CACHE_VERSION}"
     folder = (cache or cache_root()) / name
-    if not (folder / "index.json").exists():
+    data = open_cache(folder, size)
+    if data is None:
+        if folder.exists():
+            log.warning("%s: damaged cache; building it again", folder)
         log.info("decoding %d shard(s) of %s into %s", len(shards), split, folder)
         _build(dataset, shards, size, folder)
-    return open_cache(folder, size)
+        data = open_cache(folder, size)
+    if data is None:
+        raise DatasetError(f"{folder}: does not keep what is written; choose another $CSSGAN_CACHE")
+    return data
 
 
 def _build(dataset: Dataset, shards: list[Shard], size: int, folder: Path) -> None:
-    """Decode into a temporary folder, then rename it: a cache is whole or not there."""
+    """Decode into a temporary folder, then rename it, so that an incomplete cache is never used. Replaces a damaged one."""
     make_folder(folder.parent)
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     temporary.mkdir()
@@ -171,75 +176,95 @@ def _build(dataset: Dataset, shards: list[Shard], size: int, folder: Path) -> No
         try:
             temporary.rename(folder)
         except OSError:
-            if not (folder / "index.json").exists():  # another process may have finished the same cache first
-                raise
+            # Either another process finished the same cache first, or the existing one is damaged.
+            if open_cache(folder, size) is None:
+                replace_folder(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _decode(dataset: Dataset, shards: list[Shard], size: int, frames: IO[bytes], hops: IO[bytes]) -> dict[str, Any]:
     clips: list[dict[str, Any]] = []
-    total, squares, values = 0.0, 0.0, 0
+    sums = MelSums()
     num_frames = num_hops = 0
     set_name = ""
     silence = np.full((1, MEL_SPEC.num_bands), MEL_SPEC.silence, np.float32)
     for sample in read_samples(shards):
         mel = windowing.raw_mel(sample.audio_N, sample.audio_rate_hz, MEL_SPEC)
-        clip = _clip(sample, first_frame=num_frames, num_hops=len(mel), first_hop=num_hops)
+        clip = Clip(
+            key=sample.key,
+            video_id=sample.video_id,
+            label=sample.label,
+            frame_rate=sample.frame_rate,
+            num_frames=sample.num_frames,
+            first_frame=num_frames,
+            num_hops=len(mel),
+            first_hop=num_hops,
+        )
         clips.append({**asdict(clip), "frame_rate": str(clip.frame_rate)})
         frames.write(np.ascontiguousarray(resize(sample, size)).tobytes())
         hops.write(np.concatenate([silence, mel, silence]).tobytes())
         num_frames += clip.num_frames
         num_hops += len(mel) + 2
-        total += float(mel.sum(dtype=np.float64))
-        squares += float(np.square(mel, dtype=np.float64).sum())
-        values += mel.size
+        sums.add(mel)
         set_name = sample.label_set
-    mean, std = mel_statistics(dataset, len(shards), len(clips), total, squares, values)
+    mean, std = sums.statistics(f"{dataset}: the {len(shards)} shard(s)", len(clips))
     return {"label_set": set_name, "mean": mean, "std": std, "clips": clips}
 
 
-def mel_statistics(
-    dataset: Dataset, num_shards: int, num_clips: int, total: float, squares: float, values: int
-) -> tuple[float, float]:
-    """Mean and deviation from sums. Raises `DatasetError` where there is nothing to take them from."""
-    if not num_clips or not values:
-        what = "hold no samples" if not num_clips else "hold no sound"
-        raise DatasetError(f"{dataset}: the {num_shards} shard(s) {what}; build the dataset again")
-    mean = total / values
-    std = math.sqrt(max(squares / values - mean * mean, 0.0))
-    if std == 0.0:
-        raise DatasetError(f"{dataset}: every soundtrack is digital silence; there is nothing to learn from")
-    return mean, std
+@dataclass(slots=True)
+class MelSums:
+    """Sums over log-mel values, for their mean and standard deviation."""
+
+    total: float = 0.0
+    squares: float = 0.0
+    num_values: int = 0
+
+    def add(self, mel: NDArray[np.float32]) -> None:
+        self.total += float(mel.sum(dtype=np.float64))
+        self.squares += float(np.square(mel, dtype=np.float64).sum())
+        self.num_values += mel.size
+
+    def statistics(self, where: str, num_clips: int) -> tuple[float, float]:
+        """Mean and standard deviation. Raises `DatasetError` without samples or with silent audio only."""
+        if not num_clips or not self.num_values:
+            what = "hold no samples" if not num_clips else "hold no audio"
+            raise DatasetError(f"{where} {what}; build the dataset again")
+        mean = self.total / self.num_values
+        std = math.sqrt(max(self.squares / self.num_values - mean * mean, 0.0))
+        if std == 0.0:
+            raise DatasetError(f"{where}: all audio is digital silence; build the dataset from videos with audio")
+        return mean, std
 
 
-def _clip(sample: Sample, *, first_frame: int, num_hops: int, first_hop: int) -> Clip:
-    return Clip(
-        key=sample.key,
-        video_id=sample.video_id,
-        label=sample.label,
-        frame_rate=sample.frame_rate,
-        num_frames=sample.num_frames,
-        first_frame=first_frame,
-        num_hops=num_hops,
-        first_hop=first_hop,
-    )
+def open_cache(folder: Path, size: int) -> ResidentSplit | None:
+    """The memory-mapped split of a cache folder; None if it is missing or damaged.
+
+    Args:
+        size: height and width of the frames.
+
+    Raises:
+        DatasetError: a sample of an unknown class.
+    """
+    try:
+        index = json.loads((folder / "index.json").read_bytes())
+        clips = tuple(Clip(frame_rate=Fraction(fields.pop("frame_rate")), **fields) for fields in index["clips"])
+        num_frames, num_hops = sum(clip.num_frames for clip in clips), sum(clip.num_hops + 2 for clip in clips)
+        frames = _memory_map(folder / "frames.bin", np.uint8, (num_frames, size, size, 3))
+        hops = _memory_map(folder / "hops.bin", np.float32, (num_hops, MEL_SPEC.num_bands))
+        set_name, mean, std = str(index["label_set"]), float(index["mean"]), float(index["std"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    label_set = label_set_of(set_name, clips)
+    return ResidentSplit(clips=clips, label_set=label_set, mean=mean, std=std, frames_NHWC=frames, hops_HM=hops)
 
 
-def open_cache(folder: Path, size: int) -> ResidentSplit:
-    """The split whose cache is `folder`, mapped into memory; `size` is that of its frames."""
-    index = json.loads((folder / "index.json").read_text())
-    clips = tuple(Clip(frame_rate=Fraction(fields.pop("frame_rate")), **fields) for fields in index["clips"])
-    frames = np.memmap(folder / "frames.bin", np.uint8, "r").reshape(-1, size, size, 3)
-    hops = np.memmap(folder / "hops.bin", np.float32, "r").reshape(-1, MEL_SPEC.num_bands)
-    return ResidentSplit(
-        clips=clips,
-        label_set=label_set_of(index["label_set"], clips),
-        mean=index["mean"],
-        std=index["std"],
-        frames_NHWC=frames,
-        hops_HM=hops,
-    )
+def _memory_map(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Raises `ValueError` if the file is longer or shorter than the array."""
+    array = np.memmap(path, dtype, "r")
+    if array.size != math.prod(shape):
+        raise ValueError(f"{path.name} has {array.size} values, not {math.prod(shape)}")
+    return array.reshape(shape)
 
 
 def eval_windows(
@@ -254,13 +279,13 @@ def eval_windows(
     seed: int = 0,
     cache: Path | None = None,
 ) -> EvalWindows:
-    """One window of every short video of a split, or of `num_videos` spread evenly over it.
+    """One window of each clip of a split, or of `num_videos` evenly spaced ones.
 
     Args:
-        start: where in its short video a window begins; ``anywhere`` is drawn from (`seed`, key) alone.
+        start: ``first``: windows start at the first frame; ``anywhere``: at a frame sampled from (`seed`, key).
 
     Raises:
-        DatasetError: as `load`, or the split's label set is not that of the model.
+        DatasetError: as `load`, or the split has another label set than the model.
     """
     data = load(dataset, split, config.data.size, cache=cache)
     if data.label_set.name != label_set.name:
@@ -285,10 +310,10 @@ def split_windows(
     seed: int = 0,
     clip_frames: int | None = None,
 ) -> EvalWindows:
-    """`eval_windows` of a split that is open already.
+    """`eval_windows` of a loaded split.
 
     Args:
-        clip_frames: see `cssgan.data.windowing.segment_hops`; of the sound that the model hears alone.
+        clip_frames: see `cssgan.data.windowing.segment_hops`; applies to the model's input `mels_NTMU` only.
     """
     count = len(data.clips) if num_videos is None else min(num_videos, len(data.clips))
     clips = [data.clips[i * len(data.clips) // count] for i in range(count)]
@@ -299,11 +324,13 @@ def split_windows(
     for rows in memmap.blocks(count, 32, video, raw_mels, mels, data.frames_NHWC, data.hops_HM):
         for n in range(rows.start, rows.stop):
             clip = clips[n]
-            first = 0 if start == "first" else windowing.drawn_start(clip.key, clip.num_frames, num_frames, seed)
-            part = data.window(clip, first, num_frames)
-            heard = part if clip_frames is None else data.window(clip, first, num_frames, clip_frames=clip_frames)
-            video[n], raw_mels[n], valid[n] = part.frames_THWC, part.raw_mels_TMU, part.num_valid_frames
-            mels[n] = windowing.standardize(heard.raw_mels_TMU, mel_stats)
+            first = 0 if start == "first" else windowing.sampled_start(clip.key, clip.num_frames, num_frames, seed)
+            window = data.window(clip, first, num_frames)
+            model_input = (
+                window if clip_frames is None else data.window(clip, first, num_frames, clip_frames=clip_frames)
+            )
+            video[n], raw_mels[n], valid[n] = window.frames_THWC, window.raw_mels_TMU, window.num_valid_frames
+            mels[n] = windowing.standardize(model_input.raw_mels_TMU, mel_stats)
     return EvalWindows(
         keys=tuple(clip.key for clip in clips),
         video_ids=tuple(clip.video_id for clip in clips),

@@ -1,33 +1,28 @@
-"""The shards of a dataset, DATASET/{train,validation,test}-000000.tar ..., on a disk or at an address -> samples."""
+"""The shards of a dataset, DATASET/{train,validation,test}-000000.tar ..., on a disk or at an address, and their samples."""
 
 from __future__ import annotations
 
 import hashlib
-import http.client
 import json
 import logging
 import re
-import tarfile
-import time
-import urllib.error
-import urllib.request
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cssgan.storage.files import cache_root as cache_root
-from cssgan.storage.files import make_folder
+from cssgan.storage.files import cache_root, make_folder
 from cssgan.types import SPLITS, Split
+from phonics_data.contract import tar_reader
+from phonics_data.contract.files import write_bytes
 from phonics_data.contract.labels import KNOWN, LabelSet, label_set
 from phonics_data.contract.sample import Sample
 from phonics_data.contract.shard import decode
+from phonics_data.contract.tar_reader import TarSample, is_address
 from phonics_data.errors import DatasetError
 
 Dataset = Path | str
@@ -35,9 +30,7 @@ Dataset = Path | str
 
 DESCRIPTION = "dataset.json"
 _NAME = re.compile(rf"({'|'.join(SPLITS)})-.*\.tar")
-_TIMEOUT_SECONDS = 60.0
-RETRY_SECONDS = (1.0, 5.0, 20.0)
-"""Waits before a shard at an address is asked for again."""
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 log = logging.getLogger("cssgan")
 
 
@@ -50,49 +43,67 @@ class Shard:
     """Path or address."""
     num_bytes: int
     sha256: str | None = None
-    """Of its bytes, where dataset.json says it; those on a disk are summed by `digest`."""
-
-    @property
-    def is_far(self) -> bool:
-        return is_far(self.address)
-
-    def open(self) -> IO[bytes]:
-        """The tar as a stream of bytes, read forwards."""
-        return _open(self.address)
-
-
-def is_far(dataset: Dataset) -> bool:
-    """Whether `dataset` is an address and no path."""
-    return "://" in str(dataset)
+    """Of the whole file, from dataset.json; None for local shards, whose digest `checksum` computes."""
 
 
 def as_dataset(text: str) -> Dataset:
-    """What ``--shards`` names: an address as it is, anything else as a path."""
-    return text if is_far(text) else Path(text)
+    """The argument of ``--shards``: an address unchanged, anything else as a path."""
+    return text if is_address(text) else Path(text)
 
 
-def splits(dataset: Dataset) -> set[str]:
+def available_splits(dataset: Dataset) -> set[str]:
     """The splits of which a dataset has shards."""
     return {name.partition("-")[0] for name in _listing(dataset)}
 
 
-def find(dataset: Dataset, split: Split) -> list[Shard]:
-    """The shards of one split, by name. Raises `DatasetError` if there is no dataset or no such shard."""
+def find_shards(dataset: Dataset, split: Split) -> list[Shard]:
+    """The shards of one split, sorted by name.
+
+    Raises:
+        DatasetError: no dataset, no shard of the split, or a local shard that is smaller than dataset.json lists.
+    """
     listed = _listing(dataset)
     found = [shard for name, shard in sorted(listed.items()) if name.startswith(f"{split}-")]
     if not found:
         others = [other for other in SPLITS if any(name.startswith(f"{other}-") for name in listed)]
         words = f"found shards of {', '.join(others)} only" if others else "found no shards"
         raise DatasetError(f"{dataset}: no {split}-*.tar, {words}; build the dataset with `phonics-data build`")
+    if not is_address(dataset):
+        _check_sizes(Path(dataset), found)
     return found
 
 
+def _check_sizes(folder: Path, shards: Sequence[Shard]) -> None:
+    """Compare the sizes of local shards with dataset.json: a tar that ends between two samples can be read without error.
+
+    Raises:
+        DatasetError: a shard is too small, or dataset.json is damaged. Datasets without dataset.json are not checked.
+    """
+    path = folder / DESCRIPTION
+    try:
+        entries = cast("list[dict[str, Any]]", json.loads(path.read_bytes()).get("shards", []))
+        sizes = {str(entry["name"]): int(entry["bytes"]) for entry in entries}
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DatasetError(
+            f"{path}: cannot be read ({type(error).__name__}: {error}); run `phonics-data shard` again"
+        ) from error
+    for shard in shards:
+        expected = sizes.get(shard.name, 0)  # of the samples; the file has padding after them
+        if shard.num_bytes < expected:
+            raise DatasetError(
+                f"{shard.address}: truncated, {shard.num_bytes} bytes but {expected} in {DESCRIPTION}; run "
+                f"`phonics-data verify {folder} --repair`"
+            )
+
+
 def _listing(dataset: Dataset) -> dict[str, Shard]:
-    if is_far(dataset):
-        return _far_listing(str(dataset).rstrip("/"))
+    if is_address(dataset):
+        return _remote_listing(str(dataset).rstrip("/"))
     folder = Path(dataset)
     if folder.is_file():
-        raise DatasetError(f"{folder}: is a file; give the folder of the dataset, which holds its shards")
+        raise DatasetError(f"{folder}: is a file; give the dataset's folder, which contains its shards")
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such dataset folder; build one with `phonics-data build`")
     return {
@@ -102,11 +113,11 @@ def _listing(dataset: Dataset) -> dict[str, Shard]:
     }
 
 
-def _far_listing(address: str) -> dict[str, Shard]:
-    """By its dataset.json: many servers list no folders."""
+def _remote_listing(address: str) -> dict[str, Shard]:
+    """The shards that dataset.json lists: many servers cannot list a folder."""
     description = f"{address}/{DESCRIPTION}"
     try:
-        with _open(description) as file:
+        with tar_reader.open_stream(description) as file:
             entries = cast("list[dict[str, Any]]", json.load(file)["shards"])
         return {
             str(entry["name"]): Shard(
@@ -121,26 +132,12 @@ def _far_listing(address: str) -> dict[str, Shard]:
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         raise DatasetError(
             f"{address}: no dataset there ({description}: {type(error).__name__} {error}); allowed: a folder, or an "
-            f"address at which {DESCRIPTION} and the shards of `phonics-data shard` lie"
+            f"address with {DESCRIPTION} and the shards of `phonics-data shard`"
         ) from error
 
 
-def _open(address: str) -> IO[bytes]:
-    if not is_far(address):
-        return Path(address).open("rb")
-    if address.startswith(("http://", "https://")):
-        # The standard library streams these; fsspec would need one more package for them.
-        return cast("IO[bytes]", urllib.request.urlopen(address, timeout=_TIMEOUT_SECONDS))
-    import fsspec
-
-    return cast("IO[bytes]", cast("Any", fsspec.open(address, "rb")).open())
-
-
-def digest(shards: Sequence[Shard]) -> str:
-    """A short name for the shards' bytes and names.
-
-    Sums of shards on a disk are kept in the cache by path, size and time of change: large sets are read once for them.
-    """
+def shards_digest(shards: Sequence[Shard]) -> str:
+    """A digest of the names and contents of shards, 16 hexadecimal digits."""
     total = hashlib.sha256()
     for shard in shards:
         total.update(f"{shard.name}:{checksum(shard)}\n".encode())
@@ -148,189 +145,109 @@ def digest(shards: Sequence[Shard]) -> str:
 
 
 def checksum(shard: Shard) -> str:
-    """SHA-256 of a shard's bytes."""
+    """SHA-256 of a shard's content in hex.
+
+    Digests of local shards are cached by path, size, modification time and inode, so large datasets are hashed once.
+    """
     if shard.sha256 is not None:
         return shard.sha256
     status = Path(shard.address).stat()
     stamp = f"{Path(shard.address).resolve()}:{status.st_size}:{status.st_mtime_ns}:{status.st_ino}"
-    memo = cache_root() / "sums" / hashlib.sha256(stamp.encode()).hexdigest()[:32]
+    cached = cache_root() / "sums" / hashlib.sha256(stamp.encode()).hexdigest()[:32]
     try:
-        return memo.read_text()
-    except OSError:
-        with Path(shard.address).open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    write_small(memo, found)
+        known = cached.read_text()
+        if _SHA256.fullmatch(known):
+            return known
+        log.warning("%s: not a SHA-256 digest; hashing %s again", cached, shard.address)
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        log.warning("%s: cannot be read (%s); hashing %s again", cached, error, shard.address)
+    with Path(shard.address).open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    make_folder(cached.parent)
+    write_bytes(cached, found.encode())
     return found
 
 
-def write_small(path: Path, text: str) -> None:
-    """Write a small file of the cache, whole or not at all."""
-    make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        temporary.write_text(text)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def read_members(shard: Shard, wanted: Callable[[str], bool] | None = None) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """Samples of one tar as (key, member name -> bytes), in file order; the tar is read forwards only.
-
-    One at an address is asked for again, after `RETRY_SECONDS`, when the network or its server fails, and read on from
-    the sample that was missed.
+def read_tar_samples(shard: Shard, wanted: Callable[[str], bool] | None = None) -> Iterator[TarSample]:
+    """The undecoded samples of one shard, in file order.
 
     Args:
-        wanted: keys to read; what others hold is skipped without being kept.
+        wanted: whether a sample of this key is read; the others are skipped.
 
     Raises:
-        DatasetError: no tar, one cut short, or one that cannot be reached.
+        DatasetError: not a tar, truncated, or unreachable.
     """
-    pauses = iter(RETRY_SECONDS if shard.is_far else ())
-    done = 0
-    while True:
-        try:
-            for key, members in islice(_read_once(shard, wanted), done, None):
-                done += 1
-                yield key, members
-        except DatasetError as error:
-            pause = next(pauses, None)
-            if pause is None or not _may_pass(error.__cause__):
-                raise
-            log.warning("%s: %s; asking again in %.0f s", shard.address, _reason(error.__cause__), pause)
-            time.sleep(pause)
-        else:
-            return
-
-
-def _may_pass(cause: BaseException | None) -> bool:
-    """Whether asking again may help: not where the server says that the question is wrong."""
-    if isinstance(cause, urllib.error.HTTPError):
-        return cause.code >= 500 or cause.code in (408, 429)
-    return cause is not None
-
-
-def _reason(error: BaseException | None) -> str:
-    if isinstance(error, OSError):
-        return str(error)
-    # webdataset adds the stream to the words.
-    return str(error.args[0]).partition(" @ ")[0] if error is not None and error.args else type(error).__name__
-
-
-class _Counted:
-    """A stream that is read forwards, and how much of it came."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self.num_bytes = 0
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(size)
-        self.num_bytes += len(data)
-        return data
-
-    def read_on(self) -> int:
-        """Read to the end; how many bytes there were in all."""
-        while self.read(1 << 20):
-            pass
-        return self.num_bytes
-
-
-def _read_once(shard: Shard, wanted: Callable[[str], bool] | None) -> Iterator[tuple[str, dict[str, bytes]]]:
-    from webdataset import tariterators
-
-    def chosen(name: str) -> bool:
-        return wanted is None or wanted(name.partition(".")[0])
-
-    try:
-        with shard.open() as opened:
-            stream = _Counted(opened)
-            files = tariterators.tar_file_expander([{"url": shard.address, "stream": stream}], select_files=chosen)
-            for found in tariterators.group_by_keys(files):
-                members = {name: data for name, data in found.items() if not name.startswith("__")}
-                yield str(found["__key__"]), cast("dict[str, bytes]", members)
-            if shard.is_far and stream.read_on() < shard.num_bytes:  # cut between two members it looks whole
-                raise EOFError(f"{stream.num_bytes} of {shard.num_bytes} bytes came")
-    except FileNotFoundError:
-        raise DatasetError(f"{shard.address}: no such shard") from None
-    except (tarfile.TarError, OSError, EOFError, ValueError, TypeError, http.client.HTTPException) as error:
-        advice = "run `phonics-data verify` on its dataset"
-        if shard.is_far:
-            advice = f"if its server or the network failed, run the same command again; if not, {advice}"
-        raise DatasetError(
-            f"{shard.address}: cannot be read as a whole tar file ({_reason(error)}); {advice}"
-        ) from error
+    num_bytes = shard.num_bytes if is_address(shard.address) else None
+    return tar_reader.read_samples(shard.address, num_bytes=num_bytes, wanted=wanted)
 
 
 def read_samples(shards: Sequence[Shard]) -> Iterator[Sample]:
-    """Every sample of the shards. Raises `DatasetError` for a key that comes twice, or for mixed label sets."""
-    unique = OneSet()
+    """Every sample of the shards. Raises `DatasetError` for a key that occurs twice, or for mixed label sets."""
+    check = SplitCheck()
     for shard in shards:
-        for key, members in read_members(shard):
-            sample = decode(key, members, where=shard.address)
-            unique.check(sample.key, sample.label_set, shard.address)
+        for found in read_tar_samples(shard):
+            sample = decode(found.key, found.members, where=shard.address)
+            check.add(sample.key, sample.label_set, shard.address)
             yield sample
 
 
-def read_named(shards: Sequence[Shard], keys: Sequence[str]) -> dict[str, Sample]:
-    """The samples of these keys; the rest is skipped. Raises `DatasetError` if one is not there."""
-    missing, found = set(keys), dict[str, Sample]()
+def read_samples_by_key(shards: Sequence[Shard], keys: Sequence[str]) -> dict[str, Sample]:
+    """The samples with these keys. Raises `DatasetError` if one is not there."""
+    missing, samples = set(keys), dict[str, Sample]()
     for shard in shards:
         if not missing:
             break
-        for key, members in read_members(shard, missing.copy().__contains__):
-            found[key] = decode(key, members, where=shard.address)
-            missing.discard(key)
+        for found in read_tar_samples(shard, missing.copy().__contains__):
+            samples[found.key] = decode(found.key, found.members, where=shard.address)
+            missing.discard(found.key)
     if missing:
         raise DatasetError(f"{', '.join(sorted(missing))}: not in the {len(shards)} shard(s) of the split")
-    return found
+    return samples
 
 
-def chosen_samples(dataset: Dataset, split: Split, num_samples: int) -> list[Sample]:
-    """`num_samples` samples of a split, spread evenly over it in the order of their shards (all, where it has fewer).
+def read_evenly_spaced(dataset: Dataset, split: Split, num_samples: int) -> list[Sample]:
+    """`num_samples` samples of a split, evenly spaced in the order of its shards (all, if it has fewer).
 
     Only these are decoded.
 
     Raises:
         DatasetError: no shards, or no samples in them.
     """
-    shards = find(dataset, split)
-    count = sum(1 for shard in shards for _ in read_members(shard))
+    shards = find_shards(dataset, split)
+    count = sum(1 for shard in shards for _ in read_tar_samples(shard))
     if not count:
-        raise DatasetError(f"{dataset}: the shards of {split} hold no samples; build the dataset again")
+        raise DatasetError(f"{dataset}: the shards of {split} contain no samples; build the dataset again")
     wanted = {i * count // num_samples for i in range(num_samples)} if num_samples < count else set(range(count))
-    samples: list[Sample] = []
-    place = 0
-    for shard in shards:
-        for key, members in read_members(shard):
-            if place in wanted:
-                samples.append(decode(key, members, where=shard.address))
-            place += 1
-    return samples
+    numbered = enumerate((found, shard) for shard in shards for found in read_tar_samples(shard))
+    return [
+        decode(found.key, found.members, where=shard.address) for number, (found, shard) in numbered if number in wanted
+    ]
 
 
-class OneSet:
-    """Holds the samples of a split to different keys and one label set."""
+class SplitCheck:
+    """Checks that the samples of a split have different keys and one label set."""
 
     def __init__(self) -> None:
-        self._keys: dict[str, str] = {}
+        self._shard_of_key: dict[str, str] = {}
         self.label_set = ""
 
-    def check(self, key: str, label_set: str, where: str) -> None:
-        """Raises `DatasetError` for a key that came before, or another label set than before."""
-        if key in self._keys:
-            raise DatasetError(f"{where}: sample {key} is in {self._keys[key]} already")
+    def add(self, key: str, label_set: str, where: str) -> None:
+        """Raises `DatasetError` for a key that was added before, or another label set than before."""
+        if key in self._shard_of_key:
+            raise DatasetError(f"{where}: sample {key} is in {self._shard_of_key[key]} already")
         self.label_set = self.label_set or label_set
         if label_set != self.label_set:
             raise DatasetError(
                 f"{where}: sample {key} is of label set {label_set!r}, those before it of "
                 f"{self.label_set!r}; a dataset has one label set"
             )
-        self._keys[key] = where
+        self._shard_of_key[key] = where
 
 
-class Labelled(Protocol):
-    """What has a class."""
+class ClipInfo(Protocol):
+    """The properties of a clip that decide which batches contain it."""
 
     @property
     def key(self) -> str: ...
@@ -338,16 +255,19 @@ class Labelled(Protocol):
     @property
     def label(self) -> str: ...
 
+    @property
+    def num_frames(self) -> int: ...
 
-def label_set_of(name: str, samples: Sequence[Labelled]) -> LabelSet:
-    """See `phonics_data.contract.labels.label_set`. Raises `DatasetError` that names the sample of an unknown class."""
+
+def label_set_of(name: str, clips: Sequence[ClipInfo]) -> LabelSet:
+    """See `phonics_data.contract.labels.label_set`. Raises `DatasetError` that names the first sample of an unknown class."""
     try:
-        return label_set(name, (sample.label for sample in samples))
+        return label_set(name, (clip.label for clip in clips))
     except DatasetError as error:
         known = KNOWN[name].names
-        wrong = [sample.key for sample in samples if sample.label not in known]
+        wrong = [clip.key for clip in clips if clip.label not in known]
         raise DatasetError(
-            f"{len(wrong)} of {len(samples)} samples, the first {wrong[0]}: {error}; build the dataset again, or give "
+            f"{len(wrong)} of {len(clips)} samples, the first {wrong[0]}: {error}; build the dataset again, or give "
             "its labels a label set of their own"
         ) from error
 
@@ -362,7 +282,7 @@ def check_size(key: str, height: int, width: int, size: int) -> None:
 
 
 def resize(sample: Sample, size: int) -> NDArray[np.uint8]:
-    """The sample's frames at size x size, by area averaging.
+    """The sample's frames at size x size by area averaging, uint8 (L, size, size, 3).
 
     Raises `DatasetError` for frames that are not square or smaller than `size`.
     """

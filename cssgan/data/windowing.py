@@ -1,4 +1,4 @@
-"""Which frames and which hops of sound a window is made of; pure arithmetic on arrays."""
+"""The frames and log-mel hops of a window; arithmetic on arrays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from phonics_data.contract.logmel import LogMelSpec, log_mel
 
 
 def raw_mel(audio_N: NDArray[np.float32], rate_hz: int, spec: LogMelSpec) -> NDArray[np.float32]:
-    """Log-mel hops (hops, bands) of a mono soundtrack of any rate."""
+    """Log-mel (hops, bands) of mono audio of any sample rate."""
     if rate_hz != spec.rate_hz:
         import librosa
 
@@ -23,19 +23,19 @@ def raw_mel(audio_N: NDArray[np.float32], rate_hz: int, spec: LogMelSpec) -> NDA
 
 
 def standardize(raw_mels: NDArray[np.float32], stats: MelStats) -> NDArray[np.float32]:
-    """(x - mean) / std, clamped: log-mel of any shape -> model input."""
+    """Log-mel of any shape -> model input: (x - mean) / std, clamped."""
     out = raw_mels - np.float32(stats.mean)
     out /= np.float32(stats.std)
     return np.clip(out, -stats.clamp, stats.clamp, out=out)
 
 
 Ints = int | NDArray[np.int64]
-"""A number, or one for each of many windows: the results then have their axes in front."""
+"""A number, or an array with one number per window, whose axes then come first in the results."""
 
 
 def first_hops(first_frame: Ints, num_frames: int, frame_rate: Fraction, spec: LogMelSpec) -> NDArray[np.int64]:
-    """First hop of the segment of each of `num_frames` frames: `contract.logmel.segment_start_hop`, for many at once."""
-    rate = Fraction(spec.rate_hz, spec.hop_samples) / frame_rate  # hops a frame
+    """First hop of the mel segment of each frame: `contract.logmel.mel_segment_start_hop` for `num_frames` frames at once."""
+    rate = Fraction(spec.rate_hz, spec.hop_samples) / frame_rate  # hops per frame
     numerator, denominator = rate.numerator, rate.denominator
     frames = _frames(first_frame, num_frames)
     middles = ((2 * frames + 1) * numerator + denominator) // (2 * denominator)  # floor(mid + 1/2)
@@ -51,14 +51,14 @@ def segment_hops(
     *,
     clip_frames: int | None = None,
 ) -> NDArray[np.int64]:
-    """Rows of a soundtrack's hops that the segments of a window hold.
+    """Row numbers of the hops in the mel segments of a window.
 
-    The rows are those of an array with one hop of silence before the first and one after the last, and everything
-    outside the soundtrack points at silence.
+    They refer to an array with one hop of silence before the first hop and one after the last. Hops outside the audio
+    refer to silence.
 
     Args:
-        num_hops: hops of the soundtrack itself.
-        clip_frames: if given, segments see nothing outside their own clip of so many frames.
+        num_hops: hops of the audio itself.
+        clip_frames: if given, hops outside the segment's own clip of so many frames are silent too.
 
     Returns:
         hops_TU int64, 0..num_hops + 1.
@@ -75,12 +75,12 @@ def segment_hops(
 
 
 def segments(padded_HM: NDArray[np.float32], hops_TU: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Rows -> segments: (hops + 2, M) and (..., T, U) -> (..., T, M, U)."""
+    """Mel segments from row numbers: (hops + 2, M) and (..., T, U) -> (..., T, M, U)."""
     return np.ascontiguousarray(np.moveaxis(padded_HM[hops_TU], -1, -2))
 
 
 def frame_rows(first_frame: Ints, num_frames: int, num_valid: Ints) -> NDArray[np.int64]:
-    """Frames of a window; past the last valid one it is held."""
+    """Frame numbers of a window; past the end the last valid one is repeated."""
     return np.minimum(_frames(first_frame, num_frames), np.asarray(num_valid)[..., None] - 1)
 
 
@@ -88,7 +88,7 @@ def _frames(first_frame: Ints, num_frames: int) -> NDArray[np.int64]:
     return np.asarray(first_frame, np.int64)[..., None] + np.arange(num_frames)
 
 
-def drawn_start(key: str, num_clip_frames: int, num_frames: int, seed: int) -> int:
-    """First frame of the window on which a clip is judged: anywhere in it, drawn from (seed, key) alone."""
+def sampled_start(key: str, num_clip_frames: int, num_frames: int, seed: int) -> int:
+    """First frame of the evaluation window of a clip: uniform, a function of (seed, key)."""
     rng = np.random.default_rng([seed, zlib.crc32(key.encode())])
     return int(rng.integers(0, max(0, num_clip_frames - num_frames) + 1))

@@ -1,4 +1,4 @@
-"""Does every measure order what it should? Real clips against themselves, spoilt in known ways: the table of docs/metrics.md."""
+"""`cssgan metrics corruptions`: do the metrics order known corruptions of real clips? The table of docs/metrics.md."""
 
 from __future__ import annotations
 
@@ -8,78 +8,79 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cssgan.evaluators.checkpoint import TrainedEvaluators
-from cssgan.evaluators.suite import evaluator_results
-from cssgan.metrics import corruptions, feature_suite, suite, synchrony, synchrony_suite
-from cssgan.metrics.corruptions import Corruption, Name
-from cssgan.metrics.motion import motion_curves, motion_mask
-from cssgan.metrics.result import MetricResult, number
-from cssgan.metrics.synchrony_suite import Curves
+from cssgan.evaluators.results import evaluator_results
+from cssgan.metrics import synchrony
+from cssgan.metrics.corruptions import NAMES, Corruption, Name, corruption_table
+from cssgan.metrics.image_quality import image_quality_results
+from cssgan.metrics.motion import motion_results
+from cssgan.metrics.random_feature_distance import random_feature_results
+from cssgan.metrics.result import MetricResult, format_number
+from cssgan.metrics.synchrony_results import Curves, synchrony_results
 from cssgan.metrics.videos import Ints, VideoPairs, Videos
 from cssgan.types import EvalWindows
 
-Rising = Mapping[Name, int]
+Trend = Mapping[Name, int]
+Values = dict[str, float | None]
 _UP, _DOWN = 1, -1
-_PICTURES: Rising = {"blur": _UP, "noise": _UP}
-_PAIRED: Rising = {"blur": _UP, "noise": _UP, "freeze": _UP, "shuffle": _UP, "wrong class": _UP}
-_SOUND: Rising = {"freeze": _DOWN, "shuffle": _DOWN, "wrong audio": _DOWN}
+_APPEARANCE: Trend = {"blur": _UP, "noise": _UP}
+_PAIRED: Trend = {"blur": _UP, "noise": _UP, "freeze": _UP, "shuffle": _UP, "wrong class": _UP}
+_PAIRED_DOWN: Trend = dict.fromkeys(_PAIRED, _DOWN)
+_SYNCHRONY: Trend = {"freeze": _DOWN, "shuffle": _DOWN, "wrong audio": _DOWN}
 
-
-def _against(rising: Rising) -> Rising:
-    return {name: -direction for name, direction in rising.items()}
-
-
-EXPECTED: Mapping[str, Rising] = {
+EXPECTED: Mapping[str, Trend] = {
     "l1": _PAIRED,
     "l1_over_copy_first": _PAIRED,
-    "psnr": _against(_PAIRED),
-    "ssim": _against(_PAIRED),
+    "psnr": _PAIRED_DOWN,
+    "ssim": _PAIRED_DOWN,
     "motion_ratio": {"noise": _UP, "freeze": _DOWN, "shuffle": _UP},
     "static_share": {"freeze": _UP},
     "motion_match_auc": {"freeze": _DOWN, "shuffle": _DOWN, "wrong class": _DOWN},
-    "onset_motion_correlation": _SOUND,
-    "sync_auc": _SOUND,
-    "rfd_2d_fd64": _PICTURES,
-    "rfd_2d_kd64": _PICTURES,
-    "rfd_3d_fd64": {**_PICTURES, "freeze": _UP, "shuffle": _UP},
-    "rfd_3d_kd64": {**_PICTURES, "freeze": _UP, "shuffle": _UP},
-    # Its frames were blurred and noisy in training, so that it shall not see either.
+    "onset_motion_correlation": _SYNCHRONY,
+    "sync_auc": _SYNCHRONY,
+    "rfd_2d_fd64": _APPEARANCE,
+    "rfd_2d_kd64": _APPEARANCE,
+    "rfd_3d_fd64": {**_APPEARANCE, "freeze": _UP, "shuffle": _UP},
+    "rfd_3d_kd64": {**_APPEARANCE, "freeze": _UP, "shuffle": _UP},
+    # Its training frames are blurred and noisy, so that it is insensitive to both.
     "class_accuracy": {"wrong class": _DOWN},
-    "syncnet_auc": _SOUND,
-    "syncnet_auc_shifted": _SOUND,
-    "syncnet_confidence": _SOUND,
+    "syncnet_auc": _SYNCHRONY,
+    "syncnet_auc_shifted": _SYNCHRONY,
+    "syncnet_confidence": _SYNCHRONY,
     "syncnet_offset": {"wrong audio": _UP},
-    # A video that stops gives its last segment away, so only a wholly frozen one has no order.
+    # The held frames at the end of a partly frozen video identify its last chunk; only a wholly frozen one has no order.
     "order_pairs": {"shuffle": _DOWN},
     "order_accuracy": {"shuffle": _DOWN},
 }
-"""Measure -> corruption that it must tell, and whether it rises (1) or falls (-1) with the strength."""
-ALSO_SHOWN = (
+"""Metric -> corruption that it must order -> whether it rises (1) or falls (-1) with the strength."""
+NOT_CHECKED = (
     "seam_ratio", "best_lag", "ba_max", "ba_min", "rfd_2d_precision", "rfd_2d_recall", "rfd_2d_density", "rfd_2d_coverage",
     "rfd_3d_precision", "rfd_3d_recall", "rfd_3d_density", "rfd_3d_coverage", "domain_is", "syncnet_top1",
 )  # fmt: skip
-"""Measures without a claim: they are in the table to be seen."""
+"""Metrics without an expected order, which the table shows too."""
 ROUNDING = 1e-9
-BY_SOUND = ("onset_motion_correlation", "sync_auc", "best_lag", "ba_max", "ba_min", "syncnet_")
-"""Measures to which a wrong sound can make a difference."""
+AUDIO_METRICS = ("onset_motion_correlation", "sync_auc", "best_lag", "ba_max", "ba_min", "syncnet_")
+"""Prefixes of the metrics that depend on the audio."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One measure over all corruptions.
+    """One metric over all corruptions.
 
     Args:
         real: its value on real clips; None: unavailable.
-        values: corruption -> values at rising strengths.
+        values: corruption -> values at increasing strengths.
     """
 
-    measure: str
+    metric: str
     real: float | None
     values: Mapping[Name, tuple[float | None, ...]]
 
     def ordered(self, name: Name) -> bool | None:
-        """Whether the values go from the real one in the direction that is expected, never back, and end further away; None
-        where nothing is expected or there are no values."""
-        direction = EXPECTED.get(self.measure, {}).get(name)
+        """Whether the values change monotonically from the real value in the expected direction, and at all.
+
+        None if no order is expected or a value is missing.
+        """
+        direction = EXPECTED.get(self.metric, {}).get(name)
         found = [self.real, *self.values[name]]
         if direction is None or len(found) < 2 or any(value is None for value in found):
             return None
@@ -87,84 +88,73 @@ class Row:
         return bool((steps >= 0.0).all() and steps.sum() > 0.0)
 
 
-def measure(
+def check_corruptions(
     data: EvalWindows,
     evaluators: TrainedEvaluators | None = None,
     *,
-    names: Sequence[Name] = corruptions.NAMES,
-    seed: int = 0,
-    say: Callable[[str], None],
+    names: Sequence[Name] = NAMES,
+    on_progress: Callable[[str], None],
 ) -> list[Row]:
-    """Every offline measure of real clips and of every corruption of them.
+    """All metrics without pretrained networks, of real clips and of all their corruptions.
 
     Args:
-        data: real windows; those with held frames are left out, for shuffled frames would lie among them.
-        evaluators: None: their measures are unavailable.
-        names: corruptions that are measured; the others have no values.
-        say: told which corruption is measured.
+        data: real windows; those with held frames are ignored, because shuffling would move them into the clip.
+        evaluators: None: their metrics are unavailable.
+        names: corruptions that are used; the others have no values.
+        on_progress: called with the current corruption.
     """
-    data = _rows(data, np.flatnonzero(data.num_valid_N == data.video_NTHWC.shape[1]))
-    say(f"real clips: {len(data)}")
-    real = _measured(data, data.video_NTHWC, evaluators, seed)
-    found: dict[Name, list[dict[str, float | None]]] = {name: [] for name in corruptions.NAMES}
-    for one in (one for one in corruptions.table() if one.name in names):
-        say(one.title)
-        found[one.name].append(_corrupted(one, data, real, evaluators, seed))
+    data = _select(data, np.flatnonzero(data.num_valid_N == data.video_NTHWC.shape[1]))
+    on_progress(f"real clips: {len(data)}")
+    real = _metrics(data, data.video_NTHWC, evaluators)
+    found: dict[Name, list[Values]] = {name: [] for name in NAMES}
+    for corruption in corruption_table():
+        if corruption.name in names:
+            on_progress(corruption.title)
+            found[corruption.name].append(_corrupted_metrics(corruption, data, real, evaluators))
     return [
         Row(
-            measure=measure,
-            real=real.get(measure),
-            values={name: tuple(values.get(measure) for values in found[name]) for name in corruptions.NAMES},
+            metric=metric,
+            real=real.get(metric),
+            values={name: tuple(values.get(metric) for values in found[name]) for name in NAMES},
         )
-        for measure in (*EXPECTED, *ALSO_SHOWN)
+        for metric in (*EXPECTED, *NOT_CHECKED)
     ]
 
 
-def _corrupted(
-    one: Corruption,
-    data: EvalWindows,
-    real: Mapping[str, float | None],
-    evaluators: TrainedEvaluators | None,
-    seed: int,
-) -> dict[str, float | None]:
-    rng = np.random.default_rng(seed)
-    if one.video is not None:
-        return _measured(data, one.video(data.video_NTHWC, rng), evaluators, seed)
-    assert one.exchange is not None
-    others = one.exchange(data.labels_N, data.video_ids, rng)
-    if one.whole:
-        return _measured(data, data.video_NTHWC[others], evaluators, seed)
-    # The clips whose sounds are heard are the conditions, and the videos stay: only what compares with sound differs.
-    heard = _measured(_rows(data, others), data.video_NTHWC, evaluators, seed)
-    return {name: heard[name] if name.startswith(BY_SOUND) else value for name, value in real.items()}
+def _corrupted_metrics(
+    corruption: Corruption, data: EvalWindows, real: Values, evaluators: TrainedEvaluators | None
+) -> Values:
+    rng = np.random.default_rng(0)
+    if corruption.corrupt is not None:
+        return _metrics(data, corruption.corrupt(data.video_NTHWC, rng), evaluators)
+    assert corruption.exchange is not None
+    others = corruption.exchange(data.labels_N, data.video_ids, rng)
+    if corruption.whole_clip:
+        return _metrics(data, data.video_NTHWC[others], evaluators)
+    # The videos stay and the conditions change, so only the metrics that depend on the audio are taken from there.
+    swapped = _metrics(_select(data, others), data.video_NTHWC, evaluators)
+    return {name: swapped[name] if name.startswith(AUDIO_METRICS) else value for name, value in real.items()}
 
 
-def _measured(
-    data: EvalWindows, fake: Videos, evaluators: TrainedEvaluators | None, seed: int
-) -> dict[str, float | None]:
+def _metrics(data: EvalWindows, fake: Videos, evaluators: TrainedEvaluators | None) -> Values:
     pairs = VideoPairs(real_NTHWC=data.video_NTHWC, fake_NTHWC=fake, num_valid_N=data.num_valid_N)
-    hops = np.array([synchrony.hops_per_frame(rate) for rate in data.frame_rates])
-    curves = Curves(
-        real_NK=motion_curves(data.video_NTHWC), fake_NK=motion_curves(fake), use_NK=motion_mask(pairs.valid),
-        onset_NK=synchrony.onset_curves(data.raw_mels_NTMU, hops)[:, 1:], sources=data.video_ids,
-        frames_per_second_N=np.array([float(rate) for rate in data.frame_rates]),
-    )  # fmt: skip
+    curves = Curves.of_videos(pairs, data, synchrony.window_onset_curves(data))
     results: list[MetricResult] = [
-        *suite.paired_results(pairs, seed=seed),
-        *suite.motion_results(pairs, seed=seed),
-        *synchrony_suite.synchrony_results(curves, synchrony.SynchronySpec(num_resamples=10, seed=seed)),
-        *feature_suite.feature_results(pairs, seed),
-        *evaluator_results(evaluators, pairs, data, seed=seed).results,
+        *image_quality_results(pairs),
+        *motion_results(pairs),
+        *synchrony_results(curves, synchrony.SynchronySpec(num_resamples=10)),
+        *random_feature_results(pairs),
+        *evaluator_results(evaluators, pairs, data).results,
     ]
     return {result.name: _without_rounding(result.value) for result in results}
 
 
 def _without_rounding(value: float | None) -> float | None:
-    """Distances of equal sets are 0 but for the last digits of their sums."""
+    """Distances of equal sets are 0 except for rounding errors."""
     return 0.0 if value is not None and abs(value) < ROUNDING else value
 
 
-def _rows(data: EvalWindows, index: Ints) -> EvalWindows:
+def _select(data: EvalWindows, index: Ints) -> EvalWindows:
     return replace(
         data,
         keys=tuple(data.keys[n] for n in index),
@@ -179,22 +169,22 @@ def _rows(data: EvalWindows, index: Ints) -> EvalWindows:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """One line a measure; in bold where a corruption is ordered that the measure must tell, with a dagger where it is not."""
+    """One line per metric. Bold: ordered as expected; dagger: not ordered although expected."""
     heads: list[str] = []
-    for name in corruptions.NAMES:
-        kinds = [one for one in corruptions.table() if one.name == name]
-        heads.append(f"{name} {' / '.join(f'{one.strength:g}' for one in kinds)} {kinds[0].unit}")
-    lines = ["| " + " | ".join(("measure", "real", *heads)) + " |", "|" + " --- |" * (len(heads) + 2)]
+    for name in NAMES:
+        same = [corruption for corruption in corruption_table() if corruption.name == name]
+        heads.append(f"{name} {' / '.join(f'{corruption.strength:g}' for corruption in same)} {same[0].unit}")
+    lines = ["| " + " | ".join(("metric", "real", *heads)) + " |", "|" + " --- |" * (len(heads) + 2)]
     for row in rows:
-        cells = [_cell(row, name) for name in corruptions.NAMES]
-        lines.append("| " + " | ".join((row.measure, _number(row.real), *cells)) + " |")
+        cells = [_cell(row, name) for name in NAMES]
+        lines.append("| " + " | ".join((row.metric, _number(row.real), *cells)) + " |")
     return "\n".join(lines) + "\n"
 
 
 def _cell(row: Row, name: Name) -> str:
     values = row.values[name]
     same = all(value == row.real for value in values)
-    text = "=" if same else " / ".join(_number(value) for value in values)
+    text = "=" if same else " / ".join(map(_number, values))
     ordered = row.ordered(name)
     if ordered is None:
         return text
@@ -202,14 +192,14 @@ def _cell(row: Row, name: Name) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else number(float(f"{value:.3g}"))
+    return "-" if value is None else format_number(float(f"{value:.3g}"))
 
 
-def disordered(rows: Sequence[Row]) -> list[str]:
-    """What is not ordered although it should be, in words."""
+def failures(rows: Sequence[Row]) -> list[str]:
+    """The metrics that do not order a corruption although they should, one line each."""
     return [
-        f"{row.measure} does not order {name}: {_number(row.real)}, then {', '.join(map(_number, row.values[name]))}"
+        f"{row.metric} does not order {name}: {_number(row.real)}, then {', '.join(map(_number, row.values[name]))}"
         for row in rows
-        for name in corruptions.NAMES
+        for name in NAMES
         if row.ordered(name) is False
     ]

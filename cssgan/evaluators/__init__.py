@@ -1,4 +1,8 @@
-"""Networks trained on the real clips of a dataset, which then evaluator generated ones: class, synchrony, order.
+"""Evaluators: networks trained on real clips that measure class, synchrony and temporal order of generated videos.
 
-`spec` says what is trained and what a evaluator must reach, `train` does it, `store` reads what was trained, `panel` evaluators.
+* `spec`: what is trained.
+* `train`: training on the training split.
+* `admission`: accuracy on held-out real clips, and the level that an evaluator must reach to be used.
+* `checkpoint`: the folder of trained evaluators.
+* `results`: metrics of generated videos.
 """

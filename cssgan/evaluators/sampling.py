@@ -1,4 +1,4 @@
-"""What a training step of a evaluator sees, as a function of seed and step: clips, windows, and how they are changed."""
+"""The training data of an evaluator's step, a function of seed and step: clips, windows and their augmentation."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from torch.nn import functional
 
 from cssgan.data import resident, windowing
 from cssgan.data.resident import Clip, ResidentSplit
-from cssgan.evaluators.spec import EvaluatorSpec
+from cssgan.evaluators.spec import EvaluatorKind, EvaluatorSpec
 from cssgan.types import EvalWindows, MelStats
 from phonics_data.contract.labels import LabelSet
 
 MEL_CLAMP = 4.0
-SONGS_AT_ONCE = 4
-"""Songs of which a step of the synchrony evaluator holds clips: rivals are clips of one song."""
-_STREAMS = {"classes": 11, "sync": 12, "order": 13}
+SONGS_PER_STEP = 4
+"""Songs in one step of the synchrony evaluator; negatives are clips of the same song."""
+_RNG_STREAMS: dict[EvaluatorKind, int] = {"classes": 11, "sync": 12, "order": 13}
 
 
-def generator(spec: EvaluatorSpec, evaluator: str, step: int) -> np.random.Generator:
-    """The randomness of one step of one evaluator."""
-    return np.random.default_rng([spec.seed, _STREAMS[evaluator], step])
+def step_rng(spec: EvaluatorSpec, kind: EvaluatorKind, step: int) -> np.random.Generator:
+    """The random generator of one step of one evaluator."""
+    return np.random.default_rng([spec.seed, _RNG_STREAMS[kind], step])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Drawn:
+class WindowBatch:
     """Windows of one step.
 
     Args:
         video_BTCHW: float32 in [-1, 1].
         mels_BTMU: standardized log-mel segments.
-        song_B: int64; equal numbers are clips of one source video.
+        song_B: int64; clips of one source video have equal numbers.
         num_valid_B: int64.
     """
 
@@ -45,75 +45,78 @@ class Drawn:
     num_valid_B: Tensor
 
 
-def frames(store: ResidentSplit, spec: EvaluatorSpec, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Random frames of random clips, changed as `_looked_at` does: (frames_BCHW in [-1, 1], class indices)."""
-    chosen = [store.clips[index] for index in rng.integers(len(store.clips), size=spec.batch_size)]
+def sample_frames(split: ResidentSplit, spec: EvaluatorSpec, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Random augmented frames of random clips: (frames_BCHW in [-1, 1], class indices)."""
+    chosen = [split.clips[index] for index in rng.integers(len(split.clips), size=spec.batch_size)]
     rows = np.array([clip.first_frame + rng.integers(clip.num_frames) for clip in chosen])
-    labels = torch.tensor([store.label_set.index(clip.label) for clip in chosen])
-    return _looked_at(_pictures(store.frames_NHWC[rows]), rng), labels
+    labels = torch.tensor([split.label_set.index(clip.label) for clip in chosen])
+    return _augment_frames(_to_float(split.frames_NHWC[rows]), rng), labels
 
 
-def windows(
-    store: ResidentSplit, clips: list[Clip], spec: EvaluatorSpec, rng: np.random.Generator
-) -> Drawn:  # fmt: skip
-    """One window of each clip, beginning anywhere in it; colours and left and right are exchanged at random."""
-    parts = [
-        store.window(clip, int(rng.integers(max(0, clip.num_frames - spec.num_frames) + 1)), spec.num_frames)
+def sample_windows(
+    split: ResidentSplit, clips: list[Clip], spec: EvaluatorSpec, rng: np.random.Generator
+) -> WindowBatch:
+    """One window of each clip with a random first frame; random colours and horizontal flips."""
+    windows = [
+        split.window(clip, int(rng.integers(max(0, clip.num_frames - spec.num_frames) + 1)), spec.num_frames)
         for clip in clips
     ]
-    video = _pictures(np.stack([part.frames_THWC for part in parts]))
-    video = torch.stack([_recoloured(one, rng) for one in video])
-    mels = windowing.standardize(np.stack([part.raw_mels_TMU for part in parts]), _stats(store))
-    # Recordings differ in tone and loudness: what is heard must not hang on either.
-    tilt = rng.normal(0.0, 0.2, (len(parts), 1, mels.shape[2], 1)) + rng.normal(0.0, 0.3, (len(parts), 1, 1, 1))
-    names = {name: number for number, name in enumerate(dict.fromkeys(clip.video_id for clip in clips))}
-    return Drawn(
+    video = _to_float(np.stack([window.frames_THWC for window in windows]))
+    video = torch.stack([_augment_video(one, rng) for one in video])
+    mels = windowing.standardize(np.stack([window.raw_mels_TMU for window in windows]), _mel_stats(split))
+    # Recordings differ in spectral tilt and loudness; embeddings must not depend on either.
+    tilt = rng.normal(0.0, 0.2, (len(windows), 1, mels.shape[2], 1)) + rng.normal(0.0, 0.3, (len(windows), 1, 1, 1))
+    songs = {name: number for number, name in enumerate(dict.fromkeys(clip.video_id for clip in clips))}
+    return WindowBatch(
         video_BTCHW=video,
         mels_BTMU=torch.from_numpy((mels + tilt).astype(np.float32)),
-        song_B=torch.tensor([names[clip.video_id] for clip in clips]),
-        num_valid_B=torch.tensor([part.num_valid_frames for part in parts]),
+        song_B=torch.tensor([songs[clip.video_id] for clip in clips]),
+        num_valid_B=torch.tensor([window.num_valid_frames for window in windows]),
     )
 
 
-def of_some_songs(store: ResidentSplit, spec: EvaluatorSpec, rng: np.random.Generator) -> list[Clip]:
-    """Clips of a few songs, so that each has rivals of its own song in the step."""
+def clips_of_few_songs(split: ResidentSplit, spec: EvaluatorSpec, rng: np.random.Generator) -> list[Clip]:
+    """Clips of `SONGS_PER_STEP` songs, so that each clip has negatives of its own song."""
     songs: dict[str, list[Clip]] = defaultdict(list)
-    for clip in store.clips:
+    for clip in split.clips:
         songs[clip.video_id].append(clip)
     names = sorted(songs)
-    chosen = rng.permutation(len(names))[:SONGS_AT_ONCE]
-    each = -(-spec.batch_size // len(chosen))
+    chosen = rng.permutation(len(names))[:SONGS_PER_STEP]
+    clips_per_song = -(-spec.batch_size // len(chosen))
     clips: list[Clip] = []
     for index in chosen:
-        of_song = songs[names[index]]
-        clips += [of_song[place] for place in rng.permutation(len(of_song))[:each]]
+        song = songs[names[index]]
+        clips += [song[position] for position in rng.permutation(len(song))[:clips_per_song]]
     return clips
 
 
-def long_enough(store: ResidentSplit, spec: EvaluatorSpec) -> list[Clip]:
-    """Clips with a whole window: held frames have no order."""
-    return [clip for clip in store.clips if clip.num_frames >= spec.num_frames]
+def clips_with_whole_window(split: ResidentSplit, spec: EvaluatorSpec) -> list[Clip]:
+    """Clips of at least one window: held frames have no order."""
+    return [clip for clip in split.clips if clip.num_frames >= spec.num_frames]
 
 
 def real_windows(
-    store: ResidentSplit, spec: EvaluatorSpec, *, most: int, label_set: LabelSet | None = None
-) -> EvalWindows:  # fmt: skip
-    """The windows on which `cssgan evaluate` would evaluator a model of this size: at most so many, evenly over the split.
+    split: ResidentSplit, spec: EvaluatorSpec, *, max_clips: int, label_set: LabelSet | None = None
+) -> EvalWindows:
+    """The windows that `cssgan evaluate` uses for a model of this size: at most `max_clips`, evenly over the split.
 
     Args:
-        label_set: of the training clips, where the split may lack some; raises `DatasetError` for a class it does not know.
+        label_set: that of the training clips, if the split can lack some classes.
+
+    Raises:
+        DatasetError: a class that is not in `label_set`.
     """
     return resident.split_windows(
-        store, num_frames=spec.num_frames, label_set=label_set or store.label_set, mel_stats=_stats(store),
-        num_videos=most, start="anywhere",
+        split, num_frames=spec.num_frames, label_set=label_set or split.label_set, mel_stats=_mel_stats(split),
+        num_videos=max_clips, start="anywhere",
     )  # fmt: skip
 
 
-def _stats(store: ResidentSplit) -> MelStats:
-    return MelStats(mean=store.mean, std=store.std, clamp=MEL_CLAMP)
+def _mel_stats(split: ResidentSplit) -> MelStats:
+    return MelStats(mean=split.mean, std=split.std, clamp=MEL_CLAMP)
 
 
-def joined(parts: list[EvalWindows]) -> EvalWindows:
+def concatenate(parts: list[EvalWindows]) -> EvalWindows:
     """The windows of several splits as one set."""
     return EvalWindows(
         keys=tuple(key for part in parts for key in part.keys),
@@ -128,31 +131,30 @@ def joined(parts: list[EvalWindows]) -> EvalWindows:
     )
 
 
-def _pictures(frames_XHWC: NDArray[np.uint8]) -> Tensor:
+def _to_float(frames_XHWC: NDArray[np.uint8]) -> Tensor:
     """uint8 (..., H, W, 3) -> float32 (..., 3, H, W) in [-1, 1]."""
-    whole = torch.from_numpy(np.require(frames_XHWC, requirements=["C", "W"]))
-    return whole.movedim(-1, -3).float().div_(127.5).sub_(1.0)
+    frames = torch.from_numpy(np.require(frames_XHWC, requirements=["C", "W"]))
+    return frames.movedim(-1, -3).float().div_(127.5).sub_(1.0)
 
 
-def _recoloured(video_TCHW: Tensor, rng: np.random.Generator) -> Tensor:
-    """Channels in another order, some inverted, left and right exchanged: the same for all frames."""
+def _augment_video(video_TCHW: Tensor, rng: np.random.Generator) -> Tensor:
+    """Permuted channels, some inverted, random horizontal flip: the same for all frames."""
     signs = torch.from_numpy(rng.choice([-1.0, 1.0], 3).astype(np.float32))
     changed = video_TCHW[:, torch.from_numpy(rng.permutation(3))] * signs[:, None, None]
     return changed.flip(3) if rng.random() < 0.5 else changed
 
 
-def _looked_at(frames_BCHW: Tensor, rng: np.random.Generator) -> Tensor:
-    """Frames in other colours, some as negatives, moved, turned, larger or smaller, blurred, noisy; never mirrored, for
-    letters are not."""
+def _augment_frames(frames_BCHW: Tensor, rng: np.random.Generator) -> Tensor:
+    """Random colours, inversion, translation, rotation, scale, blur and noise. No flips: mirrored letters are not letters."""
     size = len(frames_BCHW)
-    # Each channel inverted by itself would change what stands out from the ground, and slows the learning of letters down.
+    # Inverting single channels would change which regions have contrast, and slows the learning of letters down.
     gain = torch.from_numpy((rng.choice([-1.0, 1.0], (size, 1)) * rng.uniform(0.7, 1.2, (size, 3))).astype(np.float32))
     order = torch.from_numpy(np.stack([rng.permutation(3) for _ in range(size)]))
     x = torch.gather(frames_BCHW, 1, order[:, :, None, None].expand_as(frames_BCHW)) * gain[:, :, None, None]
     angle = rng.uniform(-0.12, 0.12, size)
     scale = rng.uniform(0.8, 1.2, (1, size)) * rng.uniform(0.9, 1.1, (2, size))
-    cos, sin, place = np.cos(angle), np.sin(angle), rng.uniform(-0.2, 0.2, (2, size))
-    theta = np.stack([cos * scale[0], -sin * scale[0], place[0], sin * scale[1], cos * scale[1], place[1]], axis=1)
+    cos, sin, shift = np.cos(angle), np.sin(angle), rng.uniform(-0.2, 0.2, (2, size))
+    theta = np.stack([cos * scale[0], -sin * scale[0], shift[0], sin * scale[1], cos * scale[1], shift[1]], axis=1)
     grid = functional.affine_grid(
         torch.from_numpy(theta.astype(np.float32).reshape(size, 2, 3)), list(x.shape), align_corners=False
     )

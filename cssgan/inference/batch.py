@@ -1,10 +1,10 @@
-"""Many videos at once: a CSV of pairs, or a folder with a picture and a sound of the same name for each."""
+"""Generate many videos: input pairs (image, audio) come from a CSV or from a folder."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
-import uuid
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
@@ -15,39 +15,44 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cssgan.data import resident, windowing
-from cssgan.data.batches import pictures, to_uint8
+from cssgan.data.batches import to_uint8
 from cssgan.inference.export import LoadedGenerator
-from cssgan.storage import mp4
-from phonics_data.contract.logmel import mel_segments
+from cssgan.inference.generate import default_scale, read_audio, start_images
+from cssgan.storage import media_files
+from phonics_data.contract.files import write_bytes
 from phonics_data.errors import InputError, PhonicsDataError
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
-SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
-NEEDED, KNOWN = ("image", "audio"), ("image", "audio", "label", "out", "seed")
-MADE, REFUSED = "videos.csv", "rejections.csv"
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+REQUIRED_COLUMNS = ("image", "audio")
+KNOWN_COLUMNS = (*REQUIRED_COLUMNS, "label", "out", "seed")
+VIDEOS_FILE, REJECTIONS_FILE = "videos.csv", "rejections.csv"
 MAX_SEED = 2**63 - 1
 MAX_NAME_BYTES = 255
-"""Of a file's name, on the common file systems."""
-_COLUMNS = ("video", "image", "audio", "label", "seed", "num_frames", "frame_rate", "made_of")
-_NO_CLASS = "of no class; give --label, a column label, or folders named by their class"
+"""Maximum length of a file name on common file systems."""
+_VIDEO_COLUMNS = ("video", "image", "audio", "label", "seed", "num_frames", "frame_rate", "made_of")
+_NO_CLASS = "no class; give --label, a column label, or folders named after their class"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pair:
-    """One video to make."""
+    """Inputs of one video.
+
+    Args:
+        out: file name relative to the output folder.
+        seed: seed of the noise.
+    """
 
     image: Path
     audio: Path
     label: str
     out: str
-    """File name below the folder of the videos."""
     seed: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Refusal:
-    """A pair that could not be used: a line of rejections.csv. What is not known of it is empty."""
+class RejectedPair:
+    """A pair that cannot be used: a row of rejections.csv. Unknown fields are empty."""
 
     video: str
     image: str
@@ -57,258 +62,262 @@ class Refusal:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
-    """What a CSV or a folder asks for."""
+class PairList:
+    """Content of a CSV or folder."""
 
     pairs: tuple[Pair, ...]
-    refused: tuple[Refusal, ...]
+    rejected: tuple[RejectedPair, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Made:
-    """What `generate_pairs` did: a line of videos.csv or of rejections.csv for every pair."""
-
-    videos: tuple[Path, ...]
-    """All that are there now."""
-    refused: tuple[Refusal, ...]
-    num_kept: int
-    """Of `videos`, those that an earlier call had made of the same inputs."""
-
-
-def read_pairs(source: Path, *, label: str | None = None, seed: int = 0) -> Wanted:
-    """The pairs of a CSV or of a folder.
-
-    A CSV has the columns ``image`` and ``audio`` (paths, from the CSV's own folder), and may have ``label``, ``out``
-    (file name) and ``seed``. In a folder, each picture goes with the sound of the same name; in folders below it, the
-    folder's name is the class. A row or picture that says too little, or that would make a video of a name that came
-    before, is refused; the others are not.
+class BatchResult:
+    """Result of `generate_pairs`: every pair is a row of videos.csv or of rejections.csv.
 
     Args:
-        label: class of those that name none.
-        seed: of the noise of those that name none.
+        videos: all videos that exist now.
+        num_reused: of `videos`, those that an earlier call generated from the same inputs.
+    """
+
+    videos: tuple[Path, ...]
+    rejected: tuple[RejectedPair, ...]
+    num_reused: int
+
+
+def read_pairs(source: Path, *, label: str | None = None, seed: int = 0) -> PairList:
+    """Read the pairs of a CSV or of a folder.
+
+    * CSV: columns ``image`` and ``audio`` (paths relative to the CSV), optionally ``label``, ``out`` (file name), ``seed``.
+    * Folder: each image is paired with the audio file of the same name. The first subfolder names the class.
+    * Incomplete rows, images without audio, and repeated output names are rejected; the other pairs are kept.
+
+    Args:
+        label: class of pairs that name none.
+        seed: noise seed of pairs that name none.
 
     Raises:
-        InputError: neither a CSV nor a folder, a column is missing or unknown, or nothing in it.
+        InputError: neither a CSV nor a folder, a missing or unknown column, or no pairs.
     """
     found = list(_from_folder(source, label, seed) if source.is_dir() else _from_csv(source, label, seed))
     if not found:
-        raise InputError(f"{source}: holds no pairs; give pictures and sounds of the same name, or a CSV with rows")
+        raise InputError(
+            f"{source}: contains no pairs; give images and audio files of the same name, or a CSV with rows"
+        )
     pairs: list[Pair] = []
-    refused: list[Refusal] = []
+    rejected: list[RejectedPair] = []
     files, folders = set[str](), set[str]()
-    for one in found:
-        if isinstance(one, Refusal):
-            refused.append(one)
+    for pair in found:
+        if isinstance(pair, RejectedPair):
+            rejected.append(pair)
             continue
-        place = PurePosixPath(one.out.casefold())  # some disks make no difference between a and A
-        above = {str(folder) for folder in place.parents}
-        if str(place) in files | folders or above & files:
-            refused.append(_refusal(one, f"a video before it is called {one.out}; name them in a column out"))
+        path = PurePosixPath(pair.out.casefold())  # some file systems ignore case
+        parents = {str(folder) for folder in path.parents}
+        if str(path) in files | folders or parents & files:
+            rejected.append(_reject(pair, f"an earlier video is called {pair.out}; give names in a column out"))
             continue
-        files.add(str(place))
-        folders |= above
-        pairs.append(one)
-    return Wanted(pairs=tuple(pairs), refused=tuple(refused))
+        files.add(str(path))
+        folders |= parents
+        pairs.append(pair)
+    return PairList(pairs=tuple(pairs), rejected=tuple(rejected))
 
 
-def _refusal(pair: Pair, reason: str) -> Refusal:
-    return Refusal(video=pair.out, image=str(pair.image), audio=str(pair.audio), label=pair.label, reason=reason)
+def _reject(pair: Pair, reason: str) -> RejectedPair:
+    return RejectedPair(video=pair.out, image=str(pair.image), audio=str(pair.audio), label=pair.label, reason=reason)
 
 
-def _from_folder(folder: Path, label: str | None, seed: int) -> Iterator[Pair | Refusal]:
-    for image in sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES):
-        below = image.relative_to(folder)
-        out = f"{'-'.join(below.with_suffix('').parts)}.mp4"
-        named = below.parts[0] if len(below.parts) > 1 else label
-        sounds = [path for suffix in SOUNDS if (path := image.with_suffix(suffix)).is_file()]
-        reason = _NO_CLASS if not named else ""
-        if len(sounds) != 1:
-            reason = f"{len(sounds)} sounds of the same name, allowed: one of {', '.join(SOUNDS)} beside it"
-        if named and not reason:
-            yield Pair(image=image, audio=sounds[0], label=named, out=out, seed=seed)
+def _from_folder(folder: Path, default_label: str | None, seed: int) -> Iterator[Pair | RejectedPair]:
+    for image in sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES):
+        relative = image.relative_to(folder)
+        out = f"{'-'.join(relative.with_suffix('').parts)}.mp4"
+        label = relative.parts[0] if len(relative.parts) > 1 else default_label
+        siblings = (path for path in sorted(image.parent.iterdir()) if path.stem == image.stem)
+        audio = [path for path in siblings if path.suffix.lower() in AUDIO_SUFFIXES]
+        reason = _NO_CLASS if not label else ""
+        if len(audio) != 1:
+            reason = f"{len(audio)} audio files of the same name, allowed: exactly one of {', '.join(AUDIO_SUFFIXES)}"
+        if label and not reason:
+            yield Pair(image=image, audio=audio[0], label=label, out=out, seed=seed)
         else:
-            audio = " ".join(map(str, sounds))
-            yield Refusal(video=out, image=str(image), audio=audio, label=named or "", reason=f"{image}: {reason}")
+            yield RejectedPair(
+                video=out,
+                image=str(image),
+                audio=" ".join(map(str, audio)),
+                label=label or "",
+                reason=f"{image}: {reason}",
+            )
 
 
-def _from_csv(path: Path, label: str | None, seed: int) -> Iterator[Pair | Refusal]:
+def _from_csv(path: Path, label: str | None, seed: int) -> Iterator[Pair | RejectedPair]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             columns = reader.fieldnames or []
-            missing = [name for name in NEEDED if name not in columns]
-            unknown = [name for name in columns if name not in KNOWN]
-            if missing or unknown:
+            if not set(REQUIRED_COLUMNS) <= set(columns) or not set(columns) <= set(KNOWN_COLUMNS):
                 raise InputError(
-                    f"{path}: got columns {', '.join(columns)}; needed: image, audio; known: {', '.join(KNOWN)}"
+                    f"{path}: got columns {', '.join(columns)}; required: {', '.join(REQUIRED_COLUMNS)}; allowed: "
+                    f"{', '.join(KNOWN_COLUMNS)}"
                 )
             for row in reader:
                 try:
                     yield _from_row(path.parent, row, label, seed)
                 except ValueError as error:
-                    image, audio, named, out = (row.get(name) or "" for name in ("image", "audio", "label", "out"))
+                    image, audio, row_label, out = (row.get(name) or "" for name in ("image", "audio", "label", "out"))
                     reason = f"{path}, line {reader.line_num}: {error}"
-                    yield Refusal(video=out, image=image, audio=audio, label=named, reason=reason)
+                    yield RejectedPair(video=out, image=image, audio=audio, label=row_label, reason=reason)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read as a CSV ({error})") from error
 
 
-def _from_row(folder: Path, row: Mapping[str, str | None], label: str | None, seed: int) -> Pair:
-    """Raises `ValueError` for a row that says too little."""
+def _from_row(folder: Path, row: Mapping[str, str | None], default_label: str | None, default_seed: int) -> Pair:
+    """Raises `ValueError` for an invalid row."""
     if None in row or None in row.values() or not row["image"] or not row["audio"]:
-        raise ValueError("has other columns than the first line, or an empty image or audio")
+        raise ValueError("other number of columns than the first line, or empty image or audio")
     if any("\0" in str(value) for value in row.values()):
-        raise ValueError("holds a NUL character")
+        raise ValueError("contains a NUL character")
     image, audio = folder / str(row["image"]), folder / str(row["audio"])
     out = row.get("out") or f"{image.stem}-{audio.stem}"
     if Path(out).is_absolute() or ".." in Path(out).parts:
-        raise ValueError(f"out {out!r} leads out of the folder of the videos; give a file name")
-    named, number = row.get("label") or label, row.get("seed") or str(seed)
-    if not named:
+        raise ValueError(f"out {out!r} is outside the output folder; give a file name")
+    label, seed = row.get("label") or default_label, row.get("seed") or str(default_seed)
+    if not label:
         raise ValueError(_NO_CLASS)
-    if not number.isdecimal() or int(number) > MAX_SEED:
-        raise ValueError(f"seed {number!r}, allowed: whole numbers from 0 to {MAX_SEED}")
+    if not seed.isdecimal() or int(seed) > MAX_SEED:
+        raise ValueError(f"seed {seed!r}, allowed: integers from 0 to {MAX_SEED}")
     path = PurePosixPath(out if out.endswith(".mp4") else f"{out}.mp4")
     if any(len(part.encode()) > MAX_NAME_BYTES for part in path.parts):
-        raise ValueError(f"out of more than {MAX_NAME_BYTES} bytes; give a shorter name")
-    return Pair(image=image, audio=audio, label=named, out=str(path), seed=int(number))
+        raise ValueError(f"out has more than {MAX_NAME_BYTES} bytes; give a shorter name")
+    return Pair(image=image, audio=audio, label=label, out=str(path), seed=int(seed))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Ready:
-    """The inputs of one video."""
+class _LoadedPair:
+    """A pair with its decoded files; `mels_TMU` is standardized."""
 
     pair: Pair
-    picture_HWC: NDArray[np.uint8]
-    sound_N: NDArray[np.float32]
-    sound_rate_hz: int
+    image_HWC: NDArray[np.uint8]
+    audio_N: NDArray[np.float32]
+    audio_rate_hz: int
     mels_TMU: NDArray[np.float32]
     label_index: int
 
 
 def generate_pairs(
     generator: LoadedGenerator,
-    wanted: Wanted,
+    pair_list: PairList,
     out: Path,
     *,
     frame_rate: Fraction | None = None,
     scale: int | None = None,
     max_batch: int = 8,
-) -> Made:
-    """Make every video, `max_batch` at a time; each is what it would be alone.
+) -> BatchResult:
+    """Generate the video of every pair, `max_batch` at a time. The batch size does not change a video.
 
-    Writes videos.csv into `out` after each batch, and rejections.csv if a pair could not be used; the others are made
-    all the same. A video that is there, and that videos.csv says was made of the same inputs, is kept.
+    * ``videos.csv`` in `out` is updated after each batch.
+    * Pairs that cannot be used are written to ``rejections.csv``; the others are generated.
+    * An existing video is reused if videos.csv shows that it was generated from the same inputs.
 
     Args:
-        frame_rate, scale: as in `cssgan.inference.generate.generate_video`.
+        frame_rate, scale: see `cssgan.inference.generate.generate_video`.
 
     Raises:
         InputError: `out` cannot be written.
     """
-    rate, size = frame_rate or generator.frame_rate, generator.config.data.size
-    scale = scale or max(256 // size, 1)
-    made_by = f"{generator.digest()} {rate} {scale}"
-    made_of = {pair.out: _digest(pair, made_by) for pair in wanted.pairs}
-    lines = {
-        line["video"]: line
-        for line in _earlier(out / MADE)
-        if made_of.get(line["video"], "") == line["made_of"] and (out / line["video"]).is_file()
+    rate = frame_rate or generator.frame_rate
+    scale = scale or default_scale(generator.config.data.size)
+    settings = f"{generator.digest()} {rate} {scale}"
+    digests = {pair.out: _input_digest(pair, settings) for pair in pair_list.pairs}
+    rows = {
+        row["video"]: row
+        for row in _read_videos_file(out / VIDEOS_FILE)
+        if digests.get(row["video"], "") == row["made_of"] and (out / row["video"]).is_file()
     }
-    num_kept = len(lines)
-    _write_csv(out / MADE, _COLUMNS, [lines[pair.out] for pair in wanted.pairs if pair.out in lines])
-    refused = list(wanted.refused)
-    waiting = iter([pair for pair in wanted.pairs if pair.out not in lines])
-    while batch := list(islice(waiting, max_batch)):
-        ready: list[_Ready] = []
+    num_reused = len(rows)
+
+    def write_videos_file() -> None:
+        _write_csv(out / VIDEOS_FILE, _VIDEO_COLUMNS, [rows[pair.out] for pair in pair_list.pairs if pair.out in rows])
+
+    write_videos_file()
+    rejected = list(pair_list.rejected)
+    pending = iter([pair for pair in pair_list.pairs if pair.out not in rows])
+    while batch := list(islice(pending, max_batch)):
+        loaded: list[_LoadedPair] = []
         for pair in batch:
             try:
-                ready.append(_prepare(generator, pair, rate))
+                loaded.append(_load(generator, pair, rate))
             except PhonicsDataError as error:
-                refused.append(_refusal(pair, str(error)))
-        for one, video_THWC in zip(ready, _videos(generator, ready), strict=True):
-            mp4.write_mp4(out / one.pair.out, video_THWC, rate, one.sound_N, one.sound_rate_hz, scale=scale)
-            pair = one.pair
-            values = (pair.out, pair.image, pair.audio, pair.label, pair.seed, len(video_THWC), rate, made_of[pair.out])
-            lines[pair.out] = dict(zip(_COLUMNS, map(str, values), strict=True))
-        _write_csv(out / MADE, _COLUMNS, [lines[pair.out] for pair in wanted.pairs if pair.out in lines])
-    if refused:
-        _write_csv(out / REFUSED, [field.name for field in fields(Refusal)], [asdict(one) for one in refused])
+                rejected.append(_reject(pair, str(error)))
+        for inputs, video_THWC in zip(loaded, _generate_batch(generator, loaded), strict=True):
+            pair = inputs.pair
+            media_files.write_mp4(out / pair.out, video_THWC, rate, inputs.audio_N, inputs.audio_rate_hz, scale=scale)
+            values = (pair.out, pair.image, pair.audio, pair.label, pair.seed, len(video_THWC), rate, digests[pair.out])
+            rows[pair.out] = dict(zip(_VIDEO_COLUMNS, map(str, values), strict=True))
+        write_videos_file()
+    if rejected:
+        columns = [field.name for field in fields(RejectedPair)]
+        _write_csv(out / REJECTIONS_FILE, columns, [asdict(pair) for pair in rejected])
     else:
-        (out / REFUSED).unlink(missing_ok=True)
-    videos = tuple(out / pair.out for pair in wanted.pairs if pair.out in lines)
-    return Made(videos=videos, refused=tuple(refused), num_kept=num_kept)
+        (out / REJECTIONS_FILE).unlink(missing_ok=True)
+    videos = tuple(out / pair.out for pair in pair_list.pairs if pair.out in rows)
+    return BatchResult(videos=videos, rejected=tuple(rejected), num_reused=num_reused)
 
 
-def _digest(pair: Pair, made_by: str) -> str:
-    """A short name for all that a video depends on; of files that cannot be read, for their names."""
-    total = hashlib.sha256(f"{made_by} {pair.label} {pair.seed}".encode())
+def _input_digest(pair: Pair, settings: str) -> str:
+    """16 hex digits that identify all inputs of a video; unreadable files count by their path."""
+    sha256 = hashlib.sha256(f"{settings} {pair.label} {pair.seed}".encode())
     for path in (pair.image, pair.audio):
         try:
-            total.update(hashlib.sha256(path.read_bytes()).digest())
+            sha256.update(hashlib.sha256(path.read_bytes()).digest())
         except OSError:
-            total.update(str(path).encode())
-    return total.hexdigest()[:16]
+            sha256.update(str(path).encode())
+    return sha256.hexdigest()[:16]
 
 
-def _earlier(path: Path) -> list[dict[str, str]]:
-    """The lines of an earlier videos.csv; none where there is none that this program wrote."""
+def _read_videos_file(path: Path) -> list[dict[str, str]]:
+    """Rows of an existing videos.csv; empty if it is missing or has other columns."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            return list(reader) if tuple(reader.fieldnames or ()) == _COLUMNS else []
+            return list(reader) if tuple(reader.fieldnames or ()) == _VIDEO_COLUMNS else []
     except (OSError, UnicodeDecodeError, csv.Error):
         return []
 
 
-def _prepare(generator: LoadedGenerator, pair: Pair, rate: Fraction) -> _Ready:
+def _load(generator: LoadedGenerator, pair: Pair, frame_rate: Fraction) -> _LoadedPair:
     label_index = generator.label_set.index(pair.label)
-    sound_N, sound_rate_hz = mp4.read_sound(pair.audio)
-    num_frames = round(Fraction(len(sound_N), sound_rate_hz) * rate)
-    if num_frames < 1:
-        raise InputError(
-            f"{pair.audio}: lasts {len(sound_N) / sound_rate_hz:.3f} s, less than one frame at {rate} frames/s"
-        )
-    raw_mels = mel_segments(windowing.raw_mel(sound_N, sound_rate_hz, resident.MEL_SPEC), num_frames, rate)
-    return _Ready(
+    audio_N, audio_rate_hz, num_frames = read_audio(pair.audio, frame_rate)
+    return _LoadedPair(
         pair=pair,
-        picture_HWC=mp4.read_picture(pair.image, generator.config.data.size),
-        sound_N=sound_N,
-        sound_rate_hz=sound_rate_hz,
-        mels_TMU=generator.standardize(raw_mels),
+        image_HWC=media_files.read_image(pair.image, generator.config.data.size),
+        audio_N=audio_N,
+        audio_rate_hz=audio_rate_hz,
+        mels_TMU=generator.audio_to_mels(audio_N, audio_rate_hz, num_frames, frame_rate),
         label_index=label_index,
     )
 
 
-def _videos(generator: LoadedGenerator, ready: Sequence[_Ready]) -> list[NDArray[np.uint8]]:
-    """Videos of different lengths in one batch: short ones go on in silence, which is cut off again."""
-    if not ready:
+def _generate_batch(generator: LoadedGenerator, loaded: Sequence[_LoadedPair]) -> list[NDArray[np.uint8]]:
+    """Generate videos of different lengths in one batch: shorter ones are padded with silence, then cropped."""
+    if not loaded:
         return []
-    longest = max(len(one.mels_TMU) for one in ready)
-    silence = float(generator.standardize(np.full(1, resident.MEL_SPEC.silence, np.float32))[0])
-    mels = np.full((len(ready), longest, *ready[0].mels_TMU.shape[1:]), silence, np.float32)
-    for row, one in zip(mels, ready, strict=True):
-        row[: len(one.mels_TMU)] = one.mels_TMU
-    video = generator.generate(
-        pictures(np.stack([one.picture_HWC for one in ready])[:, None], torch.device("cpu"))[:, :, 0],
-        torch.from_numpy(mels),
-        torch.tensor([one.label_index for one in ready]),
-        seed=[one.pair.seed for one in ready],
-        max_batch=len(ready),
+    num_frames = max(len(inputs.mels_TMU) for inputs in loaded)
+    mels_BTMU = np.full((len(loaded), num_frames, *loaded[0].mels_TMU.shape[1:]), generator.silence, np.float32)
+    for mels_TMU, inputs in zip(mels_BTMU, loaded, strict=True):
+        mels_TMU[: len(inputs.mels_TMU)] = inputs.mels_TMU
+    video_BCTHW = generator.generate(
+        start_images(np.stack([inputs.image_HWC for inputs in loaded])),
+        torch.from_numpy(mels_BTMU),
+        torch.tensor([inputs.label_index for inputs in loaded]),
+        seed=[inputs.pair.seed for inputs in loaded],
+        max_batch=len(loaded),
     )
-    return [frames[: len(one.mels_TMU)] for frames, one in zip(to_uint8(video), ready, strict=True)]
+    return [video[: len(inputs.mels_TMU)] for video, inputs in zip(to_uint8(video_BCTHW), loaded, strict=True)]
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows(rows)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, header)
-            writer.writeheader()
-            writer.writerows(rows)
-        temporary.replace(path)
+        write_bytes(path, text.getvalue().encode())
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,4 +1,7 @@
-"""A trained model -> videos: `generate_video` for one picture and one sound file, `windows` for what it is judged on."""
+"""Generate videos with a trained model: `generate_video` from files, `generate_frames` from arrays.
+
+`eval_windows` loads the evaluation windows that match a model.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cssgan.data import resident, windowing
-from cssgan.data.batches import pictures, to_uint8
-from cssgan.data.shards import Dataset
+from cssgan.data import resident
+from cssgan.data.batches import to_uint8, to_video
+from cssgan.data.shards import Dataset, resize
 from cssgan.inference.export import LoadedGenerator as LoadedGenerator
 from cssgan.inference.export import load_generator as load_generator
-from cssgan.storage import mp4
+from cssgan.storage import media_files
 from cssgan.types import EvalWindows, Split
-from phonics_data.contract.logmel import mel_segments
+from phonics_data.contract.sample import Sample
 from phonics_data.errors import InputError
 
+UPSCALE_LIMIT = 256
+"""Small videos are scaled up by an integer factor to at most this many pixels when an mp4 is written."""
 
-def windows(
+
+def eval_windows(
     dataset: Dataset,
     split: Split,
     generator: LoadedGenerator,
@@ -30,15 +36,7 @@ def windows(
     start: resident.Start = "first",
     seed: int = 0,
 ) -> EvalWindows:
-    """What `generator` is judged on: one window of each short video of `split`.
-
-    Args:
-        num_videos: at most so many, spread evenly over the split; None: all.
-        start: ``first``: from frame 0; ``anywhere``: drawn from (`seed`, key) alone.
-
-    Raises:
-        DatasetError: no shards of this split, or of another label set or size.
-    """
+    """`cssgan.data.resident.eval_windows` with the configuration, label set and mel statistics of `generator`."""
     return resident.eval_windows(
         dataset,
         split,
@@ -53,7 +51,7 @@ def windows(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GeneratedVideo:
-    """What `generate_video` wrote."""
+    """An mp4 that `generate_video` wrote."""
 
     path: Path
     num_frames: int
@@ -72,64 +70,100 @@ def generate_video(
     scale: int | None = None,
     seed: int = 0,
 ) -> GeneratedVideo:
-    """One picture + one sound file -> an mp4 as long as the sound.
+    """Generate an mp4 from one image file and one audio file. The video is as long as the audio.
 
     Args:
         image: its central square is the start image.
-        audio: any rate and length; mixed to mono.
+        audio: any sample rate and length; mixed to mono.
         label: class name.
-        frame_rate: frames a second, default the commonest of the training set.
-        scale: whole factor by which the pixels of the mp4 are repeated; default: to at least 256 pixels.
+        frame_rate: frames per second; default: the most common rate of the training set.
+        scale: integer factor by which pixels are repeated; default: see `default_scale`.
+        seed: seed of the noise.
 
     Raises:
-        InputError: a file cannot be read or written, `out` is no ``.mp4``, or the sound is shorter than one frame.
-        DatasetError: the model does not know the class.
+        InputError: a file cannot be read or written, `out` does not end in ``.mp4``, or the audio is shorter than one
+            frame.
+        DatasetError: the label set of the model does not contain `label`.
     """
     size, rate = generator.config.data.size, frame_rate or generator.frame_rate
-    generator.label_set.index(label)  # an unknown class is refused before files are read
+    generator.label_set.index(label)  # fails before the files are read
     if out.suffix.lower() != ".mp4":
         raise InputError(f"{out}: allowed: a name that ends in .mp4")
-    sound_N, sound_rate_hz = mp4.read_sound(audio)
-    num_frames = round(Fraction(len(sound_N), sound_rate_hz) * rate)
-    if num_frames < 1:
-        raise InputError(f"{audio}: lasts {len(sound_N) / sound_rate_hz:.3f} s, less than one frame at {rate} frames/s")
-    video = video_of(
-        generator, mp4.read_picture(image, size), sound_N, sound_rate_hz, label, num_frames, frame_rate=rate, seed=seed
+    audio_N, audio_rate_hz, num_frames = read_audio(audio, rate)
+    image_HWC = media_files.read_image(image, size)
+    video_THWC = generate_frames(
+        generator, image_HWC, audio_N, audio_rate_hz, label, num_frames, frame_rate=rate, seed=seed
     )
-    mp4.write_mp4(out, video, rate, sound_N, sound_rate_hz, scale=scale or max(256 // size, 1))
+    media_files.write_mp4(out, video_THWC, rate, audio_N, audio_rate_hz, scale=scale or default_scale(size))
     return GeneratedVideo(path=out, num_frames=num_frames, frame_rate=rate, label=label)
 
 
-def video_of(
+def default_scale(size: int) -> int:
+    """The largest integer factor that scales a frame of `size` pixels to at most `UPSCALE_LIMIT`; at least 1."""
+    return max(UPSCALE_LIMIT // size, 1)
+
+
+def read_audio(path: Path, frame_rate: Fraction) -> tuple[NDArray[np.float32], int, int]:
+    """Read an audio file: mono samples in [-1, 1], sample rate, and number of video frames of the same length.
+
+    Raises:
+        InputError: the file cannot be read, or is shorter than one frame.
+    """
+    audio_N, rate_hz = media_files.read_audio(path)
+    num_frames = round(Fraction(len(audio_N), rate_hz) * frame_rate)
+    if num_frames < 1:
+        raise InputError(f"{path}: lasts {len(audio_N) / rate_hz:.3f} s, less than one frame at {frame_rate} frames/s")
+    return audio_N, rate_hz, num_frames
+
+
+def generate_frames(
     generator: LoadedGenerator,
-    picture_HWC: NDArray[np.uint8],
-    sound_N: NDArray[np.float32],
-    sound_rate_hz: int,
+    image_HWC: NDArray[np.uint8],
+    audio_N: NDArray[np.float32],
+    audio_rate_hz: int,
     label: str,
     num_frames: int,
     *,
     frame_rate: Fraction,
     seed: int = 0,
 ) -> NDArray[np.uint8]:
-    """What the run makes of one start picture and one sound.
+    """Generate a video from one start image and one audio signal.
 
     Args:
-        picture_HWC: uint8 RGB, H = W = ``config.data.size``.
-        sound_N: mono in [-1, 1], beginning with the first frame's interval.
-        num_frames: >= 1; past its end the sound is silence.
+        image_HWC: uint8 RGB, H = W = ``config.data.size``.
+        audio_N: mono in [-1, 1]; sample 0 is the start of frame 0.
+        num_frames: >= 1; after the end of the audio, silence is used.
 
     Returns:
         video_THWC uint8.
 
     Raises:
-        DatasetError: the model does not know the class.
+        DatasetError: the label set of the model does not contain `label`.
     """
     label_index = generator.label_set.index(label)
-    raw_mels = mel_segments(windowing.raw_mel(sound_N, sound_rate_hz, resident.MEL_SPEC), num_frames, frame_rate)
-    video = generator.generate(
-        pictures(picture_HWC[None, None], torch.device("cpu"))[:, :, 0],
-        torch.from_numpy(generator.standardize(raw_mels))[None],
-        torch.tensor([label_index]),
+    mels_TMU = generator.audio_to_mels(audio_N, audio_rate_hz, num_frames, frame_rate)
+    video_BCTHW = generator.generate(
+        start_images(image_HWC[None]), torch.from_numpy(mels_TMU)[None], torch.tensor([label_index]), seed=seed
+    )
+    return to_uint8(video_BCTHW)[0]
+
+
+def generate_from_clips(
+    generator: LoadedGenerator, image_clip: Sample, audio_clip: Sample, num_frames: int, *, seed: int = 0
+) -> NDArray[np.uint8]:
+    """`generate_frames` with the start image and class of one clip and the audio of another (or of the same)."""
+    return generate_frames(
+        generator,
+        resize(image_clip, generator.config.data.size)[0],
+        audio_clip.audio_N,
+        audio_clip.audio_rate_hz,
+        image_clip.label,
+        num_frames,
+        frame_rate=audio_clip.frame_rate,
         seed=seed,
     )
-    return to_uint8(video)[0]
+
+
+def start_images(image_BHWC: NDArray[np.uint8]) -> torch.Tensor:
+    """uint8 RGB images -> model input: image_BCHW float32 in [-1, 1] on the CPU."""
+    return to_video(image_BHWC[:, None], torch.device("cpu"))[:, :, 0]

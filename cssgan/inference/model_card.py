@@ -1,4 +1,4 @@
-"""README.md of an exported model, in the form of a Hugging Face model card."""
+"""README.md of an exported model: a Hugging Face model card."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def model_card(record: Mapping[str, Any], *, num_weights: int, evaluation: Mapping[str, Any] | None) -> str:
-    """The card.
+def model_card(record: Mapping[str, Any], *, num_parameters: int, evaluation: Mapping[str, Any] | None) -> str:
+    """The model card as Markdown.
 
     Args:
-        record: what ``config.json`` of the export holds.
-        evaluation: ``evaluation.json`` of the run, if it was measured.
+        record: ``config.json`` of the export.
+        evaluation: ``evaluation.json`` of the run; None: not evaluated.
     """
     config, progress, names = record["config"], record["progress"], record["label_set"]["names"]
     data, model, spec = config["data"], config["model"], record["mel_spec"]
-    stream = data["num_frames"] // model["streams"]
+    frames_per_stream = data["num_frames"] // model["streams"]
     kind = model.get("kind", "cssgan")
-    weights = "the running average of the weights (EMA)" if record["weights"] == "ema" else "the weights as trained"
+    weights = "exponential moving average (EMA)" if record["weights"] == "ema" else "last training step"
     return f"""---
 library_name: cssgan
 license: mit
@@ -27,16 +27,16 @@ tags: [audio-to-video, gan, {kind}]
 
 # {kind}: {data["size"]}x{data["size"]}, {len(names)} classes
 
-One picture, one sound and one class in; a video that moves with the sound out. Trained with `cssgan train`
+Input: one image, one audio signal and one class. Output: a video that moves with the audio. Trained with `cssgan train`
 (*Cascaded Siamese Self-supervised Audio to Video GAN*, Aldausari et al., CVPR Workshops).
 
 | | |
 | --- | --- |
-| weights | {num_weights / 1e6:.2f} M, {weights} |
+| weights | {num_parameters / 1e6:.2f} M parameters, {weights} |
 | training | {progress["num_videos"]} videos seen in {progress["num_steps"]} steps, seed {config["train"]["seed"]} |
-| frames | {data["size"]}x{data["size"]} RGB, {record["frame_rate"]} frames/s, {stream} a stream, any number in use |
-| sound | log-mel, {spec["rate_hz"]} Hz, {spec["num_bands"]} bands x {spec["segment_hops"]} hops of \
-{spec["hop_samples"] * 1000 // spec["rate_hz"]} ms a frame |
+| frames | {data["size"]}x{data["size"]} RGB, {record["frame_rate"]} frames/s, {frames_per_stream} per stream, any number per video |
+| audio | log-mel, {spec["rate_hz"]} Hz, {spec["num_bands"]} bands x {spec["segment_hops"]} hops of \
+{spec["hop_samples"] * 1000 // spec["rate_hz"]} ms per frame |
 | classes | {", ".join(names)} |
 
 ## Use
@@ -45,33 +45,34 @@ One picture, one sound and one class in; a video that moves with the sound out. 
 import cssgan
 
 model = cssgan.load_pretrained("PATH_OF_THIS_FOLDER")
-video_BCTHW = model.generate(image_BCHW, mels_BTMU, label_B)  # all in [-1, 1]; model.standardize makes mels of log-mels
+# image_BCHW in [-1, 1]; mels_BTMU from model.audio_to_mels; label_B from model.label_set.index
+video_BCTHW = model.generate(image_BCHW, mels_BTMU, label_B)
 ```
 
 Or `cssgan generate --run PATH_OF_THIS_FOLDER --image a.png --audio a.wav --label {names[0]} --out a.mp4`.
 
-## Measures
+## Metrics
 
-{_measures(evaluation)}
+{_metrics(evaluation)}
 
 ## Limits
 
-It knows the classes, pictures and voices of its training set and no others. Sounds longer than a training window
-({data["num_frames"]} frames) go on from the last generated frame, and errors add up. Who may use the videos that it was
-trained on, and what is made with it, is for their owners to say.
+The model is only valid for classes, images and voices like those of its training set. Videos longer than a training
+window ({data["num_frames"]} frames) continue from the last generated frame, so errors accumulate. The owners of the
+training videos decide who may use them and what is generated from them.
 """
 
 
-def _measures(evaluation: Mapping[str, Any] | None) -> str:
+def _metrics(evaluation: Mapping[str, Any] | None) -> str:
     if evaluation is None:
-        return "Not measured; `cssgan evaluate` measures a run, and an export made after it tells here."
+        return "Not evaluated. Run `cssgan evaluate`, then export again to add the metrics here."
     rows = [
         f"| {name} | {result['value']:.4g} |"
         for name, result in evaluation.get("metrics", {}).items()
         if isinstance(result.get("value"), (int, float))
     ]
-    what = (
+    protocol = (
         f"{evaluation.get('num_evaluated')} windows of split {evaluation.get('split')}, after "
         f"{evaluation.get('num_steps')} steps, {evaluation.get('weights')} weights."
     )
-    return "\n".join([what, "", "| measure | value |", "| --- | ---: |", *rows])
+    return "\n".join([protocol, "", "| metric | value |", "| --- | ---: |", *rows])

@@ -1,4 +1,4 @@
-"""Real videos, spoilt in known ways and strengths: what a measure must order before anybody believes it."""
+"""Real videos with known corruptions at known strengths: a metric is valid only if it ranks their strengths."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ NAMES: tuple[Name, ...] = get_args(Name)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Corruption:
-    """One kind and one strength.
+    """One kind of corruption at one strength.
 
     Args:
-        strength: rising; `unit` says what it is.
-        video: (real videos, rng) -> spoilt ones; None: the videos stay as they are.
-        exchange: (class indices, source videos, rng) -> for each video the clip that stands in its place (`whole`) or whose
-            sound it is judged with; None: each its own.
-        whole: the other clip's video stands there instead of the real one; else only the sound is another clip's.
+        strength: higher is stronger, in `unit`.
+        corrupt: (real videos, rng) -> corrupted videos; None: the videos are unchanged.
+        exchange: (class indices, source videos, rng) -> for each video the index of the clip that replaces it
+            (`whole_clip`) or whose audio it is compared with; None: its own.
+        whole_clip: the video of the other clip replaces the real one; otherwise only the audio is exchanged.
     """
 
     name: Name
     strength: float
     unit: str
-    video: Callable[[Videos, np.random.Generator], Videos] | None = None
+    corrupt: Callable[[Videos, np.random.Generator], Videos] | None = None
     exchange: Callable[[Ints, tuple[str, ...], np.random.Generator], Ints] | None = None
-    whole: bool = False
+    whole_clip: bool = False
 
     @property
     def title(self) -> str:
         return f"{self.name} {self.strength:g}{'' if self.unit == '%' else ' '}{self.unit}"
 
 
-def table() -> tuple[Corruption, ...]:
-    """Every corruption at three rising strengths."""
+def corruption_table() -> tuple[Corruption, ...]:
+    """All corruptions, each at three increasing strengths."""
     return (
         *(_blur(sigma) for sigma in (0.5, 1.0, 2.0)),
         *(_noise(levels) for levels in (4.0, 12.0, 36.0)),
@@ -52,7 +52,7 @@ def table() -> tuple[Corruption, ...]:
 
 
 def _blur(sigma: float) -> Corruption:
-    def video(real_NTHWC: Videos, rng: np.random.Generator) -> Videos:
+    def corrupt(real_NTHWC: Videos, rng: np.random.Generator) -> Videos:
         del rng
         out = np.empty_like(real_NTHWC)
         for n, frames in enumerate(real_NTHWC):
@@ -60,36 +60,36 @@ def _blur(sigma: float) -> Corruption:
             out[n] = np.clip(np.rint(blurred), 0, 255).astype(np.uint8)
         return out
 
-    return Corruption(name="blur", strength=sigma, unit="pixels", video=video)
+    return Corruption(name="blur", strength=sigma, unit="pixels", corrupt=corrupt)
 
 
 def _noise(levels: float) -> Corruption:
-    def video(real_NTHWC: Videos, rng: np.random.Generator) -> Videos:
+    def corrupt(real_NTHWC: Videos, rng: np.random.Generator) -> Videos:
         out = np.empty_like(real_NTHWC)
         for n, frames in enumerate(real_NTHWC):
             noisy = frames + levels * rng.standard_normal(frames.shape, np.float32)
             out[n] = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
         return out
 
-    return Corruption(name="noise", strength=levels, unit="grey levels", video=video)
+    return Corruption(name="noise", strength=levels, unit="grey levels", corrupt=corrupt)
 
 
 def _freeze(percent: float) -> Corruption:
-    """The last frames repeat the one before them; at 100 % the first frame is held."""
+    """The last frames repeat the one before them; at 100 % all frames repeat the first."""
 
-    def video(real_NTHWC: Videos, rng: np.random.Generator) -> Videos:
+    def corrupt(real_NTHWC: Videos, rng: np.random.Generator) -> Videos:
         del rng
         length = real_NTHWC.shape[1]
         last = max(0, round(length * (1.0 - percent / 100.0)) - 1)
         return real_NTHWC[:, np.minimum(np.arange(length), last)]
 
-    return Corruption(name="freeze", strength=percent, unit="%", video=video)
+    return Corruption(name="freeze", strength=percent, unit="%", corrupt=corrupt)
 
 
 def _shuffle(frames: int) -> Corruption:
-    """Frames change places within runs of so many."""
+    """Frames are permuted within runs of this length."""
 
-    def video(real_NTHWC: Videos, rng: np.random.Generator) -> Videos:
+    def corrupt(real_NTHWC: Videos, rng: np.random.Generator) -> Videos:
         length = real_NTHWC.shape[1]
         out = np.empty_like(real_NTHWC)
         for n, clip in enumerate(real_NTHWC):
@@ -97,37 +97,37 @@ def _shuffle(frames: int) -> Corruption:
             out[n] = clip[np.concatenate(order)]
         return out
 
-    return Corruption(name="shuffle", strength=frames, unit="frames", video=video)
+    return Corruption(name="shuffle", strength=frames, unit="frames", corrupt=corrupt)
 
 
 def _wrong_class(percent: float) -> Corruption:
-    """A share of the videos stands in the place of a clip of another class of the same song."""
+    """A share of the videos is replaced by a clip of another class of the same song."""
 
     def exchange(labels_N: Ints, sources: tuple[str, ...], rng: np.random.Generator) -> Ints:
-        out = _exchanged(sources, percent, rng)
+        out = _permute_within_sources(sources, percent, rng)
         return np.where(labels_N[out] == labels_N, np.arange(len(out)), out)
 
-    return Corruption(name="wrong class", strength=percent, unit="%", exchange=exchange, whole=True)
+    return Corruption(name="wrong class", strength=percent, unit="%", exchange=exchange, whole_clip=True)
 
 
 def _wrong_audio(percent: float) -> Corruption:
-    """A share of the videos is judged with the sound of another clip of its song."""
+    """A share of the videos is compared with the audio of another clip of the same song."""
 
     def exchange(labels_N: Ints, sources: tuple[str, ...], rng: np.random.Generator) -> Ints:
         del labels_N
-        return _exchanged(sources, percent, rng)
+        return _permute_within_sources(sources, percent, rng)
 
     return Corruption(name="wrong audio", strength=percent, unit="%", exchange=exchange)
 
 
-def _exchanged(sources: tuple[str, ...], percent: float, rng: np.random.Generator) -> Ints:
-    """A permutation that moves a share of each song's clips, each to the place of the next of them.
+def _permute_within_sources(sources: tuple[str, ...], percent: float, rng: np.random.Generator) -> Ints:
+    """A permutation that exchanges a share of the clips of each song among themselves.
 
-    As nothing is drawn twice, the set of all videos stays what it is.
+    It is a permutation, so the set of all videos is unchanged.
     """
     out = np.arange(len(sources))
     for source in sorted(set(sources)):
         clips = rng.permutation(np.flatnonzero(np.array(sources) == source))
-        moved = clips[: round(len(clips) * percent / 100.0)]
-        out[moved] = np.roll(moved, -1)
+        exchanged = clips[: round(len(clips) * percent / 100.0)]
+        out[exchanged] = np.roll(exchanged, -1)
     return out

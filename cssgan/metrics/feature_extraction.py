@@ -1,97 +1,116 @@
-"""Videos -> features, a few videos at a time: the one path for real, generated and deliberately spoilt ones.
+"""Videos -> features, a few videos at a time, with the same code for real, generated and modified videos.
 
-A set of thousands of videos is never copied and never stands in memory as floats; what is done to it (held, shuffled,
-frozen) is done to each handful of videos on its way to the network.
+Sets of thousands of videos are not copied and not held in memory as floats: transforms (hold, shuffle, freeze) are
+applied to a few videos at a time before they enter the network.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cssgan.metrics.networks.random_features import Extractor
-from cssgan.metrics.statistics import Features
-from cssgan.metrics.videos import Ints, Videos, blocks, first_frame_held, held_after_valid
+from cssgan.metrics.features import Features
+from cssgan.metrics.videos import Floats, Ints, Videos, blocks, hold_first_frame, hold_last_valid_frame
 
-Change = Callable[[Videos, Ints], Videos]
+Transform = Callable[[Videos, Ints], Videos]
 """(uint8 videos (n, T, H, W, 3), valid frames of each) -> videos of the same shape."""
-Choose = Callable[[int, int], Ints]
-"""(number of the video in its set, its valid frames) -> the frames that are taken from it; one or more."""
-VIDEOS_AT_ONCE = 8
-"""Videos that are changed at once, before they go to the network in portions of its own size."""
+FrameSelector = Callable[[int], Ints]
+"""Number of valid frames of a video -> indices of the frames to use, one or more."""
+VIDEO_BLOCK = 8
+"""Videos that are transformed at once."""
 
 
-def held(videos_NTHWC: Videos, num_valid_N: Ints) -> Videos:
-    """Nothing is done, but that the last valid frame is held to the end."""
-    return held_after_valid(videos_NTHWC, num_valid_N)
+class Extractor(Protocol):
+    """A network that returns one row of float64 features per item.
 
+    Frame networks take uint8 (N, H, W, 3), video networks uint8 (N, T, H, W, 3).
 
-def frozen(videos_NTHWC: Videos, num_valid_N: Ints) -> Videos:
-    """The first frame, held: the ceiling of a model that never moves."""
-    del num_valid_N
-    return first_frame_held(videos_NTHWC)
-
-
-def shuffled(order_T: Ints) -> Change:
-    """The valid frames of each video in one random order: the ceiling of a model that knows nothing of time.
-
-    Frames are shuffled before the last of them is held, so that the order changes and nothing else.
+    Args:
+        name: name and digest of the network.
+        frames_at_once: approximate number of frames per call. Small enough that memory for intermediate results is
+            reused instead of allocated anew.
     """
 
-    def change(videos_NTHWC: Videos, num_valid_N: Ints) -> Videos:
+    @property
+    def name(self) -> str: ...
+    @property
+    def frames_at_once(self) -> int: ...
+    def __call__(self, items: NDArray[np.uint8]) -> Floats: ...
+
+
+def freeze(videos_NTHWC: Videos, num_valid_N: Ints) -> Videos:
+    """Repeat the first frame: the baseline without motion."""
+    del num_valid_N
+    return hold_first_frame(videos_NTHWC)
+
+
+def shuffle(order_T: Ints) -> Transform:
+    """Permute the valid frames of all videos by one random order: the baseline without temporal structure.
+
+    The padding repeats the last frame of the new order, so that only the order differs.
+    """
+
+    def transform(videos_NTHWC: Videos, num_valid_N: Ints) -> Videos:
         out = np.empty_like(videos_NTHWC)
         for n, valid in enumerate(num_valid_N):
             rows = order_T[order_T < int(valid)]
             out[n] = videos_NTHWC[n, rows[np.minimum(np.arange(len(order_T)), len(rows) - 1)]]
         return out
 
-    return change
+    return transform
 
 
-def of_videos(
-    extractor: Extractor, videos_NTHWC: Videos, num_valid_N: Ints, change: Change = held, num_frames: int | None = None
+def video_features(
+    extractor: Extractor,
+    videos_NTHWC: Videos,
+    num_valid_N: Ints,
+    transform: Transform = hold_last_valid_frame,
+    num_frames: int | None = None,
 ) -> Features:
-    """One row a video.
+    """One row per video.
 
     Args:
-        num_frames: only the first so many frames are shown.
+        num_frames: use only the first frames, this many.
     """
     length = num_frames or videos_NTHWC.shape[1]
     values = [
-        extractor(change(videos_NTHWC[rows, :length], np.minimum(num_valid_N[rows], length)))
+        extractor(transform(videos_NTHWC[rows, :length], np.minimum(num_valid_N[rows], length)))
         for rows in blocks(len(videos_NTHWC), max(1, extractor.frames_at_once // length), videos_NTHWC)
     ]
     return Features(values_ND=np.concatenate(values), extractor=extractor.name)
 
 
-def of_frames(
-    extractor: Extractor, videos_NTHWC: Videos, num_valid_N: Ints, choose: Choose, change: Change = held
+def frame_features(
+    extractor: Extractor,
+    videos_NTHWC: Videos,
+    num_valid_N: Ints,
+    select: FrameSelector,
+    transform: Transform = hold_last_valid_frame,
 ) -> tuple[Features, Ints]:
-    """One row for each chosen frame, and the number of the video that it belongs to (M,)."""
-    values: list[NDArray[np.float64]] = []
+    """One row per selected frame, and the index of its video (M,)."""
+    values: list[Floats] = []
     groups: list[Ints] = []
-    for rows in blocks(len(videos_NTHWC), VIDEOS_AT_ONCE, videos_NTHWC):
-        changed = change(videos_NTHWC[rows], num_valid_N[rows])
-        numbers = range(rows.start, rows.stop)
-        chosen = [choose(n, int(num_valid_N[n])) for n in numbers]
-        frames = np.concatenate([video[index] for video, index in zip(changed, chosen, strict=True)])
+    for rows in blocks(len(videos_NTHWC), VIDEO_BLOCK, videos_NTHWC):
+        transformed = transform(videos_NTHWC[rows], num_valid_N[rows])
+        selected = [select(int(valid)) for valid in num_valid_N[rows]]
+        frames = np.concatenate([video[index] for video, index in zip(transformed, selected, strict=True)])
         values += [extractor(frames[part]) for part in blocks(len(frames), extractor.frames_at_once)]
-        groups += [np.full(len(index), n, np.int64) for n, index in zip(numbers, chosen, strict=True)]
+        groups += [np.full(len(index), rows.start + k, np.int64) for k, index in enumerate(selected)]
     return Features(values_ND=np.concatenate(values), extractor=extractor.name), np.concatenate(groups)
 
 
-def every(step: int) -> Choose:
-    """Valid frames step // 2, step // 2 + step, ... of each video (4, 12, 20, 28 of 32 with a step of 8).
+def every_nth_frame(step: int) -> FrameSelector:
+    """Valid frames step // 2, step // 2 + step, ... of each video (4, 12, 20, 28 of 32 for a step of 8).
 
-    Neighbouring frames are nearly equal and would only pretend to a larger set. A video too short for any gives its last
-    valid frame, so that every video is represented. A step of 1 takes all valid frames.
+    Consecutive frames are nearly equal and would only appear to enlarge the set. A video that is too short uses its
+    last valid frame, so that every video is represented. A step of 1 uses all valid frames.
     """
 
-    def choose(number: int, valid: int) -> Ints:
-        del number
-        index = np.arange(step // 2, valid, step)
-        return index if index.size else np.array([valid - 1])
+    def select(num_valid: int) -> Ints:
+        index = np.arange(step // 2, num_valid, step)
+        return index if index.size else np.array([num_valid - 1])
 
-    return choose
+    return select

@@ -1,4 +1,4 @@
-"""What is measured of each video alone, for comparisons of models over the same videos (`cssgan.study.significance`)."""
+"""Metrics of each single video, for paired comparisons of models (`cssgan.study.significance`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cssgan.metrics import feature_extraction, motion, paired, synchrony
+from cssgan.metrics import feature_extraction, image_quality, motion, synchrony
 from cssgan.metrics.networks.random_features import rand3d
 from cssgan.metrics.synchrony import SynchronySpec
 from cssgan.metrics.videos import Floats, VideoPairs
@@ -19,14 +19,14 @@ from cssgan.types import EvalWindows
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PerVideo:
-    """One row a video.
+    """One row per video.
 
     Args:
-        keys, sources: short video and source video of each row.
-        values: measure -> float64 (N,); NaN where a video does not define it. ``l1``, ``ssim``, ``seam_ratio``,
-            ``motion_ratio`` (over the real video's), ``onset_motion_correlation`` and ``sync_auc`` (share of rival
-            sounds that its own beats) are the parts of `evaluate`'s measures of the same names; where there are evaluators,
-            theirs (`cssgan.evaluators.suite`) stand beside them.
+        keys, sources: clip and source video of each row.
+        values: metric -> float64 (N,); NaN where a metric is not defined. ``l1``, ``ssim``, ``seam_ratio``,
+            ``motion_ratio`` (relative to the real video), ``onset_motion_correlation`` and ``sync_auc`` (share of
+            negatives that the own audio beats) are the values per video of the metrics of the same names. With
+            evaluators, their metrics (`cssgan.evaluators.results`) are added.
         real_ND, fake_ND: features of the random video network ``rfd_3d``, not scaled.
         extractor: name and digest of that network.
     """
@@ -45,42 +45,38 @@ def per_video(
     """The rows of an evaluated set.
 
     Args:
-        onset_NT: onset curve of each video's sound.
+        onset_NT: onset curves of the audio.
+        clip_frames: frames of one clip of the cascade.
     """
     real, fake, use = pairs.real_NTHWC, pairs.fake_NTHWC, motion.motion_mask(pairs.valid)
-    moved = {name: motion.motion_curves(videos) for name, videos in (("real", real), ("fake", fake))}
-    onset_NK = onset_NT[:, 1:]
-    lags = synchrony.allowed_lags(moved["real"], onset_NK, use, spec)
-    score_NN, _ = synchrony.scores(moved["fake"], onset_NK, use, lags)
-    negatives_NN = synchrony.negatives(data.video_ids)
-    amount = {name: motion.mean_motion(curves, use) for name, curves in moved.items()}
-    still = amount["real"] <= motion.STILL_GREY_LEVELS
-    num_rivals = negatives_NN.sum(axis=1)
-    own = (synchrony.pairwise_wins(score_NN) * negatives_NN).sum(axis=1)
+    real_NK, fake_NK, onset_NK = motion.motion_curves(real), motion.motion_curves(fake), onset_NT[:, 1:]
+    lags = synchrony.allowed_lags(real_NK, onset_NK, use, spec)
+    score_NN, _ = synchrony.best_correlations(fake_NK, onset_NK, use, lags)
+    real_motion, fake_motion = motion.mean_motion(real_NK, use), motion.mean_motion(fake_NK, use)
+    static = real_motion <= motion.STILL_GREY_LEVELS
     network = rand3d()
-    features = {
-        name: feature_extraction.of_videos(network, videos, pairs.num_valid_N).values_ND
-        for name, videos in (("real", real), ("fake", fake))
-    }
+    real_features, fake_features = (
+        feature_extraction.video_features(network, videos, pairs.num_valid_N) for videos in (real, fake)
+    )
     return PerVideo(
         keys=data.keys,
         sources=data.video_ids,
         values={
-            "l1": paired.over_frames(paired.l1(real, fake), pairs.valid),
-            "ssim": paired.over_frames(paired.ssim(real, fake), pairs.valid),
-            "seam_ratio": motion.seam_ratio(moved["fake"], use, clip_frames),
-            "motion_ratio": np.where(still, np.nan, amount["fake"] / np.where(still, 1.0, amount["real"])),
+            "l1": image_quality.mean_over_frames(image_quality.l1(real, fake), pairs.valid),
+            "ssim": image_quality.mean_over_frames(image_quality.ssim(real, fake), pairs.valid),
+            "seam_ratio": motion.seam_ratio(fake_NK, use, clip_frames),
+            "motion_ratio": np.where(static, np.nan, fake_motion / np.where(static, 1.0, real_motion)),
             "onset_motion_correlation": np.diag(score_NN).copy(),
-            "sync_auc": np.where(num_rivals > 0, own / np.maximum(num_rivals, 1), np.nan),
+            "sync_auc": synchrony.win_rates(synchrony.pairwise_wins(score_NN), synchrony.negatives(data.video_ids)),
         },
-        real_ND=features["real"],
-        fake_ND=features["fake"],
+        real_ND=real_features.values_ND,
+        fake_ND=fake_features.values_ND,
         extractor=network.name,
     )
 
 
 def write(rows: PerVideo, path: Path) -> None:
-    """As parquet: key, source, one column a measure, and the features as lists."""
+    """Write parquet: key, source, one column per metric, and the features as lists."""
     columns: dict[str, object] = {"key": list(rows.keys), "source": list(rows.sources), **rows.values}
     columns |= {"rfd_3d_real": rows.real_ND.tolist(), "rfd_3d_fake": rows.fake_ND.tolist()}
     table = pa.table(columns).replace_schema_metadata({"extractor": rows.extractor})
@@ -88,13 +84,13 @@ def write(rows: PerVideo, path: Path) -> None:
 
 
 def read(path: Path) -> PerVideo:
-    """What `write` wrote. Raises `OSError` or `KeyError` for another file."""
+    """Read a file of `write`. Raises `OSError` or `KeyError` for other files."""
     table = pq.read_table(path)
-    known = {"key", "source", "rfd_3d_real", "rfd_3d_fake"}
+    other_columns = {"key", "source", "rfd_3d_real", "rfd_3d_fake"}
     return PerVideo(
         keys=tuple(table["key"].to_pylist()),
         sources=tuple(table["source"].to_pylist()),
-        values={name: table[name].to_numpy() for name in table.column_names if name not in known},
+        values={name: table[name].to_numpy() for name in table.column_names if name not in other_columns},
         real_ND=np.array(table["rfd_3d_real"].to_pylist()),
         fake_ND=np.array(table["rfd_3d_fake"].to_pylist()),
         extractor=(table.schema.metadata or {})[b"extractor"].decode(),

@@ -1,4 +1,4 @@
-"""Real against real at the number of videos that are judged: what a distance is where there is no difference."""
+"""The floor of a distance: its value between two sets of real videos, at the number of videos that are evaluated."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cssgan.metrics.statistics import Features
+from cssgan.metrics.features import Features
 from cssgan.metrics.videos import Ints, Videos, blocks
 
-DRAWS = 3
-"""Times that the pool is divided into two sets."""
-LEAST = 16
-"""Videos of either set; of fewer, no floor is given."""
+NUM_SPLITS = 3
+"""Random divisions of the pool into two sets."""
+MIN_VIDEOS = 16
+"""Videos in each set; with fewer, no floor is computed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class RealPool:
-    """Windows of different real clips, of which two disjoint sets are drawn.
+    """Windows of different real clips, which are divided into two disjoint sets.
 
     Args:
-        count: windows; twice the number that is judged, or as many as there are.
-        name: which clips, in words, with a digest: part of the name of kept features.
+        count: number of windows: twice the number of evaluated videos, or as many as there are.
+        name: description of the clips with a digest; part of the names of cached features.
         read: slice -> (uint8 videos (n, T, H, W, 3), valid frames of each).
     """
 
@@ -32,30 +32,34 @@ class RealPool:
 
     @property
     def num_each(self) -> int:
-        """Videos of either set."""
+        """Videos in each of the two sets."""
         return self.count // 2
 
-    def features(self, of: Callable[[Videos, Ints], tuple[Features, Ints]]) -> tuple[Features, Ints]:
-        """Features of all windows, and the window of each row.
+    def features(self, extract: Callable[[Videos, Ints], tuple[Features, Ints]]) -> tuple[Features, Ints]:
+        """Features of all windows, and the index of the window of each row.
 
         Args:
-            of: (videos, valid frames) -> (features, number of the video of each row among those given).
+            extract: (videos, valid frames) -> (features, index of the video of each row among those given).
         """
         values, groups, extractor = list[np.ndarray](), list[Ints](), ""
         for rows in blocks(self.count, 8):
-            features, of_videos = of(*self.read(rows))
+            features, of_videos = extract(*self.read(rows))
             values.append(features.values_ND)
             groups.append(of_videos + rows.start)
             extractor = features.extractor
         return Features(values_ND=np.concatenate(values), extractor=extractor), np.concatenate(groups)
 
+    def description(self) -> str:
+        """The floor in the protocol of a result."""
+        return f"two disjoint sets of {self.num_each} windows of real clips, {NUM_SPLITS} random splits of {self.name}"
+
 
 def disjoint_sets(features: Features, groups: Ints, num_each: int, seed: int) -> list[tuple[Features, Features]]:
-    """Two sets of `num_each` windows each, drawn `DRAWS` times; rows of one window stay together."""
+    """Two disjoint sets of `num_each` windows, for each of `NUM_SPLITS` splits; rows of one window stay together."""
     sets: list[tuple[Features, Features]] = []
     count = int(groups.max()) + 1
-    for draw in range(DRAWS):
-        order = np.random.default_rng([seed, draw]).permutation(count)
+    for split in range(NUM_SPLITS):
+        order = np.random.default_rng([seed, split]).permutation(count)
         first, second = (
             features.rows(np.flatnonzero(np.isin(groups, order[place * num_each : (place + 1) * num_each])))
             for place in range(2)
@@ -65,9 +69,5 @@ def disjoint_sets(features: Features, groups: Ints, num_each: int, seed: int) ->
 
 
 def floor_controls(distances: list[float]) -> dict[str, float]:
-    """The floor of a distance and its spread over the draws, as controls beside it."""
+    """Mean and spread of a distance over the splits, as controls of its result."""
     return {"real_floor": float(np.mean(distances)), "real_floor_spread": float(np.std(distances))}
-
-
-def floor_in_words(pool: RealPool) -> str:
-    return f"two disjoint sets of {pool.num_each} windows of real clips, {DRAWS} draws from {pool.name}"

@@ -1,92 +1,37 @@
-"""Features and their float64 moments: the step between a network and a distance, the same for real and generated."""
+"""Bootstrap intervals. Pure NumPy."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 
 from cssgan.metrics.videos import Floats
 
+RESAMPLES = 1000
+"""Bootstrap resamples, unless the caller sets another number."""
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Features:
-    """What one network gives for one set of frames or videos.
 
-    Args:
-        values_ND: float64 (N, D), N >= 2.
-        extractor: name and digest of the network, ``rand3d-1a2b3c4d5e6f``: features of different ones never mix.
+def bootstrap_weights(count: int, seed: int | np.random.Generator, num_resamples: int = RESAMPLES) -> Floats:
+    """float64 (R, N): how often each of N items occurs in each of R bootstrap resamples of N items.
+
+    The weighted mean of values (N,) in each resample is ``weights @ values / N``.
     """
-
-    values_ND: Floats
-    extractor: str
-
-    def __post_init__(self) -> None:
-        shape = self.values_ND.shape
-        if self.values_ND.dtype != np.float64 or len(shape) != 2 or shape[0] < 2:
-            raise ValueError(f"features: got {self.values_ND.dtype} {shape}, allowed: float64 (N >= 2, D)")
-        if not bool(np.isfinite(self.values_ND).all()):
-            raise ValueError(f"features of {self.extractor}: got NaN or infinity; were the videos valid uint8?")
-
-    @property
-    def count(self) -> int:
-        return int(self.values_ND.shape[0])
-
-    def scaled(self, scale_D: Floats) -> Features:
-        return Features(values_ND=self.values_ND / scale_D, extractor=self.extractor)
-
-    def rows(self, index: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Features:
-        return Features(values_ND=self.values_ND[index], extractor=self.extractor)
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(count, np.full(count, 1.0 / count), size=num_resamples).astype(np.float64)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Moments:
-    """Mean and covariance of a set of features.
-
-    Args:
-        mean_D: float64 (D,).
-        covariance_DD: float64 (D, D), divided by N - `ddof`.
-        count: N.
-        ddof: 1 is what FID's code uses, 0 what FVD's code uses; part of the protocol, for it moves small-N values.
-        factor_KD: float64 (K, D), K = min(N, D), with factor^T factor = covariance. With fewer items than features it is
-            the centred items themselves, so that nothing is lost to a root of a singular matrix.
-    """
-
-    mean_D: Floats
-    covariance_DD: Floats
-    factor_KD: Floats
-    count: int
-    ddof: int
-    extractor: str
+def percentile_interval(values: Floats) -> tuple[float, float]:
+    """95 % percentile interval of bootstrap values."""
+    tail = (1.0 - 0.95) / 2.0  # not 0.025 exactly; published intervals were computed with this value
+    low, high = np.quantile(values, [tail, 1.0 - tail])
+    return float(low), float(high)
 
 
-def moments(features: Features, *, ddof: int) -> Moments:
-    """Mean and covariance in float64, by two passes (no cancellation)."""
-    if ddof not in (0, 1):
-        raise ValueError(f"moments: got ddof {ddof}, allowed: 0 or 1")
-    mean = features.values_ND.mean(axis=0)
-    centred = features.values_ND - mean
-    covariance = centred.T @ centred / (features.count - ddof)
-    wide = features.count < features.values_ND.shape[1]
-    return Moments(
-        mean_D=mean,
-        covariance_DD=covariance,
-        factor_KD=centred / np.sqrt(features.count - ddof) if wide else _symmetric_root(covariance),
-        count=features.count,
-        ddof=ddof,
-        extractor=features.extractor,
-    )
+def bootstrap_mean(values_N: Floats, seed: int) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean over the items that are not NaN."""
+    defined = values_N[~np.isnan(values_N)]
+    return percentile_interval(bootstrap_weights(len(defined), seed) @ defined / len(defined))
 
 
-def _symmetric_root(matrix_DD: Floats) -> Floats:
-    values, vectors = np.linalg.eigh(matrix_DD)
-    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
-
-
-def real_scale(real: Features) -> Floats:
-    """Standard deviation of each feature over the real set, (D,); a constant feature has scale 1.
-
-    Random networks have arbitrary scales; divided by it, every feature weighs the same and FD is in units of real variance.
-    """
-    deviation = real.values_ND.std(axis=0)
-    return np.where(deviation > 1e-12, deviation, 1.0)
+def safe_ratios(numerator: Floats, denominator: Floats) -> Floats:
+    """Element-wise ratio; denominators are clipped to at least 1e-12."""
+    return numerator / np.maximum(denominator, 1e-12)

@@ -1,10 +1,12 @@
-"""Layers of generator and discriminators, written for speed, equal to the plain ones (tests/cssgan/models/test_blocks.py).
+"""Layers of generator and discriminators in fast forms, equal to the plain ones (tests/cssgan/models/test_blocks.py).
 
-A decoder block of the paper's backbone is ConvTranspose3d (k,1,1) - norm - LeakyReLU - ConvTranspose3d (1,4,4), and its
-input is the concatenation of features, an image skip repeated over time, and class and audio codes repeated over
-space. Nothing of this has to be written out: the temporal layer is linear, so each part goes through its own columns of
-the same weight where it is small, and only the results are added; the spatial layer has no extent in time, so time is
-folded into the batch and the layer is 2-D.
+A decoder block of the paper's backbone is ConvTranspose3d (k,1,1) - norm - LeakyReLU - ConvTranspose3d (1,4,4). Its input
+is the concatenation of features, an image skip repeated over time, and class and audio conditioning repeated over space.
+The fast form avoids this large tensor:
+
+* The temporal layer is linear. Each part of the input is multiplied by its own columns of the weight at its original
+  size, and the results are added.
+* The spatial layer does not extend over time. Time is folded into the batch, and the layer is 2-D.
 """
 
 from __future__ import annotations
@@ -17,20 +19,20 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn import functional
 
-from cssgan.models.cpu_convolutions import convolve_each, halve
+from cssgan.models.cpu_convolutions import pointwise_conv2d, strided_conv
 
 LEAK = 0.2
-_FEW_FRAMES = 2
-"""Up to so many frames a temporal layer sees all of them as channels of one picture: with 2 this is also less work."""
+_MAX_FRAMES_AS_CHANNELS = 2
+"""Up to this number of input frames, a temporal layer treats the frames as channels; this also needs fewer FLOPs."""
 
 
 def is_autocast(tensor: Tensor) -> bool:
-    """Whether matrix products on the tensor's device run in half precision just now."""
+    """Whether autocast to half precision is enabled for the tensor's device."""
     return tensor.device.type != "meta" and torch.is_autocast_enabled(tensor.device.type)
 
 
 def norm_2d(kind: str, channels: int) -> nn.Module:
-    """Batch or group normalization for (batch x time, C, H, W)."""
+    """Batch or group norm for (batch x time, C, H, W)."""
     if kind == "batch":
         return nn.BatchNorm2d(channels)
     groups = next(n for n in (8, 4, 3, 2, 1) if channels % n == 0)
@@ -38,9 +40,9 @@ def norm_2d(kind: str, channels: int) -> nn.Module:
 
 
 def initialize(module: nn.Module) -> None:
-    """N(0, 0.02) for convolutions, transposed ones too, and N(1, 0.02) for the scale of norms; biases 0."""
+    """N(0, 0.02) for (transposed) convolutions, N(1, 0.02) for the scales of norms, biases 0."""
     for layer in module.modules():
-        if isinstance(layer, (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, TemporalDeconv)):
+        if isinstance(layer, (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, TemporalConvTranspose)):
             nn.init.normal_(layer.weight, 0.0, 0.02)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
@@ -51,26 +53,26 @@ def initialize(module: nn.Module) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FoldedWeights:
-    """Weights of a `TemporalDeconv` laid out for use; made once a step and shared by all streams."""
+    """Rearranged weights of a `TemporalConvTranspose`, computed once per step and shared by all streams."""
 
     features: Tensor
     skip: Tensor | None
-    constants: Tensor | None
+    conditioning: Tensor | None
 
 
-class TemporalDeconv(nn.Module):
-    """ConvTranspose3d with a (k, 1, 1) kernel over concat(features, skip, constants), without the concatenation.
+class TemporalConvTranspose(nn.Module):
+    """ConvTranspose3d with a (k, 1, 1) kernel over concat(features, skip, conditioning), without the concatenation.
 
-    Forms, by the numbers of frames: in the first block from 1 frame to T (kernel T, stride 1), elsewhere doubling
-    (4, 2, padding 1) and keeping (3, 1, padding 1; for a single frame kernel 1). Doubling a single frame uses the two
-    inner taps only; the outer ones are kept, idle, so that the layer is the specification's.
+    Kernel, stride and padding follow from the numbers of frames:
+
+    * first block, from 1 frame to T: kernel T, stride 1;
+    * doubling: (4, 2, 1); of a single frame, only the two inner taps have an effect;
+    * same number of frames: (3, 1, 1), for a single frame kernel 1.
 
     Args:
         features: channels of the features (vary over time and space).
         skip: channels of the image skip (constant over time); 0: none.
-        constants: channels of class and audio codes (constant over space); 0: none.
-        frames_in, frames_out: see above.
-        first: whether this is the first block.
+        conditioning: channels of the class and audio conditioning (constant over space); 0: none.
     """
 
     def __init__(
@@ -78,7 +80,7 @@ class TemporalDeconv(nn.Module):
         *,
         features: int,
         skip: int,
-        constants: int,
+        conditioning: int,
         out_channels: int,
         frames_in: int,
         frames_out: int,
@@ -93,80 +95,81 @@ class TemporalDeconv(nn.Module):
         else:
             assert frames_out == frames_in, (frames_in, frames_out)
             self.kernel, self.stride, self.padding = 3, 1, 1
-        self.parts = (features, skip, constants)
+        self.parts = (features, skip, conditioning)
         self.out_channels, self.frames_in, self.frames_out = out_channels, frames_in, frames_out
-        self._as_channels = frames_in <= _FEW_FRAMES
+        self._frames_as_channels = frames_in <= _MAX_FRAMES_AS_CHANNELS
         self.weight = nn.Parameter(torch.empty(sum(self.parts), out_channels, self.kernel))
         self.bias = nn.Parameter(torch.empty(out_channels))
 
     def fold(self) -> FoldedWeights:
-        """The weight by parts: features and skip as 1x1 convolutions with the frames among the output channels."""
+        """The weight split into its parts: 1x1 convolutions with the output frames among their output channels."""
         weight = self.weight
         if is_autocast(weight):
-            weight = weight.to(torch.get_autocast_dtype(weight.device.type))  # once, not once a stream
-        features_EOk, skip_EOk, constants = weight.split(self.parts)
-        if self._as_channels:
-            # Every input frame reaches every output frame at most by one tap; the skip, the same at all of them, by
-            # all of these together. So all are channels of one picture.
-            first, *later = self._reaches(skip_EOk)
-            joined_EOT = torch.cat((*self._reaches(features_EOk), sum(later, first)))
+            weight = weight.to(torch.get_autocast_dtype(weight.device.type))  # one cast for all streams
+        features_EOk, skip_EOk, conditioning = weight.split(self.parts)
+        if self._frames_as_channels:
+            # Each input frame reaches each output frame by at most one tap. The skip is the same at all input frames,
+            # so its taps are summed.
+            first, *later = self._taps_by_frame(skip_EOk)
+            joined_EOT = torch.cat((*self._taps_by_frame(features_EOk), sum(later, first)))
             joined = joined_EOT.permute(2, 1, 0).reshape(self.frames_out * self.out_channels, -1)
-            return FoldedWeights(joined[:, :, None, None], None, constants)
+            return FoldedWeights(joined[:, :, None, None], None, conditioning)
         taps_EO = features_EOk.unbind(-1)
         if self.stride == 2:
-            none = torch.zeros_like(taps_EO[0])
-            # Channels in: frames i-1, i, i+1; out: frames 2i, 2i+1.
+            zero = torch.zeros_like(taps_EO[0])
+            # Input channels: frames i-1, i, i+1; output channels: frames 2i, 2i+1.
             taps = ((3, 1, None), (None, 2, 0))
-            rows = [torch.cat([none if k is None else taps_EO[k] for k in row]) for row in taps]
-            edges = skip_EOk.unbind(-1)
-            skip_rows = [edges[1] + edges[3], edges[2] + edges[0], edges[3], edges[0]]
+            rows = [torch.cat([zero if k is None else taps_EO[k] for k in row]) for row in taps]
+            skip_taps = skip_EOk.unbind(-1)
+            skip_rows = [skip_taps[1] + skip_taps[3], skip_taps[2] + skip_taps[0], skip_taps[3], skip_taps[0]]
         else:
             rows = [torch.cat([taps_EO[k] for k in (2, 1, 0)])]
-            edges = skip_EOk.unbind(-1)
-            skip_rows = [edges[0] + edges[1] + edges[2], edges[2], edges[0]]
+            skip_taps = skip_EOk.unbind(-1)
+            skip_rows = [skip_taps[0] + skip_taps[1] + skip_taps[2], skip_taps[2], skip_taps[0]]
         features = torch.cat(rows, dim=1).t()[:, :, None, None]
         skip = torch.cat(skip_rows, dim=1).t()[:, :, None, None] if self.parts[1] else None
-        return FoldedWeights(features, skip, constants)
+        return FoldedWeights(features, skip, conditioning)
 
-    def _reaches(self, weight_EOk: Tensor) -> list[Tensor]:
-        """For each input frame (inputs, out_channels, frames_out): the tap by which it reaches each output frame, or 0."""
-        firsts = [self.stride * frame - self.padding for frame in range(self.frames_in)]  # where tap 0 reaches
+    def _taps_by_frame(self, weight_EOk: Tensor) -> list[Tensor]:
+        """For each input frame (inputs, out_channels, frames_out): its tap at each output frame, or 0."""
+        firsts = [self.stride * frame - self.padding for frame in range(self.frames_in)]  # output frame of tap 0
         return [functional.pad(weight_EOk, (first, self.frames_out - first - self.kernel)) for first in firsts]
 
-    def code(self, constants_BET: Tensor | None, folded: FoldedWeights) -> Tensor:
-        """What class and audio codes add everywhere on a frame, with the bias: (batch or 1, frames_out or 1, channels).
+    def conditioning_term(self, conditioning_BET: Tensor | None, folded: FoldedWeights) -> Tensor:
+        """The part of the output that class and audio contribute, with the bias: (B or 1, frames_out or 1, channels).
 
-        It depends on no picture: one call serves all streams of a cascade.
+        It does not depend on images: one call serves all streams of a cascade.
         """
-        if constants_BET is None or folded.constants is None:
+        if conditioning_BET is None or folded.conditioning is None:
             return self.bias[None, None]
-        code = functional.conv_transpose1d(
-            constants_BET, folded.constants, self.bias, stride=self.stride, padding=self.padding
+        term = functional.conv_transpose1d(
+            conditioning_BET, folded.conditioning, self.bias, stride=self.stride, padding=self.padding
         )
-        return code.transpose(1, 2)
+        return term.transpose(1, 2)
 
     def forward(
-        self, features_BTEHW: Tensor, skip_BEHW: Tensor | None, code_BTO: Tensor, folded: FoldedWeights
+        self, features_BTEHW: Tensor, skip_BEHW: Tensor | None, term_BTO: Tensor, folded: FoldedWeights
     ) -> Tensor:
-        """(batch, frames_out, out_channels, H, W), contiguous; `code_BTO` as `code` gives it."""
+        """(B, frames_out, out_channels, H, W), contiguous; `term_BTO` is the `conditioning_term`."""
         batch, frames, _, height, width = features_BTEHW.shape
         assert frames == self.frames_in
-        if self._as_channels:
+        if self._frames_as_channels:
             x = features_BTEHW.flatten(1, 2)
             x = x if skip_BEHW is None else torch.cat((x, skip_BEHW), dim=1)
-            out = convolve_all(x, folded.features) if height == width == 1 else convolve_each(x, folded.features)
+            conv = full_kernel_conv if height == width == 1 else pointwise_conv2d
+            out = conv(x, folded.features)
         else:
-            x = cast(Tensor, _WithNeighbours.apply(features_BTEHW)).flatten(0, 1)
-            out = convolve_each(x, folded.features)
+            x = cast(Tensor, _WithNeighbourFrames.apply(features_BTEHW)).flatten(0, 1)
+            out = pointwise_conv2d(x, folded.features)
         out = out.view(batch, self.frames_out, self.out_channels, height, width)
-        terms = None if folded.skip is None or skip_BEHW is None else convolve_each(skip_BEHW, folded.skip)
-        return cast(Tensor, _AddTerms.apply(out, terms, code_BTO.to(out.dtype), self.stride))
+        skip = None if folded.skip is None or skip_BEHW is None else pointwise_conv2d(skip_BEHW, folded.skip)
+        return cast(Tensor, _AddTerms.apply(out, skip, term_BTO.to(out.dtype), self.stride))
 
 
-class _WithNeighbours(torch.autograd.Function):
-    """Each frame with the one before and the one after it among its channels, zeros beyond the ends: (B, T, 3E, H, W).
+class _WithNeighbourFrames(torch.autograd.Function):
+    """Concatenate each frame with the previous and the next one, zeros beyond the ends: (B, T, 3E, H, W).
 
-    Sliced and concatenated by torch's own functions it would give the same, with three times the copies backward.
+    Slicing and torch.cat give the same result, but copy three times as much in the backward pass.
     """
 
     @staticmethod
@@ -190,38 +193,39 @@ class _WithNeighbours(torch.autograd.Function):
 
 
 class _AddTerms(torch.autograd.Function):
-    """Features of all frames, plus what a picture constant over time gives, plus what codes constant over space give.
+    """Add the contributions of the skip (constant over time) and of the conditioning (constant over space).
 
-    A picture gives one term inside (one for each phase of the stride), less the taps that reach beyond either end.
+    The skip has one term per phase of the stride, and two terms to subtract at the first and the last frame, where taps
+    reach beyond the ends.
     """
 
     @staticmethod
-    def forward(ctx: Any, out_BTOHW: Tensor, terms_BEHW: Tensor | None, code_BTO: Tensor, stride: int) -> Tensor:
-        ctx.stride, ctx.code_shape, ctx.has_terms = stride, code_BTO.shape, terms_BEHW is not None
-        code = code_BTO[..., None, None]
-        if terms_BEHW is None:
-            return out_BTOHW + code
-        terms = terms_BEHW.unflatten(1, (stride + 2, -1))
-        out = (out_BTOHW.unflatten(1, (-1, stride)) + terms[:, None, :stride]).flatten(1, 2)
-        out[:, 0].sub_(terms[:, stride])
-        out[:, -1].sub_(terms[:, stride + 1])
-        return out.add_(code)
+    def forward(ctx: Any, out_BTOHW: Tensor, skip_BEHW: Tensor | None, term_BTO: Tensor, stride: int) -> Tensor:
+        ctx.stride, ctx.term_shape, ctx.has_skip = stride, term_BTO.shape, skip_BEHW is not None
+        conditioning = term_BTO[..., None, None]
+        if skip_BEHW is None:
+            return out_BTOHW + conditioning
+        skip = skip_BEHW.unflatten(1, (stride + 2, -1))
+        out = (out_BTOHW.unflatten(1, (-1, stride)) + skip[:, None, :stride]).flatten(1, 2)
+        out[:, 0].sub_(skip[:, stride])
+        out[:, -1].sub_(skip[:, stride + 1])
+        return out.add_(conditioning)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         grad = grads[0]
-        terms = None
-        if ctx.has_terms:
+        skip_grad = None
+        if ctx.has_skip:
             inside = grad.unflatten(1, (-1, ctx.stride)).sum(1)
-            terms = torch.cat((inside, -grad[:, :1], -grad[:, -1:]), dim=1).flatten(1, 2)
-        return grad, terms, grad.sum((3, 4)).sum_to_size(ctx.code_shape), None
+            skip_grad = torch.cat((inside, -grad[:, :1], -grad[:, -1:]), dim=1).flatten(1, 2)
+        return grad, skip_grad, grad.sum((3, 4)).sum_to_size(ctx.term_shape), None
 
 
 class SpectralConv(nn.Module):
-    """Convolution (2-D or 3-D) whose weight is divided by its largest singular value, or is not, without `spectral`.
+    """2-D or 3-D convolution, or linear layer (empty kernel), with optional spectral normalization.
 
-    The power iteration runs when `iterate` is called, once a training step, not at every forward pass: the weight does
-    not change in between, and at paper width the iterations would be 40 % of all kernel launches.
+    `iterate` runs the power iteration once per training step instead of once per forward pass: the weight does not change
+    in between, and at paper width the iterations would be 40 % of all kernel launches.
     """
 
     weight_u: Tensor
@@ -251,7 +255,7 @@ class SpectralConv(nn.Module):
 
     @torch.no_grad()
     def iterate(self, times: int = 1) -> None:
-        """Power iterations towards the largest singular pair."""
+        """Power iterations for the largest singular value."""
         matrix = self.weight.flatten(1)
         for _ in range(times):
             self.weight_v.copy_(functional.normalize(matrix.t() @ self.weight_u, dim=0))
@@ -261,7 +265,7 @@ class SpectralConv(nn.Module):
         """The weight divided by its spectral norm, in float32; gradients flow through both."""
         if not self.spectral:
             return self.weight
-        # Clones: the next iteration changes the buffers in place, and autograd must not see that.
+        # Autograd must not see the next in-place change of the buffers.
         u, v = self.weight_u.clone(), self.weight_v.clone()
         if is_autocast(u):
             with torch.autocast(u.device.type, enabled=False):
@@ -272,15 +276,15 @@ class SpectralConv(nn.Module):
         if self.dims == 0:
             return functional.linear(x, self.normalized(), self.bias)
         if self.padding == 0 and x.shape[2:] == self.weight.shape[2:]:
-            return convolve_all(x, self.normalized(), self.bias)
-        return halve(x, self.normalized(), self.bias, self.stride, self.padding)
+            return full_kernel_conv(x, self.normalized(), self.bias)
+        return strided_conv(x, self.normalized(), self.bias, self.stride, self.padding)
 
 
-class SpectralClassConv(SpectralConv):
-    """A `SpectralConv` (3-D, 4^3 stride 2, or (1, 4, 4)) over concat(x, class map), without the class map.
+class ClassConditionalConv(SpectralConv):
+    """3-D `SpectralConv` over concat(x, class map), without the class map.
 
-    The map of a class is constant over time and space, so its convolution depends only on which taps fall inside the
-    padding: a small sum over the weight, made for every class at once and picked by the one-hot vector.
+    The class map is constant over time and space. Its contribution depends only on which taps are in the padding: a
+    sum over the weight, computed for every class and selected by the one-hot vector.
     """
 
     def __init__(
@@ -301,7 +305,7 @@ class SpectralClassConv(SpectralConv):
     def forward(self, x: Tensor, label_BK: Tensor | None = None) -> Tensor:
         assert label_BK is not None
         weight = self.normalized()
-        out = halve(x, weight[:, : self.in_channels], self.bias, self.strides, self.paddings)
+        out = strided_conv(x, weight[:, : self.in_channels], self.bias, self.strides, self.paddings)
         time, height, width = (
             _taps_inside(size, *axis, like=weight)
             for size, axis in zip(x.shape[2:], zip(self.kernel, self.strides, self.paddings, strict=True), strict=True)
@@ -311,31 +315,31 @@ class SpectralClassConv(SpectralConv):
 
 
 def _taps_inside(size: int, kernel: int, stride: int, padding: int, *, like: Tensor) -> Tensor:
-    """(outputs, taps): 1 where the tap of an output lies inside an axis of `size`, 0 where it meets the padding."""
+    """(outputs, taps): 1 if the tap is inside an axis of `size`, 0 if it is in the padding."""
     outputs = (size + 2 * padding - kernel) // stride + 1
-    # On the device from the start: a step that is recorded must copy nothing from the host.
+    # Created on the device: a captured step must not copy from the host.
     first = torch.arange(outputs, device=like.device)[:, None] * stride - padding
-    places = first + torch.arange(kernel, device=like.device)
-    return ((places >= 0) & (places < size)).to(like)
+    positions = first + torch.arange(kernel, device=like.device)
+    return ((positions >= 0) & (positions < size)).to(like)
 
 
 def spectral_linear(in_features: int, out_features: int, *, spectral: bool = True) -> SpectralConv:
-    """A linear layer with spectral norm: a convolution without extent."""
+    """A linear layer with spectral normalization."""
     return SpectralConv(in_features, out_features, (), spectral=spectral)
 
 
 def iterate_spectral_norms(module: nn.Module) -> None:
-    """One power iteration for every spectrally normed layer of `module`."""
+    """One power iteration for every layer of `module` with spectral normalization."""
     for layer in module.modules():
         if isinstance(layer, SpectralConv) and layer.spectral:
             layer.iterate()
 
 
-def convolve_all(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """A convolution whose kernel covers its whole input: one matrix product. (batch, channels, 1, ..., 1)."""
+def full_kernel_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A convolution whose kernel covers its whole input, as one matrix product: (batch, channels, 1, ..., 1)."""
     out = functional.linear(x.flatten(1), weight.flatten(1), bias)
     return out[(...,) + (None,) * (x.dim() - 2)]
 
 
-def leaky(x: Tensor) -> Tensor:
+def leaky_relu(x: Tensor) -> Tensor:
     return functional.leaky_relu(x, LEAK, inplace=True)

@@ -1,4 +1,4 @@
-"""The cascade: every stream after the first starts from the last frame of the clip before it (paper section 3.2)."""
+"""The cascade: every stream after the first starts from the last frame of the previous clip (paper, section 3.2)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import torch
 from torch import Tensor
 
 MakeClip = Callable[[Tensor, int], Tensor]
-"""(start image BCHW, stream index) -> clip_BCFHW"""
+"""(start image_BCHW, stream index) -> clip_BCFHW"""
 
 
 def cascade(make_clip: MakeClip, image_BCHW: Tensor, num_streams: int, *, detach: bool) -> Tensor:
-    """Clips made one after the other, clips_BSCFHW.
+    """Generate clips one after the other, clips_BSCFHW.
 
     Args:
-        make_clip: a stream; the same weights for every index.
+        make_clip: applies one stream.
         image_BCHW: start image of stream 0.
-        detach: stop the gradient at the frame that is passed on.
+        detach: stop the gradient at the frame that is passed to the next stream.
     """
     clips: list[Tensor] = []
     start = image_BCHW

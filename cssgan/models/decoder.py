@@ -1,23 +1,27 @@
-"""Decoder of a stream: codes at 1x1x1 -> a clip, with the image's skips, the class and the sound at every block."""
+"""Decoder of a stream: latent code at 1x1x1 -> clip, with image skips, class and audio at every block."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cssgan.models.blocks import FoldedWeights, TemporalDeconv, leaky, norm_2d
-from cssgan.models.cpu_convolutions import compose, doubling_phases, enlarge_2d, tanh
+from cssgan.models.blocks import FoldedWeights, TemporalConvTranspose, leaky_relu, norm_2d
+from cssgan.models.cpu_convolutions import compose, conv_transpose2d, tanh
 
 
-def temporal_plan(num_frames: int, num_blocks: int, plan: str) -> list[int]:
+def frames_after_blocks(num_frames: int, num_blocks: int, upsampling: str) -> list[int]:
     """Frames after each block and after the rgb layer (num_blocks + 1 numbers), from 1 frame at the bottleneck.
 
-    ``middle`` doubles in the last blocks before the rgb layer, then earlier ones, then the rgb layer (1,2,4,8 and 8 for
-    8 frames and 4 blocks; 2,4,8,16,32 for 32); ``late`` begins with the rgb layer; ``early`` with block 1. What is left
-    when every layer doubles goes to block 1.
+    Order in which layers double the frames, until there are `num_frames`:
+
+    * ``middle``: from the last block to the first, then the rgb layer (8 frames, 4 blocks: 1,2,4,8,8; 32: 2,4,8,16,32);
+    * ``late``: the rgb layer, then from the last block to the first;
+    * ``early``: from the first block to the last, then the rgb layer.
+
+    If all layers double, block 1 multiplies by what remains.
     """
     doublings = num_frames.bit_length() - 1
     blocks = list(range(num_blocks))
@@ -25,31 +29,24 @@ def temporal_plan(num_frames: int, num_blocks: int, plan: str) -> list[int]:
         "middle": [*reversed(blocks), num_blocks],
         "late": [num_blocks, *reversed(blocks)],
         "early": [*blocks, num_blocks],
-    }[plan]
+    }[upsampling]
     factors = [1] * (num_blocks + 1)
-    for place in order[:doublings]:
-        factors[place] = 2
+    for layer in order[:doublings]:
+        factors[layer] = 2
     factors[0] *= 2 ** max(doublings - len(order), 0)
-    frames, plan_frames = 1, list[int]()
+    frames, frames_after = 1, list[int]()
     for factor in factors:
         frames *= factor
-        plan_frames.append(frames)
-    return plan_frames
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FoldedBlock:
-    """Weights of a block laid out for use; made once a step and shared by all streams."""
-
-    temporal: FoldedWeights
-    phases: Tensor | None
-    """Of the spatial layer where it doubles, for `enlarge_2d`; without gradient."""
+        frames_after.append(frames)
+    return frames_after
 
 
 class DecoderBlock(nn.Module):
-    """Temporal deconvolution to a wide middle, norm, LeakyReLU, then spatial 4x4 deconvolution, time in the batch."""
+    """Temporal transposed convolution with many channels, norm, LeakyReLU, spatial 4x4 transposed convolution."""
 
-    def __init__(self, *, temporal: TemporalDeconv, out_channels: int, first: bool, last: bool, norm: str) -> None:
+    def __init__(
+        self, *, temporal: TemporalConvTranspose, out_channels: int, first: bool, last: bool, norm: str
+    ) -> None:
         super().__init__()
         self.temporal = temporal
         self.temporal_norm = norm_2d(norm, temporal.out_channels)
@@ -57,25 +54,22 @@ class DecoderBlock(nn.Module):
         self.spatial = nn.ConvTranspose2d(temporal.out_channels, out_channels, 4, stride, padding)
         self.spatial_norm = None if last else norm_2d(norm, out_channels)
 
-    def fold(self) -> FoldedBlock:
-        """See `FoldedBlock`."""
-        return FoldedBlock(self.temporal.fold(), doubling_phases(self.spatial.weight))
-
-    def forward(self, x_BTEHW: Tensor, skip_BEHW: Tensor | None, code_BTO: Tensor, folded: FoldedBlock) -> Tensor:
-        y = self.temporal(x_BTEHW, skip_BEHW, code_BTO, folded.temporal)
+    def forward(self, x_BTEHW: Tensor, skip_BEHW: Tensor | None, term_BTO: Tensor, folded: FoldedWeights) -> Tensor:
+        """See `TemporalConvTranspose.forward`."""
+        y = self.temporal(x_BTEHW, skip_BEHW, term_BTO, folded)
         batch, frames = y.shape[:2]
-        y = self._enlarge(leaky(self.temporal_norm(y.flatten(0, 1))), folded.phases)
+        y = self._spatial(leaky_relu(self.temporal_norm(y.flatten(0, 1))))
         if self.spatial_norm is not None:
-            y = leaky(self.spatial_norm(y))
+            y = leaky_relu(self.spatial_norm(y))
         return y.view(batch, frames, *y.shape[1:])
 
-    def _enlarge(self, x: Tensor, phases: Tensor | None) -> Tensor:
+    def _spatial(self, x: Tensor) -> Tensor:
         weight, bias = self.spatial.weight, self.spatial.bias
         assert bias is not None
         if x.shape[2:] != (1, 1):
-            # Only the first block does not double, and it begins at one place.
-            return enlarge_2d(x, weight, bias, 2, 1, phases)
-        # From a single place every output pixel has one tap: a matrix product.
+            # All blocks but the first double height and width.
+            return conv_transpose2d(x, weight, bias, 2, 1)
+        # First block: from 1x1, each output pixel has one tap, so this is a matrix product.
         return functional.linear(x.flatten(1), weight.flatten(1).t()).view(-1, *weight.shape[1:]) + bias[:, None, None]
 
 
@@ -84,12 +78,12 @@ class Decoder(nn.Module):
 
     Args:
         widths: channels of the image encoder's levels, from size/2 down to 4 pixels (`level_widths`).
-        bottleneck: channels of the joined codes at 1x1x1.
-        class_dim: one-hot classes that enter every later block.
-        inject_dim: audio channels that enter every later block; 0: audio at the bottleneck only.
-        frames: `temporal_plan`.
-        middle_first, middle: middle channels as multiples of a block's output (of 3 in the rgb layer).
-        compose: the rgb layer gives a fourth channel, the mask that blends its picture onto the start image.
+        bottleneck: channels of the concatenated input at 1x1x1.
+        class_dim: one-hot classes that every later block receives.
+        inject_dim: audio channels that every later block receives; 0: audio at the bottleneck only.
+        frames: `frames_after_blocks`.
+        middle_first, middle: middle channels as multiples of a block's output channels (3 in the rgb layer).
+        compose: the rgb layer has a fourth channel, the mask that blends its frames onto the start image.
     """
 
     def __init__(
@@ -112,12 +106,11 @@ class Decoder(nn.Module):
         outs = [*reversed(widths), 4 if compose else 3]
         for index, (out, frames_out) in enumerate(zip(outs, frames, strict=True)):
             first, last = index == 0, index == len(widths)
-            wide = (middle_first if first else middle) * (3 if last else out)
-            temporal = TemporalDeconv(
+            temporal = TemporalConvTranspose(
                 features=channels,
                 skip=0 if first else outs[index - 1],
-                constants=0 if first else class_dim + inject_dim,
-                out_channels=wide,
+                conditioning=0 if first else class_dim + inject_dim,
+                out_channels=(middle_first if first else middle) * (3 if last else out),
                 frames_in=frames_in,
                 frames_out=frames_out,
                 first=first,
@@ -125,34 +118,41 @@ class Decoder(nn.Module):
             self.blocks.append(DecoderBlock(temporal=temporal, out_channels=out, first=first, last=last, norm=norm))
             channels, frames_in = out, frames_out
 
-    def fold(self) -> list[FoldedBlock]:
-        """Weights laid out for use: once a step, for all streams."""
-        return [block.fold() for block in self.blocks]  # type: ignore[union-attr]
+    def fold(self) -> list[FoldedWeights]:
+        """The rearranged weights of all blocks, computed once per step for all streams."""
+        return [cast(DecoderBlock, block).temporal.fold() for block in self.blocks]
 
-    def codes(self, label_BK: Tensor, inject_BFA: Tensor | None, folded: list[FoldedBlock]) -> list[Tensor]:
-        """What class and audio codes add to each block, as `TemporalDeconv.code` gives it; nothing in the first."""
-        out: list[Tensor] = []
+    def conditioning_terms(
+        self, label_BK: Tensor, inject_BFA: Tensor | None, folded: list[FoldedWeights]
+    ) -> list[Tensor]:
+        """`TemporalConvTranspose.conditioning_term` of each block; the first block has no conditioning."""
+        terms: list[Tensor] = []
         for block, frames, weights in zip(self.blocks, [0, *self.frames[:-1]], folded, strict=True):
-            constants_BET = None
+            conditioning_BET = None
             if frames:
                 parts = [label_BK[:, :, None].expand(-1, -1, frames)]
                 if inject_BFA is not None:
                     parts.append(functional.adaptive_avg_pool1d(inject_BFA.transpose(1, 2), frames))
-                constants_BET = torch.cat(parts, dim=1)
-            out.append(block.temporal.code(constants_BET, weights.temporal))  # type: ignore[union-attr]
-        return out
+                conditioning_BET = torch.cat(parts, dim=1)
+            terms.append(cast(DecoderBlock, block).temporal.conditioning_term(conditioning_BET, weights))
+        return terms
 
     def forward(
         self,
         bottleneck_BE: Tensor,
         skips: list[Tensor],
-        codes: list[Tensor],
+        terms: list[Tensor],
         start_BCHW: Tensor,
-        folded: list[FoldedBlock],
+        folded: list[FoldedWeights],
     ) -> Tensor:
-        """clip_BCFHW in [-1, 1]. `skips` come from size/2 down to 4 pixels, as `ImageEncoder` gives them."""
+        """clip_BCFHW in [-1, 1].
+
+        Args:
+            skips: from size/2 down to 4 pixels, of `ImageEncoder`.
+            terms: `conditioning_terms`.
+        """
         x = bottleneck_BE[:, None, :, None, None]
-        for block, skip, code, weights in zip(self.blocks, [None, *reversed(skips)], codes, folded, strict=True):
-            x = block(x, skip, code, weights)
-        x = x.to(start_BCHW.dtype)  # half precision has too few steps for a picture of 256 levels
+        for block, skip, term, weights in zip(self.blocks, [None, *reversed(skips)], terms, folded, strict=True):
+            x = block(x, skip, term, weights)
+        x = x.to(start_BCHW.dtype)  # half precision cannot represent 256 levels per channel
         return compose(x, start_BCHW) if self.compose else tanh(x).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""Discriminators: single frames, clips (with the order predictor on the same trunk), and optionally whole windows."""
+"""Image discriminator, clip discriminator (its trunk is shared with the order predictor), and video discriminator."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cssgan.models.blocks import SpectralClassConv, SpectralConv, leaky, spectral_linear
+from cssgan.config import Config
+from cssgan.models.blocks import ClassConditionalConv, SpectralConv, leaky_relu, spectral_linear
 from cssgan.models.encoders import level_widths
 from cssgan.models.interface import DiscriminatorOutput, Discriminators
 from cssgan.models.order_predictor import OrderPredictor
+from phonics_data.contract.logmel import LogMelSpec
 
 
 class ImageDiscriminator(nn.Module):
-    """Frames -> one logit each; unconditional, spectral norm, LeakyReLU."""
+    """Frames -> one logit each; unconditional."""
 
     def __init__(self, *, size: int, width: int, spectral: bool = True) -> None:
         super().__init__()
@@ -26,17 +28,18 @@ class ImageDiscriminator(nn.Module):
     def forward(self, frames_BCHW: Tensor) -> Tensor:
         x = frames_BCHW
         for layer in self.layers:
-            x = leaky(layer(x))
+            x = leaky_relu(layer(x))
         return self.out(x).flatten()
 
 
 class ClipTrunk(nn.Module):
-    """Clips of any multiple of `frames_per_clip` frames -> 4x4 maps; the class joins after the first layer.
+    """Clips of any multiple of `frames_per_clip` frames -> 4x4 feature maps.
 
-    Every layer halves the picture; the first ones halve time as well, until a clip is one frame long.
+    Every layer halves height and width. The first layers also halve time, until a clip is one frame long.
 
     Args:
-        audio_dim: channels of sound that join the second layer's input, each frame's own; 0: none.
+        class_dim: classes that condition the second layer; 0: unconditional.
+        audio_dim: audio channels per frame that are concatenated to the input of the second layer; 0: none.
     """
 
     def __init__(
@@ -55,34 +58,32 @@ class ClipTrunk(nn.Module):
         halvings = frames_per_clip.bit_length() - 1
         self.layers = nn.ModuleList()
         for level, (i, o) in enumerate(zip([3, *widths[:-1]], widths, strict=True)):
-            halve = ((4, 4, 4), (2, 2, 2), (1, 1, 1)) if level < halvings else ((1, 4, 4), (1, 2, 2), (0, 1, 1))
+            shape = ((4, 4, 4), (2, 2, 2), (1, 1, 1)) if level < halvings else ((1, 4, 4), (1, 2, 2), (0, 1, 1))
             if level == 1:
                 i += audio_dim
-            told = level == 1 and class_dim > 0
             self.layers.append(
-                SpectralClassConv(i, class_dim, o, *halve, spectral=spectral)
-                if told
-                else SpectralConv(i, o, *halve, spectral=spectral)
+                ClassConditionalConv(i, class_dim, o, *shape, spectral=spectral)
+                if level == 1 and class_dim > 0
+                else SpectralConv(i, o, *shape, spectral=spectral)
             )
         self.frames_out_per_clip = frames_per_clip >> min(halvings, len(widths))
 
-    def forward(self, clips_BCFHW: Tensor, label_BK: Tensor | None, sound_BFD: Tensor | None = None) -> Tensor:
+    def forward(self, clips_BCFHW: Tensor, label_BK: Tensor | None, audio_BFD: Tensor | None = None) -> Tensor:
         x = clips_BCFHW
         for level, layer in enumerate(self.layers):
-            if level == 1 and sound_BFD is not None:
-                sound_BDF = functional.adaptive_avg_pool1d(sound_BFD.transpose(1, 2), x.shape[2])
-                x = torch.cat((x, sound_BDF[..., None, None].expand(-1, -1, -1, *x.shape[3:])), dim=1)
-            x = leaky(layer(x, label_BK) if isinstance(layer, SpectralClassConv) else layer(x))
+            if level == 1 and audio_BFD is not None:
+                audio_BDF = functional.adaptive_avg_pool1d(audio_BFD.transpose(1, 2), x.shape[2])
+                x = torch.cat((x, audio_BDF[..., None, None].expand(-1, -1, -1, *x.shape[3:])), dim=1)
+            x = leaky_relu(layer(x, label_BK) if isinstance(layer, ClassConditionalConv) else layer(x))
         return x
 
 
 class CascadedDiscriminators(Discriminators):
-    """Image discriminator, clip discriminator with order predictor, video discriminator: all that discriminators a window.
+    """Image discriminator, clip discriminator, video discriminator and order predictor, each as configured.
 
     Args:
-        segment_dim: values of one frame's log-mel segment, for a clip discriminator that hears; 0: it is deaf.
-        num_orders: orders that the predictor tells apart; None: all S!.
-        spectral: whether the layers are spectrally normed.
+        segment_dim: values of one frame's mel segment, for an audio-conditioned clip discriminator; 0: no audio.
+        num_orders: number of orders to classify; None: all S!.
         others: as in `cssgan.config.DiscriminatorConfig`.
     """
 
@@ -114,14 +115,16 @@ class CascadedDiscriminators(Discriminators):
             audio_dim=audio_dim,
             spectral=spectral,
         )
-        self.ear = spectral_linear(segment_dim, audio_dim, spectral=spectral) if segment_dim else None
+        self.audio_layer = spectral_linear(segment_dim, audio_dim, spectral=spectral) if segment_dim else None
         self.class_dim = class_dim
-        channels, left = self.trunk.channels, self.trunk.frames_out_per_clip
-        self.clip_head = SpectralConv(channels, 1, (left, 4, 4), spectral=spectral) if use_clips else None
-        self.video_head = SpectralConv(channels, 1, (left * num_clips, 4, 4), spectral=spectral) if use_video else None
+        channels, frames_out = self.trunk.channels, self.trunk.frames_out_per_clip
+        self.clip_head = SpectralConv(channels, 1, (frames_out, 4, 4), spectral=spectral) if use_clips else None
+        self.video_head = (
+            SpectralConv(channels, 1, (frames_out * num_clips, 4, 4), spectral=spectral) if use_video else None
+        )
         self.order = (
             OrderPredictor(
-                channels=channels * left,
+                channels=channels * frames_out,
                 num_clips=num_clips,
                 pairwise=pairwise,
                 num_orders=num_orders,
@@ -134,26 +137,26 @@ class CascadedDiscriminators(Discriminators):
     def forward(
         self, clips_BSCFHW: Tensor, label_BK: Tensor, frame_index_BS: Tensor, mels_BSFMU: Tensor | None = None
     ) -> DiscriminatorOutput:
-        """See `Discriminators.forward`. `mels_BSFMU` is heard by discriminators with an ear and not looked at by others."""
+        """See `Discriminators.forward`. `mels_BSFMU` is used only with a `segment_dim`."""
         batch, clips = clips_BSCFHW.shape[:2]
         image_BS = self.image(_frames(clips_BSCFHW, frame_index_BS)).view(batch, clips)
         label = label_BK if self.class_dim else None
-        sound_BSFD = None
-        if self.ear is not None:
+        audio_BSFD = None
+        if self.audio_layer is not None:
             assert mels_BSFMU is not None
-            sound_BSFD = leaky(self.ear(mels_BSFMU.flatten(3)))
+            audio_BSFD = leaky_relu(self.audio_layer(mels_BSFMU.flatten(3)))
         clip_BS = video_B = features = None
         if self.clip_head is not None or self.order is not None:
-            repeated = None if label is None else label.repeat_interleave(clips, dim=0)
-            heard = None if sound_BSFD is None else sound_BSFD.flatten(0, 1)
-            maps = self.trunk(clips_BSCFHW.flatten(0, 1), repeated, heard)
+            clip_label = None if label is None else label.repeat_interleave(clips, dim=0)
+            audio_BFD = None if audio_BSFD is None else audio_BSFD.flatten(0, 1)
+            maps = self.trunk(clips_BSCFHW.flatten(0, 1), clip_label, audio_BFD)
             if self.clip_head is not None:
                 clip_BS = self.clip_head(maps).view(batch, clips)
             features = maps.flatten(1, 2).unflatten(0, (batch, clips))
         if self.video_head is not None:
             video_BCTHW = clips_BSCFHW.transpose(1, 2).flatten(2, 3)
-            heard = None if sound_BSFD is None else sound_BSFD.flatten(1, 2)
-            video_B = self.video_head(self.trunk(video_BCTHW, label, heard)).view(batch)
+            audio_BTD = None if audio_BSFD is None else audio_BSFD.flatten(1, 2)
+            video_B = self.video_head(self.trunk(video_BCTHW, label, audio_BTD)).view(batch)
         return DiscriminatorOutput(image_BS=image_BS, clip_BS=clip_BS, video_B=video_B, features_BSDHW=features)
 
     def predict_order(self, features_BSDHW: Tensor | None, permutation_BS: Tensor) -> Tensor | None:
@@ -164,11 +167,30 @@ class CascadedDiscriminators(Discriminators):
         rows = torch.arange(len(permutation_BS), device=permutation_BS.device)[:, None]
         return self.order(features_BSDHW[rows, permutation_BS])
 
+    @classmethod
+    def from_config(cls, config: Config, *, num_classes: int, mel_spec: LogMelSpec) -> CascadedDiscriminators:
+        """New discriminators for `config`, with the order predictor if clips are shuffled."""
+        options = config.discriminator
+        return cls(
+            size=config.data.size,
+            width=options.width,
+            num_clips=config.model.num_clips,
+            frames_per_clip=config.frames_per_clip,
+            class_dim=num_classes if options.d_class else 0,
+            use_clips=options.video_d != "whole",
+            use_video=options.video_d != "clips",
+            predict_order=config.order.shuffle != "none",
+            pairwise=options.order_head == "pairwise",
+            segment_dim=mel_spec.num_bands * mel_spec.segment_hops if options.d_audio else 0,
+            num_orders=config.num_orders,
+            spectral=options.spectral,
+        )
+
 
 def _frames(clips_BSCFHW: Tensor, frame_index_BS: Tensor) -> Tensor:
-    """One frame of each clip, (clips, C, H, W)."""
+    """One frame of each clip, (B x S, C, H, W)."""
     batch, clips, channels, frames = clips_BSCFHW.shape[:4]
     first_BSC = torch.arange(batch * clips * channels, device=clips_BSCFHW.device).view(batch, clips, channels) * frames
-    # Whole rows by one index: the way back of three indices puts value after value.
+    # One index of whole rows: the backward pass of indexing by three indices is slow, value by value.
     rows = (first_BSC + frame_index_BS[..., None]).flatten()
     return clips_BSCFHW.flatten(0, 3).index_select(0, rows).unflatten(0, (-1, channels))

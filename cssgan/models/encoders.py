@@ -1,20 +1,20 @@
-"""Encoders of the generator: the start image with its skips, and the sound."""
+"""Encoders of the generator: the start image with its skip connections, and the audio."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from cssgan.models.blocks import convolve_all, leaky, norm_2d
+from cssgan.models.blocks import full_kernel_conv, leaky_relu, norm_2d
 
 
 def level_widths(size: int, width: int) -> list[int]:
-    """Channels at size/2, size/4, ..., 4 pixels: doubled each level, at most 8 x width."""
+    """Channels at size/2, size/4, ..., 4 pixels: doubled at each level, at most 8 x width."""
     levels = (size // 4).bit_length() - 1
     return [width * min(2**level, 8) for level in range(levels)]
 
 
 class ImageEncoder(nn.Module):
-    """Start image -> code and one skip a level (4x4 stride-2 convolutions, norm, LeakyReLU; then 4x4 to a vector)."""
+    """Start image -> latent code, and one skip per level (4x4 convolutions of stride 2, norm, LeakyReLU)."""
 
     def __init__(self, *, size: int, width: int, code_dim: int, norm: str) -> None:
         super().__init__()
@@ -28,13 +28,13 @@ class ImageEncoder(nn.Module):
         skips: list[Tensor] = []
         x = image_BCHW
         for conv, norm in zip(self.convs, self.norms, strict=True):
-            x = leaky(norm(conv(x)))
+            x = leaky_relu(norm(conv(x)))
             skips.append(x)
-        return convolve_all(x, self.code.weight, self.code.bias)[:, :, 0, 0], skips
+        return full_kernel_conv(x, self.code.weight, self.code.bias)[:, :, 0, 0], skips
 
 
 class AudioEncoder(nn.Module):
-    """Segments of one stream -> GRU states, zero at the start of each stream, so that all streams go in one call."""
+    """Mel segments of one stream -> GRU states. The state is zero at the start of each stream."""
 
     def __init__(self, *, num_bands: int, segment_hops: int, features: int, state: int) -> None:
         super().__init__()
@@ -42,6 +42,6 @@ class AudioEncoder(nn.Module):
         self.gru = nn.GRU(features, state, batch_first=True)
 
     def forward(self, mels_BFMU: Tensor) -> Tensor:
-        """states_BFD: one state a frame; the last is the audio code of the stream."""
-        states_BFD, _ = self.gru(leaky(self.segment(mels_BFMU.flatten(2))))
+        """states_BFD: one state per frame; the last one represents the audio of the stream."""
+        states_BFD, _ = self.gru(leaky_relu(self.segment(mels_BFMU.flatten(2))))
         return states_BFD

@@ -1,22 +1,24 @@
-"""The CSSGAN generator: streams with shared weights over one image encoder, one audio encoder and one decoder."""
+"""The CSSGAN generator: streams that share one image encoder, one audio encoder and one decoder."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from cssgan.config import Config
 from cssgan.models.blocks import initialize
 from cssgan.models.cascade import cascade
-from cssgan.models.decoder import Decoder, temporal_plan
+from cssgan.models.decoder import Decoder, frames_after_blocks
 from cssgan.models.encoders import AudioEncoder, ImageEncoder, level_widths
 from cssgan.models.interface import VideoGenerator
+from phonics_data.contract.logmel import LogMelSpec
 
 
 class CascadedGenerator(VideoGenerator):
-    """G(i, c, a) of the paper; with one stream and no cascade it is the baseline of the ablation.
+    """G(i, c, a) of the paper; with one stream and no cascade, the baseline of the ablation.
 
     Args:
-        frames_per_stream: frames that one stream makes; a window has frames_per_stream x streams.
+        frames_per_stream: frames that one stream generates; a window has frames_per_stream x streams.
         others: as in `cssgan.config.ModelConfig`.
     """
 
@@ -31,7 +33,7 @@ class CascadedGenerator(VideoGenerator):
         width: int,
         middle_first: int,
         middle: int,
-        plan: str,
+        temporal_upsampling: str,
         code_dim: int,
         audio_dim: int,
         gru_dim: int,
@@ -56,7 +58,7 @@ class CascadedGenerator(VideoGenerator):
             bottleneck=gru_dim + code_dim + num_classes + z_dim,
             class_dim=num_classes,
             inject_dim=inject_dim if inject_every else 0,
-            frames=temporal_plan(frames_per_stream, len(widths), plan),
+            frames=frames_after_blocks(frames_per_stream, len(widths), temporal_upsampling),
             middle_first=middle_first,
             middle=middle,
             compose=compose,
@@ -65,7 +67,7 @@ class CascadedGenerator(VideoGenerator):
         initialize(self)
 
     def forward(self, image_BCHW: Tensor, mels_BSFMU: Tensor, label_BK: Tensor, noise_BZ: Tensor) -> Tensor:
-        """See `VideoGenerator.forward`. A single stream makes all S clips in one go."""
+        """See `VideoGenerator.forward`. A single stream generates all S clips at once."""
         num_clips, frames = mels_BSFMU.shape[1:3]
         if frames == self.frames_per_stream:
             return self._streams(image_BCHW, mels_BSFMU, label_BK, noise_BZ)
@@ -73,33 +75,60 @@ class CascadedGenerator(VideoGenerator):
         return whole.unflatten(2, (num_clips, frames)).transpose(1, 2)
 
     def rollout(self, image_BCHW: Tensor, mels_BTMU: Tensor, label_BK: Tensor, noise_BZ: Tensor) -> Tensor:
-        """See `VideoGenerator.rollout`. A single stream goes on from its own last frame, window after window."""
+        """See `VideoGenerator.rollout`. A single stream starts each window from the last frame of the previous one."""
         mels_BSFMU = mels_BTMU.unflatten(1, (-1, self.frames_per_stream))
         return self._streams(image_BCHW, mels_BSFMU, label_BK, noise_BZ).transpose(1, 2).flatten(2, 3)
 
     def _streams(self, image_BCHW: Tensor, mels_BSFMU: Tensor, label_BK: Tensor, noise_BZ: Tensor) -> Tensor:
-        """One stream for every entry of S: in a cascade, or all from the same image, folded into the batch."""
+        """Apply one stream to each entry of S: as a cascade, or all from the same image and folded into the batch."""
         num_streams = mels_BSFMU.shape[1]
-        # The sound does not depend on the cascade: one call for all streams.
+        # Audio does not depend on the cascade: one call for all streams.
         states = self.audio_encoder(mels_BSFMU.flatten(0, 1))
         folded = self.decoder.fold()
         label = label_BK.repeat_interleave(num_streams, dim=0)
-        added = self.decoder.codes(label, None if self.inject is None else self.inject(states), folded)
-        codes = torch.cat((states[:, -1], label, noise_BZ.repeat_interleave(num_streams, dim=0)), dim=1)
+        terms = self.decoder.conditioning_terms(label, None if self.inject is None else self.inject(states), folded)
+        conditions = torch.cat((states[:, -1], label, noise_BZ.repeat_interleave(num_streams, dim=0)), dim=1)
 
-        def run(start: Tensor, codes_BE: Tensor, added_BTO: list[Tensor]) -> Tensor:
+        def run_stream(start: Tensor, conditions_BE: Tensor, terms: list[Tensor]) -> Tensor:
             code, skips = self.image_encoder(start)
-            return self.decoder(torch.cat((codes_BE, code), dim=1), skips, added_BTO, start, folded)
+            return self.decoder(torch.cat((conditions_BE, code), dim=1), skips, terms, start, folded)
 
         if not self.use_cascade:
-            clips = run(image_BCHW.repeat_interleave(num_streams, dim=0), codes, added)
+            clips = run_stream(image_BCHW.repeat_interleave(num_streams, dim=0), conditions, terms)
             return clips.unflatten(0, (-1, num_streams))
-        codes_of = codes.unflatten(0, (-1, num_streams)).unbind(1)
-        # Of the first block there is a bias alone, the same for every stream.
-        first, *later = added
-        added_of = [term.unflatten(0, (-1, num_streams)).unbind(1) for term in later]
+        conditions_of = conditions.unflatten(0, (-1, num_streams)).unbind(1)
+        # The first block has only a bias, which is the same for all streams.
+        first, *later = terms
+        terms_of = [term.unflatten(0, (-1, num_streams)).unbind(1) for term in later]
 
         def make_clip(start: Tensor, index: int) -> Tensor:
-            return run(start, codes_of[index], [first, *(terms[index] for terms in added_of)])
+            return run_stream(start, conditions_of[index], [first, *(term[index] for term in terms_of)])
 
         return cascade(make_clip, image_BCHW, num_streams, detach=self.detach)
+
+    @classmethod
+    def from_config(cls, config: Config, *, num_classes: int, mel_spec: LogMelSpec) -> CascadedGenerator:
+        """A new generator for `config`, initialized with torch's global random state."""
+        model = config.model
+        return cls(
+            size=config.data.size,
+            num_classes=num_classes,
+            frames_per_stream=config.frames_per_stream,
+            num_bands=mel_spec.num_bands,
+            segment_hops=mel_spec.segment_hops,
+            width=model.width,
+            middle_first=model.middle_first,
+            middle=model.middle,
+            temporal_upsampling=model.temporal_upsampling,
+            code_dim=model.code_dim,
+            audio_dim=model.audio_dim,
+            gru_dim=model.gru_dim,
+            inject_dim=model.inject_dim,
+            inject_every=model.audio_inject == "every",
+            z_dim=model.z_dim,
+            norm=model.norm,
+            compose=model.g_output == "compose",
+            # A single stream has no cascade within a window; at inference each window starts from its own last frame.
+            use_cascade=model.cascade or model.streams == 1,
+            detach=model.cascade_detach,
+        )

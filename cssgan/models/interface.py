@@ -1,4 +1,4 @@
-"""What every generator of this project can do, and all that discriminators its videos, whichever paper they come from."""
+"""Interfaces of all generators and discriminators, those of the paper and of the baselines."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from torch import Tensor, nn
 
 
 class VideoGenerator(nn.Module, ABC):
-    """One picture, the sound of each frame, a class -> a video. `cssgan.models.factory.generator` makes one from a config."""
+    """Start image, audio of each frame, class -> video. Created by `cssgan.models.factory.generator`."""
 
     @abstractmethod
     def forward(self, image_BCHW: Tensor, mels_BSFMU: Tensor, label_BK: Tensor, noise_BZ: Tensor) -> Tensor:
-        """Training: the clips of a window, in the order in which their sounds are presented.
+        """Training: generate the clips of a window, in the order of their mel segments.
 
         Args:
             image_BCHW: start image, [-1, 1].
-            mels_BSFMU: standardized segments of S clips of F frames.
+            mels_BSFMU: standardized mel segments of S clips of F frames.
             label_BK: one-hot class.
             noise_BZ: Z may be 0.
 
@@ -30,59 +30,59 @@ class VideoGenerator(nn.Module, ABC):
 
     @abstractmethod
     def rollout(self, image_BCHW: Tensor, mels_BTMU: Tensor, label_BK: Tensor, noise_BZ: Tensor) -> Tensor:
-        """Use: a video in time order, video_BCTHW, of any whole number of streams."""
+        """Inference: generate video_BCTHW in time order, of any whole number of streams."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DiscriminatorOutput:
-    """What the discriminators say of a batch: logits, > 0 for real. None: nobody discriminators that."""
+    """Logits (positive: real) and features of a batch. None: this model has no such discriminator."""
 
     image_BS: Tensor
-    """Of single frames: one logit a frame, or one a patch of it."""
+    """Of single frames: one logit per frame, or one per patch of it."""
     clip_BS: Tensor | None = None
     video_B: Tensor | None = None
-    """Of whole windows; (batch, places) where a discriminator gives a logit at several places in time."""
+    """Of whole windows; (B, V) for discriminators with a logit at each of V positions in time."""
     features_BSDHW: Tensor | None = None
     """Features of the clips, for the order predictor."""
     class_BVK: Tensor | None = None
-    """Class logits at each place in time, of a video discriminator that names the class."""
+    """Class logits at each position in time, of a video discriminator that predicts the class."""
 
     def in_float32(self) -> DiscriminatorOutput:
-        """The same with logits in float32; features stay as they are."""
-        return replace(self._each(lambda value, _: value.float()), features_BSDHW=self.features_BSDHW)
+        """A copy with logits in float32; features keep their dtype."""
+        return replace(self._map(lambda value, _: value.float()), features_BSDHW=self.features_BSDHW)
 
-    def first(self, count: int) -> DiscriminatorOutput:
-        """What is said of the first `count` videos."""
-        return self._each(lambda value, _: value[:count])
+    def take(self, count: int) -> DiscriminatorOutput:
+        """The output of the first `count` videos."""
+        return self._map(lambda value, _: value[:count])
 
-    def then(self, other: DiscriminatorOutput) -> DiscriminatorOutput:
-        """This verdict and that on further videos, as one."""
-        return self._each(lambda value, name: torch.cat((value, cast(Tensor, getattr(other, name)))))
+    def concat(self, other: DiscriminatorOutput) -> DiscriminatorOutput:
+        """The output of this batch followed by that of `other`."""
+        return self._map(lambda value, name: torch.cat((value, cast(Tensor, getattr(other, name)))))
 
-    def _each(self, change: Callable[[Tensor, str], Tensor]) -> DiscriminatorOutput:
+    def _map(self, function: Callable[[Tensor, str], Tensor]) -> DiscriminatorOutput:
         values = {field.name: cast("Tensor | None", getattr(self, field.name)) for field in fields(self)}
-        return replace(self, **{name: change(value, name) for name, value in values.items() if value is not None})
+        return replace(self, **{name: function(value, name) for name, value in values.items() if value is not None})
 
 
 class Discriminators(nn.Module, ABC):
-    """All discriminators of a model as one. `cssgan.models.factory.discriminators` makes one from a config."""
+    """All discriminators of a model as one module. Created by `cssgan.models.factory.discriminators`."""
 
-    together = True
-    """Whether real and generated videos may be judged in one pass; not where norms take the statistics of a batch."""
+    mixes_videos = False
+    """Whether batch norm mixes the videos of a batch. If so, real and generated videos need separate forward passes."""
 
     @abstractmethod
     def forward(
         self, clips_BSCFHW: Tensor, label_BK: Tensor, frame_index_BS: Tensor, mels_BSFMU: Tensor | None = None
     ) -> DiscriminatorOutput:
-        """Judge windows, cut into clips in presentation order.
+        """Discriminate windows that are cut into clips in presentation order.
 
         Args:
             clips_BSCFHW: [-1, 1], real or generated.
             label_BK: one-hot class.
-            frame_index_BS: which frames the image discriminator sees (`cssgan.config.Config.discriminator_frames`).
-            mels_BSFMU: sounds of the clips, for discriminators that hear.
+            frame_index_BS: frames for the image discriminator (`cssgan.config.Config.discriminator_frames`).
+            mels_BSFMU: mel segments of the clips, for audio-conditioned discriminators.
         """
 
     def predict_order(self, features_BSDHW: Tensor | None, permutation_BS: Tensor) -> Tensor | None:
-        """Order logits_BP for clips whose position k shows entry permutation_BS[:, k]; None without an order predictor."""
+        """Order logits_BP of clips whose position k holds clip permutation_BS[:, k]; None without an order predictor."""
         return None

@@ -1,7 +1,6 @@
-"""The order predictor: which of the S! orders were these clips shown in? (paper equation 3)
+"""Order predictor: in which of the S! orders were the clips presented? (paper, equation 3)
 
-It has no trunk of its own: it reads the features of the clip discriminator, so that the weights are shared by
-construction.
+It uses the features of the clip discriminator, so both share the weights of the trunk.
 """
 
 from __future__ import annotations
@@ -12,17 +11,17 @@ import math
 import torch
 from torch import Tensor, nn
 
-from cssgan.models.blocks import SpectralConv, leaky, spectral_linear
+from cssgan.models.blocks import SpectralConv, leaky_relu, spectral_linear
 
 
 class OrderPredictor(nn.Module):
-    """Features of S clips in presentation order -> one logit an order.
+    """Features of S clips in presentation order -> one logit per order.
 
     Args:
-        channels: of the trunk's features; clips come as 4x4 maps.
-        pairwise: join the clips pair by pair (as in clip-order prediction) before the last layer.
-        num_orders: orders to tell apart; None: all S! of them.
-        spectral: whether the layers are spectrally normed.
+        channels: channels of the clips' 4x4 feature maps.
+        pairwise: join the clips in pairs (as in clip-order prediction) before the last layer.
+        num_orders: number of orders to classify; None: all S!.
+        spectral: spectral normalization of the layers.
     """
 
     def __init__(
@@ -30,20 +29,19 @@ class OrderPredictor(nn.Module):
     ) -> None:
         super().__init__()
         self.pairs = list(itertools.combinations(range(num_clips), 2)) if pairwise else None
-        code = max(channels // 2, 4)
-        self.squeeze = SpectralConv(channels, code, (4, 4), spectral=spectral)
-        hidden = channels
-        self.join = spectral_linear(code * (2 if pairwise else num_clips), hidden, spectral=spectral)
+        features = max(channels // 2, 4)
+        self.squeeze = SpectralConv(channels, features, (4, 4), spectral=spectral)
+        self.join = spectral_linear(features * (2 if pairwise else num_clips), channels, spectral=spectral)
         num_joined = len(self.pairs) if self.pairs else 1
-        self.out = spectral_linear(hidden * num_joined, num_orders or math.factorial(num_clips), spectral=spectral)
+        self.out = spectral_linear(channels * num_joined, num_orders or math.factorial(num_clips), spectral=spectral)
 
     def forward(self, features_BSDHW: Tensor) -> Tensor:
         """logits_BP"""
         batch, clips = features_BSDHW.shape[:2]
-        code_BSD = leaky(self.squeeze(features_BSDHW.flatten(0, 1))).view(batch, clips, -1)
+        x_BSD = leaky_relu(self.squeeze(features_BSDHW.flatten(0, 1))).view(batch, clips, -1)
         if self.pairs is None:
-            joined = leaky(self.join(code_BSD.flatten(1)))
+            joined = leaky_relu(self.join(x_BSD.flatten(1)))
         else:
-            pairs = torch.stack([torch.cat((code_BSD[:, i], code_BSD[:, j]), dim=1) for i, j in self.pairs], dim=1)
-            joined = leaky(self.join(pairs)).flatten(1)
+            pairs = torch.stack([torch.cat((x_BSD[:, i], x_BSD[:, j]), dim=1) for i, j in self.pairs], dim=1)
+            joined = leaky_relu(self.join(pairs)).flatten(1)
         return self.out(joined)

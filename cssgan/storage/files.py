@@ -1,9 +1,10 @@
-"""Files that are whole or not there, folders that one process works in at a time, and where caches lie."""
+"""The cache folder, folders that are created or refused by name, and locks on folders."""
 
 from __future__ import annotations
 
+import errno
 import os
-import uuid
+import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,54 +15,64 @@ from phonics_data.errors import InputError, WorkspaceLockedError
 
 
 def cache_root() -> Path:
-    """Where caches lie: $CSSGAN_CACHE, else $XDG_CACHE_HOME/cssgan, else ~/.cache/cssgan."""
+    """Folder of all caches: $CSSGAN_CACHE, else $XDG_CACHE_HOME/cssgan, else ~/.cache/cssgan."""
     if chosen := os.environ.get("CSSGAN_CACHE"):
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cssgan"
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """`content` into a temporary file beside `path`, flushed to disk, then renamed."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def check_folder(folder: Path) -> None:
-    """Raises `InputError` where there can be no such folder: a file stands in its place, or in that of one above it."""
+    """Raises `InputError` if the folder cannot exist: its path or a parent is a file, or the name is invalid."""
     try:
-        in_the_way = [place for place in (folder, *folder.parents) if place.exists() and not place.is_dir()]
-    except OSError as error:  # a name that no file system takes
+        blocking = [path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()]
+    except OSError as error:  # for example a name that is too long
         raise InputError(f"{folder}: {error.strerror}; choose another folder") from error
-    if in_the_way:
-        raise InputError(f"{folder}: {in_the_way[0]} is a file; choose another folder")
+    if blocking:
+        raise InputError(f"{folder}: {blocking[0]} is a file; choose another folder")
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it. Raises `InputError` where that cannot be."""
+    """Create a folder and its parents. Raises `InputError` if that fails."""
     check_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be made ({error.strerror}); choose another folder, or make room") from error
+        raise InputError(
+            f"{folder}: cannot be created ({error.strerror}); choose another folder, or free disk space"
+        ) from error
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Rename `new`, a folder beside `folder`, to `folder`. The old folder is deleted only after that.
+
+    Raises:
+        OSError: renaming failed, or `folder` is a file or a symbolic link; `folder` is unchanged.
+    """
+    if folder.is_symlink() or folder.is_file():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    old = folder.with_name(f".replaced-{folder.name}")  # exists already if a process was killed here
+    if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        folder.rename(old)
+    try:
+        new.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager
 def locked(folder: Path, refusal: str) -> Generator[None]:
-    """Make the folder and keep others out.
+    """Create the folder and lock it for this process.
 
     Args:
-        refusal: what to say of it, after its path, where another process works in it already.
+        refusal: error message, after the path, if another process has the lock.
 
     Raises:
-        InputError: there can be no such folder.
-        WorkspaceLockedError: another process works in it.
+        InputError: the folder cannot be created.
+        WorkspaceLockedError: another process has the lock.
     """
     make_folder(folder)
     lock = filelock.FileLock(folder / ".lock")

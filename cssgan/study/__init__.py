@@ -1,1 +1,1 @@
-"""The paper's comparison, end to end: which runs (`plan`), doing them (`queue`), and what they say (`report`)."""
+"""The paper's comparison of models: list the runs, train and evaluate them, write the tables."""

@@ -1,4 +1,4 @@
-"""Which runs a study consists of: rows of the tables x seeds, under one budget. Pure."""
+"""The runs of a study: rows of the tables x seeds, under one budget. Pure functions."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Row:
     """One row of a table.
 
     Args:
-        name: short, in options and in `cssgan.study.paper_numbers`.
-        title: what the table calls it.
-        preset: without the ending for the budget's size.
-        settings: what differs from the preset.
-        small_only: a row that equals another one at the paper's size.
+        name: key in `cssgan.study.paper_numbers`.
+        title: text in the table.
+        preset: name of the preset without the suffix of the budget's size.
+        settings: changes to the preset.
+        small_only: the row is left out at the paper's size, where it equals another row.
     """
 
     name: str
@@ -39,10 +39,13 @@ TABLES: dict[TableName, tuple[Row, ...]] = {
         Row(name="phonicsgan_like", title="PhonicsGAN (reconstruction)", preset="phonicsgan_like"),
         Row(name="g3an", title="G3AN", preset="g3an"),
         Row(name="imaginator", title="ImaGINator", preset="imaginator"),
-        # At the paper's size the model paints every pixel; the small one composes, which the others do not.
+        # The preset of the paper's size generates every pixel; the small preset composes, which the baselines do not.
         Row(
-            name="cssgan-direct", title="CSSGAN, every pixel painted", preset="a4",
-            settings=("model.g_output=direct",), small_only=True,
+            name="cssgan-direct",
+            title="CSSGAN, direct output",
+            preset="a4",
+            settings=("model.g_output=direct",),
+            small_only=True,
         ),
         Row(name="cssgan", title="CSSGAN", preset="a4"),
     ),
@@ -53,21 +56,21 @@ TABLES: dict[TableName, tuple[Row, ...]] = {
         Row(name="a3", title="+ multiple discriminators", preset="a3"),
         Row(name="a4", title="+ cascade", preset="a4"),
     ),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Budget:
-    """How much each run may cost, the same for all of them.
+    """Size and duration of each run, equal for all runs.
 
     Args:
-        size: ending of the presets' names.
-        num_videos: that each run sees, repeats counted.
-        num_seeds: runs of each row.
-        num_evaluated: videos of the test split, at most; None: all.
-        minutes: instead of `num_videos`: each run trains for so long, whatever it sees; None: no.
-        settings: that all runs get.
-        evaluators_share: of the steps of the evaluators' recipe, where the study trains its evaluators.
+        size: suffix of the preset names.
+        num_videos: training videos per run, repeats included.
+        num_seeds: runs per row.
+        num_evaluated: maximum number of evaluated videos; None: all.
+        minutes: training time per run, used instead of `num_videos`; None: `num_videos` applies.
+        settings: changes to every preset.
+        evaluators_share: fraction of the recipe's steps for evaluators that the study trains.
     """
 
     name: str
@@ -80,28 +83,33 @@ class Budget:
     evaluators_share: float = 1.0
 
     @property
-    def rule(self) -> str:
-        """The rule in words."""
+    def description(self) -> str:
         seeds = f"{self.num_seeds} seed{'s' if self.num_seeds > 1 else ''}"
         if self.minutes is not None:
             return f"each run trains for {self.minutes:g} minutes, {seeds}"
-        return f"each run sees {self.num_videos:,} videos, repeats counted; {seeds}"
+        return f"each run sees {self.num_videos:,} videos, repeats included; {seeds}"
 
 
-_OFTEN = ("train.sample_every=0", "train.log_every=100", "train.checkpoint_every=500", "train.keep_checkpoints=2")
+_NO_SAMPLES = ("train.sample_every=0",)
+_SHORT_RUN = ("train.log_every=100", "train.checkpoint_every=500", "train.keep_checkpoints=2")
 BUDGETS: dict[str, Budget] = {
-    # Two CPU cores, half an hour: says that everything runs, and little else.
+    # Half an hour on two CPU cores: tests that everything runs; the results are not meaningful.
     "smoke": Budget(
-        name="smoke", size="-tiny", num_videos=2_400, num_seeds=1, num_evaluated=64,
-        settings=(*_OFTEN, "train.threads=1", "train.device=cpu"), evaluators_share=0.5,
+        name="smoke",
+        size="-tiny",
+        num_videos=2_400,
+        num_seeds=1,
+        num_evaluated=64,
+        settings=(*_NO_SAMPLES, *_SHORT_RUN, "train.threads=1", "train.device=cpu"),
+        evaluators_share=0.5,
     ),
-    # CPUs, many hours: ten thousand steps of four videos.
-    "tiny": Budget(name="tiny", size="-tiny", num_videos=40_000, num_seeds=3, settings=("train.sample_every=0",)),
+    # Many hours on CPUs: ten thousand steps of four videos.
+    "tiny": Budget(name="tiny", size="-tiny", num_videos=40_000, num_seeds=3, settings=_NO_SAMPLES),
     # GPUs, the paper's size.
-    "paper": Budget(name="paper", size="", num_videos=1_600_000, num_seeds=3, settings=("train.sample_every=0",)),
-}  # fmt: skip
-FOREVER = 10**9
-"""Videos of a run that is stopped by the clock."""
+    "paper": Budget(name="paper", size="", num_videos=1_600_000, num_seeds=3, settings=_NO_SAMPLES),
+}
+UNLIMITED_VIDEOS = 10**9
+"""`num_videos` of a run that stops after a number of minutes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,8 +117,8 @@ class Job:
     """One run: a row (of one or several tables) with one seed.
 
     Args:
-        key: its folder's name.
-        preset, settings: as `cssgan train` takes them.
+        key: name of the run folder.
+        preset, settings: arguments of `cssgan train`.
     """
 
     key: str
@@ -128,10 +136,10 @@ def budget(
     num_evaluated: int | None = None,
     minutes: float | None = None,
 ) -> Budget:
-    """The budget called `name`, changed.
+    """The budget called `name` with the given changes.
 
     Raises:
-        OptionError: no such budget, or both a number of videos and minutes.
+        OptionError: unknown name, or both `num_videos` and `minutes`.
     """
     if name not in BUDGETS:
         near = difflib.get_close_matches(name, BUDGETS, n=1)
@@ -141,7 +149,7 @@ def budget(
     chosen = BUDGETS[name]
     return replace(
         chosen,
-        num_videos=num_videos or (FOREVER if minutes is not None else chosen.num_videos),
+        num_videos=num_videos or (UNLIMITED_VIDEOS if minutes is not None else chosen.num_videos),
         num_seeds=num_seeds or chosen.num_seeds,
         num_evaluated=num_evaluated or chosen.num_evaluated,
         minutes=minutes,
@@ -154,10 +162,10 @@ def rows_of(table: TableName, chosen: Budget) -> tuple[Row, ...]:
 
 
 def job(row: Row, chosen: Budget, seed: int, settings: Sequence[str] = ()) -> Job:
-    """The run of one row with one seed; rows of two tables that are the same run give the same job."""
+    """The run of one row with one seed. Rows of two tables with the same configuration give equal jobs."""
     name = row.preset + chosen.size
-    changed = "".join(f"-{setting.rpartition('=')[2]}" for setting in row.settings)
-    everything = (
+    suffix = "".join(f"-{setting.rpartition('=')[2]}" for setting in row.settings)
+    all_settings = (
         *row.settings,
         f"train.num_videos={chosen.num_videos}",
         f"train.seed={seed}",
@@ -165,20 +173,20 @@ def job(row: Row, chosen: Budget, seed: int, settings: Sequence[str] = ()) -> Jo
         *settings,
     )
     return Job(
-        key=f"{name}{changed}-seed{seed}",
+        key=f"{name}{suffix}-seed{seed}",
         preset=name,
-        settings=everything,
+        settings=all_settings,
         seed=seed,
-        config=override(preset(name), everything),
+        config=override(preset(name), all_settings),
     )
 
 
 def jobs(tables: Sequence[TableName], chosen: Budget, settings: Sequence[str] = ()) -> list[Job]:
-    """All runs of `tables`, each once: all rows with the first seed, then all with the next."""
-    out: dict[str, Job] = {}
+    """All distinct runs of `tables`, ordered by seed, then by row."""
+    found: dict[str, Job] = {}
     for seed in range(chosen.num_seeds):
         for table in tables:
             for row in rows_of(table, chosen):
-                one = job(row, chosen, seed, settings)
-                out.setdefault(one.key, one)
-    return list(out.values())
+                new = job(row, chosen, seed, settings)
+                found.setdefault(new.key, new)
+    return list(found.values())

@@ -1,20 +1,10 @@
-"""The numbers that the paper prints, to stand beside ours. They are its words, not checked: see docs/paper-gaps.md."""
+"""Numbers printed in the paper, shown beside ours. They are not reproduced; see docs/paper-gaps.md."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Printed:
-    """What the paper prints for one model on one dataset. Its IS cannot be an Inception Score (docs/metrics.md)."""
-
-    is_: float | None = None
-    fid: float | None = None
-    fvd: float | None = None
-
-
+_COLUMNS = ("inception_score", "fid", "fvd32")
 _TABLE1 = {
     "letters": {
         "mocogan": (0.0001, 59.81, 1248.73),
@@ -31,11 +21,13 @@ _TABLE1 = {
         "cssgan": (0.0009, 26.05, 81.49),
     },
 }
-_TABLE3 = {"a0": 305.17, "a1": 95.80, "a2": 480.53, "a3": 366.01, "a4": 93.13}  # FVD, Phonics
+_TABLE3_FVD = {"a0": 305.17, "a1": 95.80, "a2": 480.53, "a3": 366.01, "a4": 93.13}  # Phonics
 
-TABLE1: Mapping[str, Mapping[str, Printed]] = {
-    label_set: {name: Printed(is_=row[0], fid=row[1], fvd=row[2]) for name, row in rows.items()}
+PaperTable = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""label set -> row -> metric -> printed value."""
+TABLE1: PaperTable = {
+    label_set: {name: dict(zip(_COLUMNS, values, strict=True)) for name, values in rows.items()}
     for label_set, rows in _TABLE1.items()
 }
-"""label set -> row -> what Table 1 prints."""
-TABLE3: Mapping[str, Mapping[str, Printed]] = {"letters": {name: Printed(fvd=fvd) for name, fvd in _TABLE3.items()}}
+"""The printed IS cannot be an Inception Score (docs/metrics.md)."""
+TABLE3: PaperTable = {"letters": {name: {"fvd32": fvd} for name, fvd in _TABLE3_FVD.items()}}

@@ -1,11 +1,12 @@
-"""What the runs of a study measured: read from their folders, kept in one parquet file, looked up by row and measure."""
+"""Metrics of all runs of a study: read from the run folders, written to results.parquet, looked up by row and metric."""
 
 from __future__ import annotations
 
+import io
 import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from cssgan.metrics import per_video
 from cssgan.metrics.per_video import PerVideo
 from cssgan.metrics.result import Better, MetricResult
 from cssgan.study.job_list import Job
-from cssgan.study.runner import Work, is_done, seconds_trained, state_of, wanted
+from cssgan.study.runner import JobContext, is_done, job_spec, read_status, seconds_trained
+from phonics_data.contract.files import write_bytes
 
 SCHEMA = pa.schema(
     [
@@ -31,28 +33,30 @@ SCHEMA = pa.schema(
         *((name, pa.string()) for name in ("config_sha256", "settings")),
     ]
 )
-"""One row a run and measure: the value with all that could change it. `controls` and `protocol` are JSON."""
+"""One row per run and metric. `measure` is the metric's name; `controls` and `protocol` are JSON."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Measured:
-    """One finished run.
+class FinishedRun:
+    """One trained and evaluated run.
 
     Args:
-        minutes: of training.
-        rows: its videos one by one.
+        metrics: results by name.
+        report: content of evaluation.json.
+        minutes: training time.
+        per_video: metrics of each video.
     """
 
     job: Job
-    results: Mapping[str, MetricResult]
+    metrics: Mapping[str, MetricResult]
     report: Mapping[str, Any]
     minutes: float
-    rows: PerVideo
+    per_video: PerVideo
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """One number of a table, over the seeds that have it; `missing` says why there is none."""
+    """One cell of a table: the values of all seeds, or the reason (`missing`) if there are none."""
 
     values: tuple[float, ...] = ()
     better: Better = "neither"
@@ -63,92 +67,79 @@ class Cell:
         return statistics.fmean(self.values)
 
     @property
-    def spread(self) -> float | None:
-        """Standard deviation over seeds (n - 1); None of one seed."""
+    def deviation(self) -> float | None:
+        """Standard deviation over seeds (n - 1); None for one seed."""
         return statistics.stdev(self.values) if len(self.values) > 1 else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Results:
-    """All runs of a study by their keys: what was measured, or why it was not."""
+    """All runs of a study by job key: finished runs, and the reason for each missing run."""
 
-    measured: Mapping[str, Measured]
+    finished: Mapping[str, FinishedRun]
     missing: Mapping[str, str]
 
-    def runs(self, jobs: Iterable[Job]) -> list[Measured]:
-        """Those of `jobs` that are finished."""
-        return [self.measured[job.key] for job in jobs if job.key in self.measured]
+    def runs(self, jobs: Iterable[Job]) -> list[FinishedRun]:
+        """The finished runs of `jobs`."""
+        return [self.finished[job.key] for job in jobs if job.key in self.finished]
 
-    def cell(self, jobs: Sequence[Job], measure: str) -> Cell:
-        """One measure of one row, `jobs` being its seeds."""
-        found = [run.results[measure] for run in self.runs(jobs) if measure in run.results]
-        values = tuple(result.value for result in found if result.value is not None)
+    def cell(self, jobs: Sequence[Job], metric: str) -> Cell:
+        """One metric of one row; `jobs` are the seeds of the row."""
+        runs = self.runs(jobs)
+        results = [run.metrics[metric] for run in runs if metric in run.metrics]
+        values = tuple(result.value for result in results if result.value is not None)
         if values:
-            return Cell(values=values, better=found[0].better)
-        reasons = [result.unavailable for result in found]
-        if not reasons:
-            ran = bool(self.runs(jobs))
-            reasons = ["`cssgan evaluate` does not give it"] if ran else [self.missing[job.key] for job in jobs]
-        return Cell(missing=reasons[0])
+            return Cell(values=values, better=results[0].better)
+        if results:
+            return Cell(missing=results[0].unavailable)
+        return Cell(missing="`cssgan evaluate` does not report it" if runs else self.missing[jobs[0].key])
 
-    def measures(self) -> list[str]:
-        """Names of all measures, in the order in which the evaluations give them."""
-        names: dict[str, None] = {}
-        for run in self.measured.values():
-            names |= dict.fromkeys(run.results)
-        return list(names)
+    def metric_names(self) -> list[str]:
+        """Names of all metrics, in the order of the evaluations."""
+        return list(dict.fromkeys(name for run in self.finished.values() for name in run.metrics))
 
 
-def collect(jobs: Sequence[Job], work: Work) -> Results:
-    """Read every run of `jobs`. A run that is not finished is missing, with the reason that the queue noted."""
-    measured: dict[str, Measured] = {}
+def collect(jobs: Sequence[Job], context: JobContext) -> Results:
+    """Read the run folders of `jobs`."""
+    finished: dict[str, FinishedRun] = {}
     missing: dict[str, str] = {}
     for job in jobs:
-        run = work.run(job)
-        if not is_done(run, wanted(job, work)):
-            state = state_of(run)
-            missing[job.key] = f"failed: {state['reason']}" if state.get("status") == "failed" else "not run yet"
+        run = context.run_folder(job)
+        if not is_done(run, job_spec(job, context)):
+            status = read_status(run)
+            missing[job.key] = f"failed: {status['reason']}" if status.get("status") == "failed" else "not run yet"
             continue
         report = json.loads((run / "evaluation.json").read_text())
-        measured[job.key] = Measured(
+        finished[job.key] = FinishedRun(
             job=job,
-            results={name: MetricResult.from_json(fields) for name, fields in report["metrics"].items()},
+            metrics={name: MetricResult.from_json(fields) for name, fields in report["metrics"].items()},
             report=report,
             minutes=seconds_trained(run) / 60,
-            rows=per_video.read(run / "videos.parquet"),
+            per_video=per_video.read(run / "videos.parquet"),
         )
-    return Results(measured=measured, missing=missing)
+    return Results(finished=finished, missing=missing)
 
 
 def write(results: Results, path: Path) -> None:
-    """All values as parquet, written whole or not at all."""
-    rows = [_row(run, result) for run in results.measured.values() for result in run.results.values()]
-    temporary = path.with_name(f".{path.name}")
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), temporary)
-    temporary.replace(path)
+    """Write all values to a parquet file, atomically."""
+    rows = [_row(run, result) for run in results.finished.values() for result in run.metrics.values()]
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), buffer)
+    write_bytes(path, buffer.getvalue())
 
 
-def _row(run: Measured, result: MetricResult) -> dict[str, Any]:
+def _row(run: FinishedRun, result: MetricResult) -> dict[str, Any]:
     low, high = result.interval or (None, None)
-    return {
+    fields = {**run.report, **asdict(result)}
+    return {name: fields[name] for name in SCHEMA.names if name in fields} | {
         "run": run.job.key,
         "preset": run.job.preset,
         "seed": run.job.seed,
         "measure": result.name,
-        "unit": result.unit,
-        "better": result.better,
-        "value": result.value,
         "interval_low": low,
         "interval_high": high,
-        "n_real": result.n_real,
-        "n_fake": result.n_fake,
-        "num_undefined": result.num_undefined,
-        "unavailable": result.unavailable,
         "controls": json.dumps(dict(result.controls)),
         "protocol": json.dumps(dict(result.protocol)),
-        "num_steps": run.report["num_steps"],
-        "num_videos_seen": run.report["num_videos_seen"],
         "minutes": run.minutes,
-        "config_sha256": run.report["config_sha256"],
         "settings": " ".join(run.job.settings),
     }

@@ -1,7 +1,7 @@
-"""Answers -> the paper's Table 2: who preferred what, how often nobody did, means, intervals and agreement.
+"""`cssgan survey analyse`: answers -> the paper's Table 2, with preference, share of "no difference", mean and agreement.
 
-Comparative answers are turned so that 7 is "the reference model, clearly" and 4 is "no difference", whatever side the
-reference stood on. Intervals are bootstraps over raters, for the answers of one rater are no independent ones.
+* Comparative answers are turned so that 7 favours the reference model and 4 is "no difference", independent of its side.
+* Intervals are bootstraps over raters, because the answers of one rater are not independent.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -21,18 +21,20 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from cssgan.storage.files import make_folder, write_bytes
+from cssgan.metrics.statistics import bootstrap_weights
+from cssgan.storage.files import make_folder
 from cssgan.survey.definition import (
-    HIGHEST,
     NO_DIFFERENCE,
     PAIR_QUESTIONS,
-    RESULTS,
+    RESULTS_FILE,
+    SCALE_MAX,
     SINGLE_QUESTIONS,
     Survey,
     read_survey,
 )
 from cssgan.survey.store import Answer, Store
-from cssgan.survey.trials import Trial, plan
+from cssgan.survey.trials import Trial, rater_trials
+from phonics_data.contract.files import write_bytes
 from phonics_data.errors import InputError
 
 SCHEMA_VERSION = 1
@@ -41,13 +43,13 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rules:
-    """Whose answers count.
+class ExclusionRules:
+    """Rules by which raters are excluded.
 
     Args:
-        most_failed: checks that a rater may fail.
-        most_hasty: share of pages that a rater may answer sooner than their videos last.
-        unfinished: count raters who have not finished, too.
+        most_failed: maximum number of failed attention checks.
+        most_hasty: maximum share of pages that were answered in less time than their videos last.
+        unfinished: include raters who did not finish.
     """
 
     most_failed: int = 0
@@ -57,13 +59,13 @@ class Rules:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RawAnswer:
-    """One answer with all that was shown; a row of answers.parquet and answers.csv.
+    """One answer with its trial; a row of answers.parquet and answers.csv.
 
     Args:
-        model: the rated one; in a pair the one beside the reference.
-        turned: `value`, for comparisons turned so that 7 favours the reference; else as it is.
-        seconds: from when the page was first sent until it was answered.
-        excluded: why the rater's answers do not count, or empty.
+        model: the rated model; in a pair, the model beside the reference.
+        turned: `value`; in pairs turned so that 7 favours the reference.
+        seconds: time from the first display of the page to its answer.
+        excluded: why the rater is excluded; empty: not excluded.
     """
 
     rater: int
@@ -83,7 +85,7 @@ class RawAnswer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """A mean or share with its 95 % interval (None where one rater alone gives none)."""
+    """A mean or share with its 95 % interval; None for one rater."""
 
     value: float
     interval: tuple[float, float] | None
@@ -91,13 +93,13 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One line of the table.
+    """One row of Table 2.
 
     Args:
-        model: rated model, or what the reference was compared with; ``all`` pools them.
-        preference: share of answers on the reference's side of the middle; None for single videos.
+        model: rated model, or the model that the reference was compared with; ``all``: pooled.
+        preference: share of answers in favour of the reference; None for single videos.
         share_of_4: share of "no difference"; None for single videos.
-        alpha: Krippendorff's, ordinal, units = what was shown; None where it is not defined.
+        alpha: Krippendorff's alpha, ordinal; None if it is not defined.
     """
 
     question: str
@@ -110,12 +112,14 @@ class Row:
     alpha: float | None
 
 
-def analyse(folder: Path, *, rules: Rules | None = None, out: Path | None = None, seed: int = 0) -> dict[str, Any]:
-    """Read the answers of a survey, write analysis.json, analysis.md, answers.parquet and answers.csv.
+def analyse(
+    folder: Path, *, rules: ExclusionRules | None = None, out: Path | None = None, seed: int = 0
+) -> dict[str, Any]:
+    """Analyse the answers of a survey and write analysis.json, analysis.md, answers.parquet and answers.csv.
 
     Args:
-        out: folder for the four, default `folder`.
-        seed: of the bootstrap.
+        out: output folder, default `folder`.
+        seed: seed of the bootstrap.
 
     Returns:
         The content of analysis.json.
@@ -123,20 +127,26 @@ def analyse(folder: Path, *, rules: Rules | None = None, out: Path | None = None
     Raises:
         InputError: no survey, no answers, or answers to another survey.
     """
-    rules = rules or Rules()
+    rules = rules or ExclusionRules()
     survey = read_survey(folder)
-    path = folder / RESULTS
+    path = folder / RESULTS_FILE
     if not path.is_file():
-        raise InputError(f"{folder}: holds no {RESULTS}; nobody has answered yet, see `cssgan survey serve`")
+        raise InputError(f"{folder}: contains no {RESULTS_FILE}; collect answers with `cssgan survey serve`")
     store = Store(path, survey.digest())
     try:
-        answers, counts, finished, comments = store.answers(), store.counts(), store.finished(), store.comments()
+        answers, counts, finished, comments = (
+            store.answers(),
+            store.counts(),
+            store.finished_raters(),
+            store.comments(),
+        )
     finally:
         store.close()
     if not answers:
-        raise InputError(f"{path}: holds no answers yet; analyse it after the first rater has answered")
-    raw, excluded = judge(survey, answers, finished, rules)
-    rows = table(raw, seed=seed)
+        raise InputError(f"{path}: contains no answers yet; analyse it after the first rater has answered")
+    raw, excluded = apply_rules(survey, answers, finished, rules)
+    rows = table_rows(raw, seed=seed)
+    reasons = [reason for reason in excluded.values() if reason]
     report = {
         "schema_version": SCHEMA_VERSION,
         "survey": survey.title,
@@ -145,10 +155,8 @@ def analyse(folder: Path, *, rules: Rules | None = None, out: Path | None = None
         "models": list(survey.models),
         "num_items": len(survey.items),
         "rules": asdict(rules),
-        "raters": {**counts, "answered": len(excluded), "counted": sum(not why for why in excluded.values())},
-        "excluded": {
-            why: sum(other == why for other in excluded.values()) for why in sorted({*excluded.values()} - {""})
-        },
+        "raters": {**counts, "answered": len(excluded), "counted": len(excluded) - len(reasons)},
+        "excluded": {reason: reasons.count(reason) for reason in sorted(set(reasons))},
         "interval": f"95 %, bootstrap over raters, {RESAMPLES} resamples, seed {seed}",
         "agreement": "Krippendorff's alpha, ordinal",
         "rows": [asdict(row) for row in rows],
@@ -158,59 +166,62 @@ def analyse(folder: Path, *, rules: Rules | None = None, out: Path | None = None
     return report
 
 
-def judge(
-    survey: Survey, answers: Sequence[Answer], finished: set[int], rules: Rules
+def apply_rules(
+    survey: Survey, answers: Sequence[Answer], finished: set[int], rules: ExclusionRules
 ) -> tuple[list[RawAnswer], dict[int, str]]:
-    """All answers with what was shown, and for each rater why they do not count (empty: they do)."""
+    """All answers with their trials, and the reason for exclusion of each rater (empty: not excluded)."""
     by_rater: dict[int, dict[int, list[Answer]]] = defaultdict(lambda: defaultdict(list))
     for answer in answers:
         by_rater[answer.rater][answer.trial].append(answer)
     raw: list[RawAnswer] = []
     reasons: dict[int, str] = {}
     for rater, pages in by_rater.items():
-        trials = plan(survey, rater - 1)
-        reasons[rater] = _reason(trials, pages, rater in finished, rules)
-        for index, given in pages.items():
-            raw += [_raw(survey, trials[index], answer, reasons[rater]) for answer in given]
+        trials = rater_trials(survey, rater - 1)
+        reasons[rater] = _exclusion_reason(trials, pages, rater in finished, rules)
+        for index, page in pages.items():
+            raw += [_raw_answer(survey, trials[index], answer, reasons[rater]) for answer in page]
     return raw, reasons
 
 
-def _reason(trials: Sequence[Trial], pages: Mapping[int, Sequence[Answer]], finished: bool, rules: Rules) -> str:
-    failed = sum(not trials[index].passed([answer.value for answer in given]) for index, given in pages.items())
+def _exclusion_reason(
+    trials: Sequence[Trial], pages: Mapping[int, Sequence[Answer]], finished: bool, rules: ExclusionRules
+) -> str:
+    failed = sum(not trials[index].passed([answer.value for answer in page]) for index, page in pages.items())
     if failed > rules.most_failed:
         return "failed attention checks"
-    hasty = sum(given[0].answered_at - given[0].shown_at < trials[index].seconds for index, given in pages.items())
+    hasty = sum(page[0].answered_at - page[0].shown_at < trials[index].seconds for index, page in pages.items())
     if hasty > rules.most_hasty * len(pages):
         return "answered before the videos had ended"
     return "" if finished or rules.unfinished else "did not finish"
 
 
-def _raw(survey: Survey, trial: Trial, answer: Answer, excluded: str) -> RawAnswer:
-    turn = trial.right is not None and trial.left.model == survey.reference
+def _raw_answer(survey: Survey, trial: Trial, answer: Answer, excluded: str) -> RawAnswer:
+    left, right = trial.left, trial.right
+    turn = right is not None and left.model == survey.reference
     return RawAnswer(
         rater=answer.rater,
         trial=answer.trial,
         kind=trial.kind,
         question=answer.question,
-        item=trial.left.item,
-        model=trial.right.model if turn and trial.right is not None else trial.left.model,
-        left_model=trial.left.model,
-        right_model=trial.right.model if trial.right is not None else "",
+        item=left.item,
+        model=right.model if right is not None and turn else left.model,
+        left_model=left.model,
+        right_model=right.model if right is not None else "",
         check=trial.check,
         value=answer.value,
-        turned=HIGHEST["pair"] + 1 - answer.value if turn else answer.value,
+        turned=SCALE_MAX["pair"] + 1 - answer.value if turn else answer.value,
         seconds=round(answer.answered_at - answer.shown_at, 3),
         excluded=excluded,
     )
 
 
-def table(raw: Sequence[RawAnswer], *, seed: int = 0) -> list[Row]:
-    """The lines of Table 2 from the answers that count; checks never do."""
-    use = [answer for answer in raw if not answer.excluded and not answer.check]
+def table_rows(raw: Sequence[RawAnswer], *, seed: int = 0) -> list[Row]:
+    """The rows of Table 2, from all answers that are neither excluded nor attention checks."""
+    used = [answer for answer in raw if not answer.excluded and not answer.check]
     rows: list[Row] = []
     for question in (*SINGLE_QUESTIONS, *PAIR_QUESTIONS):
         groups: dict[str, list[RawAnswer]] = defaultdict(list)
-        for answer in use:
+        for answer in used:
             if answer.question == question:
                 groups[answer.model].append(answer)
         if question in PAIR_QUESTIONS and len(groups) > 1:
@@ -223,34 +234,34 @@ def _row(question: str, model: str, answers: Sequence[RawAnswer], seed: int) -> 
     raters = np.array([answer.rater for answer in answers])
     values = np.array([answer.turned for answer in answers], np.float64)
 
-    def share(of: Callable[[Floats], NDArray[np.bool_]]) -> Estimate | None:
-        return bootstrap(of(values).astype(np.float64), raters, seed) if question in PAIR_QUESTIONS else None
+    def share(selected: NDArray[np.bool_]) -> Estimate | None:
+        return bootstrap(selected.astype(np.float64), raters, seed) if question in PAIR_QUESTIONS else None
 
     return Row(
         question=question,
         model=model,
         num_answers=len(answers),
         num_raters=len(set(raters.tolist())),
-        preference=share(lambda x: x > NO_DIFFERENCE),
-        share_of_4=share(lambda x: x == NO_DIFFERENCE),
+        preference=share(values > NO_DIFFERENCE),
+        share_of_4=share(values == NO_DIFFERENCE),
         mean=bootstrap(values, raters, seed),
-        alpha=agreement(answers),
+        alpha=krippendorff_alpha(answers),
     )
 
 
 def bootstrap(values: Floats, raters: NDArray[np.int64], seed: int = 0) -> Estimate:
-    """The mean of all values, and the 2.5 and 97.5 percentiles of that mean over resampled raters."""
-    names, place = np.unique(raters, return_inverse=True)
-    sums, counts = np.bincount(place, values), np.bincount(place).astype(np.float64)
+    """The mean of all values, with a 95 % percentile interval over resampled raters."""
+    names, rater_index = np.unique(raters, return_inverse=True)
     if len(names) < 2:
         return Estimate(value=float(values.mean()), interval=None)
-    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), RESAMPLES)
-    low, high = np.percentile((drawn @ sums) / (drawn @ counts), [2.5, 97.5])
+    sums, counts = np.bincount(rater_index, values), np.bincount(rater_index).astype(np.float64)
+    weights = bootstrap_weights(len(names), seed, RESAMPLES)
+    low, high = np.percentile((weights @ sums) / (weights @ counts), [2.5, 97.5])
     return Estimate(value=float(values.mean()), interval=(float(low), float(high)))
 
 
-def agreement(answers: Sequence[RawAnswer]) -> float | None:
-    """Krippendorff's alpha over what was shown (item and models); None where nothing was seen twice, or all is equal."""
+def krippendorff_alpha(answers: Sequence[RawAnswer]) -> float | None:
+    """Ordinal alpha; units are (item, model). None if no unit was rated twice, or if all answers are equal."""
     raters = {rater: row for row, rater in enumerate(sorted({answer.rater for answer in answers}))}
     units = {unit: column for column, unit in enumerate(sorted({_unit(answer) for answer in answers}))}
     data = np.full((len(raters), len(units)), np.nan)
@@ -267,42 +278,39 @@ def _unit(answer: RawAnswer) -> tuple[str, str]:
 
 
 def markdown(report: Mapping[str, Any], rows: Sequence[Row]) -> str:
-    """Table 2 with who was counted, and how, below it."""
+    """Table 2, with the numbers of raters below it."""
     reference, raters = report["reference"], report["raters"]
-    lines = [f"# {report['survey']}", "", f"## Single videos, 1 to {HIGHEST['single']}", ""]
+    lines = [f"# {report['survey']}", "", f"## Single videos, 1 to {SCALE_MAX['single']}", ""]
     lines += ["| question | model | mean | alpha | answers | raters |", "| --- | --- | --- | --- | --- | --- |"]
-    for row in rows:
-        if row.preference is None:
-            lines.append(
-                f"| {row.question} | {row.model} | {_shown(row.mean)} | {_alpha(row)} | {row.num_answers} |"
-                f" {row.num_raters} |"
-            )
     lines += [
-        "",
-        f"## {reference} beside another model, 1 to {HIGHEST['pair']} ({HIGHEST['pair']} favours {reference})",
-        "",
+        f"| {row.question} | {row.model} | {_format(row.mean)} | {_alpha(row)} | {row.num_answers} | {row.num_raters} |"
+        for row in rows
+        if row.preference is None
     ]
     lines += [
+        "",
+        f"## {reference} compared with another model, 1 to {SCALE_MAX['pair']} ({SCALE_MAX['pair']} favours {reference})",
+        "",
         f"| question | other model | {reference} preferred | share of {NO_DIFFERENCE}s | mean | alpha | answers | raters |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for row in rows:
-        if row.preference is not None and row.share_of_4 is not None:
-            lines.append(
-                f"| {row.question} | {row.model} | {_shown(row.preference, 100)} % | {_shown(row.share_of_4, 100)} % |"
-                f" {_shown(row.mean)} | {_alpha(row)} | {row.num_answers} | {row.num_raters} |"
-            )
-    left_out = "; ".join(f"{number} {why}" for why, number in report["excluded"].items()) or "none"
+    lines += [
+        f"| {row.question} | {row.model} | {_format(row.preference, 100)} % | {_format(row.share_of_4, 100)} % |"
+        f" {_format(row.mean)} | {_alpha(row)} | {row.num_answers} | {row.num_raters} |"
+        for row in rows
+        if row.preference is not None and row.share_of_4 is not None
+    ]
+    excluded = "; ".join(f"{count} {reason}" for reason, count in report["excluded"].items()) or "none"
     lines += [
         "",
-        f"Brackets: {report['interval']}. Alpha: {report['agreement']} (1 is full agreement, 0 is chance).",
+        f"Brackets: {report['interval']}. Alpha: {report['agreement']} (1: full agreement, 0: chance level).",
         f"Raters: {raters['consented']} consented, {raters['answered']} answered, {raters['finished']} finished,"
-        f" {raters['withdrew']} withdrew, {raters['counted']} counted. Left out: {left_out}.",
+        f" {raters['withdrew']} withdrew, {raters['counted']} counted. Excluded: {excluded}.",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _shown(estimate: Estimate, factor: float = 1.0) -> str:
+def _format(estimate: Estimate, factor: float = 1.0) -> str:
     digits = 1 if factor == 100 else 2
     text = f"{factor * estimate.value:.{digits}f}"
     if estimate.interval is None:

@@ -1,4 +1,4 @@
-"""A survey folder: survey.json (texts, videos, how many of each a rater sees) and media/, the videos under blind names."""
+"""A survey folder: survey.json (texts, videos, numbers of trials) and media/ (the videos under random names)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cssgan.storage.files import write_bytes
+from phonics_data.contract.files import write_bytes
 from phonics_data.errors import InputError
 
 SCHEMA_VERSION = 1
-FILE, MEDIA, RESULTS = "survey.json", "media", "results.sqlite"
+SURVEY_FILE, MEDIA_FOLDER, RESULTS_FILE = "survey.json", "media", "results.sqlite"
 SINGLE_QUESTIONS = ("synchrony",)
 PAIR_QUESTIONS = ("quality", "association", "naturalness")
-HIGHEST = {"single": 9, "pair": 7}
-"""Answers are 1..9 for one video and 1..7 for two."""
+SCALE_MAX = {"single": 9, "pair": 7}
+"""Answers are 1..9 for a single video and 1..7 for a pair."""
 NO_DIFFERENCE = 4
-"""The middle of the comparative scale: neither video."""
+"""The middle of the scale for pairs."""
 REAL = "real"
-"""The model name of the real videos, where they take part."""
+"""Model name of the real videos."""
 
 QUESTION_TEXTS: Mapping[str, str] = {
     "synchrony": "How well does what moves in the video follow the sound?",
@@ -29,44 +29,48 @@ QUESTION_TEXTS: Mapping[str, str] = {
     "association": "Which video goes better with the music?",
     "naturalness": "Which video moves more naturally?",
 }
-ENDS: Mapping[str, tuple[str, str]] = {
+SCALE_ENDS: Mapping[str, tuple[str, str]] = {
     "single": ("not at all", "perfectly"),
     "pair": ("video A, clearly", "video B, clearly"),
 }
-CONSENT = (
-    "You will see short videos with sound, made by computer programs, and say how you find them. Please use headphones "
-    "or loudspeakers.",
-    "Taking part is voluntary. You may stop at any time, go on later in the same browser, or withdraw, which deletes all "
-    "your answers.",
-    "What is stored: your answers, the times at which they were given, and a number. No name, no address, nothing about "
-    "your device. The answers may be published in this form.",
+CONSENT_TEXT = (
+    "You will see short videos with sound, made by computer programs, and rate them. Please use headphones or "
+    "loudspeakers.",
+    "Taking part is voluntary. You may stop at any time, continue later in the same browser, or withdraw, which deletes "
+    "all your answers.",
+    "What is stored: your answers, their times, and a number. No name, no address and nothing about your device is "
+    "stored. The answers may be published in this form.",
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Video:
-    """One video of one model for one item (a start picture with its sound)."""
+    """One video of one model for one item (a start image with its audio).
+
+    Args:
+        file: name in media/; random, because raters can see it.
+    """
 
     model: str
     item: str
     file: str
-    """Below media/; says nothing of the model, for raters can see it."""
     seconds: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Survey:
-    """All that survey.json says.
+    """Content of survey.json.
 
     Args:
-        reference: the model that every other one is compared with, pair by pair.
+        reference: the model that every other model is compared with in pairs.
         models: names, the reference first.
-        videos: one for each model and item, all combinations.
-        singles, pairs, checks: what one rater sees; the checks come on top of the others.
-        seed: of order, sides and checks.
-        texts: question -> its wording.
-        ends: single and pair -> the words at the low and at the high end of the scale.
-        consent: paragraphs above the button.
+        videos: one for each model and item.
+        singles, pairs, checks: trials per rater; the checks are additional.
+        seed: seed of orders, sides and checks.
+        texts: question -> wording.
+        ends: single and pair -> labels of the low and the high end of the scale.
+        consent: paragraphs of the consent text.
+        made_from: origin of the videos, for the record.
     """
 
     title: str
@@ -93,35 +97,35 @@ class Survey:
         return next(video for video in self.videos if (video.model, video.item) == (model, item))
 
     def digest(self) -> str:
-        """A name for everything a rater is asked; answers belong to one digest."""
+        """16 hex digits that identify the survey; answers belong to one digest."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def questions(kind: str) -> tuple[str, ...]:
-    """What is asked about one video (``single``) or two (``pair``)."""
+    """The questions about a single video (``single``) or a pair (``pair``)."""
     return SINGLE_QUESTIONS if kind == "single" else PAIR_QUESTIONS
 
 
 def write_survey(folder: Path, survey: Survey) -> Path:
-    """survey.json, whole or not at all."""
-    path = folder / FILE
+    """Write survey.json atomically. Returns its path."""
+    path = folder / SURVEY_FILE
     write_bytes(path, (json.dumps(asdict(survey), indent=1, ensure_ascii=False) + "\n").encode())
     return path
 
 
 def read_survey(folder: Path) -> Survey:
-    """The survey of a folder, checked.
+    """Read and check the survey of a folder.
 
     Raises:
-        InputError: no survey.json, one that does not parse, of another schema version, or without one of its videos.
+        InputError: survey.json is missing, damaged, of another schema version, or a video is missing.
     """
-    path = folder / FILE
+    path = folder / SURVEY_FILE
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InputError(f"{folder}: holds no {FILE}; make one with `cssgan survey build`") from error
+        raise InputError(f"{folder}: contains no {SURVEY_FILE}; run `cssgan survey build`") from error
     except ValueError as error:
-        raise InputError(f"{path}: is no JSON ({error}); undo the last edit or build the survey again") from error
+        raise InputError(f"{path}: not JSON ({error}); undo the last edit or build the survey again") from error
     version = data.get("schema_version") if isinstance(data, dict) else None
     if version != SCHEMA_VERSION:
         raise InputError(f"{path}: got schema_version {version!r}, allowed: {SCHEMA_VERSION}; build the survey again")
@@ -129,7 +133,7 @@ def read_survey(folder: Path) -> Survey:
         survey = _parse(data)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
-            f"{path}: a field is missing or of another type ({error!r}); build the survey again"
+            f"{path}: a field is missing or has a wrong type ({error!r}); build the survey again"
         ) from error
     _check(path, survey)
     return survey
@@ -138,7 +142,7 @@ def read_survey(folder: Path) -> Survey:
 def _parse(data: dict[str, Any]) -> Survey:
     numbers = {name: data[name] for name in ("singles", "pairs", "checks", "seed")}
     if not all(type(number) is int and number >= 0 for number in numbers.values()):
-        raise ValueError(f"{numbers}: whole numbers from 0 are allowed")
+        raise ValueError(f"{numbers}: allowed: integers from 0")
     return Survey(
         title=str(data["title"]),
         lang=str(data["lang"]),
@@ -146,7 +150,7 @@ def _parse(data: dict[str, Any]) -> Survey:
         models=tuple(str(name) for name in data["models"]),
         videos=tuple(Video(**video) for video in data["videos"]),
         texts={name: str(data["texts"][name]) for name in (*SINGLE_QUESTIONS, *PAIR_QUESTIONS)},
-        ends={kind: (str(data["ends"][kind][0]), str(data["ends"][kind][1])) for kind in HIGHEST},
+        ends={kind: (str(data["ends"][kind][0]), str(data["ends"][kind][1])) for kind in SCALE_MAX},
         consent=tuple(str(part) for part in data["consent"]),
         contact=str(data["contact"]),
         made_from=dict(data["made_from"]),
@@ -156,15 +160,15 @@ def _parse(data: dict[str, Any]) -> Survey:
 
 def _check(path: Path, survey: Survey) -> None:
     cells = [(video.model, video.item) for video in survey.videos]
-    wanted = {(model, item) for model in survey.models for item in survey.items}
-    if len(cells) != len(set(cells)) or set(cells) != wanted or not cells:
+    expected = {(model, item) for model in survey.models for item in survey.items}
+    if len(cells) != len(set(cells)) or set(cells) != expected or not cells:
         raise InputError(f"{path}: videos must be one for each model and item; build the survey again")
     if survey.reference != survey.models[0]:
         raise InputError(
             f"{path}: reference is {survey.reference!r}, allowed: the first of models, {survey.models[0]!r}"
         )
-    media = path.parent / MEDIA
+    media = path.parent / MEDIA_FOLDER
     for video in survey.videos:
-        # A name with a slash in it would lead out of the folder.
+        # A name with a slash could be outside the folder.
         if Path(video.file).name != video.file or not (media / video.file).is_file():
             raise InputError(f"{media}: the video {video.file!r} of survey.json is missing; build the survey again")

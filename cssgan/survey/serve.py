@@ -1,4 +1,4 @@
-"""A survey folder on a port of this machine."""
+"""Serve a survey folder with uvicorn."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import re
 import socket
 from pathlib import Path
 
-from cssgan.survey.definition import RESULTS, read_survey
-from phonics_data.errors import DependencyError, OptionError
+from cssgan.errors import missing_package
+from cssgan.survey.definition import RESULTS_FILE, read_survey
+from phonics_data.errors import OptionError
 
 log = logging.getLogger("cssgan")
 
@@ -16,16 +17,16 @@ log = logging.getLogger("cssgan")
 def serve_survey(
     folder: Path, *, host: str = "127.0.0.1", port: int = 8000, base: str = "", trusted_proxy: str = "127.0.0.1"
 ) -> None:
-    """Serve until Ctrl-C or SIGTERM. Answers go to FOLDER/results.sqlite; the same command goes on with them.
+    """Serve until Ctrl-C or SIGTERM. Answers are stored in FOLDER/results.sqlite, also those of a later call.
 
     Args:
-        port: 0 takes a free one.
-        base: path under which a reverse proxy shows the survey, such as ``/study``.
-        trusted_proxy: address of the proxy whose X-Forwarded-Proto is believed (cookies are then for https alone).
+        port: 0: any free port.
+        base: path prefix at a reverse proxy, such as ``/study``.
+        trusted_proxy: address of the proxy whose X-Forwarded-Proto header is trusted (cookies are then https only).
 
     Raises:
-        InputError: no survey, or results of another one.
-        OptionError: the address is taken or not of this machine, or `base` is no path.
+        InputError: no survey, or results of another survey.
+        OptionError: the address is in use or not of this machine, or `base` is not a path.
         DependencyError: the extra ``survey`` is not installed.
     """
     base = base.rstrip("/")
@@ -37,20 +38,26 @@ def serve_survey(
 
         from cssgan.survey.app import make_app
     except ImportError as error:
-        raise DependencyError(f"survey serve needs {error.name}; pip install 'phonics-cssgan[survey]'") from error
+        raise missing_package(error, "survey serve", "survey") from error
     from cssgan.survey.store import Store
 
     listener = _listen(host, port)
-    store = Store(folder / RESULTS, survey.digest())
+    store = Store(folder / RESULTS_FILE, survey.digest())
     try:
-        # No access log: it would hold addresses of people who were promised that none is kept.
+        # No access log, because the consent text promises that no address is stored.
         config = uvicorn.Config(
             make_app(survey, folder, store, base=base), log_level="warning", access_log=False, server_header=False,
             proxy_headers=True, forwarded_allow_ips=trusted_proxy, timeout_keep_alive=10, timeout_graceful_shutdown=5,
             lifespan="off",
         )  # fmt: skip
-        name, bound = listener.getsockname()[:2]
-        log.info("%s: open http://%s:%d%s/ ; Ctrl-C ends", folder, f"[{name}]" if ":" in name else name, bound, base)
+        address, bound_port = listener.getsockname()[:2]
+        log.info(
+            "%s: open http://%s:%d%s/ ; press Ctrl-C to stop",
+            folder,
+            f"[{address}]" if ":" in address else address,
+            bound_port,
+            base,
+        )
         uvicorn.Server(config).run(sockets=[listener])
     finally:
         store.close()

@@ -1,4 +1,4 @@
-"""The answers on disk: results.sqlite, written before the page that follows an answer is sent."""
+"""The answers in results.sqlite. An answer is written before the next page is sent."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from phonics_data.errors import InputError
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS survey (digest TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS raters (
-    rater INTEGER PRIMARY KEY,          -- from 1; rater - 1 is the number that `plan` takes
-    token_sha256 TEXT UNIQUE,           -- of the secret in the rater's cookie; NULL once withdrawn
+    rater INTEGER PRIMARY KEY,          -- from 1; rater - 1 is the argument of `rater_trials`
+    token_sha256 TEXT UNIQUE,           -- digest of the token in the rater's cookie; NULL after withdrawal
     consented_at REAL NOT NULL,         -- all times: seconds since 1970, UTC
     finished_at REAL, withdrawn_at REAL, comment TEXT NOT NULL DEFAULT ''
 );
@@ -31,22 +31,25 @@ CREATE TABLE IF NOT EXISTS answers (
     PRIMARY KEY (rater, trial, question)
 ) WITHOUT ROWID;
 """
-Outcome = Literal["stored", "answered before", "not its turn"]
+AnswerOutcome = Literal["stored", "answered before", "not shown yet"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rater:
-    """Somebody who consented and did not withdraw."""
+    """A rater who consented and did not withdraw.
+
+    Args:
+        num_answered: number of answered pages, which is the index of the next page.
+    """
 
     rater: int
     num_answered: int
-    """Pages answered; the next one has this index."""
     finished: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """One row of the results."""
+    """One answer; times are seconds since 1970."""
 
     rater: int
     trial: int
@@ -57,15 +60,15 @@ class Answer:
 
 
 class Store:
-    """Results of one survey. Safe to use from many threads, and from several processes on one file.
+    """Results of one survey. Thread-safe; several processes can use one file.
 
     Args:
-        path: made if it is not there.
-        digest: of the survey; a file with answers to another one is refused.
+        path: created if missing.
+        digest: digest of the survey.
         clock: seconds since 1970.
 
     Raises:
-        InputError: no database, or one of another survey.
+        InputError: not a database, or a database of another survey.
     """
 
     def __init__(self, path: Path, digest: str, *, clock: Callable[[], float] = time.time) -> None:
@@ -80,12 +83,12 @@ class Store:
                 if found is None:
                     self._connection.execute("INSERT INTO survey VALUES (?)", (digest,))
         except sqlite3.Error as error:
-            raise InputError(f"{path}: cannot be used as results ({error}); move it away") from error
+            raise InputError(f"{path}: cannot be used as results ({error}); move it to another folder") from error
         if found is not None and found[0] != digest:
             self.close()
             raise InputError(
-                f"{path}: holds answers to another version of survey.json (got {found[0]}, this one is {digest}); "
-                "undo the edit, or move the file away and begin anew"
+                f"{path}: contains answers to another version of survey.json (got {found[0]}, expected {digest}); "
+                "undo the edit, or move the file to another folder and start a new survey"
             )
 
     def close(self) -> None:
@@ -102,8 +105,12 @@ class Store:
                 raise
             self._connection.execute("COMMIT")
 
-    def enrol(self, token: str) -> int:
-        """A new rater, who has consented and carries `token`. Returns the number."""
+    def _query(self, sql: str, *values: str) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._connection.execute(sql, values).fetchall()
+
+    def add_rater(self, token: str) -> int:
+        """Add a rater who has consented. Returns the number."""
         with self._transaction() as run:
             row = run.execute(
                 "INSERT INTO raters (token_sha256, consented_at) VALUES (?, ?)", (_hash(token), self._clock())
@@ -111,40 +118,37 @@ class Store:
             assert row.lastrowid is not None
             return row.lastrowid
 
-    def find(self, token: str) -> Rater | None:
-        """Whose token it is."""
-        with self._lock:
-            row = self._connection.execute(
-                "SELECT rater, finished_at IS NOT NULL,"
-                " (SELECT COUNT(*) FROM trials WHERE trials.rater = raters.rater AND answered_at IS NOT NULL)"
-                " FROM raters WHERE token_sha256 = ?",
-                (_hash(token),),
-            ).fetchone()
-        return None if row is None else Rater(rater=row[0], finished=bool(row[1]), num_answered=row[2])
+    def find_rater(self, token: str) -> Rater | None:
+        """The rater with this token; None if unknown."""
+        rows = self._query(
+            "SELECT rater, finished_at IS NOT NULL,"
+            " (SELECT COUNT(*) FROM trials WHERE trials.rater = raters.rater AND answered_at IS NOT NULL)"
+            " FROM raters WHERE token_sha256 = ?",
+            _hash(token),
+        )
+        return Rater(rater=rows[0][0], finished=bool(rows[0][1]), num_answered=rows[0][2]) if rows else None
 
-    def shown(self, rater: int, trial: int) -> None:
-        """The page went out; its first time counts."""
+    def record_shown(self, rater: int, trial: int) -> None:
+        """Record the time at which a page was sent. The first time is kept."""
         with self._transaction() as run:
-            # Nothing may come back of somebody who withdraws in this moment in another window.
+            # Nothing may be stored for a rater who withdraws at the same time in another window.
             run.execute(
                 "INSERT OR IGNORE INTO trials (rater, trial, shown_at)"
                 " SELECT rater, ?, ? FROM raters WHERE rater = ? AND withdrawn_at IS NULL",
                 (trial, self._clock(), rater),
             )
 
-    def answer(self, rater: int, trial: int, values: Mapping[str, int], *, last: bool) -> Outcome:
-        """Keep the answers to a page. The first ones stand, and no page can be answered before its turn.
+    def record_answers(self, rater: int, trial: int, values: Mapping[str, int], *, last: bool) -> AnswerOutcome:
+        """Store the answers to a page that was shown. Only the first answers are kept.
 
         Args:
-            last: whether the rater has finished with it.
+            last: whether this is the last page of the rater.
         """
         with self._transaction() as run:
-            known = run.execute(
-                "SELECT answered_at FROM trials WHERE rater = ? AND trial = ?", (rater, trial)
-            ).fetchone()
-            if known is None:
-                return "not its turn"
-            if known[0] is not None:
+            row = run.execute("SELECT answered_at FROM trials WHERE rater = ? AND trial = ?", (rater, trial)).fetchone()
+            if row is None:
+                return "not shown yet"
+            if row[0] is not None:
                 return "answered before"
             now = self._clock()
             run.execute("UPDATE trials SET answered_at = ? WHERE rater = ? AND trial = ?", (now, rater, trial))
@@ -156,13 +160,13 @@ class Store:
                 run.execute("UPDATE raters SET finished_at = ? WHERE rater = ?", (now, rater))
             return "stored"
 
-    def comment(self, rater: int, text: str) -> None:
-        """What a rater wants to say at the end; the last one stands."""
+    def record_comment(self, rater: int, text: str) -> None:
+        """Store the comment of a rater. The last comment is kept."""
         with self._transaction() as run:
             run.execute("UPDATE raters SET comment = ? WHERE rater = ? AND withdrawn_at IS NULL", (text, rater))
 
     def withdraw(self, rater: int) -> None:
-        """Delete all that a rater said; only that somebody withdrew remains."""
+        """Delete all data of a rater except the time of the withdrawal."""
         with self._transaction() as run:
             for table in ("answers", "trials"):
                 run.execute(f"DELETE FROM {table} WHERE rater = ?", (rater,))
@@ -171,40 +175,28 @@ class Store:
                 " WHERE rater = ?",
                 (self._clock(), rater),
             )
-        with self._lock:
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # the log holds the rows as well
+        self._query("PRAGMA wal_checkpoint(TRUNCATE)")  # the write-ahead log contains the rows as well
 
     def answers(self) -> list[Answer]:
-        """Every answer, by rater and page."""
-        with self._lock:
-            rows = self._connection.execute(
-                "SELECT rater, trial, question, value, shown_at, answered_at FROM answers"
-                " JOIN trials USING (rater, trial) ORDER BY rater, trial, question"
-            ).fetchall()
-        return [
-            Answer(rater=row[0], trial=row[1], question=row[2], value=row[3], shown_at=row[4], answered_at=row[5])
-            for row in rows
-        ]
+        """All answers, ordered by rater and page."""
+        columns = ("rater", "trial", "question", "value", "shown_at", "answered_at")
+        rows = self._query(
+            f"SELECT {', '.join(columns)} FROM answers JOIN trials USING (rater, trial) ORDER BY rater, trial, question"
+        )
+        return [Answer(**dict(zip(columns, row, strict=True))) for row in rows]
 
     def counts(self) -> dict[str, int]:
-        """How many raters consented, finished and withdrew."""
-        with self._lock:
-            row = self._connection.execute(
-                "SELECT COUNT(*), COUNT(finished_at), COUNT(withdrawn_at) FROM raters"
-            ).fetchone()
+        """Numbers of raters who consented, finished and withdrew."""
+        (row,) = self._query("SELECT COUNT(*), COUNT(finished_at), COUNT(withdrawn_at) FROM raters")
         return dict(zip(("consented", "finished", "withdrew"), row, strict=True))
 
-    def finished(self) -> set[int]:
-        with self._lock:
-            return {
-                row[0] for row in self._connection.execute("SELECT rater FROM raters WHERE finished_at IS NOT NULL")
-            }
+    def finished_raters(self) -> set[int]:
+        return {rater for (rater,) in self._query("SELECT rater FROM raters WHERE finished_at IS NOT NULL")}
 
     def comments(self) -> list[str]:
-        with self._lock:
-            return [row[0] for row in self._connection.execute("SELECT comment FROM raters WHERE comment <> ''")]
+        return [comment for (comment,) in self._query("SELECT comment FROM raters WHERE comment <> ''")]
 
 
 def _hash(token: str) -> str:
-    # The file of results alone must not allow anybody to answer in a rater's name.
+    # Only digests are stored, so that the results file cannot be used to answer as a rater.
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

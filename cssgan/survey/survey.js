@@ -1,29 +1,29 @@
 "use strict";
-// The forms work without this script. It lets one video play at a time, asks that all be seen, and sends a form once.
-const films = [...document.querySelectorAll("video")];
+// The forms work without this script. It plays one video at a time, requires that all videos are played, and submits once.
+const videos = [...document.querySelectorAll("video")];
 const seen = new Set();
 const hint = document.getElementById("hint");
-for (const film of films) {
-  film.addEventListener("play", () => { for (const other of films) if (other !== film) other.pause(); });
-  film.addEventListener("ended", () => { seen.add(film); if (seen.size === films.length) hint.textContent = ""; });
-  film.addEventListener("error", () => {
-    seen.add(film);
-    hint.textContent = "A video cannot be played here. Please load the page again, or try another browser.";
+for (const video of videos) {
+  video.addEventListener("play", () => { for (const other of videos) if (other !== video) other.pause(); });
+  video.addEventListener("ended", () => { seen.add(video); if (seen.size === videos.length) hint.textContent = ""; });
+  video.addEventListener("error", () => {
+    seen.add(video);
+    hint.textContent = "A video cannot be played here. Please reload the page, or try another browser.";
   });
 }
 for (const form of document.querySelectorAll("form")) {
   form.addEventListener("submit", event => {
-    const unseen = form.id === "answers" ? films.find(film => !seen.has(film)) : undefined;
+    const unseen = form.id === "answers" ? videos.find(video => !seen.has(video)) : undefined;
     if (unseen) {
       event.preventDefault();
-      hint.textContent = films.length > 1 ? "Please play both videos to their end first." : "Please play the video to its end first.";
+      hint.textContent = videos.length > 1 ? "Please play both videos to their end first." : "Please play the video to its end first.";
       unseen.focus();
       return;
     }
-    // After the browser has gathered the fields.
+    // Disabled after the browser has collected the form fields.
     setTimeout(() => { for (const button of form.querySelectorAll("button")) button.disabled = true; });
   });
 }
-// A page that comes back from the browser's memory must be able to send again.
+// A page restored from the back-forward cache must be able to submit again.
 addEventListener("pageshow", event => { if (event.persisted) location.reload(); });
 document.querySelector("[role=alert]")?.focus();

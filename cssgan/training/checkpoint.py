@@ -1,20 +1,17 @@
-"""Checkpoints: whole or refused. RUN/checkpoints/step-00001000/ holds::
+"""Checkpoints: written atomically, verified before use. RUN/checkpoints/step-00001000/ holds:
 
     generator.safetensors, discriminators.safetensors, average.safetensors (only with train.ema_half_life)
-    state.pt        optimizers and half-full averages of the log; read with weights_only=True
+    state.pt        optimizers and partial means of the log; read with weights_only=True
     manifest.json   config, classes, mel statistics, position, and size and sha256 of the other files
 
-A checkpoint is written under another name, synced, and renamed, so a folder of the right name is whole unless the disk
-lost something later; then the checksum tells, the checkpoint is refused by name, and the one before is used.
+A damaged checkpoint is refused with the name of the damaged file, and the checkpoint before it is used.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import logging
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -29,13 +26,13 @@ from torch import Tensor
 from cssgan import config as configs
 from cssgan.config import RESUMABLE, Config
 from cssgan.errors import CheckpointError, ConfigError
+from cssgan.storage.artifact import ArtifactFormat, encode_weights, file_entry
 from cssgan.types import MelStats, Progress
 from phonics_data.contract.labels import LabelSet
-from phonics_data.errors import PhonicsDataError
 
-FORMAT = 1
 GENERATOR, DISCRIMINATORS, AVERAGE = "generator.safetensors", "discriminators.safetensors", "average.safetensors"
 STATE, MANIFEST = "state.pt", "manifest.json"
+FORMAT = ArtifactFormat(kind="checkpoint", record_name=MANIFEST, version=1, error=CheckpointError)
 log = logging.getLogger("cssgan")
 
 Weights = dict[str, Tensor]
@@ -43,7 +40,7 @@ Weights = dict[str, Tensor]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Checkpoint:
-    """A checkpoint whose files were checked against their sums; weights are read when asked for."""
+    """A checkpoint with verified files. Weights are loaded on request."""
 
     folder: Path
     config: Config
@@ -52,10 +49,10 @@ class Checkpoint:
     frame_rate: Fraction
     progress: Progress
     train_shards: str | None
-    """Name of the bytes that the run is trained on; checkpoints of older versions do not say."""
+    """Digest of the training shards; None in checkpoints of older versions."""
 
     def generator_weights(self, which: Literal["last", "ema"] = "last") -> Weights:
-        """Raises `CheckpointError` when averaged weights are asked of a run that keeps none."""
+        """Raises `CheckpointError` if averaged weights are requested from a run without them."""
         name = GENERATOR if which == "last" else AVERAGE
         if not (self.folder / name).exists():
             raise CheckpointError(
@@ -71,7 +68,7 @@ class Checkpoint:
 
 
 def folders(run: Path, *, up_to: int | None = None) -> list[Path]:
-    """The checkpoints of a run, newest first; with `up_to`, those of at most so many steps."""
+    """The checkpoint folders of a run, newest first; with `up_to`, only those of at most this many steps."""
     found = sorted((run / "checkpoints").glob("step-*"), reverse=True)
     return [folder for folder in found if up_to is None or step_of(folder) <= up_to]
 
@@ -90,27 +87,25 @@ def save(
     val_l1: float | None = None,
     keep_also: Path | None = None,
 ) -> Path:
-    """Write a checkpoint and drop those beyond `train.keep_checkpoints`; the best stays, with `train.keep_best`.
+    """Write a checkpoint and delete those beyond `train.keep_checkpoints`, except the best one with `train.keep_best`.
 
-    Those of later steps were refused when the run went on from before them. They are not counted, and stay.
+    Checkpoints of later steps are neither counted nor deleted: they were refused when the run resumed before them.
 
     Args:
         weights: file name (`GENERATOR`, ...) -> tensors.
-        state: anything that ``torch.load(weights_only=True)`` reads back.
-        keep_also: a checkpoint that stays as well.
-        val_l1: the readout of samples by which the best is known, if one was taken for this checkpoint.
+        state: objects that ``torch.load(weights_only=True)`` can load.
+        val_l1: validation L1 of these weights, by which the best checkpoint is chosen; None: not measured.
+        keep_also: another checkpoint to keep.
 
     Raises:
-        CheckpointError: the disk is full or the folder cannot be written; what was there stays.
+        CheckpointError: the disk is full or the folder is not writable; earlier checkpoints are kept.
     """
     folder = run / "checkpoints" / f"step-{progress.num_steps:08d}"
-    temporary = folder.with_name(f".writing-{folder.name}")
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    contents = {name: safetensors.torch.save(_plain(tensors)) for name, tensors in weights.items()}
-    contents[STATE] = buffer.getvalue()
+    files = {name: encode_weights(tensors) for name, tensors in weights.items()}
+    files[STATE] = buffer.getvalue()
     manifest = {
-        "format": FORMAT,
         "torch": torch.__version__,
         "config": configs.to_json(config),
         "label_set": asdict(label_set),
@@ -119,52 +114,41 @@ def save(
         "progress": asdict(progress),
         "train_shards": train_shards,
         "val_l1": val_l1,
-        "files": {
-            name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in contents.items()
-        },
+        "files": {name: file_entry(content) for name, content in files.items()},
     }
-    contents[MANIFEST] = json.dumps(manifest, indent=1).encode()
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        for name, data in contents.items():
-            write_synced(temporary / name, data)
-        _sync(temporary)
-        shutil.rmtree(folder, ignore_errors=True)  # only a refused checkpoint can stand where a new one goes
-        temporary.rename(folder)
-        _sync(folder.parent)
+        FORMAT.replace_folder(folder, files, manifest)
     except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
         raise CheckpointError(
             f"{folder}: cannot be written ({error.strerror}); the checkpoints before it are kept. Free "
-            f"{sum(map(len, contents.values())) / 1e6:.0f} MB and run the same command again"
+            f"{sum(map(len, files.values())) / 1e6:.0f} MB and run the same command again"
         ) from error
-    mine = folders(run, up_to=progress.num_steps)
-    kept = best(mine, config) if config.train.keep_best else None
-    for old in mine[config.train.keep_checkpoints :]:
+    of_this_run = folders(run, up_to=progress.num_steps)
+    kept = best(of_this_run, config) if config.train.keep_best else None
+    for old in of_this_run[config.train.keep_checkpoints :]:
         if old not in (kept, keep_also):
             shutil.rmtree(old, ignore_errors=True)
     return folder
 
 
 def step_of(folder: Path) -> int:
-    """The number of steps of a checkpoint, by its name; -1 for a name of another kind."""
+    """The number of steps in the name of a checkpoint folder; -1 for other names."""
     digits = folder.name.removeprefix("step-")
     return int(digits) if digits.isdecimal() else -1
 
 
 def best(checkpoints: Sequence[Path], config: Config) -> Path | None:
-    """The one with the lowest `val_l1` among checkpoints of `config`, the first of equals; None where none was measured."""
+    """The first of the checkpoints of `config` with the lowest `val_l1`; None if none was measured."""
     measured: list[tuple[float, Path]] = []
     for folder in checkpoints:
         try:
-            manifest = json.loads((folder / MANIFEST).read_text())
-            value, its = manifest["val_l1"], configs.from_json(manifest["config"])
-        # Broken ones are refused when they are opened.
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            val_l1, own_config = manifest["val_l1"], configs.from_json(manifest["config"])
+        # Damaged checkpoints are refused when they are opened.
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError):
             continue
-        if isinstance(value, (int, float)) and not configs.differences(its, config, ignore=RESUMABLE):
-            measured.append((float(value), folder))
+        if isinstance(val_l1, (int, float)) and not configs.differences(own_config, config, ignore=RESUMABLE):
+            measured.append((float(val_l1), folder))
     return min(measured, key=lambda pair: pair[0])[1] if measured else None
 
 
@@ -175,13 +159,13 @@ def load_newest(
     label_set: LabelSet | None = None,
     train_shards: str | None = None,
 ) -> Checkpoint:
-    """The newest whole checkpoint of a run; broken ones, and those of other runs, are named in the log and passed over.
+    """The newest valid checkpoint of a run. Damaged checkpoints and those of other runs are logged and skipped.
 
     Args:
-        config, label_set, train_shards: of the run; None: not compared.
+        config, label_set, train_shards: those of the run; None: not compared.
 
     Raises:
-        CheckpointError: the run has none, or none that is whole and its own.
+        CheckpointError: the run has no valid checkpoint of its own.
     """
     found = folders(run)
     if not found:
@@ -190,23 +174,20 @@ def load_newest(
     for folder in found:
         try:
             checkpoint = open_checkpoint(folder)
-            _check_own(checkpoint, config, label_set, train_shards)
+            _check_run(checkpoint, config, label_set, train_shards)
         except CheckpointError as error:
             refusals.append(str(error))
             log.warning("%s; refused, trying the one before", error)
         else:
             return checkpoint
-    raise CheckpointError(f"{run}: no whole checkpoint ({'; '.join(refusals)}); train into a new run folder")
+    raise CheckpointError(f"{run}: no valid checkpoint ({'; '.join(refusals)}); train into a new run folder")
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:
-    """Check one checkpoint's files. Raises `CheckpointError` if one is missing, cut, changed, or not ours."""
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-        if manifest["format"] != FORMAT:
-            raise CheckpointError(f"{folder}: checkpoint format {manifest['format']}, this program reads {FORMAT}")
-        for name, expected in manifest["files"].items():
-            _check_file(folder / name, expected)
+    """Verify one checkpoint. Raises `CheckpointError` if a file is missing, damaged or of another format."""
+    with FORMAT.reading(folder) as manifest:
+        for name, entry in manifest["files"].items():
+            FORMAT.verify_file(folder / name, entry)
         return Checkpoint(
             folder=folder,
             config=configs.from_json(manifest["config"]),
@@ -216,55 +197,16 @@ def open_checkpoint(folder: Path) -> Checkpoint:
             progress=Progress(**manifest["progress"]),
             train_shards=manifest.get("train_shards"),
         )
-    except OSError as error:
-        raise CheckpointError(f"{folder}: {MANIFEST} cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{folder}: {MANIFEST} is not one of this program ({error})") from error
-    except CheckpointError:
-        raise
-    except PhonicsDataError as error:
-        raise CheckpointError(f"{folder}: {MANIFEST} does not fit this program ({error})") from error
 
 
-def _check_own(found: Checkpoint, config: Config | None, label_set: LabelSet | None, train_shards: str | None) -> None:
-    """Raises `CheckpointError` for a whole checkpoint that came here from elsewhere."""
+def _check_run(found: Checkpoint, config: Config | None, label_set: LabelSet | None, train_shards: str | None) -> None:
+    """Raise `CheckpointError` for a valid checkpoint that belongs to another run."""
     if step_of(found.folder) != found.progress.num_steps:
-        raise CheckpointError(f"{found.folder}: is of step {found.progress.num_steps}, and not of the one in its name")
+        raise CheckpointError(f"{found.folder}: is of step {found.progress.num_steps}, not of the step in its name")
     changed = [] if config is None else configs.differences(found.config, config, ignore=RESUMABLE)
     if changed:
         raise CheckpointError(f"{found.folder}: of another run; it differs in {'; '.join(changed)}")
     if label_set is not None and found.label_set != label_set:
-        raise CheckpointError(f"{found.folder}: of another run, on label set {found.label_set.name!r}")
+        raise CheckpointError(f"{found.folder}: of another run, with label set {found.label_set.name!r}")
     if None not in (train_shards, found.train_shards) and train_shards != found.train_shards:
-        raise CheckpointError(f"{found.folder}: of another run, on other training shards")
-
-
-def _check_file(path: Path, expected: dict[str, Any]) -> None:
-    if not path.exists():
-        raise CheckpointError(f"{path}: missing")
-    data = path.read_bytes()
-    if len(data) != expected["bytes"]:
-        raise CheckpointError(f"{path}: truncated, {len(data)} of {expected['bytes']} bytes")
-    if hashlib.sha256(data).hexdigest() != expected["sha256"]:
-        raise CheckpointError(f"{path}: its bytes changed since it was written (checksum)")
-
-
-def _plain(tensors: Weights) -> Weights:
-    """safetensors refuses tensors that share memory or are not contiguous."""
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-
-
-def write_synced(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Make names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        raise CheckpointError(f"{found.folder}: of another run, with other training shards")

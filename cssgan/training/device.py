@@ -1,4 +1,4 @@
-"""Where a run computes."""
+"""Choice of the device, its free memory, and the memory allocator of CPU training."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from phonics_data.errors import OptionError
 
 
 def choose_device(config: Config) -> torch.device:
-    """`train.device`; auto means a GPU where torch finds one."""
-    if config.train.device == "cuda" and not torch.cuda.is_available():
-        raise OptionError("train.device", "cuda", "auto or cpu: torch finds no GPU here")
-    if config.train.device == "cpu" or not torch.cuda.is_available():
-        return torch.device("cpu")
-    return torch.device("cuda")
+    """The device of `train.device`. Raises `OptionError` for a GPU that torch does not find."""
+    return _device(config.train.device, "train.device")
 
 
-def device_named(text: str) -> torch.device:
-    """``auto``, ``cpu`` or ``cuda``; raises `OptionError` for another, or for a GPU that is not there."""
+def parse_device(text: str) -> torch.device:
+    """The device of ``--device``: ``auto``, ``cpu`` or ``cuda``. Raises `OptionError` for others and a missing GPU."""
     if text not in ("auto", "cpu", "cuda"):
         raise OptionError("--device", text, "auto, cpu, cuda")
-    if text == "cuda" and not torch.cuda.is_available():
-        raise OptionError("--device", text, "auto or cpu: torch finds no GPU here")
-    return torch.device("cuda" if text != "cpu" and torch.cuda.is_available() else "cpu")
+    return _device(text, "--device")
+
+
+def _device(name: str, option: str) -> torch.device:
+    """``auto``: a GPU if there is one."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise OptionError(option, name, "auto or cpu: torch finds no GPU here")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Memory that the device has left; None where nobody says."""
+    """Free memory of the device; None if the system does not report it."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     try:
@@ -42,9 +43,9 @@ def free_bytes(device: torch.device) -> int | None:
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep what is freed instead of giving it back: it halves the page faults of a CPU step.
+    """Configure glibc's malloc to keep freed memory, which halves the page faults of a CPU step.
 
-    Changes nothing where the C library has no such knob.
+    Does nothing on other systems and C libraries.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -52,5 +53,5 @@ def keep_freed_memory() -> None:
     if mallopt is None:
         return
     trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
-    mallopt(mmap_threshold, 1 << 25)  # the most that glibc takes
+    mallopt(mmap_threshold, 1 << 25)  # glibc's maximum
     mallopt(trim_threshold, (1 << 31) - 1)

@@ -1,4 +1,4 @@
-"""A whole run: build, resume, train, log, checkpoint, stop in good order."""
+"""A whole training run: set up or resume, train, log, write checkpoints, stop on signals."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from rich.console import Console
 from cssgan import config as configs
 from cssgan.config import Config
 from cssgan.data import loaders
-from cssgan.data.loaders import TrainingSet
+from cssgan.data.loaders import TrainingData
 from cssgan.data.shards import Dataset
-from cssgan.data.streaming import StillWaitingError
+from cssgan.data.streaming import LoaderTimeoutError
 from cssgan.errors import ReaderLostError
 from cssgan.models import factory
 from cssgan.storage.files import locked
 from cssgan.training import checkpoint, distributed, precision, run_folder, sample_videos, trackers
-from cssgan.training.collapse import CollapseWatch
-from cssgan.training.cuda_graph import RecordedStep
+from cssgan.training.collapse import CollapseDetector
+from cssgan.training.cuda_graph import CudaGraphStep
 from cssgan.training.device import choose_device, keep_freed_memory
 from cssgan.training.distributed import DistContext
-from cssgan.training.run_log import LAST, Display, RunLog
-from cssgan.training.sample_videos import Preview
-from cssgan.training.state import RunState
+from cssgan.training.run import TrainingRun
+from cssgan.training.run_log import PARTIAL, Display, RunLog
+from cssgan.training.sample_videos import SampleWindows
 from cssgan.training.step import Terms, new_train_state, train_step
 from cssgan.training.summary import headline, num_steps
 from cssgan.types import Batch, Progress
@@ -41,30 +41,30 @@ log = logging.getLogger("cssgan")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainResult:
-    """How a start of a run ended."""
+    """How `train` ended."""
 
-    status: Literal["finished", "was_finished", "interrupted"]
+    status: Literal["finished", "already_finished", "interrupted"]
     progress: Progress
     signal_number: int = 0
-    """What interrupted it."""
+    """The signal that interrupted the run."""
 
 
 def train(config: Config, dataset: Dataset, run: Path, *, console: Console | None = None) -> TrainResult:
-    """Train until `train.num_videos` videos were seen; go on where the run folder says that an earlier start stopped.
+    """Train until `train.num_videos` videos were seen. Resumes from the newest checkpoint in the run folder.
 
     Args:
-        dataset: folder, or address, with {train,validation,test}-*.tar; samples are shown from validation where there
-            is one.
-        run: created if missing; holds config.json, checkpoints/, stats.jsonl, samples/, tensorboard/.
-        console: where progress goes, default stderr.
+        dataset: folder or address with {train,validation,test}-*.tar; samples are generated for the validation split
+            if there is one.
+        run: run folder, created if missing: config.json, checkpoints/, stats.jsonl, samples/, tensorboard/.
+        console: for progress messages; default stderr.
 
     Raises:
-        DatasetError: no train shards, or unusable ones.
-        RunError: the folder holds a run of another configuration or other shards.
-        DivergenceError: a loss or weight left the finite numbers, or the game collapsed; the last good checkpoint stays.
+        DatasetError: there are no train shards, or they are unusable.
+        RunError: the folder belongs to a run with another configuration or other shards.
+        DivergenceError: a loss or weight is not finite, or training collapsed; the last good checkpoint stays.
         WorkspaceLockedError: another process trains in this folder.
-        MemoryFullError: a step did not fit; says which options help.
-        DeviceLostError: the GPU failed, or another process of the run is gone.
+        MemoryFullError: a step did not fit into memory; the message names options that help.
+        DeviceLostError: the GPU failed, or another process of the run ended.
         DependencyError: `train.tracker` is not installed.
     """
     if config.train.threads:
@@ -73,89 +73,88 @@ def train(config: Config, dataset: Dataset, run: Path, *, console: Console | Non
     trackers.check_installed(config.train.tracker)
     if device.type == "cpu":
         keep_freed_memory()
-    dist_context = distributed.join(device.type)
+    dist_context = distributed.initialize(device.type)
     try:
-        distributed.check_share(config, dist_context.world)
+        distributed.check_world_size(config, dist_context.world_size)
         console = (console or Console(stderr=True)) if dist_context.is_main else Console(file=io.StringIO())
-        # Before the run folder: shards that cannot be used leave nothing behind. The others then find the cache.
-        training = loaders.open_set(config, dataset) if dist_context.is_main else None
-        dist_context.wait()
-        training = training or loaders.open_set(config, dataset)
-        # In the process that leads the others wait for the folder to be claimed.
+        # Opened before the run folder is created, so that unusable shards leave no folder. The main process fills the
+        # cache first.
+        training = loaders.open_training_data(config, dataset) if dist_context.is_main else None
+        dist_context.barrier()
+        training = training or loaders.open_training_data(config, dataset)
         refusal = "another process trains in this folder; wait for it or stop it"
         with locked(run, refusal) if dist_context.is_main else nullcontext():
             if dist_context.is_main:
                 run_folder.claim(run, config, training.digest)
-            dist_context.wait()
+            dist_context.barrier()
             return _train_locked(config, dataset, training, run, console, dist_context, device)
     finally:
-        distributed.leave()
+        distributed.shut_down()
 
 
 def _train_locked(
     config: Config,
     dataset: Dataset,
-    training: TrainingSet,
-    run: Path,
+    training: TrainingData,
+    folder: Path,
     console: Console,
     dist_context: DistContext,
     device: torch.device,
 ) -> TrainResult:
     found = None
-    if checkpoint.folders(run):
-        found = checkpoint.load_newest(run, config=config, label_set=training.label_set, train_shards=training.digest)
+    if checkpoint.folders(folder):
+        found = checkpoint.load_newest(
+            folder, config=config, label_set=training.label_set, train_shards=training.digest
+        )
     if found is not None and found.progress.num_videos >= config.train.num_videos:
-        console.print(f"{run}: finished, {found.progress.num_videos} videos seen", highlight=False, soft_wrap=True)
-        return TrainResult(status="was_finished", progress=found.progress)
+        console.print(f"{folder}: finished, {found.progress.num_videos} videos seen", highlight=False, soft_wrap=True)
+        return TrainResult(status="already_finished", progress=found.progress)
     if len(training.labels) == 1 and len(training.label_set) > 1 and dist_context.is_main:
         log.warning(
-            "%s: all training clips are of class %s; the model cannot tell others", dataset, min(training.labels)
+            "%s: all training clips are of class %s; the model cannot generate other classes",
+            dataset,
+            min(training.labels),
         )
-    state = _set_up(config, training, run, dist_context, device)
+    run = _set_up(config, training, folder, dist_context, device)
     if found is not None:
-        state.take_over(found)
-    preview = (
-        sample_videos.preview(config, dataset, training.label_set, state.mel_stats) if dist_context.is_main else None
-    )
+        run.restore(found)
+    windows = None
+    if dist_context.is_main:
+        windows = sample_videos.load_windows(config, dataset, training.label_set, run.mel_stats)
     with (
-        run_folder.stop_signals() as stop,
-        _open_log(state) if dist_context.is_main else nullcontext() as runlog,
-        Display(console, total_steps=num_steps(config), done_steps=state.progress.num_steps) as display,
+        run_folder.stop_signals() as signals,
+        _open_log(run) if dist_context.is_main else nullcontext() as run_log,
+        Display(console, total_steps=num_steps(config), done_steps=run.progress.num_steps) as display,
     ):
         if found is None:
-            train_state = state.train_state
-            display.say(headline(config, training, (train_state.generator, train_state.discriminators), device))
-            display.say(training.why)
+            networks = (run.train_state.generator, run.train_state.discriminators)
+            display.message(headline(config, training, networks, device))
+            display.message(training.reason)
         else:
-            display.say(f"{run}: going on after step {state.progress.num_steps} ({found.folder.name})")
+            display.message(f"{folder}: resuming after step {run.progress.num_steps} ({found.folder.name})")
         try:
-            return _loop(state, preview, stop, runlog, display)
+            return _training_loop(run, windows, signals, run_log, display)
         except RuntimeError as error:
-            named = state.named(error)
-            if named is None:
+            translated = run.translate_error(error)
+            if translated is None:
                 raise
-            raise named from error
+            raise translated from error
         finally:
-            state.loader.close()
+            run.loader.close()
 
 
-def _open_log(state: RunState) -> RunLog:
-    return RunLog(
-        state.folder,
-        resumed_at=state.progress.num_steps,
-        trackers=trackers.open_trackers(
-            state.folder,
-            tracker=state.config.train.tracker,
-            config=configs.to_json(state.config),
-            resumed_at=state.progress.num_steps,
-        ),
+def _open_log(run: TrainingRun) -> RunLog:
+    resumed_at = run.progress.num_steps
+    opened = trackers.open_trackers(
+        run.folder, tracker=run.config.train.tracker, config=configs.to_json(run.config), resumed_at=resumed_at
     )
+    return RunLog(run.folder, resumed_at=resumed_at, trackers=opened)
 
 
 def _set_up(
-    config: Config, training: TrainingSet, run: Path, dist_context: DistContext, device: torch.device
-) -> RunState:
-    """The networks as they are born, and all that a run needs."""
+    config: Config, training: TrainingData, folder: Path, dist_context: DistContext, device: torch.device
+) -> TrainingRun:
+    """A run at step 0 with newly initialized networks."""
     if precision.uses_bf16(config, device):
         precision.check_convolutions(device)
     torch.manual_seed(config.train.seed)
@@ -163,19 +162,19 @@ def _set_up(
     generator = factory.generator(config, num_classes=num_classes).to(device)
     discriminators = factory.discriminators(config, num_classes=num_classes).to(device)
     for network in (generator, discriminators):
-        distributed.share_norms(network, dist_context, device)
-        precision.lay_out(network, config)
+        distributed.synchronize_batch_norms(network, dist_context, device)
+        precision.set_memory_format(network, config)
     train_state = new_train_state(config, generator, discriminators, dist_context=dist_context)
-    precision.compile_parts(generator, discriminators, config)
-    return RunState(
-        folder=run,
+    precision.compile_networks(generator, discriminators, config)
+    return TrainingRun(
+        folder=folder,
         config=config,
-        loader=loaders.loader(training, config, device, rank=dist_context.rank, world=dist_context.world),
+        loader=loaders.training_loader(training, config, device, rank=dist_context.rank, world=dist_context.world_size),
         mel_stats=training.mel_stats(config),
         train_state=train_state,
         progress=Progress(),
         train_shards=training.digest,
-        watch=CollapseWatch(patience=config.train.collapse_steps),
+        collapse_detector=CollapseDetector(patience=config.train.collapse_steps),
         dist_context=dist_context,
     )
 
@@ -183,86 +182,86 @@ def _set_up(
 Step = Callable[[Batch, Progress], Terms]
 
 
-def _stepper(state: RunState) -> Step:
-    """The training step: eager, or recorded with `compute.cuda_graph` on a GPU."""
-    train_state, config = state.train_state, state.config
-    if config.compute.cuda_graph and state.loader.device.type == "cuda":
-        recorded = RecordedStep(train_state, config)
-        return lambda batch, at: recorded(batch, num_steps=at.num_steps, num_videos=at.num_videos)
+def _step_function(run: TrainingRun) -> Step:
+    """The training step: eager, or captured with `compute.cuda_graph` on a GPU."""
+    train_state, config = run.train_state, run.config
+    if config.compute.cuda_graph and run.loader.device.type == "cuda":
+        captured = CudaGraphStep(train_state, config)
+        return lambda batch, at: captured(batch, num_steps=at.num_steps, num_videos=at.num_videos)
     return lambda batch, at: train_step(train_state, batch, config, num_steps=at.num_steps, num_videos=at.num_videos)
 
 
-def _loop(
-    state: RunState, preview: Preview | None, stop: list[int], runlog: RunLog | None, display: Display
+def _training_loop(
+    run: TrainingRun, windows: SampleWindows | None, signals: list[int], run_log: RunLog | None, display: Display
 ) -> TrainResult:
-    options, before = state.config.train, state.progress.wall_seconds
+    options, earlier_seconds = run.config.train, run.progress.wall_seconds
     start = time.monotonic()
-    saved_at = state.progress.num_steps
-    train_once = _stepper(state)
-    waited = 0.0
+    saved_at = run.progress.num_steps
+    step_function = _step_function(run)
+    data_wait = 0.0
     signal_number = 0
-    while state.progress.num_videos < options.num_videos:
-        # A signal may reach one process only, or some a step later: they stop together.
-        if signal_number := state.dist_context.any(stop[0] if stop else 0):
+    while run.progress.num_videos < options.num_videos:
+        # A signal may reach only some of the processes, or reach them at different steps; they must stop together.
+        if signal_number := run.dist_context.all_reduce_max(signals[0] if signals else 0):
             break
-        position = state.progress
-        asked = time.monotonic()
-        batch = _next_batch(state, stop)
+        position = run.progress
+        wait_start = time.monotonic()
+        batch = _next_batch(run, signals)
         if batch is None:
-            signal_number = stop[0]
+            signal_number = signals[0]
             break
-        waited += time.monotonic() - asked
-        state.add(train_once(batch, position))
-        # Kept until the next is here, it would be freed then, and a thread that prepares a batch have its turn first.
+        data_wait += time.monotonic() - wait_start
+        run.add_terms(step_function(batch, position))
+        # Free the batch before the next one is requested; freed later, the loader's thread would run first.
         del batch
         seconds = time.monotonic() - start
-        state.progress = Progress(
+        run.progress = Progress(
             num_videos=position.num_videos + options.batch_size,
             num_steps=position.num_steps + 1,
-            wall_seconds=before + seconds,
+            wall_seconds=earlier_seconds + seconds,
         )
-        step = state.progress.num_steps
-        is_last = state.progress.num_videos >= options.num_videos
+        step = run.progress.num_steps
+        is_last = run.progress.num_videos >= options.num_videos
         display.step(step)
-        whole = step % options.log_every == 0
-        if whole or is_last:
-            means = state.means() if whole else state.means_so_far()
-            if runlog is not None:
-                runlog.write(state.progress, means, kind="train" if whole else LAST)
-                runlog.timing(state.progress, data_wait_share=waited / max(seconds, 1e-9))
+        is_complete = step % options.log_every == 0
+        if is_complete or is_last:
+            means = run.pop_means() if is_complete else run.means()
+            if run_log is not None:
+                run_log.write(run.progress, means, kind="train" if is_complete else PARTIAL)
+                run_log.write_timing(run.progress, data_wait_share=data_wait / max(seconds, 1e-9))
             display.report(step, seconds, means)
-        if preview is not None and runlog is not None and (step % options.sample_every == 0 or is_last):
-            generator = state.train_state.average or state.train_state.generator
-            terms = sample_videos.show(preview, generator, state.config, state.progress, runlog, state.loader.device)
-            state.val_l1 = terms["val_l1"]
+        if windows is not None and run_log is not None and (step % options.sample_every == 0 or is_last):
+            generator = run.train_state.ema_generator or run.train_state.generator
+            terms = sample_videos.log_samples(windows, generator, run.config, run.progress, run_log, run.loader.device)
+            run.val_l1 = terms["val_l1"]
             display.report(step, time.monotonic() - start, terms)
         if step % options.checkpoint_every == 0:
-            state.check()
+            run.check_finite()
             saved_at = step
-            state.save()
-            state.val_l1 = None
-    if saved_at != state.progress.num_steps:
-        state.check()
-        state.save()
+            run.save_checkpoint()
+            run.val_l1 = None
+    if saved_at != run.progress.num_steps:
+        run.check_finite()
+        run.save_checkpoint()
     if signal_number:
-        display.say(
-            f"stopped by {signal.Signals(signal_number).name} after step {state.progress.num_steps}, all saved; "
-            "the same command goes on from here"
+        display.message(
+            f"stopped by {signal.Signals(signal_number).name} after step {run.progress.num_steps}, all saved; "
+            "run the same command again to resume"
         )
-        return TrainResult(status="interrupted", progress=state.progress, signal_number=signal_number)
-    return TrainResult(status="finished", progress=state.progress)
+        return TrainResult(status="interrupted", progress=run.progress, signal_number=signal_number)
+    return TrainResult(status="finished", progress=run.progress)
 
 
-def _next_batch(state: RunState, stop: list[int]) -> Batch | None:
-    """The next batch; None if a signal came while a lone process waited for it."""
-    waiting_since = time.monotonic()
+def _next_batch(run: TrainingRun, signals: list[int]) -> Batch | None:
+    """The next batch; None if a signal arrived while a single process waited for it."""
+    start = time.monotonic()
     while True:
         try:
-            return state.loader.batch(state.progress.num_videos)
-        except (StillWaitingError, ReaderLostError) as error:
-            # A signal to all may have ended the readers too. Of several processes none may leave alone.
-            if stop and state.dist_context.world == 1:
+            return run.loader.batch(run.progress.num_videos)
+        except (LoaderTimeoutError, ReaderLostError) as error:
+            # A signal to the process group may have ended the readers too. One of several processes must not stop alone.
+            if signals and run.dist_context.world_size == 1:
                 return None
             if isinstance(error, ReaderLostError):
                 raise
-            log.warning("waiting for data for %.0f s", time.monotonic() - waiting_since)
+            log.warning("waiting for data for %.0f s", time.monotonic() - start)

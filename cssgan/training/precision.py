@@ -1,6 +1,6 @@
-"""What makes a step faster without making it another one: precision, layout, compilation; and the check before bf16.
+"""Speed options of `cssgan.config.ComputeConfig`: precision, memory format, compilation; and a check of bf16.
 
-Each is an option of `cssgan.config.ComputeConfig`; all off is plain eager float32.
+Without them a step runs eagerly in float32.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ log = logging.getLogger("cssgan")
 
 
 def uses_bf16(config: Config, device: torch.device) -> bool:
-    """`compute.precision`; auto means bf16 on a GPU."""
-    chosen = config.compute.precision
-    return chosen == "bf16" or (chosen == "auto" and device.type == "cuda")
+    """Whether `compute.precision` selects bf16 on `device`."""
+    selected = config.compute.precision
+    return selected == "bf16" or (selected == "auto" and device.type == "cuda")
 
 
 def autocast(config: Config, device: torch.device, *, enabled: bool = True) -> AbstractContextManager[object]:
-    """Within, matrix products and convolutions run in bf16 if `compute.precision` says so; weights stay float32."""
+    """Context in which matrix products and convolutions run in bf16 if `compute.precision` selects it."""
     if not enabled or not uses_bf16(config, device):
         return nullcontext()
-    # A recorded step must cast the weights anew at every replay, so nothing may be kept from one use to the next.
+    # A captured step must cast the weights at every replay, so casts must not be cached.
     return torch.autocast(device.type, torch.bfloat16, cache_enabled=not config.compute.cuda_graph)
 
 
-def lay_out(network: nn.Module, config: Config) -> None:
-    """Weights of 2-D and 3-D convolutions with the channels last, in place, with `compute.channels_last`."""
+def set_memory_format(network: nn.Module, config: Config) -> None:
+    """With `compute.channels_last`, convert the weights of 2-D and 3-D convolutions in place."""
     if not config.compute.channels_last:
         return
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
@@ -43,34 +43,32 @@ def lay_out(network: nn.Module, config: Config) -> None:
             parameter.data = parameter.data.contiguous(memory_format=formats[parameter.dim()])
 
 
-def compile_parts(
+def compile_networks(
     generator: VideoGenerator, discriminators: Discriminators, config: Config, *, backend: str = "inductor"
 ) -> None:
-    """torch.compile, in place, for the parts in which the time goes, with `compute.compile`.
+    """With `compute.compile`, compile the most expensive modules in place.
 
-    The cascade stays eager: it calls the same compiled stream for each clip. Discriminators with a gradient penalty
-    stay eager as well: compiled code has no second derivative.
+    The cascade stays eager and calls the same compiled modules for each clip. Discriminators with a gradient penalty
+    stay eager because compiled code has no second derivatives.
     """
     if not config.compute.compile:
         return
-    parts = [getattr(generator, name, None) for name in ("image_encoder", "decoder")]
+    modules = [getattr(generator, name, None) for name in ("image_encoder", "decoder")]
     if config.loss.r1_gamma > 0 or config.loss.r2_gamma > 0:
         log.info("discriminators are not compiled: gradient penalties need second derivatives")
     else:
-        parts += [getattr(discriminators, name, None) for name in ("image", "trunk", "video")]
-    for part in parts:
-        if part is not None:
-            part.compile(backend=backend, dynamic=False)
+        modules += [getattr(discriminators, name, None) for name in ("image", "trunk", "video")]
+    for module in modules:
+        if module is not None:
+            module.compile(backend=backend, dynamic=False)
 
 
 TOLERANCE = 0.02
-"""Largest difference, over the largest value, that a bf16 convolution may show against float32 (8 bits: 0.004 each)."""
+"""Largest allowed difference between a bf16 and a float32 convolution, relative to the largest value."""
 
 
 def check_convolutions(device: torch.device) -> None:
-    """Compare 3-D convolutions in bf16 with float32, forward and backward, once, before they are trusted.
-
-    Some builds of cuDNN gave silently wrong results for them.
+    """Compare 3-D convolutions in bf16 with float32, forward and backward. Some cuDNN builds return wrong results.
 
     Raises:
         DependencyError: they differ by more than `TOLERANCE`.
@@ -81,15 +79,15 @@ def check_convolutions(device: torch.device) -> None:
         weight = torch.randn(128, 64, *kernel, generator=generator).to(device) * 0.02
 
         def run(dtype: torch.dtype) -> list[Tensor]:
-            a, w = (t.to(dtype).requires_grad_() for t in (x, weight))  # noqa: B023 - called in this turn alone
+            a, w = (t.to(dtype).requires_grad_() for t in (x, weight))  # noqa: B023 - called in this iteration only
             out = functional.conv3d(a, w, None, stride, padding)  # noqa: B023
             gradients = torch.autograd.grad(out.float().square().sum(), (a, w))
             return [t.float() for t in (out, *gradients)]
 
-        for what, right, got in zip(
+        for what, expected, got in zip(
             ("output", "input gradient", "weight gradient"), run(torch.float32), run(torch.bfloat16), strict=True
         ):
-            error = float(((right - got).abs().max() / right.abs().max()).detach())
+            error = float(((expected - got).abs().max() / expected.abs().max()).detach())
             if not error <= TOLERANCE:
                 raise DependencyError(
                     f"conv3d {kernel} in bf16 is wrong on {device}: {what} off by {error:.3f} of its range, allowed "

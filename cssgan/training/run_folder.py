@@ -1,4 +1,4 @@
-"""The run folder: whose it is, who works in it, and what stops the work from outside."""
+"""The run folder: its configuration record, and signals that stop a run."""
 
 from __future__ import annotations
 
@@ -14,49 +14,47 @@ from cssgan import config as configs
 from cssgan.config import RESUMABLE, Config
 from cssgan.errors import ConfigError, RunError
 from cssgan.training import checkpoint
+from phonics_data.contract.files import write_bytes
 
-RECORD = "config.json"
+CONFIG_FILE = "config.json"
 
 
 def claim(run: Path, config: Config, shards: str) -> None:
-    """Write config.json before any work, or compare with the one that is there.
+    """Write config.json before training, or compare with the existing one.
 
     Raises:
-        CheckpointError: config.json is gone, and there are checkpoints none of which is whole.
-        RunError: the folder holds a run of another configuration or of other shards.
+        CheckpointError: config.json is missing, and no checkpoint is valid.
+        RunError: the folder belongs to a run with another configuration or other shards.
     """
     check(run, config, shards)
     record = {"config": configs.to_json(config), "train_shards": shards}
-    path = run / RECORD
-    temporary = path.with_suffix(".tmp")
-    checkpoint.write_synced(temporary, json.dumps(record, indent=1).encode())
-    temporary.replace(path)
+    write_bytes(run / CONFIG_FILE, json.dumps(record, indent=1).encode())
 
 
 def check(run: Path, config: Config, shards: str) -> None:
-    """Raises what `claim` raises, and writes nothing."""
-    record = _record(run)
+    """Raise as `claim`, but write nothing."""
+    record = _read_record(run)
     old, old_shards = record or (config, shards)
-    if record is None and checkpoint.folders(run):  # whose they are is written in them as well
+    if record is None and checkpoint.folders(run):  # checkpoints hold the configuration too
         newest = checkpoint.load_newest(run)
         old, old_shards = newest.config, newest.train_shards or shards
     if changed := configs.differences(old, config, ignore=RESUMABLE):
         raise RunError(
-            f"{run}: holds a run of another configuration; it differs in {'; '.join(changed)}. "
-            "Train into a new folder, or give the same options"
+            f"{run}: belongs to a run with another configuration; it differs in {'; '.join(changed)}. "
+            "Train into a new folder, or use the same options"
         )
     if old_shards != shards:
-        raise RunError(f"{run}: holds a run on other training shards; train into a new folder")
+        raise RunError(f"{run}: belongs to a run with other training shards; train into a new folder")
 
 
-def configuration(run: Path) -> Config | None:
-    """What `claim` wrote; None where it wrote nothing. Raises `RunError` if it cannot be read."""
-    record = _record(run)
+def read_config(run: Path) -> Config | None:
+    """The configuration that `claim` wrote; None if there is none. Raises `RunError` if it cannot be read."""
+    record = _read_record(run)
     return None if record is None else record[0]
 
 
-def _record(run: Path) -> tuple[Config, str] | None:
-    path = run / RECORD
+def _read_record(run: Path) -> tuple[Config, str] | None:
+    path = run / CONFIG_FILE
     try:
         record = json.loads(path.read_text())
         return configs.from_json(record["config"]), str(record["train_shards"])
@@ -64,31 +62,30 @@ def _record(run: Path) -> tuple[Config, str] | None:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise RunError(
-            f"{path}: not a run's configuration ({error}); delete it if the checkpoints beside it are this run's, or "
+            f"{path}: not the configuration of a run ({error}); delete it if the checkpoints beside it are of this run, or "
             "train into a new folder"
         ) from error
 
 
 @contextmanager
 def stop_signals() -> Generator[list[int]]:
-    """Within, SIGTERM, SIGINT and SIGHUP put their number into the list instead of killing; a second one kills as ever.
+    """Context in which SIGTERM, SIGINT and SIGHUP append their number to the list; a second one has its usual effect.
 
-    A signal that the program was told to ignore (`nohup`) stays ignored.
+    Signals that are ignored already (`nohup`) stay ignored. Outside the main thread this does nothing.
     """
-    got: list[int] = []
+    received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield got
+        yield received
         return
 
-    def note(number: int, frame: FrameType | None) -> None:
-        got.append(number)
-        signal.signal(number, before[signal.Signals(number)])
+    def handle(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        signal.signal(number, previous[signal.Signals(number)])
 
-    named = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    numbers = [number for number in named if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, note) for number in numbers}
+    numbers = [n for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, handle) for number in numbers}
     try:
-        yield got
+        yield received
     finally:
-        for number in numbers:
-            signal.signal(number, before[number])
+        for number, handler in previous.items():
+            signal.signal(number, handler)

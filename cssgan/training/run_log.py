@@ -1,4 +1,4 @@
-"""What a run writes about itself: stats.jsonl, sample pictures and films, lines or a bar; and what trackers are told."""
+"""Logs of a run: stats.jsonl, sample images and videos, experiment trackers, and progress on the console."""
 
 from __future__ import annotations
 
@@ -15,26 +15,22 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from cssgan.storage import mp4
+from cssgan.storage import media_files
 from cssgan.training.trackers import Tracker, VideoSample
 from cssgan.types import LossTerms
 from cssgan.types import Progress as Position
 
-VIDEO_SIDE = 256
-"""Pixels of sample films are repeated up to this height."""
-
-
-LAST = "last"
-"""Kind of the line of a run that ends between two lines. Where the run goes on, the next whole line takes its place."""
+MIN_VIDEO_SIDE = 256
+"""Sample videos are enlarged by a whole factor, up to this height in pixels."""
+PARTIAL = "last"
+"""Kind of the line of a run that ends between two log lines. It is dropped when the run resumes."""
 
 
 class RunLog:
-    """The records of a run folder. Use it as a context manager.
+    """Writes the logs of a run folder and to the trackers. Use it as a context manager.
 
     Args:
-        resumed_at: lines of stats.jsonl after this step are dropped: a killed run may have written them after the
-            checkpoint that it now goes on from.
-        trackers: who is told as well.
+        resumed_at: lines of stats.jsonl after this step are dropped; a killed run wrote them after its last checkpoint.
     """
 
     def __init__(self, run: Path, *, resumed_at: int, trackers: Sequence[Tracker] = ()) -> None:
@@ -61,59 +57,48 @@ class RunLog:
         for line in self.path.read_text().splitlines():
             try:
                 record = json.loads(line)
-                if record["step"] <= num_steps and record.get("kind") != LAST:
+                if record["step"] <= num_steps and record.get("kind") != PARTIAL:
                     kept.append(line + "\n")
-            except (ValueError, KeyError):  # a line that the kill cut in two
+            except (ValueError, KeyError):  # a line that was truncated when the run was killed
                 continue
         temporary = self.path.with_suffix(".tmp")
         temporary.write_text("".join(kept))
         temporary.replace(self.path)
 
     def write(self, position: Position, terms: LossTerms, *, kind: str = "train") -> None:
-        """One line: step, videos, kind and the terms; the same terms to the trackers."""
+        """Write one line: step, videos, kind and the terms."""
         record = {"step": position.num_steps, "videos": position.num_videos, "kind": kind, **terms}
         self._file.write(json.dumps(record) + "\n")
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._scalars("train" if kind == LAST else kind, terms, position)
+        self._log_scalars("train" if kind == PARTIAL else kind, terms, position)
 
-    def timing(self, position: Position, **seconds: float) -> None:
-        """Readouts of the machine, to the trackers alone: stats.jsonl of a repeated run stays the same to the byte."""
-        self._scalars("timing", seconds, position)
+    def write_timing(self, position: Position, **values: float) -> None:
+        """Log timings to the trackers only: stats.jsonl is byte-equal in repeated runs."""
+        self._log_scalars("timing", values, position)
 
-    def _scalars(self, kind: str, values: LossTerms, position: Position) -> None:
+    def _log_scalars(self, kind: str, values: LossTerms, position: Position) -> None:
         for tracker in self._trackers:
-            tracker.scalars({f"{kind}/{name}": value for name, value in values.items()}, position.num_steps)
+            tracker.log_scalars({f"{kind}/{name}": value for name, value in values.items()}, position.num_steps)
 
-    def picture(self, position: Position, picture_HWC: NDArray[np.uint8]) -> Path:
-        """A sample picture, samples/step-00000250.png and the trackers."""
-        path = self.samples / f"step-{position.num_steps:08d}.png"
-        Image.fromarray(picture_HWC).save(path)
+    def write_image(self, position: Position, image_HWC: NDArray[np.uint8]) -> None:
+        """Write a sample image, for example samples/step-00000250.png."""
+        Image.fromarray(image_HWC).save(self.samples / f"step-{position.num_steps:08d}.png")
         for tracker in self._trackers:
-            tracker.picture("samples", picture_HWC, position.num_steps)
-        return path
+            tracker.log_image("samples", image_HWC, position.num_steps)
 
-    def video(self, position: Position, clip: VideoSample) -> None:
-        """A sample video with its sound, at `clip.film` and to the trackers.
-
-        Raises:
-            InputError: the film cannot be written.
-        """
-        side = clip.frames_THWC.shape[1]
-        mp4.write_mp4(
-            clip.film,
-            clip.frames_THWC,
-            clip.frame_rate,
-            clip.audio_N,
-            clip.audio_rate_hz,
-            scale=max(VIDEO_SIDE // side, 1),
+    def write_video(self, position: Position, video: VideoSample) -> None:
+        """Write a sample video with audio to `video.path`. Raises `InputError` if it cannot be written."""
+        scale = max(MIN_VIDEO_SIDE // video.frames_THWC.shape[1], 1)
+        media_files.write_mp4(
+            video.path, video.frames_THWC, video.frame_rate, video.audio_N, video.audio_rate_hz, scale=scale
         )
         for tracker in self._trackers:
-            tracker.video(clip, position.num_steps)
+            tracker.log_video(video, position.num_steps)
 
 
 class Display:
-    """Progress for a person: a bar with rate and time left in a terminal, plain lines elsewhere."""
+    """Progress on the console: a bar with rate and remaining time in a terminal, plain lines elsewhere."""
 
     def __init__(self, console: Console, *, total_steps: int, done_steps: int) -> None:
         self._console, self._total = console, total_steps
@@ -149,7 +134,7 @@ class Display:
             self._bar.update(self._task, completed=done_steps)
 
     def report(self, done_steps: int, seconds: float, terms: LossTerms) -> None:
-        """Rate, time left and the main terms; `seconds` since this start of the run."""
+        """Show rate, remaining time and the main terms; `seconds` since this start of the run."""
         rate = (done_steps - self._first) / max(seconds, 1e-9)
         names = ("g_l1", "d_image", "d_video", "order_acc_real", "motion_ratio", "val_l1_over_copy")
         words = "  ".join(f"{name} {terms[name]:.3f}" for name in names if name in terms)
@@ -159,10 +144,10 @@ class Display:
             left = (self._total - done_steps) / max(rate, 1e-9)
             self._print(f"step {done_steps}/{self._total}  {rate:.2f} steps/s  {left:.0f} s left  {words}")
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         self._print(text, highlight=False)
 
     def _print(self, text: str, *, highlight: bool = True) -> None:
-        # A terminal that hung up, a pipe that ended (rich exits then) or a full disk is no reason to lose steps.
+        # A closed terminal or pipe (rich exits then) or a full disk must not stop training.
         with suppress(OSError, SystemExit):
             self._console.print(text, soft_wrap=True, highlight=highlight)

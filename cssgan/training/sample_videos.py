@@ -1,4 +1,4 @@
-"""What a run shows of itself while it trains: fixed windows, generated in time order as in use, with readouts."""
+"""Samples during training: fixed windows, generated in time order as at inference, with metrics."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from cssgan.config import Config
 from cssgan.data import resident
-from cssgan.data.batches import pictures, to_uint8
-from cssgan.data.shards import Dataset, find, read_named, splits
+from cssgan.data.batches import to_uint8, to_video
+from cssgan.data.shards import Dataset, available_splits, find_shards, read_samples_by_key
 from cssgan.models.interface import VideoGenerator
 from cssgan.training import validation
 from cssgan.training.run_log import RunLog
@@ -29,75 +29,83 @@ NUM_STRIPS = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Preview:
-    """The windows that a run shows, and the sounds of those that become videos."""
+class SampleWindows:
+    """The windows that are generated, and the dataset samples of the first ones, which are also written as videos."""
 
     windows: EvalWindows
-    sounds: tuple[Sample, ...]
-    """In the order of the first windows."""
+    samples: tuple[Sample, ...]
 
 
-def preview(config: Config, dataset: Dataset, label_set: LabelSet, mel_stats: MelStats) -> Preview | None:
-    """A few windows of validation, of training where there is none; None without `train.sample_every`."""
+def load_windows(config: Config, dataset: Dataset, label_set: LabelSet, mel_stats: MelStats) -> SampleWindows | None:
+    """Windows of the validation split, or of the training split if there is none; None without `train.sample_every`."""
     if not config.train.sample_every:
         return None
-    split = "validation" if "validation" in splits(dataset) else "train"
+    split = "validation" if "validation" in available_splits(dataset) else "train"
     if split == "train":
         log.warning("%s: no validation split; samples, val_l1 and the best checkpoint are of training clips", dataset)
     windows = resident.eval_windows(
         dataset, split, config=config, label_set=label_set, mel_stats=mel_stats, num_videos=NUM_WINDOWS
     )
     keys = windows.keys[: config.train.sample_videos]
-    named = read_named(find(dataset, split), keys)
-    return Preview(windows=windows, sounds=tuple(named[key] for key in keys))
+    samples = read_samples_by_key(find_shards(dataset, split), keys)
+    return SampleWindows(windows=windows, samples=tuple(samples[key] for key in keys))
 
 
-def show(
-    shown: Preview, generator: VideoGenerator, config: Config, at: Progress, runlog: RunLog, device: torch.device
+def log_samples(
+    samples: SampleWindows,
+    generator: VideoGenerator,
+    config: Config,
+    progress: Progress,
+    run_log: RunLog,
+    device: torch.device,
 ) -> LossTerms:
-    """Generate the windows; log readouts, a picture, and videos with their sound."""
-    windows = shown.windows
-    fake = render(generator, windows, config, device)
-    terms = validation.readouts(windows.video_NTHWC, fake, windows.num_valid_N)
+    """Generate the windows; log metrics, an image, and videos with audio. Returns the metrics."""
+    windows = samples.windows
+    fake = generate(generator, windows, config, device)
+    terms = validation.sample_metrics(windows.video_NTHWC, fake, windows.num_valid_N)
     terms["val_seam_ratio"] = validation.seam_ratio(fake, config.frames_per_clip)
     if config.model.norm == "batch":
-        terms["val_l1_batch_norm_gap"] = _batch_norm_gap(generator, windows, config, device) - terms["val_l1"]
-    runlog.write(at, terms, kind="sample")
-    runlog.picture(at, validation.strip(windows.video_NTHWC[:NUM_STRIPS], fake[:NUM_STRIPS]))
-    for number, sample in enumerate(shown.sounds):
+        terms["val_l1_batch_norm_gap"] = _l1_with_batch_statistics(generator, windows, config, device) - terms["val_l1"]
+    run_log.write(progress, terms, kind="sample")
+    run_log.write_image(progress, validation.frame_strip(windows.video_NTHWC[:NUM_STRIPS], fake[:NUM_STRIPS]))
+    for number, sample in enumerate(samples.samples):
         pair = np.concatenate((windows.video_NTHWC[number], fake[number]), axis=2)[: windows.num_valid_N[number]]
-        clip = VideoSample(
+        video = VideoSample(
             name=sample.key,
             frames_THWC=pair,
             frame_rate=sample.frame_rate,
             audio_N=sample.audio_N[: round(len(pair) / sample.frame_rate * sample.audio_rate_hz)],
             audio_rate_hz=sample.audio_rate_hz,
-            film=runlog.samples / f"step-{at.num_steps:08d}-{sample.key}.mp4",
+            path=run_log.samples / f"step-{progress.num_steps:08d}-{sample.key}.mp4",
         )
         try:
-            runlog.video(at, clip)
-        except InputError as error:  # a film that cannot be written is no reason to stop training
+            run_log.write_video(progress, video)
+        except InputError as error:  # training continues without this video
             log.warning("%s", error)
     return terms
 
 
-def _batch_norm_gap(generator: VideoGenerator, windows: EvalWindows, config: Config, device: torch.device) -> float:
-    """L1 of the windows when norms take the statistics of the windows themselves instead of their running ones."""
-    trial = copy.deepcopy(generator)  # the running statistics of the run must not see the preview
+def _l1_with_batch_statistics(
+    generator: VideoGenerator, windows: EvalWindows, config: Config, device: torch.device
+) -> float:
+    """L1 of the windows if batch norm uses the statistics of the windows instead of the running ones."""
+    trial = copy.deepcopy(generator)  # keeps the running statistics of the run unchanged
     for module in trial.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.track_running_stats = False
             module.running_mean = module.running_var = None
-    fake = render(trial, windows, config, device)
-    return validation.readouts(windows.video_NTHWC, fake, windows.num_valid_N)["val_l1"]
+    fake = generate(trial, windows, config, device)
+    return validation.sample_metrics(windows.video_NTHWC, fake, windows.num_valid_N)["val_l1"]
 
 
 @torch.no_grad()
-def render(generator: VideoGenerator, windows: EvalWindows, config: Config, device: torch.device) -> NDArray[np.uint8]:
-    """Windows by `generator` in evaluation mode, uint8 NTHWC."""
+def generate(
+    generator: VideoGenerator, windows: EvalWindows, config: Config, device: torch.device
+) -> NDArray[np.uint8]:
+    """Generate the windows in evaluation mode, uint8 NTHWC."""
     label = torch.nn.functional.one_hot(torch.from_numpy(windows.labels_N), len(windows.label_set)).float()
     noise = torch.zeros(len(windows), config.model.z_dim)
-    image = pictures(windows.video_NTHWC[:, :1], device)[:, :, 0]
+    image = to_video(windows.video_NTHWC[:, :1], device)[:, :, 0]
     was_training = generator.training
     generator.eval()
     video = generator.rollout(image, torch.from_numpy(windows.mels_NTMU).to(device), label.to(device), noise.to(device))

@@ -1,4 +1,4 @@
-"""What a run will do, in lines: data, sizes of the networks, cost, steps."""
+"""Description of a run before it starts: data, sizes of the networks, cost, steps."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import torch
 
 from cssgan.config import Config
 from cssgan.data import loaders
-from cssgan.data.loaders import TrainingSet
+from cssgan.data.loaders import TrainingData
 from cssgan.data.shards import Dataset
 from cssgan.models import factory
 from cssgan.storage.files import check_folder
-from cssgan.training import checkpoint, cost, distributed, run_folder, sample_videos, trackers
+from cssgan.training import checkpoint, distributed, run_folder, sample_videos, trackers
+from cssgan.training.cost import step_cost
 from cssgan.training.device import choose_device, free_bytes
-from cssgan.training.state import memory_advice
+from cssgan.training.run import memory_advice
 from phonics_data.contract.logmel import LogMelSpec
 
 
@@ -24,8 +25,8 @@ def num_steps(config: Config) -> int:
     return -(-config.train.num_videos // config.train.batch_size)
 
 
-def headline(config: Config, training: TrainingSet, networks: Sequence[torch.nn.Module], device: torch.device) -> str:
-    """Data, weights, steps and device in one line."""
+def headline(config: Config, training: TrainingData, networks: Sequence[torch.nn.Module], device: torch.device) -> str:
+    """Data, numbers of weights, steps and device in one line."""
     generator, discriminators = (sum(p.numel() for p in network.parameters()) / 1e6 for network in networks)
     return (
         f"{training.num_clips} training clips of {len(training.labels)} classes; generator "
@@ -35,23 +36,23 @@ def headline(config: Config, training: TrainingSet, networks: Sequence[torch.nn.
 
 
 def describe(config: Config, dataset: Dataset, run: Path | None = None) -> list[str]:
-    """What `cssgan.training.loop.train` would do, without writing into a run folder.
+    """Lines that describe what `cssgan.training.loop.train` would do. Writes nothing into the run folder.
 
     Args:
-        run: folder of the run; one that cannot be used is refused as `train` would; None: not looked at.
+        run: run folder, checked as by `train`; None: not checked.
 
     Raises:
         DatasetError, DependencyError, OptionError, RunError, CheckpointError: as `cssgan.training.loop.train`.
     """
     trackers.check_installed(config.train.tracker)
-    distributed.check_share(config, int(os.environ.get("WORLD_SIZE", "1")))
-    training = loaders.open_set(config, dataset)
+    distributed.check_world_size(config, int(os.environ.get("WORLD_SIZE", "1")))
+    training = loaders.open_training_data(config, dataset)
     if run is not None:
         check_folder(run)
         run_folder.check(run, config, training.digest)
         if checkpoint.folders(run):
             checkpoint.load_newest(run, config=config, label_set=training.label_set, train_shards=training.digest)
-    sample_videos.preview(config, dataset, training.label_set, training.mel_stats(config))
+    sample_videos.load_windows(config, dataset, training.label_set, training.mel_stats(config))
     num_classes, spec = len(training.label_set), LogMelSpec()
     with torch.device("meta"):
         networks = (
@@ -63,7 +64,7 @@ def describe(config: Config, dataset: Dataset, run: Path | None = None) -> list[
     device = choose_device(config)
     return [
         headline(config, training, networks, device),
-        training.why,
+        training.reason,
         f"video_BCTHW ({batch}, 3, {frames}, {size}, {size}), cut into {config.model.num_clips} clips of "
         f"{config.frames_per_clip} frames; {config.model.streams} stream(s) of {config.frames_per_stream} frames",
         f"mels_BTMU ({batch}, {frames}, {spec.num_bands}, {spec.segment_hops}), log-mel mean {stats.mean:.3f}, "
@@ -73,16 +74,15 @@ def describe(config: Config, dataset: Dataset, run: Path | None = None) -> list[
 
 
 def _cost_lines(config: Config, num_classes: int, device: torch.device) -> list[str]:
-    # torchrun's processes share the batch.
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    price = cost.cost(config, num_classes=num_classes, world=world)
-    each = f" of each of {world} processes" if world > 1 else ""
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    cost = step_cost(config, num_classes=num_classes, world_size=world_size)
+    each = f" of each of {world_size} processes" if world_size > 1 else ""
     line = (
-        f"{price.flops / 1e9:.1f} GFLOP a step{each}, {price.flops * num_steps(config) / 1e15:.3g} PFLOP in all; about "
-        f"{price.total_bytes / 1e9:.2f} GB: weights, gradients and Adam {price.state_bytes / 1e9:.2f}, activations "
-        f"{price.activation_bytes / 1e9:.2f} in float32 (about half in bf16)"
+        f"{cost.flops / 1e9:.1f} GFLOP per step{each}, {cost.flops * num_steps(config) / 1e15:.3g} PFLOP in total; about "
+        f"{cost.total_bytes / 1e9:.2f} GB: weights, gradients and Adam {cost.state_bytes / 1e9:.2f}, activations "
+        f"{cost.activation_bytes / 1e9:.2f} in float32 (about half in bf16)"
     )
     free = free_bytes(device)
-    if free is None or price.total_bytes < free:
+    if free is None or cost.total_bytes < free:
         return [line]
-    return [line, f"{device} has {free / 1e9:.2f} GB free, which may be too little: {memory_advice(config)}"]
+    return [line, f"{device} has {free / 1e9:.2f} GB free, which may not be enough: {memory_advice(config)}"]

@@ -1,7 +1,4 @@
-"""Where the curves, pictures and videos of a run go besides its folder: TensorBoard, and one of wandb and trackio.
-
-Each is a `Tracker`. What a tracker cannot do is its own affair: a run does not end because a chart could not be drawn.
-"""
+"""Experiment trackers for the metrics, images and videos of a run: TensorBoard, and optionally wandb or trackio."""
 
 from __future__ import annotations
 
@@ -25,143 +22,141 @@ from phonics_data.errors import DependencyError
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class VideoSample:
-    """A generated video beside the real one, with its sound."""
+    """A real and a generated video side by side, with audio."""
 
     name: str
     frames_THWC: NDArray[np.uint8]
     frame_rate: Fraction
     audio_N: NDArray[np.float32]
     audio_rate_hz: int
-    film: Path
-    """The mp4 of the same."""
+    path: Path
+    """The mp4 file of this video."""
 
 
 class Tracker(Protocol):
-    """One place that shows a run."""
+    """Receives the logs of a run."""
 
-    def scalars(self, values: Mapping[str, float], step: int) -> None:
-        """Curves, by name such as ``train/g_l1``."""
+    def log_scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Metrics with names such as ``train/g_l1``."""
         ...
 
-    def picture(self, name: str, picture_HWC: NDArray[np.uint8], step: int) -> None: ...
+    def log_image(self, name: str, image_HWC: NDArray[np.uint8], step: int) -> None: ...
 
-    def video(self, clip: VideoSample, step: int) -> None: ...
+    def log_video(self, video: VideoSample, step: int) -> None: ...
 
     def close(self) -> None: ...
 
 
 class TensorBoard:
-    """Event files under RUN/tensorboard; videos are animated pictures with the sound beside them."""
+    """Event files in RUN/tensorboard. A video is logged as a GIF and an audio clip."""
 
     def __init__(self, run: Path, *, resumed_at: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(str(run / "tensorboard"), purge_step=resumed_at + 1)
 
-    def scalars(self, values: Mapping[str, float], step: int) -> None:
+    def log_scalars(self, values: Mapping[str, float], step: int) -> None:
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
-    def picture(self, name: str, picture_HWC: NDArray[np.uint8], step: int) -> None:
-        self._writer.add_image(name, picture_HWC, step, dataformats="HWC")
+    def log_image(self, name: str, image_HWC: NDArray[np.uint8], step: int) -> None:
+        self._writer.add_image(name, image_HWC, step, dataformats="HWC")
 
-    def video(self, clip: VideoSample, step: int) -> None:
+    def log_video(self, video: VideoSample, step: int) -> None:
         summary: Any = importlib.import_module("tensorboard.compat.proto.summary_pb2").Summary
 
-        height, width = clip.frames_THWC.shape[1:3]
-        picture = summary.Image(height=height, width=width, colorspace=3, encoded_image_string=_animation(clip))
+        height, width = video.frames_THWC.shape[1:3]
+        image = summary.Image(height=height, width=width, colorspace=3, encoded_image_string=_gif(video))
         writer: Any = self._writer
-        writer._get_file_writer().add_summary(  # its own add_video needs one more package
-            summary(value=[summary.Value(tag=f"videos/{clip.name}", image=picture)]), step
+        writer._get_file_writer().add_summary(  # add_video would need another package
+            summary(value=[summary.Value(tag=f"videos/{video.name}", image=image)]), step
         )
-        self._writer.add_audio(f"videos/{clip.name}", clip.audio_N[None], step, sample_rate=clip.audio_rate_hz)
+        self._writer.add_audio(f"videos/{video.name}", video.audio_N[None], step, sample_rate=video.audio_rate_hz)
 
     def close(self) -> None:
         self._writer.close()
 
 
-def _animation(clip: VideoSample) -> bytes:
-    """The frames as a GIF that plays at about their rate."""
-    frames = [Image.fromarray(frame) for frame in clip.frames_THWC]
+def _gif(video: VideoSample) -> bytes:
+    """The frames as a GIF, at about their frame rate."""
+    frames = [Image.fromarray(frame) for frame in video.frames_THWC]
     file = io.BytesIO()
-    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=round(1000 / clip.frame_rate), loop=0)
+    frames[0].save(
+        file, "GIF", save_all=True, append_images=frames[1:], duration=round(1000 / video.frame_rate), loop=0
+    )
     return file.getvalue()
 
 
 class Wandb:
-    """Weights & Biases; its own variables of the environment say where to (``WANDB_MODE=offline``: into RUN/wandb)."""
+    """Weights & Biases, configured by its environment variables (``WANDB_MODE=offline``: logs into RUN/wandb)."""
 
     def __init__(self, run: Path, config: Mapping[str, Any]) -> None:
-        self._wandb = _module("wandb")
+        self._wandb = _import("wandb")
         self._run = self._wandb.init(
-            project=None if _set("WANDB_PROJECT") else "cssgan",
-            id=_identity(run),
+            project=None if _environment("WANDB_PROJECT") else "cssgan",
+            id=_run_id(run),
             name=run.name,
             dir=str(run),
             config=dict(config),
             resume="allow",
         )
 
-    def scalars(self, values: Mapping[str, float], step: int) -> None:
+    def log_scalars(self, values: Mapping[str, float], step: int) -> None:
         self._run.log(dict(values), step=step)
 
-    def picture(self, name: str, picture_HWC: NDArray[np.uint8], step: int) -> None:
-        self._run.log({name: self._wandb.Image(picture_HWC)}, step=step)
+    def log_image(self, name: str, image_HWC: NDArray[np.uint8], step: int) -> None:
+        self._run.log({name: self._wandb.Image(image_HWC)}, step=step)
 
-    def video(self, clip: VideoSample, step: int) -> None:
-        self._run.log({f"videos/{clip.name}": self._wandb.Video(str(clip.film), format="mp4")}, step=step)
+    def log_video(self, video: VideoSample, step: int) -> None:
+        self._run.log({f"videos/{video.name}": self._wandb.Video(str(video.path), format="mp4")}, step=step)
 
     def close(self) -> None:
         self._run.finish()
 
 
 class Trackio:
-    """trackio: a local database (``TRACKIO_DIR``) with wandb's calls; ``trackio show`` opens its page."""
+    """trackio: a local database (``TRACKIO_DIR``) with the interface of wandb; ``trackio show`` opens its dashboard."""
 
     def __init__(self, run: Path, config: Mapping[str, Any]) -> None:
-        self._trackio = _module("trackio")
+        self._trackio = _import("trackio")
         self._run = self._trackio.init(
-            project=_set("TRACKIO_PROJECT") or "cssgan",
-            name=f"{run.name}-{_identity(run)}",
+            project=_environment("TRACKIO_PROJECT") or "cssgan",
+            name=f"{run.name}-{_run_id(run)}",
             config=dict(config),
             resume="allow",
             embed=False,
         )
 
-    def scalars(self, values: Mapping[str, float], step: int) -> None:
+    def log_scalars(self, values: Mapping[str, float], step: int) -> None:
         self._run.log(dict(values), step=step)
 
-    def picture(self, name: str, picture_HWC: NDArray[np.uint8], step: int) -> None:
-        self._run.log({name: self._trackio.Image(picture_HWC)}, step=step)
+    def log_image(self, name: str, image_HWC: NDArray[np.uint8], step: int) -> None:
+        self._run.log({name: self._trackio.Image(image_HWC)}, step=step)
 
-    def video(self, clip: VideoSample, step: int) -> None:
-        self._run.log({f"videos/{clip.name}": self._trackio.Video(str(clip.film), format="mp4")}, step=step)
+    def log_video(self, video: VideoSample, step: int) -> None:
+        self._run.log({f"videos/{video.name}": self._trackio.Video(str(video.path), format="mp4")}, step=step)
 
     def close(self) -> None:
         self._trackio.finish()
 
 
 def open_trackers(run: Path, *, tracker: str, config: Mapping[str, Any], resumed_at: int) -> list[Tracker]:
-    """TensorBoard, and what `train.tracker` names.
-
-    Raises:
-        DependencyError: it is not installed.
-    """
-    chosen: list[Tracker] = []
+    """TensorBoard, and the tracker of `train.tracker`. Raises `DependencyError` if it is not installed."""
+    opened: list[Tracker] = [TensorBoard(run, resumed_at=resumed_at)]
     if tracker == "wandb":
-        chosen.append(Wandb(run, config))
+        opened.append(Wandb(run, config))
     if tracker == "trackio":
-        chosen.append(Trackio(run, config))
-    return [TensorBoard(run, resumed_at=resumed_at), *chosen]
+        opened.append(Trackio(run, config))
+    return opened
 
 
 def check_installed(tracker: str) -> None:
-    """Raises `DependencyError` unless what `train.tracker` names is there; before a run begins."""
+    """Raise `DependencyError` if the tracker of `train.tracker` is not installed."""
     if tracker != "none":
-        _module(tracker)
+        _import(tracker)
 
 
-def _module(name: str) -> Any:
+def _import(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -171,16 +166,16 @@ def _module(name: str) -> Any:
         ) from error
 
 
-def _set(variable: str) -> str | None:
+def _environment(variable: str) -> str | None:
     return os.environ.get(variable) or None
 
 
-def _identity(run: Path) -> str:
-    """What a tracker knows the run folder by, the same at every start."""
+def _run_id(run: Path) -> str:
+    """The run's id in its tracker, which stays the same when the run resumes."""
     path = run / "tracker.json"
     try:
         return str(json.loads(path.read_text())["id"])
     except (OSError, ValueError, KeyError):
-        found = uuid.uuid4().hex[:8]
-        path.write_text(json.dumps({"id": found}))
-        return found
+        run_id = uuid.uuid4().hex[:8]
+        path.write_text(json.dumps({"id": run_id}))
+        return run_id

@@ -1,4 +1,4 @@
-"""The text of a caption without what is not said: tags of other formats, noises, notes, speakers, invisible signs. Pure."""
+"""Removal of unspoken text from captions: format tags, sound descriptions, music notes, speaker names, invisible characters. Pure."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _SPEAKER = re.compile(
 )
 _LONG_REFERENCE = re.compile(r"&#[0-9a-fA-FxX]{9,};?")
 _MARKS = re.compile(r">>+|[♪♫♩♬🎵🎶#*]+")
-_UNSEEN = re.compile(
+_INVISIBLE = re.compile(
     r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ud800-\udfff]"
 )
-"""Controls, marks of direction, joiners, and halves of characters, which no table could store."""
+"""Control and bidirectional characters, joiners, variation selectors and lone surrogates (parquet cannot store these)."""
 
 
-def cleaned(text: str) -> str:
-    """`text` without entities, [Music], (applause), notes, ``>>``, leading dashes, speakers' names and invisible signs.
+def clean_text(text: str) -> str:
+    """`text` without entities, [Music], (applause), music notes, ``>>``, leading dashes, speaker names and invisible characters.
 
-    Entities are resolved twice, for some tools escape what was escaped already (``&amp;#39;``).
+    Entities are resolved twice because some tools escape text that is already escaped (``&amp;#39;``).
     """
     for _ in range(2):
         text = html.unescape(_LONG_REFERENCE.sub(" ", text))
-    text = _UNSEEN.sub("", text)
+    text = _INVISIBLE.sub("", text)
     text = _NOISE_IN_PARENTHESES.sub(" ", _BRACKETS.sub(" ", text))
     return _MARKS.sub(" ", _SPEAKER.sub(" ", text))

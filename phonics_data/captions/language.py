@@ -1,4 +1,4 @@
-"""Is a transcript English? Told by its function words, which songs for children use like everybody else."""
+"""Language check of transcripts by their function words. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-# Words that are frequent in one language and are no word (or a rare one) in English.
+# Words that are frequent in one language and absent or rare in English.
 _FUNCTION_WORDS = {
     "English": "the and is for of to you it in my with that this are we what your have on now know can says like see",
     "German": "der das und ist nicht ich wie mit ein eine für von auf wir sie kommt mein auch sind wo dann jetzt",
@@ -20,17 +20,17 @@ _FUNCTION_WORDS = {
 }
 _ENGLISH = frozenset(_FUNCTION_WORDS["English"].split())
 _OTHERS = {name: frozenset(words.split()) - _ENGLISH for name, words in _FUNCTION_WORDS.items() if name != "English"}
-# One letter is a letter's name here before it is a word of any language.
+# In alphabet songs a single character is a letter name, not a word.
 _MIN_LENGTH = 2
 _MIN_FOREIGN_WORDS = 6
 _FOREIGN_LETTERS = re.compile(r"[^\W\d_]", re.UNICODE)
 
 
 def foreign_language(texts: Iterable[str]) -> str | None:
-    """Name of the language that a transcript is in, when it is clearly not English; else None.
+    """Name of the language of a transcript if it is clearly not English; else None.
 
-    A script without Latin letters counts as ``not in Latin script``. Little text gives None: letters alone
-    ("A B C") look the same in many languages.
+    Text in another script gives ``not in Latin script``. Short text gives None: letters alone ("A B C") are the same in
+    many languages.
     """
     words = [text.lower().strip(".,!?;:¡¿\"'()") for text in texts]
     characters = [c for word in words for c in _FOREIGN_LETTERS.findall(word)]

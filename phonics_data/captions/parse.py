@@ -1,13 +1,16 @@
-"""Caption files -> words with times. Pure but for `read_captions`, which reads one file.
+"""Caption files -> words with times. Pure, except `read_captions`, which reads one file.
 
-json3 (YouTube's own; start of a word = event start + offset), WebVTT (manual cues, and YouTube's automatic ones with
-inline word times and rolling lines) and SRT. Words of automatic tracks keep their own times (``native``); where a file
-times only whole cues, a cue's words share its time by their length (``interpolated``).
+* json3: YouTube's format; start of a word = event start + offset.
+* WebVTT: manual cues, and YouTube's automatic cues with inline word times and rolling lines.
+* SRT.
 
-Known limit: automatic WebVTT shows every line twice, first as the lower line of a cue, then carried to the upper one.
-Files as YouTube writes them are told apart by position, so a word that is truly said twice is kept twice; in a file
-whose padding lines were stripped by another tool, a single repeated word can be taken for a carried line. json3 has no
-such doubt.
+Words of automatic tracks keep their own times (``native``). In files that time only whole cues, the words of a cue share
+its duration in proportion to their length (``interpolated``).
+
+Known limit: automatic WebVTT contains every line twice, first as the lower line of a cue, then carried to the upper line.
+In files as YouTube writes them, carried lines are identified by position, so a word that is spoken twice is kept twice. In
+a file whose padding lines were removed by another tool, a single repeated word can be mistaken for a carried line. json3
+is not affected.
 """
 
 from __future__ import annotations
@@ -16,29 +19,30 @@ import json
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
-from phonics_data.captions.clean import cleaned
+from phonics_data.captions.clean import clean_text
 from phonics_data.errors import CaptionError
 from phonics_data.types import Timing, Word
 
-SUFFIXES = (".json3", ".vtt", ".srt")
+CAPTION_SUFFIXES = (".json3", ".vtt", ".srt")
+"""In order of preference: json3 has the time of every word and repeats no line."""
 
 MAX_WORD_SECONDS = 2.0
-"""Automatic tracks let a line stand for many seconds; its last word is taken to last at most this long."""
+"""Maximum length of the last word of an automatic line, whose event can last many seconds longer."""
 
 SLACK_SECONDS = 15.0
-"""A track that ends later than this after the video belongs to another cut of it."""
+"""A track that ends later than this after the end of the video belongs to another version of the video."""
 
 _UNTIMED_EVENT_SECONDS = 2.0
-_SHORTEST_SECONDS = 0.05
+_MIN_WORD_SECONDS = 0.05
 _MAX_PAUSE_SECONDS = 1.5
 _MAX_SECONDS = 1e6
 _MAX_BYTES = 32 * 2**20
-"""No caption track is so long: an hour of word times in json3 is one megabyte."""
+"""Upper limit of a caption file; one hour of word times in json3 takes about 1 MB."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,9 +51,9 @@ class CaptionTrack:
 
     Args:
         words: sorted by start; every word has 0 <= start < end.
-        warnings: what was left out or repaired, one line each, with the place in the file.
-        language: the code that the file itself gives (WebVTT's ``Language:``), or None.
-        language_line: the line on which it does.
+        warnings: omissions and repairs, one line each, with the position in the file.
+        language: the code in the file's header (WebVTT's ``Language:``), or None.
+        language_line: the line number of that header field.
     """
 
     words: tuple[Word, ...]
@@ -59,20 +63,20 @@ class CaptionTrack:
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
-    """Text of one known time: a seg of json3, the text between two inline times, or a whole cue."""
+class _TimedText:
+    """Text with one time interval: a seg of json3, the text between two inline times, or a whole cue."""
 
     text: str
     start: float
     end: float
     timing: Timing
     place: str
-    """Where in the file it stands: ``line 7``, ``event 3``."""
+    """Position in the file: ``line 7``, ``event 3``."""
     confidence: float | None = None
 
     @property
-    def heard_until(self) -> float:
-        """The end, without the seconds for which an automatic line stays on the screen after its last word."""
+    def spoken_until(self) -> float:
+        """The end, without the time for which an automatic line remains displayed after its last word."""
         return min(self.end, self.start + MAX_WORD_SECONDS) if self.timing == "native" else self.end
 
 
@@ -80,17 +84,17 @@ def read_captions(path: Path, *, duration_seconds: float | None) -> CaptionTrack
     """The words of the caption file at `path`, by its suffix (``.json3``, ``.vtt``, ``.srt``).
 
     Args:
-        duration_seconds: length of the video, against which the track is checked; None skips the check.
+        duration_seconds: length of the video; a track that is too long for it is rejected. None skips the check.
 
     Raises:
-        CaptionError: reason ``captions_unreadable``; the message names file, line and fault.
+        CaptionError: reason ``captions_unreadable``; the message contains file, line and fault.
     """
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise _unreadable(path.name, 1, f"suffix {suffix or 'none'!r}, allowed: {', '.join(SUFFIXES)}")
+    if suffix not in CAPTION_SUFFIXES:
+        raise _unreadable(path.name, 1, f"suffix {suffix or 'none'!r}, allowed: {', '.join(CAPTION_SUFFIXES)}")
     try:
         if (size := path.stat().st_size) > _MAX_BYTES:
-            raise _unreadable(path.name, 1, f"{size:,} bytes, allowed: {_MAX_BYTES:,}; this is no caption file")
+            raise _unreadable(path.name, 1, f"{size:,} bytes, allowed: {_MAX_BYTES:,}; not a caption file")
         data = path.read_bytes()
     except OSError as error:
         raise _unreadable(path.name, 1, f"cannot be read ({error.strerror or error})") from error
@@ -98,13 +102,17 @@ def read_captions(path: Path, *, duration_seconds: float | None) -> CaptionTrack
 
 
 def parse_captions(data: bytes, suffix: str, *, name: str, duration_seconds: float | None = None) -> CaptionTrack:
-    """The words of a caption file's bytes.
+    """The words of a caption file that is given as bytes.
 
     Args:
-        suffix: one of `SUFFIXES`.
-        name: how messages call the file.
+        suffix: one of `CAPTION_SUFFIXES`.
+        name: file name for messages.
+        duration_seconds: as in `read_captions`.
+
+    Raises:
+        CaptionError: reason ``captions_unreadable``.
     """
-    text, warnings = _decoded(data, name)
+    text, warnings = _decode(data, name)
     language, language_line = None, None
     if suffix == ".json3":
         pieces = _json3_pieces(text, name, warnings)
@@ -121,49 +129,49 @@ def _unreadable(name: str, line: int, fault: str) -> CaptionError:
     return CaptionError("captions_unreadable", f"{name}, line {line}: {fault}")
 
 
-def _check_length(pieces: Sequence[_Piece], duration_seconds: float | None, name: str) -> None:
-    """Refuse a track that says something long after the video is over."""
-    last = max((piece for piece in pieces if piece.text.strip()), key=lambda piece: piece.heard_until, default=None)
-    if duration_seconds is None or last is None or last.heard_until <= duration_seconds + SLACK_SECONDS:
+def _check_length(pieces: Sequence[_TimedText], duration_seconds: float | None, name: str) -> None:
+    """Reject a track with text more than `SLACK_SECONDS` after the end of the video."""
+    last = max((piece for piece in pieces if piece.text.strip()), key=lambda piece: piece.spoken_until, default=None)
+    if duration_seconds is None or last is None or last.spoken_until <= duration_seconds + SLACK_SECONDS:
         return
     raise CaptionError(
         "captions_unreadable",
-        f"{name}, {last.place}: this caption ends at {last.heard_until:.1f} s, the video at {duration_seconds:.1f} s; "
-        "the captions belong to another cut of it",
-        measured=last.heard_until,
+        f"{name}, {last.place}: this caption ends at {last.spoken_until:.1f} s, the video at {duration_seconds:.1f} s; "
+        "the captions belong to another version of the video",
+        measured=last.spoken_until,
         threshold=duration_seconds + SLACK_SECONDS,
     )
 
 
-def _decoded(data: bytes, name: str) -> tuple[str, list[str]]:
-    """(text, warnings): UTF-8, UTF-16 with its mark, else Windows-1252 as old SRT files are."""
+def _decode(data: bytes, name: str) -> tuple[str, list[str]]:
+    """(text, warnings): UTF-8, UTF-16 with a byte order mark, else Windows-1252 (old SRT files)."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         try:
             return data.decode("utf-16"), []
         except UnicodeDecodeError as error:
-            raise _unreadable(name, 1, f"no whole UTF-16 text ({error.reason})") from error
+            raise _unreadable(name, 1, f"not valid UTF-16 ({error.reason})") from error
     try:
         return data.decode("utf-8-sig"), []
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         if b"\0" in data:
             raise _unreadable(name, line, "not text (zero bytes); give json3, WebVTT or SRT") from error
-        return data.decode("cp1252", errors="replace"), [f"{name}, line {line}: not UTF-8, read as Windows-1252"]
+        return data.decode("cp1252", errors="replace"), [f"{name}, line {line}: not UTF-8, decoded as Windows-1252"]
 
 
 # --- json3 ---------------------------------------------------------------------------------------------------------
 
 
-def _json3_pieces(text: str, name: str, warnings: list[str]) -> list[_Piece]:
+def _json3_pieces(text: str, name: str, warnings: list[str]) -> list[_TimedText]:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
         raise _unreadable(name, error.lineno, f"not JSON ({error.msg})") from error
-    except (RecursionError, ValueError) as error:  # nested thousands deep, or an integer of thousands of digits
-        raise _unreadable(name, 1, f"not JSON that can be read ({type(error).__name__})") from error
+    except (RecursionError, ValueError) as error:  # deep nesting, or an integer with thousands of digits
+        raise _unreadable(name, 1, f"JSON cannot be parsed ({type(error).__name__})") from error
     events: Any = cast("dict[str, Any]", document).get("events") if isinstance(document, dict) else None
     if not isinstance(events, list):
-        raise _unreadable(name, 1, "no list 'events'; json3 is YouTube's caption format")
+        raise _unreadable(name, 1, "no list 'events'; not YouTube's json3 format")
     lines: list[tuple[str, float, float, list[dict[str, Any]]]] = []
     for number, event in enumerate(cast("list[Any]", events), start=1):
         line = _json3_event(event)
@@ -172,46 +180,47 @@ def _json3_pieces(text: str, name: str, warnings: list[str]) -> list[_Piece]:
         elif line is not None:
             lines.append((f"event {number}", *line))
     has_word_times = any(_number(seg.get("tOffsetMs")) for _, _, _, segs in lines for seg in segs)
-    pieces: list[_Piece] = []
-    for place, start, end, segs in lines:
-        runs = _runs(start, segs)
-        pieces.extend(_timed_runs(runs, end, "native" if has_word_times else "interpolated", place))
-    return pieces
+    timing: Timing = "native" if has_word_times else "interpolated"
+    return [
+        piece
+        for place, start, end, segs in lines
+        for piece in _pieces_until(_merge_untimed(start, segs), end, timing, place)
+    ]
 
 
 def _json3_event(event: Any) -> tuple[float, float, list[dict[str, Any]]] | str | None:
-    """(start, end, segs) of an event that shows text; None for window definitions and rolls; else what is wrong."""
+    """(start, end, segs) of a text event; None for window definitions and scroll events; a str describes a fault."""
     if not isinstance(event, dict):
-        return "no object"
+        return "not an object"
     fields = cast("dict[str, Any]", event)
     segs = fields.get("segs")
     if segs is None or fields.get("aAppend"):
         return None
     start, duration = _number(fields.get("tStartMs", 0)), _number(fields.get("dDurationMs", 0))
     if not isinstance(segs, list) or start is None or duration is None or start < 0:
-        return "tStartMs, dDurationMs or segs is of no use"
+        return "invalid tStartMs, dDurationMs or segs"
     good = [cast("dict[str, Any]", seg) for seg in cast("list[Any]", segs) if isinstance(seg, dict)]
     end = start / 1000 + (duration / 1000 if duration > 0 else _UNTIMED_EVENT_SECONDS)
     return start / 1000, end, [seg for seg in good if isinstance(seg.get("utf8"), str)]
 
 
 def _number(value: Any) -> float | None:
-    """`value` as a finite number of a size that a time in milliseconds can have, else None."""
+    """`value` as a float if it is a plausible time in milliseconds, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _MAX_SECONDS * 1000:
         return None
     return float(value)
 
 
-def _runs(start: float, segs: Sequence[dict[str, Any]]) -> list[tuple[float, str, float | None]]:
-    """(start, text, confidence) of the stretches of an event that have a time of their own."""
+def _merge_untimed(start: float, segs: Sequence[dict[str, Any]]) -> list[tuple[float, str, float | None]]:
+    """(start, text, confidence) of each timed part of an event; segs without a time extend the part before them."""
     runs: list[tuple[float, str, float | None]] = []
     for seg in segs:
         offset = _number(seg.get("tOffsetMs"))
         text = cast(str, seg["utf8"])
         if runs and offset is None:
-            # A seg without a time of its own goes on where the one before stopped, as in "al" + "pha".
-            before, so_far, confidence = runs[-1]
-            runs[-1] = (before, so_far + text, confidence)
+            # For example "al" + "pha".
+            previous_start, previous_text, confidence = runs[-1]
+            runs[-1] = (previous_start, previous_text + text, confidence)
         else:
             runs.append((start + max(offset or 0.0, 0.0) / 1000, text, _asr_confidence(seg)))
     return runs
@@ -219,7 +228,7 @@ def _runs(start: float, segs: Sequence[dict[str, Any]]) -> list[tuple[float, str
 
 def _asr_confidence(seg: dict[str, Any]) -> float | None:
     value = _number(seg.get("acAsrConf"))
-    # 0 and absent mean "not given".
+    # 0 means "not given".
     return min(value / 255, 1.0) if value is not None and value > 0 else None
 
 
@@ -252,7 +261,7 @@ def _clock(seconds: float) -> str:
     return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}.{milliseconds:03d}"
 
 
-def _cue_pieces(lines: Sequence[str], name: str, warnings: list[str], *, is_srt: bool) -> list[_Piece]:
+def _cue_pieces(lines: Sequence[str], name: str, warnings: list[str], *, is_srt: bool) -> list[_TimedText]:
     if not any(line.strip() for line in lines):
         raise _unreadable(name, 1, "the file is empty")
     if not is_srt and not lines[0].startswith("WEBVTT"):
@@ -261,13 +270,15 @@ def _cue_pieces(lines: Sequence[str], name: str, warnings: list[str], *, is_srt:
     if not cues and is_srt:
         raise _unreadable(name, 1, "no cue with a time like '00:00:01,000 --> 00:00:02,500'")
     if any(_INLINE_TIME.search(line) for cue in cues for line in cue.lines):
-        return _timed_pieces(_without_carried_lines(cues))
-    texts = [cleaned(_plain(" \n".join(cue.lines))) for cue in cues]
-    return [_Piece(text, cue.start, cue.end, "interpolated", cue.place) for text, cue in zip(texts, cues, strict=True)]
+        return _inline_timed_pieces(_remove_carried_lines(cues))
+    texts = [clean_text(_strip_tags(" \n".join(cue.lines))) for cue in cues]
+    return [
+        _TimedText(text, cue.start, cue.end, "interpolated", cue.place) for text, cue in zip(texts, cues, strict=True)
+    ]
 
 
 def _header_language(lines: Sequence[str]) -> tuple[str | None, int | None]:
-    """(language code, its line) of the head of a WebVTT file, which ends at the first empty line."""
+    """(language code, its line number) from the header of a WebVTT file, which ends at the first empty line."""
     if lines[0].startswith("WEBVTT"):
         for number, line in enumerate(lines, start=1):
             if not line.strip():
@@ -278,7 +289,7 @@ def _header_language(lines: Sequence[str]) -> tuple[str | None, int | None]:
 
 
 def _cues(lines: Sequence[str], name: str, warnings: list[str], *, is_srt: bool) -> list[_Cue]:
-    """The cues in time order. webvtt-py finds the blocks; times are repaired before, losses told by line."""
+    """The cues in time order. Times are normalized first, then webvtt-py parses the blocks; lost cues give warnings."""
     import webvtt
 
     repaired = ["WEBVTT", ""] if is_srt else ["WEBVTT"]
@@ -291,16 +302,16 @@ def _cues(lines: Sequence[str], name: str, warnings: list[str], *, is_srt: bool)
         if match is None:
             warnings.append(f"{name}, line {number}: no cue time in {line.strip()[:60]!r}; the cue is left out")
         elif _seconds(match[2]) <= _seconds(match[1]):
-            warnings.append(f"{name}, line {number}: the cue ends at {match[2]}, before it begins; left out")
+            warnings.append(f"{name}, line {number}: the cue ends at {match[2]}, before its start; left out")
         else:
-            # A number that stands right above is this cue's name and not text of the last one.
+            # A number on the line above is the identifier of this cue, not text of the cue before.
             repaired.insert(len(repaired) - repaired[-1].strip().isdigit(), "")
-            # Only what webvtt-py gives back as it stands can be found again.
+            # In webvtt-py's own format, so that its captions can be matched to line numbers.
             start, end = _clock(_seconds(match[1])), _clock(_seconds(match[2]))
             repaired.append(f"{start} --> {end}")
             places.setdefault((start, end), f"line {number}")
             continue
-        # What follows up to the next empty line is the text of a cue that has no time.
+        # The lines up to the next empty line are the text of a cue without a valid time.
         repaired.extend(["", "NOTE"])
     found: list[_Cue] = []
     for caption in webvtt.from_string("\n".join(repaired)):
@@ -309,122 +320,122 @@ def _cues(lines: Sequence[str], name: str, warnings: list[str], *, is_srt: bool)
     return sorted(found, key=lambda cue: cue.start)
 
 
-def _plain(text: str) -> str:
+def _strip_tags(text: str) -> str:
     return _TAG.sub("", text)
 
 
-def _without_carried_lines(cues: Sequence[_Cue]) -> list[_Cue]:
-    """Cues of a rolling track with only the lines that are new in each.
+def _remove_carried_lines(cues: Sequence[_Cue]) -> list[_Cue]:
+    """Cues of a rolling track with only the lines that are new in each cue.
 
-    YouTube's cues hold two lines, the upper one carried from before. Cues of 10 ms only finish a line. Where padding
-    lines are gone, the lines that repeat the end of the cue before are taken as carried.
+    YouTube's cues have two lines; the upper one is carried over from the cue before. Cues of 10 ms only complete a line.
+    Without padding lines, lines that repeat the end of the cue before count as carried.
     """
-    padded = any(not _plain(line).strip() for cue in cues for line in cue.lines)
-    fresh: list[_Cue] = []
-    shown: list[str] = []
+    padded = any(not _strip_tags(line).strip() for cue in cues for line in cue.lines)
+    result: list[_Cue] = []
+    previous: list[str] = []
     for cue in cues:
-        plain = [_plain(line).strip() for line in cue.lines]
+        plain = [_strip_tags(line).strip() for line in cue.lines]
         visible = [line for line in plain if line]
         if padded and len(plain) == 2 and cue.end - cue.start > 0.02:
-            new = cue.lines[1:] if plain[0] in ("", *shown[-1:]) else cue.lines
+            new = cue.lines[1:] if plain[0] in ("", *previous[-1:]) else cue.lines
         else:
-            carried = max((n for n in range(1, min(len(visible), 4) + 1) if visible[:n] == shown[-n:]), default=0)
+            carried = max((n for n in range(1, min(len(visible), 4) + 1) if visible[:n] == previous[-n:]), default=0)
             new = [line for line, text in zip(cue.lines, plain, strict=True) if text][carried:]
-        shown = visible or shown
+        previous = visible or previous
         if new:
-            fresh.append(_Cue(cue.start, cue.end, new, cue.place))
-    return fresh
+            result.append(_Cue(cue.start, cue.end, new, cue.place))
+    return result
 
 
-def _timed_pieces(cues: Iterable[_Cue]) -> list[_Piece]:
-    pieces: list[_Piece] = []
+def _inline_timed_pieces(cues: Iterable[_Cue]) -> list[_TimedText]:
+    pieces: list[_TimedText] = []
     for cue in cues:
         parts = _INLINE_TIME.split(" \n".join(cue.lines))
         starts = [cue.start, *(max(_seconds(time), cue.start) for time in parts[1::2])]
-        runs = [(start, _plain(text), None) for start, text in zip(starts, parts[0::2], strict=True)]
-        pieces.extend(_timed_runs(runs, cue.end, "native", cue.place))
+        runs = [(start, _strip_tags(text), None) for start, text in zip(starts, parts[0::2], strict=True)]
+        pieces.extend(_pieces_until(runs, cue.end, "native", cue.place))
     return pieces
 
 
-def _timed_runs(
+def _pieces_until(
     runs: Sequence[tuple[float, str, float | None]], end: float, timing: Timing, place: str
-) -> list[_Piece]:
-    """Pieces from (start, text, confidence): each lasts until a later one begins, the last until `end`."""
+) -> list[_TimedText]:
+    """Pieces from (start, text, confidence): each ends where the next later one begins, the last at `end`."""
     ordered = sorted(runs, key=lambda run: run[0])
     until = end
-    pieces: list[_Piece] = []
+    pieces: list[_TimedText] = []
     for index in reversed(range(len(ordered))):
         start, text, confidence = ordered[index]
         if index + 1 < len(ordered) and ordered[index + 1][0] > start:
             until = ordered[index + 1][0]
-        # A word that begins at or after the end of its line still was said.
-        pieces.append(_Piece(cleaned(text), start, max(until, start + _SHORTEST_SECONDS), timing, place, confidence))
-    # In the order of the file, which words of one time keep.
+        # A word that begins at or after the end of its line is kept.
+        pieces.append(
+            _TimedText(clean_text(text), start, max(until, start + _MIN_WORD_SECONDS), timing, place, confidence)
+        )
+    # File order: pieces with equal times keep it.
     return pieces[::-1]
 
 
 # --- words ---------------------------------------------------------------------------------------------------------
 
 
-def spread(tokens: Sequence[str], start: float, end: float, pause: float = 0.0) -> list[tuple[float, float]]:
-    """Times for `tokens` that share ``[start, end)``, each in proportion to its length plus two characters.
+def interpolate_times(tokens: Sequence[str], start: float, end: float, pause: float = 0.0) -> list[tuple[float, float]]:
+    """(start, end) for each of `tokens` within ``[start, end)``, in proportion to its length plus two characters.
 
-    The two stand for what is equal in all words; a letter's name takes a third of the time of a long word, not a tenth.
+    The constant makes a letter name take about a third of the time of a long word instead of a tenth.
 
     Args:
-        pause: seconds of silence after each token but the last that ends with a mark, or that is one of several single
-            letters in a row; made shorter where the words would keep less than 0.4 of the time.
+        pause: seconds of silence after each token, except the last, that ends with punctuation or is one of several single
+            letters in a row. It is shortened where the words would keep less than 0.4 of the interval.
     """
+    if not tokens:
+        return []
     weights = [len(token) + 2 for token in tokens]
-    rests = [_rests_after(token, following) for token, following in pairwise(tokens)] + [False]
-    pause = max(0.0, min(pause, 0.6 * (end - start) / max(sum(rests), 1)))
-    unit = (end - start - pause * sum(rests)) / sum(weights)
+    has_pause = [_has_pause_after(token, following) for token, following in pairwise(tokens)] + [False]
+    pause = max(0.0, min(pause, 0.6 * (end - start) / max(sum(has_pause), 1)))
+    unit = (end - start - pause * sum(has_pause)) / sum(weights)
     times: list[tuple[float, float]] = []
     here = start
-    for weight, rest in zip(weights, rests, strict=True):
+    for weight, pauses in zip(weights, has_pause, strict=True):
         times.append((here, here + weight * unit))
-        here = times[-1][1] + pause * rest
+        here = times[-1][1] + pause * pauses
     return times
 
 
-def _rests_after(token: str, following: str) -> bool:
+def _has_pause_after(token: str, following: str) -> bool:
     return token[-1] in ",.;:!?" or (len(token) == 1 and len(following.rstrip(",.;:!?")) == 1)
 
 
-def _pauses(pieces: Sequence[_Piece]) -> list[float]:
-    """Seconds of silence between each piece and the next; for the last and before long breaks the track's median.
+def _pauses(pieces: Sequence[_TimedText]) -> list[float]:
+    """Seconds of silence between each piece and the next; the track's median for the last one and before long breaks.
 
-    A singer rests inside a line as between lines: "A, B, C," goes on in the beat of the gap to "D, E, F,".
+    These pauses are also used inside a line: "A, B, C," has the rhythm of the gap to "D, E, F,".
     """
+    if not pieces:
+        return []
     gaps = [after.start - before.end for before, after in pairwise(pieces)]
-    usual = sorted(gap for gap in gaps if 0 <= gap <= _MAX_PAUSE_SECONDS)
-    median = usual[len(usual) // 2] if usual else 0.0
+    short = sorted(gap for gap in gaps if 0 <= gap <= _MAX_PAUSE_SECONDS)
+    median = short[len(short) // 2] if short else 0.0
     return [gap if gap <= _MAX_PAUSE_SECONDS else median for gap in [*gaps, math.inf]]
 
 
-def _words(pieces: Iterable[_Piece], duration_seconds: float | None) -> list[Word]:
-    limit = duration_seconds if duration_seconds is not None else _MAX_SECONDS
-    found: list[Word] = []
+def _words(pieces: Iterable[_TimedText], duration_seconds: float | None) -> list[Word]:
+    words: list[Word] = []
     in_order = sorted((piece for piece in pieces if piece.text.strip()), key=lambda piece: piece.start)
-    for piece, pause in zip(in_order, _pauses(in_order) if in_order else [], strict=True):
+    for piece, pause in zip(in_order, _pauses(in_order), strict=True):
         tokens = [token for token in piece.text.split() if any(letter.isalnum() for letter in token)]
-        is_native = piece.timing == "native"
-        times = spread(tokens, piece.start, piece.heard_until, 0.0 if is_native else pause) if tokens else []
-        for order, (token, (low, high)) in enumerate(zip(tokens, times, strict=True)):
-            found.append(
-                Word(
-                    text=token,
-                    start_seconds=low,
-                    end_seconds=high,
-                    confidence=piece.confidence,
-                    timing="interpolated" if order else piece.timing,
-                )
+        pause = 0.0 if piece.timing == "native" else pause
+        times = interpolate_times(tokens, piece.start, piece.spoken_until, pause)
+        for index, (token, (start, end)) in enumerate(zip(tokens, times, strict=True)):
+            timing = "interpolated" if index else piece.timing
+            words.append(
+                Word(text=token, start_seconds=start, end_seconds=end, confidence=piece.confidence, timing=timing)
             )
-    return _in_order(found, limit)
+    return _without_overlap(words, duration_seconds if duration_seconds is not None else _MAX_SECONDS)
 
 
-def _in_order(found: list[Word], limit: float) -> list[Word]:
-    """Sorted words on a grid of milliseconds, none past `limit`, none reaching into the next one's start."""
+def _without_overlap(found: list[Word], limit: float) -> list[Word]:
+    """Words sorted by start, rounded to milliseconds; none ends after `limit` or after the start of the next one."""
     found.sort(key=lambda word: word.start_seconds)
     starts = [round(word.start_seconds, 3) for word in found]
     words: list[Word] = []
@@ -435,13 +446,5 @@ def _in_order(found: list[Word], limit: float) -> list[Word]:
             next_start = starts[index + 1]
         end = round(min(word.end_seconds, next_start, limit), 3)
         if starts[index] < end:
-            words.append(
-                Word(
-                    text=word.text,
-                    start_seconds=starts[index],
-                    end_seconds=end,
-                    confidence=word.confidence,
-                    timing=word.timing,
-                )
-            )
+            words.append(replace(word, start_seconds=starts[index], end_seconds=end))
     return words[::-1]

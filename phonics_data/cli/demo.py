@@ -1,11 +1,12 @@
-"""The whole line on rendered songs, as a newcomer sees it first: `phonics-data demo`.
+"""The command `phonics-data demo`: the whole pipeline on rendered songs.
 
-The songs are served over HTTP on this machine and fetched by yt-dlp like any video on the web. The trainer is a program
-of its own and is called as a user calls it, so that this package needs to know nothing of it.
+The songs are served over HTTP on this machine and fetched with yt-dlp like web videos. Training runs as the separate
+command `cssgan`, so this package does not import it.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -17,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from phonics_data.cli.progress import print_table, progress, stage_line
+from phonics_data.contract.files import atomic_path
 from phonics_data.contract.sample import Sample
 from phonics_data.contract.shard import read_shard
 from phonics_data.dataset.layout import read_metadata
-from phonics_data.errors import DatasetError, PhonicsDataError
+from phonics_data.errors import DatasetError, DependencyError, PhonicsDataError
 from phonics_data.recognizers.engines import EngineOptions
 from phonics_data.segmentation.scoring import SegmentScore, score_segments
 from phonics_data.sources.synthetic.render import read_truth, render_songs
@@ -29,13 +31,13 @@ from phonics_data.stages.pipeline import BuildOptions, build
 from phonics_data.stages.transcribe import TranscribeOptions
 from phonics_data.storage.manifest import read_manifest
 from phonics_data.storage.tables import read_table
-from phonics_data.storage.workspace import Workspace, atomic_path
+from phonics_data.storage.workspace import Workspace
 from phonics_data.types import FetchedVideo, Segment
 
 MIN_SEGMENT_F1 = 0.95
-"""Gate: F1 at IoU 0.5 of the segments found against the truth, over the songs that have captions."""
+"""Gate: F1 at IoU 0.5 of the segments against the ground truth, over the songs with captions."""
 
-# Nobody listens: songs without captions show their letters, and a recognizer took 45 s for 5 of 530 clips.
+# No speech recognition: songs without captions show their letters, and Whisper took 45 s for 5 of 530 clips.
 OPTIONS = BuildOptions(transcribe=TranscribeOptions(engine=EngineOptions(engine="captions")))
 
 
@@ -45,15 +47,18 @@ class DemoOptions:
     seed: int = 1
     workers: int = 2
     shuffle_audio: bool = False
-    """Train on sound of other clips: a control that must miss the synchrony gate."""
+    """Train with audio of other clips: a control that must fail the synchrony gate."""
 
 
 def run_demo(out: Path, options: DemoOptions) -> None:
-    """Render, fetch, build, train, generate, evaluate; print a table of what came out. Finished steps are not repeated.
+    """Render, fetch, build, train, generate, evaluate; print a table of results. Finished steps are not repeated.
 
     Raises:
-        PhonicsDataError: a step failed, or a gate was missed.
+        DependencyError: torch is not installed.
+        PhonicsDataError: a step or a gate failed.
     """
+    if importlib.util.find_spec("torch") is None:
+        raise DependencyError("demo trains a model, which needs torch; run: pip install 'phonics-cssgan[demo,train]'")
     started = time.monotonic()
     songs, work, dataset = out / "songs", out / "work", out / "dataset"
     run = out / ("run-shuffled-audio" if options.shuffle_audio else "run")
@@ -62,7 +67,7 @@ def run_demo(out: Path, options: DemoOptions) -> None:
         render_songs(
             songs, num_songs=options.num_songs, seed=options.seed, workers=options.workers, on_progress=on_progress
         )
-    _headline("2/5 dataset", f"fetching them over HTTP and cutting them into {dataset}")
+    _headline("2/5 dataset", f"fetching them over HTTP and building {dataset}")
     _build(songs, work, dataset, options)
     segments = _score(songs, work)
     _headline("3/5 training", f"a small CSSGAN into {run}")
@@ -71,27 +76,27 @@ def run_demo(out: Path, options: DemoOptions) -> None:
     if options.shuffle_audio:
         train += ["--set", "data.shuffle_audio=true"]
     _cssgan(train)
-    _headline("4/5 generating", "a video from one picture and one sound that the model has not seen")
+    _headline("4/5 generating", "a video from one held-out image and audio")
     video = _generate(dataset, run)
-    _headline("5/5 evaluating", "on clips of songs that the model was not trained on")
+    _headline("5/5 evaluating", "on clips of held-out songs")
     gates_held = _cssgan(["evaluate", "--run", str(run), "--shards", str(dataset), "--gates"], may_fail=True)
     rows = _rows(dataset, run, segments)
-    print_table("What the demo made", rows)
+    print_table("Results", rows)
     print_table(
-        "Where it lies",
+        "Files",
         [
             ("report page", str(dataset / "report.html")),
-            ("generated video with its sound", str(video)),
-            ("frames, real over generated", str(run / "strip.png")),
-            ("motion of picture against sound", str(run / "curves.png")),
-            ("all measures", str(run / "evaluation.json")),
+            ("generated video with audio", str(video)),
+            ("frames: real above generated", str(run / "strip.png")),
+            ("motion of the video against audio", str(run / "curves.png")),
+            ("all metrics", str(run / "evaluation.json")),
         ],
     )
     print(f"{time.monotonic() - started:.0f} s")  # noqa: T201 - a command's output
     if segments.f1 < MIN_SEGMENT_F1:
-        raise PhonicsDataError(f"demo: segment F1 {segments.f1:.3f} is under its gate of {MIN_SEGMENT_F1}")
+        raise PhonicsDataError(f"demo: segment F1 {segments.f1:.3f} is below its gate of {MIN_SEGMENT_F1}")
     if not gates_held:
-        raise PhonicsDataError("demo: a gate of the table above was missed")
+        raise PhonicsDataError("demo: a gate in the table above failed")
 
 
 def _headline(step: str, text: str) -> None:
@@ -107,7 +112,7 @@ def _build(songs: Path, work: Path, dataset: Path, options: DemoOptions) -> None
 
 
 def _score(songs: Path, work: Path) -> SegmentScore:
-    """The segments that were found against the truth, over the songs with captions."""
+    """Score of the segments against the ground truth, over the songs with captions."""
     workspace = Workspace(work, must_exist=True)
     captioned = {video.video_id for video in read_table(workspace.table("videos"), FetchedVideo) if video.captions}
     found = read_table(workspace.table("segments"), Segment)
@@ -116,17 +121,17 @@ def _score(songs: Path, work: Path) -> SegmentScore:
 
 
 def _cssgan(arguments: Sequence[str], *, may_fail: bool = False) -> bool:
-    """Run the trainer's program; whether it ended well. Raises unless that is allowed to fail."""
-    # One thread: so small a model gains nothing from more, and threads that wait for each other crawl on a busy machine.
+    """Run `cssgan`. Returns whether it succeeded; if `may_fail` is False, raises otherwise."""
+    # One thread: more do not help such a small model, and they are slow on a busy machine.
     environment = {"OMP_NUM_THREADS": "1", **os.environ}
     done = subprocess.run([sys.executable, "-m", "cssgan", *arguments], check=False, env=environment)
     if done.returncode and not may_fail:
-        raise PhonicsDataError(f"demo: `cssgan {' '.join(arguments)}` ended with exit code {done.returncode}")
+        raise PhonicsDataError(f"demo: `cssgan {' '.join(arguments)}` failed with exit code {done.returncode}")
     return done.returncode == 0
 
 
 def _held_out_sample(dataset: Path, min_frames: int = 48) -> Sample:
-    """The first clip of the test split that is long enough for the cascade to go on beyond the training window."""
+    """The first clip of the test split with `min_frames`, more than the training window; else the longest."""
     longest: Sample | None = None
     for shard in sorted(dataset.glob("test-*.tar")):
         for sample in read_shard(shard):
@@ -169,14 +174,14 @@ def _rows(dataset: Path, run: Path, segments: SegmentScore) -> list[tuple[str, s
     return [
         ("songs", str(len({clip.video_id for clip in clips}))),
         (
-            "segments against the truth",
-            f"F1 {segments.f1:.3f} at IoU 0.5 (gate {MIN_SEGMENT_F1}), boundary off by {segments.median_boundary_error_seconds:.3f} s",
+            "segments against ground truth",
+            f"F1 {segments.f1:.3f} at IoU 0.5 (gate {MIN_SEGMENT_F1}), median boundary error {segments.median_boundary_error_seconds:.3f} s",
         ),
         ("clips", str(len(clips))),
         ("shards", str(len({clip.shard for clip in clips}))),
-        ("steps trained", str(evaluation["num_steps"])),
+        ("training steps", str(evaluation["num_steps"])),
         *(
-            (gate["name"], f"{_number(gate['value'])} (gate {gate['bound']}{'' if gate['passed'] else ': MISSED'})")
+            (gate["name"], f"{_number(gate['value'])} (gate {gate['bound']}{'' if gate['passed'] else ': FAILED'})")
             for gate in evaluation["gates"]
         ),
     ]

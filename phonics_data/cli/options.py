@@ -1,132 +1,204 @@
-"""The options that several commands share, and how their text becomes options of the library."""
+"""Options of the commands, in one group per stage. Each group constructs the options of its stage."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator
+import os
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from phonics_data.cli.option_groups import option
 from phonics_data.errors import OptionError
 
 if TYPE_CHECKING:
-    from phonics_data.recognizers.google import GoogleOptions
-    from phonics_data.stages.shard.options import ShardOptions
-    from phonics_data.stages.transcribe import TranscribeOptions
-    from phonics_data.storage.workspace import Workspace
-    from phonics_data.types import StageCount
+    from phonics_data.contract.shard import FramesFormat
+    from phonics_data.quality.split import Ratios
+    from phonics_data.recognizers import whisper
+    from phonics_data.recognizers.engines import AlignMode, EngineName
+    from phonics_data.recognizers.google import ApiVersion
+    from phonics_data.segmentation.viterbi import Order
+    from phonics_data.stages.fetch.options import FetchOptions
+    from phonics_data.stages.segment import SegmentOptions
+    from phonics_data.stages.shard.options import DatasetFit, ShardOptions
+    from phonics_data.stages.transcribe import OcrMode, TranscribeOptions
 
-Manifest = Annotated[str, typer.Argument(help="CSV or parquet manifest: a path or an http address.")]
-Work = Annotated[Path, typer.Option("--work", help="Folder for what the stages make; the same folder resumes.")]
-Out = Annotated[Path, typer.Option("--out", help="Dataset folder to write.")]
-Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes.")]
-MaxHeight = Annotated[
-    int | None,
-    typer.Option("--max-height", help="Tallest picture to fetch, in pixels; by default what --size needs."),
-]
-CookieFile = Annotated[Path | None, typer.Option("--cookies", help="Cookies in Netscape format; read, never written.")]
-Browser = Annotated[
-    str, typer.Option("--cookies-from-browser", help="Take cookies from this browser, e.g. firefox or chrome:Default.")
-]
-Proxy = Annotated[str, typer.Option("--proxy", help="Address of a proxy for everything that is fetched.")]
-LimitRate = Annotated[str, typer.Option("--limit-rate", help="Bytes a second and worker, e.g. 500K or 2M.")]
-Sleep = Annotated[
-    tuple[float, float], typer.Option("--sleep", help="Shortest and longest pause between two videos, in seconds.")
-]
-FetchWorkers = Annotated[int, typer.Option("--workers", help="Videos at a time; they share one pace.")]
-Tier = Annotated[
-    int, typer.Option("--tier", help="Weakest evidence to accept: 1 strong, 2 agreeing lists, 3 one list.")
-]
-FrameRate = Annotated[str, typer.Option("--frame-rate", help="Frames a second of the dataset, e.g. 25 or 30000/1001.")]
-MinFrames = Annotated[int, typer.Option("--min-frames", min=1, help="Shortest clip, in frames (paper: 14).")]
-MaxFrames = Annotated[int, typer.Option("--max-frames", min=1, help="Longest clip, in frames (paper: 100).")]
-Size = Annotated[int, typer.Option("--size", min=8, help="Width and height of a clip, in pixels (paper: 64).")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of the split and of the order of samples.")]
-Fit = Annotated[
-    str, typer.Option("--fit", help="crop, pad, squash, or letterbox-detect (black bars removed, then crop).")
-]
-FiltersFile = Annotated[
-    Path | None,
-    typer.Option("--filters", help="TOML file with other limits of the quality filters, e.g. min_seconds = 1.0."),
-]
-DropStatic = Annotated[bool, typer.Option("--drop-static", help="Leave clips of a still picture out.")]
-FramesForm = Annotated[
-    str, typer.Option("--frames", help="npy (raw, quick to read), or mp4 (small, not lossless) for large frames.")
-]
-SplitRatios = Annotated[str, typer.Option("--split-ratios", help="Shares of train, validation, test.")]
-ShardBytes = Annotated[int, typer.Option("--shard-bytes", help="Wanted size of a shard.")]
-Engine = Annotated[
-    str,
-    typer.Option(
-        "--engine",
-        help="Who listens where captions give no alphabet: auto (whisper if it and its model are here, else nobody), "
-        "captions (nobody), whisper, google.",
-    ),
-]
-Model = Annotated[
-    str,
-    typer.Option("--model", help="Whisper's: tiny.en, base.en, small.en, ... large-v3, or a folder that holds one."),
-]
-Device = Annotated[str, typer.Option("--device", help="Where Whisper runs: auto (a GPU if there is one), cpu, cuda.")]
-Align = Annotated[
-    str,
-    typer.Option("--align", help="Forced alignment of words that were heard: auto (if installed), always, never."),
-]
-Ocr = Annotated[
-    str, typer.Option("--ocr", help="Read letters on the ocr: auto (where words leave doubt), always, never.")
-]
-Yes = Annotated[
-    bool, typer.Option("--yes", help="Let Google hear what it needs, without a question; see --max-minutes.")
-]
-MaxMinutes = Annotated[
-    float,
-    typer.Option(
-        "--max-minutes",
-        envvar="PHONICS_MAX_MINUTES",
-        help="Of sound that Google may get from this WORK, all runs together.",
-    ),
-]
-GoogleApi = Annotated[
-    str, typer.Option("--google-api", envvar="PHONICS_GOOGLE_API", help="Version of its interface: v1 or v2.")
-]
-GoogleProject = Annotated[
-    str,
-    typer.Option(
-        "--google-project", envvar="GOOGLE_CLOUD_PROJECT", help="Google's project, for v2; by default the credentials'."
-    ),
-]
-GoogleLocation = Annotated[
-    str,
-    typer.Option(
-        "--google-location", envvar="PHONICS_GOOGLE_LOCATION", help="Where Google listens: global, us, eu or a region."
-    ),
-]
-GoogleModel = Annotated[
-    str,
-    typer.Option(
-        "--google-model", envvar="PHONICS_GOOGLE_MODEL", help="Google's model; by default its own (v2: long)."
-    ),
-]
-BucketName = Annotated[
-    str,
-    typer.Option(
-        "--bucket", envvar="PHONICS_GOOGLE_BUCKET", help="gs://BUCKET/FOLDER by which longer songs go to Google whole."
-    ),
-]
-LabelSetName = Annotated[
-    str | None, typer.Option("--label-set", help="Name of the label set; `letters` for A to Z. Default: the folder's.")
+Manifest = Annotated[str, typer.Argument(help="CSV or parquet manifest: path or http URL.")]
+Dataset = Annotated[Path, typer.Argument(help="Dataset folder.")]
+Work = Annotated[Path, typer.Option(help="Workspace: folder for the results of all stages.")]
+Out = Annotated[Path, typer.Option(help="Dataset folder to write.")]
+Workers = Annotated[int, typer.Option(min=1, help="Number of processes.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on standard output.")]
+Sleep = Annotated[tuple[float, float], typer.Option(help="Minimum and maximum pause between two videos, in seconds.")]
+FetchWorkers = Annotated[
+    int, typer.Option(help="Number of videos fetched at the same time; they share the pauses of --sleep.")
 ]
 
-ShardLabelSet = Annotated[
-    str, typer.Option("--label-set", help="Name of the label set; that of the import, where labels were given.")
-]
+
+def _size() -> Any:
+    return option(64, "Width and height of a clip, in pixels (paper: 64).", min=8)
+
+
+def _frame_rate() -> Any:
+    return option("25", "Frame rate of the dataset, e.g. 25 or 30000/1001.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkArguments:
+    cookies: Path | None = option(None, "Cookies in Netscape format; read, never written.")
+    cookies_from_browser: str = option("", "Use the cookies of this browser, e.g. firefox or chrome:Default.")
+    proxy: str = option("", "URL of a proxy for all downloads.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchArguments(NetworkArguments):
+    size: int = _size()
+    max_height: int | None = option(None, "Maximum video height to fetch, in pixels; default: derived from --size.")
+    limit_rate: str = option("", "Bytes per second and worker, e.g. 500K or 2M.")
+    sleep: tuple[float, float] = option((5.0, 10.0), "Minimum and maximum pause between two videos, in seconds.")
+    only: list[str] | None = option(None, "Fetch only this video id; can be repeated.")
+    letters: str = option("", "Fetch only videos with one of these letters, e.g. ABC.")
+    tier: int = option(
+        2,
+        "Highest tier to fetch. Evidence that a row is correct: 1 strong, 2 a maintained list or several lists with equal "
+        "entries, 3 one list (manifests/README.md).",
+    )
+    retry: str = option("", "Fetch again the videos of an earlier run with this status: failed, gone, or all.")
+
+    def options(self, workers: int) -> FetchOptions:
+        from phonics_data.stages.fetch.options import FetchOptions, default_max_height, parse_rate, parse_retry
+
+        return FetchOptions(
+            max_height=default_max_height(self.size) if self.max_height is None else self.max_height,
+            cookies=self.cookies,
+            cookies_from_browser=self.cookies_from_browser,
+            proxy=self.proxy,
+            limit_rate=parse_rate(self.limit_rate) if self.limit_rate else 0,
+            sleep_seconds=self.sleep,
+            workers=workers,
+            only=tuple(self.only or ()),
+            letters=self.letters,
+            max_tier=self.tier,
+            retry=parse_retry(self.retry),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranscribeArguments:
+    engine: str = option(
+        "auto",
+        "Speech recognition for videos whose captions contain no alphabet: auto (whisper if it and its model are "
+        "installed, else none), captions (none), whisper, google.",
+    )
+    model: str = option("tiny.en", "Whisper model: tiny.en, base.en, small.en, ... large-v3, or a folder.")
+    device: str = option("auto", "Device for Whisper: auto (a GPU if there is one), cpu, cuda.")
+    align: str = option("auto", "Forced alignment of recognized words: auto (if installed), always, never.")
+    ocr: str = option("auto", "OCR of the screen: auto (if words are missing or uncertain), always, never.")
+    language: str = option("en", "Language of the speech, e.g. en.")
+    ignore_captions: bool = option(False, "Do not use the words of captions, to test speech recognition and OCR.")
+    yes: bool = option(False, "Send audio to Google without confirmation; see --max-minutes.")
+    max_minutes: float = option(
+        60.0, "Limit of audio sent to Google from WORK, all runs together.", envvar="PHONICS_MAX_MINUTES"
+    )
+    google_api: str = option("v1", "Google API version: v1 or v2.", envvar="PHONICS_GOOGLE_API")
+    google_project: str = option(
+        "", "Google Cloud project, for v2; default: that of the credentials.", envvar="GOOGLE_CLOUD_PROJECT"
+    )
+    google_location: str = option(
+        "global", "Google's location: global, us, eu or a region.", envvar="PHONICS_GOOGLE_LOCATION"
+    )
+    google_model: str = option("", "Google's model; default: Google's (v2: long).", envvar="PHONICS_GOOGLE_MODEL")
+    bucket: str = option("", "gs://BUCKET/FOLDER: upload long songs unsplit.", envvar="PHONICS_GOOGLE_BUCKET")
+
+    def options(self) -> TranscribeOptions:
+        from phonics_data.recognizers.engines import EngineOptions
+        from phonics_data.recognizers.google import GoogleOptions
+        from phonics_data.recognizers.whisper import WhisperOptions
+        from phonics_data.stages.transcribe import TranscribeOptions
+
+        google = GoogleOptions(
+            api_version=cast("ApiVersion", self.google_api),
+            project=self.google_project,
+            location=self.google_location,
+            model=self.google_model,
+            bucket=self.bucket,
+            endpoint=os.environ.get("PHONICS_GOOGLE_ENDPOINT", ""),
+            may_send=self.yes,
+            max_minutes=self.max_minutes,
+        )
+        engine = EngineOptions(
+            engine=cast("EngineName", self.engine),
+            whisper=WhisperOptions(model=self.model, device=cast("whisper.Device", self.device)),
+            google=google,
+            align=cast("AlignMode", self.align),
+        )
+        return TranscribeOptions(
+            language=self.language, ocr=cast("OcrMode", self.ocr), engine=engine, ignore_captions=self.ignore_captions
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentArguments:
+    frame_rate: str = _frame_rate()
+    min_frames: int = option(14, "Minimum length of a clip, in frames (paper: 14).", min=1)
+    max_frames: int = option(100, "Maximum length of a clip, in frames (paper: 100).", min=1)
+    order: str = option("auto", "Letters in alphabetical order: strict, any (no order), auto (detected per video).")
+
+    def options(self) -> SegmentOptions:
+        from phonics_data.stages.segment import SegmentOptions
+
+        return SegmentOptions(
+            frame_rate=parse_frame_rate(self.frame_rate),
+            min_frames=self.min_frames,
+            max_frames=self.max_frames,
+            order=cast("Order", self.order),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardArguments:
+    frame_rate: str = _frame_rate()
+    size: int = _size()
+    fit: str = option("crop", "crop, pad, squash, or letterbox-detect (removes black bars, then crops).")
+    frames: str = option("npy", "Storage of frames: npy (raw, fast to read), or mp4 (small, lossy) for large frames.")
+    filters: Path | None = option(None, "TOML file with limits of the quality filters, e.g. min_seconds = 1.0.")
+    drop_static: bool = option(False, "Drop clips of a still image.")
+    split_ratios: str = option("0.8,0.1,0.1", "Fractions of train, validation, test.")
+    shard_bytes: int = option(100_000_000, "Mean size of a shard.")
+    seed: int = option(0, "Seed of the split and of the order of samples.")
+
+    def options(self, label_set: str = "letters", *, near_duplicates: bool = True) -> ShardOptions:
+        """The options of the stage.
+
+        Args:
+            near_duplicates: False disables their detection.
+        """
+        from phonics_data.quality.filters import FilterOptions, read_filter_options
+        from phonics_data.stages.shard.options import ShardOptions
+
+        filters = read_filter_options(self.filters) if self.filters is not None else FilterOptions()
+        if self.drop_static:
+            filters = replace(filters, drop_static=True)
+        if not near_duplicates:
+            filters = replace(filters, max_image_hash_bits=0, max_audio_hash_bits=0)
+        return ShardOptions(
+            frame_rate=parse_frame_rate(self.frame_rate),
+            width=self.size,
+            height=self.size,
+            fit=cast("DatasetFit", self.fit),
+            seed=self.seed,
+            ratios=_parse_ratios(self.split_ratios),
+            filters=filters,
+            target_shard_bytes=self.shard_bytes,
+            label_set=label_set,
+            frames=cast("FramesFormat", self.frames),
+        )
 
 
 def parse_frame_rate(text: str) -> Fraction:
-    """`text` as an exact frame rate; raises `OptionError` unless it is a fraction in (0, 240]."""
+    """`text` as an exact frame rate in (0, 240]; raises `OptionError`."""
     try:
         rate = Fraction(text)
     except (ValueError, ZeroDivisionError):
@@ -136,159 +208,11 @@ def parse_frame_rate(text: str) -> Fraction:
     return rate
 
 
-def shard_options(
-    *,
-    frame_rate: str = "25",
-    size: int = 64,
-    seed: int = 0,
-    fit: str = "crop",
-    filters: Path | None = None,
-    drop_static: bool = False,
-    split_ratios: str = "0.8,0.1,0.1",
-    shard_bytes: int = 100_000_000,
-    label_set: str = "letters",
-    frames: str = "npy",
-    near_duplicates: bool = True,
-) -> ShardOptions:
-    import dataclasses
-    from typing import cast
-
-    from phonics_data.contract.shard import FramesForm as ContractFramesForm
-    from phonics_data.quality.filters import FilterOptions, read_filter_options
+def _parse_ratios(text: str) -> Ratios:
     from phonics_data.quality.split import Ratios
-    from phonics_data.stages.shard.options import DatasetFit
-    from phonics_data.stages.shard.stage import ShardOptions
 
     try:
-        train, validation, test = (float(part) for part in split_ratios.split(","))
+        train, validation, test = (float(part) for part in text.split(","))
     except ValueError:
-        raise OptionError("--split-ratios", split_ratios, "three shares, e.g. 0.8,0.1,0.1") from None
-    limits = read_filter_options(filters) if filters is not None else FilterOptions()
-    if drop_static:
-        limits = dataclasses.replace(limits, drop_static=True)
-    if not near_duplicates:
-        limits = dataclasses.replace(limits, max_image_hash_bits=0, max_audio_hash_bits=0)
-    return ShardOptions(
-        frame_rate=parse_frame_rate(frame_rate),
-        width=size,
-        height=size,
-        fit=cast("DatasetFit", fit),
-        seed=seed,
-        ratios=Ratios(train=train, validation=validation, test=test),
-        filters=limits,
-        target_shard_bytes=shard_bytes,
-        label_set=label_set,
-        frames=cast("ContractFramesForm", frames),
-    )
-
-
-def transcribe_options(
-    *,
-    engine: str = "auto",
-    model: str = "tiny.en",
-    device: str = "auto",
-    align: str = "auto",
-    ocr: str = "auto",
-    language: str = "en",
-    ignore_captions: bool = False,
-    google: GoogleOptions | None = None,
-) -> TranscribeOptions:
-    from typing import cast
-
-    from phonics_data.recognizers import whisper
-    from phonics_data.recognizers.engines import AlignMode, EngineName, EngineOptions
-    from phonics_data.recognizers.google import GoogleOptions
-    from phonics_data.stages.transcribe import OcrMode, TranscribeOptions
-
-    return TranscribeOptions(
-        language=language,
-        ocr=cast("OcrMode", ocr),
-        engine=EngineOptions(
-            engine=cast("EngineName", engine),
-            whisper=whisper.WhisperOptions(model=model, device=cast("whisper.Device", device)),
-            google=google or GoogleOptions(),
-            align=cast("AlignMode", align),
-        ),
-        ignore_captions=ignore_captions,
-    )
-
-
-def google_options(
-    *, yes: bool, max_minutes: float, api: str, project: str, location: str, model: str, bucket: str
-) -> GoogleOptions:
-    import os
-    from typing import cast
-
-    from phonics_data.recognizers.google import ApiVersion, GoogleOptions
-
-    return GoogleOptions(
-        api_version=cast("ApiVersion", api),
-        project=project,
-        location=location,
-        model=model,
-        bucket=bucket,
-        endpoint=os.environ.get("PHONICS_GOOGLE_ENDPOINT", ""),
-        may_send=yes,
-        max_minutes=max_minutes,
-    )
-
-
-def with_leave(workspace: Workspace, options: TranscribeOptions) -> TranscribeOptions:
-    """`options` with leave to send, if there is anything to send and the user says yes; says how much it is.
-
-    Raises:
-        UsageError: there is nobody to ask.
-        typer.Abort: the user said no.
-    """
-    import dataclasses
-
-    from phonics_data.errors import UsageError
-
-    google = options.engine.google
-    if options.engine.engine != "google" or not print_to_send(workspace, options) or google.may_send:
-        return options
-    if not sys.stdin.isatty():
-        raise UsageError("--engine google: nothing was sent, for there is nobody to ask; say --yes to send it")
-    typer.confirm("Send it?", abort=True, err=True)
-    google = dataclasses.replace(google, may_send=True)
-    return dataclasses.replace(options, engine=dataclasses.replace(options.engine, google=google))
-
-
-def print_to_send(workspace: Workspace, options: TranscribeOptions) -> bool:
-    """Say how many minutes Google would get; whether there are any."""
-    from phonics_data.stages.transcribe import what_to_send
-
-    plan = what_to_send(workspace, options)
-    typer.echo(
-        f"Google: {plan.seconds / 60:.1f} minutes of sound at most, of {plan.num_videos} videos, are to be sent; "
-        f"{plan.sent_seconds / 60:.1f} were sent before, --max-minutes is {options.engine.google.max_minutes:g}",
-        err=True,
-    )
-    return plan.num_videos > 0
-
-
-def print_waiting(workspace: Workspace, options: TranscribeOptions) -> None:
-    """Say which videos Google has not heard yet though it should, and why."""
-    from phonics_data.stages.transcribe import waiting
-
-    if options.engine.engine == "google" and (found := waiting(workspace, options)):
-        typer.echo(f"{len(found)} videos wait for Google; the same command goes on with them. {found[-1][1]}")
-
-
-def told_before_sending(
-    counts: Iterable[StageCount], workspace: Workspace, options: TranscribeOptions
-) -> Iterator[StageCount]:
-    """`counts` of a build; between fetching and listening, how many minutes Google will get."""
-    for count in counts:
-        yield count
-        if count.stage == "fetch" and options.engine.engine == "google":
-            print_to_send(workspace, options)
-        if count.stage == "transcribe":
-            print_waiting(workspace, options)
-
-
-def print_counts(counts: Iterable[StageCount]) -> None:
-    from phonics_data.cli.progress import stage_line
-
-    for count in counts:
-        typer.echo(stage_line(count))
+        raise OptionError("--split-ratios", text, "three fractions, e.g. 0.8,0.1,0.1") from None
+    return Ratios(train=train, validation=validation, test=test)

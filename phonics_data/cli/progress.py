@@ -1,11 +1,12 @@
-"""What a person sees while a command runs: progress, stage counts, tables. Numbers come in as arguments."""
+"""Output of the commands: progress, counts of stages, tables."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 from phonics_data.types import StageCount
@@ -17,7 +18,7 @@ class OnProgress(Protocol):
 
 @contextmanager
 def progress() -> Generator[OnProgress]:
-    """A callback that shows how far each step is: bars on a terminal, a plain line every few seconds elsewhere."""
+    """A callback that displays progress: bars on a terminal, otherwise plain lines every few seconds."""
     if sys.stderr.isatty():
         with _bars() as on_progress:
             yield on_progress
@@ -43,7 +44,7 @@ def _bars() -> Generator[OnProgress]:
 
 
 class _PlainLines:
-    """For log files: the first, the last, and otherwise a line every five seconds."""
+    """For log files: the first and last line of each step, and one line every five seconds."""
 
     def __init__(self) -> None:
         self._last: dict[str, float] = {}
@@ -52,11 +53,11 @@ class _PlainLines:
         now = time.monotonic()
         if done in (0, total) or now - self._last.get(step, 0.0) >= 5.0:
             self._last[step] = now
-            print(f"{step}: {done}/{total}", file=sys.stderr, flush=True)  # noqa: T201 - this is the console
+            print(f"{step}: {done}/{total}", file=sys.stderr, flush=True)  # noqa: T201 - console output
 
 
 def stage_line(count: StageCount) -> str:
-    """One line for one stage: in, kept, rejected with reasons, what an earlier run had finished, seconds."""
+    """The counts of one stage as one line."""
     reasons = ", ".join(f"{reason} {number}" for reason, number in sorted(count.by_reason.items()))
     return (
         f"{count.stage:<10} {count.num_in} in, {count.num_kept} kept, {count.num_rejected} rejected"
@@ -66,8 +67,21 @@ def stage_line(count: StageCount) -> str:
     )
 
 
+def print_counts(counts: Iterable[StageCount]) -> None:
+    """Print the counts of each stage as soon as they are available."""
+    for count in counts:
+        print(stage_line(count), flush=True)  # noqa: T201 - console output
+
+
+def print_dataset(dataset: Path) -> None:
+    """Write the dataset's report and print both paths."""
+    from phonics_data.report import write_report
+
+    print(f"dataset: {dataset}   page: {write_report(dataset)}")  # noqa: T201 - console output
+
+
 def print_table(title: str, rows: Sequence[tuple[str, ...]], headings: Sequence[str] = ()) -> None:
-    """A small table on standard output; plain text where it is no terminal."""
+    """Print a table; without a terminal, as plain text."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -78,6 +92,6 @@ def print_table(title: str, rows: Sequence[tuple[str, ...]], headings: Sequence[
         table.add_column(heading if headings else "", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    # A path that is wrapped cannot be copied: outside a terminal nothing is.
+    # Wrapped paths cannot be copied, so lines are long if there is no terminal.
     console = Console() if sys.stdout.isatty() else Console(width=160)
     console.print(table)

@@ -1,4 +1,4 @@
-"""`phonics-data show`: a video's evidence as a picture."""
+"""The command `phonics-data show`: the timeline of a video."""
 
 from __future__ import annotations
 
@@ -17,17 +17,15 @@ if TYPE_CHECKING:
 def show(
     video_id: Annotated[str, typer.Argument(help="Id of a video in WORK.")],
     work: Work = Path("work"),
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for the picture and the page.  [default: WORK/show]")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the image and the page. Default: WORK/show.")] = None,
     truth: Annotated[
         Path | None,
-        typer.Option("--truth", help="True segments: truth.parquet of rendered songs, or lines of letter, start, end."),
+        typer.Option(help="Ground truth: truth.parquet of rendered songs, or lines with letter, start, end."),
     ] = None,
     start: Annotated[float, typer.Option("--from", min=0, help="First second to draw.")] = 0.0,
-    end: Annotated[float | None, typer.Option("--to", help="Last second to draw; by default the end.")] = None,
+    end: Annotated[float | None, typer.Option("--to", help="Last second to draw; default: the end.")] = None,
 ) -> None:
-    """Draw what is heard and seen in a video, the segments that came of it, and what each boundary lies on (PNG and HTML).
+    """Draw the words, screen letters, audio and segments of a video, with the reason of each boundary (PNG and HTML).
 
     Example: phonics-data show song-0003 --work work --truth songs/truth.parquet
     """
@@ -42,12 +40,12 @@ def show(
 
 
 def _read_truth(path: Path, video_id: str) -> list[TrueSegment]:
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         from phonics_data.sources.synthetic.render import read_truth
 
         return read_truth(path)
     if not path.is_file():
-        raise InputError(f"--truth {path}: no such file; give truth.parquet, or a table of letter, start and end")
+        raise InputError(f"--truth {path}: no such file; give truth.parquet, or a table with letter, start and end")
     from phonics_data.segmentation.scoring import read_truth_table
 
     return read_truth_table(path, video_id)

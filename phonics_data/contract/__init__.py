@@ -1,5 +1,8 @@
-"""What a dataset is: the one folder of phonics_data that the trainer may import.
+"""The dataset format: the only package of phonics_data that cssgan imports.
 
-`labels` says which classes there are, `sample` what one short video is, `shard` how it lies in a tar, `logmel` how its
-sound becomes a log-mel spectrogram and which 200 ms of it belong to which frame.
+* `labels`: the classes.
+* `sample`, `shard`, `video`: one sample, and its encoding in a tar.
+* `tar_reader`: reading of shards from a disk or an address.
+* `logmel`: audio -> log-mel spectrogram, and the 200 ms of it that belong to a frame.
+* `files`: atomic file writes.
 """

@@ -1,4 +1,4 @@
-"""Label sets: class name <-> class index, in one order for dataset, trainer and metrics."""
+"""Label sets: class name <-> class index, in the same order for dataset, trainer and metrics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class LabelSet:
 
     Args:
         name: ``letters``, ``vidtimit``, or the name of a user's own set.
-        names: class names; the position is the class index and the place of the 1 in the one-hot vector.
+        names: class names; the position is the class index and the index of the 1 in the one-hot vector.
     """
 
     name: str
@@ -58,10 +58,13 @@ KNOWN: dict[str, LabelSet] = {labels.name: labels for labels in (LETTERS, VIDTIM
 
 
 def label_set(name: str, names_found: Iterable[str]) -> LabelSet:
-    """The label set of a dataset that calls it `name` and holds samples labelled `names_found`.
+    """The label set `name` of a dataset whose samples have the labels `names_found`.
 
-    A known set is returned whole, so that a dataset without any Q still has 26 classes; an unknown one is made of the
-    names found, sorted. Raises `DatasetError` when a known set lacks a name that was found.
+    * `KNOWN` sets are complete: a dataset without any Q still has 26 classes.
+    * Other sets consist of the names found, sorted.
+
+    Raises:
+        DatasetError: a known set lacks a name that was found.
     """
     found = sorted(set(names_found))
     known = KNOWN.get(name)

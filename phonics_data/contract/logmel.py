@@ -1,7 +1,7 @@
-"""Sound to log-mel spectrogram, and which part of it belongs to which frame.
+"""Log-mel spectrogram of audio, and the segment of it that belongs to each frame.
 
-One definition for screening, training and metrics. The paper gives 64x20 log-mel segments, one a frame (section 4.1);
-window, hop and bands are our choice (docs/paper-gaps.md).
+One definition for quality filters, training and metrics. The paper specifies 64x20 log-mel segments, one per frame
+(section 4.1); window, hop and bands are our choice (docs/paper-gaps.md).
 """
 
 from __future__ import annotations
@@ -11,22 +11,23 @@ import hashlib
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from math import floor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phonics_data.contract.sample import Audio
-from phonics_data.errors import DatasetError
+from phonics_data.errors import DatasetError, DependencyError
 
 LogMel = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogMelSpec:
-    """How a waveform becomes a log-mel spectrogram.
+    """Parameters of the log-mel spectrogram.
 
-    Hop h is analysed by a window that is centred on the middle of its own ``hop_samples`` samples, so hop h stands
-    for the time [h, h + 1) * hop_samples / rate_hz and no half-hop shift lies between sound and picture.
+    The window of hop h is centred on the middle of its ``hop_samples`` samples, so hop h represents the time
+    [h, h + 1) * hop_samples / rate_hz, without a half-hop shift between audio and frames.
     """
 
     rate_hz: int = 16_000
@@ -39,7 +40,7 @@ class LogMelSpec:
     floor: float = 1e-5
     """Added to the power before the natural logarithm."""
     segment_hops: int = 20
-    """Hops of the segment of one frame: 200 ms at the default hop of 10 ms."""
+    """Hops per mel segment: 200 ms at the default hop of 10 ms."""
 
     def __post_init__(self) -> None:
         if not 0 < self.window_samples <= self.fft_samples or self.hop_samples <= 0 or self.segment_hops <= 0:
@@ -59,27 +60,36 @@ class LogMelSpec:
         return float(np.log(np.float32(self.floor)))
 
     def digest(self) -> str:
-        """A short name for the whole spec, for cache keys."""
+        """A digest of all parameters, for cache keys."""
         return hashlib.sha256(repr(sorted(asdict(self).items())).encode()).hexdigest()[:12]
 
     def num_hops(self, num_samples: int) -> int:
-        """Hops that `num_samples` samples fill, the last perhaps partly."""
+        """Hops of `num_samples` samples; the last may be partly filled."""
         return -(-num_samples // self.hop_samples)
+
+
+def _librosa() -> Any:
+    try:
+        import librosa
+    except ModuleNotFoundError as error:
+        raise DependencyError(
+            f"mel spectrograms need {error.name}, which is not installed; run: pip install 'phonics-cssgan[train]', or "
+            "'phonics-cssgan[demo]' to render songs alone"
+        ) from error
+    return librosa
 
 
 @functools.lru_cache(maxsize=8)
 def _mel_filters(spec: LogMelSpec) -> NDArray[np.float32]:
-    import librosa
-
-    return librosa.filters.mel(
+    return _librosa().filters.mel(
         sr=spec.rate_hz, n_fft=spec.fft_samples, n_mels=spec.num_bands, fmin=spec.low_hz, fmax=spec.high_hz
     )
 
 
 def log_mel(audio_N: Audio, spec: LogMelSpec | None = None) -> LogMel:
-    """The log-mel spectrogram of a whole soundtrack.
+    """The log-mel spectrogram of the whole audio of a clip.
 
-    Compute it once on the whole and slice it afterwards: segments computed one by one have edge artefacts.
+    Compute it once and slice it afterwards: segments computed one by one have edge artefacts.
 
     Args:
         audio_N: float32 mono in [-1, 1] at ``spec.rate_hz``.
@@ -87,9 +97,11 @@ def log_mel(audio_N: Audio, spec: LogMelSpec | None = None) -> LogMel:
 
     Returns:
         float32 (hops, bands): natural log of mel power + floor, from ``spec.silence`` up to about 10.
-    """
-    import librosa
 
+    Raises:
+        DependencyError: librosa is not installed.
+    """
+    librosa = _librosa()
     spec = spec or LogMelSpec()
     num_hops = spec.num_hops(audio_N.size)
     if num_hops == 0:
@@ -111,10 +123,10 @@ def log_mel(audio_N: Audio, spec: LogMelSpec | None = None) -> LogMel:
 
 
 def mel_segment_start_hop(frame_index: int, frame_rate: Fraction, spec: LogMelSpec | None = None) -> int:
-    """First hop of the segment of frame `frame_index`: the segment is centred on the frame's mid-time.
+    """First hop of the mel segment of frame `frame_index`, which is centred on the middle of the frame's interval.
 
-    start = round((j + 1/2) / F * hops a second) - segment_hops / 2, half rounded up; it may be negative, where the
-    spectrogram is padded with silence. At 25 frames/s neighbours step 4 hops, at 5 they touch, at 30 they step 3, 3, 4.
+    start = round((j + 1/2) / F * hops per second) - segment_hops / 2, half rounded up. It may be negative; the spectrogram
+    is padded with silence there. Consecutive segments start 4 hops apart at 25 frames/s, 3 or 4 at 30, 20 (adjacent) at 5.
     """
     spec = spec or LogMelSpec()
     mid_hops = (frame_index + Fraction(1, 2)) / frame_rate * Fraction(spec.rate_hz, spec.hop_samples)
@@ -122,14 +134,13 @@ def mel_segment_start_hop(frame_index: int, frame_rate: Fraction, spec: LogMelSp
 
 
 def mel_segments(mels_HM: LogMel, num_frames: int, frame_rate: Fraction, spec: LogMelSpec | None = None) -> LogMel:
-    """One log-mel segment a frame, silence where a segment reaches past either end.
+    """The mel segments of frames 0..num_frames-1, with silence past both ends.
 
     Args:
-        mels_HM: `log_mel` of the clip's whole soundtrack, (hops, bands).
-        num_frames: frames 0..num_frames-1 get a segment each.
+        mels_HM: `log_mel` of the whole audio of the clip, (hops, bands).
 
     Returns:
-        float32 (num_frames, bands, segment_hops): the T x M x U of the trainer.
+        float32 (num_frames, bands, segment_hops): the trainer's T x M x U.
     """
     spec = spec or LogMelSpec()
     out = np.full((num_frames, spec.num_bands, spec.segment_hops), spec.silence, np.float32)

@@ -1,4 +1,4 @@
-"""Sample: the decoded short video that dataset and trainer speak of."""
+"""Sample: one decoded clip of the dataset."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from phonics_data.errors import DatasetError
 
 SCHEMA_VERSION = 1
-"""Raised whenever a member of a shard or a field of its meta.json changes its meaning."""
+"""Incremented when a member of a shard or a field of its meta.json changes its meaning."""
 
 Frames = NDArray[np.uint8]
 Audio = NDArray[np.float32]
@@ -19,19 +19,19 @@ Audio = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Sample:
-    """One short video: its frames, its sound on the same clock, its class.
+    """One clip: its frames, its audio on the same clock, and its class.
 
     Args:
-        key: unique name inside the dataset (`Clip.sample_id`); no dots or slashes, for tars use dots as borders.
+        key: unique in the dataset (`Clip.sample_id`); no dots or slashes, which delimit the key in member names.
         frames_LHWC: uint8 RGB, L >= 1 frames of H x W pixels, C = 3, range 0..255.
-        frame_rate: frames a second, > 0.
-        audio_N: float32 mono in [-1, 1]; sample n belongs to time n / audio_rate_hz after the first frame's start.
-        audio_rate_hz: samples a second, > 0.
+        frame_rate: frames per second, > 0.
+        audio_N: float32 mono in [-1, 1]; sample n is at time n / audio_rate_hz after the start of the first frame.
+        audio_rate_hz: samples per second, > 0.
         label: class name (a letter, or a speaker).
         label_set: name of the label set that `label` belongs to.
         video_id: source video.
-        start_seconds: where the first frame's interval begins in the source video.
-        object_word: the object of the phrase ("apple"), or None.
+        start_seconds: start of the first frame's interval in the source video.
+        object_word: object named in the phrase ("apple"), or None.
     """
 
     key: str
@@ -57,10 +57,10 @@ class Sample:
         if audio.dtype != np.float32 or audio.ndim != 1:
             raise DatasetError(f"sample {self.key}: audio must be float32 (N,), got {audio.dtype} {audio.shape}")
         if not bool(np.isfinite(audio).all()):
-            raise DatasetError(f"sample {self.key}: audio holds NaN or infinity; cut the clip again from its source")
+            raise DatasetError(f"sample {self.key}: audio contains NaN or infinity; cut the clip again from its source")
         if audio.size and float(np.abs(audio).max()) > 1.0:
             raise DatasetError(
-                f"sample {self.key}: audio must lie in [-1, 1], got a peak of {float(np.abs(audio).max()):.3f}"
+                f"sample {self.key}: audio must be in [-1, 1], got a peak of {float(np.abs(audio).max()):.3f}"
             )
         if self.frame_rate <= 0 or self.audio_rate_hz <= 0:
             raise DatasetError(
@@ -77,14 +77,14 @@ class Sample:
 
 
 def quantize_audio(audio_N: NDArray[np.floating]) -> Audio:
-    """`audio_N` clipped to [-1, 1] and rounded to the 16-bit grid (multiples of 1/32768) on which FLAC stores it.
+    """`audio_N` clipped to [-1, 1] and rounded to the 16-bit grid of FLAC (multiples of 1/32768).
 
-    A sample made of the result comes back bit for bit from a shard.
+    Such audio is bit-equal after encoding and decoding.
     """
     steps = np.clip(np.rint(np.asarray(audio_N, dtype=np.float64) * 32768.0), -32768, 32767)
     return (steps / 32768.0).astype(np.float32)
 
 
 def num_audio_samples(num_frames: int, frame_rate: Fraction, audio_rate_hz: int) -> int:
-    """Samples of sound that `num_frames` frames last, rounded to the nearest sample (half up)."""
+    """Audio samples in the duration of `num_frames` frames, rounded to the nearest sample (half up)."""
     return int(Fraction(num_frames * audio_rate_hz) / frame_rate + Fraction(1, 2))

@@ -1,12 +1,13 @@
-"""How a sample lies in a WebDataset tar: member names, encode, decode, and reading a whole shard.
+"""The format of a sample in a WebDataset tar: member names, encoding and decoding.
 
-A sample of key K is three members, in this order::
+A sample with key K has three members, in this order:
 
     K.frames.npy   uint8 (L, H, W, 3), NumPy format, lossless
     K.audio.flac   mono, 16 bit
     K.meta.json    every other field of Sample, keys sorted, UTF-8
 
-Datasets of large frames may hold ``K.frames.mp4`` (`phonics_data.contract.video`) in the place of the first. Plain ``webdataset.WebDataset(path).decode()`` opens them; nothing is ever pickled.
+Datasets with large frames may have ``K.frames.mp4`` (`phonics_data.contract.video`) instead of the first.
+``webdataset.WebDataset(path).decode()`` reads the shards too. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
+from phonics_data.contract import tar_reader
 from phonics_data.contract.sample import SCHEMA_VERSION, Audio, Frames, Sample
 from phonics_data.errors import DatasetError
 
 FRAMES, AUDIO, META = "frames.npy", "audio.flac", "meta.json"
 MEMBERS = (FRAMES, AUDIO, META)
-FILM = "frames.mp4"
+FRAMES_MP4 = "frames.mp4"
 
-FramesForm = Literal["npy", "mp4"]
+FramesFormat = Literal["npy", "mp4"]
 
 _META_FIELDS = (
     "key", "frame_rate", "audio_rate_hz", "label", "label_set", "video_id", "start_seconds", "object_word",
@@ -37,10 +39,10 @@ _META_FIELDS = (
 )  # fmt: skip
 
 
-def encode(sample: Sample, frames_form: FramesForm = "npy") -> dict[str, bytes]:
-    """The sample's members in their order, name -> bytes. The same sample always gives the same bytes.
+def encode(sample: Sample, frames_format: FramesFormat = "npy") -> dict[str, bytes]:
+    """The sample's members in their order, name -> bytes. Equal samples give equal bytes.
 
-    Exact both ways when `sample.audio_N` lies on the 16-bit grid (`quantize_audio`), but for frames as ``mp4``.
+    `decode` is the exact inverse if `sample.audio_N` is on the 16-bit grid (`quantize_audio`) and frames are ``npy``.
     """
     import soundfile
 
@@ -49,25 +51,25 @@ def encode(sample: Sample, frames_form: FramesForm = "npy") -> dict[str, bytes]:
     soundfile.write(audio, pcm, sample.audio_rate_hz, format="FLAC", subtype="PCM_16")
     meta = {name: getattr(sample, name) for name in _META_FIELDS}
     meta["frame_rate"] = str(sample.frame_rate)
-    return _encode_frames(sample, frames_form) | {
+    return _encode_frames(sample, frames_format) | {
         AUDIO: audio.getvalue(),
         META: json.dumps(meta, sort_keys=True, ensure_ascii=False, allow_nan=False).encode(),
     }
 
 
-def _encode_frames(sample: Sample, form: FramesForm) -> dict[str, bytes]:
-    if form == "mp4":
+def _encode_frames(sample: Sample, frames_format: FramesFormat) -> dict[str, bytes]:
+    if frames_format == "mp4":
         from phonics_data.contract.video import encode_video
 
-        return {FILM: encode_video(sample.frames_LHWC, sample.frame_rate)}
+        return {FRAMES_MP4: encode_video(sample.frames_LHWC, sample.frame_rate)}
     frames_LHWC, header = np.ascontiguousarray(sample.frames_LHWC), io.BytesIO()
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(frames_LHWC))
-    # What `write_array` gives, with one copy of the pictures instead of four.
+    # The output of `write_array`, with one copy of the frames instead of four.
     return {FRAMES: b"".join((header.getvalue(), frames_LHWC.data))}
 
 
 def add_sample(tar: tarfile.TarFile, key: str, members: Mapping[str, bytes]) -> None:
-    """Append a sample; headers hold nothing that differs between machines, users or days."""
+    """Append a sample. Headers contain nothing that depends on machine, user or time."""
     for name, content in members.items():
         info = tarfile.TarInfo(f"{key}.{name}")
         info.size, info.mode, info.mtime = len(content), 0o644, 0
@@ -78,32 +80,32 @@ def _decode_frames(members: Mapping[str, bytes]) -> Frames:
     if FRAMES not in members:
         from phonics_data.contract.video import decode_video
 
-        return decode_video(members[FILM])
+        return decode_video(members[FRAMES_MP4])
     return np.lib.format.read_array(io.BytesIO(members[FRAMES]), allow_pickle=False)
 
 
 def content_digest(members: Mapping[str, bytes]) -> str:
-    """SHA-256 over the frames member, then the audio member: `Clip.sha256`."""
-    digest = hashlib.sha256(members[FRAMES if FRAMES in members else FILM])
+    """SHA-256 of the frames member followed by the audio member: `Clip.sha256`."""
+    digest = hashlib.sha256(members[FRAMES if FRAMES in members else FRAMES_MP4])
     digest.update(members[AUDIO])
     return digest.hexdigest()
 
 
 def decode(key: str, members: Mapping[str, bytes], *, where: str = "shard") -> Sample:
-    """The sample that `encode` made `members` from.
+    """The inverse of `encode`.
 
     Args:
-        key: the sample's key, for messages and checked against meta.json.
+        key: the sample's key; must be that in meta.json.
         members: member name (without the key) -> bytes.
         where: file name for messages.
 
     Raises:
-        DatasetError: a member is missing or broken, or the sample is of another schema version.
+        DatasetError: a member is missing or damaged, or the sample has another schema version.
     """
     import soundfile
 
     for name in MEMBERS:
-        if name not in members and not (name == FRAMES and FILM in members):
+        if name not in members and not (name == FRAMES and FRAMES_MP4 in members):
             raise DatasetError(
                 f"{where}: sample {key}: member {name} is missing (got: {', '.join(sorted(members)) or 'none'}); "
                 "rebuild the shard with `phonics-data shard`"
@@ -125,66 +127,42 @@ def decode(key: str, members: Mapping[str, bytes], *, where: str = "shard") -> S
         raise DatasetError(f"{where}: sample {key}: {META} lacks {', '.join(missing)}")
     for name in ("label", "label_set", "video_id"):
         if not isinstance(fields[name], str):
-            raise DatasetError(f"{where}: sample {key}: {name} in {META} is {fields[name]!r}, wanted text")
+            raise DatasetError(f"{where}: sample {key}: {name} in {META} is {fields[name]!r}, expected text")
     if not (fields["object_word"] is None or isinstance(fields["object_word"], str)):
         raise DatasetError(
-            f"{where}: sample {key}: object_word in {META} is {fields['object_word']!r}, wanted text or null"
+            f"{where}: sample {key}: object_word in {META} is {fields['object_word']!r}, expected text or null"
         )
     start = fields["start_seconds"]
     if isinstance(start, bool) or not isinstance(start, int | float) or not abs(start) < 1e9:
-        raise DatasetError(f"{where}: sample {key}: start_seconds in {META} is {start!r}, wanted seconds")
+        raise DatasetError(f"{where}: sample {key}: start_seconds in {META} is {start!r}, expected seconds")
     if fields["key"] != key:
-        raise DatasetError(f"{where}: member name says sample {key}, its {META} says {fields['key']}")
+        raise DatasetError(f"{where}: sample {key}: {META} has another key, {fields['key']!r}")
     try:
         frames = _decode_frames(members)
         audio, rate = cast(
             "tuple[Audio, int]", soundfile.read(io.BytesIO(members[AUDIO]), dtype="float32", always_2d=False)
         )
-    # soundfile's errors derive from RuntimeError; a header may announce more than any memory holds.
+    # soundfile's errors derive from RuntimeError; a damaged header can announce more data than fits into memory.
     except (ValueError, EOFError, RuntimeError, MemoryError) as error:
         raise DatasetError(f"{where}: sample {key}: broken member ({error})") from error
     if rate != fields["audio_rate_hz"]:
-        raise DatasetError(f"{where}: sample {key}: audio is at {rate} Hz, {META} says {fields['audio_rate_hz']}")
+        raise DatasetError(
+            f"{where}: sample {key}: audio is at {rate} Hz, according to {META} at {fields['audio_rate_hz']} Hz"
+        )
     try:
         fields["frame_rate"] = Fraction(str(fields["frame_rate"]))
     except (ValueError, ZeroDivisionError) as error:
-        raise DatasetError(f"{where}: sample {key}: frame_rate {fields['frame_rate']!r} is no fraction") from error
+        raise DatasetError(f"{where}: sample {key}: frame_rate {fields['frame_rate']!r} is not a fraction") from error
     return Sample(frames_LHWC=frames, audio_N=audio, **{name: fields[name] for name in _META_FIELDS})
 
 
-def read_members(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """Every sample of one tar as (key, member name -> bytes), in file order.
-
-    Raises `DatasetError` for a file that is no tar or is cut short. Members are read, never extracted, so that names
-    such as ``../../x`` reach no file system.
-    """
-    key, members = "", dict[str, bytes]()
-    try:
-        with tarfile.open(path, "r:") as tar:
-            for info in tar:
-                if not info.isfile():
-                    continue
-                this_key, dot, name = info.name.partition(".")
-                if not dot:
-                    raise DatasetError(f"{path}: member {info.name!r} has no sample key; is this a dataset shard?")
-                if this_key != key and members:
-                    yield key, members
-                    members = {}
-                key = this_key
-                stream = tar.extractfile(info)
-                assert stream is not None  # info.isfile()
-                members[name] = stream.read()
-        if members:
-            yield key, members
-    except FileNotFoundError:
-        raise DatasetError(f"{path}: no such shard") from None
-    except (tarfile.TarError, EOFError) as error:
-        raise DatasetError(
-            f"{path}: not a whole tar file ({error}); run `phonics-data verify` on its folder"
-        ) from error
+def read_members(source: Path | str) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Every sample of one shard as (key, member name -> bytes), in file order; see `tar_reader.read_samples`."""
+    for sample in tar_reader.read_samples(source):
+        yield sample.key, sample.members
 
 
-def read_shard(path: Path) -> Iterator[Sample]:
-    """Every sample of one tar, decoded, in file order."""
-    for key, members in read_members(path):
-        yield decode(key, members, where=str(path))
+def read_shard(source: Path | str) -> Iterator[Sample]:
+    """Every sample of one shard, decoded, in file order. Raises `DatasetError`, see `read_members` and `decode`."""
+    for key, members in read_members(source):
+        yield decode(key, members, where=str(source))

@@ -1,4 +1,4 @@
-"""Frames as an MP4 inside a shard: for frame sizes at which raw pictures take too much room. Not lossless."""
+"""Frames as an MP4 in a shard, for frame sizes at which raw frames are too large. Not lossless."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import numpy as np
 from phonics_data.contract.sample import Frames
 
 CRF = 14
-"""Quality of H.264, 0 to 51: at 14 few can tell the film from the pictures."""
+"""Constant rate factor of H.264, 0 (best) to 51; 14 is visually almost lossless."""
 
 
 def encode_video(frames_LHWC: Frames, frame_rate: Fraction) -> bytes:
-    """H.264 in an MP4 without sound; the same frames give the same bytes with the same release of PyAV.
+    """H.264 in an MP4 without audio; equal frames give equal bytes with the same release of PyAV.
 
     Args:
         frames_LHWC: uint8 RGB.
@@ -27,27 +27,27 @@ def encode_video(frames_LHWC: Frames, frame_rate: Fraction) -> bytes:
     with av.open(file, "w", format="mp4") as container:
         video: Any = container.add_stream("libx264", rate=frame_rate, options={"crf": str(CRF), "preset": "medium"})
         video.width, video.height = width, height
-        # Halved colour needs even sides.
+        # Chroma subsampling needs even sides.
         video.pix_fmt = "yuv420p" if width % 2 == 0 and height % 2 == 0 else "yuv444p"
         video.codec_context.thread_count = 1
-        for index, picture in enumerate(frames_LHWC):
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+        for index, frame_HWC in enumerate(frames_LHWC):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame_HWC), format="rgb24")
             frame.pts, frame.time_base = index, 1 / frame_rate
             container.mux(video.encode(frame))
         container.mux(video.encode())
     return file.getvalue()
 
 
-def decode_video(film: bytes) -> Frames:
+def decode_video(content: bytes) -> Frames:
     """Every frame of an MP4, uint8 (L, H, W, 3) in RGB.
 
     Raises:
-        ValueError: no film, or a broken one.
+        ValueError: not an MP4, or a damaged one.
     """
     try:
-        with av.open(io.BytesIO(film), "r", format="mp4") as container:
+        with av.open(io.BytesIO(content), "r", format="mp4") as container:
             if not container.streams.video:
-                raise ValueError("an MP4 without a picture")
+                raise ValueError("an MP4 without a video stream")
             stream = container.streams.video[0]
             stream.codec_context.thread_count = 1
             frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]

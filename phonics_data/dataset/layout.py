@@ -1,18 +1,16 @@
-"""What lies in a dataset folder, by name, and how its tables and its description are read and written.
-
-::
+"""File names of a dataset folder; reading and writing of its tables, description and checksums.
 
     DATASET/
       {train,validation,test}-000000.tar ...   the shards (`phonics_data.contract.shard`)
-      metadata.parquet                         one `MetadataRow` a clip, in the order of the shards
-      videos.parquet rejections.parquet        the sources, and what was left out by which stage and why
-      dataset.json                             all options, counts, shards, the digest that names the dataset
-      croissant.json                           the same for search engines and loaders (MLCommons Croissant)
+      metadata.parquet                         one `MetadataRow` per clip, in the order of the shards
+      videos.parquet rejections.parquet        the sources; the rejections with stage and reason
+      dataset.json                             all options, counts, shards, and the digest of the dataset
+      croissant.json                           machine-readable description (MLCommons Croissant)
       README.md                                dataset card
-      SHA256SUMS                               of all files above, as ``sha256sum --check`` reads them
-      report.html                              the page for people
+      SHA256SUMS                               of all files above, in the format of ``sha256sum --check``
+      report.html                              HTML overview
 
-dataset.json is taken away before anything is changed and written again at the end: a folder without it is unfinished.
+dataset.json is deleted before any change and written last, so a folder without it is incomplete.
 """
 
 from __future__ import annotations
@@ -24,10 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from phonics_data.contract.files import atomic_path, write_bytes
 from phonics_data.contract.sample import SCHEMA_VERSION
 from phonics_data.errors import DatasetError
 from phonics_data.storage.tables import from_plain, schema, to_plain
-from phonics_data.storage.workspace import atomic_path, file_sha256, write_bytes
+from phonics_data.storage.workspace import file_sha256
 from phonics_data.types import Clip
 
 METADATA = "metadata.parquet"
@@ -36,19 +35,19 @@ REJECTIONS = "rejections.parquet"
 DESCRIPTION = "dataset.json"
 CROISSANT = "croissant.json"
 CARD = "README.md"
-SUMS = "SHA256SUMS"
+CHECKSUMS = "SHA256SUMS"
 REPORT = "report.html"
 SHARD_NAME = re.compile(r"(train|validation|test)-\d{6}\.tar")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MetadataRow(Clip):
-    """One row of metadata.parquet: the clip, where it lies, and what the screen measured on it."""
+    """One row of metadata.parquet: the clip, its position in the shard, and its measurements."""
 
     offset: int
-    """Byte of the shard at which the sample's first tar header begins."""
+    """Byte offset of the sample's first tar header in the shard."""
     num_bytes: int
-    """Of the sample in the shard, tar headers and padding included."""
+    """Size of the sample in the shard, including tar headers and padding."""
     duration_seconds: float
     moving_share: float
     bright_level: float
@@ -57,19 +56,19 @@ class MetadataRow(Clip):
     bar_share: float
     image_hash: str
     audio_hash: str
-    """The prints by which near duplicates are found (`phonics_data.quality.near_duplicates`)."""
+    """Hashes that find near duplicates (`phonics_data.quality.near_duplicates`)."""
     letter_seen_share: float | None
-    """Share of the clip's time during which its letter was read on the screen; None where nobody looked."""
+    """Share of the clip's duration during which OCR detected its letter, 0..1; None if OCR did not read the screen."""
     flags: str
-    """Comma-separated reasons that mark the clip without leaving it out, e.g. ``static_picture``; often empty."""
+    """Comma-separated reasons of filters that flag the clip without dropping it, e.g. ``static_picture``."""
     duplicate_of: str | None
-    """The clip that this one repeats, if any."""
+    """Sample id of the clip of which this one is a near duplicate, if any."""
     made_with: str
-    """Versions of the programs that cut and encoded it: ``phonics-cssgan 0.1.0, av 18.1.0, ...``."""
+    """Versions of the software that cut and encoded the clip: ``phonics-cssgan 0.1.0, av 18.1.0, ...``."""
 
 
 def write_metadata(path: Path, rows: Iterable[MetadataRow]) -> None:
-    """metadata.parquet, readable as `MetadataRow` and as its plain `Clip` part."""
+    """Write metadata.parquet, readable as `MetadataRow` and as `Clip`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -80,7 +79,7 @@ def write_metadata(path: Path, rows: Iterable[MetadataRow]) -> None:
 
 
 def read_metadata(dataset: Path) -> list[MetadataRow]:
-    """The rows of DATASET/metadata.parquet. Raises `DatasetError` when it is missing, unreadable or lacks columns."""
+    """The rows of DATASET/metadata.parquet. Raises `DatasetError` if it is missing, unreadable or lacks columns."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -89,10 +88,10 @@ def read_metadata(dataset: Path) -> list[MetadataRow]:
         table = pq.read_table(path)
     except FileNotFoundError:
         raise DatasetError(
-            f"{dataset}: holds no {METADATA}; is this a dataset that `phonics-data shard` wrote?"
+            f"{dataset}: contains no {METADATA}; is this a dataset written by `phonics-data shard`?"
         ) from None
     except (pa.ArrowException, OSError) as error:
-        reason = " ".join(str(error).split())  # pyarrow speaks in paragraphs
+        reason = " ".join(str(error).split())  # pyarrow messages have several lines
         raise DatasetError(f"{path}: not a readable parquet file ({reason}); run `phonics-data shard` again") from error
     wanted = schema(MetadataRow).names
     if missing := [name for name in wanted if name not in table.column_names]:
@@ -101,67 +100,67 @@ def read_metadata(dataset: Path) -> list[MetadataRow]:
 
 
 def read_description(dataset: Path) -> dict[str, Any]:
-    """DATASET/dataset.json.
+    """The contents of DATASET/dataset.json.
 
     Raises:
-        DatasetError: no such folder, unfinished, unreadable, or of another schema version.
+        DatasetError: the folder is missing, incomplete, or has another schema version; dataset.json is unreadable.
     """
     if not dataset.is_dir():
-        raise DatasetError(f"{dataset}: no such dataset folder; `phonics-data build` makes one")
+        raise DatasetError(f"{dataset}: no such dataset folder; `phonics-data build` creates one")
     path = dataset / DESCRIPTION
     try:
         found = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise DatasetError(
-            f"{dataset}: holds no {DESCRIPTION}: no dataset, or an unfinished one; run `phonics-data shard` (again)"
+            f"{dataset}: contains no {DESCRIPTION}: not a dataset, or an incomplete one; run `phonics-data shard` (again)"
         ) from None
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: not JSON ({error}); run `phonics-data shard` again") from error
     version = found.get("schema_version") if isinstance(found, dict) else None
     if version != SCHEMA_VERSION:
         raise DatasetError(
-            f"{dataset}: dataset of schema version {version}, this program reads {SCHEMA_VERSION}; "
+            f"{dataset}: dataset of schema version {version}, this release reads {SCHEMA_VERSION}; "
             "build it again, or install the release that wrote it"
         )
     return cast("dict[str, Any]", found)
 
 
 def shard_paths(dataset: Path) -> list[Path]:
-    """The shards that lie in the folder, by name."""
+    """The shards in the folder, sorted by name."""
     return sorted(path for path in dataset.glob("*.tar") if SHARD_NAME.fullmatch(path.name))
 
 
-def write_sums(dataset: Path, known: Mapping[str, str]) -> None:
-    """SHA256SUMS of everything but the report, which may be made anew at any time.
+def write_checksums(dataset: Path, known: Mapping[str, str]) -> None:
+    """Write SHA256SUMS of all files except the report, which can be regenerated.
 
     Args:
-        known: file name -> digest where it is known already.
+        known: file name -> digest, where already computed.
     """
     names = [path.name for path in shard_paths(dataset)] + [METADATA, VIDEOS, REJECTIONS, DESCRIPTION, CROISSANT, CARD]
     lines = [f"{known.get(name) or file_sha256(dataset / name)}  {name}\n" for name in sorted(names)]
-    write_bytes(dataset / SUMS, "".join(lines).encode())
+    write_bytes(dataset / CHECKSUMS, "".join(lines).encode())
 
 
-def read_sums(dataset: Path) -> dict[str, str]:
-    """File name -> digest as SHA256SUMS has it. Raises `DatasetError` when it is missing or not of that form."""
+def read_checksums(dataset: Path) -> dict[str, str]:
+    """File name -> digest of SHA256SUMS. Raises `DatasetError` if the file is missing or malformed."""
     try:
-        lines = (dataset / SUMS).read_text().splitlines()
+        lines = (dataset / CHECKSUMS).read_text().splitlines()
     except (FileNotFoundError, UnicodeDecodeError):
-        raise DatasetError(f"{dataset}: {SUMS} is missing or unreadable; run `phonics-data shard` again") from None
+        raise DatasetError(f"{dataset}: {CHECKSUMS} is missing or unreadable; run `phonics-data shard` again") from None
     sums: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         digest, _, name = line.partition("  ")
         if not re.fullmatch(r"[0-9a-f]{64}", digest) or not name or "/" in name:
             raise DatasetError(
-                f"{dataset / SUMS}: line {number} is not 'digest  file name'; run `phonics-data shard` again"
+                f"{dataset / CHECKSUMS}: line {number} is not 'digest  file name'; run `phonics-data shard` again"
             )
         sums[name] = digest
     return sums
 
 
-def is_as_written(dataset: Path, name: str) -> bool:
-    """Whether the file `name` is what SHA256SUMS says; False where either is missing or damaged."""
+def matches_checksum(dataset: Path, name: str) -> bool:
+    """Whether the digest of the file `name` equals that in SHA256SUMS; False if either is missing or damaged."""
     try:
-        return read_sums(dataset).get(name) == file_sha256(dataset / name)
+        return read_checksums(dataset).get(name) == file_sha256(dataset / name)
     except (DatasetError, FileNotFoundError):
         return False

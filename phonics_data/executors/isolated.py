@@ -1,9 +1,8 @@
-"""Map a function over items, each in a process of its own with limits: what a hostile file does stays in there.
+"""Map a function over items, each in its own process with limits, so that untrusted files cannot harm the run.
 
-A crash, a hang or a hunger for memory ends the item's process and becomes the item's result; the run goes on.
-
-Each worker is a fresh Python that imports the function once and forks for every item, so an item costs milliseconds.
-Unlike the processes of `multiprocessing` it never imports the main script again, so a script needs no guard.
+- A crash, a hang or excessive memory ends the item's process only and becomes the item's result.
+- Each worker is a new Python process that imports the function once and forks for every item, which costs milliseconds.
+- Unlike `multiprocessing`, workers do not import the main script, so scripts need no ``if __name__ == "__main__"``.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What one item may use."""
+    """Resource limits of one item."""
 
     seconds: float
     """Wall-clock."""
     memory_bytes: int = 2 * 1024**3
-    """Over what the process has when the item begins. Enforced on Linux."""
+    """In addition to the memory of the process when the item starts. Enforced on Linux."""
 
 
 def map_isolated(
@@ -47,12 +46,12 @@ def map_isolated(
 ) -> Iterator[tuple[Item, Result | ItemError]]:
     """(item, result) for every item, in the order in which they finish.
 
-    An `ItemError` is handed on as the result; any other exception ends the map, for it is a defect of ours. An item
-    whose process dies, outstays its time or runs out of memory gives an `ItemError` with the reason ``worker_died``.
+    - An `ItemError` is returned as the result. Any other exception is a defect of the program and ends the map.
+    - If the process of an item dies or exceeds a limit, the result is an `ItemError` with the reason ``worker_died``.
 
     Args:
-        function: importable: a module's function, or an object of a module's class that can be pickled.
-        workers: items that are worked on at the same time.
+        function: importable and picklable: a module's function, or an instance of a module's class.
+        workers: number of items processed at the same time.
     """
     queue = list(reversed(items))
     pool = [_Worker[Item, Result]() for _ in range(min(max(1, workers), len(items)))]
@@ -61,52 +60,28 @@ def map_isolated(
             for worker in pool:
                 if queue and not worker.busy:
                     item = queue.pop()
-                    worker.begin(function, item, limits(item))
+                    worker.start_item(function, item, limits(item))
             busy = [worker for worker in pool if worker.busy]
             earliest = min(worker.deadline for worker in busy)
             wait([worker.connection for worker in busy], timeout=max(0.0, earliest - time.monotonic()))
             for worker in busy:
                 item = worker.item
-                if (outcome := worker.poll()) is not None:
-                    yield item, outcome.value
+                if (finished := worker.poll()) is not None:
+                    yield item, finished.value
     finally:
         for worker in pool:
             worker.close()
 
 
-class IsolatedCaller:
-    """Calls functions one at a time, each call in a process of its own; for steps that come one by one.
-
-    A context manager: the worker that forks for the calls lives as long as the block.
-    """
-
-    def __enter__(self) -> IsolatedCaller:
-        self._worker = _Worker[Any, Any]()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._worker.close()
-
-    def call(self, function: Callable[[Item], Result], item: Item, limits: Limits) -> Result:
-        """What ``function(item)`` gives or raises; an `ItemError` with ``worker_died`` when its process dies."""
-        self._worker.begin(function, item, limits)
-        while True:
-            wait([self._worker.connection], timeout=max(0.0, self._worker.deadline - time.monotonic()))
-            if (outcome := self._worker.poll()) is not None:
-                if isinstance(outcome.value, ItemError):
-                    raise outcome.value
-                return cast("Result", outcome.value)
-
-
 _ENVIRONMENT = {
-    # The workers share the cores among themselves already.
+    # The cores are already divided among the workers.
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
-    # glibc keeps what is freed instead of giving it back: fewer page faults for arrays of a megabyte that come and go.
+    # glibc keeps freed memory: fewer page faults for short-lived arrays of megabytes.
     "MALLOC_MMAP_THRESHOLD_": str(1 << 25),
     "MALLOC_TRIM_THRESHOLD_": str((1 << 31) - 1),
 }
-"""Of the workers, where the user has not set it otherwise."""
+"""Environment variables of the workers; the user's values take precedence."""
 _STOP = "stop"
 _Message = tuple[Literal["result", "error", "died"], Any]
 
@@ -117,7 +92,7 @@ class _Finished(Generic[Result]):
 
 
 class _Worker(Generic[Item, Result]):
-    """The parent's end of one worker."""
+    """One worker, as seen by the parent process."""
 
     item: Item
 
@@ -125,35 +100,35 @@ class _Worker(Generic[Item, Result]):
         self.busy = False
         self.deadline = 0.0
         self._limits = Limits(seconds=0)
-        self._too_late = False
+        self._timed_out = False
         self._start()
 
     def _start(self) -> None:
-        self.connection, theirs = Pipe()
-        program = "import sys; from phonics_data.executors import isolated; isolated.serve(int(sys.argv[1]))"
-        place = str(Path(__file__).parents[2])  # wherever this package was imported from
+        self.connection, worker_end = Pipe()
+        program = "import sys; from phonics_data.executors import isolated; isolated.worker_main(int(sys.argv[1]))"
+        import_path = str(Path(__file__).parents[2])  # where this package was imported from
         self._process = subprocess.Popen(
-            [sys.executable, "-c", program, str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
+            [sys.executable, "-c", program, str(worker_end.fileno())],
+            pass_fds=[worker_end.fileno()],
             stdin=subprocess.DEVNULL,
             env=_ENVIRONMENT
             | os.environ
-            | {"PYTHONPATH": os.pathsep.join(filter(None, [place, os.environ.get("PYTHONPATH")]))},
+            | {"PYTHONPATH": os.pathsep.join(filter(None, [import_path, os.environ.get("PYTHONPATH")]))},
         )
-        theirs.close()
+        worker_end.close()
         self.connection.send(sys.path)
 
-    def begin(self, function: Callable[[Item], Result], item: Item, limits: Limits) -> None:
+    def start_item(self, function: Callable[[Item], Result], item: Item, limits: Limits) -> None:
         self.item, self._limits = item, limits
-        self.busy, self._too_late = True, False
+        self.busy, self._timed_out = True, False
         self.deadline = time.monotonic() + limits.seconds
         self.connection.send((function, item, limits.memory_bytes))
 
     def poll(self) -> _Finished[Result] | None:
-        """The outcome when there is one; waits for nothing."""
+        """The result if the item is finished, else None; does not block."""
         if not self.connection.poll():
-            if time.monotonic() >= self.deadline and not self._too_late:
-                self._too_late = True
+            if time.monotonic() >= self.deadline and not self._timed_out:
+                self._timed_out = True
                 self.deadline += 60.0
                 self.connection.send(_STOP)
             return None
@@ -163,19 +138,19 @@ class _Worker(Generic[Item, Result]):
         except (EOFError, ConnectionError):
             self.close()
             self._start()
-            return _Finished(self._death("its worker was ended from outside"))
+            return _Finished(self._worker_died("its worker was killed"))
         if kind == "result":
             return _Finished(value)
         if kind == "error" and not isinstance(value, ItemError):
             raise value
-        return _Finished(value if isinstance(value, ItemError) else self._death(value))
+        return _Finished(value if isinstance(value, ItemError) else self._worker_died(value))
 
-    def _death(self, how: str) -> ItemError:
-        if self._too_late:
+    def _worker_died(self, how: str) -> ItemError:
+        if self._timed_out:
             seconds = self._limits.seconds
             return ItemError(
                 "worker_died",
-                f"took longer than its limit of {seconds:.0f} s; the file may be hostile",
+                f"took longer than its limit of {seconds:.0f} s; the file may be malicious",
                 measured=seconds,
                 threshold=seconds,
             )
@@ -183,49 +158,49 @@ class _Worker(Generic[Item, Result]):
             limit = self._limits.memory_bytes
             return ItemError(
                 "worker_died",
-                f"needs more than {limit / 1024**2:.0f} MiB of memory; the file may be hostile",
+                f"needs more than {limit / 1024**2:.0f} MiB of memory; the file may be malicious",
                 threshold=float(limit),
             )
-        return ItemError("worker_died", f"the process that worked on it died ({how}); the file may be hostile")
+        return ItemError("worker_died", f"its process died ({how}); the file may be malicious")
 
     def close(self) -> None:
-        """End the worker, and whatever it is at."""
+        """End the worker and its running item."""
         self.connection.close()
         self._process.wait()
 
 
-def serve(channel: int) -> None:
-    """The life of a worker: fork a process for each item that comes through the file descriptor `channel`."""
-    # Ctrl-C reaches the whole group; the parent closes the channel then, without a traceback from each worker.
+def worker_main(file_descriptor: int) -> None:
+    """Main function of a worker: forks a process for each item received through the pipe `file_descriptor`."""
+    # Ctrl-C is sent to the whole process group; the parent then closes the pipe, and workers print no traceback.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    connection = Connection(channel)
-    with contextlib.suppress(EOFError, ConnectionError):  # the parent is gone, or has no more items
+    connection = Connection(file_descriptor)
+    with contextlib.suppress(EOFError, ConnectionError):  # the parent has ended, or has no more items
         sys.path[:] = connection.recv()
         while True:
-            request = connection.recv_bytes()
+            message = connection.recv_bytes()
             try:
-                work = pickle.loads(request)  # noqa: S301 - from our own parent process
-            except Exception as error:  # noqa: BLE001 - handed to the parent, which raises it
+                request = pickle.loads(message)  # noqa: S301 - from our own parent process
+            except Exception as error:  # noqa: BLE001 - sent to the parent, which raises it
                 connection.send(("error", error))
                 continue
-            if work == _STOP:
-                continue  # it came when the item had just ended
+            if request == _STOP:
+                continue  # sent when the item had just finished
             reader, writer = Pipe(duplex=False)
-            gc.freeze()  # the child's collector neither walks what was imported nor copies its pages
+            gc.freeze()  # the child's garbage collector then skips imported objects and copies none of their pages
             child = os.fork()
             if child == 0:
                 connection.close()
-                _work(writer, *work)
+                _run_item(writer, *request)
             writer.close()
-            connection.send(_watch(connection, reader, child))
+            connection.send(_wait_for_item(connection, reader, child))
             reader.close()
 
 
-def _watch(connection: Connection, reader: Connection, child: int) -> _Message:
-    """Wait for the item's process, and end it when the parent says so or goes away."""
+def _wait_for_item(connection: Connection, reader: Connection, child: int) -> _Message:
+    """Wait for the item's process; kill it if the parent requests it or ends."""
     if connection in wait([connection, reader]):
         os.kill(child, signal.SIGKILL)
-        connection.recv()  # _STOP; raises when the parent is gone
+        connection.recv()  # _STOP; raises if the parent has ended
     try:
         message = cast("_Message | None", reader.recv())
     except (EOFError, OSError):
@@ -235,8 +210,8 @@ def _watch(connection: Connection, reader: Connection, child: int) -> _Message:
     return message or ("died", f"signal {-code}" if code < 0 else f"exit code {code}")
 
 
-def _work(writer: Connection, function: Callable[[Any], Any], item: Any, memory_bytes: int) -> None:
-    """The life of an item's process."""
+def _run_item(writer: Connection, function: Callable[[Any], Any], item: Any, memory_bytes: int) -> None:
+    """Main function of an item's process."""
     _limit_memory(memory_bytes)
     try:
         message: _Message = ("result", function(item))
@@ -244,7 +219,7 @@ def _work(writer: Connection, function: Callable[[Any], Any], item: Any, memory_
         message = ("error", error)
     except MemoryError:
         message = ("died", "memory")
-    except Exception as error:  # noqa: BLE001 - handed to the parent, which raises it
+    except Exception as error:  # noqa: BLE001 - sent to the parent, which raises it
         error.add_note(f"while working on {item!r:.300}")
         message = ("error", error)
     with contextlib.suppress(BrokenPipeError):

@@ -1,4 +1,4 @@
-"""Run one stage over its items: skip what is finished, do the rest, mark each as it ends, count everything."""
+"""Runner of a stage: processes its unfinished items, records each outcome in the ledger, and counts all outcomes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from functools import partial
+from typing import Any, Generic, TypeVar, cast, get_args
 
 from phonics_data.errors import ItemError
 from phonics_data.executors.isolated import Limits, map_isolated
@@ -19,22 +20,22 @@ Task = TypeVar("Task")
 Record = TypeVar("Record")
 
 OnProgress = Callable[[str, int, int], None]
-"""(stage, items done, items in all): called once at the start and after every item."""
+"""(stage, finished items, all items): called once at the start and after every item."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome(Generic[Record]):
-    """What became of one item: the records that it gave, and what was left out of it."""
+    """The records of one item, and its rejections."""
 
     kept: tuple[Record, ...] = ()
     rejections: tuple[Rejection, ...] = ()
-    again: bool = False
-    """Whether this stands for this run alone, and the next one does the item anew: what it needed was not to be had now."""
+    is_temporary: bool = False
+    """Valid for this run only, e.g. because a service was not available; the next run processes the item again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StageResult(Generic[Record]):
-    """All outcomes of one run of a stage, new and from before, in the order of the items."""
+    """The outcomes of all items, of this run and of earlier ones, in the order of the items."""
 
     kept: list[Record]
     rejections: list[Rejection]
@@ -45,7 +46,7 @@ def run_items(
     workspace: Workspace,
     stage: Stage,
     tasks: Mapping[str, Task],
-    content_hashes: Mapping[str, str],
+    fingerprints: Mapping[str, str],
     function: Callable[[Task], Outcome[Record]],
     record_type: type[Record],
     *,
@@ -53,46 +54,46 @@ def run_items(
     limits: Callable[[Task], Limits] | None = None,
     on_progress: OnProgress | None = None,
 ) -> StageResult[Record]:
-    """Do every task that is not finished, mark it, and gather all outcomes.
+    """Process every unfinished task, record its outcome, and return the outcomes of all tasks.
 
     Args:
-        tasks: item id -> what `function` needs; picklable when ``workers > 1``.
-        fingerprints: item id -> name of the item's inputs and options; a finished item of another fingerprint is done
-            again.
-        function: one task -> its `Outcome`; an `ItemError` becomes a rejection of the whole item.
-        record_type: what `Outcome.kept` holds.
-        limits: what a task may use; each task then runs in a process of its own, even with one worker. For tasks that
-            open files of strangers.
+        tasks: item id -> argument of `function`; picklable when ``workers > 1``.
+        fingerprints: item id -> fingerprint of the item's inputs and options; a finished item with another fingerprint
+            is processed again.
+        function: returns the `Outcome` of one task; an `ItemError` becomes a rejection of the whole item.
+        record_type: type of the elements of `Outcome.kept`.
+        limits: resource limits of a task; each task then runs in its own process, even with one worker. For tasks that
+            open untrusted files.
     """
     started = time.monotonic()
     ledger = workspace.ledger(stage)
-    todo = [item for item in tasks if ledger.read(item, content_hashes[item]) is None]
+    todo = [item for item in tasks if ledger.read(item, fingerprints[item]) is None]
     num_skipped = len(tasks) - len(todo)
-    done = num_skipped
+    num_done = num_skipped
     if on_progress:
-        on_progress(stage, done, len(tasks))
-    by_task = _Numbered(function)
-    numbered = [(item, tasks[item]) for item in todo]
-    unfinished: dict[str, dict[str, Any]] = {}
+        on_progress(stage, num_done, len(tasks))
+    call = cast("Callable[[tuple[str, Task]], Outcome[Record]]", partial(_call_with_task, function))
+    pairs = [(item, tasks[item]) for item in todo]
+    temporary: dict[str, dict[str, Any]] = {}
     results = (
-        map_items(by_task, numbered, workers=workers)
+        map_items(call, pairs, workers=workers)
         if limits is None
-        else map_isolated(by_task, numbered, workers=workers, limits=lambda pair: limits(pair[1]))
+        else map_isolated(call, pairs, workers=workers, limits=lambda pair: limits(pair[1]))
     )
     for (item, _), result in results:
         outcome = rejected(stage, item, result) if isinstance(result, ItemError) else result
-        if outcome.again:
-            unfinished[item] = to_plain(outcome)
+        if outcome.is_temporary:
+            temporary[item] = to_plain(outcome)
         else:
-            ledger.write(item, content_hashes[item], to_plain(outcome))
-        done += 1
+            ledger.write(item, fingerprints[item], to_plain(outcome))
+        num_done += 1
         if on_progress:
-            on_progress(stage, done, len(tasks))
+            on_progress(stage, num_done, len(tasks))
     kept: list[Record] = []
     rejections: list[Rejection] = []
     num_kept_items = 0
     for item in tasks:
-        outcome = unfinished.get(item) or ledger.read(item, content_hashes[item])
+        outcome = temporary.get(item) or ledger.read(item, fingerprints[item])
         assert outcome is not None, item
         rows = cast("Sequence[Mapping[str, Any]]", outcome["kept"])
         num_kept_items += bool(rows)
@@ -110,14 +111,9 @@ def run_items(
     return StageResult(kept=kept, rejections=rejections, count=count)
 
 
-class _Numbered(Generic[Task, Record]):
-    """`function` on (item id, task) pairs; a class, since a closure cannot travel to another process."""
-
-    def __init__(self, function: Callable[[Task], Outcome[Record]]) -> None:
-        self.function = function
-
-    def __call__(self, numbered: tuple[str, Task]) -> Outcome[Record]:
-        return self.function(numbered[1])
+def _call_with_task(function: Callable[[Task], Outcome[Record]], pair: tuple[str, Task]) -> Outcome[Record]:
+    """`function` on an (item id, task) pair; at module level, so that it can be pickled."""
+    return function(pair[1])
 
 
 def rejected(stage: Stage, item_id: str, error: ItemError) -> Outcome[Any]:
@@ -137,10 +133,10 @@ def rejected(stage: Stage, item_id: str, error: ItemError) -> Outcome[Any]:
 
 
 def write_rejections(workspace: Workspace, stage: Stage, rejections: Sequence[Rejection]) -> None:
-    """Put this run's rejections of `stage` into rejections.parquet in the place of its earlier ones."""
+    """Replace the rejections of `stage` in rejections.parquet."""
     path = workspace.table("rejections")
-    earlier = read_table(path, Rejection) if path.exists() else []
-    rows = [row for row in earlier if row.stage != stage] + list(rejections)
-    order = {"fetch": 0, "transcribe": 1, "segment": 2, "shard": 3}
-    rows.sort(key=lambda row: (order[row.stage], row.item_id, row.reason))
+    existing = read_table(path, Rejection) if path.exists() else []
+    rows = [row for row in existing if row.stage != stage] + list(rejections)
+    order = get_args(Stage)
+    rows.sort(key=lambda row: (order.index(row.stage), row.item_id, row.reason))
     write_table(path, Rejection, rows)

@@ -1,8 +1,9 @@
-"""Map a function over items on this machine, in this process or in several."""
+"""Map a function over items in this process or in several processes of this machine."""
 
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -14,7 +15,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def _attempt(function: Callable[[Item], Result], item: Item) -> Result | ItemError:
+def _call(function: Callable[[Item], Result], item: Item) -> Result | ItemError:
     try:
         return function(item)
     except ItemError as error:
@@ -26,9 +27,9 @@ def map_items(
 ) -> Iterator[tuple[Item, Result | ItemError]]:
     """(item, result) for every item, in the order in which they finish.
 
-    An `ItemError` is handed on as the result; any other exception ends the map, for it is a defect of ours.
-    A worker process that dies takes only its own item along: that item's result is an `ItemError` with the reason
-    ``worker_died``, the others that were under way are done again.
+    - An `ItemError` is returned as the result. Any other exception is a defect of the program and ends the map.
+    - If a worker process dies, the result of its item is an `ItemError` with the reason ``worker_died``; the other
+      items in progress are repeated.
 
     Args:
         function: with more than one worker it must be importable (a module's function or a `functools.partial`).
@@ -36,49 +37,51 @@ def map_items(
     """
     if workers <= 1 or len(items) <= 1:
         for item in items:
-            yield item, _attempt(function, item)
+            yield item, _call(function, item)
         return
-    left = list(items)
-    while left:
+    remaining = list(items)
+    while remaining:
         suspects: list[Item] = []
-        for item, result in _pool_map(function, left, workers, suspects):
-            left.remove(item)
+        for item, result in _map_in_pool(function, remaining, workers, suspects):
+            remaining.remove(item)
             yield item, result
-        # Whoever was under way when a worker died is tried alone, so that the culprit can be told from the rest.
+        # One of the items in progress has killed its worker: each runs in its own pool, to find which one.
         for item in suspects:
-            left.remove(item)
-            yield item, _isolated(function, item)
+            remaining.remove(item)
+            yield item, _call_alone(function, item)
 
 
-def _pool_map(
+def _map_in_pool(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int, suspects: list[Item]
 ) -> Iterator[tuple[Item, Result | ItemError]]:
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(items)), mp_context=context) as pool:
+    # Ctrl-C ends a worker without a traceback.
+    on_sigint = (signal.SIGINT, signal.SIG_DFL)
+    with ProcessPoolExecutor(min(workers, len(items)), context, signal.signal, on_sigint) as pool:
         queue = list(reversed(items))
         running: dict[Future[Result | ItemError], Item] = {}
         try:
             while queue or running:
-                # Never more in the pool than it has workers: what is under way is then exactly what may have crashed.
+                # At most one item for each worker: if the pool breaks, the suspects are exactly the running items.
                 while queue and len(running) < workers:
                     item = queue.pop()
-                    running[pool.submit(_attempt, function, item)] = item
+                    running[pool.submit(_call, function, item)] = item
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     result = future.result()
                     yield running.pop(future), result
         except BrokenProcessPool:
-            # A pool that breaks before anything ran still has to lose an item, or the caller would never end.
+            # If nothing ran, one queued item becomes the suspect, else the caller would loop forever.
             suspects.extend(running.values() or queue[-1:])
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _isolated(function: Callable[[Item], Result], item: Item) -> Result | ItemError:
+def _call_alone(function: Callable[[Item], Result], item: Item) -> Result | ItemError:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
-            return pool.submit(_attempt, function, item).result()
+            return pool.submit(_call, function, item).result()
         except BrokenProcessPool:
             return ItemError(
-                "worker_died", "the process that worked on it died; the file may be hostile or memory short"
+                "worker_died", "its worker process died; the file may be malicious, or the machine out of memory"
             )

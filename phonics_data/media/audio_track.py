@@ -1,4 +1,4 @@
-"""The sound of a source on the clock of its picture, kept only where somebody wants it."""
+"""The audio of a source on the clock of its video; only the samples that requested segments need are kept."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ from phonics_data.media.timestamps import Grid, half_up
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
 
-Mono = NDArray[np.float32]
+MonoAudio = NDArray[np.float32]
+"""(N,) float32, nominally in [-1, 1]."""
 
 _MARGIN_SECONDS = Fraction(1, 20)
-"""Native sound kept on both sides of a segment, so that the resampling filter rings on real sound and not on an edge."""
+"""Source audio kept on both sides of a segment, so that the resampling filter sees real samples at the edges."""
 
 _JITTER_SECONDS = Fraction(1, 1000)
-"""Containers round timestamps to as much as a millisecond; within this the count of samples is the better clock."""
+"""Containers round timestamps by up to 1 ms; deviations up to this limit are ignored in favour of the sample count."""
 
-_GATHERED_FRAMES = 32
+_MAX_BATCH_FRAMES = 32
 
 
-def mono(frames: Sequence[AudioFrame]) -> Mono:
+def mix_to_mono(frames: Sequence[AudioFrame]) -> MonoAudio:
     """The mean of the channels of consecutive frames of one format, float32 in about [-1, 1]."""
     first = frames[0]
     channels = first.layout.nb_channels
-    if first.format.name == "fltp":  # what nearly all compressed sound decodes to, without the detour of to_ndarray
-        planes = [cast("tuple[bytes, ...]", frame.planes) for frame in frames]  # buffers, which the stubs do not say
+    if first.format.name == "fltp":  # the format of nearly all compressed audio; faster than to_ndarray
+        planes = [cast("tuple[bytes, ...]", frame.planes) for frame in frames]  # buffers; the stubs lack this
         total, *others = (
             np.concatenate(
                 [
-                    np.frombuffer(mine[channel], np.float32, frame.samples)
-                    for mine, frame in zip(planes, frames, strict=True)
+                    np.frombuffer(plane[channel], np.float32, frame.samples)
+                    for plane, frame in zip(planes, frames, strict=True)
                 ]
             )
             for channel in range(channels)
@@ -48,7 +49,7 @@ def mono(frames: Sequence[AudioFrame]) -> Mono:
             total += other
         total /= np.float32(channels)
         return total
-    samples = np.concatenate([_by_channel(frame, channels) for frame in frames], axis=1)
+    samples = np.concatenate([_channels_first(frame, channels) for frame in frames], axis=1)
     if np.issubdtype(samples.dtype, np.floating):
         return samples.mean(axis=0, dtype=np.float32)
     if samples.dtype == np.uint8:
@@ -57,55 +58,56 @@ def mono(frames: Sequence[AudioFrame]) -> Mono:
     return (samples.astype(np.float64).mean(axis=0) / full_scale).astype(np.float32)
 
 
-def _by_channel(frame: AudioFrame, channels: int) -> NDArray[Any]:
+def _channels_first(frame: AudioFrame, channels: int) -> NDArray[Any]:
     samples = frame.to_ndarray()
     return samples if frame.format.is_planar else samples.reshape(-1, channels).T
 
 
-def resample(audio_N: Mono, rate_hz: int, to_rate_hz: int) -> Mono:
-    """`audio_N` at another rate; sample 0 stays sample 0, without delay."""
+def resample(audio_N: MonoAudio, rate_hz: int, to_rate_hz: int) -> MonoAudio:
+    """`audio_N` at another sampling rate, without delay: sample 0 stays sample 0."""
     if rate_hz == to_rate_hz or not audio_N.size:
         return audio_N
     return soxr.resample(audio_N, rate_hz, to_rate_hz, quality="HQ")
 
 
-class SoundTrack:
-    """Collects decoded audio frames and gives out stretches of them at one rate.
+class AudioTrack:
+    """Collects decoded audio frames and returns segments of them at one sampling rate.
 
     Args:
-        segments: the wanted stretches ``[start, end)`` in seconds of the picture's clock, sorted by start.
-        rate_hz: of what `take` gives.
+        segments: requested segments ``[start, end)`` in seconds on the video's clock, sorted by start.
+        rate_hz: sampling rate of the result of `take`.
+        source: name of the source in messages.
     """
 
-    def __init__(self, segments: Sequence[tuple[Fraction, Fraction]], rate_hz: int, where: str) -> None:
+    def __init__(self, segments: Sequence[tuple[Fraction, Fraction]], rate_hz: int, source: str) -> None:
         self._segments = list(segments)
         self._windows: list[tuple[int, int]] = []
         self._to_rate_hz = rate_hz
-        self._where = where
+        self._source = source
         self._rate_hz = 0
         self._grid: Grid | None = None
         self._tolerance = 0
         self._cursor: int | None = None
         self._ended = False
-        self._chunks: deque[tuple[int, Mono]] = deque()
-        self._gathered: list[AudioFrame] = []
-        self._gathered_from = (0, 0)
-        self._gathered_end = 0
+        self._chunks: deque[tuple[int, MonoAudio]] = deque()
+        self._batch: list[AudioFrame] = []
+        self._batch_start = (0, 0)
+        self._batch_end = 0
 
     def covers(self, end: Fraction) -> bool:
-        """Whether a stretch that ends at `end` can be taken without waiting for more frames."""
+        """Whether a segment that ends at `end` can be taken without further frames."""
         return self._ended or (self._cursor is not None and self._cursor >= (end + _MARGIN_SECONDS) * self._rate_hz)
 
     def end(self) -> None:
-        """Say that no more frames come: silence needs no waiting."""
+        """Mark the end of the source: no more frames follow."""
         self._ended = True
 
     def add(self, frame: AudioFrame, tick: Fraction, origin: Fraction) -> None:
-        """Put one frame in its place.
+        """Place one frame on the clock by its timestamp; a frame without a timestamp follows the frame before it.
 
         Args:
-            tick: seconds a tick of the frame's timestamp; without a timestamp it continues where the last one ended.
-            origin: where the picture's clock begins, in the timestamps' count.
+            tick: seconds per unit of the frame's timestamp.
+            origin: start of the video's clock, in seconds on the timestamps' clock.
         """
         if self._grid is None:
             self._rate_hz = frame.sample_rate
@@ -115,14 +117,14 @@ class SoundTrack:
         if frame.sample_rate != self._rate_hz:
             raise MediaError(
                 "does_not_decode",
-                f"{self._where}: its sound changes from {self._rate_hz} to {frame.sample_rate} Hz on the way; "
-                "convert the file to one rate",
+                f"{self._source}: the audio sampling rate changes from {self._rate_hz} to {frame.sample_rate} Hz; "
+                "convert the file to a single rate",
             )
         expected, pts, samples = self._cursor, frame.pts, frame.samples
-        place = self._grid.nearest(pts) if pts is not None else expected or 0
+        place = self._grid.nearest_boundary(pts) if pts is not None else expected or 0
         skip = 0
         if expected is None or place - expected > self._tolerance:
-            begin = place  # a hole before it stays silent
+            begin = place  # a gap before it is filled with zeros
         else:
             begin = expected
             skip = expected - place if expected - place > self._tolerance else 0
@@ -131,36 +133,38 @@ class SoundTrack:
         self._cursor = begin + samples - skip
         for low, high in self._windows:
             if low < self._cursor and begin < high:
-                self._gather(frame, begin, skip)
+                self._append(frame, begin, skip)
                 return
 
-    def _gather(self, frame: AudioFrame, begin: int, skip: int) -> None:
-        """Keep a frame until more of its like have come: each by itself would cost as much as its decoding."""
-        if self._gathered:
-            first = self._gathered[0]
-            follows = begin == self._gathered_end and not skip and len(self._gathered) < _GATHERED_FRAMES
-            alike = frame.format.name == first.format.name and frame.layout.nb_channels == first.layout.nb_channels
-            if not (follows and alike):
-                self._settle()
-        if not self._gathered:
-            self._gathered_from = (begin, skip)
-        self._gathered.append(frame)
-        self._gathered_end = begin + frame.samples - skip
+    def _append(self, frame: AudioFrame, begin: int, skip: int) -> None:
+        """Collect frames of one format to convert them together: converting each alone costs as much as its decoding."""
+        if self._batch:
+            first = self._batch[0]
+            follows = begin == self._batch_end and not skip and len(self._batch) < _MAX_BATCH_FRAMES
+            same_format = (
+                frame.format.name == first.format.name and frame.layout.nb_channels == first.layout.nb_channels
+            )
+            if not (follows and same_format):
+                self._convert_batch()
+        if not self._batch:
+            self._batch_start = (begin, skip)
+        self._batch.append(frame)
+        self._batch_end = begin + frame.samples - skip
 
-    def _settle(self) -> None:
-        if self._gathered:
-            begin, skip = self._gathered_from
-            self._chunks.append((begin, mono(self._gathered)[skip:]))
-            self._gathered = []
+    def _convert_batch(self) -> None:
+        if self._batch:
+            begin, skip = self._batch_start
+            self._chunks.append((begin, mix_to_mono(self._batch)[skip:]))
+            self._batch = []
 
-    def take(self, start: Fraction, num_samples: int) -> Mono:
-        """`num_samples` samples from `start` on; digital silence where the source has no sound."""
+    def take(self, start: Fraction, num_samples: int) -> MonoAudio:
+        """(num_samples,) samples from `start` on; zeros where the source has no audio."""
         if self._rate_hz == 0:
             return np.zeros(num_samples, np.float32)
-        self._settle()
+        self._convert_batch()
         common = gcd(self._rate_hz, self._to_rate_hz)
         up, down = self._to_rate_hz // common, self._rate_hz // common
-        # The margin is a whole number of periods of both rates: sample 0 of the result then falls on a sample.
+        # The margin is a whole number of periods of both rates, so that sample 0 of the result falls on a source sample.
         periods = -(-int(_MARGIN_SECONDS * self._rate_hz) // down)
         begin = half_up(start * self._rate_hz) - periods * down
         end = begin + 2 * periods * down + -(-num_samples * down // up)
@@ -173,7 +177,7 @@ class SoundTrack:
         return np.pad(out, (0, num_samples - out.size))
 
     def forget(self, segments: Sequence[tuple[Fraction, Fraction]]) -> None:
-        """Keep only what `segments` (those still to be taken) need."""
+        """Drop all samples except those that `segments`, the segments still to be taken, need."""
         self._segments = list(segments)
         margin = 2 * _MARGIN_SECONDS
         self._windows = [

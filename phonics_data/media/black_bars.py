@@ -1,4 +1,4 @@
-"""Black bars around a picture that was made for another screen."""
+"""Detection of black bars (letterbox, pillarbox)."""
 
 from __future__ import annotations
 
@@ -10,46 +10,43 @@ import av.error
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
+from numpy.typing import NDArray
 
 from phonics_data.media.container import frames_of, open_media, video_stream
-from phonics_data.media.scaler import Region
-
-WHOLE: Region = (0.0, 0.0, 1.0, 1.0)
+from phonics_data.media.scaler import FULL_FRAME, Region
 
 
-def picture_region(path: Path, duration_seconds: float, *, num_looks: int = 12, dark_level: int = 24) -> Region:
-    """The part of the stored picture that is not black bars: (left, top, right, bottom) as shares of its size.
+def content_region(path: Path, duration_seconds: float, *, num_frames: int = 12, dark_level: int = 24) -> Region:
+    """The part of the stored frame without black bars: (left, top, right, bottom) as fractions of its size.
 
-    Looks at key frames spread over the video. A row or column belongs to a bar when it is dark in all of them; bars
-    come in pairs, so the smaller of two opposite ones counts for both. Bars under 2 % are none, and what is dark
-    everywhere is a dark video and no bar.
+    * `num_frames` key frames at equal distances are examined.
+    * A row or column belongs to a bar if it is dark (luma <= `dark_level`) in all of them.
+    * Bars come in pairs: the smaller of two opposite bars is used for both sides.
+    * Bars under 2 % of the size are ignored. A video that is dark everywhere has no bars.
 
     Raises:
-        MediaError: not a video, or broken.
+        MediaError: not a video, or damaged.
     """
-    brightest: np.ndarray[tuple[int, ...], np.dtype[np.uint8]] | None = None
+    brightest: NDArray[np.uint8] | None = None
     with open_media(path) as container:
         video = video_stream(container)
         if video is None:
-            return WHOLE
+            return FULL_FRAME
         video.codec_context.skip_frame = "NONKEY"
-        for look in range(num_looks):
-            frame = _key_frame_at(container, video, duration_seconds * (look + 0.5) / num_looks)
+        for index in range(num_frames):
+            frame = _key_frame_at(container, video, duration_seconds * (index + 0.5) / num_frames)
             if frame is None:
                 continue
-            luma = frame.to_ndarray(format="gray")
+            luma = np.asarray(frame.to_ndarray(format="gray"), np.uint8)
             if brightest is not None and luma.shape != brightest.shape:
-                return WHOLE  # the picture changes its size on the way: no one region fits
-            brightest = cast(
-                "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]",
-                luma if brightest is None else np.maximum(brightest, luma),
-            )
+                return FULL_FRAME  # the frame size changes: no single region fits
+            brightest = luma if brightest is None else np.maximum(brightest, luma)
     if brightest is None:
-        return WHOLE
-    # A logo's spark of noise is no picture: a line counts as lit when one pixel in a hundred is.
+        return FULL_FRAME
+    # Single bright pixels (noise) are ignored: a line is lit if more than 1 % of its pixels are.
     lit = brightest > dark_level
-    top, bottom = _ends(lit.mean(axis=1) > 0.01)
-    left, right = _ends(lit.mean(axis=0) > 0.01)
+    top, bottom = _bar_fractions(lit.mean(axis=1) > 0.01)
+    left, right = _bar_fractions(lit.mean(axis=0) > 0.01)
     return (left, top, 1 - right, 1 - bottom)
 
 
@@ -61,12 +58,12 @@ def _key_frame_at(container: InputContainer, video: av.VideoStream, seconds: flo
             for frame in frames_of(packet):
                 return cast("VideoFrame", frame)
     except av.error.FFmpegError:
-        return None  # one look less
+        return None  # the other key frames are enough
     return None
 
 
-def _ends(lit: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> tuple[float, float]:
-    """The bar at both ends of an axis, as shares of its length."""
+def _bar_fractions(lit: NDArray[np.bool_]) -> tuple[float, float]:
+    """The bars at both ends of an axis, as fractions of its length."""
     where = np.flatnonzero(lit)
     if not where.size:
         return 0.0, 0.0

@@ -1,7 +1,7 @@
-"""Opening media files that strangers made.
+"""Opening of untrusted media files.
 
-Only demuxers of real media containers may look at a file, and only the file itself may be read: a playlist that calls
-itself ``song.mp4`` can then neither fetch addresses nor pull in other files of this machine.
+Only demuxers of media containers are allowed, and only the file itself can be read: a playlist with the name ``song.mp4``
+can neither access the network nor include other local files.
 """
 
 from __future__ import annotations
@@ -24,43 +24,46 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream
 
-# What broken files make the libraries say belongs into our own messages, not on the user's terminal.
+# The libraries must not log to the terminal; errors are reported in this package's messages.
 av.logging.set_level(None)
 
 _DEMUXERS = "aac,ac3,aiff,asf,avi,flac,flv,gif,ivf,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,mpegvideo,nut,ogg,rm,wav"
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
+# Titles that are not UTF-8 must not prevent opening a file. PyAV 19 keeps the bytes and does not have this argument.
+_OLDER: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 
 
 @contextmanager
 def open_media(path: Path) -> Generator[InputContainer]:
-    """The opened container.
+    """Open a container.
 
-    Raises `MediaError` (``file_missing``, ``not_a_video``) and turns every error of the media libraries that leaves
-    the block into ``does_not_decode``.
+    Raises:
+        MediaError: ``file_missing`` or ``not_a_video``; ``does_not_decode`` for errors of the media libraries inside the
+            ``with`` block.
     """
     if not path.is_file():
         raise MediaError("file_missing", f"{path}: no such file; fetch the video again")
     try:
-        container = av.open(str(path.absolute()), options=dict(_OPTIONS), metadata_errors="replace")
+        container = av.open(str(path.absolute()), options=dict(_OPTIONS), **_OLDER)
     except (av.error.FFmpegError, ValueError) as error:
         raise MediaError(
-            "not_a_video", f"{path}: not a media file that can be read ({_text(error)}); allowed: mp4, webm, mpeg, avi"
+            "not_a_video", f"{path}: not a readable media file ({_text(error)}); allowed: mp4, webm, mpeg, avi"
         ) from error
     try:
         yield container
     except av.error.FFmpegError as error:
-        raise MediaError("does_not_decode", f"{path}: broken media file ({_text(error)}); fetch it again") from error
+        raise MediaError("does_not_decode", f"{path}: damaged media file ({_text(error)}); fetch it again") from error
     finally:
         container.close()
 
 
 def _text(error: Exception) -> str:
-    """The library's words without the path, which our message has already."""
+    """The library's message without the path."""
     return (getattr(error, "strerror", None) or str(error)).strip()
 
 
 def video_stream(container: InputContainer) -> av.VideoStream | None:
-    """The first video stream that moves and can be decoded: cover pictures of sound files do not count."""
+    """The first decodable video stream; cover pictures of audio files are skipped."""
     still = av.stream.Disposition.attached_pic | av.stream.Disposition.still_image
     for stream in container.streams.video:
         if _has_decoder(stream) and not stream.disposition & still:
@@ -69,7 +72,7 @@ def video_stream(container: InputContainer) -> av.VideoStream | None:
 
 
 def audio_stream(container: InputContainer) -> av.AudioStream | None:
-    """The audio stream that players take: the default one, else the first."""
+    """The audio stream that players select: the default one, else the first."""
     streams = [stream for stream in container.streams.audio if _has_decoder(stream)]
     for stream in streams:
         if stream.disposition & av.stream.Disposition.default:
@@ -78,14 +81,14 @@ def audio_stream(container: InputContainer) -> av.AudioStream | None:
 
 
 def _has_decoder(stream: Stream) -> bool:
-    # PyAV gives streams of unknown codecs no context, whatever its type stubs say.
+    # The context is None for unknown codecs; the type stubs lack this.
     return cast("object | None", stream.codec_context) is not None
 
 
 def frames_of(packet: Packet[Any]) -> list[Any]:
-    """The frames (`VideoFrame` or `AudioFrame`) that a packet completes; none where its bytes are damaged, as players do.
+    """The frames (`VideoFrame` or `AudioFrame`) that a packet completes; none if its data is invalid.
 
-    MPEG files that begin inside a group of pictures hold such packets without being broken.
+    Like players, this tolerates MPEG files that start inside a group of pictures.
     """
     try:
         return packet.decode()
@@ -94,28 +97,36 @@ def frames_of(packet: Packet[Any]) -> list[Any]:
 
 
 def time_base(stream: Stream) -> Fraction:
-    """Seconds a tick of the stream's timestamps."""
-    return stream.time_base or Fraction(1, 1_000_000)
+    """Seconds per unit of the stream's timestamps."""
+    return as_fraction(stream.time_base) or Fraction(1, 1_000_000)
+
+
+def as_fraction(value: Any) -> Fraction | None:
+    """A rational number of PyAV as a `Fraction`; None if the file has none.
+
+    PyAV up to 18 returns a `Fraction` or None, from 19 on its own type, which is 0 for a missing value.
+    """
+    return Fraction(value.numerator, value.denominator) if value else None
 
 
 def decode_all(path: Path) -> int:
-    """Decode every frame of picture and sound and keep none: the floor under everything that reads a source.
+    """Decode all video and audio frames and discard them: the minimum cost of reading a source, for benchmarks.
 
     Returns:
-        The number of frames of both.
+        Number of decoded frames.
     """
-    number = 0
+    num_frames = 0
     with open_media(path) as container:
         streams = [stream for stream in (video_stream(container), audio_stream(container)) if stream is not None]
         for stream in streams:
             stream.codec_context.thread_count = 1
         for packet in container.demux(streams):
-            number += len(frames_of(packet))
-    return number
+            num_frames += len(frames_of(packet))
+    return num_frames
 
 
 def ffmpeg_path() -> str:
-    """The ffmpeg program: the one on PATH, else the one that imageio-ffmpeg brings."""
+    """The ffmpeg executable: from PATH, else from imageio-ffmpeg."""
     import shutil
 
     import imageio_ffmpeg

@@ -1,4 +1,4 @@
-"""Writing films: from single images without loss, clips as small MP4 files, and whole songs as video sites serve them."""
+"""Writing of videos: lossless from images, clips as MP4, and rendered songs as MP4."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from phonics_data.contract.files import atomic_path, write_bytes
 from phonics_data.errors import MediaError
-from phonics_data.storage.workspace import atomic_path, write_bytes
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -23,14 +23,14 @@ _JPEG = b"\xff\xd8\xff"
 _AUDIO_BLOCK = 1024
 
 
-def video_from_images(path: Path, images: Sequence[Path], frame_rate: Fraction, sound: Path) -> None:
-    """Write a Matroska file of `images`, one a frame, and `sound`.
+def video_from_images(path: Path, images: Sequence[Path], frame_rate: Fraction, audio: Path) -> None:
+    """Write a Matroska file of `images`, one per frame, and `audio`.
 
-    JPEG images go in as they are, byte for byte; others that Pillow reads are stored losslessly (FFV1). The names of
-    the images tell nothing: what they are is seen from their bytes.
+    JPEG images are stored unchanged; all other formats that Pillow reads are stored losslessly (FFV1). The format is
+    detected from the image data, not from the file name.
 
     Args:
-        sound: any file that libsndfile reads.
+        audio: any file that libsndfile reads.
 
     Raises:
         MediaError: ``no_video_stream`` (no images, or unreadable ones), ``no_audio_stream``.
@@ -39,25 +39,25 @@ def video_from_images(path: Path, images: Sequence[Path], frame_rate: Fraction, 
     import soundfile
 
     if not images:
-        raise MediaError("no_video_stream", f"{path.stem}: no images to make a film of")
+        raise MediaError("no_video_stream", f"{path.stem}: no images to make a video from")
     try:
-        audio_NC, rate_hz = soundfile.read(sound, dtype="int16", always_2d=True)
+        audio_NC, rate_hz = soundfile.read(audio, dtype="int16", always_2d=True)
     except (soundfile.LibsndfileError, OSError) as error:
-        raise MediaError("no_audio_stream", f"{sound}: not a readable sound file ({error})") from error
+        raise MediaError("no_audio_stream", f"{audio}: not a readable audio file ({error})") from error
     blobs = [image.read_bytes() for image in images]
     try:
         with PIL.Image.open(images[0]) as first:
             size = first.size
-        stored = all(blob.startswith(_JPEG) for blob in blobs)
+        is_jpeg = all(blob.startswith(_JPEG) for blob in blobs)
         with atomic_path(path) as temporary, av.open(str(temporary), "w", format="matroska") as container:
-            video: Any = container.add_stream("mjpeg" if stored else "ffv1", rate=frame_rate)
+            video: Any = container.add_stream("mjpeg" if is_jpeg else "ffv1", rate=frame_rate)
             video.width, video.height = size
-            video.pix_fmt = "yuvj420p" if stored else "bgr0"
-            audio: Any = container.add_stream("pcm_s16le", rate=rate_hz)
-            audio.layout = "mono"
-            _mux_sound(container, audio, np.asarray(audio_NC).mean(axis=1), rate_hz)
+            video.pix_fmt = "yuvj420p" if is_jpeg else "bgr0"
+            track: Any = container.add_stream("pcm_s16le", rate=rate_hz)
+            track.layout = "mono"
+            _mux_audio(container, track, np.asarray(audio_NC).mean(axis=1), rate_hz)
             for index, blob in enumerate(blobs):
-                if stored:
+                if is_jpeg:
                     packet = av.Packet(blob)
                     packet.stream, packet.time_base = video, 1 / frame_rate
                     packet.pts = packet.dts = index
@@ -68,10 +68,10 @@ def video_from_images(path: Path, images: Sequence[Path], frame_rate: Fraction, 
                         frame = av.VideoFrame.from_ndarray(np.asarray(image.convert("RGB")), format="rgb24")
                     frame.pts, frame.time_base = index, 1 / frame_rate
                     container.mux(video.encode(frame))
-            if not stored:
+            if not is_jpeg:
                 container.mux(video.encode())
     except (PIL.UnidentifiedImageError, OSError, ValueError) as error:
-        raise MediaError("no_video_stream", f"{images[0].parent}: images that cannot be read ({error})") from error
+        raise MediaError("no_video_stream", f"{images[0].parent}: unreadable images ({error})") from error
 
 
 def write_mp4(
@@ -81,7 +81,7 @@ def write_mp4(
     audio_N: NDArray[np.float32],
     audio_rate_hz: int,
 ) -> None:
-    """Write a clip as H.264 and AAC, playable everywhere; whole or not at all. Arguments as of `encode_mp4`."""
+    """Write a clip atomically as an MP4 file with H.264 and AAC. Arguments as in `encode_mp4`."""
     write_bytes(path, encode_mp4(frames_LHWC, frame_rate, audio_N, audio_rate_hz))
 
 
@@ -96,55 +96,56 @@ def encode_mp4(
     """A clip as the bytes of an MP4 file with H.264 and AAC.
 
     Args:
-        frames_LHWC: uint8 RGB.
-        audio_N: float32 mono in [-1, 1].
-        crf: 0 is lossless, 18 looks so, 28 is small.
+        frames_LHWC: (L, H, W, 3) uint8 RGB.
+        audio_N: (N,) float32 mono in [-1, 1].
+        crf: 0 is lossless, 18 visually lossless, 28 small.
     """
     height, width = frames_LHWC.shape[1:3]
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
         video: Any = container.add_stream("libx264", rate=frame_rate, options={"crf": str(crf), "preset": "veryfast"})
         video.width, video.height = width, height
-        # Halved colour needs even sides.
+        # Chroma subsampling needs even sides.
         video.pix_fmt = "yuv420p" if width % 2 == 0 and height % 2 == 0 else "yuv444p"
         video.codec_context.thread_count = 1
         audio: Any = container.add_stream("aac", rate=audio_rate_hz)
         audio.layout = "mono"
-        for index, picture in enumerate(frames_LHWC):
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+        for index, pixels in enumerate(frames_LHWC):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
             frame.pts, frame.time_base = index, 1 / frame_rate
             container.mux(video.encode(frame))
         container.mux(video.encode())
-        _mux_sound(container, audio, audio_N.astype(np.float64) * 32767, audio_rate_hz)
+        _mux_audio(container, audio, audio_N.astype(np.float64) * 32767, audio_rate_hz)
     return file.getvalue()
 
 
-def _mux_sound(container: Any, stream: Any, audio_N: NDArray[np.float64], rate_hz: int) -> None:
-    """Encode mono sound that is given in steps of 16 bits."""
-    steps = audio_N.round().astype(np.int16)
-    for start in range(0, steps.size, _AUDIO_BLOCK):
-        block = av.AudioFrame.from_ndarray(steps[None, start : start + _AUDIO_BLOCK], format="s16", layout="mono")
+def _mux_audio(container: Any, stream: Any, audio_N: NDArray[np.float64], rate_hz: int) -> None:
+    """Encode mono audio given in 16-bit units."""
+    samples = audio_N.round().astype(np.int16)
+    for start in range(0, samples.size, _AUDIO_BLOCK):
+        block = av.AudioFrame.from_ndarray(samples[None, start : start + _AUDIO_BLOCK], format="s16", layout="mono")
         block.sample_rate, block.pts, block.time_base = rate_hz, start, Fraction(1, rate_hz)
         container.mux(stream.encode(block))
     container.mux(stream.encode())
 
 
-def write_site_mp4(
+def write_song_mp4(
     path: Path,
-    pictures: Iterable[Image.Image],
+    frames: Iterable[Image.Image],
     frame_rate: int,
     audio_N: NDArray[np.float32],
     audio_rate_hz: int,
     *,
     key_frame_seconds: float,
 ) -> None:
-    """Write a whole film as video sites serve it: H.264 with key frames seconds apart, AAC in stereo.
+    """Write a rendered song in the format of video sites: H.264 with sparse key frames, stereo AAC.
 
-    One thread and no wall-clock metadata: the same input gives the same file with the same encoder.
+    The output is deterministic for a given encoder: one thread, no time stamps of the writing.
 
     Args:
-        pictures: RGB, of one size with even sides, in order; the same object twice in a row is converted once.
-        audio_N: float32 mono in [-1, 1].
+        frames: RGB, all of one size with even sides; an object that repeats the one before it is converted once.
+        audio_N: (N,) float32 mono in [-1, 1].
+        key_frame_seconds: maximum distance of key frames.
     """
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with av.open(path, "w", format="mp4", container_options=options) as container:
@@ -156,7 +157,7 @@ def write_site_mp4(
                 "crf": "22",
                 "threads": "1",
                 "g": str(round(key_frame_seconds * frame_rate)),
-                # Flat pictures gain nothing from a finer search: a third of the time for a tenth of the size.
+                # A coarse motion search: a third of the time for 10 % larger files, since the frames are flat graphics.
                 "x264-params": "rc-lookahead=10:subme=1:me=dia",
             },
         )
@@ -164,16 +165,16 @@ def write_site_mp4(
         audio = container.add_stream(
             "aac", rate=audio_rate_hz, layout="stereo", options={"b": "128k", "aac_coder": "fast"}
         )
-        scaler = VideoReformatter()  # one for all frames: to set one up costs more than to use it
+        scaler = VideoReformatter()  # reused: its setup costs more than a conversion
         audio_at = 0
         converted: av.VideoFrame | None = None
         last: Image.Image | None = None
-        for index, picture in enumerate(pictures):
+        for index, image in enumerate(frames):
             if converted is None:
-                video.width, video.height = picture.size
-            if picture is not last or converted is None:
-                rgb = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
-                converted, last = scaler.reformat(rgb, format="yuv420p"), picture
+                video.width, video.height = image.size
+            if image is not last or converted is None:
+                rgb = av.VideoFrame.from_ndarray(np.asarray(image), format="rgb24")
+                converted, last = scaler.reformat(rgb, format="yuv420p"), image
             converted.pts, converted.time_base = index, Fraction(1, frame_rate)
             container.mux(video.encode(converted))
             until = min(audio_N.size, round((index + 1) / frame_rate * audio_rate_hz))
@@ -188,7 +189,7 @@ def write_site_mp4(
         container.mux(video.encode(None))
 
 
-def _stereo(block_N: NDArray[np.float32], at: int, rate_hz: int) -> av.AudioFrame:
+def _stereo(block_N: NDArray[np.float32], start: int, rate_hz: int) -> av.AudioFrame:
     frame = av.AudioFrame.from_ndarray(np.tile(block_N, (2, 1)), format="fltp", layout="stereo")
-    frame.sample_rate, frame.pts, frame.time_base = rate_hz, at, Fraction(1, rate_hz)
+    frame.sample_rate, frame.pts, frame.time_base = rate_hz, start, Fraction(1, rate_hz)
     return frame

@@ -1,7 +1,7 @@
-"""Pictures of single shapes -> a probability for each letter, by the recognizer of PP-OCRv6 (small) through onnxruntime.
+"""Shape masks -> letter probabilities, by the recognition model of PP-OCRv6 (small) through onnxruntime.
 
-The model file comes with the package ``rapidocr``; its own pipeline is not used, for it turns upright letters (T, I, J,
-L) and searches for lines of text, which costs a hundred times as much.
+The model file is part of the package ``rapidocr``. Its own pipeline is not used: it rotates upright letters (T, I, J,
+L) and detects lines of text, which is a hundred times slower.
 """
 
 from __future__ import annotations
@@ -21,48 +21,48 @@ from phonics_data.errors import DependencyError
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MODEL = "PP-OCRv6_rec_small.onnx"
 HEIGHT, WIDTH, LETTER_HEIGHT = 48, 64, 28
-"""Height that the model wants, width, and height of the letter inside: of the sizes tried on 9 fonts (48 to 96 wide, letters
-24 to 44 high) wider ones are a little better and dearer; letters that fill the height are read worse."""
+"""Input height of the model, input width, and height of the letter inside. Tried on 9 fonts: widths 48 to 96, letter
+heights 24 to 44. Wider inputs are slightly more accurate and slower; letters that fill the height are less accurate."""
 
 SECOND_HEIGHT = 24
 UNSURE = (0.2, 0.95)
-"""A shape whose best letter lies between these is read again with its letter `SECOND_HEIGHT` high. Letters of few strokes
-(T, J, L, I) hang on the size: the T of one font reads at 0.99 when it is 24 high and at 0.52 when it is 28 high."""
+"""If the best probability is in this range, the shape is read again with a letter height of `SECOND_HEIGHT`. Letters of
+few strokes (T, J, L, I) depend on the size: the T of one font scores 0.99 at height 24 and 0.52 at height 28."""
 
-_LOOK_ALIKES = {
+_HOMOGLYPHS = {
     "A": "АΑ", "B": "ВΒ", "C": "С", "E": "ЕΕ", "H": "НΗ", "I": "1l|ІΙⅠ丨工", "K": "КΚ", "M": "МΜ", "N": "Ν", "O": "0ОΟ〇○",
     "P": "РΡ", "T": "ТΤ丁", "U": "∪", "V": "∨Ⅴ", "X": "ХΧ×Ⅹ", "Y": "Υ", "Z": "Ζ",
 }  # fmt: skip
-"""Signs of other alphabets and other signs that count for a letter. A small l looks like an I and says nothing for L."""
+"""Characters that count as a letter because they look like it. A lower-case l counts as I, not as L."""
 
-Shape = NDArray[np.uint8]
-"""(height, width) 1 where the shape is, else 0."""
+Mask = NDArray[np.uint8]
+"""(height, width) 1 inside, 0 outside."""
 
 
 def model_path() -> Path:
-    """The model file inside the installed package."""
+    """The model file in the installed package."""
     spec = importlib.util.find_spec("rapidocr")
     path = Path(spec.origin).parent / "models" / MODEL if spec is not None and spec.origin else None
     if path is None or not path.is_file():
         raise DependencyError(
             f"reading letters on the screen needs the model {MODEL} of the package rapidocr (3.10 or later): "
-            "pip install 'phonics-cssgan[screen]', or run with --ocr never"
+            "pip install --upgrade rapidocr, or run with --ocr never"
         )
     return path
 
 
 @functools.lru_cache(maxsize=1)
-def letter_reader() -> LetterReader:
-    """The reader of this process; loading the model takes a second."""
-    return LetterReader(model_path())
+def letter_recognizer() -> LetterRecognizer:
+    """The recognizer of this process. Loading the model takes a second."""
+    return LetterRecognizer(model_path())
 
 
-class LetterReader:
-    """Reads single shapes.
+class LetterRecognizer:
+    """Recognizes single letters.
 
     Args:
         path: ONNX file of a CTC recognizer: input (B, 3, 48, W) in [-1, 1], BGR; output (B, steps, classes) of
-            probabilities; class 0 is the blank, its characters stand in the file's metadata.
+            probabilities; class 0 is the blank, the characters are in the file's metadata.
     """
 
     def __init__(self, path: Path) -> None:
@@ -70,57 +70,59 @@ class LetterReader:
             import onnxruntime
         except ImportError as error:
             raise DependencyError(
-                "reading letters on the screen needs onnxruntime: pip install 'phonics-cssgan[screen]'"
+                f"reading letters on the screen needs onnxruntime, which cannot be loaded ({error}); run: pip install "
+                "--upgrade onnxruntime, or run with --ocr never"
             ) from error
         options = onnxruntime.SessionOptions()
-        # Videos are read side by side in processes; threads of one would only fight with those of the other.
+        # Videos are processed in parallel processes, so more threads per process would compete for the same cores.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._input = self._session.get_inputs()[0].name
         characters = ["", *self._session.get_modelmeta().custom_metadata_map["character"].split("\n"), " "]
-        index = {character: number for number, character in enumerate(characters) if len(character) == 1}
-        self._columns: list[list[int]] = []
+        class_of = {character: number for number, character in enumerate(characters) if len(character) == 1}
+        self._classes: list[list[int]] = []
         self._letter_of: dict[int, int] = {}
         for number, letter in enumerate(LETTERS):
-            signs = [letter, *_LOOK_ALIKES.get(letter, "")]
+            accepted = [letter, *_HOMOGLYPHS.get(letter, "")]
             if letter != "L":
-                signs.append(letter.lower())
-            self._columns.append([index[sign] for sign in signs if sign in index])
-            for column in self._columns[-1]:
-                self._letter_of[column] = number
+                accepted.append(letter.lower())
+            self._classes.append([class_of[character] for character in accepted if character in class_of])
+            for index in self._classes[-1]:
+                self._letter_of[index] = number
 
-    def read(self, shapes: Sequence[Shape]) -> NDArray[np.float32]:
-        """(shapes, 26) probability of each letter: the maximum over the model's steps, upper and lower case summed.
+    def read(self, masks: Sequence[Mask]) -> NDArray[np.float32]:
+        """(masks, 26) probability of each letter: upper and lower case summed, then the maximum over the model's steps.
 
-        A shape that reads as several different signs is a word or a drawing and gives zeros; "Aa" is an A.
+        A shape that is read as several different characters gives zeros, because it is a word or a drawing. "Aa" is A.
         """
-        if not shapes:
+        if not masks:
             return np.zeros((0, 26), np.float32)
-        found = self._read_at(shapes, LETTER_HEIGHT)
-        best = found.max(axis=1)
-        for row in np.flatnonzero((best >= UNSURE[0]) & (best < UNSURE[1])).tolist():
-            again = self._read_at([shapes[row]], SECOND_HEIGHT)[0]
-            if again.argmax() == found[row].argmax():
-                found[row] = np.maximum(found[row], again)
-        return found
+        letters_N26 = self._read_at(masks, LETTER_HEIGHT)
+        best_N = letters_N26.max(axis=1)
+        for row in np.flatnonzero((best_N >= UNSURE[0]) & (best_N < UNSURE[1])).tolist():
+            second_26 = self._read_at([masks[row]], SECOND_HEIGHT)[0]
+            if second_26.argmax() == letters_N26[row].argmax():
+                letters_N26[row] = np.maximum(letters_N26[row], second_26)
+        return letters_N26
 
-    def _read_at(self, shapes: Sequence[Shape], letter_height: int) -> NDArray[np.float32]:
-        batch = np.stack([_prepared(shape, letter_height) for shape in shapes])
+    def _read_at(self, masks: Sequence[Mask], letter_height: int) -> NDArray[np.float32]:
+        batch = np.stack([_model_input(mask, letter_height) for mask in masks])
         steps_BSC: NDArray[np.float32] = self._session.run(None, {self._input: batch})[0]
-        found = np.stack([steps_BSC[:, :, columns].sum(axis=2).max(axis=1) for columns in self._columns], axis=1)
+        letters_N26 = np.stack([steps_BSC[:, :, classes].sum(axis=2).max(axis=1) for classes in self._classes], axis=1)
         for row, best_S in enumerate(steps_BSC.argmax(axis=2)):
-            signs = {self._letter_of.get(int(sign), -int(sign)) for sign in best_S if sign != 0}
-            if len(signs) > 1:
-                found[row] = 0.0
-        return np.minimum(found, 1.0)
+            # Classes that are no letter count as characters of their own.
+            characters = {self._letter_of.get(int(index), -int(index)) for index in best_S if index != 0}
+            if len(characters) > 1:
+                letters_N26[row] = 0.0
+        return np.minimum(letters_N26, 1.0)
 
 
-def _prepared(shape: Shape, letter_height: int) -> NDArray[np.float32]:
-    """(3, 48, 64) in [-1, 1]: the shape black on white in the middle, at its own aspect."""
-    height, width = shape.shape
+def _model_input(mask: Mask, letter_height: int) -> NDArray[np.float32]:
+    """(3, 48, 64) in [-1, 1]: the shape black on white, centred, with its aspect ratio."""
+    height, width = mask.shape
     scale = min(letter_height / height, (WIDTH - 4) / width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    ink = cv2.resize(shape.astype(np.float32), size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    ink = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     page = np.ones((HEIGHT, WIDTH), np.float32)
     top, left = (HEIGHT - size[1]) // 2, (WIDTH - size[0]) // 2
     page[top : top + size[1], left : left + size[0]] -= 2 * ink

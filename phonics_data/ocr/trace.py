@@ -1,53 +1,68 @@
-"""What one pass over a video's picture saw: the record between reading the screen and deciding what it shows."""
+"""The stored result of OCR on one video: per sampled frame the change, per detection the letter probabilities."""
 
 from __future__ import annotations
 
 import io
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-TRACE_VERSION = "screen-6"
-"""Raised whenever the same video would give another trace."""
+TRACE_VERSION = "screen-7"
+"""Increase whenever the same video would give another trace."""
 
 
 def trace_path(work: Path, video_id: str) -> Path:
-    """Where a workspace keeps the trace of a video; there is none where the screen was not read."""
+    """Path of a video's trace in a workspace; the file is missing if the video was not read by OCR."""
     return work / "ocr" / f"{video_id}.npz"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class ScreenTrace:
-    """What one pass over a video's picture saw.
+    """OCR results of one video. Axes: T sampled frames, R detections (in time order), G cells of the grid.
 
     Args:
-        rate: looks a second; look t was at t / rate seconds.
-        changed_T: float32 share of pixels that changed since the look before; 1 at the first.
-        cut_T: bool; the picture is a new one from this look on: a large change, and not a flash after which it is as before.
-        edges_TGG: uint8 (looks, 18, 32) mean edge strength in a grid over the frame.
-        look_R: int32 look of each reading.
-        box_R4: float32 left, top, right, bottom as shares of width and height.
+        rate: sampled frames per second; frame t is at t / rate seconds.
+        changed_T: float32 fraction of pixels that changed since the previous sampled frame; 1 for the first.
+        cut_T: bool; True for the first frame after a cut. Flashes are not cuts.
+        edges_TGG: uint8 (frames, 18, 32) mean edge strength in a grid over the frame.
+        frame_R: int32 sampled frame of each detection.
+        box_R4: float32 left, top, right, bottom as fractions of width and height.
         letters_R26: float32 probability of each letter.
-        colour_R6: float32 RGB of the shape and of the ground around it, 0..255.
-        after_cut_R: bool; read because the whole frame was new, not because the shape had changed.
+        colour_R6: float32 RGB of the shape and of the background around it, 0..255.
+        after_cut_R: bool; True if the whole frame was read because of a cut, not because the shape had changed.
     """
 
     rate: int
     changed_T: NDArray[np.float32]
     cut_T: NDArray[np.bool_]
     edges_TGG: NDArray[np.uint8]
-    look_R: NDArray[np.int32]
+    frame_R: NDArray[np.int32]
     box_R4: NDArray[np.float32]
     letters_R26: NDArray[np.float32]
     colour_R6: NDArray[np.float32]
     after_cut_R: NDArray[np.bool_]
 
+    @cached_property
+    def letter_R(self) -> NDArray[np.int64]:  # noqa: N802 - shape letters as in names of arrays
+        """(detections,) index of the most probable letter."""
+        return self.letters_R26.argmax(axis=1)
+
+    @cached_property
+    def score_R(self) -> NDArray[np.float32]:  # noqa: N802
+        """(detections,) probability of the most probable letter."""
+        return self.letters_R26.max(axis=1)
+
+    @property
+    def num_frames(self) -> int:
+        return self.changed_T.size
+
     @property
     def duration_seconds(self) -> float:
-        return self.changed_T.size / self.rate
+        return self.num_frames / self.rate
 
     def to_bytes(self) -> bytes:
         """The trace as an npz file."""
@@ -57,7 +72,11 @@ class ScreenTrace:
 
     @staticmethod
     def from_file(path: Path) -> ScreenTrace:
-        """The trace that `to_bytes` wrote."""
+        """The trace that `to_bytes` wrote.
+
+        Raises:
+            KeyError: the file has an older layout.
+        """
         with np.load(path, allow_pickle=False) as data:
             values: dict[str, Any] = {field.name: data[field.name] for field in fields(ScreenTrace)}
         values["rate"] = int(values["rate"])

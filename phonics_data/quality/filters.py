@@ -1,11 +1,10 @@
-"""What makes a clip bad: measured on every clip, judged by rules whose limits the user may set.
+"""Quality filters: measurements of a clip, and limits on them that the user can change.
 
-Measuring and judging are apart, so that other limits need no new cutting. All functions are pure.
+Measurements are stored with the clip, so clips are not cut again when only the limits change. All functions are pure.
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,35 +14,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phonics_data.contract.sample import Audio, Frames
-from phonics_data.errors import InputError, OptionError
+from phonics_data.errors import OptionError
+from phonics_data.storage.toml_file import read_toml
 from phonics_data.types import Reason
 
 BAR_LEVEL = 24
-"""Luma up to which the rows and columns of a bar may go: coded black is noisy, and 16 in some files."""
+"""Maximum luma of black bars, 0..255; coded black is noisy, and 16 in some files."""
 
 QUIETEST_DBFS = -120.0
-"""What digital silence counts as, so that every measure is a finite number."""
+"""Level of digital silence, so that every measurement is finite."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Measures:
-    """What was measured on one clip; columns of metadata.parquet."""
+class ClipMeasurements:
+    """Measurements of one clip; columns of metadata.parquet."""
 
     moving_share: float
-    """Share of the pixels whose luma segments more than 16 of 255 levels over the clip, 0..1."""
+    """Share of pixels whose luma varies by more than 16 of 255 levels over the clip, 0..1."""
     bright_level: float
     """99th percentile of luma over all pixels of all frames, 0..255."""
     loudness_dbfs: float
-    """RMS of the loudest 100 ms, decibels below full scale; -120 in digital silence."""
+    """RMS of the loudest 100 ms, decibels below full scale; -120 for digital silence."""
     clipped_share: float
-    """Share of the sound's samples at full scale, 0..1."""
+    """Share of audio samples at full scale, 0..1."""
     bar_share: float
-    """Share of the picture that lies in black bars along opposite edges over the whole clip, 0..1."""
+    """Share of the frame covered by black bars at opposite edges during the whole clip, 0..1."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FilterHit:
-    """One rule that a clip breaks."""
+    """One filter that a clip fails."""
 
     reason: Reason
     measured: float
@@ -52,12 +52,13 @@ class FilterHit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FilterOptions:
-    """The limits.
+    """Limits of the filters, and whether a hit drops or only flags the clip.
 
-    A clip that breaks a rule is left out, but for three rules only when their `drop_` says so: otherwise it stays and
-    is marked in metadata.parquet. Whether stills are useful depends on the model; a dark ground looks like bars; and
-    who reads letters on a screen overlooks some. A near duplicate of a clip of another source is left out unless
-    `drop_near_duplicates` is off; one of the same source is marked.
+    * Hits of three filters drop the clip only if their `drop_` option is set, and flag it in metadata.parquet
+      otherwise: still images are useful for some models, a dark background looks like bars, and OCR misses letters.
+    * A near duplicate of a clip from another source is dropped unless `drop_near_duplicates` is off; one of the same
+      source is flagged.
+    * Hits of all other filters drop the clip.
     """
 
     min_seconds: float = 0.5
@@ -67,14 +68,14 @@ class FilterOptions:
     max_clipped_share: float = 0.05
     min_confidence: float = 0.0
     max_bar_share: float = 0.15
-    """Not asked where the bars are our own (``--fit pad``)."""
+    """Not applied with ``--fit pad``, which adds bars."""
     min_letter_seen_share: float = 0.05
-    """Asked only where the screen of the source was read."""
+    """Applied only if OCR read the screen of the source."""
     drop_static: bool = False
     drop_letterboxed: bool = False
     drop_letter_not_visible: bool = False
     max_image_hash_bits: int = 16
-    """Picture prints of near duplicates differ by at most so many bits (`phonics_data.quality.near_duplicates`)."""
+    """Maximum number of different bits of the image hashes of near duplicates (`phonics_data.quality.near_duplicates`)."""
     max_audio_hash_bits: int = 6
     drop_near_duplicates: bool = True
 
@@ -93,39 +94,31 @@ class FilterOptions:
         }
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
-                raise OptionError(f"rule {name}", getattr(self, name), f"{low:g} to {high:g}")
+                raise OptionError(f"filter {name}", getattr(self, name), f"{low:g} to {high:g}")
 
 
 def read_filter_options(path: Path) -> FilterOptions:
-    """The rules of a TOML file that names those to change, e.g. ``min_seconds = 1.0`` or ``drop_static = true``.
+    """Read a TOML file with the options to change, e.g. ``min_seconds = 1.0`` or ``drop_static = true``.
 
     Raises:
-        InputError: missing or no TOML.
-        OptionError: an unknown rule, or a value of the wrong type or out of its range.
+        InputError: the file is missing or not TOML.
+        OptionError: an unknown option, or a value of the wrong type or out of range.
     """
-    try:
-        found = tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        raise InputError(f"--filters {path}: no such file") from None
-    except OSError as error:
-        raise InputError(f"--filters {path}: cannot be read ({error.strerror}); wanted a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"--filters {path}: not TOML ({error})") from error
     defaults = {field.name: field.default for field in fields(FilterOptions)}
     values: dict[str, Any] = {}
-    for name, value in found.items():
+    for name, value in read_toml("--filters", path).items():
         if name not in defaults:
-            raise OptionError(f"--filters {path}", name, f"the rules {', '.join(defaults)}")
-        wanted = type(defaults[name])
-        if wanted is float and type(value) is int:
+            raise OptionError(f"--filters {path}", name, f"the filter options {', '.join(defaults)}")
+        expected = type(defaults[name])
+        if expected is float and type(value) is int:
             value = float(value)
-        if type(value) is not wanted:
-            raise OptionError(f"--filters {path}: {name}", value, f"a value of type {wanted.__name__}")
+        if type(value) is not expected:
+            raise OptionError(f"--filters {path}: {name}", value, f"a value of type {expected.__name__}")
         values[name] = value
     return FilterOptions(**values)
 
 
-def measure(frames_LHWC: Frames, audio_N: Audio, audio_rate_hz: int) -> Measures:
+def measure_clip(frames_LHWC: Frames, audio_N: Audio, audio_rate_hz: int) -> ClipMeasurements:
     """Measure one clip.
 
     Args:
@@ -133,7 +126,7 @@ def measure(frames_LHWC: Frames, audio_N: Audio, audio_rate_hz: int) -> Measures
         audio_N: float32 mono in [-1, 1].
     """
     luma_LHW = _luma(frames_LHWC)
-    return Measures(
+    return ClipMeasurements(
         moving_share=float(np.mean(luma_LHW.max(axis=0) - luma_LHW.min(axis=0) > 16)),
         bright_level=_percentile(luma_LHW, 0.99),
         loudness_dbfs=_loudness_dbfs(audio_N, audio_rate_hz),
@@ -142,48 +135,47 @@ def measure(frames_LHWC: Frames, audio_N: Audio, audio_rate_hz: int) -> Measures
     )
 
 
-def judge(
-    measures: Measures,
+def apply_filters(
+    measurements: ClipMeasurements,
     duration_seconds: float,
     confidence: float,
-    rules: FilterOptions,
+    options: FilterOptions,
     *,
     letter_seen_share: float | None = None,
 ) -> tuple[FilterHit, ...]:
-    """Every rule that the clip breaks, those that leave it out in any case first.
+    """All filters that the clip fails; those that always drop it are first.
 
     Args:
-        letter_seen_share: share of the clip's time during which its letter was read on the screen, 0..1; None where
-            the screen was not read.
+        letter_seen_share: share of the clip's duration during which OCR detected its letter, 0..1; None if OCR did not
+            read the screen.
     """
-    findings = [
-        _below("too_short", duration_seconds, rules.min_seconds),
-        _below("black", measures.bright_level, rules.min_bright_level),
-        _below("silent", measures.loudness_dbfs, rules.min_loudness_dbfs),
-        _above("clipped_sound", measures.clipped_share, rules.max_clipped_share),
-        _below("low_confidence", confidence, rules.min_confidence),
-        _below("static_picture", measures.moving_share, rules.min_moving_share),
-        _above("letterboxed", measures.bar_share, rules.max_bar_share),
-        None
-        if letter_seen_share is None
-        else _below("letter_not_visible", letter_seen_share, rules.min_letter_seen_share),
-    ]
-    return tuple(finding for finding in findings if finding is not None)
+    hits = (
+        _below("too_short", duration_seconds, options.min_seconds),
+        _below("black", measurements.bright_level, options.min_bright_level),
+        _below("silent", measurements.loudness_dbfs, options.min_loudness_dbfs),
+        _above("clipped_sound", measurements.clipped_share, options.max_clipped_share),
+        _below("low_confidence", confidence, options.min_confidence),
+        _below("static_picture", measurements.moving_share, options.min_moving_share),
+        _above("letterboxed", measurements.bar_share, options.max_bar_share),
+        _below("letter_not_visible", letter_seen_share, options.min_letter_seen_share),
+    )
+    return tuple(hit for hit in hits if hit is not None)
 
 
-def drops(finding: FilterHit, rules: FilterOptions) -> bool:
-    """Whether `finding` leaves its clip out; otherwise it marks it."""
-    if finding.reason == "static_picture":
-        return rules.drop_static
-    if finding.reason == "letterboxed":
-        return rules.drop_letterboxed
-    return finding.reason != "letter_not_visible" or rules.drop_letter_not_visible
+def is_dropped(hit: FilterHit, options: FilterOptions) -> bool:
+    """Whether `hit` drops its clip; otherwise it flags it."""
+    optional: dict[Reason, bool] = {
+        "static_picture": options.drop_static,
+        "letterboxed": options.drop_letterboxed,
+        "letter_not_visible": options.drop_letter_not_visible,
+    }
+    return optional.get(hit.reason, True)
 
 
-def seen_share(start_seconds: float, end_seconds: float, sightings: Iterable[tuple[float, float]]) -> float:
-    """Share of ``[start, end)`` that the `sightings` (start, end; they may overlap) cover together, 0..1."""
+def visible_share(start_seconds: float, end_seconds: float, intervals: Iterable[tuple[float, float]]) -> float:
+    """Share of ``[start, end)`` covered by the union of `intervals` (start, end), 0..1."""
     covered, reached = 0.0, start_seconds
-    for low, high in sorted(sightings):
+    for low, high in sorted(intervals):
         low, high = max(low, reached), min(high, end_seconds)
         if low < high:
             covered += high - low
@@ -191,8 +183,10 @@ def seen_share(start_seconds: float, end_seconds: float, sightings: Iterable[tup
     return covered / (end_seconds - start_seconds) if end_seconds > start_seconds else 0.0
 
 
-def _below(reason: Reason, measured: float, threshold: float) -> FilterHit | None:
-    return FilterHit(reason=reason, measured=measured, threshold=threshold) if measured < threshold else None
+def _below(reason: Reason, measured: float | None, threshold: float) -> FilterHit | None:
+    if measured is None or measured >= threshold:
+        return None
+    return FilterHit(reason=reason, measured=measured, threshold=threshold)
 
 
 def _above(reason: Reason, measured: float, threshold: float) -> FilterHit | None:
@@ -200,7 +194,7 @@ def _above(reason: Reason, measured: float, threshold: float) -> FilterHit | Non
 
 
 def _luma(frames_LHWC: Frames) -> NDArray[np.uint8]:
-    """BT.601 luma in integers: this runs over every pixel of the dataset."""
+    """BT.601 luma in integer arithmetic, for speed."""
     luma = frames_LHWC[..., 0] * np.uint16(77)
     luma += frames_LHWC[..., 1] * np.uint16(150)
     luma += frames_LHWC[..., 2] * np.uint16(29)
@@ -208,9 +202,9 @@ def _luma(frames_LHWC: Frames) -> NDArray[np.uint8]:
 
 
 def _percentile(levels: NDArray[np.uint8], share: float) -> float:
-    """The lowest level that at least `share` of all values do not exceed."""
+    """The lowest level that at least `share` of the values do not exceed."""
     low, high = 0, 255
-    while low < high:  # eight quick counts instead of a histogram, which would take every value apart
+    while low < high:  # bisection: eight counts are faster than a histogram
         middle = (low + high) // 2
         if np.count_nonzero(levels <= middle) >= share * levels.size:
             high = middle
@@ -220,13 +214,13 @@ def _percentile(levels: NDArray[np.uint8], share: float) -> float:
 
 
 def _bar_share(brightest_HW: NDArray[np.uint8]) -> float:
-    """Bars come in pairs: what is dark along one edge alone is the picture's own, and so is a picture dark all over."""
+    """Only bars at two opposite edges count; a dark area at one edge, or a dark frame, is image content."""
     lit_HW = brightest_HW > BAR_LEVEL
     return 1 - _inner_share(lit_HW, 0) * _inner_share(lit_HW, 1)
 
 
 def _inner_share(lit_HW: NDArray[np.bool_], axis: int) -> float:
-    """What is left of an axis without the smaller of its two dark ends and as much at the other, 0..1."""
+    """Share of an axis that remains without two bars of the size of its smaller dark end, 0..1."""
     where, size = np.flatnonzero(lit_HW.any(axis=1 - axis)), lit_HW.shape[axis]
     return 1 - 2 * min(int(where[0]), size - 1 - int(where[-1])) / size if where.size else 1.0
 

@@ -1,12 +1,14 @@
-"""Clips that are nearly the same as another one, within a source or across sources (a song that was uploaded twice).
+"""Near duplicates: clips almost equal to another clip of the same source or of another one (e.g. a song uploaded twice).
 
-A clip's picture print holds, for three of its frames, where neighbouring cells of a coarse grid get brighter; its
-sound print, where neighbouring bands of a very coarse spectrogram gain on each other from one slice to the next. Both
-stay nearly the same when a video is scaled, encoded again or cut some hundredths of a second later. Two clips are near
-duplicates when they have the same label and both prints lie close. All functions are pure.
+* Image hash: for three frames of the clip, whether brightness increases between neighbouring cells of a coarse grid.
+* Audio hash: whether the difference between neighbouring bands of a coarse spectrogram increases from one time slice
+  to the next.
+* Two clips are near duplicates if they have the same label and both hashes have small Hamming distances.
 
-On rendered songs, encoded again at 240p and 30 frames a second and cut 50 ms later, pictures differ by 5-9 of 192 bits
-and sounds by 4-5 of 32 (median; 90 %: 18 and 8); clips of one letter from different songs by 36 at least, and 5-15.
+Scaling, re-encoding and a shift by some hundredths of a second change few bits. Measured on rendered songs, re-encoded
+at 240p and 30 frames/s and cut 50 ms later: image hashes differ by 5-9 of 192 bits and audio hashes by 4-5 of 32
+(medians; 90th percentiles: 18 and 8). Clips of one letter from different songs differ by at least 36 and by 5-15 bits.
+All functions are pure.
 """
 
 from __future__ import annotations
@@ -29,12 +31,12 @@ AUDIO_HASH_BITS = (_BANDS - 1) * (_SLICES - 1)
 _HOP_SAMPLES = 256
 
 _STEP_LEVELS = 3.0
-"""Cells that differ by less are equal: on flat ground the noise of a codec would decide."""
+"""Minimum difference between cells, in grey levels; below it, codec noise on plain areas would set the bit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Hashes:
-    """What one clip looks and sounds like, in hexadecimal digits."""
+class ClipHashes:
+    """Content hashes of one clip, in hexadecimal digits."""
 
     image_hash: str
     audio_hash: str
@@ -42,71 +44,75 @@ class Hashes:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
-    """A clip as the search sees it; the order of candidates decides which of two duplicates counts as the first."""
+    """A clip in the search for near duplicates; of two duplicates, the earlier candidate counts as the original."""
 
     sample_id: str
     video_id: str
     label: str
-    hashes: Hashes
+    hashes: ClipHashes
 
 
-def content_hashes(frames_LHWC: Frames, audio_N: Audio, audio_rate_hz: int) -> Hashes:
-    """The prints of one clip.
+def clip_hashes(frames_LHWC: Frames, audio_N: Audio, audio_rate_hz: int) -> ClipHashes:
+    """The hashes of one clip.
 
     Args:
         frames_LHWC: uint8 RGB, L >= 1.
         audio_N: float32 mono in [-1, 1].
     """
-    places = [int(moment * frames_LHWC.shape[0]) for moment in _MOMENTS]
-    picture = [_picture_bits(frames_LHWC[place]) for place in places]
-    return Hashes(image_hash=_hex(np.concatenate(picture)), audio_hash=_hex(_sound_bits(audio_N, audio_rate_hz)))
+    image_bits = [_image_bits(frames_LHWC[int(moment * frames_LHWC.shape[0])]) for moment in _MOMENTS]
+    return ClipHashes(image_hash=_hex(np.concatenate(image_bits)), audio_hash=_hex(_audio_bits(audio_N, audio_rate_hz)))
 
 
 def near_duplicates(
     candidates: Sequence[Candidate], *, max_image_hash_bits: int, max_audio_hash_bits: int
 ) -> dict[str, tuple[str, int]]:
-    """sample id -> (the earlier clip that it repeats, how many bits their prints differ by).
+    """Find near duplicates in time almost linear in the number of clips.
 
-    Prints that differ by at most b bits agree in one of b + 1 pieces at least, so only clips that share a piece are
-    compared: the search stays quick for many thousand clips.
+    Two hashes that differ by at most b bits have at least one of b + 1 pieces in common, so only clips with a common
+    piece of the image hash are compared.
+
+    Returns:
+        sample id -> (id of the earlier clip that it duplicates, number of different bits of both hashes).
     """
     found: dict[str, tuple[str, int]] = {}
     buckets: dict[tuple[str, int, int], list[tuple[Candidate, int, int]]] = defaultdict(list)
     num_pieces = max_image_hash_bits + 1
     for candidate in candidates:
-        picture, sound = int(candidate.hashes.image_hash, 16), int(candidate.hashes.audio_hash, 16)
-        keys = [(candidate.label, place, piece) for place, piece in enumerate(_pieces(picture, num_pieces))]
-        best: tuple[int, str] | None = None
-        for other, other_picture, other_sound in {id(entry): entry for key in keys for entry in buckets[key]}.values():
-            picture_bits = (picture ^ other_picture).bit_count()
-            sound_bits = (sound ^ other_sound).bit_count()
-            if picture_bits <= max_image_hash_bits and sound_bits <= max_audio_hash_bits:
-                best = min(
-                    best or (picture_bits + sound_bits, other.sample_id), (picture_bits + sound_bits, other.sample_id)
-                )
-        if best is not None:
-            found[candidate.sample_id] = (best[1], best[0])
-            continue  # only firsts are compared with, so a thousand copies cost no more than one
+        image, audio = int(candidate.hashes.image_hash, 16), int(candidate.hashes.audio_hash, 16)
+        keys = [(candidate.label, place, piece) for place, piece in enumerate(_pieces(image, num_pieces))]
+        near: list[tuple[int, str]] = []
+        for other, other_image, other_audio in {id(entry): entry for key in keys for entry in buckets[key]}.values():
+            image_bits = (image ^ other_image).bit_count()
+            audio_bits = (audio ^ other_audio).bit_count()
+            if image_bits <= max_image_hash_bits and audio_bits <= max_audio_hash_bits:
+                near.append((image_bits + audio_bits, other.sample_id))
+        if near:
+            num_bits, original = min(near)
+            found[candidate.sample_id] = (original, num_bits)
+            continue  # only originals are compared with, so thousands of copies are as fast as one
         for key in keys:
-            buckets[key].append((candidate, picture, sound))
+            buckets[key].append((candidate, image, audio))
     return found
 
 
-def groups_of_sources(
+def duplicate_groups(
     candidates: Sequence[Candidate], found: Mapping[str, tuple[str, int]], *, min_share: float = 0.2
 ) -> dict[str, str]:
-    """video id -> group name: sources that share clips belong together, so that no split sees another's clips.
+    """video id -> name of its group. The sources of a group must be in the same split.
 
-    Two sources share a group when at least `min_share` of the clips of the smaller one repeat clips of the other, and
-    so do sources that are bound by a third. A group bears the name of its first source.
+    Two sources are grouped if at least `min_share` of the clips of the smaller one duplicate clips of the other. The
+    relation is transitive. A group has the name of its first source in sorted order.
+
+    Args:
+        found: the result of `near_duplicates`.
     """
     video_of = {candidate.sample_id: candidate.video_id for candidate in candidates}
     sizes: dict[str, int] = defaultdict(int)
     for candidate in candidates:
         sizes[candidate.video_id] += 1
     shared: dict[tuple[str, str], int] = defaultdict(int)
-    for sample_id, (first, _) in found.items():
-        one, other = sorted((video_of[sample_id], video_of[first]))
+    for sample_id, (original, _) in found.items():
+        one, other = sorted((video_of[sample_id], video_of[original]))
         if one != other:
             shared[one, other] += 1
     group = {video_id: video_id for video_id in sizes}
@@ -122,13 +128,13 @@ def _pieces(bits: int, number: int) -> list[int]:
     return [(bits >> (place * size)) & ((1 << size) - 1) for place in range(number)]
 
 
-def _picture_bits(frame_HWC: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _image_bits(frame_HWC: NDArray[np.uint8]) -> NDArray[np.bool_]:
     grey = frame_HWC.astype(np.float64) @ np.array([0.25, 0.5, 0.25])
     return (np.diff(_cells(grey, _ROWS, _COLUMNS), axis=1) > _STEP_LEVELS).reshape(-1)
 
 
-def _sound_bits(audio_N: Audio, audio_rate_hz: int) -> NDArray[np.bool_]:
-    # Plain spectra and no log-mel: the exact bands matter little here, and this loads nothing.
+def _audio_bits(audio_N: Audio, audio_rate_hz: int) -> NDArray[np.bool_]:
+    # Plain spectra instead of log-mel: the exact bands matter little, and no library has to be loaded.
     num_windows = audio_N.size // _HOP_SAMPLES - 1
     if num_windows < _SLICES:
         return np.zeros(AUDIO_HASH_BITS, np.bool_)
@@ -142,7 +148,7 @@ def _sound_bits(audio_N: Audio, audio_rate_hz: int) -> NDArray[np.bool_]:
 
 
 def _cells(values_RC: NDArray[np.float64], rows: int, columns: int) -> NDArray[np.float64]:
-    """Means over a coarse grid of nearly equal cells; what is smaller than the grid repeats its values."""
+    """Means over a grid of nearly equal cells. An axis shorter than the grid is repeated first."""
     for axis, number in ((0, rows), (1, columns)):
         size = values_RC.shape[axis]
         if size < number:

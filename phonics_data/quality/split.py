@@ -1,8 +1,8 @@
-"""Which source video belongs to train, validation and test.
+"""Assignment of source videos to train, validation and test.
 
-Clips of one source look and sound alike, so a source never lies in two splits. Each source falls by a hash of its own
-id: adding sources moves no other one, but for two rules: no split stays empty, and a label that enough sources hold is
-in every split.
+* All clips of a source are in one split, because they are similar.
+* The split of a source depends on a hash of its id, so adding sources does not move others, with two exceptions:
+  no split is empty, and a label that enough sources have is in every split.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ratios:
-    """Expected shares of the sources; they add up to 1."""
+    """Expected fractions of the sources; their sum is 1."""
 
     train: float = 0.8
     validation: float = 0.1
     test: float = 0.1
 
     def __post_init__(self) -> None:
-        shares = (self.train, self.validation, self.test)
-        if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+        fractions = (self.train, self.validation, self.test)
+        if not (min(fractions) >= 0 and abs(sum(fractions) - 1) <= 1e-6):  # also for nan
             raise OptionError(
-                "--split-ratios", ",".join(f"{share:g}" for share in shares), "three shares >= 0 that add up to 1"
+                "--split-ratios", ",".join(f"{fraction:g}" for fraction in fractions), "three fractions >= 0 with sum 1"
             )
 
 
-def share_of(text: str, seed: int) -> float:
-    """A number in [0, 1) that depends on `text` and `seed` alone, evenly spread."""
+def hash_fraction(text: str, seed: int) -> float:
+    """A uniformly distributed number in [0, 1) that depends only on `text` and `seed`."""
     digest = hashlib.sha256(f"{seed}:{text}".encode()).digest()
     return int.from_bytes(digest[:7], "big") / 2**56
 
@@ -47,84 +47,89 @@ def split_by_source(
     seed: int = 0,
     groups: Mapping[str, str] | None = None,
 ) -> dict[str, Split]:
-    """The split of every source video.
+    """Assign every source video to a split.
+
+    1. Each group gets the split into whose range its hash falls.
+    2. A split with a ratio over 0 that is empty gets the group with the most labels (ties: the nearest hash), so that
+       a split of one source covers as much of the label set as possible. It stays empty only if there are too few
+       groups.
+    3. A label that at least as many groups have as there are splits is moved into each split that lacks it, if a group
+       exists most of whose labels that split lacks: videos of one letter or sentences of one speaker move, whole songs
+       do not.
 
     Args:
         labels_by_video: video id -> labels of its clips.
-        groups: video id -> name of the group that it shares with its near duplicates; a group falls as one.
+        groups: video id -> name of its group of near duplicates (`phonics_data.quality.near_duplicates`); default: each
+            video is a group.
 
     Returns:
-        video id -> split. A split with a ratio over 0 is empty only when there are too few groups. To fill an
-        empty one, the group with the most labels moves there (then the one whose hash is nearest), so that even a
-        split of one source shows as much of the label set as it can. Then every label that at least as many groups
-        hold as there are splits comes into each of them, where a group can move whose labels that split mostly lacks:
-        videos of a single letter, or sentences of one speaker; a whole song does not move for a letter or two.
+        video id -> split.
     """
     ratios = ratios or Ratios()
     names = {video: (groups or {}).get(video, video) for video in labels_by_video}
     labels: dict[str, set[str]] = {}
     for video, name in names.items():
         labels.setdefault(name, set()).update(labels_by_video[video])
-    # Test first, then validation: a larger train share then takes sources from neither of the others' beginning.
+    # Train is last, so a larger train share takes sources only from the end of the other ranges.
     edges: dict[Split, tuple[float, float]] = {
         "test": (0.0, ratios.test),
         "validation": (ratios.test, ratios.test + ratios.validation),
         "train": (ratios.test + ratios.validation, 1.0),
     }
-    shares = {name: share_of(name, seed) for name in labels}
-    fallen: dict[str, Split] = {name: _fall(share, edges) for name, share in shares.items()}
-    wanted: list[Split] = [split for split in SPLITS if edges[split][1] > edges[split][0]]
-    for split in wanted:
-        if split in fallen.values():
+    fractions = {name: hash_fraction(name, seed) for name in labels}
+    splits: dict[str, Split] = {name: _split_of_fraction(fraction, edges) for name, fraction in fractions.items()}
+    nonzero: list[Split] = [split for split in SPLITS if edges[split][1] > edges[split][0]]
+    for split in nonzero:
+        if split in splits.values():
             continue
-        donors = [name for name in sorted(fallen) if list(fallen.values()).count(fallen[name]) > 1]
+        donors = [name for name in sorted(splits) if list(splits.values()).count(splits[name]) > 1]
         if donors:
             low, high = edges[split]
             middle = (low + high) / 2
-            chosen = min(donors, key=lambda name: (-len(labels[name]), abs(shares[name] - middle), name))
-            fallen[chosen] = split
-    _cover_labels(labels, fallen, shares, {split: edges[split] for split in wanted})
-    return {video: fallen[name] for video, name in names.items()}
+            chosen = min(donors, key=lambda name: (-len(labels[name]), abs(fractions[name] - middle), name))
+            splits[chosen] = split
+    _cover_labels(labels, splits, fractions, {split: edges[split] for split in nonzero})
+    return {video: splits[name] for video, name in names.items()}
 
 
 def _cover_labels(
     labels: Mapping[str, set[str]],
-    fallen: dict[str, Split],
-    shares: Mapping[str, float],
+    splits: dict[str, Split],
+    fractions: Mapping[str, float],
     edges: Mapping[Split, tuple[float, float]],
 ) -> None:
-    """Move groups in `fallen` so that each label of enough groups is in every split of `edges`."""
-    holders: dict[str, list[str]] = {}
+    """Change `splits` so that each label of enough groups is in every split of `edges`."""
+    groups_of_label: dict[str, list[str]] = {}
     counts: Counter[tuple[Split, str]] = Counter()
     for name in sorted(labels):
         for label in labels[name]:
-            holders.setdefault(label, []).append(name)
-            counts[fallen[name], label] += 1
-    # Large splits are asked for first: what is missing there is missed most.
+            groups_of_label.setdefault(label, []).append(name)
+            counts[splits[name], label] += 1
+    # The largest split is completed first.
     order = sorted(edges, key=lambda split: (edges[split][0] - edges[split][1], SPLITS.index(split)))
-    for label in sorted(holders):
+    for label in sorted(groups_of_label):
         for split in order:
-            if counts[split, label] or len(holders[label]) < len(edges):
+            if counts[split, label] or len(groups_of_label[label]) < len(edges):
                 continue
-            able = [
+            movable = [
                 name
-                for name in holders[label]
+                for name in groups_of_label[label]
                 if 2 * sum(not counts[split, other] for other in labels[name]) >= len(labels[name])
-                and all(counts[fallen[name], other] > 1 for other in labels[name])
+                and all(counts[splits[name], other] > 1 for other in labels[name])
             ]
-            if not able:
+            if not movable:
                 continue
             middle = sum(edges[split]) / 2
-            chosen = min(able, key=lambda name: (len(labels[name]), abs(shares[name] - middle), name))
+            chosen = min(movable, key=lambda name: (len(labels[name]), abs(fractions[name] - middle), name))
             for other in labels[chosen]:
-                counts[fallen[chosen], other] -= 1
+                counts[splits[chosen], other] -= 1
                 counts[split, other] += 1
-            fallen[chosen] = split
+            splits[chosen] = split
 
 
-def _fall(share: float, edges: Mapping[Split, tuple[float, float]]) -> Split:
+def _split_of_fraction(fraction: float, edges: Mapping[Split, tuple[float, float]]) -> Split:
     for split, (low, high) in edges.items():
-        if low <= share < high:
+        if low <= fraction < high:
             return split
-    # Shares of 0.1 + 0.9 may add up to a hair under 1; what falls into the hair belongs to the last that has any.
+    # Floating-point sums of fractions can be slightly below 1; the last non-empty range takes the rest.
     return next(split for split, (low, high) in reversed(list(edges.items())) if high > low)

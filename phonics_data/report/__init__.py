@@ -1,4 +1,4 @@
-"""What can be said about a finished dataset: its page for people (`page`), and whether it is whole (`verify`)."""
+"""Reports on a finished dataset: HTML page (`page`), tables (`stats`), integrity check (`verify`) and `repair`."""
 
 from phonics_data.report.page import write_report
 

@@ -1,4 +1,4 @@
-"""report.html: a dataset on one page that needs nothing else, neither files nor network."""
+"""report.html: an overview of a dataset as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from typing import Any
 
 import numpy as np
 
+from phonics_data.contract.files import write_bytes
 from phonics_data.contract.sample import Frames, Sample
 from phonics_data.contract.shard import decode, read_members
-from phonics_data.dataset.layout import REJECTIONS, REPORT, SUMS, MetadataRow, read_description, read_metadata
+from phonics_data.dataset.layout import CHECKSUMS, REJECTIONS, REPORT, MetadataRow, read_description, read_metadata
 from phonics_data.media import encode_mp4
 from phonics_data.quality.split import SPLITS
 from phonics_data.storage.tables import read_table
-from phonics_data.storage.workspace import write_bytes
 from phonics_data.types import Rejection
 
-CLIPS_A_LABEL = 6
-CLIPS_IN_DOUBT = 12
+CLIPS_PER_CLASS = 6
+NUM_UNCERTAIN = 12
 CERTAIN = 0.9
-"""Clips of at least this confidence are not shown among the least certain ones."""
-FRAMES_A_CLIP = 6
-TALLEST_PIXELS = 96
+"""Clips with at least this confidence are not listed as least certain."""
+FRAMES_PER_STRIP = 6
+MAX_HEIGHT = 96
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,30 +36,30 @@ class Strip:
 
     row: MetadataRow
     picture: str
-    """``data:`` address of a JPEG: frames from the clip's first to its last, side by side."""
+    """``data:`` URL of a JPEG: frames of the clip side by side."""
     poster: str
-    """``data:`` address of a JPEG: the first frame."""
-    film: str
-    """``data:`` address of the clip itself as an MP4 with sound."""
+    """``data:`` URL of a JPEG: the first frame."""
+    video: str
+    """``data:`` URL of the clip as an MP4 with audio."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sheet:
-    """All that the page shows of one class."""
+    """The contact sheet of one class."""
 
     label: str
     numbers: tuple[int, ...]
-    """Clips in train, validation, test."""
+    """Numbers of clips in train, validation, test."""
     strips: tuple[Strip, ...]
 
 
 def write_report(dataset: Path) -> Path:
-    """Write DATASET/report.html: counts, durations, rejections, and a contact sheet for each class.
+    """Write DATASET/report.html: counts, durations, rejections, and a contact sheet per class.
 
-    A page that was made of the same files is kept.
+    A page generated from the same files is kept.
 
     Raises:
-        DatasetError: the folder is no finished dataset.
+        DatasetError: the folder is not a finished dataset.
     """
     import jinja2
 
@@ -70,7 +70,7 @@ def write_report(dataset: Path) -> Path:
     if path.is_file() and key in path.read_text(errors="replace")[:1000]:
         return path
     rejections = read_table(dataset / REJECTIONS, Rejection)
-    doubtful, sheets = _sheets(dataset, rows, description["label_set"]["names"])
+    uncertain, sheets = _sheets(dataset, rows, description["label_set"]["names"])
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("phonics_data.report", "."), autoescape=True, undefined=jinja2.StrictUndefined
     )
@@ -78,7 +78,7 @@ def write_report(dataset: Path) -> Path:
         key=key,
         description=description,
         splits=SPLITS,
-        doubtful=doubtful,
+        uncertain=uncertain,
         sheets=sheets,
         lengths=_histogram([row.duration_seconds for row in rows]),
         confidences=_histogram([row.confidence for row in rows], ends=(0.0, 1.0), num_bins=20),
@@ -91,20 +91,17 @@ def write_report(dataset: Path) -> Path:
 
 
 def _key(dataset: Path) -> str:
-    """Names what the page is made of: the files of the dataset and this folder's program and template."""
-    parts = [dataset / SUMS, Path(__file__), Path(__file__).with_name("page.html.j2")]
+    """Digest of the inputs of the page: the dataset's files, this module and the template."""
+    parts = [dataset / CHECKSUMS, Path(__file__), Path(__file__).with_name("page.html.j2")]
     return hashlib.sha256(b"".join(part.read_bytes() for part in parts if part.is_file())).hexdigest()
 
 
 def _sheets(dataset: Path, rows: Sequence[MetadataRow], names: Sequence[str]) -> tuple[tuple[Strip, ...], list[Sheet]]:
-    """(the least certain clips of all, a sheet for each class).
-
-    The eye is needed most where confidence is low: such clips come first everywhere. The rest of a sheet is spread over
-    the sources.
-    """
-    doubtful = [row for row in sorted(rows, key=_doubt) if row.confidence < CERTAIN][:CLIPS_IN_DOUBT]
-    shown = {name: _chosen([row for row in rows if row.label == name]) for name in names}
-    strips = _strips(dataset, [*doubtful, *(row for chosen in shown.values() for row in chosen)])
+    """(the least certain clips of the dataset, a sheet per class)."""
+    ordered = sorted(rows, key=lambda row: (row.confidence, row.sample_id))
+    uncertain = [row for row in ordered if row.confidence < CERTAIN][:NUM_UNCERTAIN]
+    shown = {name: _chosen([row for row in ordered if row.label == name]) for name in names}
+    strips = _strips(dataset, [*uncertain, *(row for chosen in shown.values() for row in chosen)])
     sheets = [
         Sheet(
             label=name,
@@ -113,25 +110,22 @@ def _sheets(dataset: Path, rows: Sequence[MetadataRow], names: Sequence[str]) ->
         )
         for name in names
     ]
-    return tuple(strips[row.sample_id] for row in doubtful if row.sample_id in strips), sheets
+    return tuple(strips[row.sample_id] for row in uncertain if row.sample_id in strips), sheets
 
 
-def _doubt(row: MetadataRow) -> tuple[float, str]:
-    return row.confidence, row.sample_id
-
-
-def _chosen(rows: Sequence[MetadataRow]) -> list[MetadataRow]:
-    ordered = sorted(rows, key=_doubt)
-    if len(ordered) <= CLIPS_A_LABEL:
+def _chosen(ordered: list[MetadataRow]) -> list[MetadataRow]:
+    """At most `CLIPS_PER_CLASS` rows: half of them the first, the others evenly spaced. `ordered` is by confidence."""
+    if len(ordered) <= CLIPS_PER_CLASS:
         return ordered
-    doubtful = CLIPS_A_LABEL // 2
-    step = (len(ordered) - doubtful) / (CLIPS_A_LABEL - doubtful)
-    rest = [ordered[doubtful + int(index * step)] for index in range(CLIPS_A_LABEL - doubtful)]
-    return ordered[:doubtful] + rest
+    num_first = CLIPS_PER_CLASS // 2
+    step = (len(ordered) - num_first) / (CLIPS_PER_CLASS - num_first)
+    return ordered[:num_first] + [
+        ordered[num_first + int(index * step)] for index in range(CLIPS_PER_CLASS - num_first)
+    ]
 
 
 def _strips(dataset: Path, rows: Sequence[MetadataRow]) -> dict[str, Strip]:
-    """Sample id -> its strip, reading each shard once."""
+    """Sample id -> strip. Each shard is read once."""
     wanted = {row.sample_id: row for row in rows}
     strips: dict[str, Strip] = {}
     for shard in sorted({row.shard for row in rows}):
@@ -140,46 +134,46 @@ def _strips(dataset: Path, rows: Sequence[MetadataRow]) -> dict[str, Strip]:
                 sample = decode(key, members, where=shard)
                 strips[key] = Strip(
                     row=wanted[key],
-                    picture=_picture(strip_of(sample)),
-                    poster=_picture(sample.frames_LHWC[0]),
-                    film=_film(sample),
+                    picture=_jpeg(frame_strip(sample)),
+                    poster=_jpeg(sample.frames_LHWC[0]),
+                    video=_mp4(sample),
                 )
     return strips
 
 
-def strip_of(sample: Sample) -> Frames:
-    """Frames of a clip side by side, evenly spaced from the first to the last, white gaps between: uint8 (H, W', 3)."""
-    places = np.linspace(0, sample.num_frames - 1, min(FRAMES_A_CLIP, sample.num_frames)).round().astype(int)
+def frame_strip(sample: Sample) -> Frames:
+    """Evenly spaced frames of a clip side by side, first and last included, with white gaps: uint8 (H, W', 3)."""
+    indices = np.linspace(0, sample.num_frames - 1, min(FRAMES_PER_STRIP, sample.num_frames)).round().astype(int)
     height, width = sample.frames_LHWC.shape[1:3]
     gap = np.full((height, max(1, width // 32), 3), 255, np.uint8)
-    parts = [part for place in places for part in (gap, sample.frames_LHWC[place])]
+    parts = [part for index in indices for part in (gap, sample.frames_LHWC[index])]
     return np.concatenate(parts[1:], axis=1)
 
 
-def _picture(picture: Frames) -> str:
+def _jpeg(frame_HWC: Frames) -> str:
     from PIL import Image
 
-    image = Image.fromarray(picture)
-    if image.height > TALLEST_PIXELS:
-        image = image.resize((round(image.width * TALLEST_PIXELS / image.height), TALLEST_PIXELS))
+    image = Image.fromarray(frame_HWC)
+    if image.height > MAX_HEIGHT:
+        image = image.resize((round(image.width * MAX_HEIGHT / image.height), MAX_HEIGHT))
     file = io.BytesIO()
     image.save(file, "JPEG", quality=80)
-    return _data_address("image/jpeg", file.getvalue())
+    return _data_url("image/jpeg", file.getvalue())
 
 
-def _film(sample: Sample) -> str:
-    film = encode_mp4(sample.frames_LHWC, sample.frame_rate, sample.audio_N, sample.audio_rate_hz, crf=28)
-    return _data_address("video/mp4", film)
+def _mp4(sample: Sample) -> str:
+    video = encode_mp4(sample.frames_LHWC, sample.frame_rate, sample.audio_N, sample.audio_rate_hz, crf=28)
+    return _data_url("video/mp4", video)
 
 
-def _data_address(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64," + base64.b64encode(content).decode()
+def _data_url(media_type: str, content: bytes) -> str:
+    return f"data:{media_type};base64," + base64.b64encode(content).decode()
 
 
 def _histogram(
     values: Sequence[float], *, ends: tuple[float, float] | None = None, num_bins: int = 24
 ) -> dict[str, Any]:
-    """Bars for the page: heights as shares of the highest, the two ends of the axis, and the median."""
+    """Bars with heights relative to the highest one, both ends of the axis, and the median."""
     counts, edges = np.histogram(values, bins=num_bins, range=ends)
     return {
         "bars": [
@@ -198,6 +192,6 @@ def _sources(rows: Sequence[MetadataRow]) -> list[tuple[str, str, int, float]]:
     for row in rows:
         by_video.setdefault(row.video_id, []).append(row)
     return [
-        (video_id, mine[0].split, len(mine), float(np.mean([row.confidence for row in mine])))
-        for video_id, mine in sorted(by_video.items())
+        (video_id, clips[0].split, len(clips), float(np.mean([row.confidence for row in clips])))
+        for video_id, clips in sorted(by_video.items())
     ]

@@ -1,4 +1,4 @@
-"""The numbers of a dataset as small tables, for the terminal."""
+"""Counts of a dataset as tables for the terminal."""
 
 from __future__ import annotations
 
@@ -16,68 +16,97 @@ from phonics_data.types import Rejection
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """One table: a heading for each column, and rows of text."""
+    """One table.
 
+    Args:
+        key: name of the table in JSON.
+        values: rows of numbers and text; None if there is nothing to measure.
+    """
+
+    key: str
     title: str
-    headings: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    columns: tuple[str, ...]
+    values: Sequence[tuple[str | int | float | None, ...]]
+
+    @property
+    def headings(self) -> tuple[str, ...]:
+        return tuple(name.replace("_", " ") for name in self.columns)
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """The values as text."""
+        rows = [tuple(_text(name, value) for name, value in zip(self.columns, row, strict=True)) for row in self.values]
+        return rows or [("none", *[""] * (len(self.columns) - 1))]
+
+    def as_plain(self) -> list[dict[str, str | int | float | None]]:
+        """One object per row, for JSON."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.values]
+
+
+def _text(column: str, value: str | int | float | None) -> str:
+    if value is None:
+        return "-"
+    return (f"{value:.1f}" if column == "minutes" else f"{value:.2f}") if isinstance(value, float) else str(value)
 
 
 def stats(dataset: Path) -> list[Table]:
-    """Clips by class, by split and by evidence, and what was left out.
+    """Clips by class, by split and by evidence; rejections and flags.
 
     Raises:
-        DatasetError: the folder is no finished dataset.
+        DatasetError: the folder is not a finished dataset.
     """
     names: list[str] = read_description(dataset)["label_set"]["names"]
     rows = read_metadata(dataset)
+    counts = Counter((row.label, row.split) for row in rows)
     rejections = Counter((row.stage, row.reason) for row in read_table(dataset / REJECTIONS, Rejection))
     flags = Counter(flag for row in rows for flag in row.flags.split(",") if flag)
-    measured = ("clips", "sources", "minutes", "median s", "mean confidence")
+    columns = ("clips", "sources", "minutes", "median_seconds", "mean_confidence")
     return [
         Table(
+            key="by_class",
             title="clips by class",
-            headings=("class", *SPLITS, "all"),
-            rows=[
-                (name, *(str(sum(row.split == split for row in mine)) for split in SPLITS), str(len(mine)))
+            columns=("class", *SPLITS, "all"),
+            values=[
+                (name, *(counts[name, split] for split in SPLITS), sum(counts[name, split] for split in SPLITS))
                 for name in names
-                for mine in [[row for row in rows if row.label == name]]
             ],
         ),
         Table(
+            key="by_split",
             title="by split",
-            headings=("split", *measured),
-            rows=[
-                (name, *_measured([row for row in rows if row.split in splits]))
-                for name, splits in [*((split, {split}) for split in SPLITS), ("all", set(SPLITS))]
+            columns=("split", *columns),
+            values=[
+                *((split, *_measured([row for row in rows if row.split == split])) for split in SPLITS),
+                ("all", *_measured(rows)),
             ],
         ),
         Table(
+            key="by_evidence",
             title="by evidence",
-            headings=("evidence", *measured),
-            rows=[
+            columns=("evidence", *columns),
+            values=[
                 (name, *_measured([row for row in rows if row.evidence == name]))
                 for name in sorted({row.evidence for row in rows})
             ],
         ),
         Table(
-            title="left out, or kept with a mark",
-            headings=("stage", "reason", "items"),
-            rows=[(stage, reason, str(number)) for (stage, reason), number in sorted(rejections.items())]
-            + [("kept", flag, str(number)) for flag, number in sorted(flags.items())]
-            or [("none", "", "0")],
+            key="rejections",
+            title="rejected, or kept with a flag",
+            columns=("stage", "reason", "items"),
+            values=[(stage, reason, number) for (stage, reason), number in sorted(rejections.items())]
+            + [("kept", flag, number) for flag, number in sorted(flags.items())],
         ),
     ]
 
 
-def _measured(rows: Sequence[MetadataRow]) -> tuple[str, ...]:
+def _measured(rows: Sequence[MetadataRow]) -> tuple[int | float | None, ...]:
     if not rows:
-        return ("0", "0", "0.0", "-", "-")
+        return (0, 0, 0.0, None, None)
     seconds = [row.duration_seconds for row in rows]
     return (
-        str(len(rows)),
-        str(len({row.video_id for row in rows})),
-        f"{sum(seconds) / 60:.1f}",
-        f"{median(seconds):.2f}",
-        f"{sum(row.confidence for row in rows) / len(rows):.2f}",
+        len(rows),
+        len({row.video_id for row in rows}),
+        sum(seconds) / 60,
+        float(median(seconds)),
+        sum(row.confidence for row in rows) / len(rows),
     )

@@ -1,4 +1,4 @@
-"""Is a dataset what it says it is? Every fault is one line; none stops the search for the others."""
+"""Integrity check of a dataset. Each fault is one line; all faults are reported."""
 
 from __future__ import annotations
 
@@ -10,26 +10,33 @@ from typing import Any
 
 from phonics_data.contract.sample import Sample
 from phonics_data.contract.shard import content_digest, decode, read_members
-from phonics_data.dataset.layout import SHARD_NAME, MetadataRow, read_description, read_metadata, read_sums, shard_paths
+from phonics_data.dataset.layout import (
+    SHARD_NAME,
+    MetadataRow,
+    read_checksums,
+    read_description,
+    read_metadata,
+    shard_paths,
+)
 from phonics_data.errors import DatasetError
 from phonics_data.storage.workspace import file_sha256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VerifyResult:
-    """What `verify` found."""
+    """Result of `verify`."""
 
     faults: tuple[str, ...]
     num_samples: int
-    """Samples that decode."""
+    """Number of samples that decode."""
     num_shards: int
 
 
 def verify(dataset: Path) -> VerifyResult:
-    """Check checksums, every sample, the metadata against the shards, the splits, and the counts.
+    """Check checksums, all samples, the metadata against the shards, the splits, and the counts.
 
     Raises:
-        DatasetError: the folder is no finished dataset of this schema version, so there is nothing to check.
+        DatasetError: the folder is not a finished dataset of this schema version.
     """
     description = read_description(dataset)
     rows = read_metadata(dataset)
@@ -37,32 +44,32 @@ def verify(dataset: Path) -> VerifyResult:
     by_id = {row.sample_id: row for row in rows}
     if len(by_id) != len(rows):
         twice = sorted(name for name, number in Counter(row.sample_id for row in rows).items() if number > 1)
-        faults.append(f"metadata.parquet: sample ids stand twice: {', '.join(twice[:5])}")
+        faults.append(f"metadata.parquet: duplicate sample ids: {', '.join(twice[:5])}")
     seen: set[str] = set()
     paths = shard_paths(dataset)
     for path in paths:
         faults.extend(_shard_faults(path, by_id, seen))
     for row in rows:
         if row.sample_id not in seen:
-            faults.append(f"{row.shard}: sample {row.sample_id} of metadata.parquet is not there, or does not decode")
+            faults.append(f"{row.shard}: sample {row.sample_id} of metadata.parquet is missing or does not decode")
     return VerifyResult(faults=tuple(faults), num_samples=len(seen), num_shards=len(paths))
 
 
 def _checksum_faults(dataset: Path) -> Iterator[str]:
     try:
-        sums = read_sums(dataset)
+        sums = read_checksums(dataset)
     except DatasetError as error:
         yield str(error)
         return
     for name, digest in sorted(sums.items()):
         path = dataset / name
         if not path.is_file():
-            yield f"{name}: missing, SHA256SUMS names it"
+            yield f"{name}: missing, but listed in SHA256SUMS"
         elif file_sha256(path) != digest:
-            yield f"{name}: not the bytes that were written (SHA-256 differs from SHA256SUMS)"
+            yield f"{name}: changed (SHA-256 differs from SHA256SUMS)"
     for path in shard_paths(dataset):
         if path.name not in sums:
-            yield f"{path.name}: SHA256SUMS does not name it"
+            yield f"{path.name}: not listed in SHA256SUMS"
 
 
 def _split_faults(rows: list[MetadataRow]) -> Iterator[str]:
@@ -71,10 +78,10 @@ def _split_faults(rows: list[MetadataRow]) -> Iterator[str]:
         splits.setdefault(row.video_id, set()).add(row.split)
         matched = SHARD_NAME.fullmatch(row.shard)
         if matched is None or matched[1] != row.split:
-            yield f"metadata.parquet: sample {row.sample_id} of split {row.split} is said to lie in {row.shard}"
+            yield f"metadata.parquet: sample {row.sample_id} of split {row.split} is listed in {row.shard}"
     for video_id, found in sorted(splits.items()):
         if len(found) > 1:
-            yield f"metadata.parquet: source {video_id} leaks: its clips lie in {' and '.join(sorted(found))}"
+            yield f"metadata.parquet: source {video_id} leaks: its clips are in {' and '.join(sorted(found))}"
 
 
 def _count_faults(rows: list[MetadataRow], description: Mapping[str, Any]) -> Iterator[str]:
@@ -83,25 +90,25 @@ def _count_faults(rows: list[MetadataRow], description: Mapping[str, Any]) -> It
         names = set(description["label_set"]["names"])
         pairs = [("clips", counts["clips"], len(rows))]
         pairs += [
-            (f"clips of split {split}", said, sum(row.split == split for row in rows))
-            for split, said in counts["clips_by_split"].items()
+            (f"clips of split {split}", recorded, sum(row.split == split for row in rows))
+            for split, recorded in counts["clips_by_split"].items()
         ]
         pairs += [
-            (f"clips of class {name}", said, sum(row.label == name for row in rows))
-            for name, said in counts["clips_by_label"].items()
+            (f"clips of class {name}", recorded, sum(row.label == name for row in rows))
+            for name, recorded in counts["clips_by_label"].items()
         ]
     except (KeyError, TypeError, AttributeError):
         yield "dataset.json: lacks counts or label_set"
         return
-    for what, said, found in pairs:
-        if said != found:
-            yield f"dataset.json: says {said} {what}, metadata.parquet has {found}"
+    for what, recorded, found in pairs:
+        if recorded != found:
+            yield f"dataset.json: {recorded} {what}, but {found} in metadata.parquet"
     for label in sorted({row.label for row in rows} - names):
         yield f"metadata.parquet: label {label!r} is not in the dataset's label set"
 
 
 def _shard_faults(path: Path, by_id: Mapping[str, MetadataRow], seen: set[str]) -> Iterator[str]:
-    """Decode every sample of one shard and compare it with its row. `seen` collects the samples that decode."""
+    """Decode all samples of one shard and compare them with their rows; add their ids to `seen`."""
     try:
         for key, members in read_members(path):
             try:
@@ -114,7 +121,7 @@ def _shard_faults(path: Path, by_id: Mapping[str, MetadataRow], seen: set[str]) 
                 yield f"{path.name}: sample {key} has no row in metadata.parquet"
                 continue
             if key in seen:
-                yield f"{path.name}: sample {key} stands twice"
+                yield f"{path.name}: sample {key} occurs twice"
             seen.add(key)
             yield from _sample_faults(path.name, sample, row, members)
     except DatasetError as error:
@@ -137,6 +144,6 @@ def _sample_faults(shard: str, sample: Sample, row: MetadataRow, members: Mappin
         ("start_seconds", row.start_seconds, sample.start_seconds),
         ("sha256", row.sha256, content_digest(members)),
     ]
-    for name, said, found in pairs:
-        if said != found:
-            yield f"{shard}: sample {sample.key}: {name} is {found}, metadata.parquet says {said}"
+    for name, recorded, found in pairs:
+        if recorded != found:
+            yield f"{shard}: sample {sample.key}: {name} is {found} in the shard, {recorded} in metadata.parquet"

@@ -1,9 +1,9 @@
-"""The phrases of two sources -> one song: for each stretch the source that is right there, decided for all of it at once. Pure.
+"""Fuses the phrases of two sources into one song by dynamic programming. Pure.
 
-Phrases are fused, not signs: the times of words lie tenths of a second beside the picture, and sums of the two were worse
-than the better one. What both sources know is worth most; of what only one knows, its confidence, the order of the
-alphabet and the room that its neighbours leave decide. So a letter that captions lost is taken from the screen, and one
-that a drawing looks like is not, though each source may be the better one in another part of the song.
+Phrases are fused, not evidence: word times differ from the frames by tenths of a second, and sums of the evidence of both
+were less accurate than the better source. Phrases of both sources have the highest value. The value of a phrase of one
+source depends on its confidence; the order of the alphabet and the neighbours' times determine the choice. A letter that is missing in
+the captions is thus taken from the screen, and a drawing that looks like a letter is dropped.
 """
 
 from __future__ import annotations
@@ -18,44 +18,45 @@ from phonics_data.segmentation.lexicon import LETTERS
 from phonics_data.segmentation.phrases import Phrase
 from phonics_data.segmentation.viterbi import Order
 
+_MATCH_VALUE = 1.6
+"""Value of a phrase that both sources contain."""
+_FOREIGN_EDGE_COST = 0.1
+"""For each boundary of a match that is the other source's and far from the primary source's."""
+_MATCH_FRACTION = 0.4
+"""Two phrases of one letter match if they share this fraction of the shorter one."""
+_MAX_OVERLAP = 0.35
+"""Neighbours may share this fraction of the shorter one; the start of the later one divides them."""
+_SKIP_EACH_COST, _BACK_COST = 0.04, 0.8
+"""In alphabetical order: for each letter left out between neighbours, and for going back."""
+_MAX_NAMELESS = 0.08
+"""If a larger fraction of the primary source's phrases lacks its beginning, the other source's boundaries are better."""
+_IRREGULAR_RATIO = 1.4
+"""A length is irregular if it differs from the source's median by more than this factor."""
+_REPEATED_FRACTION = 0.3
+"""A song repeats the alphabet if a larger fraction of its letters appears more than once."""
+_MIN_RELATIVE_LENGTH = 0.3
+"""Shorter phrases of one source are dropped; relative to the source's usual length."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FuseOptions:
-    """What a phrase is worth in the best song.
+class FusionOptions:
+    """The fitted numbers of fusion.
 
     Args:
-        agreed: one that both sources know.
-        doubt: of one that one source knows, its confidence less this,
-        alone: and, where the two agree on all else, less this too: then the other source should have known it.
-        foreign: what an agreed phrase loses for each edge that is the other source's and lies far from the leader's.
-        agree_share: two phrases of one letter are the same when they share so much of the shorter one.
-        overlap_share: of the shorter of two neighbours, so much may lie in the other; the later one's start divides them.
-        overlap: what overlapping costs, a share of the shorter one of 1.
-        skip_each: for each letter left out between neighbours, where the song keeps the order.
-        back: for going back, where the song keeps the order.
-        damaged: share of the leader's phrases without their beginning from which the other source's edges are the better ones,
-        uneven: and so do they when the leader's phrases are of an odd length that much more often than the other's:
-        odd: a length further from the source's usual one than by this factor.
-        rounds_share: a song that has so large a share of its letters more than once goes through them in rounds.
-        again: for the same letter twice running.
-        shortest: phrases of one source are left out below this share of the usual length.
+        single_source_penalty: subtracted from the confidence of a phrase that one source contains.
+        unmatched_penalty: also subtracted, in proportion to the fraction of phrases that match: the more the sources
+            match, the less likely one of them misses a phrase.
+        irregular_margin: if the primary source's fraction of irregular lengths is larger than the other source's by this, the other
+            source's boundaries are better.
+        overlap_cost: for overlapping neighbours, times the fraction of the shorter one that they share.
+        repeat_cost: for the same letter twice in a row.
     """
 
-    agreed: float = 1.6
-    doubt: float = 0.2
-    alone: float = 0.35
-    foreign: float = 0.1
-    agree_share: float = 0.4
-    overlap_share: float = 0.35
-    overlap: float = 0.6
-    skip_each: float = 0.04
-    back: float = 0.8
-    damaged: float = 0.08
-    uneven: float = 0.1
-    odd: float = 1.4
-    rounds_share: float = 0.3
-    again: float = 0.3
-    shortest: float = 0.3
+    single_source_penalty: float = 0.2
+    unmatched_penalty: float = 0.35
+    irregular_margin: float = 0.1
+    overlap_cost: float = 0.6
+    repeat_cost: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,114 +64,117 @@ class _Candidate:
     phrase: Phrase
     value: float
     pair: tuple[int, int] = (-1, -1)
-    """Of an agreed one, which phrases of the two sources it is."""
+    """For a match: indices of its phrases in the two sources."""
 
 
 def fuse(
-    leader: Sequence[Phrase],
+    primary: Sequence[Phrase],
     other: Sequence[Phrase],
     *,
     order: Order,
-    near_seconds: float,
-    options: FuseOptions,
+    snap_seconds: float,
+    options: FusionOptions,
     fills_only: bool = False,
 ) -> list[Phrase]:
-    """The best song from both sources, in time order, none reaching into the next.
+    """The best song from both sources, in time order, without overlaps.
 
     Args:
-        leader: its edges are kept where the other's lie further away than `near_seconds` and nothing speaks against them.
-        order: ``strict`` where the song keeps the order of the alphabet.
-        fills_only: what `other` alone knows is believed only where the leader has left room for it.
+        primary: its boundaries are kept where the other's are more than `snap_seconds` away and nothing indicates that
+            they are wrong.
+        order: ``strict`` if the song is in alphabetical order.
+        fills_only: phrases that only `other` contains are used only in gaps of the primary source.
     """
-    if not leader or not other:
-        return apart(leader or other)
-    agreed = _agreed(leader, other, near_seconds, options)
-    agreement = 2 * len({one.pair for one in agreed}) / (len(leader) + len(other))
-    doubt = options.doubt + options.alone * min(agreement, 1.0)
-    alone = [one for one in other if not fills_only or _fills(one, leader, order, options)]
-    candidates = [*agreed, *_alone(leader, doubt, options), *_alone(alone, doubt, options)]
+    if not primary or not other:
+        return without_overlaps(primary or other)
+    matches = _matches(primary, other, snap_seconds, options)
+    match_fraction = 2 * len({one.pair for one in matches}) / (len(primary) + len(other))
+    penalty = options.single_source_penalty + options.unmatched_penalty * min(match_fraction, 1.0)
+    usable = [one for one in other if not fills_only or _fits_gap(one, primary, order)]
+    candidates = [*matches, *_single_source(primary, penalty), *_single_source(usable, penalty)]
     candidates.sort(key=lambda one: (one.phrase.start_seconds, one.phrase.end_seconds))
-    return apart([one.phrase for one in _once(_best(candidates, order, options), options)])
+    chain = _without_repeats(_best_chain(candidates, order, options))
+    return without_overlaps([one.phrase for one in chain])
 
 
-def _alone(phrases: Sequence[Phrase], doubt: float, options: FuseOptions) -> list[_Candidate]:
-    lengths = sorted(_length(phrase) for phrase in phrases) or [0.0]
-    least = options.shortest * lengths[len(lengths) // 2]
+def _usual_length(phrases: Sequence[Phrase]) -> float:
+    """The upper median."""
+    lengths = sorted(phrase.length_seconds for phrase in phrases) or [0.0]
+    return lengths[len(lengths) // 2]
+
+
+def _single_source(phrases: Sequence[Phrase], penalty: float) -> list[_Candidate]:
+    least = _MIN_RELATIVE_LENGTH * _usual_length(phrases)
     return [
-        _Candidate(phrase, phrase.confidence - doubt)
+        _Candidate(phrase, phrase.confidence - penalty)
         for phrase in phrases
-        if phrase.confidence > doubt and _length(phrase) >= least
+        if phrase.confidence > penalty and phrase.length_seconds >= least
     ]
 
 
-def _fills(phrase: Phrase, leader: Sequence[Phrase], order: Order, options: FuseOptions) -> bool:
-    """Whether the leader has time, and a place in the order, for a letter that it does not know."""
-    if any(shared(phrase, one) > options.overlap_share for one in leader):
+def _fits_gap(phrase: Phrase, primary: Sequence[Phrase], order: Order) -> bool:
+    """Whether the primary source has time, and a place in the order, for a letter that it does not contain."""
+    if any(_overlap(phrase, one) > _MAX_OVERLAP for one in primary):
         return False
     if order != "strict":
-        return all(one.letter != phrase.letter for one in leader)
-    before = [one.letter for one in leader if one.start_seconds < phrase.start_seconds]
-    after = [one.letter for one in leader if one.start_seconds >= phrase.start_seconds]
+        return all(one.letter != phrase.letter for one in primary)
+    before = [one.letter for one in primary if one.start_seconds < phrase.start_seconds]
+    after = [one.letter for one in primary if one.start_seconds >= phrase.start_seconds]
     return (not before or before[-1] < phrase.letter) and (not after or phrase.letter < after[0])
 
 
-def _agreed(
-    leader: Sequence[Phrase], other: Sequence[Phrase], near_seconds: float, options: FuseOptions
+def _matches(
+    primary: Sequence[Phrase], other: Sequence[Phrase], snap_seconds: float, options: FusionOptions
 ) -> list[_Candidate]:
-    """A candidate for each pair of phrases that are one, and each choice of its edges."""
+    """A candidate for each pair of matching phrases and each choice of boundaries."""
     found: list[_Candidate] = []
-    lengths = sorted(_length(phrase) for phrase in leader)
-    usual = lengths[len(lengths) // 2]
-    damaged = _is_damaged(leader, other, options)
-    for index, own in enumerate(leader):
+    usual = _usual_length(primary)
+    prefers_other = _has_better_boundaries(primary, other, options)
+    for index, own in enumerate(primary):
         for number, one in enumerate(other):
-            if one.letter != own.letter or shared(own, one) < options.agree_share:
+            if one.letter != own.letter or _overlap(own, one) < _MATCH_FRACTION:
                 continue
-            # From the first sign of the letter: where the words left a gap before it, its beginning may be lost in them.
-            free = leader[index - 1].end_seconds if index else 0.0
-            is_earlier = 0 < own.start_seconds - one.start_seconds < usual and free <= one.start_seconds + near_seconds
-            is_known = own.starts_named and not is_earlier
-            starts = _edges(
-                own.start_seconds, one.start_seconds, near_seconds, options, is_known=is_known and not damaged
-            )
-            ends = _edges(own.end_seconds, one.end_seconds, near_seconds, options, is_known=not damaged)
-            for start, lost in starts:
-                for end, lost_too in ends:
+            # A gap in the words before the phrase may contain its lost beginning.
+            free = primary[index - 1].end_seconds if index else 0.0
+            is_earlier = 0 < own.start_seconds - one.start_seconds < usual and free <= one.start_seconds + snap_seconds
+            is_known = own.starts_named and not is_earlier and not prefers_other
+            starts = _boundaries(own.start_seconds, one.start_seconds, snap_seconds, is_known=is_known)
+            ends = _boundaries(own.end_seconds, one.end_seconds, snap_seconds, is_known=not prefers_other)
+            for start, start_cost in starts:
+                for end, end_cost in ends:
                     if start < end:
-                        value = options.agreed - lost - lost_too
-                        found.append(_Candidate(_together(own, one, start, end), value, (index, number)))
+                        value = _MATCH_VALUE - start_cost - end_cost
+                        found.append(_Candidate(_merged(own, one, start, end), value, (index, number)))
     return found
 
 
-def _is_damaged(leader: Sequence[Phrase], other: Sequence[Phrase], options: FuseOptions) -> bool:
-    """Whether the other source knows the edges better.
+def _has_better_boundaries(primary: Sequence[Phrase], other: Sequence[Phrase], options: FusionOptions) -> bool:
+    """Whether the other source has better boundaries than the primary source.
 
-    Many of the leader's phrases lack the name that they should begin with, so their other edges are doubtful too; or the
-    other source's phrases are more even: songs keep a rhythm, and mistakes do not.
+    - Many of the primary source's phrases lack their names, so their other boundaries are uncertain too, or
+    - the other source's phrases are more even: songs have a regular rhythm, errors do not.
     """
-    nameless = sum(not phrase.starts_named for phrase in leader) / len(leader)
-    return nameless > options.damaged or _odd_share(leader, options) > _odd_share(other, options) + options.uneven
+    nameless = sum(not phrase.starts_named for phrase in primary) / len(primary)
+    return (
+        nameless > _MAX_NAMELESS or _irregular_fraction(primary) > _irregular_fraction(other) + options.irregular_margin
+    )
 
 
-def _odd_share(phrases: Sequence[Phrase], options: FuseOptions) -> float:
-    """Share of phrases whose length is far from the usual one."""
-    lengths = [max(_length(phrase), 1e-3) for phrase in phrases]
+def _irregular_fraction(phrases: Sequence[Phrase]) -> float:
+    """Fraction of phrases with an irregular length."""
+    lengths = [max(phrase.length_seconds, 1e-3) for phrase in phrases]
     usual = median(lengths)
-    return sum(max(length / usual, usual / length) > options.odd for length in lengths) / len(lengths)
+    return sum(max(length / usual, usual / length) > _IRREGULAR_RATIO for length in lengths) / len(lengths)
 
 
-def _edges(
-    own: float, other: float, near_seconds: float, options: FuseOptions, *, is_known: bool
-) -> list[tuple[float, float]]:
-    """(time, what it costs) of an edge that two sources put at different times."""
-    if abs(own - other) <= near_seconds:
+def _boundaries(own: float, other: float, snap_seconds: float, *, is_known: bool) -> list[tuple[float, float]]:
+    """(time, cost) of each choice for a boundary that the sources place at `own` and `other`."""
+    if abs(own - other) <= snap_seconds:
         return [(other, 0.0)]
-    if not is_known:
-        return [(other, 0.0), (own, options.foreign)]
-    return [(own, 0.0), (other, options.foreign)]
+    best, second = (own, other) if is_known else (other, own)
+    return [(best, 0.0), (second, _FOREIGN_EDGE_COST)]
 
 
-def _together(own: Phrase, other: Phrase, start: float, end: float) -> Phrase:
+def _merged(own: Phrase, other: Phrase, start: float, end: float) -> Phrase:
     return replace(
         own,
         start_seconds=start,
@@ -181,8 +185,8 @@ def _together(own: Phrase, other: Phrase, start: float, end: float) -> Phrase:
     )
 
 
-def _best(candidates: Sequence[_Candidate], order: Order, options: FuseOptions) -> list[_Candidate]:
-    """The chain of candidates with the largest sum of values less costs."""
+def _best_chain(candidates: Sequence[_Candidate], order: Order, options: FusionOptions) -> list[_Candidate]:
+    """The chain of candidates with the largest sum of values minus costs."""
     scores: list[float] = []
     back: list[int] = []
     for index, one in enumerate(candidates):
@@ -201,61 +205,55 @@ def _best(candidates: Sequence[_Candidate], order: Order, options: FuseOptions) 
     return chain[::-1]
 
 
-def _once(chain: Sequence[_Candidate], options: FuseOptions) -> list[_Candidate]:
-    """Without what only one source says of a letter that the song has had, in a song that goes through its letters once."""
-    times = Counter(one.phrase.letter for one in chain)
-    if sum(count > 1 for count in times.values()) > options.rounds_share * len(times):
+def _without_repeats(chain: Sequence[_Candidate]) -> list[_Candidate]:
+    """The chain without repeated letters of a single source, unless the song repeats the alphabet."""
+    counts = Counter(one.phrase.letter for one in chain)
+    if sum(count > 1 for count in counts.values()) > _REPEATED_FRACTION * len(counts):
         return list(chain)
-    most = {letter: max(one.value for one in chain if one.phrase.letter == letter) for letter in times}
-    return [
-        one
-        for one in chain
-        if one.value == most[one.phrase.letter] or one.value >= options.agreed - 2 * options.foreign
-    ]
+    most = {letter: max(one.value for one in chain if one.phrase.letter == letter) for letter in counts}
+    least = _MATCH_VALUE - 2 * _FOREIGN_EDGE_COST
+    return [one for one in chain if one.value == most[one.phrase.letter] or one.value >= least]
 
 
-def _cost(before: Phrase, after: Phrase, order: Order, options: FuseOptions) -> float | None:
-    """What it costs that one phrase follows another; None where it cannot."""
-    overlap = shared(before, after)
-    if overlap > options.overlap_share or after.start_seconds <= before.start_seconds:
+def _cost(before: Phrase, after: Phrase, order: Order, options: FusionOptions) -> float | None:
+    """Cost of one phrase following another; None if it cannot."""
+    overlap = _overlap(before, after)
+    if overlap > _MAX_OVERLAP or after.start_seconds <= before.start_seconds:
         return None
-    cost = options.overlap * overlap
+    cost = options.overlap_cost * overlap
     step = LETTERS.index(after.letter) - LETTERS.index(before.letter)
     if step == 0:
-        return cost + options.again
+        return cost + options.repeat_cost
     if order != "strict" or step == 1:
         return cost
-    return cost + (options.skip_each * (step - 1) if step > 0 else options.back)
+    return cost + (_SKIP_EACH_COST * (step - 1) if step > 0 else _BACK_COST)
 
 
-def shared(one: Phrase, other: Phrase) -> float:
-    """How much of the shorter one lies in the other, 0..1."""
-    overlap = min(one.end_seconds, other.end_seconds) - max(one.start_seconds, other.start_seconds)
-    shorter = min(_length(one), _length(other))
-    return max(overlap, 0.0) / shorter if shorter > 0 else 0.0
+def _overlap(one: Phrase, other: Phrase) -> float:
+    """Fraction of the shorter phrase that is in the other, 0..1."""
+    shared = min(one.end_seconds, other.end_seconds) - max(one.start_seconds, other.start_seconds)
+    shorter = min(one.length_seconds, other.length_seconds)
+    return max(shared, 0.0) / shorter if shorter > 0 else 0.0
 
 
-def _length(phrase: Phrase) -> float:
-    return phrase.end_seconds - phrase.start_seconds
-
-
-def apart(phrases: Sequence[Phrase]) -> list[Phrase]:
-    """In time order, none reaching into the next."""
+def without_overlaps(phrases: Sequence[Phrase]) -> list[Phrase]:
+    """The phrases in time order; each ends at the start of the next one at the latest."""
     ordered = sorted(phrases, key=lambda phrase: (phrase.start_seconds, phrase.end_seconds))
     ends = [min(one.end_seconds, after.start_seconds) for one, after in pairwise(ordered)]
-    return [
-        _cut(phrase, end)
-        for phrase, end in zip(ordered, [*ends, *(one.end_seconds for one in ordered[-1:])], strict=True)
+    ends += [one.end_seconds for one in ordered[-1:]]
+    return [_shortened(phrase, end) for phrase, end in zip(ordered, ends, strict=True)]
+
+
+def _shortened(phrase: Phrase, end: float) -> Phrase:
+    """The phrase up to `end`, with the cut points that are inside it."""
+    inside = [
+        (time, index < phrase.num_strong_cuts)
+        for index, time in enumerate(phrase.cut_points)
+        if phrase.start_seconds <= time <= end
     ]
-
-
-def _cut(phrase: Phrase, end: float) -> Phrase:
-    """A phrase up to `end`, with the places at which it may be divided that are left inside."""
-    cuts = [(time, index < phrase.strong_cuts) for index, time in enumerate(phrase.cut_points)]
-    inside = [(time, is_strong) for time, is_strong in cuts if phrase.start_seconds <= time <= end]
     return replace(
         phrase,
         end_seconds=max(end, phrase.start_seconds),
         cut_points=tuple(time for time, _ in inside),
-        strong_cuts=sum(is_strong for _, is_strong in inside),
+        num_strong_cuts=sum(is_strong for _, is_strong in inside),
     )

@@ -1,6 +1,6 @@
-"""The length rule: phrases -> segments of 14 to 100 frames (the paper, section 4.1) at the dataset's frame rate. Pure.
+"""The length rule: phrases -> segments of 14 to 100 frames (paper, section 4.1) at the dataset's frame rate. Pure.
 
-All edges lie on the grid of that frame rate, so that neighbours share an edge and a segment is a whole number of frames.
+All boundaries are frame numbers at that rate, so neighbours share a boundary and a segment has a whole number of frames.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LengthRule = Literal["phrase", "phrase_split", "phrase_grown"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LengthLimits:
-    """Allowed lengths in frames, both ends included."""
+    """Allowed lengths in frames, inclusive."""
 
     frame_rate: Fraction = Fraction(25)
     min_frames: int = 14
@@ -27,17 +27,17 @@ class LengthLimits:
 
     def __post_init__(self) -> None:
         if not 1 <= self.frame_rate <= 240:
-            raise OptionError("--frame-rate", str(self.frame_rate), "1 to 240 frames a second")
+            raise OptionError("--frame-rate", str(self.frame_rate), "1 to 240 frames per second")
         if self.min_frames < 1:
             raise OptionError("--min-frames", self.min_frames, "1 or more")
         if self.max_frames < 2 * self.min_frames:
-            # Else a phrase of a little over the maximum could not be divided into two that are long enough.
+            # Otherwise a phrase slightly over the maximum could not be divided into two that are long enough.
             raise OptionError("--max-frames", self.max_frames, f"twice --min-frames ({2 * self.min_frames}) or more")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Piece:
-    """One segment after the length rule, in frames from time 0: ``[start, end)``."""
+class FrameSegment:
+    """A segment after the length rule, in frames from time 0: ``[start, end)``."""
 
     phrase: Phrase
     start_frame: int
@@ -49,39 +49,39 @@ class Piece:
         return self.end_frame - self.start_frame
 
 
-def apply_limits(
+def apply_length_rule(
     phrases: Sequence[Phrase], limits: LengthLimits, duration_seconds: float
-) -> tuple[list[Piece], list[Piece]]:
-    """(segments, too short ones): long phrases divided, short ones grown into the gaps beside them.
+) -> tuple[list[FrameSegment], list[FrameSegment]]:
+    """(segments, segments that are too short): long phrases are divided, short ones extended into adjacent gaps.
 
     Args:
         phrases: in time order, not overlapping.
-        duration_seconds: no segment ends after it.
+        duration_seconds: segments end at this time at the latest.
     """
     last = int(duration_seconds * limits.frame_rate)
-    edges = [
+    boundaries = [
         (min(_frame(phrase.start_seconds, limits), last), min(_frame(phrase.end_seconds, limits), last))
         for phrase in phrases
     ]
-    good: list[Piece] = []
-    short: list[Piece] = []
+    good: list[FrameSegment] = []
+    short: list[FrameSegment] = []
     taken = 0  # frames before this one belong to earlier segments
-    for index, (phrase, (start, end)) in enumerate(zip(phrases, edges, strict=True)):
+    for index, (phrase, (start, end)) in enumerate(zip(phrases, boundaries, strict=True)):
         start = max(start, taken)
-        room = edges[index + 1][0] if index + 1 < len(edges) else last
+        room = boundaries[index + 1][0] if index + 1 < len(boundaries) else last
         rule: LengthRule = "phrase"
         if end - start < limits.min_frames:
             rule = "phrase_grown"
             end = max(end, min(start + limits.min_frames, room))
             start = min(start, max(end - limits.min_frames, taken))
         if end - start < limits.min_frames:
-            short.append(Piece(phrase=phrase, start_frame=start, end_frame=end, rule=rule))
+            short.append(FrameSegment(phrase=phrase, start_frame=start, end_frame=end, rule=rule))
         elif end - start <= limits.max_frames:
-            good.append(Piece(phrase=phrase, start_frame=start, end_frame=end, rule=rule))
+            good.append(FrameSegment(phrase=phrase, start_frame=start, end_frame=end, rule=rule))
         else:
             cuts = [start, *_divide(phrase, start, end, limits), end]
             good.extend(
-                Piece(phrase=phrase, start_frame=low, end_frame=high, rule="phrase_split")
+                FrameSegment(phrase=phrase, start_frame=low, end_frame=high, rule="phrase_split")
                 for low, high in itertools.pairwise(cuts)
             )
         taken = max(taken, end)
@@ -93,19 +93,19 @@ def _frame(seconds: float, limits: LengthLimits) -> int:
 
 
 def _divide(phrase: Phrase, start: int, end: int, limits: LengthLimits) -> list[int]:
-    """Frames at which a phrase that is too long is divided: few pieces, each allowed, at starts of words where one is near.
+    """Frames at which a phrase that is too long is divided into the fewest segments of allowed length.
 
-    Each cut is sought around its place in an even division: the nearest start of a name or example that leaves all
-    pieces an allowed length, else the nearest start of another word, else the even place itself.
+    Each cut is the cut point nearest to an even division that leaves all segments an allowed length: a start of a name or
+    example, else a start of another word, else the even division itself.
     """
     count = -(-(end - start) // limits.max_frames)
-    strong = [_frame(time, limits) for time in phrase.cut_points[: phrase.strong_cuts]]
-    weak = [_frame(time, limits) for time in phrase.cut_points[phrase.strong_cuts :]]
+    strong = [_frame(time, limits) for time in phrase.cut_points[: phrase.num_strong_cuts]]
+    weak = [_frame(time, limits) for time in phrase.cut_points[phrase.num_strong_cuts :]]
     cuts: list[int] = []
     here = start
     for left in range(count - 1, 0, -1):
         even = here + round((end - here) / (left + 1))
-        # What follows must fit into `left` pieces, and none may be too short.
+        # The rest must fit into `left` segments, and none may be too short.
         low = max(here + limits.min_frames, end - left * limits.max_frames)
         high = min(here + limits.max_frames, end - left * limits.min_frames)
         for candidates in (strong, weak, [even]):

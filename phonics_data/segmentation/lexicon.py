@@ -1,4 +1,4 @@
-"""How a letter is named, sounded and exemplified: single words as evidence for letters."""
+"""Names, sounds and example words of the letters, and the tokens of a transcript."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _SURE_NAMES = {
     "S": "ess", "T": "tee", "U": "yew ewe", "V": "vee", "W": "doubleu doubleyou double-u double-you dubya", "X": "ecks ex",
     "Y": "wye", "Z": "zee zed",
 }  # fmt: skip
-"""Spellings that are a letter's name and little else."""
+"""Spellings that are almost always a letter's name."""
 
 _COMMON_NAMES = {
     "A": "eh hey", "B": "be", "C": "see sea", "E": "he", "G": "ji", "I": "aye", "J": "je", "K": "ok okay cake", "L": "al",
     "M": "am them", "N": "end", "O": "oh owe", "P": "pea", "R": "are our", "S": "yes", "T": "tea", "U": "you", "V": "we",
     "X": "eggs exit", "Y": "why", "Z": "said set",
 }  # fmt: skip
-"""Common words that sound like a letter's name, or that recognizers write in its place."""
+"""Common words that sound like a letter's name, or that recognizers output instead of it."""
 
 _RARELY_NAMES = frozenset("he end yes am them hey eh cake said set exit al we our be".split())
-"""Those of the common names that are something else in nearly every case."""
+"""Common names that are almost never a letter's name."""
 
 _SOUNDS = {
     "A": "ah ahh aa", "B": "buh bah", "C": "kuh cuh", "D": "duh dah", "E": "eh", "F": "fff fuh",
@@ -44,13 +44,13 @@ FILLERS = frozenset(
     "a an the is are was for says say said as in like of and or to with that this it its it's goes go makes make "
     "starts begins stands word words letter letters big little small capital here there s".split()
 )
-"""Words that may stand between a letter's name and its example, and belong to no letter themselves."""
+"""Words between a letter's name and its example that belong to no letter."""
 
 GREETINGS = frozenset(
     "hello hi hey welcome everybody everyone children kids friends guys thank thanks bye goodbye subscribe channel "
     "video videos watch watching again fun great ready song sing singing".split()
 )
-"""Words of intros, outros and adverts."""
+"""Words of greetings, farewells and adverts."""
 
 _COMMON_WORDS = (
     FILLERS
@@ -62,26 +62,26 @@ _COMMON_WORDS = (
         "welcome everybody everyone children kids ready again along learn learning alphabet abc abcs thank thanks fun".split()
     )
 )
-"""Words that say nothing by their first letter."""
+"""Words whose first letter is no evidence."""
 
-# The names of these letters are heard alike; recognizers swap them.
+# Groups of letters with similar names, which recognizers confuse.
 _CONFUSABLE = ("BCDEGPTVZ", "MN", "FSX", "AHJK", "IY", "QU")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Token:
-    """One word, or one letter of a word that spells letters ("ABC", "Q-R-S"), made plain for comparing."""
+    """One normalized word, or one letter of a word that spells letters ("ABC", "Q-R-S")."""
 
     text: str
-    """Lower case, without punctuation around it."""
+    """Lower case, without surrounding punctuation."""
     start_seconds: float
     end_seconds: float
     word_index: int
-    """Which `Word` it comes from."""
+    """Index of the `Word` that contains it."""
     capital: bool
-    """A single letter that the transcript writes as a capital."""
+    """A single letter that is upper case in the transcript."""
     spelled: bool
-    """One of several letters that stood in one word."""
+    """One of several letters of one word."""
     timing: Timing
 
 
@@ -90,7 +90,7 @@ _OUTER = ".,!?;:…\"'()[]{}<>¡¿“”‘’*~/\\|_-–—"
 
 
 def tokens(words: Sequence[Word]) -> list[Token]:
-    """The words as tokens, sorted by start; words without letters or digits give none."""
+    """The tokens of the words, sorted by start; words without letters or digits have none."""
     found: list[Token] = []
     for index, word in enumerate(words):
         parts = _parts(word.text)
@@ -108,7 +108,7 @@ def tokens(words: Sequence[Word]) -> list[Token]:
                     timing=word.timing if len(parts) == 1 else "interpolated",
                 )
             )
-    # Letters of a spelled word may reach past the start of the next word.
+    # Letters of a spelled word may be later than the start of the next word.
     return sorted(found, key=lambda token: token.start_seconds)
 
 
@@ -128,17 +128,17 @@ def _is_letters(text: str) -> bool:
     """Whether `text` spells letters: one letter, or several that follow each other in the alphabet ("QRS")."""
     if len(text) == 1:
         return text.isascii() and text.isalpha()
-    # "hi", "no" and "mn" alone are not told apart from words; capitals or three in order are.
+    # Upper case or three letters in order are required: "hi", "no" and "mn" may be words.
     return bool(_RUN.fullmatch(text)) and text.upper() in LETTERS
 
 
 @functools.cache
 def _names() -> Mapping[str, Mapping[str, float]]:
-    """Word -> {letter: how surely it names it, 0..1}."""
+    """Word -> {letter: probability that the word is its name, 0..1}."""
     table: dict[str, dict[str, float]] = {}
     for letter in LETTERS:
         table[letter.lower()] = {letter: 1.0}
-    # These two are words of their own; "capital" makes up for it.
+    # These two are also words; `Token.capital` compensates for it.
     table["a"]["A"] = table["i"]["I"] = 0.6
     for letter, spellings in _SURE_NAMES.items():
         for spelling in spellings.split():
@@ -154,7 +154,7 @@ _STRETCHED = re.compile(r"(.)\1+")
 
 @functools.cache
 def _sounds() -> Mapping[str, frozenset[str]]:
-    """Sound -> the letters that have it; also with every letter of it written once, for stretched ones."""
+    """Sound -> the letters that have it; also each sound with repeated letters written once, for stretched sounds."""
     table: dict[str, set[str]] = {}
     for letter, spellings in _SOUNDS.items():
         for spelling in spellings.split():
@@ -165,7 +165,7 @@ def _sounds() -> Mapping[str, frozenset[str]]:
 
 @functools.cache
 def examples() -> Mapping[str, frozenset[str]]:
-    """Word -> the letters that songs for children use it for. More than 3,000 words, from words.txt."""
+    """Word -> the letters for which children's songs use it. More than 3,000 words, from words.txt."""
     table: dict[str, set[str]] = {}
     text = files("phonics_data.segmentation").joinpath("words.txt").read_text(encoding="utf-8")
     for line in text.splitlines():
@@ -177,10 +177,10 @@ def examples() -> Mapping[str, frozenset[str]]:
 
 
 def name_of(token: Token) -> dict[str, float]:
-    """Letters that the token may name, each with 0..1."""
+    """Letter -> probability that the token is its name, 0..1."""
     found = dict(_names().get(token.text, {}))
     if token.capital and found and not token.spelled:
-        # A capital "A" inside a sentence is a letter; at its start it may be the article. "I" is always a capital.
+        # Upper case indicates the letter "A" rather than the article. "I" is always upper case.
         found = {letter: max(value, 0.8) if letter == "A" else value for letter, value in found.items()}
     if token.spelled:
         found = {token.text.upper(): 1.0}
@@ -188,7 +188,7 @@ def name_of(token: Token) -> dict[str, float]:
 
 
 def sound_of(token: Token) -> dict[str, float]:
-    """Letters whose sound the token may be, each with 0..1: "buh", and stretched ones as "aaah" and "mmmm"."""
+    """Letter -> probability that the token is its sound, 0..1: "buh", and stretched sounds such as "aaah" and "mmmm"."""
     text = token.text
     if len(text) < 2:
         return {}
@@ -199,7 +199,7 @@ def sound_of(token: Token) -> dict[str, float]:
 
 
 def example_of(token: Token) -> dict[str, float]:
-    """Letters that the token may be an example for: 1 by the lexicon, 0.3 by the first letter of a word that says something."""
+    """Letter -> value of the token as an example word: 1 for words of the lexicon, 0.3 for the first letter of other content words."""
     text = token.text.removesuffix("'s")
     if len(text) < 2 or text in FILLERS:
         return {}
@@ -212,10 +212,10 @@ def example_of(token: Token) -> dict[str, float]:
 
 
 def _forms(text: str) -> tuple[str, ...]:
-    """The word as it is, and what it may be the plural of."""
+    """The word and its possible singular forms."""
     return text, text.removesuffix("s"), text.removesuffix("es"), re.sub("ies$", "y", text)
 
 
 def confusable(letter: str) -> str:
-    """Letters whose names are heard like `letter`'s, without itself."""
+    """Letters whose names sound like that of `letter`, without `letter`."""
     return "".join(other for group in _CONFUSABLE if letter in group for other in group if other != letter)

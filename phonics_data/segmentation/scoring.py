@@ -1,11 +1,10 @@
-"""Found letter segments against true ones: precision, recall, F1 and boundary errors."""
+"""Scores found segments against the ground truth: precision, recall, F1, boundary errors, calibration."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -18,7 +17,7 @@ from phonics_data.types import Segment, TrueSegment
 
 
 class TimedLetter(Protocol):
-    """What is compared: `Segment`, `TrueSegment`, or anything else with these fields."""
+    """Fields that scoring needs; `Segment` and `TrueSegment` have them."""
 
     @property
     def video_id(self) -> str: ...
@@ -36,14 +35,15 @@ Truth = TypeVar("Truth", bound=TimedLetter)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SegmentScore:
-    """How well found segments match the truth.
+    """How well found segments match the ground truth.
 
     Args:
-        num_found: segments found in the videos of the truth; the pieces of a divided phrase count as one.
+        num_found: segments found in the videos of the ground truth; the segments of a divided phrase count as one.
         num_truth: true segments.
         num_matched: pairs of one found and one true segment of the same letter with IoU at or above the threshold.
-        precision, recall, f1: 0..1; 0 where nothing was found or nothing is true.
-        median_boundary_error_seconds, p90_boundary_error_seconds: over the starts and ends of all matched pairs; NaN without any.
+        precision, recall, f1: 0..1; 0 without found or without true segments.
+        median_boundary_error_seconds, p90_boundary_error_seconds: over the starts and ends of all matched
+            pairs; NaN without any.
     """
 
     num_found: int
@@ -57,14 +57,14 @@ class SegmentScore:
 
 
 def iou(one: TimedLetter, other: TimedLetter) -> float:
-    """Intersection over union of two segments' seconds, 0..1."""
+    """Intersection over union of two time intervals, 0..1."""
     shared = min(one.end_seconds, other.end_seconds) - max(one.start_seconds, other.start_seconds)
     joined = max(one.end_seconds, other.end_seconds) - min(one.start_seconds, other.start_seconds)
     return max(shared, 0.0) / joined if joined > 0 else 0.0
 
 
-def whole_phrases(segments: Iterable[Segment]) -> list[Segment]:
-    """The segments with the pieces that the length rule made of one phrase joined again."""
+def join_split_segments(segments: Iterable[Segment]) -> list[Segment]:
+    """The segments, where those that the length rule made of one phrase are joined."""
     joined: list[Segment] = []
     for segment in sorted(segments, key=lambda segment: (segment.video_id, segment.start_seconds)):
         last = joined[-1] if joined else None
@@ -81,7 +81,7 @@ def whole_phrases(segments: Iterable[Segment]) -> list[Segment]:
 
 
 def matched_pairs(found: Sequence[Found], truth: Sequence[Truth], min_iou: float) -> list[tuple[Found, Truth]]:
-    """One-to-one pairs of the same video and letter with IoU >= `min_iou`: as many as possible, of these the best overlap."""
+    """One-to-one pairs of the same video and letter with IoU >= `min_iou`: the most pairs, then the largest overlap."""
     from scipy.optimize import linear_sum_assignment
 
     truth_by_key: dict[tuple[str, str], list[Truth]] = defaultdict(list)
@@ -96,7 +96,7 @@ def matched_pairs(found: Sequence[Found], truth: Sequence[Truth], min_iou: float
         overlap: NDArray[np.float64] = np.array([[iou(one, other) for other in true_segments] for one in segments])
         if not overlap.size:
             continue
-        # 1 for being a pair at all outweighs every difference in overlap.
+        # The 1 for a pair outweighs all differences in overlap.
         value = np.where(overlap >= min_iou, 1.0 + overlap / (1 + overlap.size), 0.0)
         rows, columns = linear_sum_assignment(value, maximize=True)
         pairs.extend(
@@ -108,15 +108,15 @@ def matched_pairs(found: Sequence[Found], truth: Sequence[Truth], min_iou: float
 
 
 def score_segments(found: Sequence[Segment], truth: Sequence[TimedLetter], iou: float = 0.5) -> SegmentScore:
-    """Scores the segments of the videos that `truth` speaks of; others are left aside.
+    """Score the segments of the videos in `truth`; segments of other videos are ignored.
 
     Args:
-        found: segments of any length rule; divided phrases are joined before they are compared.
+        found: segments after the length rule; those of divided phrases are joined first.
         truth: true segments.
-        iou: at or above this intersection over union a segment is right.
+        iou: intersection over union from which a segment is right.
     """
     videos = {segment.video_id for segment in truth}
-    whole = [segment for segment in whole_phrases(found) if segment.video_id in videos]
+    whole = [segment for segment in join_split_segments(found) if segment.video_id in videos]
     pairs = matched_pairs(whole, truth, iou)
     errors = [
         abs(one - other)
@@ -140,34 +140,29 @@ def score_segments(found: Sequence[Segment], truth: Sequence[TimedLetter], iou: 
     )
 
 
-def in_order(segments: Sequence[TimedLetter]) -> bool:
-    """Whether segments are sorted by time and none reaches into the next."""
-    return all(one.end_seconds <= other.start_seconds + 1e-9 for one, other in pairwise(segments))
-
-
 def calibration_error(
     found: Sequence[Segment], truth: Sequence[TimedLetter], iou: float = 0.5, num_bins: int = 10
 ) -> float:
-    """Expected calibration error, 0..1: how far confidence and the share of right segments lie apart, in bins of confidence.
+    """Expected calibration error, 0..1: difference of confidence and fraction of right segments, in bins of confidence.
 
     The mean over bins of equal width, weighted by their segments (Naeini, Cooper and Hauskrecht, AAAI 2015). NaN without segments.
     """
-    segments = whole_phrases(found)
+    segments = join_split_segments(found)
     if not segments:
         return float("nan")
     right = {id(segment) for segment, _ in matched_pairs(segments, truth, iou)}
-    claimed = np.array([segment.confidence for segment in segments])
+    confidence = np.array([segment.confidence for segment in segments])
     is_right = np.array([id(segment) in right for segment in segments], np.float64)
-    bins = np.minimum((claimed * num_bins).astype(np.int64), num_bins - 1)
-    gaps = [abs(float((claimed - is_right)[bins == one].sum())) for one in np.unique(bins)]
+    bins = np.minimum((confidence * num_bins).astype(np.int64), num_bins - 1)
+    gaps = [abs(float((confidence - is_right)[bins == one].sum())) for one in np.unique(bins)]
     return sum(gaps) / len(segments)
 
 
 def read_truth_table(path: Path, video_id: str) -> list[TrueSegment]:
-    """The segments of a truth file: lines of letter, start and end in seconds; ``#`` begins a comment.
+    """The segments of a ground-truth file: lines of letter, start and end in seconds; ``#`` begins a comment.
 
     Raises:
-        InputError: a line is not letter, start, end; or its times do not rise.
+        InputError: a line is not letter, start, end; or its start is not before its end.
     """
     segments: list[TrueSegment] = []
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):

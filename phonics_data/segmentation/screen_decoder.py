@@ -1,4 +1,4 @@
-"""Letters read on the screen -> phrases: the same kind of decision as for words, look by look. Pure."""
+"""OCR detections -> phrases: evidence per sampled frame, best path through the alphabet, boundaries. Pure."""
 
 from __future__ import annotations
 
@@ -8,25 +8,39 @@ from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
-from numpy.typing import NDArray
 
 from phonics_data.ocr.trace import ScreenTrace
 from phonics_data.segmentation.phrases import Phrase
-from phonics_data.segmentation.screen_evidence import ScreenOptions, best_row, detection_weights, screen_evidence
+from phonics_data.segmentation.screen_evidence import ScreenOptions, detection_weights, screen_evidence
 from phonics_data.segmentation.significance import distinct_z, order_z
-from phonics_data.segmentation.visibility import phrases_of
-from phonics_data.segmentation.viterbi import Order, Run, Scores, best_path, runs_of, transition_costs
+from phonics_data.segmentation.tracks import best_detection
+from phonics_data.segmentation.visibility import screen_phrases
+from phonics_data.segmentation.viterbi import LetterRun, Order, Scores, best_path, runs_of, transition_costs
+
+MIN_CHAIN = 8
+"""Letters in alphabetical order that a video must show in a row, or"""
+MIN_LETTERS = 12
+"""different letters that a video with another order must show. Otherwise the video shows no alphabet."""
+_MIN_ISOLATED_CHAIN = 4
+"""Shorter chains beside a chain of `MIN_CHAIN` or more do not belong to the alphabet."""
+_ORDERED_FRACTION = 0.6
+"""The order is ``strict`` if so large a fraction of the letters rises through the alphabet."""
+_MIN_RELATIVE_DURATION = 0.25
+"""Without an order, letters that are detected for less than this fraction of the median time are dropped."""
+_STRONG_EVIDENCE = 1.5
+_STRONG_FRACTION = 0.75
+"""A run is strong if it has this evidence, or this fraction of the video's median."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScreenDecoding:
-    """The phrases that the screen shows.
+    """The phrases that a video shows.
 
     Args:
-        is_alphabet: False refuses the whole video; `phrases` is then empty.
-        longest_chain: letters in the longest stretch that rises through the alphabet by one or two.
+        is_alphabet: if False, the video is rejected and `phrases` is empty.
+        longest_chain: letters in the longest sequence of runs that rises by one to three letters.
         num_letters: different letters on the path.
-        order_z, distinct_z: how far the letters are from what chance shows (`phonics_data.segmentation.significance`).
+        order_z, distinct_z: deviations from chance (`phonics_data.segmentation.significance`).
     """
 
     phrases: tuple[Phrase, ...]
@@ -39,107 +53,109 @@ class ScreenDecoding:
 
 
 def decode_screen(trace: ScreenTrace, options: ScreenOptions) -> ScreenDecoding:
-    """The letters that a video shows, with the seconds of each."""
-    shares = detection_weights(trace, options)
-    letters_TL = screen_evidence(trace, options, shares=shares)
-    # Both tests see the evidence before the video's own alphabet has been searched in it, which would favour what was found.
-    surprise = order_z(letters_TL, transition_costs(options.costs, "strict"))
-    distinct = distinct_z(_letters(_strong(runs_of(_path(letters_TL, options, "any")), letters_TL, options)))
-    # Seen once, it is known where this video shows its letters; what is read elsewhere is mostly a drawing.
-    trust_R = _trust(_decide(letters_TL, options)[0], letters_TL, trace, options)
-    letters_TL = screen_evidence(trace, options, shares=shares, trust_R=trust_R)
-    runs, order = _decide(letters_TL, options)
-    chain = _longest_chain(runs)
-    in_order = chain >= options.min_chain and surprise >= options.min_order_z
-    shows_each = len(set(_letters(_strong(runs, letters_TL, options)))) >= options.min_letters
-    shuffled = order == "any" and shows_each and distinct >= options.min_distinct_z
-    is_alphabet = in_order or shuffled
+    """The letters that a video shows, with their times."""
+    weights = detection_weights(trace, options)
+    letters_TL = screen_evidence(trace, options, weights=weights)
+    # Both tests use the evidence before the location prior, which is derived from the letters found and would favour them.
+    order_deviation = order_z(letters_TL, transition_costs(options.costs, "strict"))
+    distinct_deviation = distinct_z(_strong_letters(_path_runs(letters_TL, options, "any"), letters_TL))
+    prior_R = _location_prior(_decode(letters_TL, options)[0], letters_TL, trace, options)
+    letters_TL = screen_evidence(trace, options, weights=weights, prior_R=prior_R)
+    runs, order = _decode(letters_TL, options)
+    longest_chain = max((len(chain) for chain in _chains(runs)), default=0)
+    is_ordered = longest_chain >= MIN_CHAIN and order_deviation >= options.min_order_z
+    has_enough_letters = len(set(_strong_letters(runs, letters_TL))) >= MIN_LETTERS
+    is_shuffled = order == "any" and has_enough_letters and distinct_deviation >= options.min_distinct_z
+    is_alphabet = is_ordered or is_shuffled
     return ScreenDecoding(
-        phrases=tuple(phrases_of(runs, letters_TL, trace, options)) if is_alphabet else (),
+        phrases=tuple(screen_phrases(runs, letters_TL, trace)) if is_alphabet else (),
         is_alphabet=is_alphabet,
-        longest_chain=chain,
+        longest_chain=longest_chain,
         num_letters=len({run.letter for run in runs}),
         order=order,
-        order_z=surprise,
-        distinct_z=distinct,
+        order_z=order_deviation,
+        distinct_z=distinct_deviation,
     )
 
 
-def _trust(runs: list[Run], letters_TL: Scores, trace: ScreenTrace, options: ScreenOptions) -> Scores:
-    """(readings,) 1 where this video shows most of its letters, down to `options.least_trust` elsewhere.
+def _location_prior(runs: list[LetterRun], letters_TL: Scores, trace: ScreenTrace, options: ScreenOptions) -> Scores:
+    """(detections,) 1 at the heights and sizes at which this video shows most letters, down to `options.min_prior` elsewhere.
 
-    A place is a height on the screen and a size of letter; it is worth as many letters as the path finds there.
+    Detections elsewhere are mostly drawings. A location (vertical centre and height of the box) is rated by the number
+    of different letters that the path has there.
     """
     rows: list[int] = []
-    for run in _strong(runs, letters_TL, options):
-        looks = np.flatnonzero(letters_TL[run.low : run.high, run.letter] > 0) + run.low
-        if looks.size:
-            rows.append(best_row(int(looks[letters_TL[looks, run.letter].argmax()]), run.letter, trace))
-    if len(rows) < options.min_chain:
-        return np.ones(trace.look_R.size)
-    middle_R = trace.box_R4[:, [1, 3]].mean(axis=1)
+    for run in _strong_runs(runs, letters_TL):
+        frames = np.flatnonzero(letters_TL[run.low : run.high, run.letter] > 0) + run.low
+        if frames.size:
+            rows.append(best_detection(int(frames[letters_TL[frames, run.letter].argmax()]), run.letter, trace))
+    if len(rows) < MIN_CHAIN:
+        return np.ones(trace.frame_R.size)
+    centre_R = trace.box_R4[:, [1, 3]].mean(axis=1)
     height_R = trace.box_R4[:, 3] - trace.box_R4[:, 1]
-    level = np.abs(middle_R[:, None] - middle_R[rows][None]) < 0.1
-    alike = np.abs(np.log(height_R[:, None] / height_R[rows][None])) < 0.3
-    letters = np.array([int(trace.letters_R26[row].argmax()) for row in rows])
-    counts = np.array([np.unique(letters[near]).size for near in level & alike])
+    is_level = np.abs(centre_R[:, None] - centre_R[rows][None]) < 0.1
+    has_size = np.abs(np.log(height_R[:, None] / height_R[rows][None])) < 0.3
+    letters = trace.letter_R[rows]
+    counts = np.array([np.unique(letters[near]).size for near in is_level & has_size])
     most = max(int(counts[rows].max()), 1)
-    return np.clip(2 * counts / most, options.least_trust, 1.0)
+    return np.clip(2 * counts / most, options.min_prior, 1.0)
 
 
 # --- path ----------------------------------------------------------------------------------------------------------
 
 
-def _path(letters_TL: Scores, options: ScreenOptions, order: Order) -> NDArray[np.int64]:
-    return best_path(letters_TL, np.zeros(letters_TL.shape[0]), transition_costs(options.costs, order))
-
-
-def _strong(runs: list[Run], letters_TL: Scores, options: ScreenOptions) -> list[Run]:
-    """The runs with so much evidence that they were hardly a drawing: of cards that stand still, each is read but once."""
-    said = [float(letters_TL[run.low : run.high, run.letter].sum()) for run in runs]
-    least = min(options.strong, options.strong_share * median(said)) if said else 0.0
-    return [run for run, strength in zip(runs, said, strict=True) if strength >= least]
-
-
-def _letters(runs: list[Run]) -> list[int]:
-    return [run.letter for run in runs]
-
-
-def _decide(letters_TL: Scores, options: ScreenOptions) -> tuple[list[Run], Order]:
+def _decode(letters_TL: Scores, options: ScreenOptions) -> tuple[list[LetterRun], Order]:
+    """(runs of the best path, the order that was used)."""
     order = options.order
     if order == "auto":
-        strong = _letters(_strong(runs_of(_path(letters_TL, options, "any")), letters_TL, options))
-        order = "strict" if _longest_rise(strong) >= options.ordered_share * len(set(strong)) else "any"
-    runs = _with_shared_looks(runs_of(_path(letters_TL, options, order)), letters_TL)
-    return (
-        (_without_strays(runs, options), order)
-        if order == "strict"
-        else (_first_of_each(runs, letters_TL, options), order)
-    )
+        letters = _strong_letters(_path_runs(letters_TL, options, "any"), letters_TL)
+        order = "strict" if _longest_rise(letters) >= _ORDERED_FRACTION * len(set(letters)) else "any"
+    runs = _divide_shared_frames(_path_runs(letters_TL, options, order), letters_TL)
+    return (_without_isolated_runs(runs) if order == "strict" else _best_of_each(runs, letters_TL)), order
 
 
-def _with_shared_looks(runs: list[Run], letters_TL: Scores) -> list[Run]:
-    """Of two letters that were marked at once the path gives all looks to one; the later one gets those at which both were read.
+def _path_runs(letters_TL: Scores, options: ScreenOptions, order: Order) -> list[LetterRun]:
+    return runs_of(best_path(letters_TL, np.zeros(letters_TL.shape[0]), transition_costs(options.costs, order)))
 
-    As long as the earlier one was read before, too.
+
+def _evidence(run: LetterRun, letters_TL: Scores) -> float:
+    return float(letters_TL[run.low : run.high, run.letter].sum())
+
+
+def _strong_runs(runs: list[LetterRun], letters_TL: Scores) -> list[LetterRun]:
+    """The runs with enough evidence not to be drawings. Static cards are detected only once, so the limit is relative."""
+    evidence = [_evidence(run, letters_TL) for run in runs]
+    least = min(_STRONG_EVIDENCE, _STRONG_FRACTION * median(evidence)) if evidence else 0.0
+    return [run for run, value in zip(runs, evidence, strict=True) if value >= least]
+
+
+def _strong_letters(runs: list[LetterRun], letters_TL: Scores) -> list[int]:
+    return [run.letter for run in _strong_runs(runs, letters_TL)]
+
+
+def _divide_shared_frames(runs: list[LetterRun], letters_TL: Scores) -> list[LetterRun]:
+    """The runs, where frames of two letters that were marked at the same time are divided between them.
+
+    The path assigns all of these frames to one letter. The later letter gets those from the frame on in which both were
+    detected, if the earlier letter was also detected before.
     """
-    shared: list[Run] = []
+    divided: list[LetterRun] = []
     for run in runs:
-        before = shared[-1] if shared else None
+        before = divided[-1] if divided else None
         if before is not None and before.high == run.low and not letters_TL[run.low : run.high, run.letter].any():
             own, other = letters_TL[before.low : before.high, [before.letter, run.letter]].T
             both = np.flatnonzero((own > 0) & (other > 0))
             both = both[both > np.flatnonzero(own)[0]] if both.size else both
             if both.size:
                 low = before.low + int(both[other[both].argmax()])
-                shared[-1] = Run(before.low, low, before.letter)
-                run = Run(low, run.high, run.letter)
-        shared.append(run)
-    return shared
+                divided[-1] = LetterRun(before.low, low, before.letter)
+                run = LetterRun(low, run.high, run.letter)
+        divided.append(run)
+    return divided
 
 
 def _longest_rise(letters: list[int]) -> int:
-    """Length of the longest strictly rising subsequence; of 26 shuffled letters it is about 9."""
+    """Length of the longest strictly rising subsequence; about 9 for 26 shuffled letters."""
     tails: list[int] = []
     for letter in letters:
         place = bisect.bisect_left(tails, letter)
@@ -147,9 +163,9 @@ def _longest_rise(letters: list[int]) -> int:
     return len(tails)
 
 
-def _tight_chains(runs: list[Run]) -> list[list[Run]]:
-    """The runs in stretches that rise through the alphabet by one to three letters."""
-    chains: list[list[Run]] = []
+def _chains(runs: list[LetterRun]) -> list[list[LetterRun]]:
+    """The runs in sequences that rise through the alphabet by one to three letters."""
+    chains: list[list[LetterRun]] = []
     for run in runs:
         if chains and 1 <= run.letter - chains[-1][-1].letter <= 3:
             chains[-1].append(run)
@@ -158,44 +174,40 @@ def _tight_chains(runs: list[Run]) -> list[list[Run]]:
     return chains
 
 
-def _longest_chain(runs: list[Run]) -> int:
-    return max((len(chain) for chain in _tight_chains(runs)), default=0)
-
-
-def _without_strays(runs: list[Run], options: ScreenOptions) -> list[Run]:
-    """Without titles, choruses and end cards: short chains beside a long one, unless they lie between its parts."""
-    chains = _tight_chains(runs)
-    if max((len(chain) for chain in chains), default=0) < options.min_chain:
+def _without_isolated_runs(runs: list[LetterRun]) -> list[LetterRun]:
+    """The runs without titles, choruses and end cards: short chains beside a long one that do not fit between its parts."""
+    chains = _chains(runs)
+    if max((len(chain) for chain in chains), default=0) < MIN_CHAIN:
         return runs
-    kept: list[Run] = []
+    kept: list[LetterRun] = []
     for index, chain in enumerate(chains):
         before = kept[-1].letter if kept else -1
         after = chains[index + 1][0].letter if index + 1 < len(chains) else 26
-        if len(chain) >= options.stray_chain or before < chain[0].letter <= chain[-1].letter < after:
+        if len(chain) >= _MIN_ISOLATED_CHAIN or before < chain[0].letter <= chain[-1].letter < after:
             kept.extend(chain)
     return kept
 
 
-def _first_of_each(runs: list[Run], letters_TL: Scores, options: ScreenOptions) -> list[Run]:
-    """Of a song without order, the run of each letter with the most evidence: a shuffled alphabet shows each once.
+def _best_of_each(runs: list[LetterRun], letters_TL: Scores) -> list[LetterRun]:
+    """For a song without order: the run of each letter with the most evidence, because a shuffled alphabet shows each once.
 
-    All runs of a song that shows most of its letters more than once: it goes through them in rounds. Without an order
-    nothing but its time tells a piece of a drawing from a letter: one that is read for a moment, where letters stay, is none.
+    All runs are kept if most letters are shown more than once (the song repeats the alphabet). Runs that are much shorter
+    than the median are dropped: without an order, only duration distinguishes a part of a drawing from a letter.
     """
-    strength = {run: float(letters_TL[run.low : run.high, run.letter].sum()) for run in runs}
-    best: dict[int, Run] = {}
-    times = Counter(_letters(_strong(runs, letters_TL, options)))
+    evidence = {run: _evidence(run, letters_TL) for run in runs}
+    best: dict[int, LetterRun] = {}
     for run in runs:
-        if run.letter not in best or strength[run] > strength[best[run.letter]]:
+        if run.letter not in best or evidence[run] > evidence[best[run.letter]]:
             best[run.letter] = run
-    in_rounds = sum(count > 1 for count in times.values()) > 0.6 * len(best)
-    kept = runs if in_rounds else [run for run in runs if best[run.letter] == run]
-    stays = [_stay(run, letters_TL) for run in kept]
-    least = options.shortest * median(stays) if stays else 0.0
-    return [run for run, looks in zip(kept, stays, strict=True) if looks >= least]
+    counts = Counter(_strong_letters(runs, letters_TL))
+    is_repeated = sum(count > 1 for count in counts.values()) > 0.6 * len(best)
+    kept = runs if is_repeated else [run for run in runs if best[run.letter] == run]
+    durations = [_duration(run, letters_TL) for run in kept]
+    least = _MIN_RELATIVE_DURATION * median(durations) if durations else 0.0
+    return [run for run, duration in zip(kept, durations, strict=True) if duration >= least]
 
 
-def _stay(run: Run, letters_TL: Scores) -> int:
-    """Looks from the first to the last that speak for the run's letter."""
-    looks = np.flatnonzero(letters_TL[run.low : run.high, run.letter])
-    return int(looks[-1] - looks[0]) + 1 if looks.size else 0
+def _duration(run: LetterRun, letters_TL: Scores) -> int:
+    """Sampled frames from the first to the last with evidence for the run's letter."""
+    frames = np.flatnonzero(letters_TL[run.low : run.high, run.letter])
+    return int(frames[-1] - frames[0]) + 1 if frames.size else 0

@@ -1,8 +1,10 @@
-"""All evidence of a song -> its phrases. One source leads, the others fill its gaps, mend its edges and name the object. Pure.
+"""Words and OCR detections of a song -> its phrases. Pure. The length rule (`length`) makes segments of phrases.
 
-Words and screen are decided each by itself (`decode`, `sight`), their phrases fused (`fuse`), and how likely each is right
-told from all that is known (`certainty`). Captions that time each word lead when they pass their gate; so do captions of
-whole lines, whose edges then come from the picture. A recognizer's words lead only where the screen shows no alphabet.
+1. `word_decoder` decodes the words (captions or speech recognition) into phrases, `screen_decoder` the detections.
+2. `fusion` fuses both. One source is the primary source; the other fills its gaps, corrects its boundaries and names the object.
+3. `calibration` sets the confidence.
+
+Captions are the primary source if they name an alphabet, words of speech recognition only if the screen shows no alphabet.
 """
 
 from __future__ import annotations
@@ -12,127 +14,137 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from phonics_data.ocr.trace import ScreenTrace
-from phonics_data.segmentation.calibration import CalibrationFeatures, calibrated
-from phonics_data.segmentation.fusion import FuseOptions, fuse
+from phonics_data.segmentation.calibration import CalibrationWeights, calibrated
+from phonics_data.segmentation.fusion import FusionOptions, fuse
 from phonics_data.segmentation.lexicon import LETTERS
 from phonics_data.segmentation.phrases import INFERRED_CONFIDENCE, Phrase
-from phonics_data.segmentation.screen_decoder import ScreenDecoding, decode_screen
+from phonics_data.segmentation.screen_decoder import MIN_CHAIN, ScreenDecoding, decode_screen
 from phonics_data.segmentation.screen_evidence import ScreenOptions
 from phonics_data.segmentation.viterbi import Order
-from phonics_data.segmentation.word_decoder import DecodeOptions, Decoding, decode_words
+from phonics_data.segmentation.word_decoder import (
+    MIN_PAIRS,
+    MIN_PATTERNS,
+    WordDecoderOptions,
+    WordDecoding,
+    decode_words,
+)
 from phonics_data.types import Origin, Word
 
 CAPTION_ORIGINS: frozenset[Origin] = frozenset({"manual_captions", "auto_captions", "file"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DecideOptions:
-    """Every number of the decision over all sources; which of them were fitted, and how, stands in benchmarks/segmentation-fit.json.
+class SegmenterOptions:
+    """The order of the song and the fitted numbers of all steps; benchmarks/segmentation-fit.json records the fit.
 
     Args:
-        near_seconds: an edge moves to the picture's when that is so near; words with times of their own.
-        near_cue_seconds: the same for words that share the time of a line.
+        snap_seconds: a boundary moves to the screen's if it is this near; for words with times of their own.
+        snap_cue_seconds: the same for words that share the time of a caption line.
+        calibration: None keeps the confidence that the sources give.
     """
 
-    words: DecodeOptions = field(default_factory=DecodeOptions)
+    words: WordDecoderOptions = field(default_factory=WordDecoderOptions)
     screen: ScreenOptions = field(default_factory=ScreenOptions)
-    near_seconds: float = 0.35
-    near_cue_seconds: float = 1.0
-    fusion: FuseOptions = field(default_factory=FuseOptions)
-    certainty: CalibrationFeatures | None = field(default_factory=CalibrationFeatures)
-    """None leaves each phrase the confidence that its sources give."""
+    snap_seconds: float = 0.35
+    snap_cue_seconds: float = 1.0
+    fusion: FusionOptions = field(default_factory=FusionOptions)
+    calibration: CalibrationWeights | None = field(default_factory=CalibrationWeights)
 
     @staticmethod
-    def of_order(order: Order) -> DecideOptions:
+    def for_order(order: Order) -> SegmenterOptions:
         """The defaults with this order for words and screen."""
-        return DecideOptions(words=DecodeOptions(order=order), screen=ScreenOptions(order=order))
+        return SegmenterOptions(words=WordDecoderOptions(order=order), screen=ScreenOptions(order=order))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Decision:
-    """What a song's evidence says.
+class Segmentation:
+    """The phrases of a song.
 
     Args:
-        phrases: in time order, not overlapping; empty when no source shows an alphabet.
-        words: what the words say, or None without any.
-        screen: what the screen says, or None where it was not read.
+        phrases: in time order, without overlaps; empty if no source contains an alphabet.
+        words: decoding of the words; None without words.
+        screen: decoding of the detections; None without OCR.
     """
 
     phrases: tuple[Phrase, ...]
-    words: Decoding | None
+    words: WordDecoding | None
     screen: ScreenDecoding | None
 
-    def why_not(self, options: DecideOptions) -> str:
-        """Why no phrase was found, for a person."""
+    def rejection_detail(self, options: SegmenterOptions) -> str:
+        """Message that explains why there are no phrases."""
         parts: list[str] = []
         if self.words is not None:
             parts.append(
                 f"the words name {self.words.num_pairs} pairs of neighbouring letters and {self.words.num_patterns} "
-                f"letters with an example (an alphabet song: {options.words.min_pairs} or {options.words.min_patterns})"
+                f"letters with an example (an alphabet song: {MIN_PAIRS} or {MIN_PATTERNS})"
             )
         if self.screen is not None:
             parts.append(
                 f"the screen shows {self.screen.longest_chain} letters in order "
-                f"(an alphabet song: {options.screen.min_chain}), {self.screen.order_z:.1f} standard deviations from "
-                f"what chance shows (an alphabet song: {options.screen.min_order_z:g})"
+                f"(an alphabet song: {MIN_CHAIN}), {self.screen.order_z:.1f} standard deviations above "
+                f"chance level (an alphabet song: {options.screen.min_order_z:g})"
             )
-        return "; ".join(parts) or "no words, and the screen was not read"
+        return "; ".join(parts) or "no words, and OCR was not run"
 
 
-def decide(
+def segment_song(
     words: Sequence[Word],
     origin: Origin,
     trace: ScreenTrace | None,
     *,
     duration_seconds: float,
-    options: DecideOptions,
-) -> Decision:
-    """The phrases of a song from everything that is known about it."""
-    heard = decode_words(words, duration_seconds=duration_seconds, options=options.words) if words else None
-    shown = decode_screen(trace, options.screen) if trace is not None else None
-    return combine(words, origin, heard, shown, duration_seconds=duration_seconds, options=options)
+    options: SegmenterOptions,
+) -> Segmentation:
+    """The phrases of a song, from its words and its OCR trace."""
+    by_words = decode_words(words, duration_seconds=duration_seconds, options=options.words) if words else None
+    by_screen = decode_screen(trace, options.screen) if trace is not None else None
+    return fuse_decodings(words, origin, by_words, by_screen, duration_seconds=duration_seconds, options=options)
 
 
-def combine(
+def fuse_decodings(
     words: Sequence[Word],
     origin: Origin,
-    heard: Decoding | None,
-    shown: ScreenDecoding | None,
+    by_words: WordDecoding | None,
+    by_screen: ScreenDecoding | None,
     *,
     duration_seconds: float,
-    options: DecideOptions,
-) -> Decision:
-    """`decide` from what `decode_words` found in the words and `decode_screen` on the screen."""
-    by_words = heard.phrases if heard is not None else ()
-    by_screen = shown.phrases if shown is not None else ()
-    name = "captions" if origin in CAPTION_ORIGINS else "speech"
-    by_words = tuple(replace(phrase, evidence=name) for phrase in by_words)
-    order = heard.order if heard is not None and heard.is_alphabet else shown.order if shown is not None else "any"
-    if not by_words or (name == "speech" and by_screen):
-        # Music makes a recognizer hear letters that nobody sang; the screen that shows an alphabet shows most of it.
-        phrases = fuse(by_screen, by_words, order=order, near_seconds=0.0, options=options.fusion, fills_only=True)
+    options: SegmenterOptions,
+) -> Segmentation:
+    """`segment_song` from the results of `decode_words` and `decode_screen`."""
+    source = "captions" if origin in CAPTION_ORIGINS else "speech"
+    word_phrases = [replace(phrase, evidence=source) for phrase in by_words.phrases] if by_words is not None else []
+    screen_phrases = by_screen.phrases if by_screen is not None else ()
+    if by_words is not None and by_words.is_alphabet:
+        order = by_words.order
     else:
-        cue_level = sum(word.timing == "interpolated" for word in words) > len(words) / 2
-        near = options.near_cue_seconds if cue_level else options.near_seconds
-        phrases = fuse(by_words, by_screen, order=order, near_seconds=near, options=options.fusion)
+        order = by_screen.order if by_screen is not None else "any"
+    if not word_phrases or (source == "speech" and screen_phrases):
+        # Speech recognition hallucinates letters in music. A screen that shows an alphabet shows most of its letters.
+        primary, other, snap_seconds, fills_only = screen_phrases, word_phrases, 0.0, True
+    else:
+        has_cue_times = sum(word.timing == "interpolated" for word in words) > len(words) / 2
+        snap_seconds = options.snap_cue_seconds if has_cue_times else options.snap_seconds
+        primary, other, fills_only = word_phrases, screen_phrases, False
+    phrases = fuse(
+        primary, other, order=order, snap_seconds=snap_seconds, options=options.fusion, fills_only=fills_only
+    )
     phrases = [
         replace(phrase, end_seconds=min(phrase.end_seconds, duration_seconds))
         for phrase in phrases
         if phrase.start_seconds < duration_seconds
     ]
-    if options.certainty is not None:
-        phrases = calibrated(phrases, options.certainty)
-    return Decision(phrases=tuple(phrases), words=heard, screen=shown)
+    if options.calibration is not None:
+        phrases = calibrated(phrases, options.calibration)
+    return Segmentation(phrases=tuple(phrases), words=by_words, screen=by_screen)
 
 
 def needs_screen(words: Sequence[Word], *, duration_seconds: float) -> bool:
-    """Whether the words leave room for doubt that a look at the screen could settle: it costs seconds a video."""
+    """Whether the words are uncertain enough to run OCR, which takes seconds per video."""
     if not words:
         return True
-    heard = decode_words(words, duration_seconds=duration_seconds, options=DecodeOptions())
-    if not heard.is_alphabet:
+    decoding = decode_words(words, duration_seconds=duration_seconds, options=WordDecoderOptions())
+    if not decoding.is_alphabet:
         return True
-    letters = [LETTERS.index(phrase.letter) for phrase in heard.phrases]
-    gaps = sum(after - before == 2 for before, after in pairwise(letters)) if heard.order == "strict" else 0
-    doubtful = sum(phrase.confidence <= INFERRED_CONFIDENCE for phrase in heard.phrases)
-    return gaps + doubtful > 0
+    letters = [LETTERS.index(phrase.letter) for phrase in decoding.phrases]
+    has_gap = decoding.order == "strict" and any(after - before == 2 for before, after in pairwise(letters))
+    return has_gap or any(phrase.confidence <= INFERRED_CONFIDENCE for phrase in decoding.phrases)

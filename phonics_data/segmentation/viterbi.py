@@ -1,9 +1,8 @@
-"""The best path through the alphabet: what words and screen have in common. Pure.
+"""The best path through the alphabet by the Viterbi algorithm; used for words and for sampled frames. Pure.
 
-States: before any letter, one for each of the 26 letters, and for each letter the background after it (chorus, break,
-advert, outro), which remembers how far the alphabet has come. Every step in time gives each letter a weight; to change
-the letter costs, least for the next one of the alphabet. The best path is found by the Viterbi algorithm, so a doubtful
-sign is read by what stands around it.
+States: one before any letter, one per letter, and one per letter for the background after it (chorus, break, advert,
+outro), which remembers the last letter. Each step (word or sampled frame) has evidence for each letter. Changing the
+letter has a cost, which is lowest for the next letter of the alphabet. Doubtful evidence is thereby resolved by context.
 """
 
 from __future__ import annotations
@@ -18,10 +17,17 @@ from numpy.typing import NDArray
 Order = Literal["strict", "any", "auto"]
 Scores = NDArray[np.float64]
 
-_START = 52  # states 0..25 letters, 26..51 the background after each, 52 before any
+_START = 52  # states: 0..25 letters, 26..51 the background after each letter, 52 before any letter
+
+_SKIP, _SKIP_EACH = 0.5, 0.12
+"""Cost of skipping letters: constant, and for each step through the alphabet."""
+_BACK_TO_A = 1.3
+_ANY_ORDER = 0.6
+"""Cost of each change that is not to the next letter, if the order is ``any``."""
+_ENTER_BACKGROUND, _LEAVE_BACKGROUND = 0.6, 0.3
 
 
-class Run(NamedTuple):
+class LetterRun(NamedTuple):
     """Steps ``[low, high)`` that belong to the letter with this index."""
 
     low: int
@@ -31,57 +37,49 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TransitionCosts:
-    """What it costs to leave a letter for another one."""
+    """Costs of changing to the next letter of the alphabet, and of going back to an earlier one."""
 
     next: float = 0.35
-    skip: float = 0.5
-    skip_each: float = 0.12
     back: float = 2.2
-    back_to_a: float = 1.3
-    any_order: float = 0.6
-    """Every change that is not to the next letter, when the order says nothing."""
-    enter_background: float = 0.6
-    leave_background: float = 0.3
 
 
 def transition_costs(costs: TransitionCosts, order: Order) -> Scores:
-    """(53, 53) cost of going from one state (row) to another (column); infinite where no way leads."""
+    """(53, 53) cost of changing from one state (row) to another (column); infinite for impossible changes."""
     table = np.full((53, 53), np.inf)
-    step = np.empty((26, 26))
+    step = np.zeros((26, 26))
     for here in range(26):
         for there in range(26):
-            ahead = (there - here) % 26
-            if ahead == 0:
-                cost = 0.0
-            elif there == here + 1:
+            if there == here + 1:
                 cost = costs.next
+            elif there == here:
+                cost = 0.0
             elif order == "any":
-                cost = costs.any_order
+                cost = _ANY_ORDER
             elif there > here:
-                cost = costs.skip + costs.skip_each * (there - here)
+                cost = _SKIP + _SKIP_EACH * (there - here)
             else:
-                cost = costs.back_to_a if there == 0 else costs.back
+                cost = _BACK_TO_A if there == 0 else costs.back
             step[here, there] = cost
     table[:26, :26] = step
-    table[26:52, :26] = step + costs.leave_background
-    table[np.arange(26), np.arange(26, 52)] = costs.enter_background
+    table[26:52, :26] = step + _LEAVE_BACKGROUND
+    table[np.arange(26), np.arange(26, 52)] = _ENTER_BACKGROUND
     table[np.arange(26, 52), np.arange(26, 52)] = 0.0
     first = np.array(
-        [costs.next if order == "any" or there == 0 else costs.skip + costs.skip_each * there for there in range(26)]
+        [costs.next if order == "any" or there == 0 else _SKIP + _SKIP_EACH * there for there in range(26)]
     )
-    table[_START, :26] = np.minimum(first, costs.any_order)
+    table[_START, :26] = np.minimum(first, _ANY_ORDER)
     table[_START, _START] = 0.0
     return table
 
 
 def best_path(letters_TL: Scores, none_T: Scores, table: Scores) -> NDArray[np.int64]:
-    """The best state of each step: the path with the largest sum of weights less costs.
+    """(steps,) the states of the path with the largest sum of evidence minus costs.
 
-    Of equal paths the one that changes later wins, so that a change falls on the sign that asks for it.
+    Of equal paths the one with later changes is chosen, so that a change coincides with the evidence for it.
 
     Args:
-        letters_TL: (steps, 26) weights for each letter.
-        none_T: (steps,) weights for no letter.
+        letters_TL: (steps, 26) evidence for each letter.
+        none_T: (steps,) evidence for no letter.
         table: `transition_costs`.
     """
     count = none_T.size
@@ -89,7 +87,7 @@ def best_path(letters_TL: Scores, none_T: Scores, table: Scores) -> NDArray[np.i
     score = np.full(53, -np.inf)
     score[_START] = 0.0
     back = np.zeros((count, 53), np.int64)
-    # A later change is preferred by a hair, or rounding would decide between equal ways.
+    # A tiny bonus for later changes; otherwise rounding errors would decide between equal paths.
     later = 1e-9 * (1 - np.eye(53))
     for row in range(count):
         reach = score[:, None] - table + row * later
@@ -104,10 +102,10 @@ def best_path(letters_TL: Scores, none_T: Scores, table: Scores) -> NDArray[np.i
 
 
 def best_scores(letters_PTL: Scores, table: Scores) -> Scores:
-    """(problems,) sum of weights less costs of each problem's best path, where no look speaks for no letter.
+    """(problems,) evidence minus costs of the best path of each problem, without evidence for no letter.
 
     Args:
-        letters_PTL: (problems, steps, 26) weights for each letter.
+        letters_PTL: (problems, steps, 26) evidence for each letter.
         table: `transition_costs`.
     """
     score_PS = np.full((letters_PTL.shape[0], 53), -np.inf)
@@ -118,7 +116,7 @@ def best_scores(letters_PTL: Scores, table: Scores) -> Scores:
     return score_PS.max(axis=1)
 
 
-def runs_of(path: NDArray[np.int64]) -> list[Run]:
-    """Each stretch in one letter's state."""
+def runs_of(path: NDArray[np.int64]) -> list[LetterRun]:
+    """The runs of consecutive steps in the state of one letter."""
     edges = np.flatnonzero(np.diff(path, prepend=-1, append=-1))
-    return [Run(int(low), int(high), int(path[low])) for low, high in pairwise(edges) if path[low] < 26]
+    return [LetterRun(int(low), int(high), int(path[low])) for low, high in pairwise(edges) if path[low] < 26]

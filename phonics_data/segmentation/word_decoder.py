@@ -1,4 +1,4 @@
-"""Words -> phrases of letters: one decision by dynamic programming over the whole song. Pure."""
+"""Words -> phrases: evidence per word, best path through the alphabet, boundaries. Pure."""
 
 from __future__ import annotations
 
@@ -11,45 +11,42 @@ from numpy.typing import NDArray
 from phonics_data.segmentation.evidence import (
     Evidence,
     EvidenceWeights,
-    alphabet_pairs,
-    named_letters,
-    pattern_letters,
-    weigh,
+    count_alphabet_pairs,
+    count_named_letters,
+    count_pattern_letters,
+    word_evidence,
 )
 from phonics_data.segmentation.lexicon import tokens
-from phonics_data.segmentation.phrases import Phrase, PhraseOptions, build_phrases
-from phonics_data.segmentation.viterbi import Order, Run, TransitionCosts, best_path, runs_of, transition_costs
+from phonics_data.segmentation.phrases import Phrase, build_phrases
+from phonics_data.segmentation.viterbi import LetterRun, Order, TransitionCosts, best_path, runs_of, transition_costs
 from phonics_data.types import Word
+
+MIN_PAIRS, MIN_PATTERNS, MIN_NAMES = 10, 6, 15
+"""A transcript is an alphabet song if it reaches one of these with `count_alphabet_pairs`, `count_pattern_letters` and
+`count_named_letters`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DecodeOptions:
-    """Every number that the decision depends on.
+class WordDecoderOptions:
+    """Numbers of the word decoder that were fitted.
 
     Args:
-        order: ``strict`` expects the alphabet's order, ``any`` does not, ``auto`` looks which of the two the song keeps.
-        min_pairs: distinct neighbours of the alphabet that a song must name (`alphabet_pairs`), or
-        min_patterns: letters that it must name with an example (`pattern_letters`), or
-        min_names: letters that it must name at all (`named_letters`); else it is no alphabet song.
+        order: ``strict`` expects alphabetical order, ``any`` does not, ``auto`` detects which of the two applies.
     """
 
     order: Order = "auto"
-    min_pairs: int = 10
-    min_patterns: int = 6
-    min_names: int = 15
     weights: EvidenceWeights = field(default_factory=EvidenceWeights)
     costs: TransitionCosts = field(default_factory=TransitionCosts)
-    phrases: PhraseOptions = field(default_factory=PhraseOptions)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Decoding:
-    """The phrases of one song, and what the whole-song test measured.
+class WordDecoding:
+    """The phrases of a transcript.
 
     Args:
-        is_alphabet: False refuses the whole song; `phrases` is then empty.
-        num_pairs: what `alphabet_pairs` counted.
-        num_patterns: what `pattern_letters` counted.
+        is_alphabet: if False, the transcript is rejected and `phrases` is empty.
+        num_pairs: result of `count_alphabet_pairs`.
+        num_patterns: result of `count_pattern_letters`.
         order: ``strict`` or ``any``: the one that was used.
     """
 
@@ -60,64 +57,60 @@ class Decoding:
     order: Order
 
 
-def decode_words(words: Sequence[Word], *, duration_seconds: float, options: DecodeOptions) -> Decoding:
-    """The letters of a transcript.
+def decode_words(words: Sequence[Word], *, duration_seconds: float, options: WordDecoderOptions) -> WordDecoding:
+    """The letters of a transcript, with their times.
 
     Args:
         words: in time order.
-        duration_seconds: no phrase ends later.
+        duration_seconds: phrases end at this time at the latest.
     """
     found = tokens(words)
-    evidence = weigh(found, options.weights)
-    pairs, patterns = alphabet_pairs(found, evidence), pattern_letters(evidence)
-    enough = (
-        pairs >= options.min_pairs or patterns >= options.min_patterns or named_letters(evidence) >= options.min_names
-    )
-    if not enough:
-        return Decoding(phrases=(), is_alphabet=False, num_pairs=pairs, num_patterns=patterns, order=options.order)
+    evidence = word_evidence(found, options.weights)
+    pairs, patterns = count_alphabet_pairs(found, evidence), count_pattern_letters(evidence)
+    if pairs < MIN_PAIRS and patterns < MIN_PATTERNS and count_named_letters(evidence) < MIN_NAMES:
+        return WordDecoding(phrases=(), is_alphabet=False, num_pairs=pairs, num_patterns=patterns, order=options.order)
     path, order = _best_path(evidence, options)
-    phrases = build_phrases(_standing_runs(path, evidence), found, evidence, duration_seconds, options.phrases)
-    return Decoding(
+    phrases = build_phrases(_letter_runs(path, evidence), found, evidence, duration_seconds)
+    return WordDecoding(
         phrases=tuple(phrases), is_alphabet=bool(phrases), num_pairs=pairs, num_patterns=patterns, order=order
     )
 
 
-# --- the path ------------------------------------------------------------------------------------------------------
+# --- path ----------------------------------------------------------------------------------------------------------
 
 
-def _path(evidence: Evidence, options: DecodeOptions, order: Order) -> NDArray[np.int64]:
+def _path(evidence: Evidence, options: WordDecoderOptions, order: Order) -> NDArray[np.int64]:
     return best_path(evidence.letters_TL, evidence.none_T, transition_costs(options.costs, order))
 
 
-def _best_path(evidence: Evidence, options: DecodeOptions) -> tuple[NDArray[np.int64], Order]:
+def _best_path(evidence: Evidence, options: WordDecoderOptions) -> tuple[NDArray[np.int64], Order]:
     """(state of each token, the order that was used)."""
     if options.order != "auto":
         return _path(evidence, options, options.order), options.order
-    free = _path(evidence, options, "any")
-    letters = [run.letter for run in _standing_runs(free, evidence)]
-    steps = np.diff(np.array(letters, np.int64))
-    # A song that keeps the order in most places keeps it; its exceptions are more likely our mistakes.
+    path = _path(evidence, options, "any")
+    steps = np.diff(np.array([run.letter for run in _letter_runs(path, evidence)], np.int64))
+    # If most steps are alphabetical, the exceptions are more likely errors of the transcript than of the song.
     if steps.size and np.mean((steps >= 1) & (steps <= 2)) >= 0.5:
         return _path(evidence, options, "strict"), "strict"
-    return free, "any"
+    return path, "any"
 
 
-def _standing_runs(path: NDArray[np.int64], evidence: Evidence) -> list[Run]:
-    """The runs that are letters; two of one letter that only a fallen one divided are one again."""
-    merged: list[Run] = []
-    for low, high, letter in (run for run in runs_of(path) if _stands(run, path, evidence)):
+def _letter_runs(path: NDArray[np.int64], evidence: Evidence) -> list[LetterRun]:
+    """The runs with enough evidence. Two runs of one letter are merged if only a run without evidence separates them."""
+    merged: list[LetterRun] = []
+    for low, high, letter in (run for run in runs_of(path) if _has_evidence(run, path, evidence)):
         if merged and merged[-1].letter == letter and (path[merged[-1].high : low] < 26).all():
             low = merged.pop().low
-        merged.append(Run(low, high, letter))
+        merged.append(LetterRun(low, high, letter))
     return merged
 
 
-def _stands(run: Run, path: NDArray[np.int64], evidence: Evidence) -> bool:
-    """Whether a stretch is a letter: it is named or sounded, or its example or a word like its name stands between its neighbours in the alphabet."""
+def _has_evidence(run: LetterRun, path: NDArray[np.int64], evidence: Evidence) -> bool:
+    """Whether a run contains the letter's name or sound, or an example or similar word between its alphabetical neighbours."""
     low, high, letter = run
     if evidence.names_TL[low:high, letter].max() >= 0.5 or evidence.patterns_TL[low:high, letter].any():
         return True
     before, after = path[:low][path[:low] < 26], path[high:][path[high:] < 26]
     fits = before.size and after.size and before[-1] == letter - 1 and after[0] == letter + 1
-    is_hinted = evidence.examples_TL[low:high, letter].max() >= 0.9 or evidence.names_TL[low:high, letter].max() >= 0.3
-    return bool(fits and is_hinted)
+    has_example = evidence.examples_TL[low:high, letter].max() >= 0.9
+    return bool(fits and (has_example or evidence.names_TL[low:high, letter].max() >= 0.3))

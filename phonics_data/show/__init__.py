@@ -1,7 +1,8 @@
-"""A video's whole evidence on one picture: what is heard, what is seen, and which segments came of it.
+"""Visualization of one video: its transcript, screen letters, audio and frames, and the segments found from them.
 
-`gather` reads what the stages left in the workspace, `why` names the sign that each boundary lies on, `draw` makes
-pictures of it, `page` a page that needs nothing else.
+* `video_evidence` collects the data from the workspace.
+* `boundary_reasons` finds what each segment boundary coincides with.
+* `timeline` draws the images, `page` writes them with a self-contained HTML page.
 """
 
 from phonics_data.show.page import show

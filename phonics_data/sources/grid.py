@@ -1,7 +1,7 @@
-"""The GRID corpus: 34 speakers, short sentences of six words, one of them a letter ("bin blue at F two now").
+"""Importer of the GRID corpus: 34 speakers, sentences of six words, one of them a letter ("bin blue at F two now").
 
-Files are ``<speaker>/<sentence>.mpg`` with ``<speaker>/<sentence>.align`` anywhere below the folder. An alignment has a
-line for each word: start, end (in 1/25000 s), word.
+Videos are ``<speaker>/<sentence>.mpg``, alignments ``<speaker>/<sentence>.align``, both anywhere below the folder. An
+alignment has one line per word: start, end (in 1/25000 s), word.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from phonics_data.errors import InputError
-from phonics_data.sources.collect import LabelledFile, LabelledSegment, file_id
+from phonics_data.media.suffixes import is_video_file
+from phonics_data.sources.importer import LabelledFile, LabelledSegment, file_id, require_folder
 
-LETTER_CODES = "abcdefghijklmnopqrstuvxyz"
-"""The fourth character of a sentence's name is its letter; GRID has no W, whose name has three syllables."""
+LETTERS = "abcdefghijklmnopqrstuvxyz"
+"""GRID has no W. The fourth character of a sentence's file name is its letter."""
 
 GridLabel = Literal["speaker", "letter"]
 
@@ -22,29 +23,29 @@ def grid_files(folder: Path, label: GridLabel = "speaker") -> list[LabelledFile]
     """Every sentence below `folder` as one clip.
 
     Args:
-        label: what the class is: who speaks, or the letter in the sentence.
+        label: the class: the speaker, or the letter in the sentence.
 
     Raises:
-        InputError: no such folder, or no videos laid out as in GRID.
+        InputError: no such folder, or no videos in GRID's layout.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
-    aligned = {(path.parent.name, path.stem): path for path in folder.rglob("*.align")}
+    require_folder(folder)
+    paths = sorted(folder.rglob("*"))
+    alignments = {(path.parent.name, path.stem): path for path in paths if path.suffix.lower() == ".align"}
     found: list[LabelledFile] = []
-    for path in sorted([*folder.rglob("*.mpg"), *folder.rglob("*.mp4")]):
+    for path in filter(is_video_file, paths):
         speaker, sentence = path.parent.name, path.stem
-        words = _words(aligned.get((speaker, sentence)))
+        words = _words(alignments.get((speaker, sentence)))
         letter = _letter(sentence, words)
         if label == "letter" and letter is None:
             raise InputError(
-                f"{path}: neither its name nor an .align beside it tells its letter; "
-                "wanted GRID's own names, e.g. bbaf2n.mpg"
+                f"{path}: neither its name nor an .align file contains its letter; "
+                "expected GRID's names, e.g. bbaf2n.mpg"
             )
         found.append(
             LabelledFile(
                 video_id=file_id(path.relative_to(folder)),
                 path=path,
-                segments=(LabelledSegment(label=speaker if label == "speaker" else letter or "", object_word=None),),
+                segments=(LabelledSegment(label=speaker if label == "speaker" else letter or ""),),
             )
         )
     if not found:
@@ -53,14 +54,14 @@ def grid_files(folder: Path, label: GridLabel = "speaker") -> list[LabelledFile]
 
 
 def _words(alignment: Path | None) -> list[str]:
-    """The words of an alignment file, silences left out."""
+    """The words of an alignment file, without silences."""
     if alignment is None:
         return []
     words: list[str] = []
     for number, line in enumerate(alignment.read_text().splitlines(), start=1):
         parts = line.split()
         if len(parts) != 3 or not (parts[0].isdigit() and parts[1].isdigit()):
-            raise InputError(f"{alignment}: line {number} is {line!r}, wanted start, end and word")
+            raise InputError(f"{alignment}: line {number} is {line!r}, expected start, end and word")
         if parts[2] not in ("sil", "sp"):
             words.append(parts[2])
     return words
@@ -68,4 +69,4 @@ def _words(alignment: Path | None) -> list[str]:
 
 def _letter(sentence: str, words: list[str]) -> str | None:
     spoken = words[3] if len(words) == 6 else sentence[3:4]
-    return spoken.upper() if len(spoken) == 1 and spoken in LETTER_CODES else None
+    return spoken.upper() if len(spoken) == 1 and spoken in LETTERS else None

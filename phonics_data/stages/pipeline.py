@@ -1,4 +1,4 @@
-"""The four stages in order: fetch, transcribe, segment, shard. Each skips what is finished and says so."""
+"""The pipeline of all stages: fetch, transcribe, segment, shard. Each stage skips finished items and counts them."""
 
 from __future__ import annotations
 
@@ -36,36 +36,64 @@ def build(
     workers: int = 1,
     on_progress: OnProgress | None = None,
 ) -> Iterator[StageCount]:
-    """From manifest rows to the dataset folder `out`; gives each stage's count as the stage ends.
+    """Build the dataset folder `out` from manifest rows; yields the count of each stage when it ends.
 
     Args:
-        workers: processes for transcribe, segment and shard. Fetching has its own number in `FetchOptions`, for what
-            bounds it is the patience of the server, not this machine.
+        workers: number of processes for transcribe, segment and shard. `FetchOptions.workers` is separate, since
+            servers limit the number of downloads, not this machine.
     """
     yield fetch(workspace, videos, options.fetch, on_progress=on_progress)
-    check_folder(out, read_table(workspace.table("videos"), FetchedVideo))  # now, not after hours of work
+    check_folder(
+        out, read_table(workspace.table("videos"), FetchedVideo)
+    )  # early: the stages before `shard` take hours
     yield transcribe(workspace, options.transcribe, workers=workers, on_progress=on_progress)
     yield segment(workspace, options.segment, workers=workers, on_progress=on_progress)
     yield shard(workspace, out, options.shard, workers=workers, on_progress=on_progress)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class WorkStatus:
-    """What `phonics-data status` prints.
+class TableStatus:
+    """The state of one stage of a workspace.
 
     Args:
-        rows: (table, number of rows or ``-``, rejections of its stage by reason).
-        next_command: what to run to go on.
+        table: file name of its table, or ``shards``.
+        num_rows: None if the table does not exist; shards are not counted.
+        rejections: reason -> number of rejections.
     """
 
-    rows: list[tuple[str, str, str]]
+    table: str
+    num_rows: int | None
+    rejections: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkspaceStatus:
+    """The state of a workspace.
+
+    Args:
+        next_command: the command that continues the pipeline.
+    """
+
+    tables: list[TableStatus]
     next_command: str
 
+    @property
+    def rows(self) -> list[tuple[str, str, str]]:
+        """(table, number of rows or ``-``, rejections of its stage by reason), as text."""
+        return [
+            (
+                table.table,
+                "" if table.table == "shards" else "-" if table.num_rows is None else str(table.num_rows),
+                ", ".join(f"{reason} {number}" for reason, number in table.rejections.items()),
+            )
+            for table in self.tables
+        ]
 
-def stage_status(workspace: Workspace) -> WorkStatus:
+
+def workspace_status(workspace: Workspace) -> WorkspaceStatus:
     """The state of a workspace, read from its tables."""
     rejections = read_table(workspace.table("rejections"), Rejection) if workspace.table("rejections").exists() else []
-    rows: list[tuple[str, str, str]] = []
+    tables: list[TableStatus] = []
     first_missing = ""
     for stage, name, record_type in (
         ("fetch", "videos", FetchedVideo),
@@ -75,22 +103,19 @@ def stage_status(workspace: Workspace) -> WorkStatus:
         path = workspace.table(name)
         if not path.exists():
             first_missing = first_missing or stage
-        reasons = Counter(row.reason for row in rejections if row.stage == stage)
-        rows.append(
-            (
-                path.name,
-                str(len(read_table(path, record_type))) if path.exists() else "-",
-                ", ".join(f"{reason} {number}" for reason, number in sorted(reasons.items())),
-            )
-        )
-    reasons = Counter(row.reason for row in rejections if row.stage == "shard")
-    rows.append(("shards", "", ", ".join(f"{reason} {number}" for reason, number in sorted(reasons.items()))))
+        num_rows = len(read_table(path, record_type)) if path.exists() else None
+        tables.append(TableStatus(table=path.name, num_rows=num_rows, rejections=_by_reason(rejections, stage)))
+    tables.append(TableStatus(table="shards", num_rows=None, rejections=_by_reason(rejections, "shard")))
     if first_missing == "transcribe" and workspace.table("segments").exists():
-        # Labels that were given need no words: an import has made both tables, and shard is all that follows.
-        return WorkStatus(
-            rows=rows, next_command=f"phonics-data shard --work {workspace.root} --label-set NAME_OF_THE_IMPORT"
+        # Imported labels need no words: the import has written both tables, and only `shard` is left.
+        return WorkspaceStatus(
+            tables=tables, next_command=f"phonics-data shard --work {workspace.root} --label-set NAME_OF_THE_IMPORT"
         )
     manifest = "MANIFEST " if first_missing == "fetch" else ""
-    return WorkStatus(
-        rows=rows, next_command=f"phonics-data {first_missing or 'shard'} {manifest}--work {workspace.root}"
+    return WorkspaceStatus(
+        tables=tables, next_command=f"phonics-data {first_missing or 'shard'} {manifest}--work {workspace.root}"
     )
+
+
+def _by_reason(rejections: Sequence[Rejection], stage: str) -> dict[str, int]:
+    return dict(sorted(Counter(row.reason for row in rejections if row.stage == stage).items()))

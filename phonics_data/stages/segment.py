@@ -1,4 +1,4 @@
-"""segment: words.parquet and what was seen on the screen -> segments.parquet. Which seconds belong to which letter."""
+"""The stage `segment`: words.parquet and OCR traces -> segments.parquet. Finds the interval of each letter."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from pathlib import Path
 from phonics_data.errors import ItemError, OptionError
 from phonics_data.executors.items import OnProgress, Outcome, run_items, write_rejections
 from phonics_data.ocr.trace import ScreenTrace, trace_path
-from phonics_data.segmentation.length import LengthLimits, Piece, apply_limits
-from phonics_data.segmentation.segmenter import DecideOptions, decide
+from phonics_data.segmentation.length import FrameSegment, LengthLimits, apply_length_rule
+from phonics_data.segmentation.segmenter import SegmenterOptions, segment_song
 from phonics_data.segmentation.viterbi import Order
+from phonics_data.segmentation.word_decoder import MIN_PAIRS
 from phonics_data.storage.tables import read_table, to_plain, write_table
 from phonics_data.storage.workspace import Workspace, file_sha256, fingerprint
 from phonics_data.types import (
@@ -30,17 +31,17 @@ from phonics_data.types import (
 )
 
 SEGMENT_VERSION = "segment-5"
-"""Raised whenever the same evidence would give other segments."""
+"""Increased whenever the same evidence would give other segments."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SegmentOptions:
-    """How letters are found and how long their segments may be.
+    """Options of the stage.
 
     Args:
-        frame_rate: the dataset's frames a second, in which lengths are counted.
+        frame_rate: of the dataset; lengths are counted in its frames.
         min_frames, max_frames: allowed length of a segment, both included (the paper's section 4.1).
-        order: whether the song keeps the order of the alphabet; ``auto`` finds out.
+        order: whether the song follows the order of the alphabet; ``auto`` detects it.
     """
 
     frame_rate: Fraction = Fraction(25)
@@ -51,7 +52,7 @@ class SegmentOptions:
     def __post_init__(self) -> None:
         if self.order not in ("strict", "any", "auto"):
             raise OptionError("--order", self.order, "strict, any or auto")
-        _ = self.limits  # checks itself
+        _ = self.limits  # validates the other options
 
     @property
     def limits(self) -> LengthLimits:
@@ -75,7 +76,7 @@ def segment(
 ) -> StageCount:
     """Write segments.parquet, one row a segment, in the order of videos.parquet and of time.
 
-    A video without words or whose words are no alphabet becomes a rejection; so does every letter that is too short.
+    Rejections: videos without an alphabet in words or on the screen, and letters that are too short.
     """
     words: dict[str, list[Word]] = defaultdict(list)
     origins: dict[str, Origin] = {}
@@ -92,10 +93,12 @@ def segment(
         )
     videos = read_table(workspace.table("videos"), FetchedVideo)
     tasks = {video.video_id: _task(workspace, video, words[video.video_id], origins) for video in videos}
-    settings = [SEGMENT_VERSION, to_plain(options), dataclasses.asdict(DecideOptions.of_order(options.order))]
-    hashes = {video_id: fingerprint(settings, *_content(task)) for video_id, task in tasks.items()}
+    settings = [SEGMENT_VERSION, to_plain(options), dataclasses.asdict(SegmenterOptions.for_order(options.order))]
+    fingerprints = {video_id: fingerprint(settings, *_content(task)) for video_id, task in tasks.items()}
     function = functools.partial(_segment_one, options)
-    result = run_items(workspace, "segment", tasks, hashes, function, Segment, workers=workers, on_progress=on_progress)
+    result = run_items(
+        workspace, "segment", tasks, fingerprints, function, Segment, workers=workers, on_progress=on_progress
+    )
     write_table(workspace.table("segments"), Segment, result.kept)
     write_rejections(workspace, "segment", result.rejections)
     return result.count
@@ -112,55 +115,55 @@ def _task(workspace: Workspace, video: FetchedVideo, words: Sequence[Word], orig
 
 
 def _content(task: _Task) -> list[object]:
-    seen = file_sha256(task.trace) if task.trace is not None else None
-    return [task.video.duration_seconds, task.origin, to_plain(task.words), seen]
+    trace_sha256 = file_sha256(task.trace) if task.trace is not None else None
+    return [task.video.duration_seconds, task.origin, to_plain(task.words), trace_sha256]
 
 
 def _segment_one(options: SegmentOptions, task: _Task) -> Outcome[Segment]:
     video = task.video
     trace = ScreenTrace.from_file(task.trace) if task.trace is not None else None
     if not task.words and trace is None:
-        raise ItemError(
-            "no_letters", f"{video.video_id}: no words, and the screen was not read (see the transcribe stage)"
-        )
-    decide_options = DecideOptions.of_order(options.order)
-    decision = decide(task.words, task.origin, trace, duration_seconds=video.duration_seconds, options=decide_options)
-    if not decision.phrases:
+        raise ItemError("no_letters", f"{video.video_id}: no words, and OCR was not run (see the stage transcribe)")
+    segmenter_options = SegmenterOptions.for_order(options.order)
+    segmentation = segment_song(
+        task.words, task.origin, trace, duration_seconds=video.duration_seconds, options=segmenter_options
+    )
+    if not segmentation.phrases:
         raise ItemError(
             "not_an_alphabet_song",
-            f"{video.video_id}: {decision.why_not(decide_options)}",
-            measured=float(decision.words.num_pairs) if decision.words is not None else None,
-            threshold=float(decide_options.words.min_pairs) if decision.words is not None else None,
+            f"{video.video_id}: {segmentation.rejection_detail(segmenter_options)}",
+            measured=float(segmentation.words.num_pairs) if segmentation.words is not None else None,
+            threshold=float(MIN_PAIRS) if segmentation.words is not None else None,
         )
-    good, short = apply_limits(decision.phrases, options.limits, video.duration_seconds)
+    accepted, too_short = apply_length_rule(segmentation.phrases, options.limits, video.duration_seconds)
     return Outcome(
-        kept=tuple(_segment(video.video_id, piece, options) for piece in good),
-        rejections=tuple(_too_short(video.video_id, piece, options) for piece in short),
+        kept=tuple(_segment(video.video_id, frame_segment, options) for frame_segment in accepted),
+        rejections=tuple(_too_short(video.video_id, frame_segment, options) for frame_segment in too_short),
     )
 
 
-def _segment(video_id: str, piece: Piece, options: SegmentOptions) -> Segment:
-    start = float(piece.start_frame / options.frame_rate)
+def _segment(video_id: str, frame_segment: FrameSegment, options: SegmentOptions) -> Segment:
+    start = float(frame_segment.start_frame / options.frame_rate)
     return Segment(
         segment_id=segment_id(video_id, start),
         video_id=video_id,
-        letter=piece.phrase.letter,
-        object_word=piece.phrase.object_word,
+        letter=frame_segment.phrase.letter,
+        object_word=frame_segment.phrase.object_word,
         start_seconds=start,
-        end_seconds=float(piece.end_frame / options.frame_rate),
-        rule=piece.rule,
-        evidence=piece.phrase.evidence,
-        confidence=piece.phrase.confidence,
+        end_seconds=float(frame_segment.end_frame / options.frame_rate),
+        rule=frame_segment.rule,
+        evidence=frame_segment.phrase.evidence,
+        confidence=frame_segment.phrase.confidence,
     )
 
 
-def _too_short(video_id: str, piece: Piece, options: SegmentOptions) -> Rejection:
-    start = float(piece.start_frame / options.frame_rate)
+def _too_short(video_id: str, frame_segment: FrameSegment, options: SegmentOptions) -> Rejection:
+    start = float(frame_segment.start_frame / options.frame_rate)
     return Rejection(
         stage="segment",
         item_id=segment_id(video_id, start),
         reason="too_short",
-        measured=float(piece.num_frames),
+        measured=float(frame_segment.num_frames),
         threshold=float(options.min_frames),
-        detail=f"letter {piece.phrase.letter} at {start:.2f} s: {piece.num_frames} frames, and no gap beside it to grow into",
+        detail=f"letter {frame_segment.phrase.letter} at {start:.2f} s: {frame_segment.num_frames} frames, and no adjacent gap to extend into",
     )

@@ -1,7 +1,7 @@
-"""Records <-> plain values <-> parquet: one schema per record, made from its own fields.
+"""Conversion of records to plain values and parquet tables. The parquet schema is derived from the record's fields.
 
-Fractions are stored as text (``25`` or ``30000/1001``), so that a frame rate stays exact. Every file carries the
-record's name and `SCHEMA_VERSION`; a file of another record or version is refused.
+* Fractions are stored as text (``25`` or ``30000/1001``), so frame rates stay exact.
+* The file metadata contains the record's name and `SCHEMA_VERSION`; other files are refused.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from phonics_data.contract.files import atomic_path
 from phonics_data.errors import TableError
-from phonics_data.storage.workspace import atomic_path
 
 SCHEMA_VERSION = 1
 Record = TypeVar("Record")
 
 
 def _without_none(hint: Any) -> tuple[Any, bool]:
-    """(hint without None, whether None was allowed)."""
+    """(hint without None, whether None is allowed)."""
     if get_origin(hint) in (Union, types.UnionType):
         rest = [arg for arg in get_args(hint) if arg is not type(None)]
-        assert len(rest) == 1, f"records use no unions but with None: {hint}"
+        assert len(rest) == 1, f"records use unions only with None: {hint}"
         return rest[0], True
     return hint, False
 
@@ -37,7 +37,7 @@ def _hints(record_type: type) -> dict[str, Any]:
 
 
 def to_plain(value: Any) -> Any:
-    """`value` (a record or a field of one) as JSON can hold it."""
+    """`value` (a record or a field of one) as JSON values."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {name: to_plain(getattr(value, name)) for name in _hints(type(value))}
     if isinstance(value, Fraction):
@@ -63,7 +63,7 @@ def _from_plain(hint: Any, value: Any) -> Any:
 
 
 def from_plain(record_type: type[Record], plain: Mapping[str, Any]) -> Record:
-    """The record that `to_plain` made `plain` from; fields that an earlier release did not write take their defaults."""
+    """The inverse of `to_plain`. Missing fields take their defaults, so files of earlier releases can be read."""
     assert dataclasses.is_dataclass(record_type)
     known = [field for field in dataclasses.fields(record_type) if field.name in plain or not _has_default(field)]
     hints = _hints(record_type)
@@ -94,7 +94,7 @@ def _arrow_type(hint: Any) -> Any:
 
 
 def schema(record_type: type) -> Any:
-    """The parquet schema (`pyarrow.Schema`) of a record type, with its name and version in the metadata."""
+    """The parquet schema (`pyarrow.Schema`) of a record type, with name and version in the metadata."""
     import pyarrow as pa
 
     fields = [
@@ -107,7 +107,7 @@ def schema(record_type: type) -> Any:
 
 
 def write_table(path: Path, record_type: type[Record], records: Iterable[Record]) -> None:
-    """`records` as one parquet file at `path`, whole or not at all."""
+    """Write `records` atomically as one parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -117,10 +117,10 @@ def write_table(path: Path, record_type: type[Record], records: Iterable[Record]
 
 
 def read_table(path: Path, record_type: type[Record]) -> list[Record]:
-    """The records of a file that `write_table` wrote.
+    """Read the records of a file written by `write_table`.
 
     Raises:
-        TableError: no such file, no parquet, another record, or another schema version.
+        TableError: the file is missing, not parquet, or has another record type or schema version.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -129,17 +129,17 @@ def read_table(path: Path, record_type: type[Record]) -> list[Record]:
         table = pq.read_table(path)
     except FileNotFoundError:
         raise TableError(
-            f"{path}: no such table; run the stage that writes it (`phonics-data build` runs all)"
+            f"{path}: no such table; run the stage that writes it (`phonics-data build` runs all stages)"
         ) from None
     except (pa.ArrowException, OSError) as error:
-        reason = " ".join(str(error).split())  # pyarrow speaks in paragraphs
+        reason = " ".join(str(error).split())  # pyarrow messages have several lines
         raise TableError(f"{path}: not a readable parquet file ({reason})") from error
     metadata = table.schema.metadata or {}
     name = metadata.get(b"phonics_data.record", b"unknown").decode()
     version = metadata.get(b"phonics_data.schema_version", b"none").decode()
     if (name, version) != (record_type.__name__, str(SCHEMA_VERSION)):
         raise TableError(
-            f"{path}: holds {name} records of schema version {version}, "
-            f"wanted {record_type.__name__} of version {SCHEMA_VERSION}; write it again with this release"
+            f"{path}: contains {name} records of schema version {version}, "
+            f"expected {record_type.__name__} of version {SCHEMA_VERSION}; write it again with this release"
         )
     return [from_plain(record_type, row) for row in table.to_pylist()]

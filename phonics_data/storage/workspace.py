@@ -1,20 +1,19 @@
-"""Where each stage's files live, and how they are written so that a crash loses nothing that was finished.
-
-::
+"""The workspace: the folder in which the stages store their files.
 
     WORK/
-      .lock                        held by the one process that works here
+      .lock                        held by the process that uses the workspace
       workspace.json               layout version
-      media/<video_id>/            video, captions, info.json         (fetch)
-      media/.partial/              downloads that are not whole yet   (fetch)
-      logs/fetch.log               all that yt-dlp says               (fetch)
-      recognitions/<key>.json      what a recognizer heard in one sound     (transcribe)
-      clips/<video_id>/            the cut samples, before packing    (shard)
-      items/<stage>/<item>.json    one finished item each: fingerprint of inputs and options, records, rejections
+      media/<video_id>/            video, captions, info.json             (fetch)
+      media/.partial/              incomplete downloads                   (fetch)
+      logs/fetch.log               output of yt-dlp                       (fetch)
+      options/<command>.toml       the options of the last run            (fetch, transcribe, segment, shard, build)
+      recognitions/<key>.json      words recognized in one audio          (transcribe)
+      clips/<video_id>/            encoded samples before packing         (shard)
+      items/<stage>/<item>.json    one finished item: fingerprint of its inputs and options, records, rejections
       videos.parquet words.parquet segments.parquet rejections.parquet
 
-Every file appears under its final name only when it is whole (`atomic_path`). An item is finished when its marker is
-there with the fingerprint of today's inputs and options; anything else is done again.
+All files are written atomically (`phonics_data.contract.files`), so a crash loses no finished item. An item is finished
+if its file in items/ has the fingerprint of the current inputs and options; all other items are processed again.
 """
 
 from __future__ import annotations
@@ -22,48 +21,24 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+from phonics_data.contract.files import write_bytes
 from phonics_data.errors import InputError, WorkspaceLockedError
 
 LAYOUT_VERSION = 1
 
 
-@contextmanager
-def atomic_path(path: Path) -> Generator[Path]:
-    """A temporary name beside `path`; when the block ends without error it is flushed to disk and takes `path`'s place.
-
-    On error the temporary file is removed and whatever stood at `path` before stays.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix is kept, since encoders choose the container by it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}.partial{path.suffix}")
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """`data` at `path`, whole or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data)
-
-
 def write_json(path: Path, value: object, *, indent: int | None = 1) -> None:
-    """`value` as JSON with sorted keys at `path`, whole or not at all; much of it is written quicker without `indent`."""
+    """Write `value` atomically as JSON with sorted keys; large values are written faster with ``indent=None``."""
     write_bytes(path, (json.dumps(value, sort_keys=True, ensure_ascii=False, indent=indent) + "\n").encode())
 
 
 def fingerprint(*parts: object) -> str:
-    """A short name for `parts` (anything that JSON can hold): equal parts, equal name, on every machine."""
+    """16 hex digits that depend on `parts` (JSON values) only, equal on all machines."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -75,7 +50,7 @@ def file_sha256(path: Path) -> str:
 
 
 class Ledger:
-    """The finished items of one stage, one JSON file each."""
+    """The finished items of one stage, one JSON file per item."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -84,17 +59,14 @@ class Ledger:
         return self.folder / f"{item_id}.json"
 
     def read(self, item_id: str, expected_fingerprint: str | None = None) -> dict[str, Any] | None:
-        """The outcome of a finished item; None when it is not finished, or was with another fingerprint.
+        """The outcome of a finished item; None if it is not finished or has another fingerprint.
 
         Args:
-            expected_fingerprint: None takes an outcome of any fingerprint.
+            expected_fingerprint: None accepts any fingerprint.
         """
         try:
             entry = json.loads(self._path(item_id).read_bytes())
-        except FileNotFoundError:
-            return None
-        except ValueError:
-            # Only a hand or a failing disk makes a marker that is no JSON; the item is then done again.
+        except (FileNotFoundError, ValueError):  # an invalid file is treated like a missing one
             return None
         if not isinstance(entry, dict) or "fingerprint" not in entry or "outcome" not in entry:
             return None
@@ -103,24 +75,27 @@ class Ledger:
         return cast("dict[str, Any]", entry["outcome"])
 
     def write(self, item_id: str, item_fingerprint: str, outcome: Mapping[str, Any]) -> None:
-        """Mark `item_id` as finished."""
+        """Mark `item_id` as finished with `outcome`."""
         write_json(self._path(item_id), {"fingerprint": item_fingerprint, "outcome": dict(outcome)}, indent=None)
 
     def forget(self, item_id: str) -> None:
-        """Let the next run do `item_id` again."""
+        """Make the next run process `item_id` again."""
         self._path(item_id).unlink(missing_ok=True)
 
     def item_ids(self) -> list[str]:
-        """Every item with a marker, sorted."""
+        """All finished items, sorted."""
         return sorted(path.stem for path in self.folder.glob("*.json") if not path.name.startswith("."))
 
 
 class Workspace:
-    """A folder in which the stages keep their files.
+    """A workspace folder.
 
     Args:
-        root: the folder of ``--work``; made when it does not exist.
-        must_exist: for commands that only read: a missing folder is an error that says so.
+        root: the folder of ``--work``; created if it does not exist.
+        must_exist: raise if there is no workspace at `root` yet.
+
+    Raises:
+        InputError: `root` is a file, contains other files, or has another layout version.
     """
 
     def __init__(self, root: Path, *, must_exist: bool = False) -> None:
@@ -129,7 +104,7 @@ class Workspace:
         if must_exist and not marker.exists():
             raise InputError(f"{root}: no workspace here; run `phonics-data fetch MANIFEST --work {root}` first")
         if root.exists() and not root.is_dir():
-            raise InputError(f"--work {root}: is a file, allowed: a folder (it is made if it does not exist)")
+            raise InputError(f"--work {root}: is a file, allowed: a folder (created if it does not exist)")
         if marker.exists():
             try:
                 version = json.loads(marker.read_bytes())["layout_version"]
@@ -137,11 +112,11 @@ class Workspace:
                 version = "unreadable"
             if version != LAYOUT_VERSION:
                 raise InputError(
-                    f"{root}: workspace of layout version {version}, this program works with {LAYOUT_VERSION}; "
+                    f"{root}: workspace of layout version {version}, this release uses {LAYOUT_VERSION}; "
                     "give another folder to --work"
                 )
         elif root.exists() and any(not path.name.startswith(".") for path in root.iterdir()):
-            raise InputError(f"--work {root}: the folder holds other files; give an empty or a new one")
+            raise InputError(f"--work {root}: the folder contains other files; give an empty or a new one")
         else:
             write_json(marker, {"layout_version": LAYOUT_VERSION})
 
@@ -161,15 +136,15 @@ class Workspace:
         return Ledger(self.root / "items" / stage)
 
     def relative(self, path: Path) -> str:
-        """`path` as the records keep it: relative to the workspace, with forward slashes."""
+        """`path` relative to the workspace with forward slashes, as records store it."""
         return path.relative_to(self.root).as_posix()
 
     @contextmanager
     def lock(self) -> Generator[None]:
-        """Hold the workspace for one process.
+        """Lock the workspace for this process. The operating system releases the lock of a process that dies.
 
-        Raises `WorkspaceLockedError` with the holder's process id when another one has it. The operating system
-        drops the lock of a process that dies, so nothing has to be cleaned up by hand.
+        Raises:
+            WorkspaceLockedError: another process has the lock; the message contains its id.
         """
         import filelock
 
@@ -180,7 +155,7 @@ class Workspace:
         except filelock.Timeout:
             who = holder.read_text().strip() if holder.exists() else "an unknown process"
             raise WorkspaceLockedError(
-                f"--work {self.root}: {who} is working here; wait until it ends, or give another folder"
+                f"--work {self.root}: {who} is using this workspace; wait until it ends, or give another folder"
             ) from None
         try:
             holder.write_text(f"process {os.getpid()}")

@@ -1,4 +1,4 @@
-"""Fixtures of the trainer's tests."""
+"""Fixtures for the tests of cssgan."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
-from tests.cssgan.toy_dataset import write_dataset
+try:
+    import torch
+except ModuleNotFoundError:  # an installation for datasets alone, tried by tests/try_installs.py
+    collect_ignore_glob = ["*"]
+else:
+    from tests.cssgan.toy_dataset import write_dataset
 
 
 @pytest.fixture(autouse=True)
 def _torch_randomness_and_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No test sees torch's random state or the decoded shards of another one."""
+    """Tests share neither torch's random state nor the decoded shards."""
     monkeypatch.setenv("CSSGAN_CACHE", str(tmp_path / "cache"))
     state = torch.get_rng_state()
     yield

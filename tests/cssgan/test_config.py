@@ -1,4 +1,4 @@
-"""Configurations check themselves, and say which field is wrong and what is allowed."""
+"""Configurations are validated; errors name the field and its allowed values."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from phonics_data.errors import OptionError
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_presets_come_back_from_json(name: str) -> None:
+def test_json_round_trip_of_presets(name: str) -> None:
     config = preset(name)
 
     assert from_json(json.loads(json.dumps(to_json(config)))) == config
 
 
-def test_paper_is_the_default_and_the_papers_words() -> None:
+def test_paper_is_the_default_and_has_the_papers_values() -> None:
     config = preset("paper")
 
     assert config == Config()
@@ -28,7 +28,7 @@ def test_paper_is_the_default_and_the_papers_words() -> None:
     assert (config.train.batch_size, config.optim.g_lr, config.optim.d_lr) == (32, 2e-4, 2e-4)
 
 
-def test_unknown_preset_lists_the_known() -> None:
+def test_an_unknown_preset_lists_the_known_ones() -> None:
     with pytest.raises(OptionError, match=r"--preset: got 'papr', allowed: .*lean.*did you mean paper"):
         preset("papr")
 
@@ -52,7 +52,7 @@ def test_override_sets_one_field(setting: str, field: str, value: object) -> Non
 
 
 @pytest.mark.parametrize(
-    ("setting", "words"),
+    ("setting", "message"),
     [
         ("loss.order_weight=-1", "loss.order_weight: got -1.0, allowed: number >= 0"),
         ("loss.order_weight=nan", "loss.order_weight: got nan, allowed: number >= 0"),
@@ -68,45 +68,45 @@ def test_override_sets_one_field(setting: str, field: str, value: object) -> Non
         ("model.streams=2", "model.streams: got 2, allowed: 1 or model.num_clips (4)"),
     ],
 )
-def test_wrong_settings_are_refused_with_field_and_range(setting: str, words: str) -> None:
+def test_invalid_settings_are_refused_with_field_and_range(setting: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         override(Config(), [setting])
 
-    assert words in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_unknown_field_names_near_ones() -> None:
+def test_an_unknown_field_suggests_similar_ones() -> None:
     with pytest.raises(ConfigError, match=r"loss\.order_weight"):
         override(Config(), ["loss.order_wieght=1"])
 
 
-def test_a_config_built_by_hand_is_checked_too() -> None:
+def test_a_directly_constructed_config_is_validated() -> None:
     with pytest.raises(ConfigError, match=r"model\.width: got 0"):
         Config(model=ModelConfig(width=0))
 
 
-def test_only_fields_of_how_far_and_how_often_may_change_in_a_run() -> None:
+def test_only_duration_logging_and_speed_may_change_in_a_run() -> None:
     longer = override(Config(), ["train.num_videos=5", "train.log_every=1"])
 
     assert differences(Config(), longer, ignore=RESUMABLE) == []
     assert differences(Config(), override(longer, ["train.seed=1"]), ignore=RESUMABLE) == ["train.seed: 0 -> 1"]
 
 
-def test_every_field_has_help_and_a_range_in_words() -> None:
+def test_every_field_has_help_and_a_range() -> None:
     for option in options(Config()):
         assert option.help
         assert option.allowed
 
 
-def test_a_field_that_does_not_exist_is_not_offered_to_be_set() -> None:
+def test_an_unknown_field_has_no_advice_to_set_it() -> None:
     with pytest.raises(ConfigError) as caught:
         override(Config(), ["loss.ordr_weight=1"])
     assert "such as loss.order_weight" in str(caught.value)
     assert "change it with" not in str(caught.value)
 
 
-def test_a_whole_number_without_an_end_is_refused() -> None:
+def test_an_integer_too_large_for_json_is_refused() -> None:
     with pytest.raises(
         ConfigError, match=r"train.batch_size: got 10{20}, allowed: whole number >= 1 and at most 9007199254740992"
     ):

@@ -1,4 +1,4 @@
-"""Presets of the comparison and of the ablation: what differs from what, and that each runs."""
+"""Presets of the baselines and of the ablation: their differences, and that each runs."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ STEPS = {
     ("a2", "a3"): ["discriminator.video_d: whole -> clips"],
     ("a3", "a4"): ["model.cascade: False -> True"],
 }
-"""The order is drawn for the streams as soon as there are several: that step alone changes two fields."""
+"""With several streams the shuffled order applies to the generator, so this step changes two fields."""
 
 
 @pytest.mark.parametrize("suffix", ["", "-tiny"])
 @pytest.mark.parametrize("pair", STEPS)
-def test_steps_of_the_ablation_differ_by_what_their_names_say(pair: tuple[str, str], suffix: str) -> None:
+def test_ablation_steps_differ_in_the_expected_fields(pair: tuple[str, str], suffix: str) -> None:
     before, after = (preset(name + suffix) for name in pair)
 
     assert differences(before, after) == STEPS[pair]
 
 
-def test_the_last_step_is_the_whole_model() -> None:
+def test_the_last_ablation_step_is_the_full_model() -> None:
     assert preset("a4") == preset("paper")
     assert preset("a4-tiny") == preset("tiny")
 
 
 @pytest.mark.parametrize("kind", ["mocogan", "g3an", "imaginator", "phonicsgan_like"])
-def test_models_of_the_comparison_share_data_and_training(kind: str) -> None:
+def test_baselines_share_data_and_training_options(kind: str) -> None:
     for name, own in ((kind, preset("paper")), (f"{kind}-tiny", preset("tiny"))):
         changed = {line.split(":")[0].split(".")[0] for line in differences(own, preset(name))}
         assert changed <= {"order", "model", "discriminator", "loss", "optim"}
@@ -49,7 +49,7 @@ def test_models_of_the_comparison_share_data_and_training(kind: str) -> None:
 
 
 @pytest.mark.parametrize("step", ["a0", "a1", "a2", "a3", "a4"])
-def test_a_training_step_of_each_step_of_the_ablation(dataset: Path, step: str) -> None:
+def test_a_training_step_of_each_ablation_preset(dataset: Path, step: str) -> None:
     config = tiny_version(f"{step}-tiny")
     data = resident.load(dataset, "train", config.data.size)
     stats = MelStats(mean=data.mean, std=data.std, clamp=4.0)

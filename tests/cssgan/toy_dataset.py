@@ -1,4 +1,4 @@
-"""Small datasets for the trainer's tests: noise pictures that brighten at clicks, written as real shards."""
+"""Small datasets for tests: frames that brighten at clicks in the audio, written as shards."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ TINY = (
 
 
 def tiny_config(*settings: str) -> Config:
-    """The smallest configuration that still has every part, changed by ``--set`` style settings."""
+    """A minimal configuration with every component, changed by ``--set`` style settings."""
     return override(preset("tiny"), (*TINY, *settings))
 
 
 def tiny_version(name: str, *settings: str) -> Config:
-    """The preset `name` with every width as small as `tiny_config`'s."""
+    """The preset `name` with the widths of `tiny_config`."""
     return override(preset(name), (*TINY, *settings))
 
 
@@ -86,7 +86,7 @@ def write_shard(path: Path, samples: Iterable[Sample]) -> None:
 
 
 def write_dataset(folder: Path, *, train: Sequence[Sample] | None = None, num_validation: int = 2) -> Path:
-    """A dataset folder with train and validation shards of small samples of different lengths."""
+    """A dataset folder with train and validation shards of small samples with different lengths."""
     if train is None:
         train = [make_sample(seed, num_frames=12 + 3 * seed) for seed in range(7)]
     write_shard(folder / "train-000000.tar", train)

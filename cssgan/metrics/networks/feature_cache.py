@@ -1,15 +1,13 @@
-"""Features of real videos, kept on disk: the same real set is measured against every model.
+"""Cache of the features of real videos, which are the same for all models.
 
-A file is named by the digest of everything that its numbers depend on, and says all of that inside as well; what is read
-is compared with what is wanted, so a file that was moved, renamed or made by another program is refused by name.
+The name of a file contains the digest of everything that the features depend on (the protocol), and the file contains
+the protocol itself. A file whose protocol differs from the expected one is refused.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import uuid
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,72 +15,66 @@ from pathlib import Path
 import numpy as np
 
 from cssgan.errors import FeaturesError
+from cssgan.metrics.features import Features
 from cssgan.metrics.result import ProtocolValue
-from cssgan.metrics.statistics import Features
 from cssgan.metrics.videos import Ints
 from cssgan.storage.files import make_folder
+from phonics_data.contract.files import atomic_path
 
 VERSION = 1
 Rows = tuple[Features, Ints]
-"""Features and the number of the video of each row."""
+"""Features, and the index of the video of each row."""
 
 
 def path_of(folder: Path, protocol: Mapping[str, ProtocolValue]) -> Path:
-    """Where the features of that protocol lie."""
+    """The file of the features of a protocol."""
     text = json.dumps({"version": VERSION, **protocol}, sort_keys=True)
     return folder / f"{protocol.get('network', 'features')}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.npz"
 
 
 def save(path: Path, rows: Rows, protocol: Mapping[str, ProtocolValue]) -> None:
-    """Written whole or not at all."""
+    """Write the features atomically."""
     features, groups = rows
     make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     header = json.dumps({"version": VERSION, "extractor": features.extractor, "protocol": dict(protocol)})
-    try:
-        with temporary.open("wb") as file:
-            # The networks compute in float32, so nothing is lost by keeping that.
-            np.savez(file, values=features.values_ND.astype(np.float32), groups=groups, header=np.array(header))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        # The networks compute in float32, so nothing is lost.
+        np.savez(file, values=features.values_ND.astype(np.float32), groups=groups, header=np.array(header))
 
 
 def load(path: Path, protocol: Mapping[str, ProtocolValue]) -> Rows:
-    """The features of a file.
+    """Read the features of a file.
 
     Raises:
-        FeaturesError: it cannot be read, or is of another protocol, network or set; the message names what differs.
+        FeaturesError: the file cannot be read, or has another protocol; the message lists the differences.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-            header = json.loads(str(held["header"]))
-            values, groups = held["values"].astype(np.float64), held["groups"]
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            header = json.loads(str(arrays["header"]))
+            values, groups = arrays["values"].astype(np.float64), arrays["groups"]
             found = dict(header["protocol"]) | {"version": header["version"]}
             extractor = str(header["extractor"])
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise FeaturesError(f"{path}: kept features that cannot be read ({error}); delete the file") from error
-    wanted = {"version": VERSION, **protocol}
-    differing = [
-        f"{name} {found.get(name, 'not said')!r} (wanted {wanted.get(name, 'nothing')!r})"
-        for name in sorted(found.keys() | wanted.keys())
-        if found.get(name) != wanted.get(name)
+        raise FeaturesError(f"{path}: cached features cannot be read ({error}); delete the file") from error
+    expected = {"version": VERSION, **protocol}
+    differences = [
+        f"{name} {found.get(name, 'missing')!r} (expected {expected.get(name, 'none')!r})"
+        for name in sorted(found.keys() | expected.keys())
+        if found.get(name) != expected.get(name)
     ]
-    if differing:
-        raise FeaturesError(f"{path}: kept features of another protocol: {', '.join(differing)}; delete the file")
+    if differences:
+        raise FeaturesError(f"{path}: cached features of another protocol: {', '.join(differences)}; delete the file")
     return Features(values_ND=values, extractor=extractor), groups
 
 
-def kept(folder: Path | None, protocol: Mapping[str, ProtocolValue], make: Callable[[], Rows]) -> Rows:
-    """Read the features if they lie in the folder, else make and keep them; None keeps nothing.
+def cached(folder: Path | None, protocol: Mapping[str, ProtocolValue], compute: Callable[[], Rows]) -> Rows:
+    """The features of a protocol from the cache; computed and saved if they are missing. No cache if `folder` is None.
 
-    Made ones go through float32 too, so that the first run and every later one give the same digits.
+    New features are read back from the file (float32), so that the first and all later runs have the same digits.
     """
     if folder is None:
-        return make()
+        return compute()
     path = path_of(folder, protocol)
     if not path.exists():
-        save(path, make(), protocol)
+        save(path, compute(), protocol)
     return load(path, protocol)

@@ -1,19 +1,17 @@
-"""Networks that turn frames and videos into features.
+"""Networks with fixed random weights that compute features of frames and videos; they need no download.
 
-Here: networks with fixed random weights, which need no download. Naeem et al. (ICML 2020) use such networks where the
-pictures are unlike ImageNet. Their distances are called ``rfd_2d`` and ``rfd_3d``; they are **not** FID and FVD, whose
-networks are trained, and no value of one may be compared with a value of the other.
+Naeem et al. (ICML 2020) use such networks for images unlike ImageNet. Distances in their features are called ``rfd_2d``
+and ``rfd_3d``. They are **not** FID and FVD, whose networks are trained, and cannot be compared with them.
 
-The weights come from the raw 64-bit words of a counter-based generator (Philox-4x64), turned into normal numbers and
-orthogonal matrices here, so that no library's change of its random stream can move the metric; `RandomNetwork.digest`
-is the checksum of the result and part of every protocol.
+The weights are computed from the raw 64-bit words of a counter-based generator (Philox-4x64) with normal numbers and
+orthogonal matrices implemented here, so that a change of a library's random stream cannot change the metric.
+`RandomNetwork.digest` is the checksum of the weights and part of every protocol.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -22,72 +20,55 @@ from torch import Tensor
 from torch.nn import functional
 
 SEED = 20_240_229
-FEATURES = 64
+NUM_FEATURES = 64
 INPUT_SIZE = 64
-"""Frames of another size are resized to it (bilinear), real and generated alike."""
+"""Frames of another size are resized to this size (bilinear)."""
 LEAK = 0.2
 WIDTHS_2D = (16, 32, 64, 128, 128)
-"""Five stages of two 3x3 convolutions and a pooling, as in VGG-16 but narrower: 59 MMAC a frame, so that thousands of
-videos can be measured without a GPU."""
+"""Five stages of two 3x3 convolutions and a pooling as in VGG-16, but narrower: 59 MMAC per frame, so that thousands of
+videos can be evaluated without a GPU."""
 WIDTHS_3D = (32, 64, 128, 256)
 CHANGE_GAIN = 3.0
-"""By how much the change from frame to frame is raised, beside the frames themselves."""
+"""Factor for the frame-to-frame difference, the second input beside the frames."""
 GRID_BITS = 14
-"""Weights are rounded to multiples of 2^-14: the last bits of the linear algebra differ between machines."""
-
-
-class Extractor(Protocol):
-    """A network that gives one row of features for each item.
-
-    `kind` says what an item is: ``frame`` takes uint8 (N, H, W, 3), ``video`` takes uint8 (N, T, H, W, 3). It is given
-    at most about `frames_at_once` frames, whose intermediate pictures then stay small enough for memory to be used again
-    instead of being asked for anew each time.
-    """
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def frames_at_once(self) -> int: ...
-    def __call__(self, items: NDArray[np.uint8]) -> NDArray[np.float64]: ...
+"""Weights are rounded to multiples of 2^-14, because the last bits of linear algebra differ between machines."""
 
 
 def normal_numbers(count: int, key: tuple[int, int]) -> NDArray[np.float64]:
-    """`count` standard normal numbers from Philox words by the Box-Muller transform; the same for ever."""
+    """`count` standard normal numbers from Philox words by the Box-Muller transform, the same on all machines."""
     words = np.random.Philox(key=np.array(key, np.uint64)).random_raw(2 * count)
     uniform = ((words >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
     return np.sqrt(-2.0 * np.log(uniform[:count])) * np.cos(2.0 * np.pi * uniform[count:])
 
 
 def orthogonal(rows: int, columns: int, key: tuple[int, int]) -> NDArray[np.float64]:
-    """A random matrix (rows, columns) whose rows or columns, whichever are fewer, are orthonormal."""
+    """A random matrix (rows, columns); its rows or columns, whichever are fewer, are orthonormal."""
     tall = normal_numbers(rows * columns, key).reshape(max(rows, columns), min(rows, columns))
     q, r = np.linalg.qr(tall)
-    q = q * np.sign(np.diagonal(r))  # makes the factorization unique, so that every LAPACK gives the same
+    q = q * np.sign(np.diagonal(r))  # makes the factorization unique, so that all LAPACK libraries give the same
     return q if rows >= columns else q.T
 
 
 class RandomNetwork:
-    """The layers that both random networks share: weights, their checksum, and the last projection.
+    """Weights and checksum of a random network.
 
     Args:
         name: ``rand2d`` or ``rand3d``.
-        layers: what the network does between its weights, in words; enters the digest, so change it with the code.
-        shapes: shape of each convolution's weight; the last one is the matrix of the projection.
+        layers: description of the operations between the weights. It enters the digest, so change it with the code.
+        shapes: shape of each convolution's weight; the last one is that of the linear projection.
     """
 
     frames_at_once = 128
 
     def __init__(self, name: str, layers: str, shapes: list[tuple[int, ...]]) -> None:
-        # Leaky ReLU keeps (1 + leak^2) / 2 of the variance; the gain gives it back, so deep features do not fade.
+        # Leaky ReLU keeps (1 + leak^2) / 2 of the variance; the gain restores it.
         gain = np.sqrt(2.0 / (1.0 + LEAK**2))
         digest = hashlib.sha256(f"{name}; {layers}; {shapes}; leak {LEAK}; input {INPUT_SIZE}".encode())
-        stem = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
+        key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
         self.weights: list[Tensor] = []
         for index, shape in enumerate(shapes):
             fan_in = int(np.prod(shape[1:]))
-            weight = orthogonal(shape[0], fan_in, (stem, SEED + index))
+            weight = orthogonal(shape[0], fan_in, (key, SEED + index))
             weight = weight * (gain * np.sqrt(max(shape[0], fan_in) / fan_in) if len(shape) > 2 else 1.0)
             grid = np.rint(weight * 2.0**GRID_BITS).astype("<i4")
             digest.update(grid.tobytes())
@@ -97,9 +78,7 @@ class RandomNetwork:
 
 
 class RandomNetwork2d(RandomNetwork):
-    """``rand2d``: frames -> 64 features. The last feature map keeps its 2x2 places, so that layout counts."""
-
-    kind = "frame"
+    """``rand2d``: frames -> 64 features. The last feature map has 2x2 positions, so that the layout counts."""
 
     def __init__(self) -> None:
         widths = [(first, second) for first, second in zip((3, *WIDTHS_2D), WIDTHS_2D, strict=False)]
@@ -110,7 +89,7 @@ class RandomNetwork2d(RandomNetwork):
         super().__init__(
             "rand2d",
             "conv pad 1, leaky; max pool 2 after each second; flatten",
-            [*shapes, (FEATURES, WIDTHS_2D[-1] * side * side)],
+            [*shapes, (NUM_FEATURES, WIDTHS_2D[-1] * side * side)],
         )
 
     def __call__(self, items: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -124,19 +103,17 @@ class RandomNetwork2d(RandomNetwork):
 
 
 class RandomNetwork3d(RandomNetwork):
-    """``rand3d``: videos -> 64 features, from the mean and deviation of 256 maps over time and place.
+    """``rand3d``: videos -> 64 features, from the mean and deviation of 256 feature maps over time and position.
 
-    The network sees each frame and its difference to the one before: without the latter, what the pictures show
-    outweighs how they move so far that shuffled frames lie within the floor of 64 videos.
+    The input is each frame and its difference to the previous one. Without the difference, appearance outweighs motion:
+    the distance of shuffled frames is then within the floor of 64 videos.
     """
-
-    kind = "video"
 
     def __init__(self) -> None:
         pairs = zip((6, *WIDTHS_3D), WIDTHS_3D, strict=False)
         shapes: list[tuple[int, ...]] = [(width, before, 3, 3, 3) for before, width in pairs]
         layers = f"frames and {CHANGE_GAIN} x change; conv stride 2 pad 1, leaky; mean and deviation"
-        super().__init__("rand3d", layers, [*shapes, (FEATURES, 2 * WIDTHS_3D[-1])])
+        super().__init__("rand3d", layers, [*shapes, (NUM_FEATURES, 2 * WIDTHS_3D[-1])])
 
     def __call__(self, items: NDArray[np.uint8]) -> NDArray[np.float64]:
         with torch.inference_mode():
@@ -153,7 +130,7 @@ class RandomNetwork3d(RandomNetwork):
 
 
 def resized(frames_BCHW: Tensor) -> Tensor:
-    """Frames at `INPUT_SIZE`, by bilinear interpolation, smoothed first when they are larger."""
+    """Frames at `INPUT_SIZE` by bilinear interpolation, with antialiasing if they are larger."""
     if frames_BCHW.shape[-2:] == (INPUT_SIZE, INPUT_SIZE):
         return frames_BCHW
     return functional.interpolate(

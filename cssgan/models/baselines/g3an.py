@@ -1,20 +1,20 @@
-"""G3AN (Wang et al., CVPR 2020) with the conditions of this project: three streams for space, time and video.
+"""G3AN (Wang et al., CVPR 2020), conditioned on start image, audio and class: three streams for space, time and video.
 
-What was changed, and why:
+Changes, with reasons:
 
-* Unconditional there; here the appearance vector is the encoded start image with the class beside it, and the motion
-  vector is a GRU over the log-mel segments, as the CSSGAN paper says (section 4). Both keep their sizes, 128 and 10.
-  The sound is one motion vector of a window (`model.motion=vector`): a motion vector has no time in the original either.
-  `sequence` gives five, the GRU's states averaged over time, which is nearer to sound but another model.
-* 32 frames instead of 16: one block more doubles the frames, and the video discriminator ends at 17 places in time.
-  The class joins the video discriminator's first feature map.
-* The generator moves first, as everywhere in this trainer; the published code moves the discriminators first, on the
-  same generated videos.
+* The original is unconditional. Here the appearance vector is the encoded start image with the class, and the motion
+  vector comes from a GRU over the mel segments, as the CSSGAN paper states (section 4). Both keep their sizes, 128 and 10.
+  The audio of a window becomes one motion vector (`model.motion=vector`): in the original the motion vector has no time
+  axis either. `sequence` gives five, the GRU states averaged over time; this is closer to the audio, but another model.
+* 32 frames instead of 16: one more block doubles the frames, and the video discriminator ends at 17 positions in time.
+  The class conditions the second layer of the video discriminator.
+* The generator is updated first, as for all models of this trainer; the published code updates the discriminators first,
+  on the same generated videos.
 
-Known to be wrong in the published code and not carried over: both attention modules reshape their output as if channels
-came before space and time, so that permuting the frames of the input does not permute those of the output; here attention
-is the equation, y_i = x_i + gamma sum_j softmax_j(q_i k_j) v_j (tests/cssgan/models/baselines/test_g3an.py). Attention is off there
-and here unless asked for. The number that its evaluation calls FID is one of videos, by another network.
+Errors of the published code that were not carried over: both attention modules reshape their output as if channels came
+before space and time, so that a permutation of the input frames does not permute the output frames. Here attention
+follows the equation, y_i = x_i + gamma sum_j softmax_j(q_i k_j) v_j (tests/cssgan/models/baselines/test_g3an.py). It is
+off by default in both. The value called FID in its evaluation is computed on videos, with another network.
 """
 
 from __future__ import annotations
@@ -23,25 +23,31 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cssgan.models.baselines.window_model import VideoOutput, WindowGenerator
-from cssgan.models.blocks import SpectralClassConv, SpectralConv, initialize, leaky
+from cssgan.config import Config
+from cssgan.models.baselines.window_model import VideoOutput, WindowDiscriminators, WindowGenerator
+from cssgan.models.blocks import ClassConditionalConv, SpectralConv, initialize, leaky_relu
+from cssgan.models.discriminators import ImageDiscriminator
 from cssgan.models.encoders import AudioEncoder, ImageEncoder, level_widths
+from phonics_data.contract.logmel import LogMelSpec
 
-FIRST_FRAMES = 4  # kernel of the first temporal layer
-SEQUENCE = 5
-"""Motion vectors of `model.motion=sequence`; the first layer makes 8 frames of them."""
+FIRST_KERNEL = 4  # of the first temporal layer
+NUM_MOTION_VECTORS = 5
+"""Motion vectors of `model.motion=sequence`; the first layer turns them into 8 frames."""
+
+ConvShape = tuple[int, int, int]
+"""(kernel, stride, padding) over time."""
 
 
-def frame_plan(num_frames: int, num_blocks: int, num_vectors: int = 1) -> list[tuple[int, int, int]]:
-    """(kernel, stride, padding) over time of each block: the first from the motion vectors, then doubling, then keeping."""
+def temporal_shapes(num_frames: int, num_blocks: int, num_vectors: int = 1) -> list[ConvShape]:
+    """Temporal convolution of each block: the first from the motion vectors, then doubling, then of the same length."""
     rest = num_blocks - 1
     if num_vectors == 1:
-        kernel = max(FIRST_FRAMES, num_frames >> rest)
-        first, made = (kernel, 1, 0), kernel
+        kernel = max(FIRST_KERNEL, num_frames >> rest)
+        first, frames = (kernel, 1, 0), kernel
     else:
-        first, made = (FIRST_FRAMES, 1, 0), num_vectors + FIRST_FRAMES - 1
-    doublings = (num_frames // made).bit_length() - 1
-    assert made << doublings == num_frames, (num_frames, made)
+        first, frames = (FIRST_KERNEL, 1, 0), num_vectors + FIRST_KERNEL - 1
+    doublings = (num_frames // frames).bit_length() - 1
+    assert frames << doublings == num_frames, (num_frames, frames)
     assert doublings <= rest, (num_frames, num_blocks)
     return [first, *[(4, 2, 1)] * doublings, *[(1, 1, 0)] * (rest - doublings)]
 
@@ -49,15 +55,15 @@ def frame_plan(num_frames: int, num_blocks: int, num_vectors: int = 1) -> list[t
 class TemporalLayer(SpectralConv):
     """ConvTranspose3d with a (k, 1, 1) kernel and spectral norm on (batch, frames, channels, H, W).
 
-    One 1x1 convolution for all taps, whose results are added at their frames: no multiplication more, and no 3-D kernel.
+    One 1x1 convolution computes all taps; the results are added at their frames.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, form: tuple[int, int, int]) -> None:
-        super().__init__(in_channels, out_channels, (form[0],), form[1], form[2])
-        self.form = form
+    def __init__(self, in_channels: int, out_channels: int, shape: ConvShape) -> None:
+        super().__init__(in_channels, out_channels, (shape[0],), shape[1], shape[2])
+        self.shape = shape
 
     def forward(self, x: Tensor) -> Tensor:
-        kernel, stride, padding = self.form
+        kernel, stride, padding = self.shape
         batch, frames, _, height, width = x.shape
         weight_kOE = self.normalized().permute(2, 0, 1)
         out_channels = weight_kOE.shape[1]
@@ -70,7 +76,7 @@ class TemporalLayer(SpectralConv):
 
 
 class SpatialLayer(SpectralConv):
-    """ConvTranspose3d with a (1, 4, 4) kernel and spectral norm, time folded into the batch."""
+    """ConvTranspose3d with a (1, 4, 4) kernel and spectral norm; time is folded into the batch."""
 
     def __init__(self, in_channels: int, out_channels: int, *, first: bool) -> None:
         super().__init__(in_channels, out_channels, (4, 4), *((1, 0) if first else (2, 1)))
@@ -81,8 +87,8 @@ class SpatialLayer(SpectralConv):
         return frames.unflatten(0, x.shape[:2])
 
 
-class Normed(nn.Module):
-    """A layer, batch norm over batch, time and space, ReLU."""
+class NormReLU(nn.Module):
+    """A layer, then batch norm over batch, time and space, then ReLU."""
 
     def __init__(self, layer: SpectralConv) -> None:
         super().__init__()
@@ -98,16 +104,16 @@ Streams = tuple[Tensor, Tensor, Tensor]
 
 
 class G3Block(nn.Module):
-    """One level of the three streams; the video stream takes in what the two others made."""
+    """One level of the three streams; the video stream receives the features of the other two."""
 
     def __init__(
-        self, *, spatial_in: int, temporal_in: int, video_in: int, out: int, form: tuple[int, int, int], first: bool
+        self, *, spatial_in: int, temporal_in: int, video_in: int, out: int, shape: ConvShape, first: bool
     ) -> None:
         super().__init__()
-        self.spatial = Normed(SpatialLayer(spatial_in, out, first=first))
-        self.temporal = Normed(TemporalLayer(temporal_in, out, form))
-        self.video_time = Normed(TemporalLayer(video_in, out, form))
-        self.video_space = Normed(SpatialLayer(out, out, first=first))
+        self.spatial = NormReLU(SpatialLayer(spatial_in, out, first=first))
+        self.temporal = NormReLU(TemporalLayer(temporal_in, out, shape))
+        self.video_time = NormReLU(TemporalLayer(video_in, out, shape))
+        self.video_space = NormReLU(SpatialLayer(out, out, first=first))
 
     def forward(self, streams: Streams) -> Streams:
         spatial, temporal, video = streams
@@ -117,24 +123,24 @@ class G3Block(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """x + gamma attention(x) over rows of positions (Zhang et al., ICML 2019); gamma begins at 0."""
+    """x + gamma attention(x) over sequences of positions (Zhang et al., ICML 2019); gamma starts at 0."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        code = max(channels // 8, 1)
-        self.query, self.key, self.value = (nn.Linear(channels, out) for out in (code, code, channels))
+        dim = max(channels // 8, 1)
+        self.query, self.key, self.value = (nn.Linear(channels, out) for out in (dim, dim, channels))
         self.gamma = nn.Parameter(torch.zeros(()))
 
     def forward(self, x_NPE: Tensor) -> Tensor:
-        """N independent rows of P positions."""
-        mixed = functional.scaled_dot_product_attention(
+        """N independent sequences of P positions."""
+        attended = functional.scaled_dot_product_attention(
             self.query(x_NPE), self.key(x_NPE), self.value(x_NPE), scale=1.0
         )
-        return x_NPE + self.gamma * mixed
+        return x_NPE + self.gamma * attended
 
 
 class FactorizedAttention(nn.Module):
-    """Each pixel over its own frames, then each frame over its own pixels."""
+    """Attention over the frames of each pixel, then over the pixels of each frame."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -149,12 +155,12 @@ class FactorizedAttention(nn.Module):
 
 
 class G3anDecoder(nn.Module):
-    """Appearance and motion codes -> window.
+    """Appearance and motion vectors -> window.
 
     Args:
-        appearance_dim, motion_dim: of the codes.
-        plan: `frame_plan`, of as many blocks as there are sizes from 4 pixels to `size`.
-        width: channels of the last block; doubled each level down, to 8 times.
+        appearance_dim, motion_dim: sizes of the vectors.
+        shapes: `temporal_shapes`, one per resolution from 4 pixels to `size`.
+        width: channels of the last block; doubled at each lower resolution, up to 8 times this value.
         attention: `FactorizedAttention` before the last block.
     """
 
@@ -165,16 +171,18 @@ class G3anDecoder(nn.Module):
         width: int,
         appearance_dim: int,
         motion_dim: int,
-        plan: list[tuple[int, int, int]],
+        shapes: list[ConvShape],
         attention: bool,
     ) -> None:
         super().__init__()
         widths = [*reversed(level_widths(2 * size, width))]
         self.blocks = nn.ModuleList()
         spatial, temporal, video = appearance_dim, motion_dim, appearance_dim + motion_dim
-        for index, (out, form) in enumerate(zip(widths, plan, strict=True)):
+        for index, (out, shape) in enumerate(zip(widths, shapes, strict=True)):
             self.blocks.append(
-                G3Block(spatial_in=spatial, temporal_in=temporal, video_in=video, out=out, form=form, first=index == 0)
+                G3Block(
+                    spatial_in=spatial, temporal_in=temporal, video_in=video, out=out, shape=shape, first=index == 0
+                )
             )
             spatial, temporal, video = out, out, 2 * out
         self.attention = FactorizedAttention(2 * widths[-2]) if attention else None
@@ -194,13 +202,13 @@ class G3anDecoder(nn.Module):
 
 
 class G3anGenerator(WindowGenerator):
-    """Encoded image (and class) and encoded sound -> window.
+    """Start image, class and audio -> window.
 
     Args:
-        code_dim: appearance vector, without the class.
-        audio_dim: features of a segment before the GRU.
-        motion_dim: motion vector, the state of the GRU.
-        sequence: `SEQUENCE` motion vectors instead of one.
+        code_dim: size of the appearance vector, without the class.
+        audio_dim: features of a mel segment before the GRU.
+        motion_dim: size of the motion vector, the state of the GRU.
+        sequence: `NUM_MOTION_VECTORS` motion vectors instead of one.
     """
 
     def __init__(
@@ -231,35 +239,54 @@ class G3anGenerator(WindowGenerator):
             width=width,
             appearance_dim=code_dim + num_classes + z_dim,
             motion_dim=motion_dim,
-            plan=frame_plan(num_frames, num_blocks, SEQUENCE if sequence else 1),
+            shapes=temporal_shapes(num_frames, num_blocks, NUM_MOTION_VECTORS if sequence else 1),
             attention=attention,
         )
         initialize(self)
 
-    def window(self, image_BCHW: Tensor, mels_BTMU: Tensor, label_BK: Tensor, noise_BZ: Tensor) -> Tensor:
-        """See `WindowGenerator.window`."""
+    def generate_window(self, image_BCHW: Tensor, mels_BTMU: Tensor, label_BK: Tensor, noise_BZ: Tensor) -> Tensor:
+        """See `WindowGenerator.generate_window`."""
         code_BD, _ = self.image_encoder(image_BCHW)
         states_BTD = self.audio_encoder(mels_BTMU)
         motion_BTD = states_BTD[:, -1:]
         if self.sequence:
-            motion_BTD = functional.adaptive_avg_pool1d(states_BTD.transpose(1, 2), SEQUENCE).transpose(1, 2)
+            motion_BTD = functional.adaptive_avg_pool1d(states_BTD.transpose(1, 2), NUM_MOTION_VECTORS).transpose(1, 2)
         return self.decoder(torch.cat((code_BD, label_BK, noise_BZ), dim=1), motion_BTD)
+
+    @classmethod
+    def from_config(cls, config: Config, *, num_classes: int, mel_spec: LogMelSpec) -> G3anGenerator:
+        """A new generator for `config`, initialized with torch's global random state."""
+        model = config.model
+        return cls(
+            size=config.data.size,
+            num_frames=config.data.num_frames,
+            num_classes=num_classes,
+            num_bands=mel_spec.num_bands,
+            segment_hops=mel_spec.segment_hops,
+            width=model.width,
+            code_dim=model.code_dim,
+            audio_dim=model.audio_dim,
+            motion_dim=model.gru_dim,
+            z_dim=model.z_dim,
+            sequence=model.motion == "sequence",
+            attention=model.attention,
+        )
 
 
 class SeparableVideoDiscriminator(nn.Module):
-    """Windows -> a logit at each place in time: (1,4,4) then (4,1,1) convolutions with spectral norm at every level."""
+    """Windows -> a logit at each position in time: (1,4,4), then (4,1,1) convolutions at every level."""
 
     def __init__(self, *, size: int, width: int, class_dim: int, spectral: bool) -> None:
         super().__init__()
         self.class_dim = class_dim
         widths = level_widths(size, width)
         self.space, self.time = nn.ModuleList(), nn.ModuleList()
-        halve = ((1, 4, 4), (1, 2, 2), (0, 1, 1))
+        shape = ((1, 4, 4), (1, 2, 2), (0, 1, 1))
         for level, (i, o) in enumerate(zip([3, *widths[:-1]], widths, strict=True)):
             self.space.append(
-                SpectralClassConv(i, class_dim, o, *halve, spectral=spectral)
+                ClassConditionalConv(i, class_dim, o, *shape, spectral=spectral)
                 if level == 1 and class_dim
-                else SpectralConv(i, o, *halve, spectral=spectral)
+                else SpectralConv(i, o, *shape, spectral=spectral)
             )
             self.time.append(SpectralConv(o, o, (4, 1, 1), spectral=spectral))
         self.last = SpectralConv(widths[-1], widths[-1], (1, 4, 4), spectral=spectral)
@@ -268,6 +295,17 @@ class SeparableVideoDiscriminator(nn.Module):
     def forward(self, video_BCTHW: Tensor, label_BK: Tensor) -> VideoOutput:
         x = video_BCTHW
         for space, time in zip(self.space, self.time, strict=True):
-            x = leaky(space(x, label_BK) if isinstance(space, SpectralClassConv) else space(x))
-            x = leaky(time(x))
-        return self.out(leaky(self.last(x))).flatten(1), None
+            x = leaky_relu(space(x, label_BK) if isinstance(space, ClassConditionalConv) else space(x))
+            x = leaky_relu(time(x))
+        return self.out(leaky_relu(self.last(x))).flatten(1), None
+
+
+def discriminators(config: Config, *, num_classes: int) -> WindowDiscriminators:
+    """New discriminators for `config`."""
+    size, options = config.data.size, config.discriminator
+    image = ImageDiscriminator(size=size, width=options.width, spectral=options.spectral)
+    class_dim = num_classes if options.d_class else 0
+    return WindowDiscriminators(
+        image,
+        SeparableVideoDiscriminator(size=size, width=options.width, class_dim=class_dim, spectral=options.spectral),
+    )

@@ -1,22 +1,23 @@
-"""MoCoGAN (Tulyakov et al., CVPR 2018) with the conditions of this project: content from the picture, motion from sound.
+"""MoCoGAN (Tulyakov et al., CVPR 2018), conditioned on start image, audio and class.
 
-Written from the paper's text and from tables of layer sizes; the published code (CC BY-NC-ND) was not copied or adapted.
+Written from the paper's text and tables of layer sizes; the published code (CC BY-NC-ND) was not copied or adapted.
 
-What was changed, and why:
+Changes, with reasons:
 
 * The content vector is the encoded start image and the motion vectors are a GRU over the log-mel segments, as the CSSGAN
-  paper says (section 4). Both keep their native sizes, 50 and 10: the paper blames these models' small vectors.
-  There are no skips and no noise.
-* 32 frames instead of 16, so that the video discriminator ends at 17 places in time; each gives a logit and a class.
-* The category is given, not drawn: the generator is asked for the class that it was told (the published code has a term
-  of InfoGAN for a category that it draws itself). The discriminator names the class on reals.
-* The generator moves first and the discriminators see the same generated videos, as everywhere in this trainer; the
-  published code makes fresh ones for each of three passes.
-* One random frame of each video goes to the image discriminator; its optional noise on inputs is left out (off there).
+  paper states (section 4). Both keep their original sizes, 50 and 10: the paper names the small vectors of these models as
+  the reason for their results. There are no skips and no noise.
+* 32 frames instead of 16, so that the video discriminator ends at 17 positions in time, each with a logit and a class.
+* The category is an input instead of a sample: the generator must produce the given class (the published code has an
+  InfoGAN loss for a category that it samples). The discriminator is trained to predict the class on reals.
+* The generator is updated first, and the discriminators are trained on the same generated videos, as for all models of
+  this trainer; the published code generates new videos for each of three passes.
+* The image discriminator receives one random frame of each video. Its optional input noise is left out (off by default
+  in the published code).
 
-Known to be wrong in the published code and not carried over: the number of frames and the stride over time that a user
-gives are ignored by its dataset (16 and 2 stand in it); it samples 2 x 16 sequences for each frame that it keeps.
-Batch norm in the discriminators, over real and generated videos apart, is the model's own and stays.
+Errors of the published code that were not carried over: its dataset ignores the options for number of frames and temporal
+stride (16 and 2 are hard-coded); it samples 2 x 16 sequences for each frame that it keeps.
+Batch norm in the discriminators, separate for real and generated videos, is part of the model and was kept.
 """
 
 from __future__ import annotations
@@ -24,17 +25,25 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cssgan.models.baselines.window_model import FrameDecoder, VideoOutput, WindowGenerator, at_every_frame
-from cssgan.models.blocks import initialize, leaky
+from cssgan.config import Config
+from cssgan.models.baselines.window_model import (
+    FrameDecoder,
+    VideoOutput,
+    WindowDiscriminators,
+    WindowGenerator,
+    repeat_over_time,
+)
+from cssgan.models.blocks import initialize, leaky_relu
 from cssgan.models.encoders import ImageEncoder, level_widths
+from phonics_data.contract.logmel import LogMelSpec
 
 
 class MocoganGenerator(WindowGenerator):
-    """Content + class + motion of each frame -> frame.
+    """Content vector + class + motion vector of each frame -> frame.
 
     Args:
-        code_dim: content vector.
-        motion_dim: motion vector, the state of the GRU.
+        code_dim: size of the content vector.
+        motion_dim: size of the motion vector, the state of the GRU.
     """
 
     def __init__(
@@ -55,16 +64,31 @@ class MocoganGenerator(WindowGenerator):
         self.decoder = FrameDecoder(code_dim=code_dim + num_classes + motion_dim + z_dim, size=size, width=width)
         initialize(self)
 
-    def window(self, image_BCHW: Tensor, mels_BTMU: Tensor, label_BK: Tensor, noise_BZ: Tensor) -> Tensor:
-        """See `WindowGenerator.window`."""
+    def generate_window(self, image_BCHW: Tensor, mels_BTMU: Tensor, label_BK: Tensor, noise_BZ: Tensor) -> Tensor:
+        """See `WindowGenerator.generate_window`."""
         content_BD, _ = self.image_encoder(image_BCHW)
         motion_BTD, _ = self.motion(mels_BTMU.flatten(2))
-        whole_BD = torch.cat((content_BD, label_BK, noise_BZ), dim=1)
-        return self.decoder(torch.cat((at_every_frame(whole_BD, motion_BTD.shape[1]), motion_BTD), dim=2))
+        constant_BD = torch.cat((content_BD, label_BK, noise_BZ), dim=1)
+        return self.decoder(torch.cat((repeat_over_time(constant_BD, motion_BTD.shape[1]), motion_BTD), dim=2))
+
+    @classmethod
+    def from_config(cls, config: Config, *, num_classes: int, mel_spec: LogMelSpec) -> MocoganGenerator:
+        """A new generator for `config`, initialized with torch's global random state."""
+        model = config.model
+        return cls(
+            size=config.data.size,
+            num_frames=config.data.num_frames,
+            num_classes=num_classes,
+            segment_dim=mel_spec.num_bands * mel_spec.segment_hops,
+            width=model.width,
+            code_dim=model.code_dim,
+            motion_dim=model.gru_dim,
+            z_dim=model.z_dim,
+        )
 
 
 class PatchImageDiscriminator(nn.Module):
-    """Frames -> a 4x4 map of logits: 4x4 convolutions of stride 2 without bias, batch norm but for the first."""
+    """Frames -> a 4x4 map of logits: 4x4 convolutions of stride 2 without bias, batch norm except in the first layer."""
 
     def __init__(self, *, size: int, width: int) -> None:
         super().__init__()
@@ -76,14 +100,14 @@ class PatchImageDiscriminator(nn.Module):
         initialize(self)
 
     def forward(self, frames_BCHW: Tensor) -> Tensor:
-        x = leaky(self.convs[0](frames_BCHW))
+        x = leaky_relu(self.convs[0](frames_BCHW))
         for conv, norm in zip(self.convs[1:-1], self.norms, strict=True):
-            x = leaky(norm(conv(x)))
+            x = leaky_relu(norm(conv(x)))
         return self.convs[-1](x).flatten()
 
 
 class CategoricalVideoDiscriminator(nn.Module):
-    """Windows -> a logit and class logits at each place in time: 4x4x4 convolutions that keep the rate of frames."""
+    """Windows -> a logit and class logits at each position in time: 4x4x4 convolutions with stride 1 over time."""
 
     def __init__(self, *, size: int, width: int, num_classes: int) -> None:
         super().__init__()
@@ -96,14 +120,24 @@ class CategoricalVideoDiscriminator(nn.Module):
         initialize(self)
 
     def forward(self, video_BCTHW: Tensor, label_BK: Tensor) -> VideoOutput:
-        x = leaky(self.convs[0](video_BCTHW))
+        x = leaky_relu(self.convs[0](video_BCTHW))
         for conv, norm in zip(self.convs[1:], self.norms, strict=True):
             y = conv(x)
-            x = leaky(norm(y.flatten(2, 3)).view_as(y))  # the statistics of a 3-D norm, by a 2-D one
+            x = leaky_relu(norm(y.flatten(2, 3)).view_as(y))  # a 2-D norm with the statistics of a 3-D one
         out_BKV = self.out(x)[..., 0, 0]
         return out_BKV[:, 0], out_BKV[:, 1:].transpose(1, 2)
 
 
 def _batch_norm(channels: int) -> nn.BatchNorm2d:
-    """Discriminators are never used outside of training: no running statistics, so nothing moves while they only look."""
+    """Without running statistics: discriminators always use those of the batch, and a forward pass changes no buffers."""
     return nn.BatchNorm2d(channels, track_running_stats=False)
+
+
+def discriminators(config: Config, *, num_classes: int) -> WindowDiscriminators:
+    """New discriminators for `config`."""
+    size, width = config.data.size, config.discriminator.width
+    return WindowDiscriminators(
+        PatchImageDiscriminator(size=size, width=width),
+        CategoricalVideoDiscriminator(size=size, width=width, num_classes=num_classes),
+        mixes_videos=True,
+    )

@@ -1,14 +1,15 @@
-"""A reconstruction in the place of PhonicsGAN (Aldausari et al., ICANN 2021); in configurations `phonicsgan_like`.
+"""A substitute for PhonicsGAN (Aldausari et al., ICANN 2021); in configurations `phonicsgan_like`.
 
-No code of PhonicsGAN is public, and its text was not at hand. What the CSSGAN paper says of it: it makes videos from sound
-at the level of pixels, was trained on phonics songs, knows no start image, has a smaller content vector than the CSSGAN,
-and was given the start image as a further condition for the comparison. Everything else here is the smallest recurrent
-generator that fits: a small 2-D network on each log-mel segment, a GRU of two layers over the frames, and for each frame
-its state, the class, noise of one draw a video and the image code into a DCGAN decoder. The discriminators are those of
-ImaGINator. Read its numbers as those of a recurrent baseline, not as PhonicsGAN's.
+No code of PhonicsGAN is public, and its paper was not available. The CSSGAN paper states that PhonicsGAN generates videos
+from audio at the pixel level, was trained on phonics songs, has no start image, has a smaller content vector than the
+CSSGAN, and received the start image as an additional condition for the comparison. The rest is the smallest matching
+recurrent generator: a small 2-D network on each mel segment, a two-layer GRU over the frames, and a DCGAN decoder that
+receives for each frame the GRU state, the class, noise (one sample per video) and the latent code of the image. The
+discriminators are those of ImaGINator. Its results are those of a recurrent baseline, not of PhonicsGAN.
 
-It differs from the MoCoGAN beside it in the width of the GRU (256 against 10), the noise, spectral norm instead of
-batch norm in the discriminators, and a class that the video discriminator is told instead of one that it names.
+Differences to `cssgan.models.baselines.mocogan`: the width of the GRU (256 instead of 10), the noise, spectral norm
+instead of batch norm in the discriminators, and a video discriminator that is conditioned on the class instead of
+predicting it.
 """
 
 from __future__ import annotations
@@ -16,17 +17,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cssgan.models.baselines.window_model import FrameDecoder, WindowGenerator, at_every_frame
-from cssgan.models.blocks import initialize, leaky
+from cssgan.config import Config
+from cssgan.models.baselines.window_model import FrameDecoder, WindowGenerator, repeat_over_time
+from cssgan.models.blocks import initialize, leaky_relu
 from cssgan.models.encoders import ImageEncoder
+from phonics_data.contract.logmel import LogMelSpec
 
 
 class SegmentEncoder(nn.Module):
-    """Log-mel segments -> features: three 3x3 convolutions of stride 2, then linear."""
+    """Mel segments -> features: three 3x3 convolutions of stride 2, then linear."""
 
     def __init__(self, *, num_bands: int, segment_hops: int, features: int) -> None:
         super().__init__()
-        widths = [max(features // share, 1) for share in (8, 4, 2)]
+        widths = [max(features // divisor, 1) for divisor in (8, 4, 2)]
         self.convs = nn.ModuleList(nn.Conv2d(i, o, 3, 2, 1) for i, o in zip([1, *widths[:-1]], widths, strict=True))
         for _ in widths:
             num_bands, segment_hops = -(-num_bands // 2), -(-segment_hops // 2)
@@ -36,17 +39,17 @@ class SegmentEncoder(nn.Module):
         """features_BTD"""
         x = mels_BTMU.flatten(0, 1)[:, None]
         for conv in self.convs:
-            x = leaky(conv(x))
+            x = leaky_relu(conv(x))
         return self.out(x.flatten(1)).unflatten(0, mels_BTMU.shape[:2])
 
 
 class PhonicsganLikeGenerator(WindowGenerator):
-    """State of the sound + class + noise + image code of each frame -> frame.
+    """GRU state of each frame + class + noise + latent code of the image -> frame.
 
     Args:
-        code_dim: image code, the CSSGAN paper's addition.
-        audio_dim: features of a segment.
-        gru_dim: state of the GRU.
+        code_dim: size of the latent code of the image, which the CSSGAN paper added.
+        audio_dim: features of a mel segment.
+        gru_dim: size of the GRU state.
     """
 
     def __init__(
@@ -70,9 +73,26 @@ class PhonicsganLikeGenerator(WindowGenerator):
         self.decoder = FrameDecoder(code_dim=gru_dim + num_classes + z_dim + code_dim, size=size, width=width)
         initialize(self)
 
-    def window(self, image_BCHW: Tensor, mels_BTMU: Tensor, label_BK: Tensor, noise_BZ: Tensor) -> Tensor:
-        """See `WindowGenerator.window`."""
+    def generate_window(self, image_BCHW: Tensor, mels_BTMU: Tensor, label_BK: Tensor, noise_BZ: Tensor) -> Tensor:
+        """See `WindowGenerator.generate_window`."""
         code_BD, _ = self.image_encoder(image_BCHW)
         states_BTD, _ = self.gru(self.segment_encoder(mels_BTMU))
-        whole_BD = torch.cat((label_BK, noise_BZ, code_BD), dim=1)
-        return self.decoder(torch.cat((states_BTD, at_every_frame(whole_BD, states_BTD.shape[1])), dim=2))
+        constant_BD = torch.cat((label_BK, noise_BZ, code_BD), dim=1)
+        return self.decoder(torch.cat((states_BTD, repeat_over_time(constant_BD, states_BTD.shape[1])), dim=2))
+
+    @classmethod
+    def from_config(cls, config: Config, *, num_classes: int, mel_spec: LogMelSpec) -> PhonicsganLikeGenerator:
+        """A new generator for `config`, initialized with torch's global random state."""
+        model = config.model
+        return cls(
+            size=config.data.size,
+            num_frames=config.data.num_frames,
+            num_classes=num_classes,
+            num_bands=mel_spec.num_bands,
+            segment_hops=mel_spec.segment_hops,
+            width=model.width,
+            code_dim=model.code_dim,
+            audio_dim=model.audio_dim,
+            gru_dim=model.gru_dim,
+            z_dim=model.z_dim,
+        )

@@ -1,16 +1,17 @@
-"""google-cloud-speech v1 and v2 behind one face: the same questions, the same answers, whichever is asked.
+"""One interface for google-cloud-speech v1 and v2.
 
-Both give results one after another in time; a result has the likeliest wording first, with its words. What differs is
-names (``start_time`` here, ``start_offset`` there), who is asked (v2: a recognizer of a project) and what a song in a
-bucket is answered with.
+Both return results in time order; the first alternative of a result is the most likely one. They differ in field names
+(``start_time``, ``start_offset``), in the addressee (v2: a recognizer of a project) and in the response for audio in a
+bucket.
 """
 
 from __future__ import annotations
 
 import string
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from phonics_data.errors import EngineError, RecognitionError
 from phonics_data.recognizers.google.chunks import RATE_HZ
@@ -22,52 +23,74 @@ if TYPE_CHECKING:
     from google.api_core.retry import Retry
 
 LETTER_BOOST, WORD_BOOST = 10.0, 3.0
-"""How much likelier a letter and an example word are made, of 0 to 20."""
+"""Speech adaptation boosts of letters and of example words, 0 to 20."""
 
-MOST_PHRASES = {"v1": 5_000, "v2": 1_200}
-"""Of one request. v2's documents allow this many a set and more sets, but answer several sets like one that is too large."""
+MAX_PHRASES = {"v1": 5_000, "v2": 1_200}
+"""Limit per request. v2 documents this limit per set and allows several sets, but rejects them like one large set."""
 
-_MOST_SIGNS = 90_000  # of 100,000 in all phrases of a request
+_MAX_PHRASE_CHARACTERS = 90_000  # the limit of a request is 100,000
 
 
-class Api(Protocol):
-    """One version of Google's interface, signed in."""
+class Api(ABC):
+    """One version of the API, with credentials."""
 
+    word_fields = ("start_time", "end_time", "result_end_time")
+    """Field names of a word's times and of a result's end."""
+    operation_response = "LongRunningRecognizeResponse"
+
+    def __init__(self, speech: Any, options: GoogleOptions) -> None:
+        self._speech = speech  # the module of this version
+        self._options = options
+        self._client = speech.SpeechClient(client_options=_client_options(options))
+        self._timeout = _timeout_per_attempt(options)
+
+    @abstractmethod
     def recognize(self, pcm: bytes, language: str, retry: Retry) -> tuple[Word, ...]:
-        """The words of at most a minute of sound: 16-bit samples at `RATE_HZ`. Times count from its start."""
-        ...
+        """The words of at most one minute of audio (16-bit samples at `RATE_HZ`). Times are relative to its start."""
 
+    @abstractmethod
     def start(self, uri: str, language: str, retry: Retry) -> Operation:
-        """Begin to recognize the samples that lie at ``gs://...``."""
-        ...
+        """Start the recognition of the samples at ``gs://...``."""
 
     def resume(self, name: str, retry: Retry) -> Operation:
-        """An operation that an earlier run began."""
-        ...
+        """An operation that an earlier run started."""
+        from google.api_core import operation
 
-    def words_of(self, answer: Any, uri: str) -> tuple[Word, ...]:
-        """The words in the answer of an operation that is done."""
-        ...
+        found = self._client.get_operation({"name": name}, retry=retry, timeout=self._timeout)
+        from_gapic: Callable[..., Operation] = operation.from_gapic
+        return from_gapic(
+            found, self._client.transport.operations_client, getattr(self._speech, self.operation_response)
+        )
+
+    def words_in(self, response: Any, uri: str) -> tuple[Word, ...]:
+        """The words in the response of a finished operation."""
+        return self._words(response.results)
+
+    def _words(self, results: Iterable[Any]) -> tuple[Word, ...]:
+        return recognized_words(results, *self.word_fields)
+
+    def _phrase_set(self) -> Any:
+        phrase = self._speech.PhraseSet.Phrase
+        return self._speech.PhraseSet(
+            phrases=[phrase(value=text, boost=boost) for text, boost in phrase_hints(self._options)]
+        )
 
 
 def open_api(options: GoogleOptions) -> Api:
-    """The interface that `options` name, signed in by Google's default credentials.
+    """The API version in `options`, with Google's default credentials.
 
     Raises:
-        google.auth.exceptions.DefaultCredentialsError: there are none.
-        EngineError: v2, and neither the options nor the credentials name a project.
+        google.auth.exceptions.DefaultCredentialsError: no credentials.
+        EngineError: v2 without a project in the options or the credentials.
     """
     return SpeechV1(options) if options.api_version == "v1" else SpeechV2(options)
 
 
-class SpeechV1:
+class SpeechV1(Api):
     def __init__(self, options: GoogleOptions) -> None:
         from google.cloud import speech_v1
 
-        self._speech = speech_v1
-        self._options = options
-        client: Any = speech_v1.SpeechClient  # its helpers hide its arguments from type checkers
-        self._client = client(client_options=_client_options(options))
+        super().__init__(speech_v1, options)
 
     def _config(self, language: str) -> Any:
         speech = self._speech
@@ -79,56 +102,35 @@ class SpeechV1:
             enable_word_time_offsets=True,
             enable_word_confidence=True,
             model=self._options.model,
-            adaptation=speech.SpeechAdaptation(
-                phrase_sets=[
-                    speech.PhraseSet(
-                        phrases=[
-                            speech.PhraseSet.Phrase(value=text, boost=boost) for text, boost in hints(self._options)
-                        ]
-                    )
-                ]
-            ),
+            adaptation=speech.SpeechAdaptation(phrase_sets=[self._phrase_set()]),
         )
 
     def recognize(self, pcm: bytes, language: str, retry: Retry) -> tuple[Word, ...]:
-        answer = self._client.recognize(
-            config=self._config(language),
-            audio=self._speech.RecognitionAudio(content=pcm),
-            retry=retry,
-            timeout=_each(self._options),
+        audio = self._speech.RecognitionAudio(content=pcm)
+        response = self._client.recognize(
+            config=self._config(language), audio=audio, retry=retry, timeout=self._timeout
         )
-        return heard(answer.results, "start_time", "end_time", "result_end_time")
+        return self._words(response.results)
 
     def start(self, uri: str, language: str, retry: Retry) -> Operation:
+        audio = self._speech.RecognitionAudio(uri=uri)
         return self._client.long_running_recognize(
-            config=self._config(language),
-            audio=self._speech.RecognitionAudio(uri=uri),
-            retry=retry,
-            timeout=_each(self._options),
+            config=self._config(language), audio=audio, retry=retry, timeout=self._timeout
         )
 
-    def resume(self, name: str, retry: Retry) -> Operation:
-        found = self._client.get_operation({"name": name}, retry=retry, timeout=_each(self._options))
-        return _operation(self._client, found, self._speech.LongRunningRecognizeResponse)
 
-    def words_of(self, answer: Any, uri: str) -> tuple[Word, ...]:
-        return heard(answer.results, "start_time", "end_time", "result_end_time")
+class SpeechV2(Api):
+    word_fields = ("start_offset", "end_offset", "result_end_offset")
+    operation_response = "BatchRecognizeResponse"
 
-
-class SpeechV2:
     def __init__(self, options: GoogleOptions) -> None:
         from google.cloud import speech_v2
 
-        self._speech = speech_v2
-        self._options = options
-        self._client = speech_v2.SpeechClient(client_options=_client_options(options))
+        super().__init__(speech_v2, options)
         self._recognizer = f"projects/{_project(options)}/locations/{options.location}/recognizers/_"
 
     def _config(self, language: str) -> Any:
         speech = self._speech
-        phrases = speech.PhraseSet(
-            phrases=[speech.PhraseSet.Phrase(value=text, boost=boost) for text, boost in hints(self._options)]
-        )
         return speech.RecognitionConfig(
             explicit_decoding_config=speech.ExplicitDecodingConfig(
                 encoding=speech.ExplicitDecodingConfig.AudioEncoding.LINEAR16,
@@ -139,14 +141,13 @@ class SpeechV2:
             language_codes=[language_tag(language)],
             features=speech.RecognitionFeatures(enable_word_time_offsets=True, enable_word_confidence=True),
             adaptation=speech.SpeechAdaptation(
-                phrase_sets=[speech.SpeechAdaptation.AdaptationPhraseSet(inline_phrase_set=phrases)]
+                phrase_sets=[speech.SpeechAdaptation.AdaptationPhraseSet(inline_phrase_set=self._phrase_set())]
             ),
         )
 
     def recognize(self, pcm: bytes, language: str, retry: Retry) -> tuple[Word, ...]:
         request = self._speech.RecognizeRequest(recognizer=self._recognizer, config=self._config(language), content=pcm)
-        answer = self._client.recognize(request, retry=retry, timeout=_each(self._options))
-        return heard(answer.results, "start_offset", "end_offset", "result_end_offset")
+        return self._words(self._client.recognize(request, retry=retry, timeout=self._timeout).results)
 
     def start(self, uri: str, language: str, retry: Retry) -> Operation:
         speech = self._speech
@@ -158,31 +159,27 @@ class SpeechV2:
                 inline_response_config=speech.InlineOutputConfig()
             ),
         )
-        return self._client.batch_recognize(request, retry=retry, timeout=_each(self._options))
+        return self._client.batch_recognize(request, retry=retry, timeout=self._timeout)
 
-    def resume(self, name: str, retry: Retry) -> Operation:
-        found = self._client.get_operation({"name": name}, retry=retry, timeout=_each(self._options))
-        return _operation(self._client, found, self._speech.BatchRecognizeResponse)
-
-    def words_of(self, answer: Any, uri: str) -> tuple[Word, ...]:
-        if uri not in answer.results:
-            raise RecognitionError("recognition_failed", f"Google's answer holds nothing about {uri}")
-        result = answer.results[uri]
+    def words_in(self, response: Any, uri: str) -> tuple[Word, ...]:
+        if uri not in response.results:
+            raise RecognitionError("recognition_failed", f"Google's response has no result for {uri}")
+        result = response.results[uri]
         if result.error.code:
-            raise RecognitionError("recognition_failed", f"Google refused {uri} ({result.error.message})")
-        return heard(result.inline_result.transcript.results, "start_offset", "end_offset", "result_end_offset")
+            raise RecognitionError("recognition_failed", f"Google rejected {uri} ({result.error.message})")
+        return self._words(result.inline_result.transcript.results)
 
 
-# --- what is sent --------------------------------------------------------------------------------------------------
+# --- requests ------------------------------------------------------------------------------------------------------
 
 
-def hints(options: GoogleOptions) -> list[tuple[str, float]]:
-    """(phrase, boost): the 26 letters, and as many of the likely words as one request may hold."""
+def phrase_hints(options: GoogleOptions) -> list[tuple[str, float]]:
+    """(phrase, boost): the 26 letters, then as many of `options.phrases` as one request allows."""
     found = [(letter, LETTER_BOOST) for letter in string.ascii_uppercase]
-    signs = len(found)
-    for phrase in options.phrases[: MOST_PHRASES[options.api_version] - len(found)]:
-        signs += len(phrase)
-        if signs > _MOST_SIGNS:
+    num_characters = len(found)
+    for phrase in options.phrases[: MAX_PHRASES[options.api_version] - len(found)]:
+        num_characters += len(phrase)
+        if num_characters > _MAX_PHRASE_CHARACTERS:
             break
         found.append((phrase, WORD_BOOST))
     return found
@@ -196,7 +193,7 @@ _REGIONS = {
 
 
 def language_tag(language: str) -> str:
-    """Google's tag, which names a region, for an ISO 639-1 code: ``en`` -> ``en-US``, ``de`` -> ``de-DE``."""
+    """Google's language tag with a region for an ISO 639-1 code: ``en`` -> ``en-US``, ``de`` -> ``de-DE``."""
     return _REGIONS.get(language, f"{language}-{language.upper()}")
 
 
@@ -214,40 +211,34 @@ def _project(options: GoogleOptions) -> str:
     project = options.project or google.auth.default()[1]
     if not project:
         raise EngineError(
-            "Google: v2 needs a project, and the credentials name none; give --google-project, or set GOOGLE_CLOUD_PROJECT"
+            "Google: v2 needs a project, and the credentials contain none; give --google-project or set GOOGLE_CLOUD_PROJECT"
         )
     return str(project)
 
 
-def _each(options: GoogleOptions) -> Any:
-    """The same limit for each try: a plain number would be one limit for all tries together."""
+def _timeout_per_attempt(options: GoogleOptions) -> Any:
+    """A timeout for each attempt; a plain number would limit all attempts together."""
     from google.api_core.timeout import ConstantTimeout
 
     return ConstantTimeout(options.timeout_seconds)
 
 
-def _operation(client: Any, found: Any, answer_type: type) -> Operation:
-    from google.api_core import operation
-
-    from_gapic: Callable[..., Operation] = operation.from_gapic
-    return from_gapic(found, client.transport.operations_client, answer_type)
+# --- responses -----------------------------------------------------------------------------------------------------
 
 
-# --- what comes back -----------------------------------------------------------------------------------------------
+def recognized_words(results: Iterable[Any], start: str, end: str, result_end: str) -> tuple[Word, ...]:
+    """The words of a response, in its order.
 
-
-def heard(results: Iterable[Any], start: str, end: str, result_end: str) -> tuple[Word, ...]:
-    """The words of an answer, as they were heard, in its order.
-
-    Where Google gives no times of words (some of its models do not), those of a result are spread over it and say so.
+    Some models return no word times; the words of such a result share its duration equally, with timing ``interpolated``.
 
     Args:
-        start, end: names of a word's times; `result_end`: of a result's.
+        start, end: field names of a word's times.
+        result_end: field name of a result's end.
     """
     words: list[Word] = []
-    so_far = 0.0
+    previous_end = 0.0
     for result in results:
-        until = _seconds(getattr(result, result_end))
+        end_seconds = _seconds(getattr(result, result_end))
         best = next(iter(result.alternatives), None)
         if best is not None:
             timed = [(_seconds(getattr(word, start)), _seconds(getattr(word, end)), word) for word in best.words]
@@ -257,25 +248,25 @@ def heard(results: Iterable[Any], start: str, end: str, result_end: str) -> tupl
                         text=word.word.strip(),
                         start_seconds=low,
                         end_seconds=high,
-                        confidence=_certainty(word.confidence),
+                        confidence=_confidence(word.confidence),
                     )
                     for low, high, word in timed
                 ]
             else:
-                words += _spread(best.transcript.split(), so_far, until, _certainty(best.confidence))
-        so_far = max(so_far, until)
+                words += _interpolate(best.transcript.split(), previous_end, end_seconds, _confidence(best.confidence))
+        previous_end = max(previous_end, end_seconds)
     return tuple(words)
 
 
 def _seconds(time: timedelta | None) -> float:
-    return time.total_seconds() if time is not None else 0.0  # a time of 0 is left out
+    return time.total_seconds() if time is not None else 0.0  # a time of 0 is omitted
 
 
-def _certainty(value: float) -> float | None:
-    return round(min(value, 1.0), 3) if value > 0 else None  # 0 says that there is none
+def _confidence(value: float) -> float | None:
+    return round(min(value, 1.0), 3) if value > 0 else None  # 0 means "not given"
 
 
-def _spread(texts: Sequence[str], start: float, end: float, confidence: float | None) -> list[Word]:
+def _interpolate(texts: Sequence[str], start: float, end: float, confidence: float | None) -> list[Word]:
     step = (end - start) / max(len(texts), 1)
     return [
         Word(

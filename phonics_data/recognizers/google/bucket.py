@@ -1,4 +1,4 @@
-"""Sound in a bucket of the user's own, for as long as Google needs to hear it."""
+"""Temporary audio objects in the user's Cloud Storage bucket."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import contextlib
 import importlib
 from typing import Any
 
-from phonics_data.errors import DependencyError
 from phonics_data.recognizers.google.options import GoogleOptions
+from phonics_data.recognizers.optional_package import OptionalPackage
 
-HOW_TO_INSTALL = (
-    "--bucket needs the package google-cloud-storage, which is not installed; run: pip install 'phonics-cssgan[bucket]'"
+PACKAGE = OptionalPackage(
+    module="google.cloud.storage", package="google-cloud-storage", extra="bucket", option="--bucket"
 )
 
 
 class Bucket:
-    """Puts and removes objects below ``--bucket``.
+    """Uploads and deletes objects below ``--bucket``.
 
     Raises:
         DependencyError: google-cloud-storage is not installed.
@@ -23,40 +23,38 @@ class Bucket:
     """
 
     def __init__(self, options: GoogleOptions) -> None:
-        try:
-            storage = importlib.import_module("google.cloud.storage")
-        except ModuleNotFoundError as error:
-            raise DependencyError(HOW_TO_INSTALL) from error
+        PACKAGE.require()
+        storage = importlib.import_module("google.cloud.storage")
         self._options = options
-        # The bucket's project is the bucket's own affair; None keeps the library from asking for one.
+        # The bucket determines the project; None prevents the library from requiring one.
         self._client: Any = storage.Client(project=options.project or None)
         self._name, _, folder = options.bucket.removeprefix("gs://").partition("/")
         self._folder = folder.strip("/")
 
-    def _place(self, name: str) -> str:
+    def _object_name(self, name: str) -> str:
         return f"{self._folder}/{name}" if self._folder else name
 
-    def put(self, name: str, data: bytes) -> str:
-        """Where `data` lies now: ``gs://...``. An object of that name, which an earlier run put there, stays.
+    def upload(self, name: str, data: bytes) -> str:
+        """Upload `data`; returns its ``gs://...`` URI. An existing object of that name, from an earlier run, is kept.
 
         Raises:
-            google.api_core.exceptions.GoogleAPICallError, OSError: it could not be put there.
+            google.api_core.exceptions.GoogleAPICallError, OSError: the upload failed.
         """
         from google.api_core.exceptions import PreconditionFailed
 
-        blob = self._client.bucket(self._name).blob(self._place(name))
+        blob = self._client.bucket(self._name).blob(self._object_name(name))
         with contextlib.suppress(PreconditionFailed):
             blob.upload_from_string(
                 data,
                 content_type="application/octet-stream",
-                if_generation_match=0,  # only where there is none yet: the name is the hash of the data
+                if_generation_match=0,  # only if it does not exist: the name is the hash of the data
                 timeout=self._options.timeout_seconds,
                 retry=self._retry(),
             )
-        return f"gs://{self._name}/{self._place(name)}"
+        return f"gs://{self._name}/{self._object_name(name)}"
 
-    def remove(self, uri: str) -> None:
-        """Remove an object that `put` put there, if it is still there."""
+    def delete(self, uri: str) -> None:
+        """Delete an object made by `upload`, if it still exists."""
         from google.api_core.exceptions import NotFound
 
         name = uri.removeprefix(f"gs://{self._name}/")
@@ -68,5 +66,7 @@ class Bucket:
     def _retry(self) -> Any:
         from google.cloud.storage.retry import DEFAULT_RETRY
 
-        own = self._options
-        return DEFAULT_RETRY.with_timeout(own.retry_seconds).with_delay(initial=own.first_pause_seconds, maximum=20.0)
+        options = self._options
+        return DEFAULT_RETRY.with_timeout(options.retry_seconds).with_delay(
+            initial=options.first_pause_seconds, maximum=20.0
+        )

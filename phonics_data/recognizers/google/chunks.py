@@ -1,41 +1,43 @@
-"""How a song is cut for Google, and what is worth sending. Pure."""
+"""Division of a song into the windows that are sent to Google. Pure."""
 
 from __future__ import annotations
 
-from phonics_data.recognizers.interface import Mono, is_audible
-from phonics_data.recognizers.windows import Window, quiet_cuts, samples_of, widened
+from phonics_data.media.audio_track import MonoAudio
+from phonics_data.recognizers.interface import is_above_silence
+from phonics_data.recognizers.windows import Window, extended, quiet_cuts, samples_of
 
 RATE_HZ = 16_000
 
-LONGEST_SECONDS = 55.0
-"""Google takes at most a minute in one answer at once; what it measures of a minute's end is not ours to find out."""
+MAX_WINDOW_SECONDS = 55.0
+"""Below Google's limit of one minute for synchronous requests, with a margin."""
 
 OVERLAP_SECONDS = 1.0
-"""How far a piece reaches over its cut: more than a word, so that every word is whole in one of the two. It is paid twice."""
+"""Extension of a window beyond its cut. Longer than a word, so that one of two windows contains each word completely. The
+overlap is paid twice."""
 
 SEARCH_SECONDS = 10.0
-"""How far before its end a piece is cut to find a quiet moment."""
+"""Range before the end of a window in which a quiet moment for the cut is searched."""
 
 
-def pieces(audio_N: Mono, *, whole: bool) -> list[Window]:
-    """The stretches of `audio_N` (at `RATE_HZ`) that are sent, without those in which nothing is to be heard.
+def windows_to_send(audio_N: MonoAudio, *, whole: bool) -> list[Window]:
+    """The windows of `audio_N` (at `RATE_HZ`) that are sent; silent ones are left out.
 
     Args:
-        whole: send it in one piece however long it is.
+        whole: one window for the whole audio, at any length.
     """
-    if whole or audio_N.size <= LONGEST_SECONDS * RATE_HZ:
+    if whole or audio_N.size <= MAX_WINDOW_SECONDS * RATE_HZ:
         windows = [Window(0.0, audio_N.size / RATE_HZ)] if audio_N.size else []
     else:
         cuts = quiet_cuts(
-            audio_N, RATE_HZ, at_most_seconds=LONGEST_SECONDS - 2 * OVERLAP_SECONDS, search_seconds=SEARCH_SECONDS
+            audio_N, RATE_HZ, max_seconds=MAX_WINDOW_SECONDS - 2 * OVERLAP_SECONDS, search_seconds=SEARCH_SECONDS
         )
-        windows = widened(cuts, OVERLAP_SECONDS)
-    return [window for window in windows if is_audible(audio_N[samples_of(window, RATE_HZ)], RATE_HZ)]
+        windows = extended(cuts, OVERLAP_SECONDS)
+    return [window for window in windows if is_above_silence(audio_N[samples_of(window, RATE_HZ)], RATE_HZ)]
 
 
-def most_seconds(duration_seconds: float, *, whole: bool) -> float:
-    """The most that `pieces` can come to for a sound of this length, for a word about cost before it is decoded."""
-    if whole or duration_seconds <= LONGEST_SECONDS:
+def max_sent_seconds(duration_seconds: float, *, whole: bool) -> float:
+    """Upper limit of the total length of `windows_to_send` for audio of this length; used before it is decoded."""
+    if whole or duration_seconds <= MAX_WINDOW_SECONDS:
         return duration_seconds
-    shortest = LONGEST_SECONDS - 2 * OVERLAP_SECONDS - SEARCH_SECONDS
+    shortest = MAX_WINDOW_SECONDS - 2 * OVERLAP_SECONDS - SEARCH_SECONDS
     return duration_seconds + 2 * OVERLAP_SECONDS * (duration_seconds // shortest)

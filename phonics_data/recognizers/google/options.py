@@ -1,4 +1,4 @@
-"""What a person decides about Google: where it listens, what it may cost, how long we wait."""
+"""Settings of Google's speech recognition: location, cost limits, timeouts."""
 
 from __future__ import annotations
 
@@ -7,32 +7,37 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from phonics_data.errors import OptionError
+from phonics_data.recognizers.optional_package import OptionalPackage
 
 ApiVersion = Literal["v1", "v2"]
 
+PACKAGE = OptionalPackage(
+    module="google.cloud.speech", package="google-cloud-speech", extra="google", option="--engine google"
+)
+
 _BUCKET = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/[\w./-]*)?", re.ASCII)
-_PLACE = re.compile(r"[a-z0-9-]+", re.ASCII)
+_LOCATION = re.compile(r"[a-z0-9-]+", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GoogleOptions:
-    """How Google's speech recognition is asked. Credentials are no option: Google's own default finds them.
+    """Settings of Google's speech recognition. Credentials are found by Google's default mechanism.
 
     Args:
-        api_version: of Google's interface. ``v2`` needs a project.
-        project: id of the Google Cloud project; empty takes the one that the credentials name.
-        location: ``global``, or a region (``us``, ``eu``, ``us-central1``); the sound is recognized there.
-        bucket: ``gs://bucket`` or ``gs://bucket/folder``: longer songs are put there, recognized whole and removed again.
-            Empty sends them in pieces of at most `phonics_data.recognizers.google.chunks.LONGEST_SECONDS`.
-        model: Google's name of it; empty takes its default (v1) or ``long`` (v2).
-        endpoint: ``host:port`` of another server that speaks the same; empty takes Google's for the location.
-        phrases: words that are likely, the likeliest first, beside the 26 letters; as many are sent as Google takes.
-        may_send: whether sound may leave this machine. Without it only what was kept of earlier answers can be had.
-        max_minutes: of sound that may be sent from one working folder, all runs together.
-        timeout_seconds: how long one request may take.
-        retry_seconds: how long a request is tried again when the network or Google's servers fail.
-        first_pause_seconds: before the first new try; each further one is twice as long, up to 20 s.
-        wait_seconds: how long a song in the bucket is waited for; a later run goes on waiting.
+        api_version: version of the API. ``v2`` needs a project.
+        project: id of the Google Cloud project; empty: the project of the credentials.
+        location: ``global`` or a region (``us``, ``eu``, ``us-central1``) where the audio is processed.
+        bucket: ``gs://bucket`` or ``gs://bucket/folder``: longer songs are uploaded, recognized whole and deleted. Empty:
+            songs are sent in windows of at most `phonics_data.recognizers.google.chunks.MAX_WINDOW_SECONDS`.
+        model: Google's model name; empty: its default (v1) or ``long`` (v2).
+        endpoint: ``host:port`` of another server with the same API; empty: Google's endpoint of the location.
+        phrases: likely words in addition to the 26 letters, the likeliest first; as many are sent as Google allows.
+        may_send: whether audio may be sent. If not, only cached results are available.
+        max_minutes: limit of the audio sent from one workspace, all runs together.
+        timeout_seconds: of one request.
+        retry_seconds: time limit of the retries after failures of the network or of Google's servers.
+        first_pause_seconds: before the first retry; doubled for each further one, up to 20 s.
+        wait_seconds: how long to wait for an operation on a song in the bucket; a later run continues to wait.
     """
 
     api_version: ApiVersion = "v1"
@@ -52,12 +57,12 @@ class GoogleOptions:
     def __post_init__(self) -> None:
         if self.api_version not in get_args(ApiVersion):
             raise OptionError("--google-api", self.api_version, "v1 or v2")
-        if not _PLACE.fullmatch(self.location):
+        if not _LOCATION.fullmatch(self.location):
             raise OptionError("--google-location", self.location, "global, or a region such as us, eu, us-central1")
         if self.bucket and not _BUCKET.fullmatch(self.bucket):
-            raise OptionError("--bucket", self.bucket, "gs://BUCKET or gs://BUCKET/FOLDER, a bucket of your own")
+            raise OptionError("--bucket", self.bucket, "gs://BUCKET or gs://BUCKET/FOLDER, a bucket that you own")
         if not 0 <= self.max_minutes < float("inf"):
-            raise OptionError("--max-minutes", self.max_minutes, "0 or more minutes of sound")
+            raise OptionError("--max-minutes", self.max_minutes, "0 or more minutes of audio")
         for name in ("timeout_seconds", "retry_seconds", "first_pause_seconds", "wait_seconds"):
             if not 0 < getattr(self, name) < float("inf"):
-                raise OptionError(name, getattr(self, name), "a number of seconds over 0")
+                raise OptionError(name, getattr(self, name), "seconds > 0")

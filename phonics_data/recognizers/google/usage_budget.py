@@ -1,4 +1,4 @@
-"""What was sent to Google from one working folder, and how much more may be."""
+"""Accounting of the audio that was sent to Google from one workspace, with a limit."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from phonics_data.errors import EnginePausedError
 
 
 class UsageBudget:
-    """Counts the seconds of sound that were sent, in a file that a person can read: one JSON object a line.
+    """Counts the seconds of audio that were sent, in a JSON Lines file.
 
-    Several processes may share it. A request counts before it is made, so that a crash never hides one; it is given back
-    when Google refused it.
+    Several processes can share it. A request is reserved before it is sent, so that a crash cannot lose it, and released
+    if Google rejects it.
 
     Args:
-        path: the file; made with its first line.
-        max_minutes: no request is let go that would lead over it.
+        path: the file; created with its first line.
+        max_minutes: upper limit of the total.
     """
 
     def __init__(self, path: Path, *, max_minutes: float) -> None:
@@ -25,18 +25,18 @@ class UsageBudget:
         self._max_minutes = max_minutes
 
     def sent_seconds(self) -> float:
-        """What counts so far, of all runs."""
+        """Total of all runs so far."""
         try:
             lines = self._path.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
             return 0.0
         return sum(_seconds(line) for line in lines)
 
-    def take(self, seconds: float, what: str) -> None:
-        """Count `seconds` for the request `what`.
+    def reserve(self, seconds: float, request: str) -> None:
+        """Count `seconds` for `request`.
 
         Raises:
-            EnginePausedError: they would lead over the cap; nothing is counted.
+            EnginePausedError: the total would exceed the limit; nothing is counted.
         """
         import filelock
 
@@ -45,20 +45,20 @@ class UsageBudget:
             sent = self.sent_seconds()
             if sent + seconds > self._max_minutes * 60:
                 raise EnginePausedError(
-                    f"Google: {sent / 60:.1f} minutes were sent from this folder, {seconds / 60:.1f} more would pass "
-                    f"--max-minutes {self._max_minutes:g}; raise it to go on"
+                    f"Google: {sent / 60:.1f} minutes were sent from this folder, {seconds / 60:.1f} more would exceed "
+                    f"--max-minutes {self._max_minutes:g}; increase it to continue"
                 )
-            self._append(seconds, what)
+            self._append(seconds, request)
 
-    def give_back(self, seconds: float, what: str) -> None:
-        """The request `what` was refused: it cost nothing."""
+    def release(self, seconds: float, request: str) -> None:
+        """Undo the reservation of a rejected `request`, which is not billed."""
         import filelock
 
         with filelock.FileLock(self._path.with_suffix(".lock")):
-            self._append(-seconds, what)
+            self._append(-seconds, request)
 
-    def _append(self, seconds: float, what: str) -> None:
-        line = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": round(seconds, 3), "what": what}
+    def _append(self, seconds: float, request: str) -> None:
+        line = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": round(seconds, 3), "what": request}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
@@ -67,4 +67,4 @@ def _seconds(line: str) -> float:
     try:
         return float(json.loads(line)["seconds"])
     except (ValueError, KeyError, TypeError):
-        return 0.0  # a line that a crash cut short
+        return 0.0  # a line truncated by a crash

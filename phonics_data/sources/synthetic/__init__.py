@@ -1,6 +1,7 @@
-"""How a rendered song is made; `phonics_data.sources.synthetic.render` is the door.
+"""Rendered alphabet songs with ground truth; the entry point is `phonics_data.sources.synthetic.render`.
 
-``plan`` decides, ``voice`` speaks, ``timeline`` lays the words on the beat and says what is true, ``music`` and
-``sound`` make the soundtrack, ``motion`` follows the sound, ``sprites``, ``strokes``, ``layout`` and ``scenes`` draw,
-``compose`` makes frames of it, ``encode`` writes the mp4, ``captions`` writes what a video site would write beside it.
+* ``song_plan``: the script of a song; ``negatives``: scripts of videos without letters; ``word_list``: words and pictures.
+* ``voice``: speech synthesis; ``timeline``: words placed on the beat, and the true segments; ``music``: the soundtrack.
+* ``motion``: animation curves; ``sprites``, ``strokes``, ``layout``, ``scenes``: graphics; ``compose``: frames.
+* ``captions``: caption files; ``site``: a web server for rendered songs.
 """

@@ -1,4 +1,4 @@
-"""Captions as a video site gives them: json3, word by word from its recognizer, or cue by cue from a person."""
+"""json3 captions in the format of video sites: automatic with word times, or manual with cue times."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _HOMOPHONES = {
     "U": "you",
     "Y": "why",
 }
-_MAX_LINE_WORDS, _LINE_PAUSE_SECONDS, _LINE_STAYS_SECONDS = 8, 1.5, 3.0
+_MAX_LINE_WORDS, _LINE_PAUSE_SECONDS, _LINE_DISPLAY_SECONDS = 8, 1.5, 3.0
 _MAX_CUE_LETTERS = 4
 
 
 def file_suffix(plan: SongPlan) -> str | None:
-    """What follows the video id in the caption file's name: the track of automatic captions is ``en-orig``."""
+    """Suffix of the caption file after the video id; the track of automatic captions is ``en-orig``."""
     return {"words": ".en-orig.json3", "cues": ".en.json3", "none": None}[plan.captions]
 
 
 def json3(plan: SongPlan, timeline: Timeline) -> dict[str, Any]:
-    """The song's caption file, ready for JSON. Times are whole milliseconds."""
+    """The content of the song's caption file. Times are whole milliseconds."""
     duration_ms = round(timeline.num_frames / plan.frame_rate * 1000)
     is_auto = plan.captions == "words"
     window: list[Event] = [{"tStartMs": 0, "dDurationMs": duration_ms, "id": 1, "wpWinPosId": 1, "wsWinStyleId": 1}]
@@ -50,9 +50,9 @@ def json3(plan: SongPlan, timeline: Timeline) -> dict[str, Any]:
 
 
 def _automatic(plan: SongPlan, timeline: Timeline, duration_ms: int) -> list[Event]:
-    """Rolling lines: each stays while the next one is written under it, so that events overlap."""
+    """Rolling lines: each remains displayed while the next one appears below it, so events overlap."""
     rng = np.random.default_rng((plan.music_seed, 3))
-    words = [(_heard_as(plan, word, rng), _jittered(plan, word, rng)) for word in timeline.words]
+    words = [(_recognized_text(plan, word, rng), _jittered(plan, word, rng)) for word in timeline.words]
     lines: list[list[tuple[str, int]]] = []
     for text, start_ms in words:
         is_new = not lines or len(lines[-1]) >= _MAX_LINE_WORDS
@@ -67,27 +67,27 @@ def _automatic(plan: SongPlan, timeline: Timeline, duration_ms: int) -> list[Eve
         start = line[0][1]
         if index:
             appears = start - 10
-            gone = min(_end_of(line, lines, index), duration_ms)
+            disappears = min(_end_of(line, lines, index), duration_ms)
             events.append(
                 {
                     "tStartMs": appears,
-                    "dDurationMs": gone - appears,
+                    "dDurationMs": disappears - appears,
                     "wWinId": 1,
                     "aAppend": 1,
                     "segs": [{"utf8": "\n"}],
                 }
             )
-        stays = lines[index + 1] if index + 1 < len(lines) else line
-        end = min(_end_of(stays, lines, min(index + 1, len(lines) - 1)), duration_ms)
+        last_line = lines[index + 1] if index + 1 < len(lines) else line
+        end = min(_end_of(last_line, lines, min(index + 1, len(lines) - 1)), duration_ms)
         segs = [_seg(text, at - start, first=position == 0) for position, (text, at) in enumerate(line)]
         events.append({"tStartMs": start, "dDurationMs": end - start, "wWinId": 1, "segs": segs})
     return events
 
 
 def _end_of(line: Sequence[tuple[str, int]], lines: Sequence[Sequence[tuple[str, int]]], index: int) -> int:
-    """When the next line pushes `line` up, or it fades, whichever is earlier."""
-    fades = line[-1][1] + round(_LINE_STAYS_SECONDS * 1000)
-    return min(lines[index + 1][0][1], fades) if index + 1 < len(lines) else fades
+    """End of `line` in ms: the start of the next line or the maximum display time, whichever is earlier."""
+    latest = line[-1][1] + round(_LINE_DISPLAY_SECONDS * 1000)
+    return min(lines[index + 1][0][1], latest) if index + 1 < len(lines) else latest
 
 
 def _seg(text: str, offset_ms: int, *, first: bool) -> Event:
@@ -96,21 +96,21 @@ def _seg(text: str, offset_ms: int, *, first: bool) -> Event:
     return {"utf8": f" {text}", "tOffsetMs": offset_ms, "acAsrConf": 0}
 
 
-def _heard_as(plan: SongPlan, word: SpokenWord, rng: np.random.Generator) -> str:
-    """How the site's recognizer writes a word: lower case, now and then a homophone for a letter's name."""
-    is_mistaken = float(rng.random()) < plan.caption_homophones
-    if word.token.role == "letter" and is_mistaken and word.token.text in _HOMOPHONES:
+def _recognized_text(plan: SongPlan, word: SpokenWord, rng: np.random.Generator) -> str:
+    """The word as automatic captions contain it: lower case, sometimes a homophone instead of a letter name."""
+    is_error = float(rng.random()) < plan.caption_homophones
+    if word.token.role == "letter" and is_error and word.token.text in _HOMOPHONES:
         return _HOMOPHONES[word.token.text]
     return word.token.text if word.token.text == "I" else word.token.text.lower()
 
 
 def _jittered(plan: SongPlan, word: SpokenWord, rng: np.random.Generator) -> int:
-    late = float(rng.uniform(-1, 1)) * plan.caption_jitter_seconds
-    return max(0, round((word.start_seconds + late) * 1000))
+    jitter = float(rng.uniform(-1, 1)) * plan.caption_jitter_seconds
+    return max(0, round((word.start_seconds + jitter) * 1000))
 
 
 def _cues(timeline: Timeline) -> list[Event]:
-    """One cue a phrase, or a few letters of a letter run, with punctuation and without word times."""
+    """One cue per phrase, or per few letters of a letter run, with punctuation and without word times."""
     cues: list[list[SpokenWord]] = []
     was_run = False
     for section in timeline.sections:
@@ -134,11 +134,11 @@ def _cues(timeline: Timeline) -> list[Event]:
 
 
 def _sentence(cue: Sequence[SpokenWord]) -> str:
-    """The cue as a person writes it: a comma between names and sounds, words of a sentence without."""
+    """The text of a cue: commas between letter names and letter sounds, none between the words of a sentence."""
     out = ""
     for position, word in enumerate(cue):
-        flows = position > 0 and (word.token.role == "filler" or cue[position - 1].token.role == "filler")
-        same_picture = position > 0 and word.token.role == cue[position - 1].token.role == "object"
-        continues = same_picture and word.token.text != cue[position - 1].token.text
-        out += ("" if position == 0 else " " if flows or continues else ", ") + word.token.text
+        is_sentence = position > 0 and (word.token.role == "filler" or cue[position - 1].token.role == "filler")
+        same_role = position > 0 and word.token.role == cue[position - 1].token.role == "object"
+        continues = same_role and word.token.text != cue[position - 1].token.text
+        out += ("" if position == 0 else " " if is_sentence or continues else ", ") + word.token.text
     return out[0].upper() + out[1:] + "."

@@ -1,7 +1,7 @@
-"""Where things stand on the 640 x 360 screen.
+"""Positions of letters and pictures in the 640 x 360 frame.
 
-Letters and pictures keep inside the centred square of 360 pixels, since clips are cropped to it; only logos, charts
-and titles use the whole width.
+Letters and pictures are inside the central square of 360 pixels, because clips are cropped to it. Only logos, charts and
+titles use the whole width.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ CENTRE_X, CENTRE_Y = 320, 180
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A place for one thing: its middle, and the size that it may take."""
+    """A rectangle for one object: centre and maximum size, in pixels."""
 
     x: int
     y: int
@@ -31,7 +31,7 @@ WITH_PICTURE: dict[Place, tuple[Box, Box]] = {
     "corner": (Box(282, 166, 226, 226), Box(434, 288, 124, 124)),
     "far_corner": (Box(358, 202, 226, 226), Box(206, 76, 124, 124)),
 }
-"""Place -> (letter, picture)."""
+"""Place -> (letter, picture) of songs with pictures."""
 
 ALONE: dict[Place, Box] = {
     "left": Box(290, 190, 270, 230),
@@ -41,15 +41,15 @@ ALONE: dict[Place, Box] = {
     "corner": Box(310, 190, 300, 240),
     "far_corner": Box(330, 190, 300, 210),
 }
-"""Place -> the letter of a song without pictures."""
+"""Place -> letter of songs without pictures."""
 
 PAIR_WITH_PICTURE = (Box(238, 118, 150, 150), Box(404, 128, 140, 140), Box(320, 278, 126, 126))
 PAIR_ALONE = (Box(236, 190, 165, 190), Box(410, 200, 150, 176))
-"""(capital, small letter, picture)."""
+"""(upper-case letter, lower-case letter, picture)."""
 
 ROW_WITH_PICTURE = Box(320, 104, 116, 112)
 ROW_ALONE = Box(320, 184, 116, 140)
-"""The middle cell of a row; the others stand a cell's width beside it."""
+"""The middle cell of a row; the others are one cell width apart."""
 PICTURE_UNDER_ROW = Box(320, 270, 130, 130)
 
 
@@ -62,10 +62,10 @@ def row_cell(position: int, count: int, with_picture: bool) -> Box:
 
 
 def grid_cell(position: int) -> Box:
-    """Cell 0..3 of a grid of two by two."""
+    """Cell 0..3 of a 2 x 2 grid."""
     return Box(232 + 176 * (position % 2), 100 + 166 * (position // 2), 150, 138)
 
 
 def chart_cell(position: int, columns: int = 7) -> Box:
-    """Cell of a chart of up to 28 letters over the whole width."""
+    """Cell of a chart of up to 28 letters that uses the whole width."""
     return Box(68 + 84 * (position % columns), 54 + 84 * (position // columns), 62, 62)

@@ -1,4 +1,4 @@
-"""From sound to movement: where the voice has its onsets, and how pictures answer them, frame by frame."""
+"""Onsets of the voice, and animation curves that follow them frame by frame."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from phonics_data.sources.synthetic.timeline import Timeline
 Curve = NDArray[np.float64]
 
 ATTACK_SECONDS, DECAY_SECONDS = 0.03, 0.1
-_CLIP_FRAME_RATE = 25  # of the datasets that are cut from the songs, unless their maker says otherwise
-_EARLY_SECONDS = 0.012  # half an analysis window: from there on an onset can be seen in a spectrogram
-_LIGHT_SECONDS = 0.3  # after which a flare is as good as gone
-_MIN_GAP_SECONDS = 0.1  # two syllables are never nearer
-_MIN_SHARE = 0.3  # an onset inside a word counts from this share of the word's strongest on
+_CLIP_FRAME_RATE = 25  # default frame rate of datasets cut from the songs
+_EARLY_SECONDS = 0.012  # half an analysis window: the earliest time at which a spectrogram shows an onset
+_LIGHT_SECONDS = 0.3  # after this time the light has nearly decayed
+_MIN_GAP_SECONDS = 0.1  # minimum distance of two syllables
+_MIN_RELATIVE_HEIGHT = 0.3  # of an onset inside a word, relative to the highest onset of the word
 _SIZE = {"letter": 1.0, "sound": 0.9, "object": 0.9, "filler": 0.8}
 
 
@@ -30,7 +30,7 @@ class Onset:
 
     seconds: float
     strength: float
-    """0.4..1.2; the picture's answer is so large."""
+    """0.4..1.2: amplitude of the animation."""
     role: Role
     picture_index: int | None
     section: int
@@ -38,17 +38,17 @@ class Onset:
 
 
 def onsets(timeline: Timeline, voice: Track) -> list[Onset]:
-    """The syllables of all words: peaks of the spectral flux of the voice alone, at least one a word (its start)."""
+    """The syllables of all words: peaks of the spectral flux of the voice; at least one per word, at its start."""
     spec = LogMelSpec()
     flux = _flux(voice, spec)
     hop = spec.hop_samples / spec.rate_hz
-    usual = float(np.percentile(flux[flux > 0], 95)) if np.any(flux > 0) else 1.0
+    reference = float(np.percentile(flux[flux > 0], 95)) if np.any(flux > 0) else 1.0
     found: list[Onset] = []
     for section in timeline.sections:
         for word in section.words:
             times = _peaks(flux, hop, word.start_seconds, word.end_seconds)
             for index, (seconds, height) in enumerate(times):
-                size = _SIZE[word.token.role] * float(np.clip(0.6 + 0.4 * height / usual, 0.6, 1.2))
+                size = _SIZE[word.token.role] * float(np.clip(0.6 + 0.4 * height / reference, 0.6, 1.2))
                 found.append(
                     Onset(
                         seconds=seconds,
@@ -62,31 +62,31 @@ def onsets(timeline: Timeline, voice: Track) -> list[Onset]:
     return found
 
 
-def light(sound: Track, num_frames: int, frame_rate: int) -> Curve:
-    """How bright a light organ burns in each frame, 0..1: up with what begins in the frame's interval, then it dies away.
+def light_curve(sound: Track, num_frames: int, frame_rate: int) -> Curve:
+    """Brightness of a light that follows the whole soundtrack, 0..1 per frame: rises with onsets, then decays.
 
-    It follows the whole sound as it is heard, and so can be told from it, unlike the moves of letters, which know words.
+    It is a function of the audio alone, unlike the animation of letters, which depends on the words.
     """
     spec = LogMelSpec()
     flux = _flux(sound, spec)
     hops = spec.rate_hz / spec.hop_samples / frame_rate
     edges = np.minimum(np.rint(np.arange(num_frames + 1) * hops).astype(np.int64), flux.size)
     total = np.concatenate([[0.0], np.cumsum(flux)])
-    begun = total[edges[1:]] - total[edges[:-1]]
-    usual = max(float(np.percentile(begun, 97)), 1e-9)
-    fading = 0.02 ** (1 / (_LIGHT_SECONDS * frame_rate))
-    out, burning = np.zeros(num_frames), 0.0
-    for frame, rise in enumerate(np.clip((begun / usual - 0.25) / 0.75, 0, 1)):
-        burning = max(burning * fading, float(rise))
-        out[frame] = burning if burning > 0.04 else 0.0
+    onset_flux = total[edges[1:]] - total[edges[:-1]]
+    reference = max(float(np.percentile(onset_flux, 97)), 1e-9)
+    decay = 0.02 ** (1 / (_LIGHT_SECONDS * frame_rate))
+    out, level = np.zeros(num_frames), 0.0
+    for frame, rise in enumerate(np.clip((onset_flux / reference - 0.25) / 0.75, 0, 1)):
+        level = max(level * decay, float(rise))
+        out[frame] = level if level > 0.04 else 0.0
     return out
 
 
 def _flux(voice: Track, spec: LogMelSpec) -> Curve:
-    """Half-wave rectified change of the log-mel spectrogram, summed over bands, smoothed over 50 ms; one value a hop."""
+    """Half-wave rectified change of the log-mel spectrogram, summed over bands, smoothed over 50 ms; one value per hop."""
     from scipy.signal import resample_poly
 
-    # A constant faint noise floor keeps the logarithm from making onsets of nothing.
+    # A constant faint noise floor prevents onsets in silence, caused by the logarithm.
     mono = resample_poly(voice, 160, 441).astype(np.float32)
     mels = np.maximum(log_mel(mono, spec), -7.0)
     rise = np.maximum(np.diff(mels, axis=0, prepend=mels[:1]), 0).sum(axis=1)
@@ -94,7 +94,7 @@ def _flux(voice: Track, spec: LogMelSpec) -> Curve:
 
 
 def _peaks(flux: Curve, hop: float, start: float, end: float) -> list[tuple[float, float]]:
-    """(seconds, height) of the word's syllables in time order; the first is the word's own start."""
+    """(seconds, height) of the word's syllables in time order; the first is the start of the word."""
     first, last = int(start / hop), min(int(end / hop), flux.size - 1)
     head = flux[max(first - 1, 0) : first + 6]
     peaks = [(start, float(head.max(initial=0.0)))]
@@ -102,7 +102,9 @@ def _peaks(flux: Curve, hop: float, start: float, end: float) -> list[tuple[floa
     if inside.size < 3:
         return peaks
     highest = float(inside.max())
-    is_peak = (inside[1:-1] >= inside[:-2]) & (inside[1:-1] > inside[2:]) & (inside[1:-1] > _MIN_SHARE * highest)
+    is_peak = (
+        (inside[1:-1] >= inside[:-2]) & (inside[1:-1] > inside[2:]) & (inside[1:-1] > _MIN_RELATIVE_HEIGHT * highest)
+    )
     for position in np.flatnonzero(is_peak) + 1:
         seconds = (first + int(position)) * hop
         if seconds - peaks[-1][0] >= _MIN_GAP_SECONDS and seconds < end - 0.03:
@@ -110,50 +112,50 @@ def _peaks(flux: Curve, hop: float, start: float, end: float) -> list[tuple[floa
     return peaks
 
 
-def _clock(first_frame: int, num_frames: int, frame_rate: int) -> Curve:
-    """The moment whose state each frame shows.
+def _frame_times(first_frame: int, num_frames: int, frame_rate: int) -> Curve:
+    """(num_frames,) time in seconds whose state each frame shows.
 
-    It is the end of the frame, so that the step from one frame to the next falls into the very frame in which a sound
-    begins. A clip at 25 frames/s takes from a faster song the frame that stands at the beginning of its own frame,
-    which is older by a third of a frame on average; such songs show a moment that is later by as much.
+    It is the end of the frame, so that the frame in which a sound begins is the first that changes. A clip at 25 frames/s
+    takes from songs of higher rates the frame at the start of its own frame, which is older by a third of a source frame
+    on average; the times of such songs are later by this amount.
     """
-    ahead = 1 / frame_rate if frame_rate <= _CLIP_FRAME_RATE else 1 / _CLIP_FRAME_RATE + 1 / (3 * frame_rate)
-    return np.arange(first_frame, first_frame + num_frames) / frame_rate + ahead
+    offset = 1 / frame_rate if frame_rate <= _CLIP_FRAME_RATE else 1 / _CLIP_FRAME_RATE + 1 / (3 * frame_rate)
+    return np.arange(first_frame, first_frame + num_frames) / frame_rate + offset
 
 
-def response(
+def onset_response(
     times: Sequence[float], heights: Sequence[float], first_frame: int, num_frames: int, frame_rate: int
 ) -> Curve:
-    """How far a picture is out of its rest in each frame: fast out at each onset, slowly back; 1 is the full move.
+    """(num_frames,) displacement from rest: fast attack at each onset, slow decay; 1 is the full movement.
 
-    Overlapping answers do not add up: the larger one holds.
+    Overlapping responses are not added: the larger one is used.
     """
-    clock = _clock(first_frame, num_frames, frame_rate)
+    frame_times = _frame_times(first_frame, num_frames, frame_rate)
     out = np.zeros(num_frames)
     for seconds, height in zip(times, heights, strict=True):
-        since = clock - seconds + _EARLY_SECONDS
+        since = frame_times - seconds + _EARLY_SECONDS
         rise = np.clip(since / ATTACK_SECONDS, 0, 1)
         fall = np.exp(-np.maximum(since - ATTACK_SECONDS, 0) / DECAY_SECONDS)
-        answer = np.where(since > 0, height * rise * fall, 0)
-        out = np.maximum(out, np.where(answer > 0.03, answer, 0))
+        pulse = np.where(since > 0, height * rise * fall, 0)
+        out = np.maximum(out, np.where(pulse > 0.03, pulse, 0))
     return out
 
 
-def entrance(seconds: float, first_frame: int, num_frames: int, frame_rate: int) -> Curve:
-    """0 before `seconds`, 1 from about 0.12 s after it, with a small overshoot between."""
-    since = _clock(first_frame, num_frames, frame_rate) - seconds + _EARLY_SECONDS
+def entrance_scale(seconds: float, first_frame: int, num_frames: int, frame_rate: int) -> Curve:
+    """(num_frames,) scale: 0 before `seconds`, 1 from about 0.12 s after it, with a small overshoot in between."""
+    since = _frame_times(first_frame, num_frames, frame_rate) - seconds + _EARLY_SECONDS
     x = np.clip(since / 0.13, 0, 1)
     return np.where(since <= 0, 0, 1 - (1 - x) ** 2 * (1 - 2.2 * x))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Pose:
-    """How a sprite lies in each frame of its scene; arrays of one value a frame."""
+    """Position, scale and rotation of a sprite; arrays with one value per frame of its scene."""
 
     dx: Curve
-    """Pixels to the right of its place."""
+    """Pixels to the right of its rest position."""
     dy: Curve
-    """Pixels below its place."""
+    """Pixels below its rest position."""
     scale_x: Curve
     scale_y: Curve
     degrees: Curve
@@ -161,13 +163,13 @@ class Pose:
     visible: NDArray[np.bool_]
 
 
-def rest(num_frames: int) -> Pose:
-    """A sprite that stays as it is."""
+def still_pose(num_frames: int) -> Pose:
+    """A sprite without animation."""
     zero, one = np.zeros(num_frames), np.ones(num_frames)
     return Pose(dx=zero, dy=zero, scale_x=one, scale_y=one, degrees=zero, visible=np.ones(num_frames, bool))
 
 
-def follow(
+def animate(
     move: Move,
     times: Sequence[float],
     heights: Sequence[float],
@@ -176,32 +178,32 @@ def follow(
     num_frames: int,
     frame_rate: int,
 ) -> Pose:
-    """The pose of a sprite of `size` pixels that makes `move` at each onset: by about a fifth of its size."""
-    pose = rest(num_frames)
-    out = response(times, heights, first_frame, num_frames, frame_rate)
-    clock = _clock(first_frame, num_frames, frame_rate)
+    """The pose of a sprite of `size` pixels that performs `move` at each onset, by about a fifth of its size."""
+    pose = still_pose(num_frames)
+    response = onset_response(times, heights, first_frame, num_frames, frame_rate)
+    frame_times = _frame_times(first_frame, num_frames, frame_rate)
     if move == "jump":
-        return replace(pose, dy=-0.22 * size * out)
+        return replace(pose, dy=-0.22 * size * response)
     if move == "pop":
-        return replace(pose, scale_x=1 + 0.26 * out, scale_y=1 + 0.26 * out)
+        return replace(pose, scale_x=1 + 0.26 * response, scale_y=1 + 0.26 * response)
     if move == "squash":
-        return replace(pose, scale_x=1 + 0.2 * out, scale_y=1 - 0.3 * out, dy=0.15 * size * out)
-    if move == "sway":  # from one side to the other at every onset, and it stays there
+        return replace(pose, scale_x=1 + 0.2 * response, scale_y=1 - 0.3 * response, dy=0.15 * size * response)
+    if move == "sway":  # to the other side at every onset, where it remains
         side = np.full(num_frames, -1.0)
         for count, seconds in enumerate(times):
-            step = np.clip((clock - seconds + _EARLY_SECONDS) / ATTACK_SECONDS, 0, 1)
+            step = np.clip((frame_times - seconds + _EARLY_SECONDS) / ATTACK_SECONDS, 0, 1)
             side += step * (2 if count % 2 == 0 else -2)
         return replace(pose, dx=0.08 * size * side, degrees=-3.0 * side)
     turn = np.zeros(num_frames)
     for count, seconds in enumerate(times):
-        since = clock - seconds + _EARLY_SECONDS
+        since = frame_times - seconds + _EARLY_SECONDS
         is_on = (since > 0) & (since < 0.5)
         if move == "tilt":
-            alone = response([seconds], [heights[count]], first_frame, num_frames, frame_rate)
-            turn = np.where(alone > np.abs(turn), alone * (1 if count % 2 == 0 else -1), turn)
+            single = onset_response([seconds], [heights[count]], first_frame, num_frames, frame_rate)
+            turn = np.where(single > np.abs(turn), single * (1 if count % 2 == 0 else -1), turn)
         else:
             swing = heights[count] * np.exp(-since / 0.12) * np.sin(2 * np.pi * since / 0.24)
             turn = np.where(is_on, np.where(np.abs(swing) > 0.04, swing, 0), turn)
     if move == "tilt":
         return replace(pose, degrees=20 * turn, dy=-0.08 * size * np.abs(turn))
-    return replace(pose, degrees=24 * turn, scale_x=1 + 0.1 * out, scale_y=1 + 0.1 * out)
+    return replace(pose, degrees=24 * turn, scale_x=1 + 0.1 * response, scale_y=1 + 0.1 * response)

@@ -1,4 +1,4 @@
-"""The bed of music under the voice: held chords, plucked notes, a soft drum on the beat; and the mix of both."""
+"""The soundtrack: background music (held chords, plucked notes, a soft drum on the beat) mixed with the voice."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ Track = NDArray[np.float32]
 
 
 def voice_track(timeline: Timeline, num_samples: int) -> Track:
-    """All words at their places, float32 at `RATE_HZ`, `num_samples` long, each word at about the same loudness."""
+    """(num_samples,) float32 at `RATE_HZ`: all words at their times, normalized to about the same loudness."""
     from scipy.signal import resample_poly
 
     track = np.zeros(num_samples, np.float32)
     for word in timeline.words:
-        loudness = float(np.sqrt(np.mean(np.square(word.sound, dtype=np.float64))))
+        loudness = float(np.sqrt(np.mean(np.square(word.waveform, dtype=np.float64))))
         gain = _VOICE_RMS / max(loudness, 1e-3) * (0.8 if word.token.role == "filler" else 1.0)
-        sound = resample_poly(word.sound * gain, RATE_HZ // VOICE_RATE_HZ, 1).astype(np.float32)
+        waveform = resample_poly(word.waveform * gain, RATE_HZ // VOICE_RATE_HZ, 1).astype(np.float32)
         start = word.start_sample * (RATE_HZ // VOICE_RATE_HZ)
-        end = min(start + sound.size, num_samples)
-        track[start:end] += sound[: end - start]
+        end = min(start + waveform.size, num_samples)
+        track[start:end] += waveform[: end - start]
     return track
 
 
 def music_track(plan: SongPlan, timeline: Timeline, num_samples: int) -> Track:
-    """The bed alone, float32 at `RATE_HZ`: one round of the chords is made and repeated."""
+    """(num_samples,) float32 at `RATE_HZ`: the background music, one round of the chords, repeated."""
     rng = np.random.default_rng(plan.music_seed)
     beat_samples = round(2 * timeline.half_beat_seconds * RATE_HZ)
     round_samples = beat_samples * _BEATS_PER_BAR * len(plan.chords)
-    bed = _pad(plan, beat_samples) + _plucks(plan, beat_samples, rng) + _drum(plan, beat_samples)
-    bed += 0.004 * _room_noise(round_samples, rng)
-    bed *= _VOICE_RMS * 10 ** (plan.music_decibels / 20) / float(np.sqrt(np.mean(bed**2)))
-    # The rounded beat drifts from the words by less than a sample a beat; the repeats are laid at exact times instead.
+    music = _pad(plan, beat_samples) + _plucks(plan, beat_samples, rng) + _drum(plan, beat_samples)
+    music += 0.004 * _room_noise(round_samples, rng)
+    music *= _VOICE_RMS * 10 ** (plan.music_decibels / 20) / float(np.sqrt(np.mean(music**2)))
+    # Repeats start at exact times, because the rounded beat drifts from the words by up to one sample per beat.
     track = np.zeros(num_samples, np.float32)
     repeat, exact_round = 0, 2 * timeline.half_beat_seconds * RATE_HZ * _BEATS_PER_BAR * len(plan.chords)
     while (start := round(repeat * exact_round)) < num_samples:
         length = min(round((repeat + 1) * exact_round), num_samples) - start
-        track[start : start + length] = np.resize(bed, length)
+        track[start : start + length] = np.resize(music, length)
         repeat += 1
     fade = min(round(_FADE_SECONDS * RATE_HZ), num_samples // 2)
     track[-fade:] *= np.linspace(1, 0, fade, dtype=np.float32)
@@ -56,12 +56,12 @@ def music_track(plan: SongPlan, timeline: Timeline, num_samples: int) -> Track:
 
 
 def mix(plan: SongPlan, timeline: Timeline) -> tuple[Track, Track]:
-    """(voice, voice + music), float32 in [-1, 1] at `RATE_HZ`, as long as the picture to the nearest sample."""
+    """(voice, voice + music), float32 in [-1, 1] at `RATE_HZ`, of the duration of the video."""
     num_samples = round(timeline.num_frames / plan.frame_rate * RATE_HZ)
     voice = voice_track(timeline, num_samples)
-    both = voice + music_track(plan, timeline, num_samples)
-    gain = np.float32(_PEAK / max(float(np.abs(both).max()), _PEAK))
-    return voice * gain, both * gain
+    soundtrack = voice + music_track(plan, timeline, num_samples)
+    gain = np.float32(_PEAK / max(float(np.abs(soundtrack).max()), _PEAK))
+    return voice * gain, soundtrack * gain
 
 
 def _frequency(key_note: int, degree: int, octave: int = 0) -> float:
@@ -70,24 +70,24 @@ def _frequency(key_note: int, degree: int, octave: int = 0) -> float:
 
 
 def _pad(plan: SongPlan, beat_samples: int) -> NDArray[np.float64]:
-    """Held triads that swell into each other, also over the end of the round: a change of chord has no onset."""
+    """Held triads with cross-fades, also at the end of the round, so that chord changes have no onsets."""
     bar = beat_samples * _BEATS_PER_BAR
     out = np.zeros(bar * len(plan.chords))
-    reach = 5 / 6  # bars to either side of a chord's middle; neighbours cross over a third of a bar on each side
+    reach = 5 / 6  # in bars, to either side of a chord's midpoint; neighbours overlap by a third of a bar on each side
     for index, degree in enumerate(plan.chords):
         at = np.arange(round((index + 0.5 - reach) * bar), round((index + 0.5 + reach) * bar))
         swell = np.clip(1.5 * (reach - np.abs(at / bar - index - 0.5)), 0, 1)
         chord = np.zeros(at.size)
         for note in (degree, degree + 2, degree + 4, degree + 7):
             turn = 2 * np.pi * _frequency(plan.key_note, note) / RATE_HZ * at
-            for harmonic, share in ((1, 1.0), (2, 0.5), (3, 0.3), (4, 0.2), (6, 0.12), (9, 0.08)):
-                chord += share * np.sin(harmonic * turn + note * 1.7 + harmonic)
+            for harmonic, amplitude in ((1, 1.0), (2, 0.5), (3, 0.3), (4, 0.2), (6, 0.12), (9, 0.08)):
+                chord += amplitude * np.sin(harmonic * turn + note * 1.7 + harmonic)
         np.add.at(out, at % out.size, swell * chord)
     return 0.1 * out
 
 
 def _plucks(plan: SongPlan, beat_samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A broken chord, one soft note a beat."""
+    """A broken chord, one soft note per beat."""
     bar = beat_samples * _BEATS_PER_BAR
     total = bar * len(plan.chords)
     out = np.zeros(total)
@@ -103,7 +103,7 @@ def _plucks(plan: SongPlan, beat_samples: int, rng: np.random.Generator) -> NDAr
 
 
 def _drum(plan: SongPlan, beat_samples: int) -> NDArray[np.float64]:
-    """A low drum on each beat, louder on the first of a bar."""
+    """A low drum on each beat, louder on the first beat of a bar."""
     time = np.arange(beat_samples) / RATE_HZ
     sweep = 2 * np.pi * np.cumsum(50 + 40 * np.exp(-time / 0.04)) / RATE_HZ
     hit = np.exp(-time / 0.09) * np.minimum(time / 0.004, 1) * np.sin(sweep) * np.linspace(1, 0, beat_samples)
@@ -112,7 +112,7 @@ def _drum(plan: SongPlan, beat_samples: int) -> NDArray[np.float64]:
 
 
 def _room_noise(num_samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Soft noise that falls with frequency, as every recording has it; it hides no word and never stops."""
+    """Soft continuous noise that decreases with frequency, as in recordings."""
     white = np.fft.rfft(rng.standard_normal(num_samples))
     frequency = np.fft.rfftfreq(num_samples, 1 / RATE_HZ)
     noise = np.fft.irfft(white / np.sqrt(1 + (frequency / 800) ** 2), num_samples)

@@ -1,10 +1,11 @@
-"""Rendered alphabet songs with exact truth: the offline default, the test bed and the benchmark dataset.
+"""Rendered alphabet songs with ground truth, for offline use, tests and benchmarks.
 
-Real mp4 files with sound, captions and info.json in the manner of the songs on video sites: a voice (espeak-ng) over a
-bed of music, letters that move with the syllables, pictures (OpenMoji) that enter with their word. A song is decided
-by (seed, index) alone: `plan_song` draws everything that chance decides, `render_song` makes the files, and
-`render_songs` makes a whole collection with ``manifest.csv`` and ``truth.parquet``, which are the same bytes for the
-same seed.
+The files resemble songs on video sites: mp4 with audio, captions and info.json; a voice (espeak-ng) over music, letters
+animated with the syllables, pictures (OpenMoji) that appear with their word.
+
+* A song depends on (seed, index) only.
+* `plan_song` samples all random parameters of a song, `render_song` writes its files.
+* `render_songs` writes a collection with ``manifest.csv`` and ``truth.parquet``; equal seeds give equal bytes.
 """
 
 from __future__ import annotations
@@ -12,46 +13,46 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from phonics_data.contract.files import atomic_path, write_bytes
 from phonics_data.errors import ItemError, OptionError, PhonicsDataError, TableError
+from phonics_data.executors.items import OnProgress
 from phonics_data.executors.local import map_items
 from phonics_data.sources.synthetic import captions
 from phonics_data.sources.synthetic.song_plan import MAX_SONGS, SectionPlan, SongPlan, Token, plan_song
-from phonics_data.sources.synthetic.timeline import Timeline, lay_out, truth
-from phonics_data.storage.workspace import atomic_path, write_bytes, write_json
+from phonics_data.sources.synthetic.timeline import Timeline, build_timeline, true_segments
+from phonics_data.storage.workspace import write_json
 from phonics_data.types import TrueSegment, Word
 
 __all__ = ["SectionPlan", "SongPlan", "Token", "is_rendered", "plan_song", "read_truth", "render_song", "render_songs"]
 
 RENDERER_VERSION = 6
-"""Part of a song's finished marker: raised when the same plan gives other files."""
+"""Part of a song's marker file; increase it whenever the same plan gives other files."""
 
 MANIFEST, TRUTH = "manifest.csv", "truth.parquet"
 _MARKERS = ".rendered"
 _MANIFEST_COLUMNS = ("video_id", "url", "title", "channel", "kind", "letters", "language", "tier", "note")
 
-OnProgress = Callable[[str, int, int], None]
-
 
 def render_songs(
     out: Path, *, num_songs: int, seed: int, workers: int = 2, on_progress: OnProgress | None = None
 ) -> None:
-    """Render `num_songs` songs into `out`; songs that an earlier run finished with the same plan are kept.
+    """Render `num_songs` songs into `out`; finished songs with the same plan are kept.
 
     Args:
         out: folder for ``<video_id>.mp4``, ``.info.json``, captions, ``manifest.csv`` and ``truth.parquet``.
-        num_songs: 1 to 10000. Song i does not depend on it.
-        seed: 0 or more. The same seed gives the same bytes of manifest and truth.
+        num_songs: 1 to 10000. Songs do not depend on it.
+        seed: 0 or more. Equal seeds give equal bytes of manifest and truth.
         workers: processes.
         on_progress: called with ("render", songs done, songs in all).
 
     Raises:
-        OptionError: a number is out of range.
+        OptionError: an argument is out of range.
         DependencyError: the voice, the pictures or a font are not installed (extra ``demo``).
     """
     if not 1 <= num_songs <= MAX_SONGS:
@@ -72,31 +73,31 @@ def render_songs(
 
 
 def render_song(plan: SongPlan, folder: Path) -> list[TrueSegment]:
-    """Write one song's files into `folder`, each whole or not at all, and its finished marker last.
+    """Write one song's files into `folder`, each atomically, and its marker file last.
 
     Returns:
-        The song's segments in time order.
+        The song's true segments, sorted by time.
     """
-    from phonics_data.media import write_site_mp4
+    from phonics_data.media import write_song_mp4
     from phonics_data.sources.synthetic import compose, scenes
-    from phonics_data.sources.synthetic.motion import light, onsets
+    from phonics_data.sources.synthetic.motion import light_curve, onsets
     from phonics_data.sources.synthetic.music import RATE_HZ, mix
 
-    timeline = lay_out(plan)
-    voice, sound = mix(plan, timeline)
-    logo, logo_at = scenes.logo(plan)
-    brightness = light(sound, timeline.sections[-1].last_frame, plan.frame_rate)
-    shots = scenes.build(plan, timeline, onsets(timeline, voice), brightness)
+    timeline = build_timeline(plan)
+    voice, soundtrack = mix(plan, timeline)
+    logo, logo_position = scenes.logo(plan)
+    brightness = light_curve(soundtrack, timeline.sections[-1].last_frame, plan.frame_rate)
+    song_scenes = scenes.build(plan, timeline, onsets(timeline, voice), brightness)
     with atomic_path(folder / f"{plan.video_id}.mp4") as path:
-        pictures = compose.frames(shots, plan.camera, plan.frame_rate, logo, logo_at)
-        write_site_mp4(path, pictures, plan.frame_rate, sound, RATE_HZ, key_frame_seconds=plan.key_frame_seconds)
+        frames = compose.frames(song_scenes, plan.camera, plan.frame_rate, logo, logo_position)
+        write_song_mp4(path, frames, plan.frame_rate, soundtrack, RATE_HZ, key_frame_seconds=plan.key_frame_seconds)
     if suffix := captions.file_suffix(plan):
         text = json.dumps(captions.json3(plan, timeline), ensure_ascii=False, indent=1)
         write_bytes(folder / f"{plan.video_id}{suffix}", text.encode())
     write_json(folder / f"{plan.video_id}.info.json", _info(plan, timeline))
-    segments = truth(plan, timeline)
+    segments = true_segments(plan, timeline)
     sizes = {name: (folder / name).stat().st_size for name in _files(plan)}
-    marker = {"plan": _plan_name(plan), "sizes": sizes, "segments": [asdict(segment) for segment in segments]}
+    marker = {"plan": _plan_id(plan), "sizes": sizes, "segments": [asdict(segment) for segment in segments]}
     write_json(folder / _MARKERS / f"{plan.video_id}.json", marker)
     return segments
 
@@ -106,7 +107,7 @@ def _render(plan: SongPlan, folder: Path) -> None:
 
 
 def read_truth(path: Path) -> list[TrueSegment]:
-    """The segments of a ``truth.parquet``, sorted by video and start.
+    """The true segments of a ``truth.parquet``, sorted by video and start.
 
     Raises:
         TableError: no such file, or not a truth table.
@@ -121,7 +122,9 @@ def read_truth(path: Path) -> list[TrueSegment]:
     except pa.ArrowInvalid as error:
         raise TableError(f"{path}: not a parquet file ({error}); render the songs again") from error
     if rows and (missing := set(_truth_schema().names) - set(rows[0])):
-        raise TableError(f"{path}: no truth table, it lacks {', '.join(sorted(missing))}; render the songs again")
+        raise TableError(
+            f"{path}: not a truth table, missing columns: {', '.join(sorted(missing))}; render the songs again"
+        )
     return [_segment(row) for row in rows]
 
 
@@ -130,12 +133,12 @@ def _files(plan: SongPlan) -> list[str]:
     return [f"{plan.video_id}{end}" for end in (".mp4", ".info.json", *((suffix,) if suffix else ()))]
 
 
-def _plan_name(plan: SongPlan) -> str:
+def _plan_id(plan: SongPlan) -> str:
     return f"{RENDERER_VERSION}-{plan.digest()}"
 
 
 def _marker(plan: SongPlan, folder: Path) -> dict[str, Any]:
-    """The song's finished marker; empty where there is none that can be read."""
+    """The content of the song's marker file; empty if it is missing or unreadable."""
     try:
         return json.loads((folder / _MARKERS / f"{plan.video_id}.json").read_bytes())
     except (FileNotFoundError, ValueError):
@@ -143,16 +146,16 @@ def _marker(plan: SongPlan, folder: Path) -> dict[str, Any]:
 
 
 def is_rendered(plan: SongPlan, folder: Path) -> bool:
-    """Whether `render_song` has made all files of this plan in `folder`, by this version."""
+    """Whether `folder` contains all files of this plan, rendered by this version."""
     marker = _marker(plan, folder)
-    if marker.get("plan") != _plan_name(plan):
+    if marker.get("plan") != _plan_id(plan):
         return False
     sizes: dict[str, int] = marker["sizes"]
     return all((folder / name).is_file() and (folder / name).stat().st_size == size for name, size in sizes.items())
 
 
 def _info(plan: SongPlan, timeline: Timeline) -> dict[str, object]:
-    """What yt-dlp writes beside a download, as far as it matters here."""
+    """The fields of yt-dlp's info.json that this project reads."""
     return {
         "id": plan.video_id,
         "title": plan.title,

@@ -1,8 +1,8 @@
-"""A small web site of a folder of songs, on this machine: what yt-dlp fetches from in the demo and in tests.
+"""A local web server for a folder of songs, from which yt-dlp downloads in the demo and in tests.
 
-The folder holds ``manifest.csv`` and beside it ``<video_id>.mp4`` with captions ``<video_id>.<track>.json3`` (or
-``.vtt``, ``.srt``). Each song has a page with a ``<video>`` and its ``<track>`` elements, which yt-dlp reads as it reads
-any page; files are sent whole or in ranges.
+The folder contains ``manifest.csv``, ``<video_id>.mp4`` and captions ``<video_id>.<track>.json3`` (or ``.vtt``,
+``.srt``). Each song has a page with a ``<video>`` and ``<track>`` elements for yt-dlp's generic extractor. Range requests
+are supported.
 """
 
 from __future__ import annotations
@@ -20,32 +20,34 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
 
+from phonics_data.captions.parse import CAPTION_SUFFIXES
 from phonics_data.errors import InputError
 
-CAPTION_SUFFIXES = (".json3", ".vtt", ".srt")
 _CHUNK_BYTES = 1 << 16
 _RANGE = re.compile(r"bytes=(?=.*\d)(\d*)-(\d*)")
-"""One range; several in one header are answered with the whole file, as HTTP allows."""
+"""A single range; headers with several ranges get the whole file, as HTTP allows."""
 
 
 class SongSite:
     """Serves `folder` on 127.0.0.1 while the ``with`` block runs.
 
     Args:
-        port: 0 takes a free one; `url` tells which.
+        port: 0 selects a free port, see `url`.
 
     Raises:
-        InputError: the folder has no manifest.csv, or the port is taken.
+        InputError: the folder has no manifest.csv, or the port is in use.
     """
 
     def __init__(self, folder: Path, *, port: int = 0) -> None:
         if not (folder / "manifest.csv").is_file():
-            raise InputError(f"{folder}: no manifest.csv in it; `phonics-data render {folder}` writes songs with one")
+            raise InputError(
+                f"{folder}: no manifest.csv in it; `phonics-data render {folder}` writes songs and a manifest"
+            )
         self.folder = folder
         try:
             self._server = _Server(("127.0.0.1", port), _Handler)
         except OSError as error:
-            raise InputError(f"--port {port}: {error.strerror}; 0 takes a free port") from error
+            raise InputError(f"--port {port}: {error.strerror}; 0 selects a free port") from error
         self._server.folder = folder
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
@@ -74,7 +76,7 @@ class _Server(ThreadingHTTPServer):
     is_closing = False
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up in the middle of a file is daily life for a web server and no news."""
+        """Ignore clients that disconnect during a transfer."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -84,14 +86,14 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_HEAD(self) -> None:
-        self._answer(with_body=False)
+        self._respond(with_body=False)
 
     def do_GET(self) -> None:
-        self._answer(with_body=True)
+        self._respond(with_body=True)
 
-    def _answer(self, *, with_body: bool) -> None:
+    def _respond(self, *, with_body: bool) -> None:
         if cast("_Server", self.server).is_closing:
-            self.close_connection = True  # a client that kept its connection finds nobody either
+            self.close_connection = True  # also closes kept-alive connections
             return
         path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path).lstrip("/")
         folder = cast("_Server", self.server).folder
@@ -135,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def byte_range(header: str | None, num_bytes: int) -> range | None:
-    """The bytes that a Range header asks for; all where there is none to follow; None where the file has none of them."""
+    """The requested bytes of a Range header: all without a valid range; None if the range is not satisfiable."""
     match = _RANGE.fullmatch(header or "")
     if match is None:
         return range(num_bytes)
@@ -149,14 +151,14 @@ def byte_range(header: str | None, num_bytes: int) -> range | None:
 def _chunks(path: Path, segment: range) -> Iterator[bytes]:
     with path.open("rb") as file:
         file.seek(segment.start)
-        left = len(segment)
-        while left and (chunk := file.read(min(left, _CHUNK_BYTES))):
-            left -= len(chunk)
+        remaining = len(segment)
+        while remaining and (chunk := file.read(min(remaining, _CHUNK_BYTES))):
+            remaining -= len(chunk)
             yield chunk
 
 
 def manifest_of_pages(folder: Path) -> str:
-    """The folder's manifest with each url replaced by the address of the song's page."""
+    """The folder's manifest, with the address of the song's page as url."""
     with (folder / "manifest.csv").open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
         rows = list(reader)
@@ -168,10 +170,10 @@ def manifest_of_pages(folder: Path) -> str:
 
 
 def page(folder: Path, video_id: str) -> str:
-    """The page of one song, as HTML."""
+    """The HTML page of one song."""
     tracks = "".join(
         f'<track kind="captions" srclang="{html.escape(track)}" src="/{urllib.parse.quote(name)}">'
-        for track, name in captions_beside(folder, video_id)
+        for track, name in caption_files(folder, video_id)
     )
     source = f'<source src="/{urllib.parse.quote(video_id)}.mp4" type="video/mp4">'
     return (
@@ -180,16 +182,14 @@ def page(folder: Path, video_id: str) -> str:
     )
 
 
-def captions_beside(folder: Path, video_id: str) -> list[tuple[str, str]]:
+def caption_files(folder: Path, video_id: str) -> list[tuple[str, str]]:
     """(track, file name) of each caption file of a song, sorted."""
-    pattern = re.compile(rf"{re.escape(video_id)}\.([A-Za-z0-9-]+)({'|'.join(map(re.escape, CAPTION_SUFFIXES))})")
+    pattern = re.compile(rf"{re.escape(video_id)}\.([A-Za-z0-9-]+)(?i:{'|'.join(map(re.escape, CAPTION_SUFFIXES))})")
     matches = (pattern.fullmatch(path.name) for path in folder.iterdir())
     return sorted((match[1], match[0]) for match in matches if match)
 
 
 def _title(folder: Path, video_id: str) -> str:
     with (folder / "manifest.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            if row["video_id"] == video_id:
-                return row.get("title") or video_id
-    return video_id
+        titles = {row["video_id"]: row.get("title") for row in csv.DictReader(file)}
+    return titles.get(video_id) or video_id

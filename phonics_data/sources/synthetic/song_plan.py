@@ -1,4 +1,4 @@
-"""What chance decides about a song: drawn once, from (seed, index), before anything is rendered."""
+"""The script of a rendered song: all random parameters, sampled from (seed, index) before rendering."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from phonics_data.sources.synthetic.word_list import LETTER_SOUNDS, Picture, pic
 
 SongKind = Literal["is_for", "a_a_apple", "phonics", "letter_run", "two_words"]
 CaptionStyle = Literal["words", "cues", "none"]
-Way = Literal["card", "strokes", "fly", "row", "groups", "pair"]
-"""How letters come onto the screen in the verses; the seventh way, the whole chart, is a way to end (`SongPlan.outro`)."""
+LetterEntrance = Literal["card", "strokes", "fly", "row", "groups", "pair"]
+"""How letters appear on the screen. A chart of all letters is possible at the end only (`SongPlan.outro`)."""
 Role = Literal["letter", "sound", "object", "filler"]
 SectionKind = Literal["intro", "letter", "chorus", "break", "outro"]
 Move = Literal["jump", "pop", "tilt", "squash", "wobble", "sway"]
@@ -29,7 +29,7 @@ Outro = Literal["none", "card", "chart"]
 MOVES: tuple[Move, ...] = ("jump", "pop", "tilt", "squash", "wobble", "sway")
 PLACES: tuple[Place, ...] = ("left", "right", "above", "below", "corner", "far_corner")
 NUM_FONTS = 7
-"""Fonts that `sprites` knows."""
+"""Number of fonts in `sprites.FONTS`."""
 MAX_SONGS = 10_000
 
 _T = TypeVar("_T")
@@ -39,7 +39,7 @@ _VOICES = (
     "en-us+steph", "en-us+michael", "en", "en+f1", "en+f4", "en+m2", "en+linda", "en-gb-x-rp+f1", "en-gb-x-rp+m4",
     "en-gb-scotland+linda", "en-gb-scotland+m3",
 )  # fmt: skip
-"""Languages and variants that give the same samples on every run: espeak-ng's breathing voices (f2, f3, f5) do not."""
+"""espeak-ng voices with reproducible output; the variants f2, f3 and f5 are not reproducible."""
 
 _CHANNELS = ("Tiny Letters", "Sing & Spell", "Moon Songs", "Happy Hippo TV", "Little Owl Kids", "Rainbow Room")
 _INTROS = (
@@ -57,27 +57,27 @@ class Token:
     """One spoken word."""
 
     text: str
-    """As captions write it."""
+    """As in captions."""
     say: str
-    """What espeak-ng is given."""
+    """Input of espeak-ng: text, or phonemes in ``[[ ]]``."""
     role: Role
     picture_index: int | None = None
-    """Which of the section's pictures the word names."""
+    """Index of the section's picture that the word names."""
     min_half_beats: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SectionPlan:
-    """A stretch of the song with one scene of its own: a letter's phrase, a card, the chorus, a pause of the voice."""
+    """A part of the song with its own scene: a letter's phrase, a title or end card, the chorus, a break."""
 
     kind: SectionKind
     tokens: tuple[Token, ...] = ()
     letter: str = ""
     pictures: tuple[Picture, ...] = ()
     half_beats: int = 0
-    """At least so long, in half beats; letter runs and silent sections are this long."""
+    """Minimum length in half beats; the exact length of letter runs and sections without words."""
     rest_half_beats: int = 0
-    """Half beats without words after the last word."""
+    """Pause after the last word, in half beats."""
     move: Move = "jump"
     place: Place = "left"
     letter_colour: str = "#000000"
@@ -87,7 +87,10 @@ class SectionPlan:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SongPlan:
-    """Everything that chance decides about one song. The same (seed, index) always gives the same plan."""
+    """All random parameters of one song. Equal (seed, index) give equal plans.
+
+    Names and order of the fields are part of `digest`.
+    """
 
     seed: int
     index: int
@@ -99,25 +102,25 @@ class SongPlan:
     captions: CaptionStyle
     sections: tuple[SectionPlan, ...]
     outro: Outro
-    # sound
+    # audio
     beats_per_minute: int
     voice: str
     pitch: int
     pitch_range: int
     melody: tuple[int, ...]
-    """Steps of pitch that the words of a phrase go through, in espeak-ng's units."""
+    """Pitch offsets of the successive words of a phrase, in espeak-ng's units."""
     words_per_minute: int
     key_note: int
-    """MIDI number of the tonic of the music."""
+    """MIDI number of the tonic."""
     chords: tuple[int, ...]
-    """One a bar: degree of the scale, 0..6."""
+    """Scale degree 0..6 of each bar."""
     music_decibels: float
-    """Level of the music against the voice."""
+    """Level of the music relative to the voice."""
     music_seed: int
-    # picture
+    # video
     frame_rate: int
     key_frame_seconds: float
-    way: Way
+    way: LetterEntrance
     group_size: int
     font: int
     outline: bool
@@ -126,19 +129,19 @@ class SongPlan:
     backdrop: Backdrop
     backdrop_changes: bool
     lead_seconds: float
-    """How long before its first sound a letter is seen, where it comes with a cut or a fade."""
+    """Time from the appearance of a letter to its first sound, if it appears with a cut or a fade."""
     beat_pulse: float
-    """Height of the letter's own pulse on the beat, as a share of its size."""
+    """Amplitude of the letter's pulse on the beat, as a fraction of its size."""
     logo: str
-    """Text of the channel's logo that stands in every frame; empty for none."""
+    """Text of the channel's logo in every frame; empty: no logo."""
     logo_corner: int
     # captions
     caption_jitter_seconds: float
     caption_homophones: float
-    """Share of letter names that the automatic captions write as a word: ``see`` for C."""
+    """Fraction of letter names that the automatic captions contain as a homophone: ``see`` for C."""
 
     def digest(self) -> str:
-        """A name for the whole plan, under which its rendered files are known to be finished."""
+        """Hash of the plan, stored in the marker file of its rendered song."""
         return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
 
 
@@ -150,7 +153,7 @@ PALETTES: tuple[tuple[str, str, str], ...] = (
     ("#ffffff", "#2e7d32", "#66bb6a"), ("#212121", "#ffd54f", "#ffb74d"), ("#5d4037", "#e8f5e9", "#a5d6a7"),
     ("#ff8a80", "#1a237e", "#3949ab"),
 )  # fmt: skip
-"""(letter, back, second back): dark on light or light on dark, so that a letter is told from its ground at 32 pixels."""
+"""(letter, background, second background): dark on light or light on dark, legible at 32 pixels."""
 
 
 def plan_song(seed: int, index: int) -> SongPlan:
@@ -163,46 +166,50 @@ def plan_song(seed: int, index: int) -> SongPlan:
         raise OptionError("--seed", seed, "0 or more")
     if not 0 <= index < MAX_SONGS:
         raise OptionError("--songs", index + 1, f"1 to {MAX_SONGS}")
-    return _Planner(seed, index).plan()
+    return _PlanSampler(seed, index).plan()
 
 
-class _Planner:
-    """Draws one plan. What every small collection should show some of is dealt from a shuffled deck; the rest is free."""
+class _PlanSampler:
+    """Samples one plan.
+
+    Parameters that every small collection must cover are sampled without replacement (`_cycle`), the others
+    independently.
+    """
 
     def __init__(self, seed: int, index: int) -> None:
         self._seed, self._index = seed, index
         self._rng = np.random.default_rng((seed, index, 0xABC))
 
-    def _deal(self, name: str, deck: Sequence[_T]) -> _T:
-        """The card of this song: the deck is shuffled anew for each round of as many songs as it has cards."""
-        block, position = divmod(self._index, len(deck))
+    def _cycle(self, name: str, options: Sequence[_T]) -> _T:
+        """The option of this song in a permutation of `options`; every block of len(options) songs has a new one."""
+        block, position = divmod(self._index, len(options))
         salt = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
-        order = np.random.default_rng((self._seed, block, salt)).permutation(len(deck))
-        return deck[int(order[position])]
+        order = np.random.default_rng((self._seed, block, salt)).permutation(len(options))
+        return options[int(order[position])]
 
     def _choose(self, options: Sequence[_T]) -> _T:
         return options[int(self._rng.integers(len(options)))]
 
-    def _chance(self, share: float) -> bool:
-        return bool(self._rng.random() < share)
+    def _bernoulli(self, probability: float) -> bool:
+        return bool(self._rng.random() < probability)
 
     def _uniform(self, low: float, high: float) -> float:
         return round(float(self._rng.uniform(low, high)), 4)
 
-    def _between(self, low: int, high: int) -> int:
-        """A whole number, both ends included."""
+    def _integer(self, low: int, high: int) -> int:
+        """A uniform integer, both limits included."""
         return int(self._rng.integers(low, high + 1))
 
     def plan(self) -> SongPlan:
-        kind: SongKind = self._deal("kind", _KIND_DECK)
-        captions: CaptionStyle = self._deal("captions", _CAPTION_DECK)
-        way: Way = self._deal("way", _WAY_DECK)
+        kind: SongKind = self._cycle("kind", _KIND_OPTIONS)
+        captions: CaptionStyle = self._cycle("captions", _CAPTION_OPTIONS)
+        way: LetterEntrance = self._cycle("way", _WAY_OPTIONS)
         letters = self._letters(kind)
         outro: Outro = self._choose(("none", "card", "chart", "chart"))
-        transition: Transition = self._deal("transition", _TRANSITION_DECK)
+        transition: Transition = self._cycle("transition", _TRANSITION_OPTIONS)
         if way in ("strokes", "fly") and transition == "pan":
-            transition = "cut"  # the letter's own way of coming is movement enough
-        sung = self._chance(0.7)
+            transition = "cut"  # these letters already move when they appear
+        sung = self._bernoulli(0.7)
         channel = self._choose(_CHANNELS)
         return SongPlan(
             seed=self._seed,
@@ -215,56 +222,58 @@ class _Planner:
             captions=captions,
             sections=self._sections(kind, letters, way, outro),
             outro=outro,
-            beats_per_minute=self._between(104, 132),
+            beats_per_minute=self._integer(104, 132),
             voice=self._choose(_VOICES),
-            pitch=self._between(38, 66),
-            pitch_range=self._between(10, 35) if sung else self._between(45, 70),
+            pitch=self._integer(38, 66),
+            pitch_range=self._integer(10, 35) if sung else self._integer(45, 70),
             melody=self._choose(_MELODIES) if sung else (0,),
-            words_per_minute=self._between(150, 178),
-            key_note=self._between(45, 56),
+            words_per_minute=self._integer(150, 178),
+            key_note=self._integer(45, 56),
             chords=self._choose(_CHORDS),
             music_decibels=self._uniform(-27.0, -19.0),
-            music_seed=self._between(0, 2**31 - 1),
-            frame_rate=self._deal("frame_rate", (25, 25, 30)),
+            music_seed=self._integer(0, 2**31 - 1),
+            frame_rate=self._cycle("frame_rate", (25, 25, 30)),
             key_frame_seconds=self._uniform(2.0, 5.0),
             way=way,
-            group_size=self._between(3, 4),
-            font=self._deal("font", tuple(range(NUM_FONTS))),
-            outline=self._chance(0.6),
+            group_size=self._integer(3, 4),
+            font=self._cycle("font", tuple(range(NUM_FONTS))),
+            outline=self._bernoulli(0.6),
             transition=transition,
             camera=self._choose(("still", "still", "still", "zoom", "drift", "drift")),
             backdrop=self._choose(("plain", "gradient", "dots", "stripes", "rays", "hills", "board")),
-            backdrop_changes=transition == "cut" and self._chance(0.7),
+            backdrop_changes=transition == "cut" and self._bernoulli(0.7),
             lead_seconds=self._uniform(0.0, 0.2),
             beat_pulse=self._choose((0.0, 0.03, 0.05)),
-            logo="" if self._chance(0.5) else "".join(word[0] for word in channel.split() if word[0].isalpha()) + " tv",
-            logo_corner=self._between(0, 3),
+            logo=""
+            if self._bernoulli(0.5)
+            else "".join(word[0] for word in channel.split() if word[0].isalpha()) + " tv",
+            logo_corner=self._integer(0, 3),
             caption_jitter_seconds=self._uniform(0.0, 0.05),
             caption_homophones=self._choose((0.0, 0.0, 0.04)),
         )
 
     def _letters(self, kind: SongKind) -> str:
-        """Which letters, in which order: mostly the alphabet; some are shuffled, some miss letters, some go twice."""
+        """The letters in their order: mostly the alphabet; in some songs shuffled, incomplete, or repeated."""
         letters = list(string.ascii_uppercase)
-        variant = self._deal("letters", ("all",) * 7 + ("missing", "shuffled", "shuffled and missing"))
+        variant = self._cycle("letters", ("all",) * 7 + ("missing", "shuffled", "shuffled and missing"))
         if "missing" in variant:
-            gone = set(self._rng.choice(26, size=self._between(3, 9), replace=False).tolist())
-            letters = [letter for position, letter in enumerate(letters) if position not in gone]
+            omitted = set(self._rng.choice(26, size=self._integer(3, 9), replace=False).tolist())
+            letters = [letter for position, letter in enumerate(letters) if position not in omitted]
         if "shuffled" in variant:
             self._rng.shuffle(letters)
-        rounds = 2 if kind == "letter_run" and self._chance(0.5) else 1
+        rounds = 2 if kind == "letter_run" and self._bernoulli(0.5) else 1
         return "".join(letters) * rounds
 
-    def _sections(self, kind: SongKind, letters: str, way: Way, outro: Outro) -> tuple[SectionPlan, ...]:
+    def _sections(self, kind: SongKind, letters: str, way: LetterEntrance, outro: Outro) -> tuple[SectionPlan, ...]:
         sections: list[SectionPlan] = []
-        if self._chance(0.6):
-            text = self._choose(_INTROS) if self._chance(0.6) else ""
+        if self._bernoulli(0.6):
+            text = self._choose(_INTROS) if self._bernoulli(0.6) else ""
             sections.append(SectionPlan(kind="intro", tokens=_fillers(text), half_beats=8, rest_half_beats=2))
         else:
             sections.append(SectionPlan(kind="break", half_beats=2))
         sections += self._verses(kind, letters, way)
         if outro != "none":
-            text = self._choose(_OUTROS) if self._chance(0.5) else ""
+            text = self._choose(_OUTROS) if self._bernoulli(0.5) else ""
             sections.append(SectionPlan(kind="outro", tokens=_fillers(text), half_beats=10, rest_half_beats=2))
         sections.append(SectionPlan(kind="break", half_beats=2))
         palettes = self._palettes(len(sections))
@@ -273,15 +282,15 @@ class _Planner:
             for section, (front, back, second) in zip(sections, palettes, strict=True)
         )
 
-    def _verses(self, kind: SongKind, letters: str, way: Way) -> list[SectionPlan]:
-        variant = self._between(0, 2)
-        run_half_beats = 4 if way in ("strokes", "fly") else self._between(3, 4)  # 0.7 to 1.15 s a letter
+    def _verses(self, kind: SongKind, letters: str, way: LetterEntrance) -> list[SectionPlan]:
+        variant = self._integer(0, 2)
+        run_half_beats = 4 if way in ("strokes", "fly") else self._integer(3, 4)  # 0.7 to 1.15 s per letter
         move, place = self._choose(MOVES), self._choose(PLACES)
-        same_move, same_place = self._chance(0.6), self._chance(0.5)
-        chorus_after = {len(letters)} if self._chance(0.35) else set[int]()
-        if self._chance(0.15):
+        same_move, same_place = self._bernoulli(0.6), self._bernoulli(0.5)
+        chorus_after = {len(letters)} if self._bernoulli(0.35) else set[int]()
+        if self._bernoulli(0.15):
             chorus_after.add(len(letters) // 2)
-        break_after = self._between(8, len(letters) - 4) if self._chance(0.25) else 0
+        break_after = self._integer(8, len(letters) - 4) if self._bernoulli(0.25) else 0
         words_used: dict[str, list[Picture]] = {}
         sections: list[SectionPlan] = []
         for position, letter in enumerate(letters, start=1):
@@ -295,7 +304,7 @@ class _Planner:
                     letter=letter,
                     pictures=tuple(shown[:num_pictures]),
                     half_beats=run_half_beats if kind == "letter_run" else 0,
-                    rest_half_beats=0 if kind == "letter_run" else self._between(1, 2),
+                    rest_half_beats=0 if kind == "letter_run" else self._integer(1, 2),
                     move=move if same_move else self._choose(MOVES),
                     place=place if same_place else self._choose(PLACES),
                     tilt_degrees=self._uniform(-5, 5),
@@ -314,14 +323,14 @@ class _Planner:
         return [self._choose(PALETTES) for _ in range(num_sections)]
 
 
-_KIND_DECK: tuple[SongKind, ...] = (
+_KIND_OPTIONS: tuple[SongKind, ...] = (
     "is_for", "a_a_apple", "phonics", "letter_run", "two_words", "is_for", "a_a_apple", "phonics", "is_for", "is_for",
 )  # fmt: skip
-_CAPTION_DECK: tuple[CaptionStyle, ...] = (
+_CAPTION_OPTIONS: tuple[CaptionStyle, ...] = (
     "words", "words", "cues", "words", "none", "words", "words", "cues", "words", "none",
 )  # fmt: skip
-_WAY_DECK: tuple[Way, ...] = ("card", "strokes", "fly", "row", "groups", "pair", "card")
-_TRANSITION_DECK: tuple[Transition, ...] = ("cut", "fade", "pan", "cut", "cut")
+_WAY_OPTIONS: tuple[LetterEntrance, ...] = ("card", "strokes", "fly", "row", "groups", "pair", "card")
+_TRANSITION_OPTIONS: tuple[Transition, ...] = ("cut", "fade", "pan", "cut", "cut")
 _TITLES: dict[SongKind, str] = {
     "is_for": "A is for Apple song",
     "a_a_apple": "A A Apple alphabet song",
@@ -334,23 +343,23 @@ _CHORDS: tuple[tuple[int, ...], ...] = ((0, 3, 4, 0), (0, 5, 3, 4), (0, 4, 5, 3)
 
 
 def _fillers(text: str) -> tuple[Token, ...]:
-    """The words of an intro, outro or chorus. Single letters in it are spoken as letters, but belong to no segment."""
+    """The words of an intro, outro or chorus. Single letters are spoken as letter names, but are not part of a segment."""
     return tuple(
-        Token(text=word, say=_name(word), role="letter", min_half_beats=2)
+        Token(text=word, say=_letter_name(word), role="letter", min_half_beats=2)
         if len(word) == 1 and word in string.ascii_uppercase and word != "I"
         else Token(text=word, say=word, role="filler")
         for word in text.split()
     )
 
 
-def _name(letter: str) -> str:
-    """What espeak-ng is given for a letter's name; its own reading of a lone A is the article in some voices."""
+def _letter_name(letter: str) -> str:
+    """Input of espeak-ng for a letter name. Some voices pronounce a single A as the article, hence the phonemes."""
     return "[['eI]]" if letter == "A" else letter
 
 
 def _phrase(kind: SongKind, variant: int, letter: str, shown: Sequence[Picture]) -> tuple[Token, ...]:
     """The words of one letter's phrase, e.g. (A, is, for, apple, A, A, apple)."""
-    name = Token(text=letter, say=_name(letter), role="letter", min_half_beats=2)
+    name = Token(text=letter, say=_letter_name(letter), role="letter", min_half_beats=2)
     spelled, phonemes = LETTER_SOUNDS[letter]
     sound = Token(text=spelled, say=phonemes, role="sound", min_half_beats=1)
     first, second = _object(shown[0], 0), _object(shown[1], 1)

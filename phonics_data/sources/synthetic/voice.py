@@ -1,8 +1,8 @@
-"""Words spoken by espeak-ng, each with the sample at which its sound begins and ends.
+"""Speech synthesis with espeak-ng: one waveform per word, trimmed to the first and last phoneme.
 
-espeak-ng keeps the phase of its oscillators and the state of its noise from one word to the next, so the length of a
-word depends, by a few milliseconds, on all that was spoken before. `speak` therefore runs this module in a fresh
-process for every song: the same requests in the same order always give the same samples, whatever else was rendered.
+espeak-ng keeps the state of its oscillators and noise between words, so that the length of a word depends on all words
+before it, by a few milliseconds. Therefore `synthesize` runs this module in a new process for every song: equal requests
+in equal order give equal samples.
 """
 
 from __future__ import annotations
@@ -21,31 +21,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phonics_data.errors import DependencyError
+from phonics_data.sources.synthetic.demo_packages import import_demo_package
 
 RATE_HZ = 22_050
 _SYNCHRONOUS, _PHONEME_EVENTS = 2, 1
 _RATE, _PITCH, _RANGE = 1, 3, 4
 _UTF8_WITH_PHONEMES = 0x1 | 0x100
 _EVENT_END_OF_LIST, _EVENT_PHONEME = 0, 7
-_FADE_SAMPLES = 66  # 3 ms: no click where a word is cut out
+_FADE_SAMPLES = 66  # 3 ms, against clicks at the ends of a word
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Utterance:
-    """One word to speak."""
+    """One word to synthesize."""
 
     say: str
     """Text, or phonemes in ``[[ ]]``."""
     voice: str
-    """espeak-ng's name of language and variant: ``en-us+f2``."""
+    """espeak-ng voice: language and variant, e.g. ``en-us+f2``."""
     pitch: int
-    """0..100, 50 is the voice's own."""
+    """0..100; 50 is the voice's default."""
     pitch_range: int
-    """0..100: 0 monotone, 50 normal."""
+    """0..100; 0 monotone, 50 normal."""
     words_per_minute: int
 
 
-Sound = NDArray[np.float32]
+Waveform = NDArray[np.float32]
 
 
 class _Event(ctypes.Structure):
@@ -66,45 +67,40 @@ class _Event(ctypes.Structure):
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
-def speak(utterances: Sequence[Utterance]) -> list[Sound]:
-    """The sound of each word, from its first to its last phoneme, without the silence around it.
+def synthesize(utterances: Sequence[Utterance]) -> list[Waveform]:
+    """The waveform of each word from its first to its last phoneme, without surrounding silence.
 
     Returns:
-        one float32 array in [-1, 1] at `RATE_HZ` an utterance. The same list always gives the same arrays.
+        One (N,) float32 array in [-1, 1] at `RATE_HZ` per utterance. Equal lists give equal arrays.
 
     Raises:
-        DependencyError: espeakng-loader is not installed, or espeak-ng cannot speak.
+        DependencyError: espeakng-loader is not installed, or espeak-ng failed.
     """
     request = json.dumps([asdict(utterance) for utterance in utterances]).encode()
-    # The fresh process finds this package where this one did, installed or not.
+    # The new process finds this package on the same path, installed or not.
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-m", "phonics_data.sources.synthetic.voice"]
-    done = subprocess.run(command, input=request, capture_output=True, check=False, env=environment)
-    if done.returncode != 0:
-        last_line = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise DependencyError(
-            f"espeak-ng did not speak ({last_line}); install the voice: pip install 'phonics-cssgan[demo]'"
-        )
-    with np.load(io.BytesIO(done.stdout), allow_pickle=False) as arrays:
-        return [arrays[f"sound_{index}"].astype(np.float32) / 32768 for index in range(len(utterances))]
+    completed = subprocess.run(command, input=request, capture_output=True, check=False, env=environment)
+    if completed.returncode != 0:
+        last_line = completed.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise DependencyError(f"espeak-ng failed ({last_line}); install the voice: pip install 'phonics-cssgan[demo]'")
+    with np.load(io.BytesIO(completed.stdout), allow_pickle=False) as arrays:
+        return [arrays[f"waveform_{index}"].astype(np.float32) / 32768 for index in range(len(utterances))]
 
 
 class _Espeak:
-    """The loaded library, ready to speak one word after the other."""
+    """The loaded library; synthesizes one word after the other."""
 
     def __init__(self) -> None:
-        try:
-            import espeakng_loader
-        except ModuleNotFoundError:
-            raise DependencyError("espeakng-loader is not installed: pip install 'phonics-cssgan[demo]'") from None
+        espeakng_loader = import_demo_package("espeakng_loader", "espeakng-loader")
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         data_path = str(espeakng_loader.get_data_path()).encode()
         rate = self._library.espeak_Initialize(_SYNCHRONOUS, 0, data_path, _PHONEME_EVENTS)
         if rate != RATE_HZ:
-            raise DependencyError(f"espeak-ng speaks at {rate} Hz, expected {RATE_HZ}; reinstall espeakng-loader")
+            raise DependencyError(f"espeak-ng has a rate of {rate} Hz, expected {RATE_HZ}; reinstall espeakng-loader")
         self._chunks: list[NDArray[np.int16]] = []
         self._phonemes: list[tuple[int, bytes]] = []
-        self._callback = _Callback(self._receive)  # kept alive: C holds a bare pointer to it
+        self._callback = _Callback(self._receive)  # referenced here, because C only has a pointer to it
         self._library.espeak_SetSynthCallback(self._callback)
 
     def _receive(self, wave: Any, num_samples: int, events: Any) -> int:
@@ -117,7 +113,7 @@ class _Espeak:
             index += 1
         return 0
 
-    def speak(self, utterance: Utterance) -> NDArray[np.int16]:
+    def synthesize(self, utterance: Utterance) -> NDArray[np.int16]:
         self._chunks.clear()
         self._phonemes.clear()
         if self._library.espeak_SetVoiceByName(utterance.voice.encode()) != 0:
@@ -128,12 +124,12 @@ class _Espeak:
         text = utterance.say.encode()
         status = self._library.espeak_Synth(text, len(text) + 1, 0, 1, 0, _UTF8_WITH_PHONEMES, None, None)
         if status != 0 or not self._chunks:
-            raise DependencyError(f"espeak-ng gave no sound for {utterance.say!r} (status {status})")
+            raise DependencyError(f"espeak-ng returned no audio for {utterance.say!r} (status {status})")
         return _trim(np.concatenate(self._chunks), self._phonemes)
 
 
 def _trim(wave: NDArray[np.int16], phonemes: Sequence[tuple[int, bytes]]) -> NDArray[np.int16]:
-    """`wave` from its first phoneme to the pause after its last, faded at both ends."""
+    """`wave` from its first phoneme to the pause after its last one, with fades at both ends."""
     is_pause = [name.startswith(b"_") for _, name in phonemes]
     first = phonemes[is_pause.index(False)][0]
     last_spoken = len(is_pause) - 1 - is_pause[::-1].index(False)
@@ -144,11 +140,11 @@ def _trim(wave: NDArray[np.int16], phonemes: Sequence[tuple[int, bytes]]) -> NDA
 
 
 def main() -> None:
-    """Speaks the JSON list of utterances on standard input; writes an npz of int16 arrays to standard output."""
+    """Read a JSON list of utterances from standard input; write an npz of int16 arrays to standard output."""
     espeak = _Espeak()
-    sounds = [espeak.speak(Utterance(**fields)) for fields in json.load(sys.stdin)]
+    waveforms = [espeak.synthesize(Utterance(**fields)) for fields in json.load(sys.stdin)]
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **{f"sound_{index}": sound for index, sound in enumerate(sounds)})
+    np.savez(buffer, allow_pickle=False, **{f"waveform_{index}": waveform for index, waveform in enumerate(waveforms)})
     sys.stdout.buffer.write(buffer.getvalue())
 
 

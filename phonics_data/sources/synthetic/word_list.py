@@ -1,4 +1,4 @@
-"""What letters are called, how they sound, and which words and pictures go with them."""
+"""Letter sounds, and the words and pictures of each letter."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from importlib.resources import files
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
-    """A word that children know, and the OpenMoji drawing that shows it."""
+    """A word that children know, and the OpenMoji drawing of it."""
 
     word: str
-    """Lower case; may hold a space (``ice cream``)."""
+    """Lower case; can contain a space (``ice cream``)."""
     openmoji: str
-    """File stem of the drawing: its code points in hexadecimal, joined by dashes."""
+    """File stem of the drawing: hexadecimal code points, joined by dashes."""
 
 
 @functools.cache
 def pictures() -> dict[str, tuple[Picture, ...]]:
-    """Letter -> at least 8 pictures, from words.csv. The words of X hold an x inside, as in real alphabet songs."""
+    """Letter -> at least 8 pictures, from words.csv. The words of X contain an x, as in real alphabet songs."""
     table: dict[str, list[Picture]] = {}
     text = files("phonics_data.sources.synthetic").joinpath("words.csv").read_text(encoding="utf-8")
     for row in csv.DictReader(text.splitlines()):
@@ -37,4 +37,4 @@ LETTER_SOUNDS: dict[str, tuple[str, str]] = {
     "U": ("uh", "[['V]]"), "V": ("vuh", "[[v'V]]"), "W": ("wuh", "[[w'V]]"), "X": ("ks", "[['Eks]]"),
     "Y": ("yuh", "[[j'V]]"), "Z": ("zzz", "[[z'V]]"),
 }  # fmt: skip
-"""Letter -> (its sound as captions spell it, its sound in espeak-ng's phoneme notation)."""
+"""Letter -> (spelling of its sound in captions, its sound in espeak-ng's phoneme notation)."""

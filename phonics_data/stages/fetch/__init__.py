@@ -1,5 +1,4 @@
-"""Getting one video into a folder, whole: from a local path, or from the web by yt-dlp (whose only caller is here).
+"""The stage `fetch`: copies or downloads the source videos of a manifest into the workspace and checks each one.
 
-`take_local` and `Downloader.download` give an `Arrival`, `inspect_arrival` says whether it is what was announced. What
-becomes of it, which videos come next and when to stop is decided in `phonics_data.stages.fetch.stage`.
+`stage` runs the queue and `worker` fetches one video: `local` copies a file, `download` uses yt-dlp.
 """

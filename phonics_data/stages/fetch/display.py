@@ -1,4 +1,4 @@
-"""What a person, a log file or another program sees of fetching while it runs."""
+"""Displays of a running fetch: bars on a terminal, lines in a log file, JSON for other programs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from phonics_data.types import FetchStatus
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from phonics_data.stages.fetch.preview import Preview
+    from phonics_data.stages.fetch.preview import FetchPreview
 
 LONG_WAIT_SECONDS = 15.0
-"""Shorter pauses are no news in a log file."""
+"""Shorter pauses are not shown in a log file."""
 
 
 @contextmanager
@@ -35,61 +35,63 @@ def display(*, as_json: bool) -> Generator[FetchProgress]:
 
 
 class PlainLines(FetchProgress):
-    """A line for each video that has its status, and for each long wait."""
+    """A line for each finished video and for each long wait."""
 
     def __init__(self, out: IO[str]) -> None:
         self._out = out
         self._lock = threading.Lock()
         self._num_done = 0
-        self._num_all = 0
+        self._num_videos = 0
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         self._out.write(f"fetch: {text}\n")
         self._out.flush()
 
-    def began(self, num_videos: int, num_finished: int) -> None:
-        self._num_all, self._num_done = num_videos, num_finished
-        self._say(f"{num_videos} videos, {num_finished} finished before")
+    def run_started(self, num_videos: int, num_finished: int) -> None:
+        self._num_videos, self._num_done = num_videos, num_finished
+        self._print(f"{num_videos} videos, {num_finished} finished before")
 
-    def waits(self, video_id: str, seconds: float, why: str) -> None:
+    def waiting(self, video_id: str, seconds: float, why: str) -> None:
         if seconds >= LONG_WAIT_SECONDS:
             with self._lock:
-                self._say(f"{video_id} waits {seconds:.0f} s {why}")
+                self._print(f"{video_id} waits {seconds:.0f} s {why}")
 
-    def ended(self, video_id: str, status: FetchStatus, detail: str) -> None:
+    def video_finished(self, video_id: str, status: FetchStatus, detail: str) -> None:
         with self._lock:
             self._num_done += 1
-            self._say(f"{self._num_done}/{self._num_all} {video_id} {status}" + (f": {detail}" if detail else ""))
+            self._print(f"{self._num_done}/{self._num_videos} {video_id} {status}" + (f": {detail}" if detail else ""))
 
-    def stopped(self, why: str) -> None:
+    def run_stopped(self, why: str) -> None:
         with self._lock:
-            self._say(f"stopped: {why}")
+            self._print(f"stopped: {why}")
 
 
 class JsonLines(FetchProgress):
-    """Every event but the bytes, which come twice a second and video at most."""
+    """One JSON object for each event; received bytes at most twice a second for each video."""
 
     def __init__(self, out: IO[str]) -> None:
         self._out = out
         self._lock = threading.Lock()
-        self._last_moved: dict[str, float] = {}
+        self._last_bytes_event: dict[str, float] = {}
 
-    def _say(self, event: str, **values: object) -> None:
+    def _print(self, event: str, **values: object) -> None:
         with self._lock:
             self._out.write(json.dumps({"event": event, **values}, ensure_ascii=False) + "\n")
             self._out.flush()
 
-    def began(self, num_videos: int, num_finished: int) -> None:
-        self._say("began", num_videos=num_videos, num_finished=num_finished)
+    def run_started(self, num_videos: int, num_finished: int) -> None:
+        self._print("began", num_videos=num_videos, num_finished=num_finished)
 
-    def started(self, video_id: str) -> None:
-        self._say("started", video_id=video_id)
+    def video_started(self, video_id: str) -> None:
+        self._print("started", video_id=video_id)
 
-    def moved(self, video_id: str, num_bytes: int, total_bytes: int | None, bytes_per_second: float | None) -> None:
+    def bytes_received(
+        self, video_id: str, num_bytes: int, total_bytes: int | None, bytes_per_second: float | None
+    ) -> None:
         now = time.monotonic()
-        if now - self._last_moved.get(video_id, 0.0) >= 0.5:
-            self._last_moved[video_id] = now
-            self._say(
+        if now - self._last_bytes_event.get(video_id, 0.0) >= 0.5:
+            self._last_bytes_event[video_id] = now
+            self._print(
                 "moved",
                 video_id=video_id,
                 num_bytes=num_bytes,
@@ -97,15 +99,15 @@ class JsonLines(FetchProgress):
                 bytes_per_second=bytes_per_second,
             )
 
-    def waits(self, video_id: str, seconds: float, why: str) -> None:
-        self._say("waits", video_id=video_id, seconds=round(seconds, 1), why=why)
+    def waiting(self, video_id: str, seconds: float, why: str) -> None:
+        self._print("waits", video_id=video_id, seconds=round(seconds, 1), why=why)
 
-    def ended(self, video_id: str, status: FetchStatus, detail: str) -> None:
-        self._last_moved.pop(video_id, None)
-        self._say("ended", video_id=video_id, status=status, detail=detail)
+    def video_finished(self, video_id: str, status: FetchStatus, detail: str) -> None:
+        self._last_bytes_event.pop(video_id, None)
+        self._print("ended", video_id=video_id, status=status, detail=detail)
 
-    def stopped(self, why: str) -> None:
-        self._say("stopped", why=why)
+    def run_stopped(self, why: str) -> None:
+        self._print("stopped", why=why)
 
 
 @contextmanager
@@ -122,82 +124,84 @@ def _bars() -> Generator[FetchProgress]:
 
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[count]}"))
     extras = (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, *extras, console=Console(stderr=True), transient=False) as progress:
-        yield Bars(progress)
+    with Progress(*columns, *extras, console=Console(stderr=True), transient=False) as bars:
+        yield Bars(bars)
 
 
 class Bars(FetchProgress):
-    """One bar for the batch and one for each video that is under way; what failed stays above them as a line."""
+    """One bar for all videos and one for each video in progress; failures are printed as lines above them."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
         self._lock = threading.Lock()
-        self._batch: TaskID | None = None
+        self._total_bar: TaskID | None = None
         self._num_done = 0
-        self._num_all = 0
-        self._videos: dict[str, TaskID] = {}
+        self._num_videos = 0
+        self._video_bars: dict[str, TaskID] = {}
 
-    def began(self, num_videos: int, num_finished: int) -> None:
-        self._num_all, self._num_done = num_videos, num_finished
-        self._batch = self._progress.add_task(
+    def run_started(self, num_videos: int, num_finished: int) -> None:
+        self._num_videos, self._num_done = num_videos, num_finished
+        self._total_bar = self._bars.add_task(
             "all videos", total=num_videos, completed=num_finished, count=self._count()
         )
 
     def _count(self) -> str:
-        return f"{self._num_done}/{self._num_all} videos"
+        return f"{self._num_done}/{self._num_videos} videos"
 
-    def started(self, video_id: str) -> None:
+    def video_started(self, video_id: str) -> None:
         with self._lock:
-            self._videos[video_id] = self._progress.add_task(video_id, total=None, count="page")
+            self._video_bars[video_id] = self._bars.add_task(video_id, total=None, count="page")
 
-    def moved(self, video_id: str, num_bytes: int, total_bytes: int | None, bytes_per_second: float | None) -> None:
-        if video_id in self._videos:
-            self._progress.update(self._videos[video_id], completed=num_bytes, total=total_bytes, count="")
+    def bytes_received(
+        self, video_id: str, num_bytes: int, total_bytes: int | None, bytes_per_second: float | None
+    ) -> None:
+        if video_id in self._video_bars:
+            self._bars.update(self._video_bars[video_id], completed=num_bytes, total=total_bytes, count="")
 
-    def waits(self, video_id: str, seconds: float, why: str) -> None:
-        if video_id in self._videos:
-            self._progress.update(self._videos[video_id], count=f"waits {seconds:.0f} s {why}")
-        elif self._batch is not None:
-            self._progress.update(self._batch, count=f"{self._count()}, waits {seconds:.0f} s")
+    def waiting(self, video_id: str, seconds: float, why: str) -> None:
+        if video_id in self._video_bars:
+            self._bars.update(self._video_bars[video_id], count=f"waits {seconds:.0f} s {why}")
+        elif self._total_bar is not None:
+            self._bars.update(self._total_bar, count=f"{self._count()}, waits {seconds:.0f} s")
 
-    def ended(self, video_id: str, status: FetchStatus, detail: str) -> None:
+    def video_finished(self, video_id: str, status: FetchStatus, detail: str) -> None:
         with self._lock:
             self._num_done += 1
-            if video_id in self._videos:
-                self._progress.remove_task(self._videos.pop(video_id))
-            if self._batch is not None:
-                self._progress.update(self._batch, completed=self._num_done, count=self._count())
+            if video_id in self._video_bars:
+                self._bars.remove_task(self._video_bars.pop(video_id))
+            if self._total_bar is not None:
+                self._bars.update(self._total_bar, completed=self._num_done, count=self._count())
             if status != "ok":
-                self._progress.console.print(f"{video_id} {status}: {detail}", highlight=False, markup=False)
+                self._bars.console.print(f"{video_id} {status}: {detail}", highlight=False, markup=False)
 
-    def stopped(self, why: str) -> None:
-        self._progress.console.print(f"stopped: {why}", highlight=False, markup=False)
+    def run_stopped(self, why: str) -> None:
+        self._bars.console.print(f"stopped: {why}", highlight=False, markup=False)
 
 
-def print_preview(found: Preview, *, as_json: bool) -> None:
-    """What a fetch would do, on standard output."""
+def print_preview(preview: FetchPreview, *, as_json: bool) -> None:
+    """Print the result of a dry run on standard output."""
     if as_json:
         text = json.dumps(
             {
-                "num_rows": found.num_rows,
-                "num_chosen": found.num_chosen,
-                "num_finished": found.num_finished,
-                "todo": [video.video_id for video in found.todo],
-                "estimated_bytes": round(found.estimated_bytes),
+                "num_rows": preview.num_rows,
+                "num_chosen": preview.num_chosen,
+                "num_finished": preview.num_finished,
+                "todo": [video.video_id for video in preview.todo],
+                "estimated_bytes": round(preview.estimated_bytes),
             }
         )
     else:
-        lines = [f"{video.video_id}  {video.kind} {video.letters}  {video.title}" for video in found.todo]
+        lines = [f"{video.video_id}  {video.kind} {video.letters}  {video.title}" for video in preview.todo]
         lines.append(
-            f"{len(found.todo)} videos would be fetched; {found.num_finished} are there or settled; "
-            f"{found.num_rows - found.num_chosen} rows are left out by --only, --letters or --tier"
+            f"{len(preview.todo)} videos would be fetched; {preview.num_finished} need no work; "
+            f"{preview.num_rows - preview.num_chosen} rows are excluded by --only, --letters or --tier"
         )
-        if found.num_asked:
+        if preview.num_sampled:
             lines.append(
-                f"about {found.estimated_bytes / 1e6:.0f} MB, from the pages of {found.num_asked} of them "
-                f"({found.mean_bytes / 1e6:.1f} MB a video)"
+                f"about {preview.estimated_bytes / 1e6:.0f} MB, from the pages of {preview.num_sampled} of them "
+                f"({preview.mean_bytes / 1e6:.1f} MB a video)"
             )
-        elif found.todo:
-            lines.append("how large they are, no page tells")
+        elif preview.todo:
+            lines.append("no page gives a size")
         text = "\n".join(lines)
     sys.stdout.write(text + "\n")

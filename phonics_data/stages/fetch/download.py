@@ -1,11 +1,11 @@
-"""A video on the web: its page, its picture and sound, its captions. The only caller of yt-dlp."""
+"""Download of one video from the web: its page, media streams and captions. The only module that uses yt-dlp."""
 
 from __future__ import annotations
 
 import errno
 import io
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -19,58 +19,60 @@ import yt_dlp.networking.exceptions
 import yt_dlp.utils
 import yt_dlp.version
 
+from phonics_data.captions.parse import CAPTION_SUFFIXES
+from phonics_data.contract.files import write_bytes
 from phonics_data.errors import InputError
 from phonics_data.stages.fetch.caption_tracks import (
-    CAPTION_SUFFIXES,
     Track,
     choose_track,
     has_translations,
     spoken_language,
-    track_kind,
 )
 from phonics_data.stages.fetch.download_result import CaptionsFound, DownloadedCaptions, DownloadResult
-from phonics_data.stages.fetch.failures import Answer, DownloadError, cause_of
+from phonics_data.stages.fetch.failures import DownloadError, HttpFailure, classify_failure
 from phonics_data.stages.fetch.info_json import strip_info
+from phonics_data.stages.fetch.ledger import is_local_url
 from phonics_data.stages.fetch.options import FetchOptions
 from phonics_data.stages.fetch.partial_files import PartialFiles
 from phonics_data.stages.fetch.progress import FetchProgress
-from phonics_data.stages.fetch.rate_limiter import RateLimiter, RunEndingError
+from phonics_data.stages.fetch.rate_limiter import FetchCancelledError, RateLimiter
 from phonics_data.stages.fetch.redaction import Redactor
 from phonics_data.stages.fetch.run_log import RunLog
-from phonics_data.storage.workspace import write_bytes, write_json
+from phonics_data.storage.workspace import write_json
 from phonics_data.types import SourceVideo
 
 VERSION = f"yt-dlp {yt_dlp.version.__version__}"
 MAX_REQUESTS_WITHOUT_BYTES = 100
-"""A server that answers and gives nothing is asked for ever by yt-dlp; a page of YouTube takes about ten requests."""
+"""Limit against endless retries of yt-dlp on empty responses; a page of YouTube takes about ten requests."""
 
-_Ours = (DownloadError, RunEndingError)
+_OWN_ERRORS = (DownloadError, FetchCancelledError)
 
 
 class Downloader:
-    """yt-dlp with this project's settings. One for each thread that fetches; `close` it in the end.
+    """yt-dlp with the settings of this project. Not thread-safe: one instance for each thread; `close` it at the end.
 
     Args:
-        log: gets all that yt-dlp says.
-        pace: tells when the run ends, which breaks off a download within a block of bytes.
+        log: receives all messages of yt-dlp.
+        rate_limiter: when it is cancelled, a running download ends at its next block of bytes.
 
     Raises:
         InputError: the cookies cannot be read.
     """
 
     def __init__(
-        self, options: FetchOptions, *, log: RunLog | None, rate_limiter: RateLimiter, watch: FetchProgress
+        self, options: FetchOptions, *, log: RunLog | None, rate_limiter: RateLimiter, progress: FetchProgress
     ) -> None:
-        self._said = _Said(log)
+        self._logger = _YtDlpLogger(log)
         self._rate_limiter = rate_limiter
-        self._progress = watch
+        self._progress = progress
         self._video_id = ""
-        self._parts: PartialFiles | None = None
-        self._refused: set[str] = set()
+        self._partial_files: PartialFiles | None = None
+        self._refused_captions: set[str] = set()
+        """Ids of the videos for which the server required a PO token."""
         self._num_requests = 0
-        parameters = _parameters(options, self._said) | {
-            "progress_hooks": [self._progressed],
-            "postprocessor_hooks": [self._postprocessed],
+        parameters = _yt_dlp_parameters(options, self._logger) | {
+            "progress_hooks": [self._on_progress],
+            "postprocessor_hooks": [self._on_postprocessor],
         }
         try:
             self._ydl = _YoutubeDL(cast("Any", parameters))
@@ -78,64 +80,66 @@ class Downloader:
             self._redactor = Redactor(cookie_values(self._ydl))
         except yt_dlp.utils.YoutubeDLError as error:
             raise InputError(f"--cookies: cannot be used ({error}); export them again from the browser") from error
-        self._said.redactor = self._redactor
+        self._logger.redactor = self._redactor
 
     def close(self) -> None:
         self._ydl.close()
 
-    def describe(self, url: str) -> dict[str, Any]:
-        """What the page at `url` says about its video (yt-dlp's info dict); nothing is downloaded.
+    def page_info(self, url: str) -> dict[str, Any]:
+        """yt-dlp's info dict of the page at `url`; no media is downloaded.
 
         Raises:
-            DownloadError: the page gives no video.
+            DownloadError: the page has no video.
         """
-        self._said.begin("")
+        self._logger.begin("")
         self._num_requests = 0
         try:
             return self._extract(url)
         except (yt_dlp.utils.YoutubeDLError, OSError) as error:
-            raise self._fault(error, on_page=True) from error
+            raise self._translated_error(error, on_page=True) from error
         finally:
-            self._ydl.close_answers()
+            self._ydl.close_responses()
 
     def download(self, video: SourceVideo, folder: Path) -> DownloadResult:
-        """Bring `video` with its captions and info.json into `folder`; a half download that lies there is continued.
+        """Download `video` with its captions and info.json into `folder`; continues a partial download there.
 
         Raises:
-            DownloadError: it cannot be had, or not now.
-            RunEndingError: the run ends.
+            DownloadError: the video cannot be downloaded, or not now.
+            FetchCancelledError: the run was cancelled.
         """
-        self._said.begin(video.video_id)
+        self._logger.begin(video.video_id)
         self._num_requests = 0
-        self._video_id, self._parts = video.video_id, PartialFiles(folder)
+        self._video_id, self._partial_files = video.video_id, PartialFiles(folder)
         self._ydl.params["outtmpl"] = {"default": str(folder / video.video_id).replace("%", "%%") + ".%(ext)s"}
         on_page = True
         try:
             info = self._extract(video.url)
             on_page = False
-            # Without its captions, which are fetched below: there a failure does not take the video along.
-            bare = {**info, "subtitles": {}, "automatic_captions": {}, "requested_subtitles": None}
-            done = cast("dict[str, Any]", self._ydl.process_ie_result(cast("Any", bare), download=True))
-            media = Path(done["requested_downloads"][0]["filepath"])
-            self._parts.progressed(media, is_whole=True)
-            found, captions, warnings = self._captions(video, info, folder)
-        except _Ours:
+            # Captions are downloaded separately, so that their failure does not fail the video.
+            without_captions = {**info, "subtitles": {}, "automatic_captions": {}, "requested_subtitles": None}
+            downloaded = cast(
+                "dict[str, Any]", self._ydl.process_ie_result(cast("Any", without_captions), download=True)
+            )
+            media = Path(downloaded["requested_downloads"][0]["filepath"])
+            self._partial_files.update(media, is_complete=True)
+            found, captions, warnings = self._download_captions(video, info, folder)
+        except _OWN_ERRORS:
             raise
         except (yt_dlp.utils.YoutubeDLError, OSError) as error:
-            raise self._fault(error, on_page=on_page) from error
+            raise self._translated_error(error, on_page=on_page) from error
         finally:
-            self._ydl.close_answers()
-            self._parts.settle()
-            self._parts = None
-        write_json(folder / f"{video.video_id}.info.json", strip_info(done, captions=info))
+            self._ydl.close_responses()
+            self._partial_files.update_all()
+            self._partial_files = None
+        write_json(folder / f"{video.video_id}.info.json", strip_info(downloaded, captions=info))
         duration = info.get("duration")
         return DownloadResult(
             media=media,
             captions=captions,
             captions_found=found,
             title=str(info.get("title") or ""),
-            language=spoken_language(info.get("language") or done.get("language"), _tracks(info)),
-            format_id=str(done.get("format_id") or ""),
+            language=spoken_language(info.get("language") or downloaded.get("language"), _tracks(info)),
+            format_id=str(downloaded.get("format_id") or ""),
             duration_seconds=float(duration) if isinstance(duration, int | float) else None,
             fetcher_version=VERSION,
             warnings=tuple(warnings),
@@ -145,137 +149,149 @@ class Downloader:
         info = cast("dict[str, Any]", self._ydl.extract_info(url, download=False))
         entries = info.get("entries")
         if entries is not None:
-            number = len(list(entries))
-            raise DownloadError("lasting", f"holds {number} videos; give each a row and an address of its own")
+            num_videos = len(list(entries))
+            raise DownloadError("permanent", f"the page has {num_videos} videos; give each its own row and address")
         if info.get("is_live"):
-            raise DownloadError("lasting", "is live now; fetch it when the broadcast is over")
+            raise DownloadError("permanent", "is live now; fetch it after the broadcast")
         return info
 
-    def _captions(
+    def _download_captions(
         self, video: SourceVideo, info: Mapping[str, Any], folder: Path
     ) -> tuple[CaptionsFound, DownloadedCaptions | None, list[str]]:
-        """The one track that the rule chooses."""
+        """Download the track that `choose_track` selects; returns what was found, the file, and warnings."""
         language = video.language.split("/")[0]
         tracks = list(_tracks(info))
         chosen = choose_track(tracks, language)
-        if self._said.has("po token was not provided"):
-            self._refused.add(video.video_id)  # yt-dlp says it once a video, and not again on the second try
+        if self._logger.has_warning("po token was not provided"):
+            # Remembered, since yt-dlp gives this warning only at the first try of a video.
+            self._refused_captions.add(video.video_id)
         if chosen is None:
-            if video.video_id in self._refused:
-                words = "captions were refused for want of a PO token; that does not mean that there are none"
-                return "refused", None, [words]
+            if video.video_id in self._refused_captions:
+                return "refused", None, ["captions were refused without a PO token; the video may have captions"]
             return ("translated_only" if has_translations(tracks, language) else "none"), None, []
-        # Of one track every format is the same words: where the best does not come, the next may.
-        same = [track for track in tracks if (track.code, track.is_auto) == (chosen.code, chosen.is_auto)]
-        ranked = sorted(
-            (track for track in same if track.suffix in CAPTION_SUFFIXES),
+        # All formats of a track have the same words: if the best format fails, the next one is tried.
+        formats = sorted(
+            (
+                track
+                for track in tracks
+                if (track.code, track.is_auto) == (chosen.code, chosen.is_auto) and track.suffix in CAPTION_SUFFIXES
+            ),
             key=lambda track: CAPTION_SUFFIXES.index(track.suffix),
         )
         warnings: list[str] = []
-        for track in ranked[:2]:
+        for track in formats[:2]:
             path = folder / f"{video.video_id}.{track.code}{track.suffix}"
             try:
-                data = self._read(track.url)
+                with self._ydl.urlopen(track.url) as response:
+                    data = response.read()
             except (yt_dlp.networking.exceptions.RequestError, OSError) as error:
-                warnings.append(self._redactor.clean(f"captions {track.code}{track.suffix} did not come: {error}"))
+                warnings.append(self._redactor.redact(f"captions {track.code}{track.suffix} failed: {error}"))
                 continue
             if not data.strip():
-                warnings.append(f"captions {track.code}{track.suffix} came empty")
+                warnings.append(f"captions {track.code}{track.suffix} are empty")
                 continue
             write_bytes(path, data)
-            kind = track_kind(track)
-            return (
-                ("auto" if track.is_auto else "manual"),
-                DownloadedCaptions(track=track.code, kind=kind, path=path),
-                [],
-            )
+            captions = DownloadedCaptions(track=track.code, kind=track.kind, path=path)
+            return ("auto" if track.is_auto else "manual"), captions, []
         return "failed", None, warnings
 
-    def _read(self, url: str) -> bytes:
-        with self._ydl.urlopen(url) as answer:
-            return answer.read()
-
     def _before_request(self) -> None:
-        if self._rate_limiter.is_ending:
-            raise RunEndingError("the run is ending")
+        self._rate_limiter.raise_if_cancelled()
         self._num_requests += 1
         if self._num_requests > MAX_REQUESTS_WITHOUT_BYTES:
-            raise DownloadError("passing", f"{self._num_requests} requests without a new byte")
+            raise DownloadError("transient", f"{self._num_requests} requests without a new byte")
 
-    def _progressed(self, now: dict[str, Any]) -> None:
-        if self._rate_limiter.is_ending:
-            raise RunEndingError("the run is ending")
+    def _on_progress(self, event: dict[str, Any]) -> None:
+        self._rate_limiter.raise_if_cancelled()
         self._num_requests = 0
-        path = now.get("tmpfilename") or now.get("filename")
-        if path and self._parts is not None:
-            is_whole = now.get("status") == "finished"
-            self._parts.progressed(Path(now["filename"] if is_whole else path), is_whole=is_whole)
-        self._progress.moved(
+        path = event.get("tmpfilename") or event.get("filename")
+        if path and self._partial_files is not None:
+            is_complete = event.get("status") == "finished"
+            self._partial_files.update(Path(event["filename"] if is_complete else path), is_complete=is_complete)
+        self._progress.bytes_received(
             self._video_id,
-            int(now.get("downloaded_bytes") or 0),
-            now.get("total_bytes") or now.get("total_bytes_estimate"),
-            now.get("speed"),
+            int(event.get("downloaded_bytes") or 0),
+            event.get("total_bytes") or event.get("total_bytes_estimate"),
+            event.get("speed"),
         )
 
-    def _postprocessed(self, now: dict[str, Any]) -> None:
-        path = (now.get("info_dict") or {}).get("filepath")
-        if now.get("status") == "finished" and path and self._parts is not None:
-            self._parts.progressed(Path(path), is_whole=True)
+    def _on_postprocessor(self, event: dict[str, Any]) -> None:
+        path = (event.get("info_dict") or {}).get("filepath")
+        if event.get("status") == "finished" and path and self._partial_files is not None:
+            self._partial_files.update(Path(path), is_complete=True)
 
-    def _fault(self, error: Exception, *, on_page: bool) -> Exception:
-        words = _words(error)
-        if "no space left on device" in words.lower():
+    def _translated_error(self, error: Exception, *, on_page: bool) -> Exception:
+        """The error of this project that corresponds to an error of yt-dlp."""
+        message = _error_message(error)
+        if "no space left on device" in message.lower():
             return OSError(errno.ENOSPC, "No space left on device", self._video_id or None)
-        for inner in _chain(error):
-            if isinstance(inner, _Ours):
+        for inner in _error_chain(error):
+            if isinstance(inner, _OWN_ERRORS):
                 return inner
-        answer = _answer(error)
-        cause = cause_of(words, self._said.warnings, answer, on_page=on_page)
-        return DownloadError(cause, self._redactor.clean(words), retry_after_seconds=answer.retry_after_seconds)
+        response = _http_failure(error)
+        cause = classify_failure(message, self._logger.warnings, response, on_page=on_page)
+        return DownloadError(cause, self._redactor.redact(message), retry_after_seconds=response.retry_after_seconds)
+
+
+def page_infos(urls: Iterable[str], options: FetchOptions) -> Generator[tuple[str, dict[str, Any] | DownloadError]]:
+    """(address, yt-dlp's info dict of its page) for each address, or (address, error); no media is downloaded."""
+    rate_limiter = RateLimiter(options.sleep_seconds, options.seed)
+    downloader = Downloader(options, log=None, rate_limiter=rate_limiter, progress=FetchProgress())
+    try:
+        for url in urls:
+            if not is_local_url(url):
+                rate_limiter.wait(rate_limiter.reserve_start())
+            try:
+                result = downloader.page_info(url)
+            except DownloadError as error:
+                result = error
+            yield url, result
+    finally:
+        downloader.close()
 
 
 class _YoutubeDL(yt_dlp.YoutubeDL):
-    """Tells before each request, so that an ending run makes no more of them, and can close what was left open."""
+    """Adds a hook before each request, and closes the responses that yt-dlp leaves open."""
 
     before_request: Callable[[], None] | None = None
 
     def __init__(self, parameters: Any) -> None:
-        self._answers: list[Any] = []
+        self._responses: list[Any] = []
         super().__init__(parameters)
 
     def urlopen(self, req: Any) -> Any:
         if self.before_request is not None:
             self.before_request()
-        self._answers = [answer for answer in self._answers if not answer.closed]
+        self._responses = [response for response in self._responses if not response.closed]
         try:
-            answer = super().urlopen(req)
+            response = super().urlopen(req)
         except yt_dlp.networking.exceptions.HTTPError as error:
-            self._answers.append(error.response)
+            self._responses.append(error.response)
             raise
-        self._answers.append(answer)
-        return answer
+        self._responses.append(response)
+        return response
 
-    def close_answers(self) -> None:
-        """Failed and broken-off answers are left to the garbage collector by yt-dlp, with their sockets."""
-        while self._answers:
-            self._answers.pop().close()
+    def close_responses(self) -> None:
+        """Close the sockets of failed and interrupted requests, which yt-dlp leaves to the garbage collector."""
+        while self._responses:
+            self._responses.pop().close()
 
 
 def cookie_values(ydl: Any) -> list[str]:
     return [cookie.value for cookie in ydl.cookiejar if cookie.value]
 
 
-def _parameters(options: FetchOptions, said: _Said) -> dict[str, Any]:
+def _yt_dlp_parameters(options: FetchOptions, logger: _YtDlpLogger) -> dict[str, Any]:
     height = options.max_height
-    runtime = deno.find_deno_bin() if _has_deno() else None
+    deno_path = _find_deno()
     parameters: dict[str, Any] = {
         "format": f"bv*[height<=?{height}]+ba/b[height<=?{height}]/wv*+ba/w",
-        # Within that height the tallest; of equals the codecs that cost least to decode.
+        # The largest height within the limit; of equal ones the codecs that are cheapest to decode.
         "format_sort": ["res", "fps:30", "vcodec:h264", "acodec:aac"],
         "ffmpeg_location": ffmpeg_path(),
-        # YouTube's players want a JavaScript runtime; the one that pip brought is not on PATH in most shells.
-        "js_runtimes": {"deno": {"path": runtime} if runtime else {}, "node": {}},
-        "logger": said,
+        # YouTube requires a JavaScript runtime; the one installed by pip is usually not on PATH.
+        "js_runtimes": {"deno": {"path": deno_path} if deno_path else {}, "node": {}},
+        "logger": logger,
         "verbose": True,
         "color": {"stdout": "no_color", "stderr": "no_color"},
         "noprogress": True,
@@ -287,37 +303,39 @@ def _parameters(options: FetchOptions, said: _Said) -> dict[str, Any]:
         "retries": 2,
         "fragment_retries": 2,
         "extractor_retries": 1,
-        # Only to somebody who wants captions YouTube's extractor tells that some were refused.
+        # The YouTube extractor reports refused captions only if captions are requested.
         "writesubtitles": True,
-        "retry_sleep_functions": {"http": _pause, "fragment": _pause, "file_access": _pause},
+        "retry_sleep_functions": dict.fromkeys(("http", "fragment", "file_access"), _retry_sleep_seconds),
     }
     if options.limit_rate:
         parameters["ratelimit"] = options.limit_rate
     if options.proxy:
         parameters["proxy"] = options.proxy
     if options.cookies is not None:
-        parameters["cookiefile"] = _cookies(options.cookies)
+        parameters["cookiefile"] = _read_cookies(options.cookies)
     if options.cookies_from_browser:
-        parameters["cookiesfrombrowser"] = _browser(options.cookies_from_browser)
+        name, _, profile = options.cookies_from_browser.partition(":")
+        parameters["cookiesfrombrowser"] = (name.lower(), profile or None, None, None)
     return parameters
 
 
-def _pause(n: int) -> float:
-    """Seconds between the quick tries that yt-dlp makes within one of ours."""
+def _retry_sleep_seconds(n: int) -> float:
+    """Pause between the retries of yt-dlp inside one try of a video."""
     return min(0.25 * 2**n, 2.0)
 
 
-def _has_deno() -> bool:
+def _find_deno() -> str | None:
     try:
-        return Path(deno.find_deno_bin()).is_file()
+        path = deno.find_deno_bin()
     except FileNotFoundError:
-        return False
+        return None
+    return path if Path(path).is_file() else None
 
 
-def _cookies(path: Path) -> io.StringIO:
-    """A copy in memory: yt-dlp writes cookies back when it closes, and the file is the user's.
+def _read_cookies(path: Path) -> io.StringIO:
+    """A copy of the cookie file in memory, since yt-dlp writes cookies back to its file when it closes.
 
-    It is checked here, since yt-dlp would show the lines that it does not understand.
+    The format is checked here, since the error messages of yt-dlp contain the invalid lines.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -335,28 +353,26 @@ def _cookies(path: Path) -> io.StringIO:
     return io.StringIO(text)
 
 
-def _browser(text: str) -> tuple[str, str | None, None, None]:
-    name, _, profile = text.partition(":")
-    return name.lower(), profile or None, None, None
-
-
 def ffmpeg_path() -> str:
-    """The ffmpeg of this machine, else the one that imageio-ffmpeg brings."""
+    """The ffmpeg on PATH, else that of imageio-ffmpeg."""
     return shutil.which("ffmpeg") or imageio_ffmpeg.get_ffmpeg_exe()
 
 
 def _tracks(info: Mapping[str, Any]) -> Iterator[Track]:
     for field in ("subtitles", "automatic_captions"):
         for code, formats in (info.get(field) or {}).items():
-            # A page of plain HTML knows one kind of track only; its `-orig` means the same as YouTube's.
+            # A plain HTML page lists all tracks as `subtitles`; its `-orig` has the same meaning as YouTube's.
             is_auto = field == "automatic_captions" or str(code).endswith("-orig")
-            for one in formats:
-                if one.get("url"):
-                    yield Track(code=str(code), suffix=f".{one.get('ext')}", is_auto=is_auto, url=one["url"])
+            for entry in formats:
+                if entry.get("url"):
+                    yield Track(code=str(code), suffix=f".{entry.get('ext')}", is_auto=is_auto, url=entry["url"])
 
 
-class _Said:
-    """What yt-dlp says: all of it to the log, its warnings kept, since the error alone often hides the server's answer."""
+class _YtDlpLogger:
+    """Writes the messages of yt-dlp to the log and keeps its warnings.
+
+    The warnings are needed to classify a failure, since the error alone often lacks the HTTP status.
+    """
 
     def __init__(self, log: RunLog | None) -> None:
         self._log = log
@@ -368,12 +384,12 @@ class _Said:
         self._video_id = video_id
         self.warnings.clear()
 
-    def has(self, words: str) -> bool:
-        return any(words in line.lower() for line in self.warnings)
+    def has_warning(self, phrase: str) -> bool:
+        return any(phrase in line.lower() for line in self.warnings)
 
     def debug(self, message: str) -> None:
         if self._log is not None:
-            self._log.write(self._video_id, self.redactor.clean(message))
+            self._log.write(self._video_id, self.redactor.redact(message))
 
     def info(self, message: str) -> None:
         self.debug(message)
@@ -386,43 +402,42 @@ class _Said:
         self.debug(message)
 
 
-def _words(error: BaseException) -> str:
-    """The error's text without yt-dlp's prefix and what it says twice, or about its own options and bug reports."""
-    words = " ".join(str(error).split()).removeprefix("ERROR: ")
-    for plea in (
+def _error_message(error: BaseException) -> str:
+    """The error's text without yt-dlp's prefix, repetitions, and hints about its own options and bug reports."""
+    message = " ".join(str(error).split()).removeprefix("ERROR: ")
+    for suffix in (
         " (caused by ",
         "; please report this issue",
         ". Use --cookies-from-browser or --cookies for the authentication",
     ):
-        words = words.partition(plea)[0]
-    return words
+        message = message.partition(suffix)[0]
+    return message
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and all that it hides, outermost first."""
-    todo, seen = [error], set[int]()
-    while todo:
-        one = todo.pop(0)
-        if id(one) in seen:
+def _error_chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and all inner exceptions, outermost first."""
+    queue, visited = [error], set[int]()
+    while queue:
+        current = queue.pop(0)
+        if id(current) in visited:
             continue
-        seen.add(id(one))
-        yield one
-        info = getattr(one, "exc_info", None)
-        hidden = [info[1] if info else None, getattr(one, "cause", None), one.__cause__, one.__context__]
-        todo += [inner for inner in hidden if isinstance(inner, BaseException)]
+        visited.add(id(current))
+        yield current
+        info = getattr(current, "exc_info", None)
+        inner = [info[1] if info else None, getattr(current, "cause", None), current.__cause__, current.__context__]
+        queue += [exception for exception in inner if isinstance(exception, BaseException)]
 
 
-def _answer(error: BaseException) -> Answer:
-    for inner in _chain(error):
+def _http_failure(error: BaseException) -> HttpFailure:
+    for inner in _error_chain(error):
         if isinstance(inner, yt_dlp.networking.exceptions.HTTPError):
-            return Answer(
-                http_status=inner.status, retry_after_seconds=_seconds(inner.response.headers.get("Retry-After"))
-            )
-    return Answer()
+            retry_after = inner.response.headers.get("Retry-After")
+            return HttpFailure(http_status=inner.status, retry_after_seconds=_parse_retry_after(retry_after))
+    return HttpFailure()
 
 
-def _seconds(retry_after: str | None) -> float | None:
-    """Seconds of a Retry-After header: a number, or a date."""
+def _parse_retry_after(retry_after: str | None) -> float | None:
+    """Seconds of a Retry-After header, which is a number or a date."""
     if not retry_after:
         return None
     try:
@@ -430,7 +445,7 @@ def _seconds(retry_after: str | None) -> float | None:
     except ValueError:
         pass
     try:
-        moment = parsedate_to_datetime(retry_after)
+        date = parsedate_to_datetime(retry_after)
     except ValueError:
         return None
-    return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+    return max(0.0, (date.astimezone(UTC) - datetime.now(UTC)).total_seconds())

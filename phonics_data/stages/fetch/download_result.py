@@ -1,4 +1,4 @@
-"""What a download or a copy left in a folder, and whether it is the video that was announced."""
+"""The files of one downloaded or copied video, and the checks that a complete video must pass."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from phonics_data.media import MediaInfo, decodes_to_end, probe
 from phonics_data.types import CaptionKind
 
 MAX_DURATION_ERROR_SECONDS = 1.0
-"""A file may be so much longer or shorter than its page says; half a second more where the page gives whole seconds."""
-
+"""Allowed difference between a file's duration and that of its page; 0.5 s more where the page gives whole seconds."""
 
 CaptionsFound = Literal["manual", "auto", "file", "none", "translated_only", "refused", "failed"]
-"""What came of the search for captions: a track of that kind, or why there is none. ``translated_only``: the language is
-there by machine translation alone; ``refused``: the server wants a token that we do not have."""
+"""Result of the search for captions: the kind of the track, or why there is none.
+
+- ``translated_only``: the language exists as a machine translation only.
+- ``refused``: the server requires a PO token.
+- ``failed``: the track could not be downloaded.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DownloadedCaptions:
-    """The caption file that the rule chose."""
+    """The caption file that `choose_track` selected."""
 
     track: str
     kind: CaptionKind
@@ -30,24 +33,24 @@ class DownloadedCaptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DownloadResult:
-    """The files of one video in one folder, not yet looked at."""
+    """The files of one video in one folder, not checked yet."""
 
     media: Path
     captions: DownloadedCaptions | None
     captions_found: CaptionsFound
     title: str
     language: str
-    """That is spoken, as its page or info.json says; empty where they say nothing."""
+    """Spoken language by the page or info.json; empty where unknown."""
     format_id: str
     """The source's name of the fetched format; empty for a local file."""
     duration_seconds: float | None
-    """As its page or info.json says; None where they say nothing."""
+    """By the page or info.json; None where unknown."""
     fetcher_version: str
     warnings: tuple[str, ...] = ()
 
 
 def inspect_download(result: DownloadResult) -> MediaInfo:
-    """The facts of an arrived file, after every check that tells a whole video from a broken one.
+    """Check that the media file is a complete video with sound, and return its properties.
 
     Raises:
         MediaError: ``not_a_video``, ``no_video_stream``, ``no_audio_stream``, ``does_not_decode``.
@@ -56,18 +59,18 @@ def inspect_download(result: DownloadResult) -> MediaInfo:
     name = result.media.name
     info = probe(result.media)
     if not info.has_video or not info.frame_rate:
-        raise MediaError("no_video_stream", f"{name}: no moving picture in it; remove the row or give its video")
+        raise MediaError("no_video_stream", f"{name}: has no video stream; remove the row or give its video")
     if not info.has_audio:
         raise MediaError(
-            "no_audio_stream", f"{name}: no sound in it; clips need both, so remove the row or give a file with sound"
+            "no_audio_stream", f"{name}: has no audio stream, clips need one; remove the row or give a file with sound"
         )
     announced = result.duration_seconds
-    slack = MAX_DURATION_ERROR_SECONDS + (0.5 if announced is not None and announced == int(announced) else 0.0)
-    if announced is not None and abs(info.duration_seconds - announced) > slack:
+    tolerance = MAX_DURATION_ERROR_SECONDS + (0.5 if announced is not None and announced == int(announced) else 0.0)
+    if announced is not None and abs(info.duration_seconds - announced) > tolerance:
         raise FetchError(
             "duration_mismatch",
-            f"{name}: lasts {info.duration_seconds:.2f} s, announced were {announced:.2f} s; it broke off or is another "
-            "video: run `phonics-data fetch` with --retry failed",
+            f"{name}: duration {info.duration_seconds:.2f} s, its page gives {announced:.2f} s; the download is "
+            "incomplete or is another video: run `phonics-data fetch` with --retry failed",
             measured=info.duration_seconds,
             threshold=announced,
         )

@@ -1,6 +1,6 @@
-"""What a failed download means: whose fault it is, and whether trying again can help.
+"""Classification of failed downloads: the cause, whether a retry can help, and advice for the user.
 
-yt-dlp tells by its words and sometimes by an HTTP status deep inside; this is the one place that reads them.
+yt-dlp reports failures as text, sometimes with an HTTP status in an inner exception. Only this module interprets both.
 """
 
 from __future__ import annotations
@@ -13,46 +13,37 @@ from typing import Literal
 from phonics_data.errors import FetchError
 from phonics_data.types import Reason
 
-Cause = Literal[
-    "gone",  # removed, private, not for this country or age
-    "bot_check",  # the server doubts that we are a person
+FailureCause = Literal[
+    "gone",  # removed, private, or restricted by country or age
+    "bot_check",  # the server requires proof that the client is a person
     "rate_limited",  # too many requests
     "forbidden",  # 401, 403
-    "unreachable",  # no answer at all: no network, no such host, nobody listens
-    "passing",  # 5xx, a broken connection, a file that is not where the page says: another try may do
-    "lasting",  # not a video page, a format that is not there, a program that is missing
+    "unreachable",  # no response: no network, unknown host, refused connection
+    "transient",  # 5xx, a broken connection, an expired file address: a retry can help
+    "permanent",  # not a video page, a missing format, a missing program: a retry cannot help
 ]
 
-REASON_OF_CAUSE: dict[Cause, Reason] = {
+REASON_OF_CAUSE: dict[FailureCause, Reason] = {
     "gone": "gone",
     "bot_check": "blocked",
     "rate_limited": "blocked",
     "forbidden": "blocked",
     "unreachable": "fetch_failed",
-    "passing": "fetch_failed",
-    "lasting": "fetch_failed",
+    "transient": "fetch_failed",
+    "permanent": "fetch_failed",
 }
 
-ADVICE: dict[Cause, str] = {
-    "gone": "nothing to be done here; `--retry gone` asks again one day",
+ADVICE: dict[FailureCause, str] = {
+    "gone": "the video is not available; `--retry gone` tries it again later",
     "bot_check": "wait some hours, or give the cookies of a browser in which YouTube plays (--cookies FILE)",
     "rate_limited": "wait an hour or more, then run the same command with a longer --sleep",
-    "forbidden": "wait, update yt-dlp (`phonics-data doctor` tells), or give --cookies FILE",
+    "forbidden": "wait, update yt-dlp (`phonics-data doctor` shows its version), or give --cookies FILE",
     "unreachable": "check the connection or --proxy, then run the same command again",
-    "passing": "run the same command with --retry failed",
-    "lasting": "correct the row, or see `phonics-data doctor`; then --retry failed",
+    "transient": "run the same command with --retry failed",
+    "permanent": "correct the row, or see `phonics-data doctor`; then --retry failed",
 }
 
 _AGE = ("confirm your age", "age-restricted", "inappropriate for some users")
-
-
-def advice_for(cause: Cause, words: str) -> str:
-    """What to do about a failure of `cause` that was told with `words`."""
-    if cause == "gone" and _has(words.lower(), _AGE):
-        return "for adults only by YouTube's rules: --cookies of an account that may see it, and --retry gone"
-    return ADVICE[cause]
-
-
 _BOT_CHECK = ("not a bot", "captcha", "unusual traffic")
 _RATE_LIMITED = ("too many requests", "rate-limited", "rate limited", "http error 429")
 _GONE = (
@@ -91,7 +82,7 @@ _UNREACHABLE = (
     "unable to connect to proxy",
     "tunnel connection failed",
 )
-_LASTING = (
+_PERMANENT = (
     "unsupported url",
     "is not a valid url",
     "requested format is not available",
@@ -107,66 +98,77 @@ _LASTING = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
-    """What a server answered when something failed."""
+class HttpFailure:
+    """The HTTP response behind a failure; both fields are None when there was none."""
 
     http_status: int | None = None
     retry_after_seconds: float | None = None
 
 
 class DownloadError(FetchError):
-    """A `FetchError` that knows its cause.
+    """A `FetchError` with its cause.
 
     Args:
-        cause: decides about another try and about the rest of the queue.
-        retry_after_seconds: the pause that the server asked for.
+        cause: decides about retries and about the rest of the queue.
+        retry_after_seconds: the pause that the server requested.
     """
 
-    def __init__(self, cause: Cause, detail: str, *, retry_after_seconds: float | None = None) -> None:
+    def __init__(self, cause: FailureCause, detail: str, *, retry_after_seconds: float | None = None) -> None:
         super().__init__(REASON_OF_CAUSE[cause], detail)
-        self.cause: Cause = cause
+        self.cause: FailureCause = cause
         self.retry_after_seconds = retry_after_seconds
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (self.cause, self.detail, self.retry_after_seconds)
 
 
-def _rebuild(cause: Cause, detail: str, retry_after_seconds: float | None) -> DownloadError:
+def _rebuild(cause: FailureCause, detail: str, retry_after_seconds: float | None) -> DownloadError:
     return DownloadError(cause, detail, retry_after_seconds=retry_after_seconds)
 
 
-def cause_of(words: str, warnings: Sequence[str], answer: Answer, *, on_page: bool) -> Cause:
-    """The cause behind a failure.
+def advice_for(cause: FailureCause, message: str) -> str:
+    """What the user can do about a failure of `cause` with the error text `message`."""
+    if cause == "gone" and _contains(message.lower(), _AGE):
+        return "restricted to adults by YouTube; give --cookies of an account that may watch it, and --retry gone"
+    return ADVICE[cause]
+
+
+def classify_failure(message: str, warnings: Sequence[str], response: HttpFailure, *, on_page: bool) -> FailureCause:
+    """The cause of a failure.
 
     Args:
-        words: the error's text.
-        warnings: what was said before it; a status can stand there alone.
-        answer: the HTTP status, where the error holds one.
-        on_page: the page failed, and not the files that it names. A file's address expires and its page makes a new
-            one, so that 404 and 410 there do not mean that the video is gone.
+        message: the error's text.
+        warnings: earlier warnings of yt-dlp; the HTTP status can be in a warning only.
+        response: the HTTP status, where the error contains one.
+        on_page: the page failed, not the media files it names. The address of a media file expires and the page gives
+            a new one, so 404 and 410 for a media file do not mean that the video is gone.
     """
-    text = words.lower().replace("’", "'")
-    said = "\n".join([text, *(line.lower().replace("’", "'") for line in warnings)])
-    status = answer.http_status or _status_in(text)
-    if _has(said, _BOT_CHECK):
+    text = _normalized(message)
+    text_and_warnings = "\n".join([text, *map(_normalized, warnings)])
+    status = response.http_status or _status_in(text)
+    if _contains(text_and_warnings, _BOT_CHECK):
         return "bot_check"
-    if status == 429 or _has(said, _RATE_LIMITED):
+    if status == 429 or _contains(text_and_warnings, _RATE_LIMITED):
         return "rate_limited"
-    if _has(text, _GONE) or (on_page and status in (404, 410, 451)):
+    if _contains(text, _GONE) or (on_page and status in (404, 410, 451)):
         return "gone"
     if status in (401, 403):
         return "forbidden"
     if "sign in" in text or "log in" in text:
         return "bot_check"
-    if _has(text, _UNREACHABLE):
+    if _contains(text, _UNREACHABLE):
         return "unreachable"
-    if status is None and _has(text, _LASTING):
-        return "lasting"
-    return "passing"
+    if status is None and _contains(text, _PERMANENT):
+        return "permanent"
+    return "transient"
 
 
-def _has(text: str, parts: Sequence[str]) -> bool:
-    return any(part in text for part in parts)
+def _normalized(text: str) -> str:
+    return text.lower().replace("’", "'")
+
+
+def _contains(text: str, phrases: Sequence[str]) -> bool:
+    return any(phrase in text for phrase in phrases)
 
 
 def _status_in(text: str) -> int | None:

@@ -1,4 +1,4 @@
-"""info.json as it may be kept: what describes the video, nothing that expires or belongs to the person who fetched."""
+"""The info.json of a stored video: it describes the video and contains no secrets and nothing that expires."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ KEPT_OF_FORMAT = (
 
 
 def strip_info(info: Mapping[str, Any], *, captions: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The lasting part of a yt-dlp info dict, as plain JSON values.
+    """The fields of a yt-dlp info dict that are stored, as plain JSON values.
+
+    This is an allow-list: a deny-list would miss secrets in fields that yt-dlp adds later. Signed addresses, cookies,
+    request headers, tokens and local paths are never stored.
 
     Args:
         captions: the info dict that lists the caption tracks, when it is another one.
-
-    A list of what stays, since a list of what goes would miss the next secret: signed addresses, cookies, request
-    headers, tokens, and the paths of this machine never get in.
     """
-    kept = _plain({name: info[name] for name in KEPT if info.get(name) is not None})
+    stripped = _plain({name: info[name] for name in KEPT if info.get(name) is not None})
     formats = info.get("requested_formats") or [info]
-    kept["fetched_formats"] = [
-        _plain({name: one[name] for name in KEPT_OF_FORMAT if one.get(name) is not None}) for one in formats
+    stripped["fetched_formats"] = [
+        _plain({name: entry[name] for name in KEPT_OF_FORMAT if entry.get(name) is not None}) for entry in formats
     ]
     for name in ("subtitles", "automatic_captions"):
-        kept[name] = sorted((captions or info).get(name) or {})
-    return kept
+        stripped[name] = sorted((captions or info).get(name) or {})
+    return stripped
 
 
 def _plain(value: Any) -> Any:

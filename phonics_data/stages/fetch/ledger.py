@@ -1,4 +1,4 @@
-"""What became of each video: the entries in the ledger, and which of them still hold."""
+"""The ledger of the stage `fetch`: the result of each video, and the report of a workspace."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import Any, cast
 
 from phonics_data.stages.fetch.download_result import CaptionsFound
-from phonics_data.stages.fetch.local import beside
+from phonics_data.stages.fetch.local import sidecar_files
 from phonics_data.stages.fetch.options import FetchOptions, Retry
-from phonics_data.storage.manifest import is_web
+from phonics_data.storage.manifest import is_http_url
 from phonics_data.storage.tables import from_plain, to_plain
 from phonics_data.storage.workspace import Workspace, fingerprint, write_json
 from phonics_data.types import FetchedVideo, FetchStatus, Rejection, SourceVideo
 
+ENTRY_VERSION = 2
+"""Version of the fields of `FetchEntry`; videos with an entry of another version are fetched again."""
+
 OUTCOME = "outcome.json"
-"""The ledger's entry as it travels with a video's folder."""
+"""Copy of the ledger entry inside the video's folder."""
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 _RETRIED: dict[Retry, tuple[FetchStatus, ...]] = {
@@ -32,15 +35,15 @@ _RETRIED: dict[Retry, tuple[FetchStatus, ...]] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
-    """What the ledger keeps of one video."""
+class FetchEntry:
+    """The ledger's record of one video."""
 
     status: FetchStatus
     video: FetchedVideo | None
     rejection: Rejection | None
     url: str
     max_height: int
-    """The limit under which it was fetched."""
+    """`FetchOptions.max_height` of the run that fetched it."""
     format_id: str = ""
     captions_found: CaptionsFound = "none"
     num_tries: int = 1
@@ -51,8 +54,8 @@ class FetchLedger:
     """The entries of one workspace.
 
     Args:
-        options: a video that was fetched for less height than they ask is fetched again, and `FetchOptions.retry` says
-            which failures are.
+        options: `FetchOptions.retry` selects the failed videos that are fetched again; a video that was fetched with a
+            smaller `FetchOptions.max_height` is fetched again too.
     """
 
     def __init__(self, workspace: Workspace, options: FetchOptions) -> None:
@@ -60,92 +63,87 @@ class FetchLedger:
         self._options = options
         self._items = workspace.ledger("fetch")
 
-    def partial(self, video_id: str) -> Path:
-        """Where a video is brought together."""
+    def partial_folder(self, video_id: str) -> Path:
+        """The folder of a video that is not complete yet."""
         return self._workspace.media / ".partial" / video_id
 
-    def final(self, video_id: str) -> Path:
+    def final_folder(self, video_id: str) -> Path:
         return self._workspace.media / video_id
 
-    def finished(self, video: SourceVideo) -> Entry | None:
-        """The entry of a video that needs no work in this run; None when it has to be fetched."""
-        entry = self._entry(video)
+    def finished_entry(self, video: SourceVideo) -> FetchEntry | None:
+        """The entry of a video that needs no work in this run; None when it must be fetched."""
+        entry = self.stored_entry(video)
         if entry is None or entry.status in _RETRIED[self._options.retry]:
             return None
-        if is_web(video.url) and entry.max_height < self._options.max_height and entry.status == "ok":
+        if is_http_url(video.url) and entry.max_height < self._options.max_height and entry.status == "ok":
             return None
-        return entry if self._is_there(entry) else None
+        return entry
 
-    def known(self, video: SourceVideo) -> Entry | None:
-        """The entry of a video that this run does not touch; None when it was never tried, or its file is lost."""
-        entry = self._entry(video)
-        return entry if entry is not None and self._is_there(entry) else None
+    def stored_entry(self, video: SourceVideo) -> FetchEntry | None:
+        """The entry of a video from any run; None when it was never tried, or its media file is missing."""
+        entry = self._read(video)
+        return entry if entry is not None and self._has_media(entry) else None
 
-    def write(self, video: SourceVideo, entry: Entry) -> None:
-        self._items.write(video.video_id, item_fingerprint(video), to_plain(entry))
+    def write(self, video: SourceVideo, entry: FetchEntry) -> None:
+        self._items.write(video.video_id, video_fingerprint(video), to_plain(entry))
 
-    def publish(self, video: SourceVideo, entry: Entry, names: Sequence[str]) -> None:
-        """Give the video's folder its final name, with the files `names` and nothing else, and write the entry.
+    def publish(self, video: SourceVideo, entry: FetchEntry, names: Sequence[str]) -> None:
+        """Delete all files except `names` from the partial folder, rename it to the final folder, write the entry.
 
-        The entry travels inside, so that a crash between the two steps loses nothing.
+        The folder contains a copy of the entry, so a crash between the rename and the last write loses nothing.
         """
-        folder = self.partial(video.video_id)
-        write_json(folder / OUTCOME, {"fingerprint": item_fingerprint(video), "outcome": to_plain(entry)})
-        self._move(folder, self.final(video.video_id), [*names, OUTCOME])
+        folder = self.partial_folder(video.video_id)
+        write_json(folder / OUTCOME, {"fingerprint": video_fingerprint(video), "outcome": to_plain(entry)})
+        for path in folder.iterdir():
+            if path.name not in (*names, OUTCOME):
+                path.unlink()
+        self._move_to_final(video.video_id)
         self.write(video, entry)
 
-    def _entry(self, video: SourceVideo) -> Entry | None:
-        expected = item_fingerprint(video)
+    def _read(self, video: SourceVideo) -> FetchEntry | None:
+        expected = video_fingerprint(video)
         outcome = self._items.read(video.video_id, expected)
         if outcome is not None:
-            return from_plain(Entry, outcome)
-        final, partial = self.final(video.video_id), self.partial(video.video_id)
+            return from_plain(FetchEntry, outcome)
+        final, partial = self.final_folder(video.video_id), self.partial_folder(video.video_id)
         for folder in (partial, final):
             outcome = _outcome_in(folder, expected)
             if outcome is not None:
-                entry = from_plain(Entry, outcome)
+                entry = from_plain(FetchEntry, outcome)
                 if folder is partial:
-                    self._move(partial, final, None)
+                    self._move_to_final(video.video_id)
                 self.write(video, entry)
                 return entry
         return None
 
-    def _is_there(self, entry: Entry) -> bool:
+    def _has_media(self, entry: FetchEntry) -> bool:
         if entry.video is None:
             return True
         path = self._workspace.root / entry.video.path
         return path.is_file() and path.stat().st_size == entry.video.num_bytes
 
-    @staticmethod
-    def _move(folder: Path, final: Path, names: Sequence[str] | None) -> None:
-        if names is not None:
-            for path in folder.iterdir():
-                if path.name not in names:
-                    path.unlink()
+    def _move_to_final(self, video_id: str) -> None:
+        final = self.final_folder(video_id)
         if final.exists():
             shutil.rmtree(final)
-        folder.rename(final)
+        self.partial_folder(video_id).rename(final)
 
 
-ENTRY_VERSION = 2
-"""Of the fields of `Entry`; entries of another version are fetched again."""
+def video_fingerprint(video: SourceVideo) -> str:
+    """Fingerprint of the inputs of a video's files: the address, and the language, which selects the captions.
 
-
-def item_fingerprint(video: SourceVideo) -> str:
-    """Name of what a video's files depend on: its address, and its language, by which captions are chosen.
-
-    Of a local file it is also the sizes and times of the file and of what lies beside it.
+    For a local file also the sizes and modification times of the file and its sidecar files.
     """
-    if is_web(video.url):
+    if is_http_url(video.url):
         return fingerprint(ENTRY_VERSION, address_key(video.url), video.language)
     source = Path(video.url)
-    files = [source, *beside(source)] if source.is_file() else []
+    files = [source, *sidecar_files(source)] if source.is_file() else []
     stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     return fingerprint(ENTRY_VERSION, video.url, video.language, stats)
 
 
 def address_key(url: str) -> str:
-    """`url` without what changes from one start of a server on this machine to the next: its port."""
+    """`url` without the port of a local server, which changes each time the server starts."""
     parts = urllib.parse.urlsplit(url)
     if parts.hostname in LOCAL_HOSTS:
         return urllib.parse.urlunsplit(parts._replace(netloc="localhost"))
@@ -153,53 +151,73 @@ def address_key(url: str) -> str:
 
 
 def host_of(url: str) -> str:
-    """The name of the server of a web address; empty for a path."""
-    return (urllib.parse.urlsplit(url).hostname or "") if is_web(url) else ""
+    """The host of a web address; empty for a path."""
+    return (urllib.parse.urlsplit(url).hostname or "") if is_http_url(url) else ""
 
 
-def is_local_host(url: str) -> bool:
-    """Whether `url` is served by this very machine, which needs no mercy."""
+def is_local_url(url: str) -> bool:
+    """Whether `url` is served by this machine: its requests are not rate-limited."""
     return host_of(url) in LOCAL_HOSTS
 
 
 def _outcome_in(folder: Path, expected_fingerprint: str) -> dict[str, Any] | None:
     try:
-        noted = json.loads((folder / OUTCOME).read_bytes())
+        stored = json.loads((folder / OUTCOME).read_bytes())
     except (FileNotFoundError, ValueError):
         return None
-    return cast("dict[str, Any]", noted["outcome"]) if noted.get("fingerprint") == expected_fingerprint else None
+    return cast("dict[str, Any]", stored["outcome"]) if stored.get("fingerprint") == expected_fingerprint else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FetchNote:
+    """A video that is not ok, or a warning about one; then the reason is ``warning``."""
+
+    video_id: str
+    status: FetchStatus
+    reason: str
+    detail: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FetchReport:
-    """Where fetching stands in a workspace, for a person."""
+    """Summary of the ledger for users."""
 
     by_status: dict[FetchStatus, int]
-    lines: list[str]
-    """One line for each video that is not ok or carries a warning: id, status, reason, detail."""
+    videos: list[FetchNote]
     next_commands: list[str]
 
+    @property
+    def lines(self) -> list[str]:
+        """One line for each of `videos`: id, status, reason, detail."""
+        return [f"{one.video_id}  {one.status}  {one.reason}: {one.detail}" for one in self.videos]
 
-def fetched_entries(workspace: Workspace) -> dict[str, Entry]:
-    """Every entry of the ledger by video id, whatever its status."""
+
+def fetch_entries(workspace: Workspace) -> dict[str, FetchEntry]:
+    """Video id -> its entry in the ledger, for all statuses."""
     items = workspace.ledger("fetch")
-    outcomes = {name: items.read(name) for name in items.item_ids()}
-    return {name: from_plain(Entry, outcome) for name, outcome in outcomes.items() if outcome and "url" in outcome}
+    outcomes = {video_id: items.read(video_id) for video_id in items.item_ids()}
+    return {
+        video_id: from_plain(FetchEntry, outcome)
+        for video_id, outcome in outcomes.items()
+        if outcome and "url" in outcome
+    }
 
 
 def fetch_report(workspace: Workspace) -> FetchReport:
-    """The ledger of `workspace` in words; empty when nothing was fetched there."""
+    """The report of `workspace`; empty when nothing was fetched."""
     run = read_run(workspace)
-    entries = fetched_entries(workspace)
+    entries = fetch_entries(workspace)
     counts: Counter[FetchStatus] = Counter(entry.status for entry in entries.values())
-    untried = [name for name in run.get("untried", []) if name not in entries]
+    untried = [video_id for video_id in run.get("untried", []) if video_id not in entries]
     if untried:
         counts["skipped"] = len(untried)
-    lines: list[str] = []
-    for name, entry in entries.items():
-        if entry.rejection is not None:
-            lines.append(f"{name}  {entry.status}  {entry.rejection.reason}: {entry.rejection.detail}")
-        lines += [f"{name}  {entry.status}  warning: {warning}" for warning in entry.warnings]
+    notes: list[FetchNote] = []
+    for video_id, entry in entries.items():
+        found = [] if entry.rejection is None else [(str(entry.rejection.reason), entry.rejection.detail)]
+        found += [("warning", warning) for warning in entry.warnings]
+        notes += [
+            FetchNote(video_id=video_id, status=entry.status, reason=reason, detail=detail) for reason, detail in found
+        ]
     base = f"phonics-data fetch {run.get('manifest') or 'MANIFEST'} --work {workspace.root}"
     commands: list[str] = []
     if untried or counts["blocked"]:
@@ -208,11 +226,11 @@ def fetch_report(workspace: Workspace) -> FetchReport:
         commands.append(f"{base} --retry failed")
     if counts["gone"]:
         commands.append(f"{base} --retry gone")
-    return FetchReport(by_status=dict(counts), lines=lines, next_commands=commands)
+    return FetchReport(by_status=dict(counts), videos=notes, next_commands=commands)
 
 
 def write_run(workspace: Workspace, *, manifest: str, untried: Sequence[str], stopped: str) -> None:
-    """Note what the last run was about: its manifest, the videos that it did not try, and why it stopped."""
+    """Store the manifest of the last run, the videos that it did not try, and why it stopped."""
     path = workspace.root / "items" / "fetch-run.json"
     write_json(path, {"manifest": manifest, "untried": list(untried), "stopped": stopped})
 

@@ -1,4 +1,4 @@
-"""The lock file of a workspace: which bytes somebody had, so that others can tell whether they have the same."""
+"""The lock file of a workspace: checksums and formats of its videos, so that others can compare theirs."""
 
 from __future__ import annotations
 
@@ -7,67 +7,65 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phonics_data.errors import InputError
-from phonics_data.stages.fetch.ledger import fetched_entries
-from phonics_data.storage.manifest import is_web, write_csv
+from phonics_data.stages.fetch.ledger import fetch_entries
+from phonics_data.storage.manifest import is_http_url, write_csv
 from phonics_data.storage.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LockRow:
-    """One video that lies in a workspace."""
+class LockfileRow:
+    """One fetched video of a workspace."""
 
     video_id: str
     url: str
-    """Of a local file only its name: the rest of the path is nobody's business."""
+    """For a local file only its name, since the path is private."""
     sha256: str
-    """Of the media file. The joined file of two streams depends on the ffmpeg that joined them: compare duration and
-    format too before calling two videos different."""
+    """Of the media file. If two streams were joined, it depends on the ffmpeg version: compare duration and format
+    before treating two videos as different."""
     num_bytes: int
     duration_seconds: float
     width: int
     height: int
     frame_rate: str
     format: str
-    """The source's name of the fetched format, ``133+140``; empty for a local file."""
+    """The source's name of the fetched format, e.g. ``133+140``; empty for a local file."""
     captions: str
-    """The track that was taken, or why there is none."""
+    """The caption track, or why there is none."""
     fetched_at: str
     fetcher_version: str
 
 
-def lock_rows(workspace: Workspace) -> list[LockRow]:
-    """One row for each whole video, sorted by id."""
-    rows: list[LockRow] = []
-    for name, entry in sorted(fetched_entries(workspace).items()):
-        video = entry.video
-        if video is not None:
-            rows.append(
-                LockRow(
-                    video_id=name,
-                    url=entry.url if is_web(entry.url) else Path(entry.url).name,
-                    sha256=video.sha256,
-                    num_bytes=video.num_bytes,
-                    duration_seconds=round(video.duration_seconds, 3),
-                    width=video.width,
-                    height=video.height,
-                    frame_rate=str(video.frame_rate),
-                    format=entry.format_id,
-                    captions=video.captions.track if video.captions else entry.captions_found,
-                    fetched_at=video.fetched_at,
-                    fetcher_version=video.fetcher_version,
-                )
-            )
-    return rows
+def lockfile_rows(workspace: Workspace) -> list[LockfileRow]:
+    """One row for each fetched video, sorted by id."""
+    return [
+        LockfileRow(
+            video_id=video_id,
+            url=entry.url if is_http_url(entry.url) else Path(entry.url).name,
+            sha256=video.sha256,
+            num_bytes=video.num_bytes,
+            duration_seconds=round(video.duration_seconds, 3),
+            width=video.width,
+            height=video.height,
+            frame_rate=str(video.frame_rate),
+            format=entry.format_id,
+            captions=video.captions.track if video.captions else entry.captions_found,
+            fetched_at=video.fetched_at,
+            fetcher_version=video.fetcher_version,
+        )
+        for video_id, entry in sorted(fetch_entries(workspace).items())
+        if (video := entry.video) is not None
+    ]
 
 
-def write_lock(workspace: Workspace, path: Path) -> int:
-    """Write the lock file to `path` (CSV); the number of its rows.
+def write_lockfile(workspace: Workspace, path: Path) -> int:
+    """Write the lock file to `path` (CSV); returns the number of rows.
 
     Raises:
-        InputError: nothing was fetched yet.
+        InputError: the workspace has no fetched video.
     """
-    rows = lock_rows(workspace)
+    rows = lockfile_rows(workspace)
     if not rows:
         raise InputError(f"{workspace.root}: no fetched video in it; run `phonics-data fetch MANIFEST` first")
-    write_csv(path, [field.name for field in dataclasses.fields(LockRow)], [dataclasses.asdict(row) for row in rows])
+    columns = [field.name for field in dataclasses.fields(LockfileRow)]
+    write_csv(path, columns, [dataclasses.asdict(row) for row in rows])
     return len(rows)

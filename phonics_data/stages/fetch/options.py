@@ -1,4 +1,4 @@
-"""What a user can ask of fetching, and how patient it is."""
+"""Options of the stage `fetch`."""
 
 from __future__ import annotations
 
@@ -10,65 +10,65 @@ from typing import Literal, get_args
 from phonics_data.errors import OptionError
 
 BROWSERS = ("brave", "chrome", "chromium", "edge", "firefox", "opera", "safari", "vivaldi", "whale")
-"""Whose cookies yt-dlp can read."""
+"""Browsers whose cookies yt-dlp can read."""
 
 Retry = Literal["", "failed", "gone", "all"]
-_SIZES = ((128, 360), (256, 480), (512, 1080))
+_HEIGHT_OF_FRAME_SIZE = ((128, 360), (256, 480), (512, 1080))
 
 
 def default_max_height(frame_size: int) -> int:
-    """The picture height worth fetching for clips of `frame_size` pixels, from YouTube's steps.
+    """The video height (one of YouTube's) that clips of `frame_size` pixels need.
 
-    240 lines are enough for clips of 64 pixels, at 0.4 of the cost of decoding; but the letters on the screen are read
-    from the same file, and small ones in a row want 360.
+    A height of 240 would be enough for clips of 64 pixels, at 0.4 of the decoding cost, but OCR reads the same file
+    and needs 360 for small letters in a row.
     """
-    return next((height for size, height in _SIZES if frame_size <= size), 2160)
+    return next((height for size, height in _HEIGHT_OF_FRAME_SIZE if frame_size <= size), 2160)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackOff:
-    """How long to wait after a failure before trying again."""
+    """Pauses after failures: exponential back-off with jitter."""
 
     num_tries: int = 4
     """Tries of one video in one run."""
     first_seconds: float = 5.0
     max_seconds: float = 120.0
     max_retry_after_seconds: float = 900.0
-    """A server that asks for a longer pause ends the run instead."""
+    """If the server requests a longer pause, the video is not tried again in this run."""
     outage_seconds: float = 1800.0
-    """How long to wait for a connection that was there earlier in the run."""
+    """How long to wait for a host that has responded earlier in the run."""
 
     def seconds(self, num_failures: int, jitter: float) -> float:
-        """The pause after failure number `num_failures` (from 1): doubled each time, and half to all of it.
+        """The pause after failure number `num_failures` (from 1): doubled each time, times 0.5 to 1.
 
         Args:
-            jitter: 0..1, drawn anew for each pause, so that several clients do not come back in step.
+            jitter: 0..1, sampled for each pause, so that several clients do not retry at the same time.
         """
-        whole = min(self.first_seconds * 2 ** (num_failures - 1), self.max_seconds)
-        return whole * (0.5 + 0.5 * jitter)
+        longest = min(self.first_seconds * 2 ** (num_failures - 1), self.max_seconds)
+        return longest * (0.5 + 0.5 * jitter)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FetchOptions:
-    """Checked when it is built: `OptionError` names the flag to change."""
+    """Validated in the constructor: `OptionError` names the CLI option to change."""
 
     max_height: int = 360
-    """Tallest picture to fetch, in pixels; where a video has none so small, its smallest is taken."""
+    """Largest video height to fetch, in pixels; a video without such a format is fetched at its smallest height."""
     cookies: Path | None = None
     """Cookies in Netscape format; read, never written."""
     cookies_from_browser: str = ""
-    """A browser's name, and after a colon its profile."""
+    """Name of a browser, optionally followed by a colon and a profile."""
     proxy: str = ""
     limit_rate: int = 0
-    """Bytes a second and worker; 0 is as fast as it goes."""
+    """Bytes a second and worker; 0 for no limit."""
     sleep_seconds: tuple[float, float] = (5.0, 10.0)
-    """Shortest and longest pause between the starts of two videos, over all workers. None for this machine's own."""
+    """Shortest and longest pause between the starts of two videos, over all workers. Local servers are not limited."""
     workers: int = 1
     only: tuple[str, ...] = ()
     letters: str = ""
     max_tier: int = 2
     retry: Retry = ""
-    """Which videos that an earlier run could not get are tried again; blocked ones always are."""
+    """Which failed videos of earlier runs are tried again; blocked ones always are."""
     seed: int = 0
     """Of the jitter in pauses."""
     back_off: BackOff = field(default_factory=BackOff)
@@ -76,20 +76,20 @@ class FetchOptions:
     def __post_init__(self) -> None:
         low, high = self.sleep_seconds
         browser = self.cookies_from_browser.partition(":")[0].lower()
-        faults = {
+        checks = {
             "--max-height": (self.max_height, self.max_height >= 64, "64 or more, in pixels"),
             "--limit-rate": (self.limit_rate, self.limit_rate >= 0, "bytes a second, e.g. 500K or 2M"),
             "--sleep": (f"{low:g} {high:g}", 0 <= low <= high, "two numbers of seconds, the smaller first"),
-            "--workers": (self.workers, 1 <= self.workers <= 16, "1 to 16; a server counts addresses, not workers"),
+            "--workers": (self.workers, 1 <= self.workers <= 16, "1 to 16; servers limit addresses, not workers"),
             "--tier": (self.max_tier, self.max_tier in (1, 2, 3), "1, 2 or 3"),
-            "--retry": (self.retry, self.retry in ("", "failed", "gone", "all"), "failed, gone, all"),
+            "--retry": (self.retry, self.retry in get_args(Retry), "failed, gone, all"),
             "--cookies-from-browser": (self.cookies_from_browser, browser in ("", *BROWSERS), ", ".join(BROWSERS)),
         }
-        for flag, (got, is_fine, allowed) in faults.items():
-            if not is_fine:
-                raise OptionError(flag, got, allowed)
+        for flag, (value, is_valid, allowed) in checks.items():
+            if not is_valid:
+                raise OptionError(flag, value, allowed)
         if self.cookies is not None and self.cookies_from_browser:
-            raise OptionError("--cookies-from-browser", self.cookies_from_browser, "nothing, beside --cookies")
+            raise OptionError("--cookies-from-browser", self.cookies_from_browser, "nothing together with --cookies")
 
 
 def parse_rate(text: str) -> int:

@@ -1,7 +1,7 @@
-"""Half downloads that can be trusted: a journal of how many bytes of each file are known to be right.
+"""Verified resumption of downloads: a journal of how many bytes of each file are known to be correct.
 
-A `.part` file is continued where it ends, whatever stands in it. After a crash of the machine that can be anything, so
-the journal keeps a size and the SHA-256 of that many bytes, and only what agrees with it is continued.
+yt-dlp continues a `.part` file at its end without checking its content, which can be wrong after a system crash. The
+journal stores a size and the SHA-256 of that many bytes for each file. Only bytes that match the journal are kept.
 """
 
 from __future__ import annotations
@@ -15,24 +15,25 @@ from phonics_data.storage.workspace import write_json
 
 JOURNAL = "parts.json"
 STEP_BYTES = 1 << 22
-"""The journal is brought up to date every so many bytes: what is lost at most when the process dies."""
+"""Bytes between two updates of the journal: the most that is lost when the process is killed."""
 _CHUNK_BYTES = 1 << 20
 
 
 class PartialFiles:
     """The unfinished files of one video in its folder.
 
-    Opening cuts every ``.part`` down to what the journal vouches for, and deletes every file that it does not know.
+    The constructor truncates every ``.part`` file to its verified size and deletes every file that is not in the
+    journal or does not match it.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._hashes: dict[str, Any] = {}
         self._sizes: dict[str, int] = {}
-        for name, (size, digest) in _read(folder / JOURNAL).items():
-            known = _hash_of_first(folder, name, size)
-            if known is not None and known.hexdigest() == digest:
-                self._hashes[name], self._sizes[name] = known, size
+        for name, (size, digest) in _read_journal(folder / JOURNAL).items():
+            prefix_hash = _hash_prefix(folder, name, size)
+            if prefix_hash is not None and prefix_hash.hexdigest() == digest:
+                self._hashes[name], self._sizes[name] = prefix_hash, size
         for path in folder.iterdir():
             name = path.name.removesuffix(".part")
             if name == JOURNAL:
@@ -42,63 +43,60 @@ class PartialFiles:
             elif path.name != name:
                 with path.open("rb+") as file:
                     file.truncate(self._sizes[name])
-        self._write()
+        self._write_journal()
 
-    def progressed(self, path: Path, *, is_whole: bool) -> None:
-        """Take note of the bytes that lie in `path` (with or without ``.part``) by now.
+    def update(self, path: Path, *, is_complete: bool) -> None:
+        """Add the current bytes of `path` (with or without ``.part``) to the journal.
 
         Args:
-            is_whole: nothing more will come; else it is enough to look every `STEP_BYTES`.
+            is_complete: no more bytes follow. If false, the journal is only updated every `STEP_BYTES`.
         """
         name = path.name.removesuffix(".part")
         size = path.stat().st_size if path.exists() else 0
         if name in self._sizes and size < self._sizes[name]:
-            self._forget(name)  # the server could not continue, and it began anew
-        is_known = name in self._sizes
-        if is_known and not is_whole and size < self._sizes[name] + STEP_BYTES:
+            # The server does not support ranges: the download has restarted at byte 0.
+            del self._hashes[name], self._sizes[name]
+        if name in self._sizes and not is_complete and size < self._sizes[name] + STEP_BYTES:
             return
-        hashed, done = self._hashes.setdefault(name, hashlib.sha256()), self._sizes.get(name, 0)
+        sha256, num_hashed = self._hashes.setdefault(name, hashlib.sha256()), self._sizes.get(name, 0)
         if path.exists():
             with path.open("rb") as file:
-                file.seek(done)
+                file.seek(num_hashed)
                 while chunk := file.read(_CHUNK_BYTES):
-                    hashed.update(chunk)
-                    done += len(chunk)
-        self._sizes[name] = done
-        self._write()
+                    sha256.update(chunk)
+                    num_hashed += len(chunk)
+        self._sizes[name] = num_hashed
+        self._write_journal()
 
-    def settle(self) -> None:
-        """Take note of all that lies there, after a try that ended in good order."""
+    def update_all(self) -> None:
+        """Add the current bytes of all known files to the journal."""
         for name in list(self._sizes):
             for path in (self._folder / name, self._folder / f"{name}.part"):
                 if path.is_file():
-                    self.progressed(path, is_whole=True)
+                    self.update(path, is_complete=True)
 
-    def _forget(self, name: str) -> None:
-        self._hashes.pop(name, None)
-        self._sizes.pop(name, None)
-
-    def _write(self) -> None:
+    def _write_journal(self) -> None:
         entries = {name: [size, self._hashes[name].hexdigest()] for name, size in self._sizes.items()}
         write_json(self._folder / JOURNAL, entries)
 
 
-def _read(path: Path) -> dict[str, tuple[int, str]]:
+def _read_journal(path: Path) -> dict[str, tuple[int, str]]:
+    """File name -> (verified bytes, their SHA-256); empty where the journal is missing or unreadable."""
     try:
         entries = json.loads(path.read_bytes())
         return {str(name): (int(size), str(digest)) for name, (size, digest) in entries.items()}
     except (FileNotFoundError, ValueError, TypeError, AttributeError):
-        return {}  # without a journal nothing is vouched for
+        return {}
 
 
-def _hash_of_first(folder: Path, name: str, size: int) -> Any:
-    """SHA-256 over the first `size` bytes of the file, finished or ``.part``; None when it has fewer."""
+def _hash_prefix(folder: Path, name: str, size: int) -> Any:
+    """SHA-256 object over the first `size` bytes of the file, complete or ``.part``; None when it is shorter."""
     for path in (folder / name, folder / f"{name}.part"):
         if path.is_file():
-            hashed, left = hashlib.sha256(), size
+            sha256, remaining = hashlib.sha256(), size
             with path.open("rb") as file:
-                while left and (chunk := file.read(min(left, _CHUNK_BYTES))):
-                    hashed.update(chunk)
-                    left -= len(chunk)
-            return None if left else hashed
+                while remaining and (chunk := file.read(min(remaining, _CHUNK_BYTES))):
+                    sha256.update(chunk)
+                    remaining -= len(chunk)
+            return None if remaining else sha256
     return None

@@ -1,4 +1,4 @@
-"""What can be seen of fetching while it runs. The base class looks away; displays override what they show."""
+"""Callbacks of a running fetch. The base class ignores them; displays override what they show."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ from phonics_data.types import FetchStatus
 
 
 class FetchProgress:
-    """Called from every thread that fetches, so overriding methods must bear that."""
+    """Called from every fetching thread: overriding methods must be thread-safe."""
 
-    def began(self, num_videos: int, num_finished: int) -> None:
+    def run_started(self, num_videos: int, num_finished: int) -> None:
         """A run over `num_videos` starts; `num_finished` of them need no work."""
 
-    def started(self, video_id: str) -> None:
-        """A worker took up `video_id`."""
+    def video_started(self, video_id: str) -> None:
+        """A worker starts to fetch `video_id`."""
 
-    def moved(self, video_id: str, num_bytes: int, total_bytes: int | None, bytes_per_second: float | None) -> None:
-        """`num_bytes` of the file that is under way have come."""
+    def bytes_received(
+        self, video_id: str, num_bytes: int, total_bytes: int | None, bytes_per_second: float | None
+    ) -> None:
+        """`num_bytes` of the current file have been received."""
 
-    def waits(self, video_id: str, seconds: float, why: str) -> None:
-        """Nothing happens for `seconds`."""
+    def waiting(self, video_id: str, seconds: float, why: str) -> None:
+        """The worker waits for `seconds`."""
 
-    def ended(self, video_id: str, status: FetchStatus, detail: str) -> None:
+    def video_finished(self, video_id: str, status: FetchStatus, detail: str) -> None:
         """`video_id` has its status."""
 
-    def stopped(self, why: str) -> None:
-        """No further video will be taken up."""
+    def run_stopped(self, why: str) -> None:
+        """No further video is started."""

@@ -1,4 +1,4 @@
-"""When the next request may go out: one pace for all workers, since a server counts addresses and not threads."""
+"""When the next request may be sent. All workers share one limit, since servers count requests per address."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import time
 from phonics_data.errors import PhonicsDataError
 
 
-class RunEndingError(PhonicsDataError):
-    """The run is ending; what was under way is left as it is."""
+class FetchCancelledError(PhonicsDataError):
+    """The run was cancelled; the next run continues unfinished downloads."""
 
 
 class RateLimiter:
-    """Pauses between videos and after failures, which end at once when the run does.
+    """Pauses between videos and after failures. `cancel` ends all pauses at once.
 
     Args:
         sleep_seconds: shortest and longest pause between the starts of two videos.
+        seed: of the pauses.
     """
 
     def __init__(self, sleep_seconds: tuple[float, float], seed: int) -> None:
@@ -25,35 +26,35 @@ class RateLimiter:
         self._random = random.Random(seed)
         self._lock = threading.Lock()
         self._next_start = 0.0
-        self._ending = threading.Event()
+        self._cancelled = threading.Event()
 
-    def end(self) -> None:
-        """Wake everybody who waits, and let nobody wait again."""
-        self._ending.set()
+    def cancel(self) -> None:
+        """End all current and future pauses with `FetchCancelledError`."""
+        self._cancelled.set()
 
-    @property
-    def is_ending(self) -> bool:
-        return self._ending.is_set()
+    def raise_if_cancelled(self) -> None:
+        if self._cancelled.is_set():
+            raise FetchCancelledError("the run was cancelled")
 
-    def draw(self) -> float:
-        """A number of [0, 1)."""
+    def sample_jitter(self) -> float:
+        """A random number in [0, 1)."""
         with self._lock:
             return self._random.random()
 
-    def seconds_to_turn(self) -> float:
-        """Take the next free start of a video; the seconds until then."""
+    def reserve_start(self) -> float:
+        """Reserve the next free start of a video; returns the seconds until then."""
         with self._lock:
             now = time.monotonic()
-            turn = max(now, self._next_start)
-            self._next_start = turn + self._random.uniform(*self._sleep_seconds)
-            return turn - now
+            start = max(now, self._next_start)
+            self._next_start = start + self._random.uniform(*self._sleep_seconds)
+            return start - now
 
-    def hold(self, seconds: float) -> None:
-        """Nobody starts a video for `seconds`: a server that turns one worker away means all of them."""
+    def delay_starts(self, seconds: float) -> None:
+        """Delay all workers: no video starts for `seconds`."""
         with self._lock:
             self._next_start = max(self._next_start, time.monotonic() + seconds)
 
     def wait(self, seconds: float) -> None:
-        """Raises `RunEndingError` when the run ends before the seconds are over."""
-        if self._ending.wait(max(0.0, seconds)):
-            raise RunEndingError("the run is ending")
+        """Sleep for `seconds`; raises `FetchCancelledError` when the run is cancelled."""
+        self._cancelled.wait(max(0.0, seconds))
+        self.raise_if_cancelled()

@@ -1,4 +1,4 @@
-"""Keeping what belongs to the user, and what opens doors, out of everything that is written."""
+"""Removal of secrets from every text that is logged or stored."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ _USER_INFO = re.compile(r"(\w+://)[^\s/@'\"]+@")
 _HEADER = re.compile(r"(?i)\b((?:set-)?cookie|(?:proxy-)?authorization|x-goog-[\w-]+)(['\"]?\s*[:=]\s*)[^\n]+")
 _KEPT_PARAMETERS = ("v", "list", "id")
 _MIN_SECRET_CHARS = 5
-"""Shorter values, such as a cookie that says ``1``, would blot out half of every text."""
+"""Shorter values, such as a cookie with the value ``1``, occur in ordinary text and are not replaced."""
 
 
 class Redactor:
-    """Takes known secrets, signed addresses, user names in addresses, and header values out of a text."""
+    """Replaces known secrets, query strings of addresses, user names in addresses, and secret header values."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = {
+        forms = {
             form for secret in secrets for form in (secret, urllib.parse.quote(secret), urllib.parse.unquote(secret))
         }
         # The longest first: a secret may be a part of another one.
-        self._known = sorted((one for one in known if len(one) >= _MIN_SECRET_CHARS), key=len, reverse=True)
+        self._secrets = sorted((form for form in forms if len(form) >= _MIN_SECRET_CHARS), key=len, reverse=True)
 
-    def clean(self, text: str) -> str:
-        for secret in self._known:
+    def redact(self, text: str) -> str:
+        for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
         text = _HEADER.sub(rf"\1\2{HIDDEN}", text)
         text = _USER_INFO.sub(rf"\1{HIDDEN}@", text)
@@ -38,10 +38,10 @@ def _without_query(match: re.Match[str]) -> str:
     return match[1] + (f"?{urllib.parse.urlencode(kept)}" if kept else "")
 
 
-def secrets_of_proxy(proxy: str) -> list[str]:
-    """The address of a proxy with its user name and password, whole and in parts."""
+def proxy_secrets(proxy: str) -> list[str]:
+    """The user name and password of a proxy address, with the address parts that contain them."""
     if not proxy:
         return []
-    parts = urllib.parse.urlsplit(proxy if "://" in proxy else f"//{proxy}")
+    parts = urllib.parse.urlsplit(proxy if "://" in proxy else f"//{proxy.lstrip('/')}")
     whole = [proxy, parts.netloc] if parts.username or parts.password else []
     return whole + [part for part in (parts.username, parts.password) if part]

@@ -1,4 +1,4 @@
-"""The log file of fetching: all that yt-dlp says, without secrets."""
+"""The log file of the stage: the messages of yt-dlp, without secrets."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from phonics_data.stages.fetch.redaction import Redactor
 
 MAX_BYTES = 20_000_000
-"""A longer log is set aside as ``<name>.1`` when the next run begins."""
+"""A longer log is renamed to ``<name>.1`` when the next run starts."""
 
 
 class RunLog:
-    """Lines with time and video, appended to `path`."""
+    """Lines with time and video id, appended to `path`. Thread-safe."""
 
     def __init__(self, path: Path, redactor: Redactor) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -25,9 +25,9 @@ class RunLog:
 
     def write(self, video_id: str, text: str) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        lines = self._redactor.clean(text).splitlines()
+        lines = self._redactor.redact(text).splitlines()
         with self._lock:
-            if not self._file.closed:  # a thread that outlives the run may still talk
+            if not self._file.closed:  # a worker thread can outlive the run
                 self._file.writelines(f"{now} {video_id or '-'} {line}\n" for line in lines)
 
     def close(self) -> None:

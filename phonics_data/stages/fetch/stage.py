@@ -1,7 +1,9 @@
-"""fetch: SourceVideo -> FetchedVideo. Every video of a manifest, whole and checked, in WORK/media/<video_id>/.
+"""The stage `fetch`: SourceVideo -> FetchedVideo. Downloads and checks every video of a manifest.
 
-A video is brought into WORK/media/.partial/<video_id>/ and inspected there; then the folder takes its final name in one
-rename. Videos come one at a time, or a few with one shared pace, and no more when the server has had enough of us.
+- Files are written to WORK/media/.partial/<video_id>/ and checked there; one rename then moves the complete folder to
+  WORK/media/<video_id>/.
+- Videos are fetched one at a time, or by a few workers with one shared rate limit.
+- The queue stops when the server blocks the client.
 """
 
 from __future__ import annotations
@@ -18,14 +20,14 @@ from typing import TYPE_CHECKING
 from phonics_data.errors import InputError, PhonicsDataError
 from phonics_data.executors.items import OnProgress, write_rejections
 from phonics_data.stages.fetch.failures import ADVICE
-from phonics_data.stages.fetch.ledger import Entry, FetchLedger, host_of, is_local_host, write_run
+from phonics_data.stages.fetch.ledger import FetchEntry, FetchLedger, host_of, is_local_url, write_run
 from phonics_data.stages.fetch.options import BackOff, FetchOptions
 from phonics_data.stages.fetch.progress import FetchProgress
-from phonics_data.stages.fetch.rate_limiter import RateLimiter, RunEndingError
-from phonics_data.stages.fetch.redaction import Redactor, secrets_of_proxy
+from phonics_data.stages.fetch.rate_limiter import FetchCancelledError, RateLimiter
+from phonics_data.stages.fetch.redaction import Redactor, proxy_secrets
 from phonics_data.stages.fetch.run_log import RunLog
-from phonics_data.stages.fetch.worker import FetchWorker, HostStatus, QueueStop, Unanswered
-from phonics_data.storage.manifest import is_web, select
+from phonics_data.stages.fetch.worker import FetchWorker, HostStatus, HostUnreachable, StopFetching
+from phonics_data.storage.manifest import is_http_url, select_videos
 from phonics_data.storage.tables import write_table
 from phonics_data.storage.workspace import Workspace
 from phonics_data.types import FetchedVideo, SourceVideo, StageCount
@@ -33,14 +35,14 @@ from phonics_data.types import FetchedVideo, SourceVideo, StageCount
 if TYPE_CHECKING:
     from phonics_data.stages.fetch.download import Downloader
 
-__all__ = ["BackOff", "FetchOptions", "QueueStoppedError", "fetch"]
+__all__ = ["BackOff", "FetchOptions", "FetchStoppedError", "fetch"]
 
-MAX_ENDING_SECONDS = 1.0
-"""How long the end of a run waits for workers; one that hangs in the network longer is left behind."""
+MAX_JOIN_SECONDS = 1.0
+"""How long the end of a run waits for its threads; a thread that still waits for the network is abandoned."""
 
 
-class QueueStoppedError(PhonicsDataError):
-    """The server does not want us now, and videos are left that were never tried. What was fetched is kept; the message says what to do."""
+class FetchStoppedError(PhonicsDataError):
+    """The server blocks the client or no host responds, and some videos were never tried. Fetched videos are kept."""
 
 
 def fetch(
@@ -50,63 +52,63 @@ def fetch(
     *,
     manifest: str = "",
     on_progress: OnProgress | None = None,
-    watch: FetchProgress | None = None,
+    progress: FetchProgress | None = None,
 ) -> StageCount:
-    """Get every chosen video that is not there yet; write videos.parquet and the rejections of this stage.
+    """Fetch every chosen video that is not finished; write videos.parquet and the rejections of this stage.
 
-    A video is there when the ledger says ok for the same address and its file still has its size. One that cannot be
-    had becomes a rejection, and the others go on. The tables hold all rows of `videos` that were ever fetched into
-    this workspace, also those that `options` leave out today.
+    - A video is finished when the ledger has an ok entry for its address and its file still has its size.
+    - A video that cannot be fetched becomes a rejection, and the run continues.
+    - The tables contain all rows of `videos` that were ever fetched into this workspace, including those that
+      `options` exclude in this run.
 
     Args:
-        manifest: where `videos` come from, for the commands that `fetch_report` proposes.
-        on_progress: called with ("fetch", done, all) as the batch goes on.
-        watch: sees every step of every video.
+        manifest: the source of `videos`, for the commands that `fetch_report` proposes.
+        on_progress: called with ("fetch", done, total) after each video.
+        progress: receives every event of every video.
 
     Raises:
-        QueueStoppedError: a bot check, repeated 429 or 403, or no connection, while there are videos that were never
-            tried; raised after the tables are written. When all were tried, those turned away are rejections.
+        FetchStoppedError: a bot check, repeated 429 or 403, or no connection, and some videos were never tried; raised
+            after the tables are written. If all videos were tried, blocked ones are rejections.
         OptionError: an id of ``--only`` is not in `videos`.
         InputError: the cookies cannot be read.
     """
     started = time.monotonic()
     if options.cookies is not None and not options.cookies.is_file():
         raise InputError(f"--cookies {options.cookies}: no such file; export it from a browser in Netscape format")
-    chosen = select(videos, only=options.only, letters=options.letters, max_tier=options.max_tier)
+    chosen = select_videos(videos, only=options.only, letters=options.letters, max_tier=options.max_tier)
     ledger = FetchLedger(workspace, options)
-    entries = {video.video_id: entry for video in chosen if (entry := ledger.finished(video)) is not None}
+    entries = {video.video_id: entry for video in chosen if (entry := ledger.finished_entry(video)) is not None}
     num_skipped = len(entries)
     todo = [video for video in chosen if video.video_id not in entries]
-    # Who was turned away before waits at the end: else a few such videos could stop every run before it has begun.
-    todo.sort(key=lambda video: ledger.known(video) is not None)
-    run = _Run(workspace, options, ledger, todo, watch or FetchProgress())
+    # Videos that failed before come last: a few blocked ones could stop every run before it reaches a new video.
+    todo.sort(key=lambda video: ledger.stored_entry(video) is not None)
+    run = _FetchRun(workspace, options, ledger, todo, progress or FetchProgress())
     if on_progress:
         on_progress("fetch", num_skipped, len(chosen))
-    run.watch.began(len(chosen), num_skipped)
+    run.progress.run_started(len(chosen), num_skipped)
     try:
         for video_id, entry in run.entries():
             entries[video_id] = entry
             if on_progress:
                 on_progress("fetch", len(entries), len(chosen))
-        entries |= run.judge_unanswered()
+        entries |= run.resolve_unreachable()
     finally:
         run.end()
-        left = (video for video in chosen if video.video_id not in entries)
-        entries |= {video.video_id: entry for video in left if (entry := ledger.known(video)) is not None}
+        remaining = (video for video in chosen if video.video_id not in entries)
+        entries |= {video.video_id: entry for video in remaining if (entry := ledger.stored_entry(video)) is not None}
         _write_tables(workspace, videos, ledger, entries)
         untried = [video.video_id for video in chosen if video.video_id not in entries]
         write_run(workspace, manifest=manifest, untried=untried, stopped=run.stopped)
     if run.stopped and untried:
-        raise QueueStoppedError(
+        raise FetchStoppedError(
             f"fetching stopped: {run.stopped} ({len(untried)} of {len(chosen)} videos were not tried; "
-            "what was fetched is kept)"
+            "fetched videos are kept)"
         )
-    kept = [entry for entry in entries.values() if entry.video is not None]
     rejections = [entry.rejection for entry in entries.values() if entry.rejection is not None]
     return StageCount(
         stage="fetch",
         num_in=len(chosen),
-        num_kept=len(kept),
+        num_kept=sum(entry.video is not None for entry in entries.values()),
         num_rejected=len(rejections),
         num_skipped=num_skipped,
         by_reason=dict(Counter(rejection.reason for rejection in rejections)),
@@ -115,20 +117,20 @@ def fetch(
 
 
 def _write_tables(
-    workspace: Workspace, videos: Sequence[SourceVideo], ledger: FetchLedger, entries: dict[str, Entry]
+    workspace: Workspace, videos: Sequence[SourceVideo], ledger: FetchLedger, entries: dict[str, FetchEntry]
 ) -> None:
-    found = [entries.get(video.video_id) or ledger.known(video) for video in videos]
+    found = [entries.get(video.video_id) or ledger.stored_entry(video) for video in videos]
     kept = [entry.video for entry in found if entry is not None and entry.video is not None]
     rejections = [entry.rejection for entry in found if entry is not None and entry.rejection is not None]
     write_table(workspace.table("videos"), FetchedVideo, kept)
     write_rejections(workspace, "fetch", rejections)
 
 
-class _Run:
-    """The workers of one run, and what they share.
+class _FetchRun:
+    """The worker threads of one run and their shared state.
 
-    They are daemon threads, and the caller's thread does nothing but wait for them, so that Ctrl-C is heard at once and
-    a connection that hangs cannot hold the program.
+    The threads are daemons and the calling thread only waits for them, so that Ctrl-C is handled at once and a hanging
+    connection cannot keep the process alive.
     """
 
     def __init__(
@@ -137,66 +139,61 @@ class _Run:
         options: FetchOptions,
         ledger: FetchLedger,
         todo: Sequence[SourceVideo],
-        watch: FetchProgress,
+        progress: FetchProgress,
     ) -> None:
-        self.watch = watch
+        self.progress = progress
         self.stopped = ""
+        """Why the run stopped early; empty if it did not."""
         self._options = options
         self._todo: queue.SimpleQueue[SourceVideo] = queue.SimpleQueue()
         for video in todo:
             self._todo.put(video)
-        self._results: queue.SimpleQueue[tuple[str, Entry] | BaseException | None] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[tuple[str, FetchEntry] | BaseException | None] = queue.SimpleQueue()
         self._rate_limiter = RateLimiter(options.sleep_seconds, options.seed)
-        self._halted = threading.Event()
+        self._stop_event = threading.Event()
         self._ledger = ledger
         self._host_status = HostStatus()
         self._lock = threading.Lock()
-        self._unanswered: dict[str, list[tuple[SourceVideo, Entry]]] = {}
-        needs_web = any(is_web(video.url) for video in todo)
-        redactor = Redactor(secrets_of_proxy(options.proxy))
+        self._unreachable: dict[str, list[tuple[SourceVideo, FetchEntry]]] = {}
+        needs_web = any(is_http_url(video.url) for video in todo)
+        redactor = Redactor(proxy_secrets(options.proxy))
         self._log = RunLog(workspace.root / "logs" / "fetch.log", redactor) if needs_web else None
-        num_workers = min(options.workers, len(todo))
-        # Made here and not in the threads: unreadable cookies are the caller's error, before anything is fetched.
+        # Created here and not in the threads, so that unreadable cookies raise before anything is fetched.
         try:
-            self._downloaders = [self._downloader() if needs_web else None for _ in range(num_workers)]
+            self._downloaders = [
+                self._new_downloader() if needs_web else None for _ in range(min(options.workers, len(todo)))
+            ]
         except PhonicsDataError:
             if self._log is not None:
                 self._log.close()
             raise
+        self._worker = FetchWorker(
+            workspace,
+            options,
+            ledger,
+            rate_limiter=self._rate_limiter,
+            host_status=self._host_status,
+            progress=progress,
+        )
         self._threads = [
-            threading.Thread(
-                target=self._work,
-                args=(
-                    FetchWorker(
-                        workspace,
-                        options,
-                        ledger,
-                        rate_limiter=self._rate_limiter,
-                        host_status=self._host_status,
-                        watch=watch,
-                    ),
-                    downloader,
-                ),
-                daemon=True,
-                name=f"fetch-{number}",
-            )
+            threading.Thread(target=self._run_worker, args=(downloader,), daemon=True, name=f"fetch-{number}")
             for number, downloader in enumerate(self._downloaders)
         ]
 
-    def _downloader(self) -> Downloader:
-        # yt-dlp takes half a second to load: only when something is on the web and not there yet.
+    def _new_downloader(self) -> Downloader:
+        # Imported only when needed, since yt-dlp takes half a second to load.
         from phonics_data.stages.fetch.download import Downloader
 
-        return Downloader(self._options, log=self._log, rate_limiter=self._rate_limiter, watch=self.watch)
+        return Downloader(self._options, log=self._log, rate_limiter=self._rate_limiter, progress=self.progress)
 
-    def entries(self) -> Iterator[tuple[str, Entry]]:
-        """(video id, entry) as they come; ends when the queue is empty or stopped."""
+    def entries(self) -> Iterator[tuple[str, FetchEntry]]:
+        """(video id, entry) for each finished video; ends when the queue is empty or stopped."""
         for thread in self._threads:
             thread.start()
         num_working = len(self._threads)
         while num_working:
             try:
-                result = self._results.get(timeout=0.5)  # wakes up, so that a signal is heard on every platform
+                result = self._results.get(timeout=0.5)  # with a timeout, signals are handled on every platform
             except queue.Empty:
                 continue
             if result is None:
@@ -206,30 +203,30 @@ class _Run:
             else:
                 yield result
 
-    def judge_unanswered(self) -> dict[str, Entry]:
-        """Entries of the videos whose host never answered, while others did: there it is the row that is wrong.
+    def resolve_unreachable(self) -> dict[str, FetchEntry]:
+        """Write the entries of videos whose host has never responded, if another host has: then the row is wrong.
 
-        When nothing answered at all, it is the line: no video is blamed, and the run counts as stopped.
+        If no host has responded, the network is down: no entry is written, and the run counts as stopped.
         """
-        if not self._unanswered:
+        if not self._unreachable:
             return {}
-        if not self._host_status.has_reached(""):
-            hosts = ", ".join(sorted(self._unanswered))
-            self.stopped = self.stopped or f"nothing answers at {hosts}; {ADVICE['unreachable']}"
-            self.watch.stopped(self.stopped)
+        if not self._host_status.has_responded(""):
+            hosts = ", ".join(sorted(self._unreachable))
+            self.stopped = self.stopped or f"no response from {hosts}; {ADVICE['unreachable']}"
+            self.progress.run_stopped(self.stopped)
             return {}
-        entries: dict[str, Entry] = {}
-        for video, entry in itertools.chain.from_iterable(self._unanswered.values()):
+        entries: dict[str, FetchEntry] = {}
+        for video, entry in itertools.chain.from_iterable(self._unreachable.values()):
             self._ledger.write(video, entry)
             entries[video.video_id] = entry
-            self.watch.ended(video.video_id, entry.status, entry.rejection.detail if entry.rejection else "")
+            self._report_finished(video, entry)
         return entries
 
     def end(self) -> None:
-        """Let the workers go, within `MAX_ENDING_SECONDS`."""
-        self._halted.set()
-        self._rate_limiter.end()
-        deadline = time.monotonic() + MAX_ENDING_SECONDS
+        """End the threads, within `MAX_JOIN_SECONDS`."""
+        self._stop_event.set()
+        self._rate_limiter.cancel()
+        deadline = time.monotonic() + MAX_JOIN_SECONDS
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(max(0.0, deadline - time.monotonic()))
@@ -239,63 +236,67 @@ class _Run:
         if self._log is not None:
             self._log.close()
 
-    def _work(self, attempt: FetchWorker, downloader: Downloader | None) -> None:
+    def _run_worker(self, downloader: Downloader | None) -> None:
         try:
-            while not self._halted.is_set():
+            while not self._stop_event.is_set():
                 try:
                     video = self._todo.get_nowait()
                 except queue.Empty:
                     break
-                self._one(video, attempt, downloader)
-        except RunEndingError:
+                self._fetch_one(video, downloader)
+        except FetchCancelledError:
             pass
-        except BaseException as error:  # noqa: BLE001 - handed to the caller's thread, which raises it
+        except BaseException as error:  # noqa: BLE001 - passed to the calling thread, which raises it
             self._results.put(error)
         finally:
             self._results.put(None)
 
-    def _one(self, video: SourceVideo, attempt: FetchWorker, downloader: Downloader | None) -> None:
+    def _fetch_one(self, video: SourceVideo, downloader: Downloader | None) -> None:
         host = host_of(video.url)
         with self._lock:
-            if host in self._unanswered:
-                # Asked in vain already; it shares the verdict of the first.
-                entry = self._unanswered[host][0][1]
-                self._unanswered[host].append((video, _for_another(entry, video)))
+            if host in self._unreachable:
+                # Not tried: it gets the entry of the first video of this host.
+                entry = self._unreachable[host][0][1]
+                self._unreachable[host].append((video, _copy_for(video, entry)))
                 return
-        if host and not is_local_host(video.url):
-            seconds = self._rate_limiter.seconds_to_turn()
+        if host and not is_local_url(video.url):
+            seconds = self._rate_limiter.reserve_start()
             if seconds:
-                self.watch.waits(video.video_id, seconds, "between two videos (--sleep)")
+                self.progress.waiting(video.video_id, seconds, "between two videos (--sleep)")
                 self._rate_limiter.wait(seconds)
-        if self._halted.is_set():
+        if self._stop_event.is_set():
             return
-        self.watch.started(video.video_id)
+        self.progress.video_started(video.video_id)
         try:
-            entry = attempt.fetch(video, downloader)
-        except Unanswered as silence:
+            entry = self._worker.fetch(video, downloader)
+        except HostUnreachable as unreachable:
             with self._lock:
-                self._unanswered.setdefault(host, []).append((video, silence.entry))
+                self._unreachable.setdefault(host, []).append((video, unreachable.entry))
             return
-        except QueueStop as stop:
-            self._halt(stop.why)
+        except StopFetching as stop:
+            self._stop(stop.why)
             if stop.entry is None:
                 return
             entry = stop.entry
-        detail = entry.rejection.detail if entry.rejection is not None else ""
-        self.watch.ended(video.video_id, entry.status, detail)
+        self._report_finished(video, entry)
         self._results.put((video.video_id, entry))
 
-    def _halt(self, why: str) -> None:
+    def _report_finished(self, video: SourceVideo, entry: FetchEntry) -> None:
+        detail = entry.rejection.detail if entry.rejection is not None else ""
+        self.progress.video_finished(video.video_id, entry.status, detail)
+
+    def _stop(self, why: str) -> None:
         with self._lock:
-            if self._halted.is_set():
+            if self._stop_event.is_set():
                 return
-            self._halted.set()
+            self._stop_event.set()
             self.stopped = why
-        self._rate_limiter.end()  # other workers leave what they are at; the next run continues it
-        self.watch.stopped(why)
+        self._rate_limiter.cancel()  # ends the other workers; the next run continues their downloads
+        self.progress.run_stopped(why)
 
 
-def _for_another(entry: Entry, video: SourceVideo) -> Entry:
+def _copy_for(video: SourceVideo, entry: FetchEntry) -> FetchEntry:
+    """The failure `entry` of another video, as the entry of `video`."""
     assert entry.rejection is not None
     rejection = dataclasses.replace(entry.rejection, item_id=video.video_id)
     return dataclasses.replace(entry, url=video.url, rejection=rejection, num_tries=0)

@@ -1,4 +1,4 @@
-"""One video: try, look at what came, wait and try again, until it has its status."""
+"""Fetch of one video: try, check the files, wait and try again, until the video has a status."""
 
 from __future__ import annotations
 
@@ -15,75 +15,75 @@ from phonics_data.errors import ItemError
 from phonics_data.executors.items import rejected
 from phonics_data.stages.fetch.download_result import DownloadResult, inspect_download
 from phonics_data.stages.fetch.failures import ADVICE, DownloadError, advice_for
-from phonics_data.stages.fetch.ledger import Entry, FetchLedger, host_of
-from phonics_data.stages.fetch.local import take_local
+from phonics_data.stages.fetch.ledger import FetchEntry, FetchLedger, host_of
+from phonics_data.stages.fetch.local import copy_local_video
 from phonics_data.stages.fetch.options import FetchOptions
 from phonics_data.stages.fetch.progress import FetchProgress
 from phonics_data.stages.fetch.rate_limiter import RateLimiter
-from phonics_data.storage.manifest import is_web
+from phonics_data.storage.manifest import is_http_url
 from phonics_data.storage.workspace import Workspace, file_sha256
 from phonics_data.types import Captions, FetchedVideo, FetchStatus, SourceVideo
 
 if TYPE_CHECKING:
     from phonics_data.stages.fetch.download import Downloader
 
-MAX_LENGTH_ERROR = 0.2
-"""Share of the manifest's length by which a video may differ from it without a warning: lists give round numbers."""
-MIN_LENGTH_SLACK_SECONDS = 10.0
-MIN_TITLE_LIKENESS = 0.6
-MAX_FORBIDDEN_IN_A_ROW = 3
-"""After so many videos in a row that a server forbids it is we who are not welcome, not the videos."""
+MAX_DURATION_DEVIATION = 0.2
+"""Relative difference from the manifest's duration that causes no warning: manifests have rounded durations."""
+MIN_DURATION_TOLERANCE_SECONDS = 10.0
+MIN_TITLE_SIMILARITY = 0.6
+MAX_CONSECUTIVE_FORBIDDEN = 3
+"""After this many forbidden videos in a row, the server blocks the client and not the videos."""
 
 
-class QueueStop(Exception):  # noqa: N818 - no error of an item: it ends the queue
-    """The server does not want us now: no further video may be tried.
+class StopFetching(Exception):  # noqa: N818 - not an error of a video: it ends the queue
+    """The server blocks the client or is down: no further video may be tried.
 
     Args:
-        entry: of the video that met it; None leaves the video untried.
-        why: one line: what was met and what to do.
+        entry: of the video that caused it; None if the video counts as untried.
+        why: one line: the cause and what to do.
     """
 
-    def __init__(self, entry: Entry | None, why: str) -> None:
+    def __init__(self, entry: FetchEntry | None, why: str) -> None:
         super().__init__(why)
         self.entry = entry
         self.why = why
 
 
-class Unanswered(Exception):  # noqa: N818 - a state of the host, which the run judges in the end
-    """No answer from the video's host, which has not answered before in this run either.
+class HostUnreachable(Exception):  # noqa: N818 - a state of the host, evaluated at the end of the run
+    """No response from the video's host, which has not responded before in this run.
 
     Args:
-        entry: for the ledger, if other hosts answer and it is this one that is missing.
+        entry: is written to the ledger if another host has responded at the end of the run.
     """
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, entry: FetchEntry) -> None:
         super().__init__()
         self.entry = entry
 
 
 class HostStatus:
-    """How we stand with the servers, over all workers."""
+    """The responses of all hosts to all workers. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._num_forbidden = 0
-        self._reached: set[str] = set()
+        self._responded: set[str] = set()
 
-    def has_reached(self, host: str) -> bool:
-        """Whether `host` (empty: any) has answered in this run."""
+    def has_responded(self, host: str) -> bool:
+        """Whether `host` (empty: any host) has responded in this run."""
         with self._lock:
-            return host in self._reached if host else bool(self._reached)
+            return host in self._responded if host else bool(self._responded)
 
-    def answered(self, host: str, *, forbidden: bool = False) -> bool:
-        """Note an answer; whether it was one no too many in a row."""
+    def record_response(self, host: str, *, is_forbidden: bool = False) -> bool:
+        """Record a response; returns whether there were too many forbidden ones in a row."""
         with self._lock:
-            self._reached.add(host)
-            self._num_forbidden = self._num_forbidden + 1 if forbidden else 0
-            return self._num_forbidden >= MAX_FORBIDDEN_IN_A_ROW
+            self._responded.add(host)
+            self._num_forbidden = self._num_forbidden + 1 if is_forbidden else 0
+            return self._num_forbidden >= MAX_CONSECUTIVE_FORBIDDEN
 
 
 class FetchWorker:
-    """The tries of one worker; used for one video after the other."""
+    """Fetches single videos. Stateless: all threads share one instance."""
 
     def __init__(
         self,
@@ -93,56 +93,56 @@ class FetchWorker:
         *,
         rate_limiter: RateLimiter,
         host_status: HostStatus,
-        watch: FetchProgress,
+        progress: FetchProgress,
     ) -> None:
         self._workspace = workspace
         self._options = options
         self._ledger = ledger
         self._rate_limiter = rate_limiter
         self._host_status = host_status
-        self._progress = watch
+        self._progress = progress
 
-    def fetch(self, video: SourceVideo, downloader: Downloader | None) -> Entry:
-        """The entry of `video`, which stands in the ledger when this returns or raises `QueueStop`.
+    def fetch(self, video: SourceVideo, downloader: Downloader | None) -> FetchEntry:
+        """The entry of `video`, already written to the ledger.
 
         Raises:
-            QueueStop: after a bot check, repeated 429, repeated 403, or when a host answers no more.
-            Unanswered: the host never answered; nothing was written.
-            RunEndingError: nothing was written; what lies half downloaded is continued by the next run.
+            StopFetching: after a bot check, repeated 429, repeated 403, or when a host no longer responds.
+            HostUnreachable: the host has never responded; nothing was written.
+            FetchCancelledError: nothing was written; the next run continues the partial download.
         """
-        folder = self._ledger.partial(video.video_id)
-        waited_seconds, num_tries, was_thrown_away = 0.0, 0, False
+        folder = self._ledger.partial_folder(video.video_id)
+        waited_seconds, num_tries, was_discarded = 0.0, 0, False
         while True:
             num_tries += 1
             try:
-                return self._bring(video, folder, downloader, num_tries)
+                return self._try_fetch(video, folder, downloader, num_tries)
             except DownloadError as error:
-                pause = self._pause_after(video, error, num_tries, waited_seconds)
+                pause = self._retry_pause(video, error, num_tries, waited_seconds)
                 if pause is None:
-                    return self._give_up(video, error, num_tries)
+                    return self._record_failure(video, error, num_tries)
             except ItemError as error:
-                # What is broken must not be continued; a download is thrown away once and fetched anew.
+                # An invalid file must not be continued. An invalid download is discarded and repeated once.
                 shutil.rmtree(folder, ignore_errors=True)
-                self._host_status.answered(host_of(video.url))
-                if was_thrown_away or not is_web(video.url):
-                    return self._give_up(video, error, num_tries)
-                was_thrown_away, pause = True, 0.0
+                self._host_status.record_response(host_of(video.url))
+                if was_discarded or not is_http_url(video.url):
+                    return self._record_failure(video, error, num_tries)
+                was_discarded, pause = True, 0.0
             if pause:
-                self._progress.waits(video.video_id, pause, "before the next try")
+                self._progress.waiting(video.video_id, pause, "before the next try")
             waited_seconds += pause
             self._rate_limiter.wait(pause)
 
-    def _pause_after(
+    def _retry_pause(
         self, video: SourceVideo, error: DownloadError, num_tries: int, waited_seconds: float
     ) -> float | None:
-        """Seconds until the next try; None when there is none."""
+        """Seconds until the next try; None to give up."""
         back_off = self._options.back_off
-        if error.cause in ("gone", "bot_check", "lasting"):
+        if error.cause in ("gone", "bot_check", "permanent"):
             return None
-        pause = back_off.seconds(num_tries, self._rate_limiter.draw())
+        pause = back_off.seconds(num_tries, self._rate_limiter.sample_jitter())
         if error.cause == "unreachable":
-            # A line that is down in the middle of the night may come back; one that never was there will not.
-            if self._host_status.has_reached(host_of(video.url)):
+            # A host that has responded may return after an outage; one that has never responded is tried twice.
+            if self._host_status.has_responded(host_of(video.url)):
                 return pause if waited_seconds + pause <= back_off.outage_seconds else None
             return pause if num_tries < 2 else None
         if num_tries >= (2 if error.cause == "forbidden" else back_off.num_tries):
@@ -152,15 +152,16 @@ class FetchWorker:
                 return None
             pause = max(pause, error.retry_after_seconds)
         if error.cause == "rate_limited":
-            self._rate_limiter.hold(pause)
+            self._rate_limiter.delay_starts(pause)
         return pause
 
-    def _give_up(self, video: SourceVideo, error: ItemError, num_tries: int) -> Entry:
+    def _record_failure(self, video: SourceVideo, error: ItemError, num_tries: int) -> FetchEntry:
         status: FetchStatus = "invalid"
         if isinstance(error, DownloadError):
             status = {"gone": "gone", "blocked": "blocked"}.get(error.reason, "failed")  # type: ignore[assignment]
-            error = _with_advice(error)
-        entry = Entry(
+            detail = f"{error.detail.rstrip('.')}; {advice_for(error.cause, error.detail)}"
+            error = DownloadError(error.cause, detail, retry_after_seconds=error.retry_after_seconds)
+        entry = FetchEntry(
             status=status,
             video=None,
             rejection=rejected("fetch", video.video_id, error).rejections[0],
@@ -169,57 +170,61 @@ class FetchWorker:
             num_tries=num_tries,
         )
         if isinstance(error, DownloadError):
-            self._judge(video, error, entry)
+            self._raise_if_host_failed(video, error, entry)
         self._ledger.write(video, entry)
         if status == "gone":
-            shutil.rmtree(self._ledger.partial(video.video_id), ignore_errors=True)
+            shutil.rmtree(self._ledger.partial_folder(video.video_id), ignore_errors=True)
         return entry
 
-    def _judge(self, video: SourceVideo, error: DownloadError, entry: Entry) -> None:
-        """Raises `QueueStop` or `Unanswered` when this failure speaks of us or of the line, and not of the video."""
+    def _raise_if_host_failed(self, video: SourceVideo, error: DownloadError, entry: FetchEntry) -> None:
+        """Raise `StopFetching` or `HostUnreachable` if the host or the network failed and not only this video."""
         host = host_of(video.url)
         if error.cause == "unreachable":
-            if self._host_status.has_reached(host):
-                raise QueueStop(None, f"{host} does not answer any more; {ADVICE['unreachable']}")
-            raise Unanswered(entry)
-        too_often = self._host_status.answered(host, forbidden=error.cause == "forbidden")
-        met = {
-            "bot_check": "the server asks whether this is a bot",
+            if self._host_status.has_responded(host):
+                raise StopFetching(None, f"{host} does not respond any more; {ADVICE['unreachable']}")
+            raise HostUnreachable(entry)
+        too_many_forbidden = self._host_status.record_response(host, is_forbidden=error.cause == "forbidden")
+        why = {
+            "bot_check": "the server requires a bot check",
             "rate_limited": "the server answers 429, too many requests",
-            "forbidden": f"{MAX_FORBIDDEN_IN_A_ROW} videos in a row were forbidden" if too_often else "",
+            "forbidden": f"{MAX_CONSECUTIVE_FORBIDDEN} videos in a row were forbidden" if too_many_forbidden else "",
         }.get(error.cause)
-        if met:
+        if why:
             self._ledger.write(video, entry)
-            raise QueueStop(entry, f"{met}; {ADVICE[error.cause]}")
+            raise StopFetching(entry, f"{why}; {ADVICE[error.cause]}")
 
-    def _bring(self, video: SourceVideo, folder: Path, downloader: Downloader | None, num_tries: int) -> Entry:
-        if is_web(video.url):
+    def _try_fetch(self, video: SourceVideo, folder: Path, downloader: Downloader | None, num_tries: int) -> FetchEntry:
+        if is_http_url(video.url):
             assert downloader is not None
             folder.mkdir(parents=True, exist_ok=True)
             result = downloader.download(video, folder)
         else:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            result = take_local(video, folder)
+            result = copy_local_video(video, folder)
         try:
-            entry, names = self._accept(video, result, num_tries)
+            entry, names = self._checked_entry(video, result, num_tries)
         except ItemError as error:
-            if is_web(video.url):
+            if is_http_url(video.url):
                 raise
-            # As the manifest names it: the copy in the workspace is gone when the message is read.
+            # The message names the user's file, since the copy in the workspace is deleted.
             detail = error.detail.replace(str(result.media), video.url)
             raise type(error)(error.reason, detail, measured=error.measured, threshold=error.threshold) from error
         self._ledger.publish(video, entry, names)
-        self._host_status.answered(host_of(video.url))
+        self._host_status.record_response(host_of(video.url))
         return entry
 
-    def _accept(self, video: SourceVideo, result: DownloadResult, num_tries: int) -> tuple[Entry, list[str]]:
-        """The entry of a video that passed inspection, and the names of its files; raises `ItemError`."""
+    def _checked_entry(
+        self, video: SourceVideo, result: DownloadResult, num_tries: int
+    ) -> tuple[FetchEntry, list[str]]:
+        """The entry of a video and the names of its files; raises `ItemError` if the video is invalid."""
         info = inspect_download(result)
         media, captions = result.media, result.captions
-        final = self._ledger.final(video.video_id)
-        if is_web(video.url):
-            _flush(media)
+        final = self._ledger.final_folder(video.video_id)
+        if is_http_url(video.url):
+            # The download must be on disk before the ledger calls it complete.
+            with media.open("rb+") as file:
+                os.fsync(file.fileno())
         fetched = FetchedVideo(
             video_id=video.video_id,
             path=self._workspace.relative(final / media.name),
@@ -239,7 +244,7 @@ class FetchWorker:
             language=video.language,
             page_language=result.language,
         )
-        entry = Entry(
+        entry = FetchEntry(
             status="ok",
             video=fetched,
             rejection=None,
@@ -248,43 +253,33 @@ class FetchWorker:
             format_id=result.format_id,
             captions_found=result.captions_found,
             num_tries=num_tries,
-            warnings=(*result.warnings, *_doubts(video, result.title, info.duration_seconds)),
+            warnings=(*result.warnings, *_identity_warnings(video, result.title, info.duration_seconds)),
         )
         names = [media.name, f"{video.video_id}.info.json", *([captions.path.name] if captions else [])]
         return entry, names
 
 
-def _with_advice(error: DownloadError) -> DownloadError:
-    detail = f"{error.detail.rstrip('.')}; {advice_for(error.cause, error.detail)}"
-    return DownloadError(error.cause, detail, retry_after_seconds=error.retry_after_seconds)
+def _identity_warnings(video: SourceVideo, title: str, duration_seconds: float) -> list[str]:
+    """Warnings if title or duration differ from the manifest's: ids can be reused, and manifests can be wrong."""
+    differences: list[str] = []
+    if not _are_similar(_normalized(video.title), _normalized(title)):
+        differences.append(f"its page calls it {title!r}, the manifest {video.title!r}")
+    if (expected := video.duration_seconds) is not None:
+        tolerance = max(MIN_DURATION_TOLERANCE_SECONDS, MAX_DURATION_DEVIATION * expected)
+        if abs(duration_seconds - expected) > tolerance:
+            differences.append(f"its duration is {duration_seconds:.0f} s, the manifest gives {expected:.0f} s")
+    return [f"{difference}; check that it is the right video" for difference in differences]
 
 
-def _doubts(video: SourceVideo, title: str, duration_seconds: float) -> list[str]:
-    """A title or a length far from the row's: an id can be given to another video, and lists can be wrong."""
-    doubts: list[str] = []
-    if not _is_like(_plain(video.title), _plain(title)):
-        doubts.append(f"its page calls it {title!r}, the manifest {video.title!r}")
-    if (said := video.duration_seconds) is not None:
-        slack = max(MIN_LENGTH_SLACK_SECONDS, MAX_LENGTH_ERROR * said)
-        if abs(duration_seconds - said) > slack:
-            doubts.append(f"it lasts {duration_seconds:.0f} s, the manifest says {said:.0f} s")
-    return [f"{doubt}; check that it is the video you mean" for doubt in doubts]
+_STOP_WORDS = frozenset("a an and at for from in it kid kids of on or the to video videos with youtube".split())
 
 
-def _is_like(ours: str, theirs: str) -> bool:
-    if not ours or not theirs or set(ours.split()) & set(theirs.split()) - _COMMON:
+def _are_similar(title: str, other: str) -> bool:
+    """Whether two normalized titles share a word or are spelled alike; an empty title is similar to all."""
+    if not title or not other or set(title.split()) & set(other.split()) - _STOP_WORDS:
         return True
-    return difflib.SequenceMatcher(None, ours, theirs, autojunk=False).ratio() >= MIN_TITLE_LIKENESS
+    return difflib.SequenceMatcher(None, title, other, autojunk=False).ratio() >= MIN_TITLE_SIMILARITY
 
 
-_COMMON = frozenset("a an and at for from in it kid kids of on or the to video videos with youtube".split())
-
-
-def _plain(title: str) -> str:
+def _normalized(title: str) -> str:
     return re.sub(r"[\W_]+", " ", title.lower()).strip()
-
-
-def _flush(path: Path) -> None:
-    """On the disk before it is called whole."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())

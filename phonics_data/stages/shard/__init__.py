@@ -1,1 +1,1 @@
-"""The parts of the stage `phonics_data.stages.shard.stage`: cut one video, pack the shards, describe the dataset."""
+"""The stage `shard`: cuts the clips of each video, selects and packs them, and writes the dataset's metadata."""

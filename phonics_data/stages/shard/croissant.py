@@ -1,4 +1,4 @@
-"""croissant.json: the dataset described in the MLCommons Croissant vocabulary (1.0), for search engines and loaders."""
+"""croissant.json: the dataset in the MLCommons Croissant vocabulary (1.0), for search engines and loaders."""
 
 from __future__ import annotations
 
@@ -53,15 +53,11 @@ _CONTEXT = {
 }
 
 
-def croissant(dataset: Path, description: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of croissant.json for a dataset whose shards and metadata.parquet are written."""
+def croissant_metadata(dataset: Path, description: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of croissant.json. Call it after the shards and metadata.parquet are written."""
     counts, options = description["counts"], description["options"]
-    files = [
-        _file(entry["name"], "application/x-tar", entry["sha256"], (dataset / entry["name"]).stat().st_size)
-        for entry in description["shards"]
-    ]
-    table = dataset / METADATA
-    files.append(_file(METADATA, "application/x-parquet", file_sha256(table), table.stat().st_size))
+    files = [_file(dataset / entry["name"], "application/x-tar", entry["sha256"]) for entry in description["shards"]]
+    files.append(_file(dataset / METADATA, "application/x-parquet", file_sha256(dataset / METADATA)))
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -88,13 +84,13 @@ def croissant(dataset: Path, description: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _file(name: str, encoding: str, sha256: str, num_bytes: int) -> dict[str, Any]:
+def _file(path: Path, encoding: str, sha256: str) -> dict[str, Any]:
     return {
         "@type": "cr:FileObject",
-        "@id": name,
-        "name": name,
-        "contentUrl": name,
-        "contentSize": f"{num_bytes} B",
+        "@id": path.name,
+        "name": path.name,
+        "contentUrl": path.name,
+        "contentSize": f"{path.stat().st_size} B",
         "encodingFormat": encoding,
         "sha256": sha256,
     }

@@ -1,6 +1,6 @@
-"""One video -> all its clips, encoded as they will lie in the shards, in one tar of the workspace.
+"""Cutting: one video -> all its clips, in one tar in the workspace.
 
-The members of that tar are copied into shards byte for byte, so another split, seed or shard size needs no decoding.
+The members of that tar are copied into the shards byte for byte. Another split, seed or shard size needs no decoding.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ from pathlib import Path
 
 import soundfile
 
+from phonics_data.contract.files import atomic_path
 from phonics_data.contract.sample import Sample
 from phonics_data.contract.shard import add_sample, encode
-from phonics_data.media import Cut, cut_segments, picture_region
-from phonics_data.quality.filters import Measures, measure
-from phonics_data.quality.near_duplicates import Hashes, content_hashes
+from phonics_data.media import DecodedClip, content_region, cut_segments
+from phonics_data.quality.filters import ClipMeasurements, measure_clip
+from phonics_data.quality.near_duplicates import ClipHashes, clip_hashes
 from phonics_data.stages.shard.options import ShardOptions
-from phonics_data.storage.workspace import atomic_path
 from phonics_data.types import Rejection, Segment
 
-# Imported here so that a worker does it once, not in each of the processes that it forks.
+# Imported here, so that a worker imports it once and not in each process that it forks.
 _ = soundfile.__version__
 
 CUT_VERSION = 4
-"""Raised whenever the same source, segment and options give other bytes than before: what was cut before is cut again."""
+"""Increased whenever the same source, segment and options give other bytes; all clips are then cut again."""
 
 _COPY_BYTES = 1 << 20
-"""Written at once: the 16 kB that tarfile takes by itself cost more than the hash of a clip."""
+"""Block size of tar writes: the default of 16 kB costs more time than hashing a clip."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CutTask:
-    """What a worker needs to cut one video."""
+    """The input of a worker that cuts one video."""
 
     video_id: str
     media: Path
@@ -47,7 +47,7 @@ class CutTask:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CutClip:
-    """One clip in the tar of its video: the outcome that the ledger keeps."""
+    """One clip in the tar of its video, as stored in the ledger."""
 
     segment: Segment
     start_seconds: float
@@ -60,8 +60,8 @@ class CutClip:
     """Over all members."""
     offset: int
     num_bytes: int
-    measures: Measures
-    hashes: Hashes
+    measures: ClipMeasurements
+    hashes: ClipHashes
 
 
 def cut_video(task: CutTask) -> tuple[tuple[CutClip, ...], tuple[Rejection, ...]]:
@@ -74,8 +74,8 @@ def cut_video(task: CutTask) -> tuple[tuple[CutClip, ...], tuple[Rejection, ...]
         MediaError: the video cannot be decoded; nothing is written then.
     """
     options = task.options
-    detect = options.fit == "letterbox-detect"
-    region = picture_region(task.media, task.duration_seconds) if detect else (0.0, 0.0, 1.0, 1.0)
+    removes_bars = options.fit == "letterbox-detect"
+    region = content_region(task.media, task.duration_seconds) if removes_bars else (0.0, 0.0, 1.0, 1.0)
     clips: list[CutClip] = []
     rejections: list[Rejection] = []
     with (
@@ -93,7 +93,9 @@ def cut_video(task: CutTask) -> tuple[tuple[CutClip, ...], tuple[Rejection, ...]
             audio_rate_hz=options.audio_rate_hz,
         ):
             segment = task.segments[cut.index]
-            if not cut.frames_LHWC.shape[0]:
+            if cut.frames_LHWC.shape[0]:
+                clips.append(_store(tar, cut, segment, options))
+            else:
                 rejections.append(
                     Rejection(
                         stage="shard",
@@ -101,17 +103,15 @@ def cut_video(task: CutTask) -> tuple[tuple[CutClip, ...], tuple[Rejection, ...]
                         reason="no_frames",
                         measured=0.0,
                         threshold=1.0,
-                        detail=f"the picture ends before {segment.start_seconds:.3f} s",
+                        detail=f"the video stream ends before {segment.start_seconds:.3f} s",
                     )
                 )
-                continue
-            clips.append(_store(tar, cut, segment, options))
     order = {segment.segment_id: index for index, segment in enumerate(task.segments)}
     clips.sort(key=lambda clip: order[clip.segment.segment_id])
     return tuple(clips), tuple(rejections)
 
 
-def _store(tar: tarfile.TarFile, cut: Cut, segment: Segment, options: ShardOptions) -> CutClip:
+def _store(tar: tarfile.TarFile, cut: DecodedClip, segment: Segment, options: ShardOptions) -> CutClip:
     sample = Sample(
         key=segment.segment_id,
         frames_LHWC=cut.frames_LHWC,
@@ -142,6 +142,6 @@ def _store(tar: tarfile.TarFile, cut: Cut, segment: Segment, options: ShardOptio
         content_sha256=digest.hexdigest(),
         offset=offset,
         num_bytes=tar.offset - offset,
-        measures=measure(cut.frames_LHWC, cut.audio_N, options.audio_rate_hz),
-        hashes=content_hashes(cut.frames_LHWC, cut.audio_N, options.audio_rate_hz),
+        measures=measure_clip(cut.frames_LHWC, cut.audio_N, options.audio_rate_hz),
+        hashes=clip_hashes(cut.frames_LHWC, cut.audio_N, options.audio_rate_hz),
     )

@@ -1,4 +1,4 @@
-"""dataset.json and README.md: what a dataset says about itself, to programs and to people."""
+"""dataset.json and README.md of a dataset: its description for programs and for people."""
 
 from __future__ import annotations
 
@@ -14,22 +14,26 @@ from phonics_data.dataset.layout import MetadataRow
 from phonics_data.quality.split import SPLITS
 from phonics_data.stages.shard.options import ShardOptions
 from phonics_data.storage.tables import to_plain
-from phonics_data.types import GIVEN_EVIDENCE, FetchedVideo, Rejection
+from phonics_data.types import IMPORTED_EVIDENCE, FetchedVideo, Rejection
 
 
-def describe(
+def dataset_description(
     rows: Sequence[MetadataRow],
     rejections: Sequence[Rejection],
     options: ShardOptions,
-    sums: Mapping[str, str],
+    checksums: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The content of dataset.json; the same for the same clips and options, on every day."""
+    """The content of dataset.json; it depends on the clips and options only.
+
+    Args:
+        checksums: shard name -> SHA-256.
+    """
     names = label_set(options.label_set, (row.label for row in rows)).names
     samples = Counter(row.shard for row in rows)
     num_bytes: Counter[str] = Counter()
     for row in rows:
         num_bytes[row.shard] += row.num_bytes
-    digest = hashlib.sha256("\n".join(f"{sums[name]}  {name}" for name in sorted(sums)).encode()).hexdigest()
+    digest = hashlib.sha256("\n".join(f"{checksums[name]}  {name}" for name in sorted(checksums)).encode()).hexdigest()
     return {
         "schema_version": SCHEMA_VERSION,
         "digest": digest,
@@ -44,22 +48,21 @@ def describe(
             "rejections_by_reason": dict(sorted(Counter(row.reason for row in rejections).items())),
         },
         "shards": [
-            {"name": name, "sha256": sums[name], "samples": samples[name], "bytes": num_bytes[name]}
-            for name in sorted(sums)
+            {"name": name, "sha256": checksums[name], "samples": samples[name], "bytes": num_bytes[name]}
+            for name in sorted(checksums)
         ],
         "made_with": versions(),
     }
 
 
 def versions() -> dict[str, str]:
-    """Versions of the programs that decide the bytes of a clip."""
+    """Versions of the packages that determine the bytes of a clip."""
     return {name: version(name) for name in ("phonics-cssgan", "av", "numpy", "soundfile", "soxr")}
 
 
-def card(
+def dataset_card(
     rows: Sequence[MetadataRow],
     videos: Sequence[FetchedVideo],
-    rejections: Sequence[Rejection],
     description: Mapping[str, Any],
 ) -> str:
     """README.md of the dataset, in the form of a Hugging Face dataset card."""
@@ -69,7 +72,7 @@ def card(
     for name in names:
         numbers = [sum(row.label == name and row.split == split for row in rows) for split in SPLITS]
         table.append(f"| {name.replace('|', chr(92) + '|')} | " + " | ".join(str(number) for number in numbers) + " |")
-    faults = [f"- {reason}: {number}" for reason, number in counts["rejections_by_reason"].items()] or ["- none"]
+    rejected = [f"- {reason}: {number}" for reason, number in counts["rejections_by_reason"].items()] or ["- none"]
     flags = Counter(flag for row in rows for flag in row.flags.split(",") if flag)
     sources = [f"- `{video.video_id}`: {video.duration_seconds:.1f} s" for video in videos]
     size = "n<1K" if len(rows) < 1000 else "1K<n<10K" if len(rows) < 10_000 else "10K<n<100K"
@@ -89,9 +92,9 @@ def card(
             "",
             "# Short letter videos",
             "",
-            f"{counts['clips']} short videos ({counts['seconds'] / 60:.1f} minutes) out of {counts['videos']} source "
+            f"{counts['clips']} short videos ({counts['seconds'] / 60:.1f} minutes) from {counts['videos']} source "
             f"videos, {options['width']} x {options['height']} pixels at {options['frame_rate']} frames a second with "
-            f"mono sound at {options['audio_rate_hz']} Hz. Digest: `{description['digest'][:16]}`.",
+            f"mono audio at {options['audio_rate_hz']} Hz. Digest: `{description['digest'][:16]}`.",
             "",
             "Each sample of a shard is "
             + (
@@ -100,8 +103,8 @@ def card(
                 else "`<key>.frames.mp4` (H.264)"
             )
             + ", `<key>.audio.flac` "
-            "(16 bit, as long as the frames last) and `<key>.meta.json`. `metadata.parquet` has a row for each clip. "
-            "Sources never lie in two splits.",
+            "(16 bit, same duration as the frames) and `<key>.meta.json`. `metadata.parquet` has a row for each clip. "
+            "All clips of a source are in the same split.",
             "",
             "## Clips by class and split",
             "",
@@ -109,26 +112,26 @@ def card(
             "",
             "## Sources",
             "",
-            "The rights in pictures and sound stay with the makers of the source videos; `videos.parquet` names each "
-            "with its checksum. Whoever passes clips on needs their leave.",
+            "The makers of the source videos hold the rights in video and audio; `videos.parquet` lists each source with "
+            "its checksum. Redistribution of clips needs their permission.",
             "",
             *sources,
             "",
-            "## Known faults",
+            "## Known limitations",
             "",
             (
-                "Labels and times came with the media; nobody has checked them. `evidence` in `metadata.parquet` tells "
-                "from where."
-                if all(row.evidence in GIVEN_EVIDENCE for row in rows)
-                else "Letters and times were found by program. `evidence` and `confidence` in `metadata.parquet` tell "
-                "on what grounds."
+                "Labels and times were imported with the media and are not verified. `evidence` in `metadata.parquet` gives "
+                "their source."
+                if all(row.evidence in IMPORTED_EVIDENCE for row in rows)
+                else "Letters and times were found automatically. `evidence` and `confidence` in `metadata.parquet` give their "
+                "sources and reliability."
             ),
             "",
-            *(f"- marked, but kept: {flag}: {number}" for flag, number in sorted(flags.items())),
+            *(f"- flagged, not dropped: {flag}: {number}" for flag, number in sorted(flags.items())),
             "",
-            "Left out on the way, by reason (`rejections.parquet` has the rows):",
+            "Rejected items by reason (rows in `rejections.parquet`):",
             "",
-            *faults,
+            *rejected,
             "",
         ]
     )

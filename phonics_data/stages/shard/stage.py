@@ -1,9 +1,9 @@
-"""shard: Segment -> Clip. Clips cut exactly, screened, split by source and packed into WebDataset tars.
+"""The stage `shard`: Segment -> Clip. Cuts clips, filters and splits them, and packs them into WebDataset tars.
 
-Each source is decoded once, in a worker. What it gives lies in WORK/clips/<video_id>/clips.tar, already in the form of
-the shards; judging, splitting and packing then only sort and copy, so other limits, splits or shard sizes cost no
-decoding. The bytes of a dataset depend on the sources, segments and options alone: not on the number of workers, the
-order in which they end, an interruption or the day.
+- A worker decodes each source once. Its clips are stored in WORK/clips/<video_id>/clips.tar, in the format of the
+  shards. Filtering, splitting and packing only sort and copy, so other filters, splits or shard sizes need no decoding.
+- The bytes of a dataset depend only on the sources, segments and options: not on the number of workers, their order,
+  interruptions or the date.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from phonics_data.contract.files import atomic_path, write_bytes
 from phonics_data.contract.labels import label_set
 from phonics_data.dataset.layout import (
     CARD,
@@ -25,22 +26,22 @@ from phonics_data.dataset.layout import (
     REJECTIONS,
     VIDEOS,
     MetadataRow,
-    is_as_written,
+    matches_checksum,
+    write_checksums,
     write_metadata,
-    write_sums,
 )
 from phonics_data.errors import DatasetError, InputError, OptionError
 from phonics_data.executors.isolated import Limits
 from phonics_data.executors.items import OnProgress, Outcome, run_items, write_rejections
 from phonics_data.quality.split import split_by_source
-from phonics_data.stages.shard.croissant import croissant
+from phonics_data.stages.shard.croissant import croissant_metadata
 from phonics_data.stages.shard.cutting import CUT_VERSION, CutClip, CutTask, cut_video
-from phonics_data.stages.shard.dataset_card import card, describe, versions
+from phonics_data.stages.shard.dataset_card import dataset_card, dataset_description, versions
 from phonics_data.stages.shard.options import ShardOptions
-from phonics_data.stages.shard.packing import LostClipsError, Piece, Shard, pack, plan
-from phonics_data.stages.shard.selection import CheckedClip, Selection, select_clips
+from phonics_data.stages.shard.packing import LostClipsError, PackedClip, Shard, assign_to_shards, pack
+from phonics_data.stages.shard.selection import SelectedClip, Selection, select_clips
 from phonics_data.storage.tables import read_table, to_plain, write_table
-from phonics_data.storage.workspace import Workspace, atomic_path, fingerprint, write_bytes, write_json
+from phonics_data.storage.workspace import Workspace, fingerprint, write_json
 from phonics_data.types import FetchedVideo, Rejection, ScreenLetter, Segment, Split, StageCount
 
 __all__ = ["ShardOptions", "check_folder", "shard"]
@@ -54,18 +55,18 @@ def shard(
     workers: int = 1,
     on_progress: OnProgress | None = None,
 ) -> StageCount:
-    """Make the dataset folder `out` from WORK's videos.parquet and segments.parquet.
+    """Write the dataset folder `out` from WORK's videos.parquet and segments.parquet.
 
     Args:
-        workers: processes that cut.
-        on_progress: called with the number of videos done.
+        workers: number of processes that cut videos.
+        on_progress: called with ("shard", videos done, all videos).
 
     Returns:
-        The count of segments (not videos): in, kept as clips, rejected.
+        Counts of segments (not videos): in, kept as clips, rejected.
 
     Raises:
         OptionError: a segment has a label that is not in the label set; nothing is cut or written then.
-        InputError: no clip is left to make a dataset of; `out` is no dataset folder; the disk is full.
+        InputError: no clip passes the filters; `out` is not a dataset folder; the disk is full.
         TableError: an earlier stage has not been run.
     """
     options = options or ShardOptions()
@@ -75,51 +76,51 @@ def shard(
     try:
         label_set(options.label_set, (segment.letter for segment in segments))
     except DatasetError as error:
-        raise OptionError("--label-set", options.label_set, f"a set that holds the labels ({error})") from error
+        raise OptionError("--label-set", options.label_set, f"a set that contains the labels ({error})") from error
     try:
         while True:
             try:
                 return _shard(workspace, out, options, videos, segments, workers=workers, on_progress=on_progress)
-            except LostClipsError as error:  # a disk or a hand has changed what was cut: cut that video again
+            except LostClipsError as error:  # clips were deleted or changed after they were cut
                 workspace.ledger("shard").forget(error.video_id)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise InputError(
-            f"no space left on the disk of {workspace.root} or {out}; nothing half-written stays: make space and run "
-            "the same command again, it goes on where it stopped"
+            f"no space left on the disk of {workspace.root} or {out}; incomplete files were removed: free some space "
+            "and run the same command again to continue"
         ) from error
 
 
-_LEFT_BY_A_KILL = re.compile(r"(train|validation|test)-\d{6}\.tar|\..+\.partial(\.\w+)?")
+_INCOMPLETE_RUN_FILE = re.compile(r"(train|validation|test)-\d{6}\.tar|\..+\.partial(\.\w+)?")
 
 
 def check_folder(out: Path, videos: Sequence[FetchedVideo]) -> None:
-    """Refuse to write into a folder that holds something else, or the finished dataset of other videos.
+    """Check that `out` may be written.
 
     Raises:
-        InputError: so it is.
+        InputError: `out` has other files, or is the finished dataset of other videos.
     """
     if not out.exists():
         return
     if not out.is_dir():
-        raise InputError(f"--out {out}: is a file, allowed: a folder (it is made if it does not exist)")
-    ours = {DESCRIPTION, METADATA, ".shards.json"}
-    # A run that was killed in the middle of its first shards has left nothing but these.
-    if not any((out / name).exists() for name in ours) and not all(
-        _LEFT_BY_A_KILL.fullmatch(path.name) for path in out.iterdir()
+        raise InputError(f"--out {out}: is a file, allowed: a folder (it is created if it does not exist)")
+    dataset_files = (DESCRIPTION, METADATA, ".shards.json")
+    # A run that was killed while it wrote its first shards leaves only incomplete files.
+    if not any((out / name).exists() for name in dataset_files) and not all(
+        _INCOMPLETE_RUN_FILE.fullmatch(path.name) for path in out.iterdir()
     ):
-        raise InputError(f"--out {out}: the folder holds other files; give an empty or a new one")
-    # A table that has been changed says nothing of whose the dataset is.
-    if not (out / DESCRIPTION).exists() or not is_as_written(out, VIDEOS):
+        raise InputError(f"--out {out}: the folder contains other files; give an empty or a new one")
+    # A changed table does not identify the videos of the dataset.
+    if not (out / DESCRIPTION).exists() or not matches_checksum(out, VIDEOS):
         return
-    theirs = read_table(out / VIDEOS, FetchedVideo)
-    mine = {video.video_id for video in videos} | {video.sha256 for video in videos}
-    if theirs and all(mine.isdisjoint((video.video_id, video.sha256)) for video in theirs):
-        names = ", ".join(sorted(video.video_id for video in theirs)[:3])
+    dataset_videos = read_table(out / VIDEOS, FetchedVideo)
+    workspace_keys = {video.video_id for video in videos} | {video.sha256 for video in videos}
+    if dataset_videos and all(workspace_keys.isdisjoint((video.video_id, video.sha256)) for video in dataset_videos):
+        names = ", ".join(sorted(video.video_id for video in dataset_videos)[:3])
         raise InputError(
-            f"--out {out}: holds a dataset of {len(theirs)} other videos ({names}, ...), none of which is in this "
-            "workspace; give another folder, or delete that one first"
+            f"--out {out}: contains a dataset of {len(dataset_videos)} other videos ({names}, ...), none of which is in "
+            "this workspace; give another folder, or delete that one first"
         )
 
 
@@ -135,25 +136,25 @@ def _shard(
 ) -> StageCount:
     tasks = _tasks(workspace, options, videos, segments)
     sha256 = {video.video_id: video.sha256 for video in videos}
-    hashes = {video_id: _fingerprint(task, sha256[video_id]) for video_id, task in tasks.items()}
-    num_skipped = _forget_lost_clips(workspace, tasks, hashes)
+    fingerprints = {video_id: _fingerprint(task, sha256[video_id]) for video_id, task in tasks.items()}
+    num_skipped = _forget_lost_clips(workspace, tasks, fingerprints)
     result = run_items(
-        workspace, "shard", tasks, hashes, _cut, CutClip, workers=workers, limits=_limits, on_progress=on_progress
+        workspace, "shard", tasks, fingerprints, _cut, CutClip, workers=workers, limits=_limits, on_progress=on_progress
     )
-    judgement = select_clips(result.kept, options, _seen(workspace))
-    rejections = [*result.rejections, *judgement.rejections]
+    selection = select_clips(result.kept, options, _screen_letters(workspace))
+    rejections = [*result.rejections, *selection.rejections]
     write_rejections(workspace, "shard", rejections)
-    if not judgement.kept:
+    if not selection.clips:
         raise InputError(
-            f"--work {workspace.root}: no clip is left of {len(segments)} segments, so there is no dataset to write; "
-            f"`phonics-data status --work {workspace.root}` counts the reasons"
+            f"--work {workspace.root}: no clip is left of {len(segments)} segments, no dataset is written; "
+            f"`phonics-data status --work {workspace.root}` shows the reasons"
         )
-    _write_dataset(workspace, out, options, judgement, tasks, videos, workers=workers)
+    _write_dataset(workspace, out, options, selection, tasks, videos, workers=workers)
     return StageCount(
         stage="shard",
         num_in=len(segments),
-        num_kept=len(judgement.kept),
-        num_rejected=len(segments) - len(judgement.kept),
+        num_kept=len(selection.clips),
+        num_rejected=len(segments) - len(selection.clips),
         num_skipped=num_skipped,
         by_reason=dict(Counter(rejection.reason for rejection in rejections)),
         wall_seconds=result.count.wall_seconds,
@@ -163,37 +164,37 @@ def _shard(
 def _tasks(
     workspace: Workspace, options: ShardOptions, videos: Sequence[FetchedVideo], segments: Sequence[Segment]
 ) -> dict[str, CutTask]:
-    """One task for each video that has segments, in the order of the ids."""
+    """One task for each video that has segments, sorted by id."""
     by_video: dict[str, list[Segment]] = {}
     for segment in segments:
         by_video.setdefault(segment.video_id, []).append(segment)
     tasks: dict[str, CutTask] = {}
     for video in sorted(videos, key=lambda video: video.video_id):
-        if mine := by_video.pop(video.video_id, None):
-            mine.sort(key=lambda segment: (segment.start_seconds, segment.segment_id))
+        if video_segments := by_video.pop(video.video_id, None):
+            video_segments.sort(key=lambda segment: (segment.start_seconds, segment.segment_id))
             tasks[video.video_id] = CutTask(
                 video_id=video.video_id,
                 media=workspace.root / video.path,
-                segments=tuple(mine),
+                segments=tuple(video_segments),
                 options=options,
                 out=workspace.clips / video.video_id / "clips.tar",
                 duration_seconds=video.duration_seconds,
             )
     if by_video:
         raise InputError(
-            f"--work {workspace.root}: segments.parquet speaks of videos that are not in videos.parquet "
+            f"--work {workspace.root}: segments.parquet has videos that are not in videos.parquet "
             f"({', '.join(sorted(by_video)[:5])}); run `phonics-data segment` again"
         )
     return tasks
 
 
-def _seen(workspace: Workspace) -> dict[str, list[ScreenLetter]]:
-    """video id -> the letters that were read on its screen; no entry where none were, or nobody looked."""
-    seen: dict[str, list[ScreenLetter]] = {}
+def _screen_letters(workspace: Workspace) -> dict[str, list[ScreenLetter]]:
+    """video id -> the letters that OCR detected on its screen; no entry if there are none."""
+    letters: dict[str, list[ScreenLetter]] = {}
     path = workspace.table("screen_letters")
     for row in read_table(path, ScreenLetter) if path.exists() else []:
-        seen.setdefault(row.video_id, []).append(row)
-    return seen
+        letters.setdefault(row.video_id, []).append(row)
+    return letters
 
 
 def _cut(task: CutTask) -> Outcome[CutClip]:
@@ -202,7 +203,7 @@ def _cut(task: CutTask) -> Outcome[CutClip]:
 
 
 def _limits(task: CutTask) -> Limits:
-    """Far more than honest files need: ten minutes, or ten times real time on a slow machine."""
+    """More than valid files need on a slow machine: ten minutes plus ten times the duration."""
     return Limits(seconds=600 + 10 * task.duration_seconds, memory_bytes=2 * 1024**3)
 
 
@@ -210,12 +211,12 @@ def _fingerprint(task: CutTask, source_sha256: str) -> str:
     return fingerprint(CUT_VERSION, source_sha256, to_plain(task.segments), task.options.cut_key())
 
 
-def _forget_lost_clips(workspace: Workspace, tasks: dict[str, CutTask], hashes: dict[str, str]) -> int:
-    """Have videos cut again whose clips somebody has deleted. Returns the number of segments that stay finished."""
+def _forget_lost_clips(workspace: Workspace, tasks: dict[str, CutTask], fingerprints: dict[str, str]) -> int:
+    """Mark videos whose clips were deleted as unfinished. Returns the number of finished segments."""
     ledger = workspace.ledger("shard")
     num_finished = 0
     for video_id, task in tasks.items():
-        outcome = ledger.read(video_id, hashes[video_id])
+        outcome = ledger.read(video_id, fingerprints[video_id])
         if outcome is None:
             continue
         size = task.out.stat().st_size if task.out.exists() else 0
@@ -230,56 +231,57 @@ def _write_dataset(
     workspace: Workspace,
     out: Path,
     options: ShardOptions,
-    judgement: Selection,
+    selection: Selection,
     tasks: dict[str, CutTask],
     videos: Sequence[FetchedVideo],
     *,
     workers: int,
 ) -> None:
     labels: dict[str, set[str]] = {}
-    for one in judgement.kept:
-        labels.setdefault(one.clip.segment.video_id, set()).add(one.clip.segment.letter)
-    splits = split_by_source(labels, ratios=options.ratios, seed=options.seed, groups=judgement.groups)
-    pieces = [
-        Piece(
-            sample_id=one.clip.segment.segment_id,
-            video_id=one.clip.segment.video_id,
-            split=splits[one.clip.segment.video_id],
-            path=tasks[one.clip.segment.video_id].out,
-            offset=one.clip.offset,
-            num_bytes=one.clip.num_bytes,
-            content_key=one.clip.content_sha256,
+    for selected in selection.clips:
+        segment = selected.clip.segment
+        labels.setdefault(segment.video_id, set()).add(segment.letter)
+    splits = split_by_source(labels, ratios=options.ratios, seed=options.seed, groups=selection.groups)
+    packed_clips = [
+        PackedClip(
+            sample_id=clip.segment.segment_id,
+            video_id=clip.segment.video_id,
+            split=splits[clip.segment.video_id],
+            path=tasks[clip.segment.video_id].out,
+            offset=clip.offset,
+            num_bytes=clip.num_bytes,
+            content_key=clip.content_sha256,
         )
-        for one in judgement.kept
+        for clip in (selected.clip for selected in selection.clips)
     ]
-    shards = plan(pieces, target_bytes=options.target_shard_bytes, seed=options.seed)
-    (out / DESCRIPTION).unlink(missing_ok=True)  # unfinished from here to the end
-    sums = pack(out, shards, workers=workers)
-    rows = _rows(judgement.kept, shards, splits, options)
+    shards = assign_to_shards(packed_clips, target_bytes=options.target_shard_bytes, seed=options.seed)
+    (out / DESCRIPTION).unlink(missing_ok=True)  # without it the dataset counts as unfinished
+    checksums = pack(out, shards, workers=workers)
+    rows = _rows(selection.clips, shards, splits, options)
     rejections = read_table(workspace.table("rejections"), Rejection)
+    used_videos = [video for video in videos if video.video_id in splits]
     write_metadata(out / METADATA, rows)
-    write_table(out / VIDEOS, FetchedVideo, [video for video in videos if video.video_id in splits])
+    write_table(out / VIDEOS, FetchedVideo, used_videos)
     with atomic_path(out / REJECTIONS) as temporary:
         shutil.copyfile(workspace.table("rejections"), temporary)
-    description = describe(rows, rejections, options, sums)
-    used = [video for video in videos if video.video_id in splits]
-    write_bytes(out / CARD, card(rows, used, rejections, description).encode())
-    write_json(out / CROISSANT, croissant(out, description))
+    description = dataset_description(rows, rejections, options, checksums)
+    write_bytes(out / CARD, dataset_card(rows, used_videos, description).encode())
+    write_json(out / CROISSANT, croissant_metadata(out, description))
     write_json(out / DESCRIPTION, description)
-    write_sums(out, sums)
+    write_checksums(out, checksums)
 
 
 def _rows(
-    judged: Sequence[CheckedClip], shards: Sequence[Shard], splits: dict[str, Split], options: ShardOptions
+    clips: Sequence[SelectedClip], shards: Sequence[Shard], splits: dict[str, Split], options: ShardOptions
 ) -> list[MetadataRow]:
     """One row a clip, in the order of the shards."""
-    by_id = {one.clip.segment.segment_id: one for one in judged}
+    by_id = {selected.clip.segment.segment_id: selected for selected in clips}
     made_with = ", ".join(f"{name} {version}" for name, version in versions().items())
     rows: list[MetadataRow] = []
     for shard in shards:
-        for piece, offset in zip(shard.pieces, shard.offsets(), strict=True):
-            one = by_id[piece.sample_id]
-            clip, segment = one.clip, one.clip.segment
+        for packed, offset in zip(shard.clips, shard.offsets(), strict=True):
+            selected = by_id[packed.sample_id]
+            clip, segment = selected.clip, selected.clip.segment
             rows.append(
                 MetadataRow(
                     sample_id=segment.segment_id,
@@ -302,11 +304,11 @@ def _rows(
                     evidence=segment.evidence,
                     confidence=segment.confidence,
                     offset=offset,
-                    num_bytes=piece.num_bytes,
+                    num_bytes=packed.num_bytes,
                     duration_seconds=float(clip.num_frames / options.frame_rate),
-                    flags=",".join(one.flags),
-                    duplicate_of=one.duplicate_of,
-                    letter_seen_share=one.letter_seen_share,
+                    flags=",".join(selected.flags),
+                    duplicate_of=selected.duplicate_of,
+                    letter_seen_share=selected.letter_seen_share,
                     made_with=made_with,
                     **dataclasses.asdict(clip.measures),
                     **dataclasses.asdict(clip.hashes),

@@ -1,4 +1,4 @@
-"""The command line: errors are one line and an exit code, and every command shows an example."""
+"""The command line: one-line errors with exit codes, and an example in every help text."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from cssgan.cli import app
 from tests.cssgan.toy_dataset import TINY
+
+pytestmark = pytest.mark.dependencies
 
 COMMANDS = typer.main.get_command(app.app).commands  # type: ignore[attr-defined]
 
@@ -29,14 +31,14 @@ def sets(*settings: str) -> list[str]:
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_every_command_helps_with_an_example(command: str) -> None:
+def test_every_help_text_has_an_example(command: str) -> None:
     result = CliRunner().invoke(app.app, [command, "--help"], env={"COLUMNS": "200"})
 
     assert result.exit_code == 0
     assert f"Example: cssgan {command}" in result.output
 
 
-def test_show_config_prints_every_field_with_its_range(monkeypatch, capsys) -> None:
+def test_show_config_prints_fields_with_allowed_values(monkeypatch, capsys) -> None:
     code, out, _ = run(monkeypatch, capsys, "show-config", "lean", "--set", "loss.order_weight=0.5")
 
     assert code == 0
@@ -44,14 +46,14 @@ def test_show_config_prints_every_field_with_its_range(monkeypatch, capsys) -> N
     assert "model.middle = 4    [whole number >= 1]" in out
 
 
-def test_show_config_as_json_is_what_a_run_would_hold(monkeypatch, capsys) -> None:
+def test_show_config_prints_json(monkeypatch, capsys) -> None:
     _, out, _ = run(monkeypatch, capsys, "show-config", "tiny", "--json")
 
     assert json.loads(out)["model"]["g_output"] == "compose"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "words"),
+    ("arguments", "code", "message"),
     [
         (["show-config", "huge"], 2, "--preset: got 'huge', allowed: paper, tuned, lean, tiny, small, smoke"),
         (["show-config", "--set", "loss.order_weight=-1"], 2, "loss.order_weight: got -1.0, allowed: number >= 0"),
@@ -62,18 +64,18 @@ def test_show_config_as_json_is_what_a_run_would_hold(monkeypatch, capsys) -> No
         (["generate", "--run", "nowhere"], 1, "nowhere: no checkpoint in it; train first"),
     ],
 )
-def test_errors_are_one_line_and_an_exit_code(
-    monkeypatch, capsys, tmp_path: Path, arguments: list[str], code: int, words: str
+def test_errors_have_one_line_and_an_exit_code(
+    monkeypatch, capsys, tmp_path: Path, arguments: list[str], code: int, message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     if arguments[0] == "generate":
         arguments = [*arguments, "--image", "i.png", "--audio", "a.wav", "--label", "A", "--out", "o.mp4"]
 
-    got, _, err = run(monkeypatch, capsys, *arguments)
+    exit_code, _, err = run(monkeypatch, capsys, *arguments)
 
-    assert got == code
+    assert exit_code == code
     assert err.startswith("cssgan: ")
-    assert words in err
+    assert message in err
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -85,7 +87,7 @@ def test_unknown_options_are_usage_errors(monkeypatch, capsys) -> None:
     assert "No such option" in err
 
 
-def test_train_runs_resumes_and_says_when_it_is_finished(monkeypatch, capsys, dataset: Path, tmp_path: Path) -> None:
+def test_train_resumes_and_reports_a_finished_run(monkeypatch, capsys, dataset: Path, tmp_path: Path) -> None:
     arguments = ["train", "--shards", str(dataset), "--run", str(tmp_path / "run"), "--preset", "tiny"]
 
     code, out, _ = run(monkeypatch, capsys, *arguments, *sets())

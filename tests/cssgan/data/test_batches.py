@@ -1,4 +1,4 @@
-"""Batches are a function of the seed and of the videos seen, and hold what they say."""
+"""Batches are a function of the seed and the position; their content matches the dataset."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from cssgan.data import clip_orders, resident
-from cssgan.data.batches import ResidentLoader, augment, derangement, pictures, streams, to_uint8
+from cssgan.data import clip_permutations, resident
+from cssgan.data.batches import ResidentLoader, augment, cut_clips, to_uint8, to_video
+from cssgan.data.sampler import derangement
 from cssgan.types import Batch, MelStats
 from tests.cssgan.toy_dataset import tiny_config
 
@@ -26,10 +27,10 @@ def tensors(batch: Batch) -> dict[str, torch.Tensor]:
     return {name: value for name, value in values.items() if isinstance(value, torch.Tensor)}
 
 
-def test_a_batch_depends_on_nothing_but_seed_and_position(dataset: Path) -> None:
+def test_a_batch_depends_only_on_seed_and_position(dataset: Path) -> None:
     first, second = loader(dataset), loader(dataset)
     for position in range(0, 30, 3):
-        first.batch(position)  # the first feed walks, the second jumps
+        first.batch(position)  # the second loader does not prepare these
 
     for name, value in tensors(first.batch(30)).items():
         assert torch.equal(value, tensors(second.batch(30))[name]), name
@@ -46,7 +47,7 @@ def test_shapes_and_ranges(dataset: Path) -> None:
         "label_BK": (3, 26),
         "num_valid_B": (3,),
         "order_B": (3,),
-        "order_counts_B": (3,),
+        "order_mask_B": (3,),
         "frame_index_BS": (3, 4),
         "noise_BZ": (3, 5),
     }
@@ -55,7 +56,7 @@ def test_shapes_and_ranges(dataset: Path) -> None:
     assert torch.equal(batch.label_BK.sum(1), torch.ones(3))
 
 
-def test_every_epoch_shows_every_clip_once_in_a_new_order(dataset: Path) -> None:
+def test_every_epoch_has_every_clip_once_in_a_new_order(dataset: Path) -> None:
     ours = loader(dataset, "train.batch_size=7")
 
     epochs = [ours.batch(7 * epoch).keys for epoch in range(3)]
@@ -64,29 +65,29 @@ def test_every_epoch_shows_every_clip_once_in_a_new_order(dataset: Path) -> None
     assert len(set(epochs)) == 3
 
 
-def test_orders_are_all_drawn_and_p_chrono_forces_time_order(dataset: Path) -> None:
-    def draws(*settings: str) -> list[tuple[int, float]]:
+def test_all_orders_occur_and_p_in_order_forces_time_order(dataset: Path) -> None:
+    def sampled_orders(*settings: str) -> list[tuple[int, float]]:
         ours = loader(dataset, "train.batch_size=50", *settings)
         batches = [ours.batch(50 * step) for step in range(4)]
-        return [pair for b in batches for pair in zip(b.order_B.tolist(), b.order_counts_B.tolist(), strict=True)]
+        return [pair for b in batches for pair in zip(b.order_B.tolist(), b.order_mask_B.tolist(), strict=True)]
 
-    assert {rank for rank, _ in draws()} == set(range(24))
-    assert all(counts == 1.0 for _, counts in draws())
-    half = draws("order.p_in_order=0.5")
-    assert 0.35 < np.mean([counts == 0.0 for _, counts in half]) < 0.65
-    assert all(rank == 0 for rank, counts in half if counts == 0.0)
-    assert set(draws("order.shuffle=none")) == {(0, 1.0)}
+    assert {rank for rank, _ in sampled_orders()} == set(range(24))
+    assert all(mask == 1.0 for _, mask in sampled_orders())
+    half = sampled_orders("order.p_in_order=0.5")
+    assert 0.35 < np.mean([mask == 0.0 for _, mask in half]) < 0.65
+    assert all(rank == 0 for rank, mask in half if mask == 0.0)
+    assert set(sampled_orders("order.shuffle=none")) == {(0, 1.0)}
 
 
-def test_enumerate_shows_all_orders_of_a_clip_one_after_the_other(dataset: Path) -> None:
-    batch = loader(dataset, "train.batch_size=48", "order.draw=enumerate").batch(0)
+def test_enumerated_orders_of_a_clip_are_consecutive(dataset: Path) -> None:
+    batch = loader(dataset, "train.batch_size=48", "order.sampling=enumerate").batch(0)
 
     assert batch.order_B.tolist() == [*range(24), *range(24)]
     assert len(set(batch.keys[:24])) == len(set(batch.keys[24:])) == 1
     assert batch.keys[0] != batch.keys[24]
 
 
-def test_shuffled_audio_gives_every_clip_the_sound_of_another(dataset: Path) -> None:
+def test_shuffled_audio_gives_every_clip_the_audio_of_another(dataset: Path) -> None:
     plain, control = loader(dataset), loader(dataset, "data.shuffle_audio=true")
 
     ours, theirs = plain.batch(0), control.batch(0)
@@ -96,7 +97,7 @@ def test_shuffled_audio_gives_every_clip_the_sound_of_another(dataset: Path) -> 
         assert not torch.equal(mine, other)
 
 
-def test_augmentation_is_alike_in_all_frames_and_keeps_motion() -> None:
+def test_augmentation_is_equal_in_all_frames_and_keeps_motion() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
     frames[1] = frames[0]
 
@@ -126,7 +127,7 @@ def test_shifts_repeat_the_edge() -> None:
     assert starts == {2, 3, 4, 5, 6}
 
 
-def test_augmented_batches_still_depend_on_position_alone(dataset: Path) -> None:
+def test_augmented_batches_depend_only_on_seed_and_position(dataset: Path) -> None:
     settings = ("data.augment_colour=true", "data.augment_shift=2")
 
     first, second, plain = (
@@ -141,24 +142,24 @@ def test_augmented_batches_still_depend_on_position_alone(dataset: Path) -> None
 
 
 @pytest.mark.parametrize("count", [2, 3, 50])
-def test_a_derangement_leaves_nothing_in_place(count: int) -> None:
+def test_a_derangement_has_no_fixed_point(count: int) -> None:
     out = derangement(count, seed=3)
 
     assert sorted(out) == list(range(count))
     assert not (out == np.arange(count)).any()
 
 
-def test_pictures_survive_the_way_there_and_back() -> None:
+def test_to_uint8_inverts_to_video() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 4, 3), np.uint8)
 
-    assert np.array_equal(to_uint8(pictures(frames, torch.device("cpu"))), frames)
+    assert np.array_equal(to_uint8(to_video(frames, torch.device("cpu"))), frames)
 
 
-def test_streams_show_picture_sound_and_mask_in_the_same_order(dataset: Path) -> None:
+def test_cut_clips_permutes_frames_audio_and_mask_equally(dataset: Path) -> None:
     batch = loader(dataset).batch(0)
-    clip_at = clip_orders.clip_at(torch.tensor([23, 0, 8]), 4)
+    clip_at = clip_permutations.clip_at(torch.tensor([23, 0, 8]), 4)
 
-    out = streams(batch, 4, clip_at)
+    out = cut_clips(batch, 4, clip_at)
 
     for b in range(3):
         for k, clip in enumerate(clip_at[b].tolist()):

@@ -1,4 +1,4 @@
-"""A feed that works one batch ahead gives the batches of the feed itself, and its errors at their time."""
+"""The prefetching loader gives the batches of its loader, and its errors when their batch is requested."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ import torch
 
 from cssgan.config import Config
 from cssgan.data import resident
-from cssgan.data.batches import Gathered, ResidentLoader
+from cssgan.data.batches import HostBatch, ResidentLoader
 from cssgan.data.prefetch import PrefetchLoader
 from cssgan.types import Batch, MelStats
 from tests.cssgan.toy_dataset import tiny_config
 
 
 @dataclass(kw_only=True, eq=False)
-class Watched(ResidentLoader):
-    """Notes which positions were prepared by which threads, and fails where it is told to."""
+class RecordingLoader(ResidentLoader):
+    """Records which thread prepares which position, and fails at chosen positions."""
 
     prepared: list[tuple[int, bool]] = field(default_factory=list[tuple[int, bool]])
     fail_at: set[int] = field(default_factory=set[int])
     hold_at: int | None = None
-    """A position that is not prepared before `goes_on` is set; then `ended` is."""
-    goes_on: threading.Event = field(default_factory=threading.Event)
+    """A position that is prepared only after `released` is set; `ended` is set after that."""
+    released: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
     is_closed: bool = False
 
-    def prepare(self, position: int) -> Gathered:
+    def prepare(self, position: int) -> HostBatch:
         self.prepared.append((position, threading.current_thread() is threading.main_thread()))
         if position in self.fail_at:
             self.fail_at.remove(position)
             raise OSError(f"nothing at {position}")
         if position == self.hold_at:
-            self.goes_on.wait()
+            self.released.wait()
             self.ended.set()
         return ResidentLoader.prepare(self, position)
 
@@ -46,10 +46,10 @@ class Watched(ResidentLoader):
         self.is_closed = True
 
 
-def loader(config: Config, dataset: Path, **options: Any) -> Watched:
+def loader(config: Config, dataset: Path, **options: Any) -> RecordingLoader:
     data = resident.load(dataset, "train", config.data.size)
     stats = MelStats(mean=data.mean, std=data.std, clamp=4.0)
-    return Watched(data=data, config=config, mel_stats=stats, device=torch.device("cpu"), **options)
+    return RecordingLoader(data=data, config=config, mel_stats=stats, device=torch.device("cpu"), **options)
 
 
 def same(mine: Batch, other: Batch) -> bool:
@@ -59,75 +59,75 @@ def same(mine: Batch, other: Batch) -> bool:
     )
 
 
-def test_batches_in_a_row_and_out_of_it_are_those_of_the_feed(dataset: Path) -> None:
+def test_batches_at_consecutive_and_other_positions_are_those_of_the_loader(dataset: Path) -> None:
     config = tiny_config("train.batch_size=3", "order.p_in_order=0.5")
-    plain, host = loader(config, dataset), loader(config, dataset)
-    ahead = PrefetchLoader(host=host)
+    direct, host = loader(config, dataset), loader(config, dataset)
+    prefetching = PrefetchLoader(wrapped=host)
     positions = [0, 3, 6, 30, 33, 33, 0]
-    assert all(same(ahead.batch(position), plain.batch(position)) for position in positions)
-    ahead.close()
+    assert all(same(prefetching.batch(position), direct.batch(position)) for position in positions)
+    prefetching.close()
     assert host.is_closed
     assert [position for position, _ in host.prepared] == [0, 3, 6, 9, 30, 33, 36, 33, 36, 0, 3]
-    # What jumps is prepared by who asks; what follows was prepared beside the step.
+    # The caller prepares batches at other positions; the thread prepares the following one.
     assert [position for position, is_mine in host.prepared if is_mine] == [0, 30, 33, 0]
 
 
-def test_an_error_is_raised_when_its_batch_is_asked_for_and_the_batch_is_tried_again(dataset: Path) -> None:
+def test_an_error_is_raised_when_its_batch_is_requested_and_can_be_retried(dataset: Path) -> None:
     config = tiny_config("train.batch_size=3")
-    plain = loader(config, dataset)
-    ahead = PrefetchLoader(host=loader(config, dataset, fail_at={3, 9}))
-    assert same(ahead.batch(0), plain.batch(0))
+    direct = loader(config, dataset)
+    prefetching = PrefetchLoader(wrapped=loader(config, dataset, fail_at={3, 9}))
+    assert same(prefetching.batch(0), direct.batch(0))
     with pytest.raises(OSError, match="nothing at 3"):
-        ahead.batch(3)
-    assert same(ahead.batch(3), plain.batch(3))
-    assert same(ahead.batch(6), plain.batch(6))
-    ahead.close()  # the batch at 9 was never asked for, so nobody needs its error
+        prefetching.batch(3)
+    assert same(prefetching.batch(3), direct.batch(3))
+    assert same(prefetching.batch(6), direct.batch(6))
+    prefetching.close()  # the batch at 9 was never requested, so its error is ignored
 
 
-def test_closing_does_not_wait_for_ever(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reader that was killed in the middle of a message leaves the thread waiting for its end."""
-    monkeypatch.setattr("cssgan.data.prefetch.PATIENCE_SECONDS", 0.1)
+def test_closing_does_not_block(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a reader was killed while it sent data, the thread waits forever for the rest."""
+    monkeypatch.setattr("cssgan.data.prefetch.CLOSE_TIMEOUT_SECONDS", 0.1)
     host = loader(tiny_config("train.batch_size=3"), dataset, hold_at=3)
     before = set(threading.enumerate())
-    ahead = PrefetchLoader(host=host)
-    ahead.batch(0)
+    prefetching = PrefetchLoader(wrapped=host)
+    prefetching.batch(0)
     (waiting,) = set(threading.enumerate()) - before
-    ahead.close()
+    prefetching.close()
     assert waiting.is_alive()
-    assert waiting.daemon  # so the process can end beside it
+    assert waiting.daemon  # so the process can end before it
     assert not host.is_closed
-    host.goes_on.set()
+    host.released.set()
     waiting.join(timeout=30)
     assert not waiting.is_alive()
 
 
-def test_an_interrupted_wait_leaves_the_thread_to_be_waited_for(dataset: Path) -> None:
+def test_close_waits_for_the_thread_after_an_interrupt(dataset: Path) -> None:
     host = loader(tiny_config("train.batch_size=3"), dataset, hold_at=3)
-    ahead = PrefetchLoader(host=host)
-    ahead.batch(0)
+    prefetching = PrefetchLoader(wrapped=host)
+    prefetching.batch(0)
     threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
-        ahead.batch(3)
+        prefetching.batch(3)
     assert not host.ended.is_set()
-    threading.Timer(0.2, host.goes_on.set).start()
-    ahead.close()
+    threading.Timer(0.2, host.released.set).start()
+    prefetching.close()
     assert host.ended.is_set()
     assert host.is_closed
 
 
-def test_a_feed_that_nobody_holds_ends_its_thread(dataset: Path) -> None:
+def test_an_unreferenced_loader_ends_its_thread(dataset: Path) -> None:
     before = set(threading.enumerate())
-    ahead = PrefetchLoader(host=loader(tiny_config("train.batch_size=3"), dataset))
-    ahead.batch(0)
+    prefetching = PrefetchLoader(wrapped=loader(tiny_config("train.batch_size=3"), dataset))
+    prefetching.batch(0)
     (serving,) = set(threading.enumerate()) - before
-    del ahead
+    del prefetching
     serving.join(timeout=30)
     assert not serving.is_alive()
 
 
-def test_a_closed_feed_can_be_asked_again(dataset: Path) -> None:
+def test_a_closed_loader_can_be_used_again(dataset: Path) -> None:
     config = tiny_config("train.batch_size=3")
-    plain, ahead = loader(config, dataset), PrefetchLoader(host=loader(config, dataset))
+    direct, prefetching = loader(config, dataset), PrefetchLoader(wrapped=loader(config, dataset))
     for position in (0, 3, 6):
-        assert same(ahead.batch(position), plain.batch(position))
-        ahead.close()
+        assert same(prefetching.batch(position), direct.batch(position))
+        prefetching.close()

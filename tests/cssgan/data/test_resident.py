@@ -1,4 +1,4 @@
-"""The resident feed: what shards hold comes out as windows; what cannot be used is refused by name."""
+"""Decoded splits: windows equal the samples of the shards; unusable shards are refused by name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.cssgan.toy_dataset import make_sample, tiny_config, write_dataset, wr
 STATS = MelStats(mean=-5.0, std=3.0, clamp=4.0)
 
 
-def test_windows_hold_the_shards_frames_and_the_contracts_segments(tmp_path: Path) -> None:
+def test_windows_have_the_frames_of_the_shard_and_the_segments_of_the_contract(tmp_path: Path) -> None:
     samples = [make_sample(0, num_frames=30), make_sample(1, num_frames=9, frame_rate=Fraction(30))]
     write_shard(tmp_path / "train-000000.tar", samples)
 
@@ -39,23 +39,23 @@ def test_windows_hold_the_shards_frames_and_the_contracts_segments(tmp_path: Pat
 
 
 @pytest.mark.parametrize("clip_frames", [None, 4])
-def test_the_rows_of_a_batch_are_those_of_its_windows(tmp_path: Path, clip_frames: int | None) -> None:
+def test_rows_of_a_batch_equal_those_of_its_windows(tmp_path: Path, clip_frames: int | None) -> None:
     rates = (25, 30, 25, 60)
     samples = [make_sample(n, num_frames=9 + 7 * n, frame_rate=Fraction(rate)) for n, rate in enumerate(rates)]
     write_shard(tmp_path / "train-000000.tar", samples)
     data = resident.load(tmp_path, "train", 16)
-    shown = [(data.clips[n], data.clips[sound]) for n, sound in ((0, 0), (3, 1), (1, 1), (2, 3))]
+    pairs = [(data.clips[n], data.clips[audio]) for n, audio in ((0, 0), (3, 1), (1, 1), (2, 3))]
     starts = [0, 5, 2, 20]
 
-    frames_BT, hops_BTU = data.rows(shown, starts, 16, clip_frames=clip_frames)
+    frames_BT, hops_BTU = data.rows(pairs, starts, 16, clip_frames=clip_frames)
 
-    for (clip, sound), start, frames, hops in zip(shown, starts, frames_BT, hops_BTU, strict=True):
-        window = data.window(clip, start, 16, sound_of=sound, clip_frames=clip_frames)
+    for (clip, audio), start, frames, hops in zip(pairs, starts, frames_BT, hops_BTU, strict=True):
+        window = data.window(clip, start, 16, audio_of=audio, clip_frames=clip_frames)
         assert np.array_equal(data.frames_NHWC[frames], window.frames_THWC)
         assert np.array_equal(np.moveaxis(data.hops_HM[hops], -1, -2), window.raw_mels_TMU)
 
 
-def test_mean_and_deviation_are_those_of_all_log_mel_values(tmp_path: Path) -> None:
+def test_mean_and_standard_deviation_cover_all_log_mel_values(tmp_path: Path) -> None:
     samples = [make_sample(seed) for seed in range(3)]
     write_shard(tmp_path / "train-000000.tar", samples[:2])
     write_shard(tmp_path / "train-000001.tar", samples[2:])
@@ -68,9 +68,7 @@ def test_mean_and_deviation_are_those_of_all_log_mel_values(tmp_path: Path) -> N
     assert len(data.clips) == 3
 
 
-def test_shards_are_decoded_once_and_again_only_when_they_change(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_shards_are_decoded_again_only_after_a_change(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="cssgan")
     shard = tmp_path / "train-000000.tar"
     write_shard(shard, [make_sample(0)])
@@ -82,6 +80,32 @@ def test_shards_are_decoded_once_and_again_only_when_they_change(
 
     assert len(resident.load(tmp_path, "train", 16).clips) == 2
     assert len(caplog.records) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        *(("index.json", text) for text in (None, b"", b"{", b"{}", b"[]")),
+        *((name, content) for name in ("frames.bin", "hops.bin") for content in (None, b"", b"short")),
+    ],
+)
+def test_a_damaged_cache_is_built_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, content: bytes | None
+) -> None:
+    write_shard(tmp_path / "train-000000.tar", [make_sample(0), make_sample(1)])
+    cache = tmp_path / "decoded"
+    expected = resident.load(tmp_path, "train", 16, cache=cache)
+    (folder,) = cache.iterdir()
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_bytes(content)
+
+    found = resident.load(tmp_path, "train", 16, cache=cache)
+
+    assert (found.clips, found.mean, found.std) == (expected.clips, expected.mean, expected.std)
+    assert found.frames_NHWC.shape == (40, 16, 16, 3)
+    assert f"{folder}: damaged cache" in caplog.text
+    assert list(cache.iterdir()) == [folder]
 
 
 def test_a_failed_decode_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -116,7 +140,7 @@ def test_shards_of_another_schema_version_are_refused(tmp_path: Path, monkeypatc
         resident.load(tmp_path, "train", 16)
 
 
-def test_mixed_label_sets_and_doubled_keys_are_refused(tmp_path: Path) -> None:
+def test_mixed_label_sets_and_duplicate_keys_are_refused(tmp_path: Path) -> None:
     write_shard(tmp_path / "train-000000.tar", [make_sample(0), make_sample(1, label="fadg0", label_set="vidtimit")])
     with pytest.raises(DatasetError, match="'vidtimit', those before it of 'letters'"):
         resident.load(tmp_path, "train", 16)
@@ -127,7 +151,7 @@ def test_mixed_label_sets_and_doubled_keys_are_refused(tmp_path: Path) -> None:
         resident.load(tmp_path, "train", 16)
 
 
-def test_silence_alone_is_refused(tmp_path: Path) -> None:
+def test_silent_datasets_are_refused(tmp_path: Path) -> None:
     sample = make_sample(0)
     sample.audio_N[:] = 0.0
     write_shard(tmp_path / "train-000000.tar", [sample])
@@ -136,7 +160,7 @@ def test_silence_alone_is_refused(tmp_path: Path) -> None:
         resident.load(tmp_path, "train", 16)
 
 
-def test_eval_windows_start_at_the_first_frame_and_are_held_at_the_end(tmp_path: Path) -> None:
+def test_eval_windows_start_at_the_first_frame_and_repeat_the_last_one(tmp_path: Path) -> None:
     samples = [make_sample(seed, num_frames=10 + 4 * seed) for seed in range(4)]
     write_shard(tmp_path / "test-000000.tar", samples)
 
@@ -152,7 +176,7 @@ def test_eval_windows_start_at_the_first_frame_and_are_held_at_the_end(tmp_path:
     np.testing.assert_allclose(out.mels_NTMU, expected, atol=1e-6)
 
 
-def test_fewer_eval_windows_are_spread_over_the_split(dataset: Path) -> None:
+def test_fewer_eval_windows_are_evenly_spaced(dataset: Path) -> None:
     out = resident.eval_windows(
         dataset, "train", config=tiny_config(), label_set=LETTERS, mel_stats=STATS, num_videos=3
     )

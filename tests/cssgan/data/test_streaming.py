@@ -1,8 +1,9 @@
-"""The streaming feed: every sample once an epoch, the windows of the resident feed, any number of readers, any start."""
+"""Streaming loader: every sample once per epoch, the batches of the resident loader, any number of readers, any start."""
 
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import json
 import logging
@@ -14,30 +15,31 @@ import sys
 import tarfile
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import fsspec
-import numpy as np
 import pytest
 import torch
 from rich.console import Console
 
 from cssgan.config import Config
 from cssgan.data import loaders, resident, streaming
-from cssgan.data.batches import ResidentLoader, look
+from cssgan.data.batches import ResidentLoader
 from cssgan.data.index import StreamIndex
 from cssgan.data.prefetch import PrefetchLoader
-from cssgan.data.shards import Shard, digest, find, read_members
-from cssgan.data.stream_order import Visits, plan
-from cssgan.data.streaming import StillWaitingError, StreamingLoader
-from cssgan.training import checkpoint, loop
+from cssgan.data.sampler import BatchSampler, BatchSpec
+from cssgan.data.shards import Shard, find_shards, read_tar_samples, shards_digest
+from cssgan.data.streaming import LoaderTimeoutError, StreamingLoader
+from cssgan.errors import ReaderLostError
+from cssgan.storage.files import cache_root
 from cssgan.types import Batch
 from phonics_data.errors import DatasetError
 from tests.cssgan.toy_dataset import TINY, make_sample, tiny_config, write_shard
-from tests.cssgan.training.test_loop import same_weights, stats
+
+pytestmark = pytest.mark.dependencies
 
 CPU = torch.device("cpu")
 COUNTS = (5, 2, 4)
@@ -53,12 +55,25 @@ def shards(tmp_path: Path) -> Path:
         write_shard(folder / f"train-{number:06d}.tar", samples)
         seed += count
     write_shard(folder / "validation-000000.tar", [make_sample(100), make_sample(101)])
+    write_description(folder)
+    return folder
+
+
+def write_description(folder: Path) -> None:
+    """Write dataset.json for the shards in the folder; as in real ones, ``bytes`` is without the padding of the tar."""
     entries = [
-        {"name": path.name, "sha256": digest_of(path), "samples": 1, "bytes": path.stat().st_size}
+        {"name": path.name, "sha256": digest_of(path), "samples": 1, "bytes": bytes_of_samples(path)}
         for path in sorted(folder.glob("*.tar"))
     ]
     (folder / "dataset.json").write_text(json.dumps({"schema_version": 1, "shards": entries}))
-    return folder
+
+
+def bytes_of_samples(path: Path) -> int:
+    try:
+        with tarfile.open(path, "r:") as tar:
+            return max(member.offset_data + -(-member.size // 512) * 512 for member in tar)
+    except tarfile.ReadError:  # compressed or damaged by the test
+        return path.stat().st_size
 
 
 def digest_of(path: Path) -> str:
@@ -68,31 +83,19 @@ def digest_of(path: Path) -> str:
 
 
 def stream_config(*settings: str) -> Config:
-    return tiny_config("data.loader=streaming", "data.shuffle_buffer=4", "data.workers=0", *settings)
+    return tiny_config("data.loader=streaming", "data.workers=0", *settings)
 
 
 def stream(dataset: Path | str, config: Config, *, rank: int = 0, world: int = 1) -> StreamingLoader:
-    loader = loaders.loader(loaders.open_set(config, dataset), config, CPU, rank=rank, world=world)
+    loader = loaders.training_loader(loaders.open_training_data(config, dataset), config, CPU, rank=rank, world=world)
     assert isinstance(loader, PrefetchLoader)
-    assert isinstance(loader.host, StreamingLoader)
-    return loader.host
+    assert isinstance(loader.wrapped, StreamingLoader)
+    return loader.wrapped
 
 
 def same(a: Batch, b: Batch) -> bool:
     fields = [name for name in type(a).__slots__ if isinstance(getattr(a, name), torch.Tensor)]
     return a.keys == b.keys and all(torch.equal(getattr(a, name), getattr(b, name)) for name in fields)
-
-
-def test_a_plan_reads_and_shows_every_sample_once() -> None:
-    for epoch in range(3):
-        made = plan([5, 2, 4], seed=1, epoch=epoch, buffer=4)
-        assert sorted(made.reads) == sorted(made.shown) == list(range(11))
-        assert all(made.shown[made.places[n]] == n for n in range(11))
-        when = {int(sample): place for place, sample in enumerate(made.reads)}
-        # Nothing is shown before the buffer can hold it.
-        assert all(when[int(sample)] < place + 4 for place, sample in enumerate(made.shown))
-    assert not np.array_equal(plan([11], seed=1, epoch=0, buffer=4).shown, plan([11], seed=1, epoch=1, buffer=4).shown)
-    assert np.array_equal(plan([11], seed=1, epoch=0, buffer=1).shown, np.arange(11))
 
 
 def test_every_epoch_shows_every_clip_once(shards: Path) -> None:
@@ -104,43 +107,35 @@ def test_every_epoch_shows_every_clip_once(shards: Path) -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [(), ("data.segment_context=clip", "data.augment_colour=true", "data.augment_shift=2"), ("model.z_dim=2",)],
+    [
+        (),
+        ("data.segment_context=clip", "data.augment_colour=true", "data.augment_shift=2"),
+        ("model.z_dim=2",),
+        ("order.sampling=enumerate",),
+    ],
 )
-def test_batches_are_the_records_that_the_resident_feed_makes(shards: Path, settings: tuple[str, ...]) -> None:
+def test_batches_are_those_of_the_resident_loader(shards: Path, settings: tuple[str, ...]) -> None:
     config = stream_config(*settings)
     loader = stream(shards, config)
     data = resident.load(shards, "train", config.data.size)
-    clips = {clip.key: clip for clip in data.clips}
-    visits = Visits(config, loader.index.shard_sizes, loader.index.lengths)
-    assert (loader.index.mean, loader.index.std) == pytest.approx((data.mean, data.std), rel=1e-12)
+    assert (loader.data.mean, loader.data.std) == pytest.approx((data.mean, data.std), rel=1e-12)
     assert (loader.frame_rate, loader.label_set) == (data.frame_rate, data.label_set)
-    clip_frames = config.frames_per_clip if config.data.segment_context == "clip" else None
+    other = ResidentLoader(data=data, config=config, mel_stats=loader.mel_stats, device=CPU)
 
     for position in (0, 3, 6, 9, 12):
-        batch, draws = loader.batch(position), visits.draws(position)
-        for row, key in enumerate(batch.keys):
-            window = data.window(clips[key], draws.starts[row], config.data.num_frames, clip_frames=clip_frames)
-            frames = look(window.frames_THWC, config, position + row)
-            pictures = torch.from_numpy(np.ascontiguousarray(frames)).permute(3, 0, 1, 2).float() / 127.5 - 1
-            mels = (window.raw_mels_TMU - np.float32(loader.mel_stats.mean)) / np.float32(loader.mel_stats.std)
-            torch.testing.assert_close(batch.video_BCTHW[row], pictures, rtol=0, atol=1e-6)
-            assert np.array_equal(batch.mels_BTMU[row].numpy(), mels.clip(-4, 4))
-            assert int(batch.num_valid_B[row]) == window.num_valid_frames
-            assert int(batch.label_BK[row].argmax()) == window.label_index
+        assert same(loader.batch(position), other.batch(position))
 
 
 @pytest.mark.parametrize("settings", [("data.workers=2",), ("data.workers=4",)])
 def test_any_number_of_readers_gives_the_same_batches(shards: Path, settings: tuple[str, ...]) -> None:
-    alone, helped = stream(shards, stream_config()), stream(shards, stream_config(*settings))
+    in_process, with_readers = stream(shards, stream_config()), stream(shards, stream_config(*settings))
 
     for position in range(0, 24, 3):
-        assert same(alone.batch(position), helped.batch(position))
-    helped.close()
+        assert same(in_process.batch(position), with_readers.batch(position))
+    with_readers.close()
 
 
-def test_a_feed_may_begin_anywhere_and_reads_no_more_than_it_must(
-    shards: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_loader_may_start_at_any_position(shards: Path) -> None:
     whole = stream(shards, stream_config())
     expected = {position: whole.batch(position) for position in range(0, 30, 3)}
 
@@ -150,8 +145,8 @@ def test_a_feed_may_begin_anywhere_and_reads_no_more_than_it_must(
     assert all(same(jumping.batch(position), expected[position]) for position in (3, 6, 21, 24))
 
 
-def test_all_orders_of_a_clip_come_one_after_the_other(shards: Path) -> None:
-    config = stream_config("order.draw=enumerate", "train.batch_size=8", "data.shuffle_buffer=48")
+def test_enumerated_orders_of_a_clip_are_consecutive(shards: Path) -> None:
+    config = stream_config("order.sampling=enumerate", "train.batch_size=8")
     loader = stream(shards, config)
 
     batches = [loader.batch(position) for position in range(0, 48, 8)]
@@ -161,65 +156,102 @@ def test_all_orders_of_a_clip_come_one_after_the_other(shards: Path) -> None:
     assert sorted(torch.cat([batch.order_B for batch in batches[:3]]).tolist()) == list(range(24))
 
 
-def test_the_shares_of_processes_are_the_batch(shards: Path) -> None:
+def test_the_rows_of_all_processes_are_the_batch(shards: Path) -> None:
     config = stream_config("train.batch_size=4")
     whole, parts = stream(shards, config), [stream(shards, config, rank=rank, world=2) for rank in range(2)]
 
     for position in range(0, 16, 4):
-        expected, shares = whole.batch(position), [part.batch(position) for part in parts]
-        assert sum((share.keys for share in shares), ()) == expected.keys
-        assert torch.equal(torch.cat([share.video_BCTHW for share in shares]), expected.video_BCTHW)
+        expected, found = whole.batch(position), [part.batch(position) for part in parts]
+        assert sum((part.keys for part in found), ()) == expected.keys
+        assert torch.equal(torch.cat([part.video_BCTHW for part in found]), expected.video_BCTHW)
 
 
-def test_windows_in_hand_stay_few(shards: Path) -> None:
-    loader = stream(shards, stream_config())
+def test_few_batches_are_read_in_advance(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    requested: list[int] = []
+    spec = BatchSampler.spec
+
+    def counting(sampler: BatchSampler, position: int) -> BatchSpec:
+        requested.append(position)
+        return spec(sampler, position)
+
+    monkeypatch.setattr(BatchSampler, "spec", counting)
+    loader = stream(shards, stream_config("data.workers=2"))
     for position in range(0, 60, 3):
         loader.batch(position)
-        assert len(loader._held) <= 4 + 3 + 2 * 4  # the buffer, a batch, blocks on their way
+        assert max(requested) <= position + 3 * 2 * 2, "at most two batches per reader process"
+    loader.close()
 
 
-def test_auto_streams_what_is_larger_than_the_limit_and_says_so(shards: Path) -> None:
-    found = find(shards, "train")
+def test_auto_streams_datasets_over_the_limit_and_logs_the_reason(shards: Path) -> None:
+    found = find_shards(shards, "train")
 
-    assert loaders.choose(tiny_config(), found)[0] == "resident"
-    kind, why = loaders.choose(tiny_config("data.resident_gb=0"), found)
-    assert (kind, "3 training shard(s)" in why, "over data.resident_gb=0" in why) == ("streaming", True, True)
-    assert loaders.choose(tiny_config("data.resident_gb=0", "data.shuffle_audio=true"), found)[0] == "resident"
+    assert loaders.choose_loader(tiny_config(), found)[0] == "resident"
+    kind, reason = loaders.choose_loader(tiny_config("data.resident_gb=0"), found)
+    assert (kind, "3 training shard(s)" in reason, "over data.resident_gb=0" in reason) == ("streaming", True, True)
+    assert loaders.choose_loader(tiny_config("data.resident_gb=0", "data.shuffle_audio=true"), found)[0] == "resident"
 
 
-def test_the_index_is_made_once_a_shard(shards: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_shard_is_indexed_once(shards: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="cssgan")
     for _ in range(2):
-        loaders.open_set(stream_config(), shards)
+        loaders.open_training_data(stream_config(), shards)
     write_shard(shards / "train-000001.tar", [make_sample(50)])
-    larger = loaders.open_set(stream_config(), shards).content
+    write_description(shards)
+    larger = loaders.open_training_data(stream_config(), shards).content
 
     assert [record.getMessage().split()[1] for record in caplog.records if "once" in record.getMessage()] == ["3", "1"]
     assert isinstance(larger, StreamIndex)
     assert larger.shard_sizes == (5, 1, 4)
 
 
-@pytest.fixture
-def served(shards: Path) -> Iterator[tuple[str, threading.Event]]:
-    """The shards over HTTP; nothing is sent while the event is not set."""
-    goes = threading.Event()
-    goes.set()
+class RangeHandler(SimpleHTTPRequestHandler):
+    """Serves files and byte ranges of them, without logging."""
 
-    class Quiet(SimpleHTTPRequestHandler):
-        def do_GET(self) -> None:
-            goes.wait(60)
+    supports_ranges = True
+
+    def do_GET(self) -> None:
+        requested = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        path = Path(self.translate_path(self.path))
+        if requested is None or not self.supports_ranges or not path.is_file():
             super().do_GET()
+            return
+        content = path.read_bytes()[int(requested[1]) : int(requested[2]) + 1]
+        self.send_response(206)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
+    def log_message(self, format: str, *args: object) -> None:
+        pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(shards))) as server:
+
+@contextlib.contextmanager
+def serving(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of an HTTP server on this machine."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", goes
-        goes.set()
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def served(shards: Path) -> Iterator[tuple[str, threading.Event]]:
+    """The shards over HTTP; the server answers only while the event is set."""
+    answers = threading.Event()
+    answers.set()
+
+    class Pausing(RangeHandler):
+        def do_GET(self) -> None:
+            answers.wait(60)
+            super().do_GET()
+
+    with serving(partial(Pausing, directory=str(shards))) as address:
+        yield address, answers
+        answers.set()
 
 
 @pytest.fixture
@@ -232,30 +264,82 @@ def in_memory(shards: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("where", ["served", "in_memory"])
-def test_an_address_is_as_good_as_a_folder(shards: Path, request: pytest.FixtureRequest, where: str) -> None:
+def test_an_address_gives_the_batches_of_a_folder(shards: Path, request: pytest.FixtureRequest, where: str) -> None:
     value = request.getfixturevalue(where)
     address: str = value if isinstance(value, str) else value[0]
-    near, far = stream(shards, stream_config()), stream(address, stream_config())
+    local, remote = stream(shards, stream_config()), stream(address, stream_config())
 
-    assert digest(find(address, "train")) == digest(find(shards, "train"))
-    assert all(same(near.batch(position), far.batch(position)) for position in (0, 3, 6))
+    assert shards_digest(find_shards(address, "train")) == shards_digest(find_shards(shards, "train"))
+    assert all(same(local.batch(position), remote.batch(position)) for position in (0, 3, 6))
     assert len(resident.load(address, "validation", 16).clips) == 2
 
 
-def test_a_shard_is_asked_for_again_where_the_network_fails(
+def test_servers_without_range_requests_are_refused(shards: Path) -> None:
+    class WholeFiles(RangeHandler):
+        supports_ranges = False
+
+    with (
+        serving(partial(WholeFiles, directory=str(shards))) as address,
+        pytest.raises(DatasetError, match=r"train-00000\d.tar: its server does not support range requests.*resident"),
+    ):
+        stream(address, stream_config())
+
+
+def test_compressed_shards_are_refused(shards: Path) -> None:
+    path = shards / "train-000001.tar"
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    write_description(shards)
+    with pytest.raises(DatasetError, match=r"train-000001.tar: compressed shards cannot be read in random order"):
+        stream(shards, stream_config())
+    assert len(resident.load(shards, "train", 16).clips) == 11
+
+
+@pytest.mark.parametrize("num_failures", [2, 3])
+def test_byte_ranges_are_requested_again_after_failures(
+    shards: Path, monkeypatch: pytest.MonkeyPatch, num_failures: int
+) -> None:
+    monkeypatch.setattr("phonics_data.contract.tar_reader.RETRY_SECONDS", (0.0, 0.0))
+    failures: Counter[str] = Counter()
+
+    class Unreliable(RangeHandler):
+        """The first answers for each range are an error, then half of the content."""
+
+        def do_GET(self) -> None:
+            wanted = self.headers.get("Range", "bytes=0-511")
+            failures[wanted] += 1
+            if wanted == "bytes=0-511" or failures[wanted] > num_failures:
+                super().do_GET()
+            elif failures[wanted] == 1:
+                self.send_error(503)
+            else:
+                self.send_response(206)
+                self.end_headers()
+                self.wfile.write(b"half")
+
+    local = stream(shards, stream_config())
+    with serving(partial(Unreliable, directory=str(shards))) as address:
+        remote = stream(address, stream_config())
+        if num_failures == 2:
+            assert same(remote.batch(0), local.batch(0))
+        else:
+            with pytest.raises(DatasetError, match=r"not a whole tar file \(4 of \d+ bytes received\)"):
+                remote.batch(0)
+
+
+def test_a_shard_is_requested_again_after_network_failures(
     shards: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr("cssgan.data.shards.RETRY_SECONDS", (0.0, 0.0))
+    requests: list[str] = []
+    monkeypatch.setattr("phonics_data.contract.tar_reader.RETRY_SECONDS", (0.0, 0.0))
 
-    class Unsteady(SimpleHTTPRequestHandler):
+    class Unreliable(RangeHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requests.append(self.path)
             whole = (shards / self.path[1:]).read_bytes() if "gone" not in self.path else b""
-            if not whole or len(asked) == 2:
+            if not whole or len(requests) == 2:
                 self.send_error(503 if whole else 404)
                 return
-            if len(asked) == 1:  # a part that looks whole: it ends where a member ends, and says no length
+            if len(requests) == 1:  # truncated between two members and sent without a length, so it looks complete
                 with tarfile.open(shards / self.path[1:]) as tar:
                     whole = whole[: tar.getmembers()[-3].offset]
             elif "000002" in self.path:
@@ -264,43 +348,37 @@ def test_a_shard_is_asked_for_again_where_the_network_fails(
             self.end_headers()
             self.wfile.write(whole)
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
+    def contents(shard: Shard) -> list[tuple[str, dict[str, bytes]]]:
+        return [(sample.key, sample.members) for sample in read_tar_samples(shard)]
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Unsteady) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(Unreliable) as address:
 
         def shard(name: str) -> Shard:
             size = (shards / name).stat().st_size if (shards / name).exists() else 1
-            return Shard(name=name, address=f"http://127.0.0.1:{server.server_port}/{name}", num_bytes=size)
+            return Shard(name=name, address=f"{address}/{name}", num_bytes=size)
 
-        try:
-            here = next(one for one in find(shards, "train") if one.name == "train-000000.tar")
-            assert list(read_members(shard("train-000000.tar"))) == list(read_members(here))
-            assert asked == ["/train-000000.tar"] * 3
-            assert caplog.text.count("asking again in 0 s") == 2
-            assert re.search(r"train-000000.tar: \d+ of \d+ bytes came; asking", caplog.text)
-            with pytest.raises(DatasetError, match="if its server or the network failed, run the same command again"):
-                list(read_members(shard("train-000002.tar")))
-            assert len(asked) == 6
-            with pytest.raises(DatasetError, match=r"gone.tar: cannot be read .*HTTP Error 404"):
-                list(read_members(shard("gone.tar")))
-            assert len(asked) == 7, "what is not there is not asked for again"
-        finally:
-            server.shutdown()
-            thread.join()
+        local = next(one for one in find_shards(shards, "train") if one.name == "train-000000.tar")
+        assert contents(shard("train-000000.tar")) == contents(local)
+        assert requests == ["/train-000000.tar"] * 3
+        assert caplog.text.count("retrying in 0 s") == 2
+        assert re.search(r"train-000000.tar: \d+ of \d+ bytes received; retrying", caplog.text)
+        with pytest.raises(DatasetError, match="if its server or the network failed, run the same command again"):
+            contents(shard("train-000002.tar"))
+        assert len(requests) == 6
+        with pytest.raises(DatasetError, match=r"gone.tar: cannot be read .*HTTP Error 404"):
+            contents(shard("gone.tar"))
+        assert len(requests) == 7, "a missing file is not requested again"
 
 
 def test_an_address_without_a_dataset_is_refused(served: tuple[str, threading.Event]) -> None:
     for address in (f"{served[0]}/elsewhere", "memory://nothing", "nosuchprotocol://x"):
         with pytest.raises(DatasetError, match=r"no dataset there .*dataset\.json"):
-            find(address, "train")
+            find_shards(address, "train")
 
 
-def test_bad_shards_are_refused_by_name(shards: Path) -> None:
+def test_unusable_shards_are_refused_by_name(shards: Path) -> None:
     with pytest.raises(DatasetError, match=r"frames are 32x32, the model's data.size is 64"):
-        loaders.open_set(stream_config("data.size=64"), shards)
+        loaders.open_training_data(stream_config("data.size=64"), shards)
     loader = stream(shards, stream_config("data.workers=2"))
     write_shard(shards / "train-000000.tar", [make_sample(77)])
     with pytest.raises(DatasetError, match="must not change during a run"):
@@ -308,32 +386,90 @@ def test_bad_shards_are_refused_by_name(shards: Path) -> None:
     loader.close()
     whole = (shards / "train-000002.tar").read_bytes()
     (shards / "train-000002.tar").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DatasetError, match=r"train-000002.tar: cannot be read as a whole tar"):
-        loaders.open_set(stream_config(), shards)
+    write_description(shards)
+    with pytest.raises(DatasetError, match=r"train-000002.tar: not a whole tar file"):
+        loaders.open_training_data(stream_config(), shards)
     write_shard(shards / "train-000002.tar", [make_sample(77)])
+    write_description(shards)
     with pytest.raises(DatasetError, match=r"sample clip-0077 is in .* already"):
-        loaders.open_set(stream_config(), shards)
+        loaders.open_training_data(stream_config(), shards)
 
 
-def patiently(loader: StreamingLoader, position: int) -> Batch:
+def test_a_shard_truncated_between_two_samples_is_refused_by_its_size(shards: Path) -> None:
+    path = shards / "train-000001.tar"
+    assert len(shards_digest(find_shards(shards, "train"))) == 16  # caches the digest of the whole shard
+    whole, size = path.read_bytes(), bytes_of_samples(path)
+    path.write_bytes(whole[: list(read_tar_samples(find_shards(shards, "train")[1]))[1].offset])
+    refusal = rf"train-000001.tar: truncated, \d+ bytes but {size} in dataset.json; run .*--repair`$"
+    for loader in ("resident", "streaming"):
+        with pytest.raises(DatasetError, match=refusal):
+            loaders.open_training_data(tiny_config(f"data.loader={loader}"), shards)
+    assert len(find_shards(shards, "validation")) == 1
+
+    (shards / "dataset.json").write_text("{")
+    with pytest.raises(DatasetError, match=r"dataset.json: cannot be read .* run `phonics-data shard` again$"):
+        find_shards(shards, "train")
+    (shards / "dataset.json").unlink()
+    assert loaders.open_training_data(stream_config(), shards).num_clips == 10
+
+
+@pytest.mark.parametrize("content", ["", "{", "{}", "[]", '{"clips": [{}], "mel_sums": [0, 0, 0]}'])
+def test_damaged_index_files_are_built_again(shards: Path, content: str, caplog: pytest.LogCaptureFixture) -> None:
+    expected = loaders.open_training_data(stream_config(), shards).content
+    damaged = sorted((cache_root() / "streams").iterdir())[0]
+    damaged.write_text(content)
+
+    found = loaders.open_training_data(stream_config(), shards).content
+
+    assert isinstance(found, StreamIndex)
+    assert isinstance(expected, StreamIndex)
+    assert (found.clips, found.mean, found.std) == (expected.clips, expected.mean, expected.std)
+    assert f"{damaged}: damaged" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"", b"abc", b"\xff" * 64])
+def test_damaged_digests_are_computed_again(shards: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    expected = shards_digest(find_shards(shards, "train"))
+    for path in (cache_root() / "sums").iterdir():
+        path.write_bytes(content)
+
+    assert shards_digest(find_shards(shards, "train")) == expected
+    assert caplog.text.count("again") == 3
+
+
+def test_a_reader_that_dies_while_shards_are_indexed_is_one_error(
+    shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cssgan.data.index._read_record", lambda shard: os.kill(os.getpid(), signal.SIGKILL))  # pyright: ignore
+
+    with pytest.raises(ReaderLostError, match=r"a process that reads shards died \(DataLoader worker"):
+        loaders.open_training_data(stream_config("data.workers=2"), shards)
+
+
+def batch_without_timeout(loader: StreamingLoader, position: int) -> Batch:
     while True:
-        with contextlib.suppress(StillWaitingError):
+        with contextlib.suppress(LoaderTimeoutError):
             return loader.batch(position)
 
 
-def test_waiting_is_told(shards: Path, served: tuple[str, threading.Event], monkeypatch: pytest.MonkeyPatch) -> None:
-    address, goes = served
-    monkeypatch.setattr(streaming, "PATIENCE_SECONDS", 1)
+def test_a_timeout_is_reported_and_waiting_can_continue(
+    shards: Path, served: tuple[str, threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, answers = served
+    monkeypatch.setattr(streaming, "TIMEOUT_SECONDS", 1)
     loader, expected = stream(address, stream_config("data.workers=1")), stream(shards, stream_config())
-    goes.clear()
-    with pytest.raises(StillWaitingError):
+    answers.clear()
+    with pytest.raises(LoaderTimeoutError):
         loader.batch(0)
-    goes.set()
-    assert same(patiently(loader, 0), expected.batch(0))
+    answers.set()
+    assert same(batch_without_timeout(loader, 0), expected.batch(0))
     loader.close()
 
 
-def test_a_stopped_stream_goes_on_bit_for_bit_with_other_readers(shards: Path, tmp_path: Path) -> None:
+def test_a_streaming_run_resumes_bit_equal_with_other_readers(shards: Path, tmp_path: Path) -> None:
+    from cssgan.training import loop
+    from tests.cssgan.training.test_loop import same_weights, stats
+
     def train(run: str, *settings: str) -> None:
         config = stream_config("train.checkpoint_every=3", *settings)
         loop.train(config, shards, tmp_path / run, console=Console(file=io.StringIO()))
@@ -347,7 +483,7 @@ def test_a_stopped_stream_goes_on_bit_for_bit_with_other_readers(shards: Path, t
 
 
 def started(shards: Path, run: Path) -> subprocess.Popen[str]:
-    """A streaming run in a process group of its own, after some steps."""
+    """A streaming run in its own process group, after eight steps."""
     settings = (*TINY, "data.loader=streaming", "data.workers=2", "train.num_videos=100000", "train.checkpoint_every=5")
     command = [
         *(sys.executable, "-m", "cssgan", "train", "--shards", str(shards), "--run", str(run), "--preset", "tiny"),
@@ -365,10 +501,12 @@ def started(shards: Path, run: Path) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
-def test_a_stream_that_is_killed_goes_on_and_ctrl_c_saves(shards: Path, tmp_path: Path) -> None:
+def test_a_killed_streaming_run_resumes_and_ctrl_c_saves(shards: Path, tmp_path: Path) -> None:
+    from cssgan.training import checkpoint
+
     with started(shards, tmp_path) as child:
         os.kill(child.pid, signal.SIGKILL)
-        child.communicate(timeout=30)  # its readers end with it, else this would wait for them
+        child.communicate(timeout=30)  # returns because the readers end too
     killed_after = checkpoint.load_newest(tmp_path).progress.num_steps
 
     with started(shards, tmp_path) as child:
@@ -381,8 +519,8 @@ def test_a_stream_that_is_killed_goes_on_and_ctrl_c_saves(shards: Path, tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the reader to kill in /proc")
-def test_a_reader_that_dies_ends_the_run_with_one_line(shards: Path, tmp_path: Path) -> None:
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the reader process in /proc")
+def test_a_dead_reader_ends_the_run_with_one_line(shards: Path, tmp_path: Path) -> None:
     with started(shards, tmp_path) as child:
         readers = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
         os.kill(int(readers[0]), signal.SIGKILL)
@@ -393,13 +531,13 @@ def test_a_reader_that_dies_ends_the_run_with_one_line(shards: Path, tmp_path: P
     assert "Traceback" not in rest
 
 
-def test_the_feed_on_a_device_gathers_the_same_batches(shards: Path) -> None:
+def test_the_device_loader_gathers_the_same_batches(shards: Path) -> None:
     from cssgan.data.device_loader import DeviceLoader
 
-    looks = ("data.augment_colour=true", "data.augment_shift=2")
-    for settings in ((), looks, ("data.segment_context=clip",), ("data.shuffle_audio=true", *looks)):
+    augmented = ("data.augment_colour=true", "data.augment_shift=2")
+    for settings in ((), augmented, ("data.segment_context=clip",), ("data.shuffle_audio=true", *augmented)):
         config = tiny_config("train.batch_size=4", *settings)
-        training = loaders.open_set(config, shards)
+        training = loaders.open_training_data(config, shards)
         assert isinstance(training.content, resident.ResidentSplit)
         for rank, world in ((0, 1), (1, 2)):
             host = ResidentLoader(
@@ -410,11 +548,11 @@ def test_the_feed_on_a_device_gathers_the_same_batches(shards: Path) -> None:
                 rank=rank,
                 world=world,
             )
-            there = DeviceLoader(host=host)
-            assert all(same(host.batch(position), there.batch(position)) for position in (0, 4, 12))
-            ahead = PrefetchLoader(host=there)
-            assert all(same(there.batch(position), ahead.batch(position)) for position in (0, 4, 8, 4))
-            ahead.close()
+            on_device = DeviceLoader(wrapped=host)
+            assert all(same(host.batch(position), on_device.batch(position)) for position in (0, 4, 12))
+            prefetching = PrefetchLoader(wrapped=on_device)
+            assert all(same(on_device.batch(position), prefetching.batch(position)) for position in (0, 4, 8, 4))
+            prefetching.close()
 
 
 @pytest.mark.parametrize("loader", ["resident", "streaming"])
@@ -424,4 +562,4 @@ def test_a_sample_of_an_unknown_class_is_named(tmp_path: Path, loader: str) -> N
     with pytest.raises(
         DatasetError, match=r"^1 of 2 samples, the first odd-one: label 'ZZ' is not in label set 'letters'"
     ):
-        loaders.open_set(tiny_config(f"data.loader={loader}"), tmp_path)
+        loaders.open_training_data(tiny_config(f"data.loader={loader}"), tmp_path)

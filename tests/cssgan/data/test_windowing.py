@@ -1,4 +1,4 @@
-"""Windows take the same segments as the contract, at any frame rate, from any frame on."""
+"""Windows have the mel segments of the contract, at any frame rate and start frame."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from cssgan.data import windowing
 from cssgan.types import MelStats
 from phonics_data.contract.logmel import LogMelSpec, mel_segment_start_hop, mel_segments
 
+pytestmark = pytest.mark.dependencies
+
 SPEC = LogMelSpec()
 RATES = [Fraction(25), Fraction(30), Fraction(5), Fraction(30000, 1001), Fraction(60)]
 
@@ -21,7 +23,7 @@ def padded(mel: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("rate", RATES)
-def test_first_hops_are_the_contracts(rate: Fraction) -> None:
+def test_first_hops_equal_those_of_the_contract(rate: Fraction) -> None:
     expected = [mel_segment_start_hop(frame, rate, SPEC) for frame in range(7, 107)]
 
     assert windowing.first_hops(7, 100, rate, SPEC).tolist() == expected
@@ -29,7 +31,7 @@ def test_first_hops_are_the_contracts(rate: Fraction) -> None:
 
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("first", [0, 5, 30])
-def test_segments_are_the_contracts_and_silent_past_the_end(rate: Fraction, first: int) -> None:
+def test_segments_equal_those_of_the_contract_and_are_silent_past_the_end(rate: Fraction, first: int) -> None:
     mel = np.random.default_rng(0).normal(size=(90, SPEC.num_bands)).astype(np.float32)
 
     ours = windowing.segments(padded(mel), windowing.segment_hops(first, 32, rate, len(mel), SPEC))
@@ -43,14 +45,14 @@ def test_clip_context_hides_the_neighbouring_clips() -> None:
 
     hops = windowing.segment_hops(0, 32, rate, len(mel), SPEC, clip_frames=8)
 
-    heard = windowing.segments(padded(mel), hops)[:, 0] == 1.0
-    # Frame 8 is hops 32..35; its segment 24..43 begins in clip 0, whose last hop is 31.
-    assert heard[8].tolist() == [False] * 8 + [True] * 12
-    assert heard[7].tolist() == [True] * 12 + [False] * 8
-    assert heard[4].all()
+    has_audio = windowing.segments(padded(mel), hops)[:, 0] == 1.0
+    # Frame 8 has hops 32..35; its segment 24..43 starts in clip 0, whose last hop is 31.
+    assert has_audio[8].tolist() == [False] * 8 + [True] * 12
+    assert has_audio[7].tolist() == [True] * 12 + [False] * 8
+    assert has_audio[4].all()
 
 
-def test_frames_past_the_end_are_held() -> None:
+def test_the_last_frame_is_repeated_past_the_end() -> None:
     assert windowing.frame_rows(3, 5, 6).tolist() == [3, 4, 5, 5, 5]
 
 
@@ -64,7 +66,7 @@ def test_standardize_clamps() -> None:
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 22_050, 48_000])
-def test_sound_of_another_rate_gives_nearly_the_same_mel(rate_hz: int) -> None:
+def test_audio_of_another_rate_gives_nearly_the_same_mel(rate_hz: int) -> None:
     def tone(rate: int) -> np.ndarray:
         return (0.5 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Gates: bounds, what a missing value does, and that each can be missed alone."""
+"""Gates: bounds, missing values, and that each gate can be missed alone."""
 
 from __future__ import annotations
 
@@ -48,6 +48,6 @@ def test_bounds_are_inclusive_and_can_be_changed() -> None:
     assert [row.name for row in strict if not row.passed] == ["sync_auc"]
 
 
-def test_a_result_that_a_gate_needs_may_not_be_forgotten() -> None:
+def test_missing_results_are_refused() -> None:
     with pytest.raises(ValueError, match="results lack sync_auc, sync_auc_of_real"):
         gate_rows(results()[:2])

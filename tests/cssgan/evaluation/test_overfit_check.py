@@ -1,4 +1,4 @@
-"""Whether a model learns: the eight clips, the rows of the table, and that a second call repeats nothing."""
+"""The training check: the eight clips, the rows of the table, and that a second call repeats nothing."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from cssgan.data.shards import find, read_samples
+from cssgan.data.shards import find_shards, read_samples
 from cssgan.errors import StoppedError
-from cssgan.evaluation import overfit_check as learning
+from cssgan.evaluation.evaluate import GatesMissedError
 from cssgan.evaluation.overfit_check import (
     TrainingCheckBounds,
     check_training,
@@ -23,10 +23,10 @@ from cssgan.evaluation.overfit_check import (
     order_accuracy,
     overfit_config,
     overfit_rows,
-    take_clips,
-    train_and_evaluators,
+    preset_for,
+    train_and_evaluate,
+    write_overfit_dataset,
 )
-from cssgan.evaluation.run import GatesMissedError
 from cssgan.presets import preset
 from cssgan.training import loop
 from cssgan.types import Progress
@@ -37,23 +37,23 @@ from tests.cssgan.toy_dataset import make_sample, tiny_config, write_dataset, wr
 ANYTHING = TrainingCheckBounds(
     overfit_l1_max=9.0, overfit_correlation_of_real=(-99.0, 99.0), overfit_ssim_min=-1.0,
     l1_over_copy_first_max=99.0, ssim_above_copy_first_min=-2.0, motion_ratio=(0.0, 999.0), seam_ratio_max=9999.0,
-    sync_auc_of_real_min=0.0, motion_match_auc_min=0.0, swap_sound_over_image_min=-2.0, order_acc_real_min=0.0,
+    sync_auc_of_real_min=0.0, motion_match_auc_min=0.0, swap_audio_over_image_min=-2.0, order_acc_real_min=0.0,
 )  # fmt: skip
 
 
 @pytest.fixture(name="songs_of_clips")
 def _songs_of_clips(tmp_path: Path) -> Path:
-    """Ten training clips, of which one is shorter than a window, and four test clips."""
+    """Ten training clips, one of them shorter than a window, and four test clips."""
     dataset = write_dataset(tmp_path / "data", train=[make_sample(seed, num_frames=15 + seed) for seed in range(10)])
     write_shard(dataset / "test-000000.tar", [make_sample(50 + seed) for seed in range(4)])
     return dataset
 
 
 def report(**values: float) -> dict[str, Any]:
-    """An evaluation's report in which everything is as asked, but for `values`."""
+    """The report of an evaluation that meets all bounds, except for `values`."""
     good = {
         "l1": 0.01, "ssim": 0.95, "onset_motion_correlation": 0.4, "l1_over_copy_first": 0.8, "motion_ratio": 1.0,
-        "seam_ratio": 1.0, "sync_auc_of_real": 0.95, "motion_match_auc": 0.95, "swap_sound_over_image": 0.6,
+        "seam_ratio": 1.0, "sync_auc_of_real": 0.95, "motion_match_auc": 0.95, "swap_audio_over_image": 0.6,
     }  # fmt: skip
     controls = {"onset_motion_correlation": {"real": 0.4}, "ssim": {"copy_first": 0.9}}
     return {"metrics": {n: {"value": v, "controls": controls.get(n, {})} for n, v in (good | values).items()}}
@@ -65,13 +65,13 @@ def missed(found: dict[str, Any], order_acc: float | None = 0.3) -> list[str]:
     return [row.name for row in rows if not row.passed]
 
 
-def test_eight_clips_are_the_beginnings_of_training_clips(songs_of_clips: Path, tmp_path: Path) -> None:
-    eight = take_clips(songs_of_clips, tmp_path / "eight", 16)
+def test_the_eight_clips_are_first_windows_of_training_clips(songs_of_clips: Path, tmp_path: Path) -> None:
+    eight = write_overfit_dataset(songs_of_clips, tmp_path / "eight", 16)
 
-    taken = list(read_samples(find(eight, "train")))
-    whole = {sample.key: sample for sample in read_samples(find(songs_of_clips, "train"))}
+    taken = list(read_samples(find_shards(eight, "train")))
+    whole = {sample.key: sample for sample in read_samples(find_shards(songs_of_clips, "train"))}
     assert len(taken) == 8
-    assert "clip-0000" not in {sample.key for sample in taken}  # it is shorter than a window
+    assert "clip-0000" not in {sample.key for sample in taken}  # shorter than a window
     for sample in taken:
         assert sample.num_frames == 16
         length = num_audio_samples(16, sample.frame_rate, sample.audio_rate_hz)
@@ -79,16 +79,16 @@ def test_eight_clips_are_the_beginnings_of_training_clips(songs_of_clips: Path, 
         assert np.array_equal(sample.audio_N, whole[sample.key].audio_N[:length])
 
 
-def test_the_same_eight_clips_every_time(songs_of_clips: Path, tmp_path: Path) -> None:
-    one, two = (take_clips(songs_of_clips, tmp_path / name, 16) for name in ("one", "two"))
+def test_the_eight_clips_are_reproducible(songs_of_clips: Path, tmp_path: Path) -> None:
+    one, two = (write_overfit_dataset(songs_of_clips, tmp_path / name, 16) for name in ("one", "two"))
 
     assert (one / "train-000000.tar").read_bytes() == (two / "train-000000.tar").read_bytes()
     assert [path.name for path in one.iterdir()] == ["train-000000.tar"]
 
 
-def test_too_few_long_clips_are_refused_with_their_number(dataset: Path, tmp_path: Path) -> None:
+def test_too_few_long_clips_are_refused(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"5 training clips have 16 frames or more, allowed: 8 or more"):
-        take_clips(dataset, tmp_path / "eight", 16)
+        write_overfit_dataset(dataset, tmp_path / "eight", 16)
 
     assert not (tmp_path / "eight").exists()
 
@@ -110,19 +110,19 @@ def test_a_good_report_misses_nothing() -> None:
         ("seam_ratio", 1.5, "seam_ratio"),
         ("sync_auc_of_real", 0.85, "sync_auc_of_real"),
         ("motion_match_auc", 0.8, "motion_match_auc"),
-        ("swap_sound_over_image", 0.0, "swap_sound_over_image"),
+        ("swap_audio_over_image", 0.0, "swap_audio_over_image"),
     ],
 )
-def test_each_measure_can_miss_its_row(name: str, value: float, row: str) -> None:
+def test_each_metric_can_miss_its_bound(name: str, value: float, row: str) -> None:
     assert row in missed(report(**{name: value}))
 
 
-def test_an_order_that_is_guessed_misses_its_row_and_no_puzzle_has_none() -> None:
+def test_order_accuracy_at_chance_level_misses_its_bound_and_can_be_missing() -> None:
     assert missed(report(), order_acc=1 / 24) == ["order_acc_real"]
     assert missed(report(), order_acc=None) == []
 
 
-def test_what_could_not_be_measured_misses_its_row() -> None:
+def test_an_unavailable_value_misses_its_bound() -> None:
     found = report()
     found["metrics"]["onset_motion_correlation"] |= {"value": None, "controls": {}}
     assert missed(found) == ["overfit_correlation_of_real"]
@@ -137,20 +137,18 @@ def test_the_order_accuracy_is_that_of_the_last_lines(tmp_path: Path) -> None:
     assert order_accuracy(tmp_path) == pytest.approx(0.2)
 
 
-def test_from_shards_to_a_table_and_nothing_is_done_twice(songs_of_clips: Path, tmp_path: Path) -> None:
+def test_from_shards_to_a_table_and_a_second_call_repeats_nothing(songs_of_clips: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     quiet = Console(file=io.StringIO())
-    with pytest.raises(
-        GatesMissedError, match=r"does not learn what is asked: overfit_l1 .*allowed <= 0\.03"
-    ) as raised:
+    with pytest.raises(GatesMissedError, match=r"bounds missed: overfit_l1 .*allowed <= 0\.03") as raised:
         check_training(tiny_config(), songs_of_clips, out, overfit_steps=2, console=quiet)
     assert "\n" not in str(raised.value)
     record = json.loads((out / "check_training.json").read_text())
     assert record["passed"] is False
-    assert record["configurations"]["eight/run"]["config"]["train"]["num_videos"] == 16
+    assert record["configurations"]["overfit/run"]["config"]["train"]["num_videos"] == 16
     assert record["configurations"]["run"]["config"]["train"]["num_videos"] == 12
     assert (out / "run/strip.png").exists()
-    kept = ("eight/run/evaluation.json", "run/stats.jsonl", "eight/dataset/train-000000.tar")
+    kept = ("overfit/run/evaluation.json", "run/stats.jsonl", "overfit/dataset/train-000000.tar")
     before = [(out / name).stat().st_mtime_ns for name in kept]
 
     text = io.StringIO()
@@ -179,36 +177,36 @@ def test_no_test_clips_are_refused_before_training(dataset: Path, tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
-def test_a_stop_is_said_and_gives_the_exit_code_of_its_signal(
+def test_a_signal_is_reported_with_its_exit_code(
     songs_of_clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stopped(*_: object) -> loop.TrainResult:
         return loop.TrainResult(status="interrupted", progress=Progress(num_steps=7), signal_number=15)
 
     monkeypatch.setattr(loop, "train", stopped)
-    with pytest.raises(StoppedError, match="stopped after step 7, all saved") as raised:
+    with pytest.raises(StoppedError, match="stopped after step 7, the state is saved") as raised:
         check_training(
             tiny_config(), songs_of_clips, tmp_path / "out", overfit_steps=2, console=Console(file=io.StringIO())
         )
     assert raised.value.exit_code == 143
-    assert learning.preset_for("cpu") == "small"
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["eight"]
+    assert preset_for("cpu") == "small"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["overfit"]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_eight_rendered_clips_can_be_learnt_overfit(songs: Path, tmp_path: Path) -> None:
+def test_eight_rendered_clips_can_be_overfitted(songs: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "phonics_data", "build", str(songs / "manifest.csv"), "--split-ratios", "1,0,0"]
     command += ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "data"), "--engine", "captions"]
     subprocess.run([*command, "--ocr", "never"], check=True, capture_output=True)
     config = overfit_config(preset("small"), 4000)
-    eight = take_clips(tmp_path / "data", tmp_path / "eight", config.data.num_frames)
+    eight = write_overfit_dataset(tmp_path / "data", tmp_path / "eight", config.data.num_frames)
 
-    measured = train_and_evaluators(config, eight, tmp_path / "run", split="train")
+    result = train_and_evaluate(config, eight, tmp_path / "run", split="train")
 
-    assert [row.name for row in overfit_rows(measured, TrainingCheckBounds()) if not row.passed] == []
+    assert [row.name for row in overfit_rows(result, TrainingCheckBounds()) if not row.passed] == []
     lines = [json.loads(line) for line in (tmp_path / "run/stats.jsonl").read_text().splitlines()]
     train = [line for line in lines if line["kind"] == "train"]
-    # The puzzle of eight clips is learnt by heart like them; the game of image and clip discriminators has no floor to fall to.
+    # The order of eight clips is overfitted too. The losses of the image and clip discriminators have no lower limit here.
     assert train[-1]["g_l1"] < 0.3 * train[0]["g_l1"]
     assert train[-1]["d_order"] < 0.5 * train[0]["d_order"]

@@ -1,4 +1,4 @@
-"""Clips from which all three evaluators can learn in seconds: a class, a burst that is seen and heard, a bar that fills."""
+"""Clips that all three evaluators learn in seconds: a class, a burst in video and audio, a growing bar."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SPEC = EvaluatorSpec(
 
 
 def clip(number: int, *, song: str, num_frames: int = 24) -> Sample:
-    """Class: where a bright square lies. Burst: the lower half flashes while noise sounds. Bar: grows from the left."""
+    """Class: position of a bright square. Burst: the lower half flashes during noise. Bar: grows from the left."""
     rng = np.random.default_rng(number)
     label = number % 3
     frames = np.full((num_frames, 16, 16, 3), rng.integers(40, 90, 3), np.uint8)
@@ -37,7 +37,7 @@ def clip(number: int, *, song: str, num_frames: int = 24) -> Sample:
 
 
 def dataset(folder: Path, *, held_out: bool = True, num_frames: int = 24) -> Path:
-    """Four songs of twelve clips to train on, two of nine that are held out."""
+    """Four training songs of twelve clips, two held-out songs of nine clips."""
     songs = {"train": range(4), "test": range(4, 6)} if held_out else {"train": range(4)}
     for split, numbers in songs.items():
         each = 12 if split == "train" else 9

@@ -1,4 +1,4 @@
-"""Figures from real runs of real shards: what stands where, what is the same in both forms, what is refused."""
+"""Figures of small runs: positions in the images, equal content of PNG and SVG, invalid inputs."""
 
 from __future__ import annotations
 
@@ -20,68 +20,74 @@ from PIL import Image
 
 from cssgan.errors import CheckpointError
 from cssgan.figures.paper_figures import FigureOptions, make_figures
-from cssgan.figures.strips import COLOURS, TILE_INCHES, Block, Row, draw, envelope, rendered
+from cssgan.figures.strips import COLORS, TILE_INCHES, Block, Row, draw, encode, envelope
 from phonics_data.errors import DatasetError, OptionError
 from tests.cssgan.inference.test_generate import save_run
 from tests.cssgan.toy_dataset import make_sample, write_dataset
+
+pytestmark = pytest.mark.dependencies
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def block(num_frames: int = 32, **changes: Any) -> Block:
-    """A real video that turns from black to red at frame 16 and back, and a still blue one; a click at frame 16."""
+    """A real video that is red in frames 16 to 20 and else black, a static blue video, and a click at frame 16."""
     real = np.zeros((num_frames, 8, 8, 3), np.uint8)
     real[15:20, ..., 0] = 255
     still = np.zeros_like(real)
     still[..., 2] = 255
-    sound = np.zeros(num_frames * 640, np.float32)
-    sound[15 * 640 : 16 * 640] = np.sin(np.arange(640))
+    audio = np.zeros(num_frames * 640, np.float32)
+    audio[15 * 640 : 16 * 640] = np.sin(np.arange(640))
     fields: dict[str, Any] = {
         "title": "a title", "rows": [Row(name="real", video_THWC=real), Row(name="model", video_THWC=still)],
-        "sound_N": sound, "sound_rate_hz": 16_000, "frame_rate": Fraction(25), "mel_MH": np.zeros((64, 128)),
+        "audio_N": audio, "audio_rate_hz": 16_000, "frame_rate": Fraction(25), "mel_MH": np.zeros((64, 128)),
     }  # fmt: skip
     return Block(**{**fields, **changes})
 
 
-def near(picture: np.ndarray[Any, Any], colour: tuple[int, int, int]) -> np.ndarray[Any, Any]:
-    return np.abs(picture.astype(int) - np.array(colour)).sum(axis=2) < 30
+def near(image: np.ndarray[Any, Any], color: tuple[int, int, int]) -> np.ndarray[Any, Any]:
+    return np.abs(image.astype(int) - np.array(color)).sum(axis=2) < 30
 
 
-def test_frames_stand_in_their_columns_above_their_times() -> None:
+def test_frames_are_above_their_times() -> None:
     steps = (1, 8, 16, 32)
-    picture = np.asarray(Image.open(io.BytesIO(rendered(draw([block()], steps), "png"))).convert("RGB"))
-    red, black, blue = near(picture, (255, 0, 0)), near(picture, (0, 0, 0)), near(picture, (0, 0, 255))
+    image = np.asarray(Image.open(io.BytesIO(encode(draw([block()], steps), "png"))).convert("RGB"))
+    red, black, blue = near(image, (255, 0, 0)), near(image, (0, 0, 0)), near(image, (0, 0, 255))
     tile = TILE_INCHES * 200
     assert 0.8 < red.sum() / tile**2 < 1.0, "one of four real frames is red"
-    assert 3.2 < blue.sum() / tile**2 < 4.0, "and all four of the model are blue"
+    assert 3.2 < blue.sum() / tile**2 < 4.0, "all four frames of the model are blue"
     assert black.sum() > 2.5 * tile**2
     left = np.flatnonzero(blue.any(axis=0))[0]
     red_at = np.flatnonzero(red.any(axis=0)) - left
-    assert red_at[0] == pytest.approx(2 * tile, abs=0.1 * tile), "the third column"
-    assert np.flatnonzero(red.any(axis=1))[-1] < np.flatnonzero(blue.any(axis=1))[0], "real above the model"
-    below = picture[np.flatnonzero(blue.any(axis=1))[-1] + 20 :]
-    sound = np.flatnonzero(near(below, (0xC3, 0xC8, 0xD0)).sum(axis=0) > 30) - left
-    assert sound[0] == pytest.approx(4 * tile * 15 / 32, abs=0.1 * tile), "the click is drawn at its time"
-    assert sound[-1] == pytest.approx(4 * tile * 16 / 32, abs=0.1 * tile)
-    grey = tuple(int(COLOURS[0][k : k + 2], 16) for k in (1, 3, 5))
+    assert red_at[0] == pytest.approx(2 * tile, abs=0.1 * tile), "the red frame is in the third column"
+    assert np.flatnonzero(red.any(axis=1))[-1] < np.flatnonzero(blue.any(axis=1))[0], (
+        "the real video is above the model"
+    )
+    below = image[np.flatnonzero(blue.any(axis=1))[-1] + 20 :]
+    click = np.flatnonzero(near(below, (0xC3, 0xC8, 0xD0)).sum(axis=0) > 30) - left
+    assert click[0] == pytest.approx(4 * tile * 15 / 32, abs=0.1 * tile), "the click is drawn at its time"
+    assert click[-1] == pytest.approx(4 * tile * 16 / 32, abs=0.1 * tile)
+    grey = tuple(int(COLORS[0][k : k + 2], 16) for k in (1, 3, 5))
     peak = np.flatnonzero(near(below, (grey[0], grey[1], grey[2]))[: int(0.3 * tile)].any(axis=0)) - left
-    assert np.abs(peak - 4 * tile * 15 / 32).min() < 0.1 * tile, "the motion of the real video peaks where it turns red"
+    assert np.abs(peak - 4 * tile * 15 / 32).min() < 0.1 * tile, (
+        "the motion of the real video peaks when it becomes red"
+    )
 
 
-def test_svg_says_the_same_and_is_the_same_twice() -> None:
-    first, again = (rendered(draw([block()], (1, 16)), "svg") for _ in range(2))
+def test_svg_has_the_same_content_and_is_reproducible() -> None:
+    first, again = (encode(draw([block()], (1, 16)), "svg") for _ in range(2))
     assert first == again
     tree = ElementTree.fromstring(first)
     assert len(list(tree.iter(f"{SVG}image"))) == 4
-    assert "a title" in first.decode(), "texts can be found in the source"
-    with_mel = ElementTree.fromstring(rendered(draw([block()], (1, 16), sound="mel"), "svg"))
+    assert "a title" in first.decode(), "texts are stored as text"
+    with_mel = ElementTree.fromstring(encode(draw([block()], (1, 16), audio_plot="mel"), "svg"))
     assert len(list(with_mel.iter(f"{SVG}image"))) == 5
 
 
-def test_the_envelope_keeps_the_peaks_and_ends_in_silence() -> None:
-    sound = np.zeros(1_000, np.float32)
-    sound[[100, 900]] = (0.9, -0.8)
-    low, high = envelope(sound, 1_000, 50, Fraction(25), bins=20)
+def test_envelope_keeps_peaks_and_ends_in_silence() -> None:
+    audio = np.zeros(1_000, np.float32)
+    audio[[100, 900]] = (0.9, -0.8)
+    low, high = envelope(audio, 1_000, 50, Fraction(25), bins=20)
     assert (high.argmax(), low.argmin()) == (1, 9)
     assert high.max() == pytest.approx(0.9)
     assert not low[10:].any()
@@ -89,7 +95,7 @@ def test_the_envelope_keeps_the_peaks_and_ends_in_silence() -> None:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[Path]]:
+def figures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[Path]]:
     root = tmp_path_factory.mktemp("figures")
     samples = [make_sample(seed, num_frames=20 + 4 * (seed % 2)) for seed in range(6)]
     dataset = write_dataset(root / "data", train=samples, num_validation=0)
@@ -99,46 +105,46 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[Pat
     return root, dataset, make_figures(runs, dataset, root / "out", ablation={"A0": runs["two"]}, options=options)
 
 
-def test_all_figures_with_their_videos(made: tuple[Path, Path, list[Path]]) -> None:
-    root, _, written = made
+def test_all_figures_and_videos_are_written(figures: tuple[Path, Path, list[Path]]) -> None:
+    root, _, written = figures
     out = root / "out"
     names = [
-        "figure4-models", "figure5-images-one", "figure6-sounds-one", "figure5-images-two", "figure6-sounds-two",
+        "figure4-models", "figure5-images-one", "figure6-audio-one", "figure5-images-two", "figure6-audio-two",
         "figure7-ablation",
     ]  # fmt: skip
     assert [path.name for path in written] == ["index.html", *(f"{n}.{form}" for n in names for form in ("png", "svg"))]
     assert all(path.stat().st_size > 1_000 for path in written)
     page = (out / "index.html").read_text()
     addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
-    films = [address for address in addresses if address.startswith("videos/")]
-    assert len(films) == 2 * 3 + 2 * (2 + 2) + 2 * 2
+    videos = [address for address in addresses if address.startswith("videos/")]
+    assert len(videos) == 2 * 3 + 2 * (2 + 2) + 2 * 2
     assert all((out / address).is_file() for address in addresses if not address.startswith("data:"))
-    with av.open(str(out / films[1])) as film:
-        assert film.streams.video[0].frames == 20
-        assert len(film.streams.audio) == 1
+    with av.open(str(out / videos[1])) as file:
+        assert file.streams.video[0].frames == 20
+        assert len(file.streams.audio) == 1
     record = json.loads((out / "figures.json").read_text())
     assert record["runs"]["one"]["steps"] == 5
     assert len(record["clips"]) == 2
 
 
-def test_pictures_and_sounds_are_exchanged_one_at_a_time(made: tuple[Path, Path, list[Path]]) -> None:
-    videos = made[0] / "out" / "videos"
+def test_images_and_audio_are_exchanged_separately(figures: tuple[Path, Path, list[Path]]) -> None:
+    videos = figures[0] / "out" / "videos"
 
     def frames(name: str) -> np.ndarray[Any, Any]:
-        with av.open(str(videos / name)) as film:
-            return np.stack([frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]).astype(int)
+        with av.open(str(videos / name)) as file:
+            return np.stack([frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]).astype(int)
 
     own = frames("figure4-models-0-1.mp4")
-    assert np.array_equal(frames("figure5-images-one-0-0.mp4"), own), "the first picture with its own sound"
-    assert np.array_equal(frames("figure6-sounds-one-0-0.mp4"), own)
+    assert np.array_equal(frames("figure5-images-one-0-0.mp4"), own), "the first image with its own audio"
+    assert np.array_equal(frames("figure6-audio-one-0-0.mp4"), own)
     assert np.abs(frames("figure5-images-one-0-1.mp4") - own).mean() > 1
-    assert np.abs(frames("figure6-sounds-one-1-0.mp4") - own).mean() > 1
+    assert np.abs(frames("figure6-audio-one-1-0.mp4") - own).mean() > 1
 
 
-def test_what_cannot_be_drawn_is_refused(made: tuple[Path, Path, list[Path]], tmp_path: Path) -> None:
-    root, dataset, _ = made
+def test_invalid_inputs_are_errors(figures: tuple[Path, Path, list[Path]], tmp_path: Path) -> None:
+    root, dataset, _ = figures
     runs = {"one": root / "a"}
-    with pytest.raises(DatasetError, match=r"0 of the clips of test that were looked at last 32 frames, 3 are wanted"):
+    with pytest.raises(DatasetError, match=r"0 of 6 clips of test have 32 frames or more, required: 3"):
         make_figures(runs, dataset, tmp_path / "out")
     with pytest.raises(CheckpointError, match="no checkpoint in it"):
         make_figures({"none": tmp_path}, dataset, tmp_path / "out", options=FigureOptions(steps=(1, 9), num_items=1))
@@ -151,14 +157,14 @@ def test_what_cannot_be_drawn_is_refused(made: tuple[Path, Path, list[Path]], tm
 
 
 @pytest.mark.slow
-def test_the_command_as_a_user_runs_it(made: tuple[Path, Path, list[Path]], tmp_path: Path) -> None:
-    root, dataset, _ = made
+def test_figures_command(figures: tuple[Path, Path, list[Path]], tmp_path: Path) -> None:
+    root, dataset, _ = figures
 
-    def figures(*arguments: object) -> subprocess.CompletedProcess[str]:
+    def run_command(*arguments: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "cssgan", "figures", "--shards", str(dataset), "--out", str(tmp_path / "out")]
         return subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, check=False)
 
-    done = figures("--run", f"mine={root / 'a'}", "--steps", "1,20", "--items", 1, "--sound", "mel")
+    done = run_command("--run", f"mine={root / 'a'}", "--steps", "1,20", "--items", 1, "--audio-plot", "mel")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == str(tmp_path / "out" / "index.html")
     for arguments, message in (
@@ -168,13 +174,13 @@ def test_the_command_as_a_user_runs_it(made: tuple[Path, Path, list[Path]], tmp_
         ((), "NAME=RUN at least once"),
         (("--run", "a=b", "--steps", "1,x"), "--steps: got '1,x'"),
     ):
-        refused = figures(*arguments)
-        assert refused.returncode == 2
-        assert message in refused.stderr
-        assert refused.stderr.count("\n") == 1
+        result = run_command(*arguments)
+        assert result.returncode == 2
+        assert message in result.stderr
+        assert result.stderr.count("\n") == 1
 
 
-def test_a_browser_plays_them(made: tuple[Path, Path, list[Path]]) -> None:
+def test_a_browser_plays_the_videos(figures: tuple[Path, Path, list[Path]]) -> None:
     api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (extra dev)")
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
@@ -182,17 +188,17 @@ def test_a_browser_plays_them(made: tuple[Path, Path, list[Path]]) -> None:
     with api.sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--mute-audio"])
         page = chromium.new_page()
-        faults: list[str] = []
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda message: faults.append(message.text))
-        page.goto((made[0] / "out" / "index.html").as_uri())
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text))
+        page.goto((figures[0] / "out" / "index.html").as_uri())
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert page.evaluate("[...document.images].every(image => image.naturalWidth > 300)")
         page.get_by_role("button", name="play together").first.click()
-        page.wait_for_function("[...document.querySelectorAll('video')].slice(0, 3).every(film => film.ended)")
-        decoded = page.locator("video").first.evaluate("film => [film.webkitAudioDecodedByteCount, film.error]")
+        page.wait_for_function("[...document.querySelectorAll('video')].slice(0, 3).every(video => video.ended)")
+        decoded = page.locator("video").first.evaluate("video => [video.webkitAudioDecodedByteCount, video.error]")
         assert decoded[0] > 0
         assert decoded[1] is None
-        assert faults == []
-        page.screenshot(path=made[0] / "page.png", full_page=True)
+        assert errors == []
+        page.screenshot(path=figures[0] / "page.png", full_page=True)
         chromium.close()

@@ -14,41 +14,41 @@ def brightness_video(levels: list[int]) -> np.ndarray[tuple[int, ...], np.dtype[
     return np.broadcast_to(np.array(levels, np.uint8)[None, :, None, None, None], (1, len(levels), 8, 8, 3)).copy()
 
 
-def test_motion_is_in_grey_levels_a_frame() -> None:
+def test_motion_is_in_grey_levels_per_frame() -> None:
     curve = motion_curves(brightness_video([10, 10, 13, 250, 0]))
     assert curve.tolist() == [[0.0, 3.0, 237.0, 250.0]]
 
 
-def test_mean_motion_uses_valid_frames_alone() -> None:
+def test_mean_motion_uses_valid_frames_only() -> None:
     curve = motion_curves(brightness_video([0, 2, 4, 200, 0]))
     valid = np.array([[True, True, True, False, False]])
     assert mean_motion(curve, motion_mask(valid)).tolist() == [2.0]
     assert mean_motion(curve, np.zeros((1, 4), np.bool_)).tolist() == [0.0]
 
 
-def test_jumps_at_the_seams_give_their_ratio() -> None:
+def test_seam_ratio_of_jumps_at_the_seams() -> None:
     steps = [6 if frame in (8, 16, 24) else 2 for frame in range(1, 32)]
     video = brightness_video(np.cumsum([0, *steps]).tolist())
     assert seam_ratio(motion_curves(video), USE) == pytest.approx([3.0], rel=0.01)
 
 
-def test_jumps_elsewhere_do_not() -> None:
+def test_jumps_elsewhere_do_not_raise_the_seam_ratio() -> None:
     steps = [6 if frame in (9, 17, 25) else 2 for frame in range(1, 32)]
     video = brightness_video(np.cumsum([0, *steps]).tolist())
     assert seam_ratio(motion_curves(video), USE)[0] < 1.0
 
 
-def test_even_motion_and_no_motion_have_ratio_one() -> None:
+def test_seam_ratio_of_constant_motion_and_no_motion_is_one() -> None:
     assert seam_ratio(motion_curves(brightness_video(list(range(32)))), USE) == pytest.approx([1.0])
     assert seam_ratio(motion_curves(brightness_video([7] * 32)), USE) == pytest.approx([1.0])
 
 
-def test_a_video_that_ends_before_the_first_seam_is_undefined() -> None:
+def test_seam_ratio_of_a_video_without_seams_is_undefined() -> None:
     use = np.arange(31)[None, :] < 7
     assert np.isnan(seam_ratio(np.ones((1, 31)), use)).all()
 
 
-def test_static_share_leaves_out_still_real_videos_and_counts_them() -> None:
+def test_static_share_ignores_static_real_videos_and_counts_them() -> None:
     real = np.array([5.0, 5.0, 5.0, 0.0])
     fake = np.array([4.0, 0.51, 0.49, 3.0])
     assert static_share(real, fake) == (pytest.approx(1 / 3), 1)

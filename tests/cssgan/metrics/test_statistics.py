@@ -1,40 +1,27 @@
-"""Moments in float64, and what features may be."""
+"""Bootstrap weights and intervals."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from cssgan.metrics.statistics import Features, moments, real_scale
+from cssgan.metrics.statistics import bootstrap_mean, bootstrap_weights, percentile_interval, safe_ratios
 
 
-def features(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Features:
-    return Features(values_ND=values, extractor="test")
+def test_bootstrap_weights_are_reproducible_counts() -> None:
+    weights = bootstrap_weights(5, seed=3, num_resamples=40)
+    assert weights.shape == (40, 5)
+    assert weights.sum(axis=1).tolist() == [5.0] * 40
+    assert np.array_equal(weights, bootstrap_weights(5, np.random.default_rng(3), 40))
 
 
-def test_moments_are_numpys() -> None:
-    values = np.random.default_rng(0).normal(size=(50, 4)) * [1, 10, 100, 1] + 1e6
-    found = moments(features(values), ddof=1)
-    assert found.covariance_DD == pytest.approx(np.cov(values.T), rel=1e-9)
-    assert moments(features(values), ddof=0).covariance_DD == pytest.approx(np.cov(values.T, bias=True), rel=1e-9)
-    assert found.mean_D == pytest.approx(values.mean(axis=0))
-    assert (found.count, found.ddof) == (50, 1)
-    with pytest.raises(ValueError, match="0 or 1"):
-        moments(features(values), ddof=2)
+def test_interval_of_the_mean_ignores_nan() -> None:
+    values = np.array([1.0, np.nan, 2.0, 4.0])
+    defined = values[[0, 2, 3]]
+    assert bootstrap_mean(values, 0) == bootstrap_mean(defined, 0)
+    assert bootstrap_mean(defined, 0) == percentile_interval(bootstrap_weights(3, 0) @ defined / 3)
 
 
-def test_scale_of_a_constant_feature_is_one() -> None:
-    assert real_scale(features(np.array([[1.0, 5.0], [3.0, 5.0]]))).tolist() == [1.0, 1.0]
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        (np.zeros((3, 2), np.float32), "float64"),
-        (np.zeros((1, 2)), "N >= 2"),
-        (np.array([[0.0], [np.nan]]), "NaN"),
-    ],
-)
-def test_bad_features_are_refused(values: object, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Features(values_ND=values, extractor="test")  # type: ignore[arg-type]
+def test_percentiles_and_ratios() -> None:
+    assert percentile_interval(np.arange(1001.0)) == pytest.approx((25.0, 975.0))
+    assert safe_ratios(np.array([1.0, 0.0]), np.array([2.0, 0.0])).tolist() == [0.5, 0.0]

@@ -1,4 +1,4 @@
-"""Masks, baselines and the checks at the door."""
+"""Masks, baselines and validation of the arrays."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pytest
 
 from cssgan.metrics.videos import (
     VideoPairs,
-    first_frame_held,
-    held_after_valid,
+    hold_first_frame,
+    hold_last_valid_frame,
     last_frames_of_clips,
     mean_defined,
 )
@@ -24,20 +24,20 @@ def test_last_frames_of_clips() -> None:
     assert np.flatnonzero(last_frames_of_clips(20)).tolist() == [7, 15]
 
 
-def test_first_frame_held_over_the_video_and_over_each_clip() -> None:
+def test_hold_first_frame_of_the_video_and_of_each_clip() -> None:
     video = counting_video()
-    assert set(first_frame_held(video)[0, :, 0, 0, 0].tolist()) == {0}
-    assert first_frame_held(video, 8)[1, :, 0, 0, 0].tolist() == [0] * 8 + [8] * 8 + [16] * 8 + [24] * 8
+    assert set(hold_first_frame(video)[0, :, 0, 0, 0].tolist()) == {0}
+    assert hold_first_frame(video, 8)[1, :, 0, 0, 0].tolist() == [0] * 8 + [8] * 8 + [16] * 8 + [24] * 8
 
 
-def test_held_after_valid_repeats_the_last_valid_frame() -> None:
+def test_hold_last_valid_frame() -> None:
     video = counting_video()
-    held = held_after_valid(video, np.array([32, 5]))
+    held = hold_last_valid_frame(video, np.array([32, 5]))
     assert np.array_equal(held[0], video[0])
     assert held[1, :, 0, 0, 0].tolist() == [0, 1, 2, 3] + [4] * 28
 
 
-def test_valid_mask_follows_the_counts() -> None:
+def test_valid_mask() -> None:
     pairs = VideoPairs(real_NTHWC=counting_video(), fake_NTHWC=counting_video(), num_valid_N=np.array([1, 31]))
     assert pairs.valid.sum(axis=1).tolist() == [1, 31]
     assert not pairs.valid[1, 31]
@@ -58,11 +58,11 @@ def test_valid_mask_follows_the_counts() -> None:
         (np.zeros((2, 8, 4, 4, 3), np.uint8), np.zeros((2, 8, 4, 4, 3), np.uint8), [8], "num_valid"),
     ],
 )
-def test_wrong_arrays_are_refused_by_name(real: object, fake: object, valid: list[int], message: str) -> None:
+def test_invalid_arrays_are_refused(real: object, fake: object, valid: list[int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         VideoPairs(real_NTHWC=real, fake_NTHWC=fake, num_valid_N=np.array(valid))  # type: ignore[arg-type]
 
 
-def test_mean_defined_counts_what_it_leaves_out() -> None:
+def test_mean_defined_counts_nan() -> None:
     assert mean_defined(np.array([1.0, np.nan, 3.0])) == (2.0, 1)
     assert mean_defined(np.array([np.nan])) == (None, 1)

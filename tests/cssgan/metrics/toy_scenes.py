@@ -1,4 +1,4 @@
-"""Small audio-visual scenes whose synchrony is known exactly: a shape that jumps when a burst sounds."""
+"""Small audio-visual scenes with exactly known synchrony: a shape that jumps at every burst of the audio."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Scenes:
 
 
 def events(n: int, frames: int, rng: np.random.Generator, rate: float = 0.12) -> NDArray[np.bool_]:
-    """Frames at which something happens; never frame 0, at least one a video."""
+    """Frames with an event; never frame 0, at least one per video."""
     out = rng.random((n, frames)) < rate
     out[:, 0] = False
     for row in out:
@@ -33,7 +33,7 @@ def events(n: int, frames: int, rng: np.random.Generator, rate: float = 0.12) ->
 
 
 def mels_of(events_NT: NDArray[np.bool_], bands: int = 64, hops: int = 20) -> NDArray[np.float32]:
-    """Log-mel segments of a sound with a burst in the middle of the interval of each frame that has an event."""
+    """Log-mel segments of audio with a burst in the middle of the interval of each frame that has an event."""
     n, t = events_NT.shape
     total = np.full((n, t * HOPS_PER_FRAME + 2 * hops, bands), -11.5, np.float32)
     for row, frame in np.argwhere(events_NT):
@@ -45,20 +45,20 @@ def mels_of(events_NT: NDArray[np.bool_], bands: int = 64, hops: int = 20) -> ND
 
 
 def jumping(events_NT: NDArray[np.bool_], rng: np.random.Generator, size: int = 64) -> NDArray[np.uint8]:
-    """A coloured rectangle with a texture on a gradient; at an event it jumps to another place."""
+    """A textured rectangle on a gradient; at every event it jumps to another position."""
     n, t = events_NT.shape
     out = np.empty((n, t, size, size, 3), np.uint8)
     ramp = np.linspace(60, 120, size)[:, None, None]
     for row in range(n):
         background = np.broadcast_to(ramp + rng.integers(-40, 40, 3), (size, size, 3))
         shape = rng.integers(0, 256, (size // 3, size // 3, 3))
-        place = rng.integers(0, size - size // 3, 2)
+        position = rng.integers(0, size - size // 3, 2)
         for frame in range(t):
             if events_NT[row, frame]:
-                place = rng.integers(0, size - size // 3, 2)
-            picture = background.copy()
-            picture[place[0] : place[0] + size // 3, place[1] : place[1] + size // 3] = shape
-            out[row, frame] = np.clip(picture, 0, 255)
+                position = rng.integers(0, size - size // 3, 2)
+            image = background.copy()
+            image[position[0] : position[0] + size // 3, position[1] : position[1] + size // 3] = shape
+            out[row, frame] = np.clip(image, 0, 255)
     return out
 
 

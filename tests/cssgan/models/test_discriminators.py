@@ -1,11 +1,11 @@
-"""Discriminators: what each sees, and that the order predictor reads the clip discriminator's trunk."""
+"""Discriminators: their inputs, and the trunk that clip discriminator and order predictor share."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from cssgan.data.clip_orders import clip_at
+from cssgan.data.clip_permutations import clip_at
 from cssgan.models import factory
 from cssgan.models.discriminators import CascadedDiscriminators
 from tests.cssgan.toy_dataset import tiny_config
@@ -21,24 +21,24 @@ def inputs() -> tuple[Tensor, Tensor, Tensor]:
     return torch.randn(3, 4, 3, 4, 16, 16), torch.eye(5)[:3], torch.randint(0, 4, (3, 4))
 
 
-def test_the_image_discriminator_sees_the_chosen_frame_of_every_clip_only() -> None:
+def test_the_image_discriminator_uses_only_the_chosen_frame_of_each_clip() -> None:
     discriminators, (clips, label, frame_index) = make(), inputs()
 
-    verdict = discriminators(clips, label, frame_index)
+    output = discriminators(clips, label, frame_index)
     for b in range(3):
         for s in range(4):
             expected = discriminators.image(clips[b, s, :, int(frame_index[b, s])][None])
-            torch.testing.assert_close(verdict.image_BS[b, s], expected[0])
+            torch.testing.assert_close(output.image_BS[b, s], expected[0])
 
 
-def test_each_clip_is_judged_alone_and_by_its_class() -> None:
+def test_clip_logits_depend_on_the_clip_and_its_class() -> None:
     discriminators, (clips, label, frame_index) = make(), inputs()
 
     logits = discriminators(clips, label, frame_index).clip_BS
     changed = clips.clone()
     changed[1, 2] += 1.0
     other = discriminators(changed, label, frame_index).clip_BS
-    blind = make("discriminator.d_class=false")
+    unconditional = make("discriminator.d_class=false")
 
     assert logits is not None
     assert other is not None
@@ -47,10 +47,10 @@ def test_each_clip_is_judged_alone_and_by_its_class() -> None:
     relabelled = discriminators(clips, label.flip(0), frame_index).clip_BS
     assert relabelled is not None
     assert not torch.allclose(relabelled, logits)
-    blind_pair = [blind(clips, which, frame_index).clip_BS for which in (label, label.flip(0))]
-    assert blind_pair[0] is not None
-    assert blind_pair[1] is not None
-    assert torch.equal(blind_pair[0], blind_pair[1])
+    pair = [unconditional(clips, which, frame_index).clip_BS for which in (label, label.flip(0))]
+    assert pair[0] is not None
+    assert pair[1] is not None
+    assert torch.equal(pair[0], pair[1])
 
 
 def test_the_order_predictor_shares_the_trunk() -> None:
@@ -82,7 +82,7 @@ def test_shuffling_the_features_equals_shuffling_the_clips() -> None:
     torch.testing.assert_close(inside, before)
 
 
-def test_whole_and_both_judge_the_window() -> None:
+def test_whole_and_both_have_window_logits() -> None:
     clips, label, frame_index = inputs()
 
     whole = make("discriminator.video_d=whole")(clips, label, frame_index)

@@ -1,4 +1,4 @@
-"""Sizes of the networks at the specification's widths, counted without allocating them."""
+"""Sizes of the networks at the widths of the presets, counted without allocating them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def millions(module: nn.Module) -> float:
         ("lean", (), 33.6),
         ("paper", ("model.streams=1",), 76.0),
         ("lean", ("model.streams=1",), 34.3),
-        ("paper", ("model.temporal_plan=late",), 64.2),
-        ("paper", ("model.temporal_plan=early",), 75.8),
+        ("paper", ("model.temporal_upsampling=late",), 64.2),
+        ("paper", ("model.temporal_upsampling=early",), 75.8),
     ],
 )
 def test_generator_sizes(name: str, settings: tuple[str, ...], expected: float) -> None:

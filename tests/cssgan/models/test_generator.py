@@ -1,4 +1,4 @@
-"""The generator: equal to its plain written-out form, cascade and folding as specified."""
+"""The generator equals its plain form; cascade and batched streams work as specified."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from cssgan.models import factory
 from cssgan.models.cascade import cascade
-from cssgan.models.decoder import DecoderBlock, temporal_plan
+from cssgan.models.decoder import DecoderBlock, frames_after_blocks
 from cssgan.models.generator import CascadedGenerator
 from tests.cssgan.toy_dataset import tiny_config
 
@@ -39,7 +39,7 @@ def plain_norm(norm: nn.Module, x: Tensor) -> Tensor:
 
 
 def plain_stream(generator: CascadedGenerator, image: Tensor, mels_BFMU: Tensor, label: Tensor) -> Tensor:
-    """One stream by ConvTranspose3d over written-out concatenations, (B, C, F, H, W)."""
+    """One stream by ConvTranspose3d over explicit concatenations, (B, C, F, H, W)."""
     states = generator.audio_encoder(mels_BFMU)
     code, skips = generator.image_encoder(image)
     x = torch.cat((states[:, -1], label, code), dim=1)[:, :, None, None, None]
@@ -50,8 +50,8 @@ def plain_stream(generator: CascadedGenerator, image: Tensor, mels_BFMU: Tensor,
             assert generator.inject is not None
             audio = functional.adaptive_avg_pool1d(generator.inject(states).transpose(1, 2), frames)
             skip = skips[-index][:, :, None].expand(-1, -1, frames, -1, -1)
-            constants = torch.cat((label[:, :, None].expand(-1, -1, frames), audio), dim=1)
-            x = torch.cat((x, skip, constants[..., None, None].expand(-1, -1, -1, side, side)), dim=1)
+            conditioning = torch.cat((label[:, :, None].expand(-1, -1, frames), audio), dim=1)
+            x = torch.cat((x, skip, conditioning[..., None, None].expand(-1, -1, -1, side, side)), dim=1)
         layer = block.temporal
         stride, padding = (layer.stride, 1, 1), (layer.padding, 0, 0)
         x = functional.conv_transpose3d(x, layer.weight[..., None, None], layer.bias, stride, padding)
@@ -60,31 +60,31 @@ def plain_stream(generator: CascadedGenerator, image: Tensor, mels_BFMU: Tensor,
         x = functional.conv_transpose3d(x, spatial.weight[:, :, None], spatial.bias, step, (0, *spatial.padding))
         if block.spatial_norm is not None:
             x = functional.leaky_relu(plain_norm(block.spatial_norm, x), 0.2)
-    picture = torch.tanh(x[:, :3])
+    frames = torch.tanh(x[:, :3])
     if not generator.decoder.compose:
-        return picture
+        return frames
     mask = torch.sigmoid(x[:, 3:] - 1.0)
-    return mask * picture + (1.0 - mask) * image[:, :, None]
+    return mask * frames + (1.0 - mask) * image[:, :, None]
 
 
 @pytest.mark.parametrize("output", ["compose", "direct"])
-@pytest.mark.parametrize("plan", ["middle", "late", "early"])
-def test_a_stream_equals_its_plain_form_with_gradients(output: str, plan: str) -> None:
-    generator = make(f"model.g_output={output}", f"model.temporal_plan={plan}").double().train()
+@pytest.mark.parametrize("upsampling", ["middle", "late", "early"])
+def test_a_stream_and_its_gradients_equal_the_plain_form(output: str, upsampling: str) -> None:
+    generator = make(f"model.g_output={output}", f"model.temporal_upsampling={upsampling}").double().train()
     image, mels, label, noise = (x.double() for x in inputs())
 
-    ours = generator(image, mels, label, noise)[:, 0]
+    fast = generator(image, mels, label, noise)[:, 0]
     plain = plain_stream(generator, image, mels[:, 0], label)
 
-    torch.testing.assert_close(ours, plain, atol=1e-9, rtol=1e-9)
-    probe = torch.randn_like(ours)
+    torch.testing.assert_close(fast, plain, atol=1e-9, rtol=1e-9)
+    probe = torch.randn_like(fast)
     weights = list(generator.parameters())
-    for mine, theirs in zip(
-        torch.autograd.grad((ours * probe).sum(), weights),
+    for gradient, reference in zip(
+        torch.autograd.grad((fast * probe).sum(), weights),
         torch.autograd.grad((plain * probe).sum(), weights),
         strict=True,
     ):
-        torch.testing.assert_close(mine, theirs, atol=1e-8, rtol=1e-7)
+        torch.testing.assert_close(gradient, reference, atol=1e-8, rtol=1e-7)
 
 
 def test_the_cascade_passes_exactly_the_last_frame() -> None:
@@ -108,13 +108,13 @@ def test_each_stream_of_the_network_starts_from_the_last_frame_before_it() -> No
     generator = make().eval()
     image, mels, label, noise = inputs()
 
-    together = generator(image, mels, label, noise)
+    cascaded = generator(image, mels, label, noise)
 
     start = image
     for index in range(4):
-        alone = generator(start, mels[:, index : index + 1], label, noise)[:, 0]
-        torch.testing.assert_close(together[:, index], alone)
-        start = alone[:, :, -1]
+        single = generator(start, mels[:, index : index + 1], label, noise)[:, 0]
+        torch.testing.assert_close(cascaded[:, index], single)
+        start = single[:, :, -1]
 
 
 @pytest.mark.parametrize(("detach", "reaches"), [(True, False), (False, True)])
@@ -130,24 +130,24 @@ def test_the_gradient_flows_through_the_frame_unless_detached(detach: bool, reac
     assert bool(mels.grad[:, 1].abs().sum() > 0)
 
 
-def test_folded_streams_equal_sequential_ones_without_the_cascade() -> None:
+def test_batched_streams_equal_sequential_ones_without_the_cascade() -> None:
     generator = make("model.cascade=false").eval()
     image, mels, label, noise = inputs()
 
-    folded = generator(image, mels, label, noise)
+    batched = generator(image, mels, label, noise)
     sequential = torch.stack([generator(image, mels[:, k : k + 1], label, noise)[:, 0] for k in range(4)], dim=1)
 
-    torch.testing.assert_close(folded, sequential)
+    torch.testing.assert_close(batched, sequential)
 
 
-def test_one_stream_makes_the_same_clips_shape_as_four() -> None:
+def test_one_stream_generates_clips_of_the_same_shape_as_four() -> None:
     image, mels, label, noise = inputs()
 
     assert make("model.streams=1")(image, mels, label, noise).shape == (2, 4, 3, 4, 16, 16)
     assert make()(image, mels, label, noise).shape == (2, 4, 3, 4, 16, 16)
 
 
-def test_a_rollout_is_the_same_clips_in_a_row_and_may_be_longer() -> None:
+def test_a_rollout_concatenates_the_clips_and_may_be_longer() -> None:
     generator = make().eval()
     image, mels, label, noise = inputs(streams=7)
 
@@ -157,7 +157,7 @@ def test_a_rollout_is_the_same_clips_in_a_row_and_may_be_longer() -> None:
     torch.testing.assert_close(video[:, :, 8:12], generator(image, mels, label, noise)[:, 2])
 
 
-def test_an_unpainted_mask_copies_the_start_image() -> None:
+def test_a_mask_of_zero_copies_the_start_image() -> None:
     generator = make("model.g_output=compose").eval()
     last = generator.decoder.blocks[-1]
     assert isinstance(last, DecoderBlock)
@@ -172,7 +172,7 @@ def test_an_unpainted_mask_copies_the_start_image() -> None:
 
 
 @pytest.mark.parametrize("settings", [("model.z_dim=3",), ("model.norm=group",), ("model.audio_inject=bottleneck",)])
-def test_options_run_and_matter(settings: tuple[str, ...]) -> None:
+def test_options_run_and_every_input_has_an_effect(settings: tuple[str, ...]) -> None:
     generator = make(*settings).eval()
     z = 3 if "z_dim" in settings[0] else 0
     image, mels, label, noise = inputs(z=z)
@@ -191,7 +191,7 @@ def test_options_run_and_matter(settings: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("frames", "blocks", "plan", "expected"),
+    ("frames", "blocks", "upsampling", "expected"),
     [
         (8, 4, "middle", [1, 2, 4, 8, 8]),
         (8, 4, "late", [1, 1, 2, 4, 8]),
@@ -204,5 +204,5 @@ def test_options_run_and_matter(settings: tuple[str, ...]) -> None:
         (1, 4, "middle", [1, 1, 1, 1, 1]),
     ],
 )
-def test_temporal_plans(frames: int, blocks: int, plan: str, expected: list[int]) -> None:
-    assert temporal_plan(frames, blocks, plan) == expected
+def test_frames_after_blocks(frames: int, blocks: int, upsampling: str, expected: list[int]) -> None:
+    assert frames_after_blocks(frames, blocks, upsampling) == expected

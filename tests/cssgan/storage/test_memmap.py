@@ -1,4 +1,4 @@
-"""Large arrays lie in a file, are given back after each block, and keep what was written into them."""
+"""Large arrays are in files; their memory is released after each block, their content stays."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def resident_bytes() -> int:
 
 
 @pytest.fixture(autouse=True)
-def _everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+def _low_memory_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memmap, "IN_MEMORY_BYTES", 1000)
 
 
@@ -28,7 +28,7 @@ def test_small_arrays_are_ordinary_ones(tmp_path: Path) -> None:
     assert not isinstance(memmap.empty((0, 500), np.uint8), np.memmap)
 
 
-def test_what_was_written_is_there_after_it_was_let_go_and_no_file_is_left(tmp_path: Path) -> None:
+def test_content_survives_the_release_and_no_file_remains(tmp_path: Path) -> None:
     array = memmap.empty((64, 1000), np.float32)
     for rows in memmap.blocks(64, 10, array):
         array[rows] = np.arange(64)[rows, None]
@@ -37,8 +37,8 @@ def test_what_was_written_is_there_after_it_was_let_go_and_no_file_is_left(tmp_p
     assert list(Path(os.environ["CSSGAN_CACHE"]).iterdir()) == []
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks /proc")
-def test_memory_is_given_back_block_by_block() -> None:
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_memory_is_released_block_by_block() -> None:
     array = memmap.empty((40, 1_000_000), np.uint8)
     before = resident_bytes()
     for rows in memmap.blocks(40, 4, array):
@@ -46,10 +46,10 @@ def test_memory_is_given_back_block_by_block() -> None:
         assert resident_bytes() - before < 12_000_000
     assert int(array[39, 5]) == 7
     array[:] = 8
-    assert resident_bytes() - before > 30_000_000  # what the loop above would have held
+    assert resident_bytes() - before > 30_000_000  # without a release the loop above would have used this
 
 
-def test_what_is_in_memory_alone_is_never_dropped(tmp_path: Path) -> None:
+def test_content_that_exists_only_in_memory_is_kept(tmp_path: Path) -> None:
     ordinary = np.arange(5000)
     np.save(tmp_path / "kept.npy", ordinary)
     private = np.load(tmp_path / "kept.npy", mmap_mode="c")

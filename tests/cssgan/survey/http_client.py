@@ -1,4 +1,4 @@
-"""A real uvicorn on loopback, and a browser-like visitor of the standard library that keeps cookies."""
+"""A uvicorn server on loopback, and an HTTP client with cookies that answers like a rater."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from urllib.parse import urlencode
 import uvicorn
 
 from cssgan.survey.app import make_app
-from cssgan.survey.definition import RESULTS, read_survey
+from cssgan.survey.definition import RESULTS_FILE, read_survey
 from cssgan.survey.store import Store
 
 
 @contextmanager
 def served(folder: Path, *, base: str = "") -> Iterator[tuple[int, Store]]:
-    """The survey on a free port: (port, store)."""
+    """Serve the survey on a free port. Yields (port, store)."""
     survey = read_survey(folder)
-    store = Store(folder / RESULTS, survey.digest())
+    store = Store(folder / RESULTS_FILE, survey.digest())
     config = uvicorn.Config(
         make_app(survey, folder, store, base=base), port=0, log_level="warning", access_log=False, lifespan="off"
     )
@@ -49,7 +49,7 @@ class Page:
 
 
 @dataclass
-class Visitor:
+class RaterClient:
     port: int
     base: str = ""
     cookie: str = ""
@@ -61,11 +61,11 @@ class Visitor:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request(method, path, body, {**self.headers, "Cookie": self.cookie, **(headers or {})})
-            answer = connection.getresponse()
-            found = dict(answer.getheaders())
+            response = connection.getresponse()
+            found = dict(response.getheaders())
             if cookie := found.get("set-cookie"):
                 self.cookie = cookie.partition(";")[0]
-            return Page(answer.status, found, answer.read().decode("utf-8", "replace"))
+            return Page(response.status, found, response.read().decode("utf-8", "replace"))
         finally:
             connection.close()
 
@@ -76,25 +76,25 @@ class Visitor:
         kind = {"Content-Type": "application/x-www-form-urlencoded"}
         return self.send("POST", self.base + path, urlencode(fields), kind)
 
-    def begin(self) -> Visitor:
+    def begin(self) -> RaterClient:
         assert self.post("/start", {"consent": "yes"}).status == 303
         return self
 
     def answers_for(self, page: str) -> dict[str, str | int]:
-        """What an attentive rater answers to this page: what a check asks for, else 5 or "no difference"."""
+        """Answers of an attentive rater: the answer that a check requests, else 5 or "no difference"."""
         found = re.search(r'name="trial" value="(\d+)"', page)
         assert found is not None, page
-        told = re.search(r"please choose (\d)", page)
+        instructed = re.search(r"please choose (\d)", page)
         names = dict.fromkeys(re.findall(r'type="radio" id="[^"]+" name="(\w+)"', page))
-        value = told[1] if told else 4 if len(names) > 1 else 5
+        value = instructed[1] if instructed else 4 if len(names) > 1 else 5
         return {"trial": found[1], **dict.fromkeys(names, value)}
 
     def finish(self) -> int:
-        """Answer page after page to the end; how many there were."""
+        """Answer all pages. Returns their number."""
         for number in range(100):
             page = self.get("/trial")
             if page.status == 303:
                 assert page.headers["location"].endswith("/done")
                 return number
             assert self.post("/trial", self.answers_for(page.text)).status == 303
-        raise AssertionError("the survey has no end")
+        raise AssertionError("the survey does not end")

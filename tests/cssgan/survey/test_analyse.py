@@ -1,4 +1,4 @@
-"""From answers to Table 2: turned, counted, excluded and intervalled as by hand; through the commands as a user runs them."""
+"""From answers to Table 2: turned answers, counts, exclusions, intervals and agreement; the survey commands."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ import pandas
 import pyarrow.csv
 import pytest
 
-from cssgan.survey.analyse import Rules, agreement, analyse, bootstrap
-from cssgan.survey.definition import RESULTS, read_survey
+from cssgan.survey.analyse import ExclusionRules, RawAnswer, analyse, bootstrap, krippendorff_alpha
+from cssgan.survey.definition import RESULTS_FILE, read_survey
 from cssgan.survey.store import Store
-from cssgan.survey.trials import Trial, plan
+from cssgan.survey.trials import Trial, rater_trials
 from phonics_data.errors import InputError
-from tests.cssgan.survey.http_client import Visitor
+from tests.cssgan.survey.http_client import RaterClient
 from tests.cssgan.survey.videos import make_survey
 
-Chooses = Callable[[Trial, str, int], int]
+pytestmark = pytest.mark.dependencies
+
+Choose = Callable[[Trial, str, int], int]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def folder(pristine: Path, tmp_path: Path) -> Path:
 
 
 def favour(trial: Trial, question: str, rater: int) -> int:
-    """Likes cssgan: 8 alone (the others 3), 7 beside imaginator, and mocogan is as good as it."""
+    """A rater who prefers cssgan: 8 as a single video (other models: 3), 7 in pairs with imaginator, 4 with mocogan."""
     if trial.right is None:
         return 8 if trial.left.model == "cssgan" else 3
     models = (trial.left.model, trial.right.model)
@@ -47,21 +49,23 @@ def favour(trial: Trial, question: str, rater: int) -> int:
     return 1 if models[0] == "cssgan" else 7
 
 
-def vote(folder: Path, raters: int, choose: Chooses, *, seconds: float = 10.0, pages: int | None = None) -> None:
-    """Raters who attend, each page in `seconds`, and stop after `pages`."""
+def answer_survey(
+    folder: Path, raters: int, choose: Choose, *, seconds: float = 10.0, pages: int | None = None
+) -> None:
+    """Add raters who pass the checks, answer each page in `seconds`, and stop after `pages`."""
     survey = read_survey(folder)
     now = [1_000.0]
-    store = Store(folder / RESULTS, survey.digest(), clock=lambda: now[0])
+    store = Store(folder / RESULTS_FILE, survey.digest(), clock=lambda: now[0])
     for _ in range(raters):
-        rater = store.enrol(f"token-{store.counts()['consented']}")
-        trials = plan(survey, rater - 1)
+        rater = store.add_rater(f"token-{store.counts()['consented']}")
+        trials = rater_trials(survey, rater - 1)
         for trial in trials[:pages]:
-            store.shown(rater, trial.index)
+            store.record_shown(rater, trial.index)
             now[0] += seconds
             names = ["synchrony"] if trial.right is None else ["quality", "association", "naturalness"]
-            told = {"instructed": trial.wanted, "identical": 4}.get(trial.check)
-            values = {name: choose(trial, name, rater) if told is None else told for name in names}
-            store.answer(rater, trial.index, values, last=trial.index == len(trials) - 1)
+            expected = {"instructed": trial.instructed_answer, "identical": 4}.get(trial.check)
+            values = {name: choose(trial, name, rater) if expected is None else expected for name in names}
+            store.record_answers(rater, trial.index, values, last=trial.index == len(trials) - 1)
     store.close()
 
 
@@ -71,8 +75,8 @@ def rows(report: dict[str, object], question: str) -> dict[str, dict[str, object
     return {row["model"]: row for row in found if row["question"] == question}
 
 
-def test_the_table_says_what_was_answered(folder: Path) -> None:
-    vote(folder, 6, favour)
+def test_table_contains_the_answers(folder: Path) -> None:
+    answer_survey(folder, 6, favour)
     report = analyse(folder)
 
     synchrony = rows(report, "synchrony")
@@ -88,45 +92,45 @@ def test_the_table_says_what_was_answered(folder: Path) -> None:
     assert quality["imaginator"]["share_of_4"]["value"] == 0.0
     assert quality["mocogan"]["preference"]["value"] == 0.0
     assert quality["mocogan"]["share_of_4"]["value"] == 1.0
-    assert quality["mocogan"]["alpha"] is None, "one value alone says nothing of agreement"
+    assert quality["mocogan"]["alpha"] is None, "alpha is not defined for equal answers"
     assert quality["all"]["mean"]["value"] == 5.5
     assert quality["all"]["alpha"] == pytest.approx(1.0)
     assert quality["all"]["num_answers"] == 36
     assert report["raters"] == {"consented": 6, "finished": 6, "withdrew": 0, "answered": 6, "counted": 6}
     table = (folder / "analysis.md").read_text()
     assert "| quality | imaginator | 100.0 [100.0, 100.0] % | 0.0 [0.0, 0.0] % | 7.00 [7.00, 7.00] |" in table
-    assert "Left out: none." in table
+    assert "Excluded: none." in table
 
 
-def test_raw_answers_can_be_counted_again(folder: Path) -> None:
-    vote(folder, 3, favour)
-    vote(folder, 1, lambda *_: 1, seconds=0.01)
+def test_raw_answers_are_written(folder: Path) -> None:
+    answer_survey(folder, 3, favour)
+    answer_survey(folder, 1, lambda *_: 1, seconds=0.01)
     analyse(folder, out=folder / "out")
     table = pandas.read_parquet(folder / "out" / "answers.parquet")
     assert len(table) == 4 * (9 + 1 + 3 * (6 + 1))
     assert pyarrow.csv.read_csv(folder / "out" / "answers.csv").num_rows == len(table)
-    mine = table[(table.question == "quality") & (table.excluded == "") & (table.check == "")]
-    left = mine[mine.left_model == "cssgan"]
+    used = table[(table.question == "quality") & (table.excluded == "") & (table.check == "")]
+    left = used[used.left_model == "cssgan"]
     assert (left.turned == 8 - left.value).all()
     assert (left.model == left.right_model).all()
-    right = mine[mine.left_model != "cssgan"]
+    right = used[used.left_model != "cssgan"]
     assert (right.turned == right.value).all()
     assert (right.model == right.left_model).all()
-    assert 0 < len(left) < len(mine)
+    assert 0 < len(left) < len(used)
     assert set(table[table.rater == 4].excluded) == {"answered before the videos had ended"}
 
 
-def test_who_does_not_attend_is_left_out_and_counted(folder: Path) -> None:
-    vote(folder, 4, favour)
-    vote(folder, 2, favour, pages=5)
-    vote(folder, 1, favour, seconds=0.1)
+def test_inattentive_raters_are_excluded_and_counted(folder: Path) -> None:
+    answer_survey(folder, 4, favour)
+    answer_survey(folder, 2, favour, pages=5)
+    answer_survey(folder, 1, favour, seconds=0.1)
     survey = read_survey(folder)
-    store = Store(folder / RESULTS, survey.digest(), clock=iter(range(0, 10_000_000, 100)).__next__)
-    rater = store.enrol("clicks through")
-    for trial in plan(survey, rater - 1):
-        store.shown(rater, trial.index)
+    store = Store(folder / RESULTS_FILE, survey.digest(), clock=iter(range(0, 10_000_000, 100)).__next__)
+    rater = store.add_rater("inattentive")
+    for trial in rater_trials(survey, rater - 1):
+        store.record_shown(rater, trial.index)
         names = ["synchrony"] if trial.right is None else ["quality", "association", "naturalness"]
-        store.answer(rater, trial.index, dict.fromkeys(names, 1), last=trial.index == 16)
+        store.record_answers(rater, trial.index, dict.fromkeys(names, 1), last=trial.index == 16)
     store.close()
 
     report = analyse(folder)
@@ -135,14 +139,14 @@ def test_who_does_not_attend_is_left_out_and_counted(folder: Path) -> None:
     }  # fmt: skip
     assert report["raters"]["counted"] == 4
     assert rows(report, "quality")["imaginator"]["mean"]["value"] == 7.0
-    lenient = analyse(folder, rules=Rules(most_failed=2, most_hasty=1.0, unfinished=True))
+    lenient = analyse(folder, rules=ExclusionRules(most_failed=2, most_hasty=1.0, unfinished=True))
     assert lenient["raters"]["counted"] == 8
     assert rows(lenient, "quality")["imaginator"]["mean"]["value"] < 7.0
 
 
-def test_chance_has_no_preference_and_no_agreement(folder: Path) -> None:
+def test_random_answers_have_no_preference_and_no_agreement(folder: Path) -> None:
     rng = np.random.default_rng(0)
-    vote(folder, 25, lambda trial, *_: int(rng.integers(1, 10 if trial.right is None else 8)))
+    answer_survey(folder, 25, lambda trial, *_: int(rng.integers(1, 10 if trial.right is None else 8)))
     for row in analyse(folder)["rows"]:
         low, high = row["mean"]["interval"]
         assert low < row["mean"]["value"] < high
@@ -150,39 +154,37 @@ def test_chance_has_no_preference_and_no_agreement(folder: Path) -> None:
         assert abs(row["alpha"]) < 0.15
 
 
-def test_the_interval_is_over_raters_not_answers() -> None:
+def test_interval_is_over_raters_not_answers() -> None:
     rng = np.random.default_rng(1)
-    taste = rng.normal(5, 1, 30)
+    rater_means = rng.normal(5, 1, 30)
     raters = np.repeat(np.arange(30), 50)
-    estimate = bootstrap(taste[raters], raters)
+    estimate = bootstrap(rater_means[raters], raters)
     assert estimate.interval is not None
     half = (estimate.interval[1] - estimate.interval[0]) / 2
-    assert half == pytest.approx(1.96 * taste.std() / np.sqrt(30), rel=0.15)
+    assert half == pytest.approx(1.96 * rater_means.std() / np.sqrt(30), rel=0.15)
     assert bootstrap(np.ones(4), np.zeros(4, np.int64)).interval is None
 
 
-def test_agreement_agrees_with_a_published_example() -> None:
+def test_alpha_equals_a_published_example() -> None:
     """Krippendorff (2011), Computing Krippendorff's Alpha-Reliability, section E: ordinal alpha .815 of this table."""
-    from cssgan.survey.analyse import RawAnswer
-
     columns = ("11*1", "2232", "3333", "3333", "2222", "1234", "4444", "1121", "2222", "*555", "**11", "*3**")
     raw = [
         RawAnswer(
             rater=rater, trial=0, kind="single", question="q", item=str(unit), model="m", left_model="m",
-            right_model="", check="", value=int(sign), turned=int(sign), seconds=1.0, excluded="",
+            right_model="", check="", value=int(digit), turned=int(digit), seconds=1.0, excluded="",
         )
         for unit, column in enumerate(columns)
-        for rater, sign in enumerate(column)
-        if sign != "*"
+        for rater, digit in enumerate(column)
+        if digit != "*"
     ]  # fmt: skip
-    assert agreement(raw) == pytest.approx(0.815, abs=0.001)
+    assert krippendorff_alpha(raw) == pytest.approx(0.815, abs=0.001)
 
 
-def test_nothing_to_analyse_is_said(folder: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no results\.sqlite; nobody has answered yet"):
+def test_survey_without_answers_is_an_error(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"contains no results\.sqlite; collect answers with"):
         analyse(folder)
-    vote(folder, 1, favour, pages=0)
-    with pytest.raises(InputError, match="holds no answers yet"):
+    answer_survey(folder, 1, favour, pages=0)
+    with pytest.raises(InputError, match="contains no answers yet"):
         analyse(folder)
 
 
@@ -193,11 +195,11 @@ def cssgan(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_the_commands_as_a_user_runs_them(tmp_path: Path) -> None:
+def test_survey_commands(tmp_path: Path) -> None:
     made = make_survey(tmp_path)
-    done = cssgan("build", "--videos", tmp_path / "films", "--out", tmp_path / "mine", "--singles", 1, "--pairs", 1)
+    done = cssgan("build", "--videos", tmp_path / "videos", "--out", tmp_path / "mine", "--singles", 1, "--pairs", 1)
     assert done.returncode == 0, done.stderr
-    assert cssgan("build", "--videos", tmp_path / "films", "--out", made).returncode == 1
+    assert cssgan("build", "--videos", tmp_path / "videos", "--out", made).returncode == 1
     assert "--videos, --run: got 'neither'" in cssgan("build", "--out", made).stderr
     serve = [sys.executable, "-m", "cssgan", "survey", "serve", str(tmp_path / "mine"), "--port", "0"]
     server = subprocess.Popen([*serve, "--root-path", "/s"], stderr=subprocess.PIPE, text=True)
@@ -206,10 +208,10 @@ def test_the_commands_as_a_user_runs_them(tmp_path: Path) -> None:
         line = server.stderr.readline()
         port = re.search(r"http://127\.0\.0\.1:(\d+)/s/", line)
         assert port is not None, line
-        assert Visitor(int(port[1]), base="/s").begin().finish() == 4
-        taken = cssgan("serve", tmp_path / "mine", "--port", port[1])
-        assert taken.returncode == 2
-        assert "a free address of this machine" in taken.stderr
+        assert RaterClient(int(port[1]), base="/s").begin().finish() == 4
+        in_use = cssgan("serve", tmp_path / "mine", "--port", port[1])
+        assert in_use.returncode == 2
+        assert "a free address of this machine" in in_use.stderr
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(timeout=30)
@@ -220,4 +222,4 @@ def test_the_commands_as_a_user_runs_them(tmp_path: Path) -> None:
     assert json.loads(shown.stdout)["raters"]["counted"] == 1
     table = cssgan("analyse", tmp_path / "mine", "--max-hasty", 1).stdout
     assert table == (tmp_path / "mine" / "analysis.md").read_text()
-    assert "4.00 [unavailable]" in table, "one rater gives no interval"
+    assert "4.00 [unavailable]" in table, "one rater has no interval"

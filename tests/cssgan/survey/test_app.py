@@ -1,4 +1,4 @@
-"""The pages over real HTTP: a whole survey, resumed, withdrawn, behind a proxy; hostile input changes nothing."""
+"""The survey pages over HTTP: a complete survey, resuming, withdrawal, proxies, and hostile input."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from pathlib import Path
 
 import pytest
 
-from cssgan.survey.definition import RESULTS, read_survey
+from cssgan.survey.definition import RESULTS_FILE, read_survey
 from cssgan.survey.store import Store
-from cssgan.survey.trials import plan
+from cssgan.survey.trials import rater_trials
 from phonics_data.errors import InputError
-from tests.cssgan.survey.http_client import Visitor, served
+from tests.cssgan.survey.http_client import RaterClient, served
 from tests.cssgan.survey.videos import make_survey
+
+pytestmark = pytest.mark.dependencies
 
 
 @pytest.fixture(scope="module")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_survey(tmp_path_factory.mktemp("survey"), title="Films & <sounds>")
+    return make_survey(tmp_path_factory.mktemp("survey"), title="Videos & <audio>")
 
 
 @pytest.fixture
@@ -37,12 +39,12 @@ def running(folder: Path) -> Iterator[tuple[int, Store]]:
         yield port, store
 
 
-def test_a_whole_survey(folder: Path, running: tuple[int, Store]) -> None:
+def test_a_complete_survey(folder: Path, running: tuple[int, Store]) -> None:
     port, store = running
-    rater = Visitor(port)
+    rater = RaterClient(port)
     welcome = rater.get("/")
     assert welcome.status == 200
-    assert "<h1>Films &amp; &lt;sounds&gt;</h1>" in welcome.text
+    assert "<h1>Videos &amp; &lt;audio&gt;</h1>" in welcome.text
     assert "There are 6 pages" in welcome.text
     assert rater.begin().finish() == 6
 
@@ -53,18 +55,18 @@ def test_a_whole_survey(folder: Path, running: tuple[int, Store]) -> None:
     assert Counter(answer.question for answer in answers) == {
         "synchrony": 3, "quality": 3, "association": 3, "naturalness": 3,
     }  # fmt: skip
-    trials = plan(read_survey(folder), 0)
+    trials = rater_trials(read_survey(folder), 0)
     assert all(trial.passed([a.value for a in answers if a.trial == trial.index]) for trial in trials)
     assert all(answer.answered_at >= answer.shown_at for answer in answers)
 
 
-def test_videos_come_in_parts_and_only_those_of_the_survey(folder: Path, running: tuple[int, Store]) -> None:
-    rater = Visitor(running[0]).begin()
+def test_only_the_videos_of_the_survey_are_served_with_range_requests(folder: Path, running: tuple[int, Store]) -> None:
+    rater = RaterClient(running[0]).begin()
     page = rater.get("/trial").text
-    film = re.search(r'src="(/media/[0-9a-f]{16}\.mp4)"', page)
-    assert film is not None
-    content = (folder / film[1].lstrip("/")).read_bytes()
-    part = rater.send("GET", film[1], headers={"Range": "bytes=4-11"})
+    video = re.search(r'src="(/media/[0-9a-f]{16}\.mp4)"', page)
+    assert video is not None
+    content = (folder / video[1].lstrip("/")).read_bytes()
+    part = rater.send("GET", video[1], headers={"Range": "bytes=4-11"})
     assert part.status == 206
     assert part.headers["content-range"] == f"bytes 4-11/{len(content)}"
     assert part.text == content[4:12].decode()
@@ -79,8 +81,8 @@ def test_videos_come_in_parts_and_only_those_of_the_survey(folder: Path, running
         assert "schema_version" not in page_.text
 
 
-def test_pages_allow_nothing_from_elsewhere(running: tuple[int, Store]) -> None:
-    rater = Visitor(running[0])
+def test_pages_allow_no_external_content(running: tuple[int, Store]) -> None:
+    rater = RaterClient(running[0])
     for page in (rater.get("/"), rater.begin().get("/trial"), rater.get("/gone")):
         assert "default-src 'none'" in page.headers["content-security-policy"]
         assert page.headers["cache-control"] == "no-store"
@@ -90,9 +92,9 @@ def test_pages_allow_nothing_from_elsewhere(running: tuple[int, Store]) -> None:
         assert '<html lang="en">' in page.text
 
 
-def test_consent_is_asked_on_the_server_too(running: tuple[int, Store]) -> None:
+def test_consent_is_checked_on_the_server(running: tuple[int, Store]) -> None:
     port, store = running
-    rater = Visitor(port)
+    rater = RaterClient(port)
     page = rater.post("/start", {"consent": "no"})
     assert page.status == 422
     assert 'role="alert"' in page.text
@@ -101,24 +103,24 @@ def test_consent_is_asked_on_the_server_too(running: tuple[int, Store]) -> None:
     assert store.counts()["consented"] == 0
 
 
-def test_a_rater_goes_on_after_a_restart(folder: Path) -> None:
+def test_a_rater_resumes_after_a_restart(folder: Path) -> None:
     with served(folder) as (port, _):
-        rater = Visitor(port).begin()
+        rater = RaterClient(port).begin()
         for _page in range(3):
             rater.post("/trial", rater.answers_for(rater.get("/trial").text))
         before = rater.get("/trial").text
     with served(folder) as (port, store):
-        rater = Visitor(port, cookie=rater.cookie)
+        rater = RaterClient(port, cookie=rater.cookie)
         assert "You have answered 3 pages" in rater.get("/").text
         assert rater.get("/trial").text == before
-        assert rater.post("/start", {"consent": "yes"}).status == 303, "a second click makes no second rater"
+        assert rater.post("/start", {"consent": "yes"}).status == 303, "a second click adds no second rater"
         assert rater.finish() == 3
         assert store.counts() == {"consented": 1, "finished": 1, "withdrew": 0}
 
 
-def test_missing_answers_are_named_and_given_ones_kept(running: tuple[int, Store]) -> None:
+def test_missing_answers_are_named_and_given_answers_kept(running: tuple[int, Store]) -> None:
     port, store = running
-    rater = Visitor(port).begin()
+    rater = RaterClient(port).begin()
     while 'name="quality"' not in (page := rater.get("/trial").text):
         rater.post("/trial", rater.answers_for(page))
     before = len(store.answers())
@@ -132,9 +134,9 @@ def test_missing_answers_are_named_and_given_ones_kept(running: tuple[int, Store
     assert len(store.answers()) == before
 
 
-def test_the_first_answer_stands(running: tuple[int, Store]) -> None:
+def test_the_first_answer_is_kept(running: tuple[int, Store]) -> None:
     port, store = running
-    rater = Visitor(port).begin()
+    rater = RaterClient(port).begin()
     fields = rater.answers_for(rater.get("/trial").text)
     with ThreadPoolExecutor(8) as pool:
         pages = list(pool.map(lambda value: rater.post("/trial", {**fields, "synchrony": value}), range(1, 9)))
@@ -147,39 +149,39 @@ def test_the_first_answer_stands(running: tuple[int, Store]) -> None:
 
 def test_withdrawing_deletes_everything(folder: Path, running: tuple[int, Store]) -> None:
     port, store = running
-    stays, goes = Visitor(port).begin(), Visitor(port).begin()
-    assert stays.finish() == goes.finish() == 6
-    goes.post("/comment", {"comment": "a word of mine"})
-    token = goes.cookie
-    assert "will be deleted" in goes.get("/withdraw").text
-    assert "Your answers are deleted" in goes.post("/withdraw", {}).text
+    remaining, withdrawn = RaterClient(port).begin(), RaterClient(port).begin()
+    assert remaining.finish() == withdrawn.finish() == 6
+    withdrawn.post("/comment", {"comment": "my comment"})
+    token = withdrawn.cookie
+    assert "will be deleted" in withdrawn.get("/withdraw").text
+    assert "Your answers are deleted" in withdrawn.post("/withdraw", {}).text
     assert {answer.rater for answer in store.answers()} == {1}
     assert store.counts() == {"consented": 2, "finished": 1, "withdrew": 1}
-    assert Visitor(port, cookie=token).get("/trial").headers["location"] == "/", "the old cookie opens nothing"
-    on_disk = b"".join(path.read_bytes() for path in folder.glob(f"{RESULTS}*"))
-    assert b"a word of mine" not in on_disk
-    assert stays.get("/done").status == 200
+    assert RaterClient(port, cookie=token).get("/trial").headers["location"] == "/", "the old cookie is invalid"
+    on_disk = b"".join(path.read_bytes() for path in folder.glob(f"{RESULTS_FILE}*"))
+    assert b"my comment" not in on_disk
+    assert remaining.get("/done").status == 200
 
 
 def test_behind_a_proxy(folder: Path) -> None:
     with served(folder, base="/study/one") as (port, store):
-        cut_off = Visitor(port, headers={"X-Forwarded-Proto": "https"})
-        start = cut_off.post("/start", {"consent": "yes"})  # this proxy passes /start on
+        without_prefix = RaterClient(port, headers={"X-Forwarded-Proto": "https"})
+        start = without_prefix.post("/start", {"consent": "yes"})  # this proxy forwards /start
         assert start.headers["location"] == "/study/one/trial"
         cookie = start.headers["set-cookie"]
         assert "Path=/study/one" in cookie
         assert "Secure" in cookie
         assert "HttpOnly" in cookie
         assert "SameSite=lax" in cookie
-        assert 'action="/study/one/trial"' in cut_off.get("/trial").text
-        whole = Visitor(port, base="/study/one")  # this one passes /study/one/start on
-        page = whole.get("/")
+        assert 'action="/study/one/trial"' in without_prefix.get("/trial").text
+        with_prefix = RaterClient(port, base="/study/one")  # this proxy forwards /study/one/start
+        page = with_prefix.get("/")
         assert 'href="/study/one/static/style.css"' in page.text
-        assert whole.begin().finish() == 6
-        assert "Secure" not in whole.post("/start", {"consent": "yes"}).headers.get("set-cookie", "")
-        film = re.search(r'src="(/study/one/media/[^"]+)"', cut_off.get("/trial").text)
-        assert film is not None
-        assert whole.send("GET", film[1]).status == 200
+        assert with_prefix.begin().finish() == 6
+        assert "Secure" not in with_prefix.post("/start", {"consent": "yes"}).headers.get("set-cookie", "")
+        video = re.search(r'src="(/study/one/media/[^"]+)"', without_prefix.get("/trial").text)
+        assert video is not None
+        assert with_prefix.send("GET", video[1]).status == 200
         assert store.counts()["finished"] == 1
 
 
@@ -203,11 +205,11 @@ HOSTILE = (
 
 def test_hostile_input_changes_nothing(folder: Path, running: tuple[int, Store]) -> None:
     port, store = running
-    honest = Visitor(port).begin()
+    honest = RaterClient(port).begin()
     honest.post("/trial", honest.answers_for(honest.get("/trial").text))
     before, page = store.answers(), honest.get("/trial").text
 
-    attacker = Visitor(port).begin()
+    attacker = RaterClient(port).begin()
     attacker.get("/trial")
     for fields, status in HOSTILE:
         got = attacker.post("/trial", fields)
@@ -233,11 +235,11 @@ def test_hostile_input_changes_nothing(folder: Path, running: tuple[int, Store])
 
 
 @pytest.mark.parametrize("token", ["1", "rater-1", "' OR '1'='1", "%00", "x" * 6_000, "\xff\xfe", ""])
-def test_forged_ids_open_nothing(running: tuple[int, Store], token: str) -> None:
+def test_forged_tokens_are_invalid(running: tuple[int, Store], token: str) -> None:
     port, store = running
-    Visitor(port).begin().finish()
+    RaterClient(port).begin().finish()
     before = store.answers()
-    forger = Visitor(port, cookie=f"rater={token}")
+    forger = RaterClient(port, cookie=f"rater={token}")
     for path in ("/trial", "/done", "/withdraw"):
         assert forger.get(path).headers.get("location") == "/"
     assert forger.post("/trial", {"trial": 0, "synchrony": 1}).headers["location"] == "/"
@@ -246,19 +248,19 @@ def test_forged_ids_open_nothing(running: tuple[int, Store], token: str) -> None
     assert store.answers() == before
 
 
-def test_results_hold_no_key_to_anybodys_answers(folder: Path, running: tuple[int, Store]) -> None:
-    rater = Visitor(running[0]).begin()
+def test_results_contain_no_token(folder: Path, running: tuple[int, Store]) -> None:
+    rater = RaterClient(running[0]).begin()
     secret = rater.cookie.partition("=")[2]
-    with sqlite3.connect(folder / RESULTS) as results:
+    with sqlite3.connect(folder / RESULTS_FILE) as results:
         dump = "\n".join(results.iterdump())
     results.close()
     assert secret not in dump
     forged = re.search(r"'([0-9a-f]{64})'", dump)
     assert forged is not None
-    assert Visitor(running[0], cookie=f"rater={forged[1]}").get("/trial").headers["location"] == "/"
+    assert RaterClient(running[0], cookie=f"rater={forged[1]}").get("/trial").headers["location"] == "/"
 
 
-def test_half_a_request_blocks_nobody(running: tuple[int, Store]) -> None:
+def test_incomplete_requests_block_no_one(running: tuple[int, Store]) -> None:
     port, _ = running
     slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(50)]
     try:
@@ -267,7 +269,7 @@ def test_half_a_request_blocks_nobody(running: tuple[int, Store]) -> None:
                 b"POST /trial HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
                 b"Content-Length: 1000\r\n\r\ntrial=0"
             )
-        assert Visitor(port).begin().finish() == 6
+        assert RaterClient(port).begin().finish() == 6
     finally:
         for connection in slow:
             connection.close()
@@ -277,16 +279,16 @@ def test_two_hundred_raters_at_once(tmp_path: Path) -> None:
     folder = make_survey(tmp_path, singles=1, pairs=1, checks=0)
     with served(folder) as (port, store):
         with ThreadPoolExecutor(200) as pool:
-            numbers = list(pool.map(lambda _: Visitor(port).begin().finish(), range(200)))
+            numbers = list(pool.map(lambda _: RaterClient(port).begin().finish(), range(200)))
         assert numbers == [2] * 200
         assert store.counts() == {"consented": 200, "finished": 200, "withdrew": 0}
         found = Counter((answer.rater, answer.trial) for answer in store.answers())
     assert found == {(rater, trial): 1 + 2 * trial for rater in range(1, 201) for trial in (0, 1)}
 
 
-def test_html_in_a_comment_stays_text(running: tuple[int, Store]) -> None:
+def test_html_in_a_comment_is_text(running: tuple[int, Store]) -> None:
     port, store = running
-    rater = Visitor(port).begin()
+    rater = RaterClient(port).begin()
     assert rater.post("/comment", {"comment": "too early"}).headers["location"] == "/"
     rater.finish()
     page = rater.post("/comment", {"comment": "<b>bold</b>\x00\x1b[31m\nline"})
@@ -296,12 +298,12 @@ def test_html_in_a_comment_stays_text(running: tuple[int, Store]) -> None:
     assert store.comments() == ["y" * 2_000]
 
 
-def test_results_of_another_survey_are_refused(folder: Path) -> None:
-    Store(folder / RESULTS, read_survey(folder).digest()).close()
+def test_results_of_another_survey_are_an_error(folder: Path) -> None:
+    Store(folder / RESULTS_FILE, read_survey(folder).digest()).close()
     text = (folder / "survey.json").read_text()
-    (folder / "survey.json").write_text(text.replace("Films &", "Movies &"))
-    with pytest.raises(InputError, match=r"holds answers to another version of survey\.json"):
-        Store(folder / RESULTS, read_survey(folder).digest())
-    (folder / RESULTS).write_bytes(b"this is no database, but long enough to be looked at" * 20)
+    (folder / "survey.json").write_text(text.replace("Videos &", "Other videos &"))
+    with pytest.raises(InputError, match=r"contains answers to another version of survey\.json"):
+        Store(folder / RESULTS_FILE, read_survey(folder).digest())
+    (folder / RESULTS_FILE).write_bytes(b"this is not a database, but as long as a header" * 20)
     with pytest.raises(InputError, match="cannot be used as results"):
-        Store(folder / RESULTS, "digest")
+        Store(folder / RESULTS_FILE, "digest")

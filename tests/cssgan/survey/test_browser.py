@@ -1,4 +1,4 @@
-"""The survey in a real browser: by mouse, by keyboard alone, on a small screen, and without its script."""
+"""The survey in Chromium: by mouse, by keyboard, on a small window, and without JavaScript."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cssgan.survey.store import Store
 from tests.cssgan.survey.http_client import served
 from tests.cssgan.survey.videos import make_survey
 
-ENDED = "film => film.ended || new Promise(done => film.addEventListener('ended', done))"
+ENDED = "video => video.ended || new Promise(done => video.addEventListener('ended', done))"
 
 
 @pytest.fixture(scope="module")
@@ -38,38 +38,38 @@ def survey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Stor
 
 def open_page(browser: Any, address: str, **options: Any) -> tuple[Any, list[str]]:
     page = browser.new_context(**options).new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda message: faults.append(message.text))
-    # Chromium itself aborts requests of a film whose beginning it has, and asks for the rest.
-    page.on("response", lambda answer: faults.append(answer.url) if answer.status >= 400 else None)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text))
+    # Chromium aborts the first request of a video and requests the rest separately, so failed requests are ignored.
+    page.on("response", lambda answer: errors.append(answer.url) if answer.status >= 400 else None)
     page.goto(address)
-    return page, faults
+    return page, errors
 
 
 def on_page(page: Any, number: int) -> None:
-    """Waits until page `number` is there with its style and its script: its words come before them."""
+    """Wait until page `number` is loaded with its style and script."""
     page.get_by_role("heading", name=f"page {number} of 4").wait_for()
     page.wait_for_load_state("load")
 
 
 def play_all(page: Any) -> None:
-    for film in page.locator("video").all():
-        film.evaluate("film => film.play()")
-        film.evaluate(ENDED)
+    for video in page.locator("video").all():
+        video.evaluate("video => video.play()")
+        video.evaluate(ENDED)
 
 
-def wanted(page: Any, step: int) -> int:
-    """What this page asks for, or `step`."""
+def expected_answer(page: Any, default: int) -> int:
+    """The answer that a check requests, or `default`."""
     text = page.locator("legend").first.inner_text()
-    return int(text.partition("please choose ")[2].rstrip(".")) if "please choose" in text else step
+    return int(text.partition("please choose ")[2].rstrip(".")) if "please choose" in text else default
 
 
 @pytest.mark.parametrize("width", [1100, pytest.param(400, marks=pytest.mark.slow)])
 def test_by_mouse(browser: Any, survey: tuple[str, Store], tmp_path: Path, width: int) -> None:
     address, store = survey
     before = store.counts()["finished"]
-    page, faults = open_page(browser, address, viewport={"width": width, "height": 900})
+    page, errors = open_page(browser, address, viewport={"width": width, "height": 900})
     page.get_by_role("button", name="Begin").click()
     assert page.url == address, "the box must be ticked first"
     page.get_by_label("I have read this").check()
@@ -77,28 +77,30 @@ def test_by_mouse(browser: Any, survey: tuple[str, Store], tmp_path: Path, width
     page.get_by_role("button", name="Begin").click()
     for number in range(4):
         on_page(page, number + 1)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out at the side"
-        films = page.locator("video")
-        assert films.count() in (1, 2)
-        step = wanted(page, 4)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
+            "the page does not overflow horizontally"
+        )
+        videos = page.locator("video")
+        assert videos.count() in (1, 2)
+        step = expected_answer(page, 4)
         for group in page.get_by_role("group").all():
             group.get_by_label(str(step)).first.check()
         page.screenshot(path=tmp_path / f"page-{number}.png", full_page=True)
         page.get_by_role("button", name="Next").click()
-        assert "to" in page.get_by_role("status").inner_text(), "asks that the videos be seen"
+        assert "to" in page.get_by_role("status").inner_text(), "the hint requests to play the videos"
         play_all(page)
-        decoded = films.first.evaluate("film => [film.videoWidth, film.webkitAudioDecodedByteCount, film.error]")
+        decoded = videos.first.evaluate("video => [video.videoWidth, video.webkitAudioDecodedByteCount, video.error]")
         assert decoded[0] == 128
-        assert decoded[1] > 0, "it has sound"
+        assert decoded[1] > 0, "the video has audio"
         assert decoded[2] is None
         page.get_by_role("button", name="Next").click()
     page.wait_for_url("**/done")
-    page.get_by_label("Anything you would like to say?").fill("nice <b>films</b>")
+    page.get_by_label("Do you have any comments?").fill("nice <b>videos</b>")
     page.screenshot(path=tmp_path / "done.png", full_page=True)
     page.get_by_role("button", name="Send").click()
     page.get_by_text("Your comment is stored.").wait_for()
     assert store.counts()["finished"] == before + 1
-    assert faults == []
+    assert errors == []
     page.context.close()
 
 
@@ -113,13 +115,13 @@ def tab_to(page: Any, start: str) -> None:
         page.keyboard.press("Tab")
         if focused(page).startswith(start):
             return
-    raise AssertionError(f"Tab never comes to {start!r}")
+    raise AssertionError(f"Tab does not reach {start!r}")
 
 
-def test_by_keyboard_alone(browser: Any, survey: tuple[str, Store]) -> None:
+def test_by_keyboard(browser: Any, survey: tuple[str, Store]) -> None:
     address, store = survey
     before = store.counts()["finished"]
-    page, faults = open_page(browser, address)
+    page, errors = open_page(browser, address)
     tab_to(page, "input checkbox")
     page.keyboard.press("Space")
     tab_to(page, "button")
@@ -129,10 +131,10 @@ def test_by_keyboard_alone(browser: Any, survey: tuple[str, Store]) -> None:
         for index in range(page.locator("video").count()):
             tab_to(page, f"video   {page.locator('video').nth(index).get_attribute('id')}")
             outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-            assert outline == "solid", "where the keyboard is can be seen"
+            assert outline == "solid", "the focus is visible"
             page.keyboard.press("Space")
             page.locator("video").nth(index).evaluate(ENDED)
-        step = wanted(page, 4)
+        step = expected_answer(page, 4)
         for name in page.eval_on_selector_all("fieldset input[value='1']", "all => all.map(one => one.name)"):
             tab_to(page, f"input radio {name}")
             page.keyboard.press("Space")
@@ -145,12 +147,12 @@ def test_by_keyboard_alone(browser: Any, survey: tuple[str, Store]) -> None:
     mine = [answer.value for answer in store.answers() if answer.rater == rater]
     assert mine.count(4) >= 7
     assert store.counts()["finished"] == before + 1
-    assert faults == []
+    assert errors == []
     page.context.close()
 
 
 @pytest.mark.slow
-def test_what_a_screen_reader_is_told(browser: Any, survey: tuple[str, Store]) -> None:
+def test_screen_reader_texts(browser: Any, survey: tuple[str, Store]) -> None:
     page, _ = open_page(browser, survey[0])
     page.get_by_label("I have read this").check()
     page.get_by_role("button", name="Begin").click()
@@ -166,11 +168,11 @@ def test_what_a_screen_reader_is_told(browser: Any, survey: tuple[str, Store]) -
             assert len(names) in (7, 9)
             assert all(name.split()[0] == str(n) for n, name in enumerate(names, 1))
             assert group.get_by_role("radio").count() == len(names)
-        assert all(film.get_attribute("aria-label", timeout=100) for film in page.locator("video").all())
-        step = wanted(page, 4)
+        assert all(video.get_attribute("aria-label", timeout=100) for video in page.locator("video").all())
+        step = expected_answer(page, 4)
         page.evaluate("document.querySelectorAll('input').forEach(one => one.required = false)")
         play_all(page)
-        if len(groups) > 1:  # the server names what is missing, and the reader is taken there
+        if len(groups) > 1:  # the server names the missing answers and sets the focus on the message
             page.get_by_role("button", name="Next").click()
             page.locator("[role=alert]:focus").wait_for()
             page.locator(".error a").last.click()
@@ -183,7 +185,7 @@ def test_what_a_screen_reader_is_told(browser: Any, survey: tuple[str, Store]) -
 
 
 @pytest.mark.slow
-def test_without_its_script(browser: Any, survey: tuple[str, Store]) -> None:
+def test_without_javascript(browser: Any, survey: tuple[str, Store]) -> None:
     address, store = survey
     before = store.counts()["finished"]
     page, _ = open_page(browser, address, java_script_enabled=False)
@@ -191,7 +193,7 @@ def test_without_its_script(browser: Any, survey: tuple[str, Store]) -> None:
     page.get_by_role("button", name="Begin").click()
     for number in range(4):
         on_page(page, number + 1)
-        step = wanted(page, 4)
+        step = expected_answer(page, 4)
         for group in page.get_by_role("group").all():
             group.get_by_role("radio").nth(step - 1).check()
         page.get_by_role("button", name="Next").click()

@@ -1,4 +1,4 @@
-"""Checkpoints are whole or refused by name."""
+"""Checkpoints: complete or refused with the name of the damaged file."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from cssgan.training import checkpoint
 from cssgan.types import MelStats, Progress
 from phonics_data.contract.labels import LETTERS, LabelSet
 from tests.cssgan.toy_dataset import tiny_config
+
+pytestmark = pytest.mark.dependencies
 
 
 def save(run: Path, step: int, *, keep: int = 3) -> Path:
@@ -38,7 +40,7 @@ def save(run: Path, step: int, *, keep: int = 3) -> Path:
     )
 
 
-def test_everything_comes_back(tmp_path: Path) -> None:
+def test_load_restores_everything_that_was_saved(tmp_path: Path) -> None:
     folder = save(tmp_path, 7)
 
     out = checkpoint.load_newest(tmp_path)
@@ -54,7 +56,7 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     assert out.state()["g_optim"]["param_groups"] == [{"lr": 0.1, "betas": (0.5, 0.9)}]
 
 
-def test_the_newest_are_kept(tmp_path: Path) -> None:
+def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
     for step in (1, 2, 9, 10):
         save(tmp_path, step, keep=2)
 
@@ -63,16 +65,16 @@ def test_the_newest_are_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [checkpoint.GENERATOR, checkpoint.STATE, checkpoint.MANIFEST])
 @pytest.mark.parametrize("damage", ["truncated", "changed", "missing"])
-def test_a_broken_checkpoint_is_named_and_the_one_before_is_used(
+def test_a_damaged_checkpoint_is_logged_and_the_previous_one_is_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, damage: str
 ) -> None:
     save(tmp_path, 1)
-    broken = save(tmp_path, 2) / name
-    data = broken.read_bytes()
+    damaged = save(tmp_path, 2) / name
+    data = damaged.read_bytes()
     if damage == "missing":
-        broken.unlink()
+        damaged.unlink()
     else:
-        broken.write_bytes(data[: len(data) // 2] if damage == "truncated" else b"\x00" + data[1:])
+        damaged.write_bytes(data[: len(data) // 2] if damage == "truncated" else b"\x00" + data[1:])
 
     with caplog.at_level(logging.WARNING, logger="cssgan"):
         out = checkpoint.load_newest(tmp_path)
@@ -82,37 +84,39 @@ def test_a_broken_checkpoint_is_named_and_the_one_before_is_used(
     assert name in caplog.text
 
 
-def test_a_checkpoint_of_another_run_is_named_and_the_one_before_is_used(
+def test_a_checkpoint_of_another_run_is_logged_and_the_previous_one_is_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     own = save(tmp_path / "run", 1)
     renamed = own.with_name("step-00000004")
     shutil.copytree(save(tmp_path / "other", 2), renamed)
     shutil.copytree(save(tmp_path / "third", 3, keep=4), own.with_name("step-00000003"))
-    asked = replace(tiny_config("train.keep_checkpoints=3"), {"loss.l1_weight": 7.0})
+    requested = replace(tiny_config("train.keep_checkpoints=3"), {"loss.l1_weight": 7.0})
 
     with pytest.raises(
         CheckpointError,
-        match=r"00004: is of step 2, and not of the one in its name.*00003: of another run; it differs in loss.l1_weight",
+        match=r"00004: is of step 2, not of the step in its name.*00003: of another run; it differs in loss.l1_weight",
     ):
-        checkpoint.load_newest(tmp_path / "run", config=asked)
-    with pytest.raises(CheckpointError, match=r"00003: of another run, on label set 'letters'"):
+        checkpoint.load_newest(tmp_path / "run", config=requested)
+    with pytest.raises(CheckpointError, match=r"00003: of another run, with label set 'letters'"):
         checkpoint.load_newest(tmp_path / "run", label_set=LabelSet("shapes", ("round", "square")))
-    assert checkpoint.load_newest(tmp_path / "run", config=tiny_config()).progress.num_steps == 3  # may be kept longer
+    assert (
+        checkpoint.load_newest(tmp_path / "run", config=tiny_config()).progress.num_steps == 3
+    )  # train.keep_checkpoints may change
     shutil.rmtree(own.with_name("step-00000003"))
     with caplog.at_level(logging.WARNING, logger="cssgan"):
         assert checkpoint.load_newest(tmp_path / "run").folder == own
     assert "step-00000004: is of step 2" in caplog.text
 
 
-def test_no_whole_checkpoint_is_an_error_that_lists_why(tmp_path: Path) -> None:
+def test_without_a_valid_checkpoint_the_error_lists_the_reasons(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint in it; train first"):
         checkpoint.load_newest(tmp_path)
 
     path = save(tmp_path, 1) / checkpoint.GENERATOR
     path.write_bytes(path.read_bytes()[:-1])
 
-    with pytest.raises(CheckpointError, match=r"no whole checkpoint \(.*generator.safetensors: truncated"):
+    with pytest.raises(CheckpointError, match=r"no valid checkpoint \(.*generator.safetensors: truncated"):
         checkpoint.load_newest(tmp_path)
 
 
@@ -125,21 +129,21 @@ def test_a_checkpoint_of_another_format_is_refused(tmp_path: Path) -> None:
         checkpoint.open_checkpoint(path.parent)
 
     path.write_text(json.dumps({**manifest, "config": {"loss": {"unknown": 1}}}))
-    with pytest.raises(CheckpointError, match=r"does not fit this program \(loss.unknown"):
+    with pytest.raises(CheckpointError, match=r"not a checkpoint that this program reads \(loss.unknown"):
         checkpoint.open_checkpoint(path.parent)
 
 
-def test_averaged_weights_must_be_there(tmp_path: Path) -> None:
+def test_averaged_weights_must_exist(tmp_path: Path) -> None:
     save(tmp_path, 1)
 
     with pytest.raises(CheckpointError, match="no averaged weights"):
         checkpoint.load_newest(tmp_path).generator_weights("ema")
 
 
-def test_a_folder_that_cannot_be_written_leaves_the_last_checkpoint(tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     save(tmp_path, 1)
-    # A file where the temporary folder must go: what a full or read-only disk gives, for root too.
-    (tmp_path / "checkpoints" / ".writing-step-00000002").write_text("in the way")
+    # A file at the path of the temporary folder fails like a full or read-only disk, also for root.
+    (tmp_path / "checkpoints" / ".writing-step-00000002").write_text("a file")
 
     with pytest.raises(CheckpointError, match=r"step-00000002: cannot be written .* are kept"):
         save(tmp_path, 2)

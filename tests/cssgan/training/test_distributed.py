@@ -1,4 +1,4 @@
-"""Several processes train what one would: the same curve from the same global batch, and a change of their number."""
+"""N processes compute the same training as one; their number may change between starts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rich.console import Console
 from cssgan.data import resident
 from cssgan.data.batches import ResidentLoader
 from cssgan.training import loop
-from cssgan.training.distributed import SharedBatchNorm2d, check_share, this_start
+from cssgan.training.distributed import CpuSyncBatchNorm2d, check_world_size, store_of_this_start
 from cssgan.types import MelStats
 from phonics_data.errors import OptionError
 from tests.cssgan.toy_dataset import TINY, tiny_config, tiny_version
@@ -46,23 +46,23 @@ def torchrun(
     return subprocess.run([*command, *sets], env=environment, capture_output=True, text=True, timeout=280, check=False)
 
 
-def test_two_processes_then_one_have_the_curve_of_one(dataset: Path, tmp_path: Path) -> None:
+def test_two_processes_and_then_one_have_the_losses_of_one(dataset: Path, tmp_path: Path) -> None:
     done = torchrun(2, dataset, tmp_path / "two", *SETTINGS, "train.num_videos=16")
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.count("trained 4 steps") == 1  # one of them speaks
+    assert done.stdout.count("trained 4 steps") == 1  # only the main process prints
 
-    for run in ("one", "two"):  # the second goes on with what two processes left
+    for run in ("one", "two"):  # the second resumes the run of two processes
         loop.train(tiny_config(*SETTINGS), dataset, tmp_path / run, console=Console(file=io.StringIO()))
 
-    alone, shared = stats(tmp_path / "one"), stats(tmp_path / "two")
-    assert [line["step"] for line in shared] == [1, 2, 3, 4, 5, 6]
-    for mine, ours in zip(alone, shared, strict=True):
+    single, distributed = stats(tmp_path / "one"), stats(tmp_path / "two")
+    assert [line["step"] for line in distributed] == [1, 2, 3, 4, 5, 6]
+    for expected, got in zip(single, distributed, strict=True):
         for name in ("g_l1", "g_image", "g_video", "g_order", "d_image", "d_video", "d_order", "g_grad_norm"):
-            assert ours[name] == pytest.approx(mine[name], rel=0.01), (mine["step"], name)
+            assert got[name] == pytest.approx(expected[name], rel=0.01), (expected["step"], name)
 
 
 @pytest.mark.slow
-def test_discriminators_with_batch_norm_see_the_whole_batch_as_well(dataset: Path, tmp_path: Path) -> None:
+def test_discriminators_with_batch_norm_use_the_global_batch(dataset: Path, tmp_path: Path) -> None:
     settings = ("train.batch_size=4", "train.num_videos=16")
     done = torchrun(2, dataset, tmp_path / "two", *settings, preset="mocogan-tiny")
     assert done.returncode == 0, done.stderr[-2000:]
@@ -70,12 +70,12 @@ def test_discriminators_with_batch_norm_see_the_whole_batch_as_well(dataset: Pat
     config = tiny_version("mocogan-tiny", *settings)
     loop.train(config, dataset, tmp_path / "one", console=Console(file=io.StringIO()))
 
-    for mine, ours in zip(stats(tmp_path / "one"), stats(tmp_path / "two"), strict=True):
+    for expected, got in zip(stats(tmp_path / "one"), stats(tmp_path / "two"), strict=True):
         for name in ("g_image", "g_video", "g_class", "d_image", "d_video", "d_class", "g_grad_norm", "d_grad_norm"):
-            assert ours[name] == pytest.approx(mine[name], rel=0.01), (mine["step"], name)
+            assert got[name] == pytest.approx(expected[name], rel=0.01), (expected["step"], name)
 
 
-def test_the_shares_of_a_batch_are_the_batch(dataset: Path) -> None:
+def test_the_rows_of_all_processes_are_the_global_batch(dataset: Path) -> None:
     config = tiny_config("train.batch_size=6", "order.p_in_order=0.5", "discriminator.augment=all", "model.z_dim=2")
     data = resident.load(dataset, "train", config.data.size)
     stats_ = MelStats(mean=data.mean, std=data.std, clamp=4.0)
@@ -91,21 +91,21 @@ def test_the_shares_of_a_batch_are_the_batch(dataset: Path) -> None:
     for name in ("video_BCTHW", "mels_BTMU", "order_B", "frame_index_BS", "noise_BZ", "augment_BUA", "num_valid_B"):
         assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
     for part in parts:
-        assert float(part.mean_valid) * 3 == pytest.approx(float(whole.num_valid_B.sum()))
+        assert float(part.l1_denominator) * 3 == pytest.approx(float(whole.num_valid_B.sum()))
 
 
-def test_a_batch_that_does_not_divide_is_refused() -> None:
+def test_a_batch_that_is_not_divisible_is_refused() -> None:
     with pytest.raises(OptionError, match=r"train\.batch_size: got 3, allowed: a multiple of processes"):
-        check_share(tiny_config(), 2)
+        check_world_size(tiny_config(), 2)
     with pytest.raises(OptionError, match="more than one process"):
-        check_share(tiny_config("train.batch_size=4", "compute.cuda_graph=true"), 2)
+        check_world_size(tiny_config("train.batch_size=4", "compute.cuda_graph=true"), 2)
 
 
 def _normalize(rank: int, port: int, folder: str) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     dist.init_process_group("gloo", rank=rank, world_size=2)
     saved = torch.load(f"{folder}/in.pt", weights_only=True)
-    norm = SharedBatchNorm2d(3)
+    norm = CpuSyncBatchNorm2d(3)
     norm.load_state_dict(saved["state"])
     x = saved["x"][rank * 2 : rank * 2 + 2].requires_grad_()
     out = norm(x)
@@ -118,7 +118,7 @@ def _normalize(rank: int, port: int, folder: str) -> None:
     dist.destroy_process_group()
 
 
-def test_shared_norms_normalize_the_whole_batch_with_its_gradient(tmp_path: Path) -> None:
+def test_synchronized_batch_norm_equals_batch_norm_on_the_global_batch(tmp_path: Path) -> None:
     torch.manual_seed(0)
     plain = torch.nn.BatchNorm2d(3)
     torch.nn.init.normal_(plain.weight)
@@ -142,32 +142,32 @@ def test_shared_norms_normalize_the_whole_batch_with_its_gradient(tmp_path: Path
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_four_processes_have_the_curve_of_one(dataset: Path, tmp_path: Path) -> None:
+def test_four_processes_have_the_losses_of_one(dataset: Path, tmp_path: Path) -> None:
     done = torchrun(4, dataset, tmp_path / "four", *SETTINGS, "train.num_videos=16", "data.loader=streaming")
     assert done.returncode == 0, done.stderr[-2000:]
 
     config = tiny_config(*SETTINGS, "train.num_videos=16", "data.loader=streaming", "data.workers=0")
     loop.train(config, dataset, tmp_path / "one", console=Console(file=io.StringIO()))
 
-    for mine, ours in zip(stats(tmp_path / "one"), stats(tmp_path / "four"), strict=True):
+    for expected, got in zip(stats(tmp_path / "one"), stats(tmp_path / "four"), strict=True):
         for name in ("g_l1", "g_video", "d_image", "d_video", "d_order", "g_grad_norm"):
-            assert ours[name] == pytest.approx(mine[name], rel=0.01), (mine["step"], name)
+            assert got[name] == pytest.approx(expected[name], rel=0.01), (expected["step"], name)
 
 
 @pytest.mark.parametrize("first", [0, 1, 2])
-def test_a_start_meets_nothing_that_an_earlier_start_left(first: int) -> None:
+def test_a_restart_ignores_the_store_entries_of_earlier_starts(first: int) -> None:
     server = dist.TCPStore("127.0.0.1", 0, None, is_master=True, wait_for_workers=False)
 
     def start(rank: int) -> str:
-        mine = this_start(dist.TCPStore("127.0.0.1", server.port, None, is_master=False), rank, 3)
-        if mine.check([f"address/{rank}"]):
+        own = store_of_this_start(dist.TCPStore("127.0.0.1", server.port, None, is_master=False), rank, 3)
+        if own.check([f"address/{rank}"]):
             return "old"
-        mine.set(f"address/{rank}", "here")
-        return mine.underlying_store.get("start").decode()
+        own.set(f"address/{rank}", "new")
+        return own.underlying_store.get("start").decode()
 
     with ThreadPoolExecutor(3) as pool:
         one = set(pool.map(start, range(3)))
-        early = pool.submit(start, first)  # reads what the last start left, if it is not the first process
+        early = pool.submit(start, first)  # reads the entries of the last start, unless it is rank 0
         time.sleep(0.2)
         others = [pool.submit(start, rank) for rank in range(3) if rank != first]
         two = {future.result() for future in (early, *others)}
@@ -183,9 +183,9 @@ def children(pid: int) -> list[int]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes to kill in /proc")
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find the processes to kill")
 @pytest.mark.parametrize(("victim", "loader"), [(0, "streaming"), (1, "resident")])
-def test_a_killed_process_is_started_again_and_the_run_goes_on(
+def test_a_killed_process_is_restarted_and_the_run_resumes(
     dataset: Path, tmp_path: Path, victim: int, loader: str
 ) -> None:
     settings = (*TINY, *SETTINGS, "train.num_videos=240", "train.checkpoint_every=4", f"data.loader={loader}")
@@ -205,11 +205,11 @@ def test_a_killed_process_is_started_again_and_the_run_goes_on(
         os.kill(children(child.pid)[victim], signal.SIGKILL)
         seen += child.stderr.read()
     assert child.returncode == 0, seen[-3000:]
-    assert "going on after step" in seen
+    assert "resuming after step" in seen
 
-    alone = tiny_config(*SETTINGS, "train.num_videos=240", "train.checkpoint_every=4", f"data.loader={loader}")
-    loop.train(alone, dataset, tmp_path / "one", console=Console(file=io.StringIO()))
-    mine, ours = stats(tmp_path / "one"), stats(tmp_path / "run")
-    assert [line["step"] for line in ours] == [line["step"] for line in mine]
+    single = tiny_config(*SETTINGS, "train.num_videos=240", "train.checkpoint_every=4", f"data.loader={loader}")
+    loop.train(single, dataset, tmp_path / "one", console=Console(file=io.StringIO()))
+    expected, got = stats(tmp_path / "one"), stats(tmp_path / "run")
+    assert [line["step"] for line in got] == [line["step"] for line in expected]
     for name in ("g_l1", "d_image", "d_video"):
-        assert ours[9][name] == pytest.approx(mine[9][name], rel=0.02)
+        assert got[9][name] == pytest.approx(expected[9][name], rel=0.02)

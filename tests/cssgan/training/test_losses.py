@@ -1,4 +1,4 @@
-"""The four equations and the vote, against numbers worked out by hand."""
+"""Equations (1) to (4) and the majority vote, against values computed by hand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cssgan.training import losses
 @pytest.mark.parametrize(
     ("logits", "real"),
     [
-        ([1.0, 1.0, 1.0, -9.0], True),  # 3-1: the majority wins, however sure the one is
+        ([1.0, 1.0, 1.0, -9.0], True),  # 3-1: the majority decides, regardless of the size of the logits
         ([-1.0, -1.0, -1.0, 9.0], False),
         ([1.0, 1.0, 1.0, 1.0], True),
         ([-1.0, -1.0, -1.0, -1.0], False),
@@ -22,43 +22,46 @@ from cssgan.training import losses
         ([1.0, 1.0, -1.0, -1.0], False),  # 2-2 and mean 0: not more real than fake
     ],
 )
-def test_vote(logits: list[float], real: bool) -> None:
-    assert losses.vote(torch.tensor([logits])).tolist() == [real]
+def test_majority_vote(logits: list[float], real: bool) -> None:
+    assert losses.majority_vote(torch.tensor([logits])).tolist() == [real]
 
 
-def test_adversarial_terms_are_the_non_saturating_cross_entropies() -> None:
+def test_adversarial_losses_are_non_saturating_cross_entropies() -> None:
     logits = torch.tensor([0.0, 2.0])
     probability = torch.sigmoid(logits)
 
-    torch.testing.assert_close(losses.real_loss(logits), -probability.log().mean())
-    torch.testing.assert_close(losses.fake_loss(logits), -(1 - probability).log().mean())
-    nothing = torch.zeros(5)
-    assert float(losses.adversarial_d(nothing, nothing)) == pytest.approx(2 * math.log(2))
+    torch.testing.assert_close(losses.generator_loss(logits), -probability.log().mean())
+    torch.testing.assert_close(
+        losses.discriminator_loss(logits, logits.flip(0) - 1),
+        -probability.log().mean() - (1 - torch.sigmoid(logits - 1)).log().mean(),
+    )
+    chance = torch.zeros(5)
+    assert float(losses.discriminator_loss(chance, chance)) == pytest.approx(2 * math.log(2))
 
 
 def test_the_per_clip_loss_bounds_the_loss_of_the_mean_logit() -> None:
     torch.manual_seed(0)
     for _ in range(50):
         logits = torch.randn(6, 4) * 5
-        per_clip = losses.real_loss(losses.vote_logits(logits, "per_clip"))
-        assert per_clip >= losses.real_loss(losses.vote_logits(logits, "mean_logit")) - 1e-6
+        per_clip = losses.generator_loss(losses.vote_logits(logits, "per_clip"))
+        assert per_clip >= losses.generator_loss(losses.vote_logits(logits, "mean_logit")) - 1e-6
 
 
-def test_the_mean_logit_is_one_logit_a_window() -> None:
+def test_the_mean_logit_is_one_logit_per_window() -> None:
     logits = torch.tensor([[1.0, 2.0, 3.0, 6.0]])
 
     assert losses.vote_logits(logits, "mean_logit").tolist() == [3.0]
 
 
-def test_order_loss_counts_only_puzzles() -> None:
+def test_order_loss_uses_only_unmasked_samples() -> None:
     logits = torch.zeros(3, 24)
     logits[0, 5] = 2.0
     order = torch.tensor([5, 0, 7])
 
-    alone = losses.order_loss(logits, order, torch.tensor([1.0, 0.0, 0.0]))
+    single = losses.order_loss(logits, order, torch.tensor([1.0, 0.0, 0.0]))
     none = losses.order_loss(logits, order, torch.zeros(3))
 
-    assert float(alone) == pytest.approx(math.log(23 + math.exp(2)) - 2)
+    assert float(single) == pytest.approx(math.log(23 + math.exp(2)) - 2)
     assert float(none) == 0.0
     assert float(losses.order_loss(torch.zeros(3, 24), order, torch.ones(3))) == pytest.approx(math.log(24))
 
@@ -66,7 +69,7 @@ def test_order_loss_counts_only_puzzles() -> None:
 def test_l1_is_the_mean_over_all_elements_of_valid_frames() -> None:
     real, fake = torch.zeros(2, 4, 3, 2, 5, 5), torch.zeros(2, 4, 3, 2, 5, 5)
     fake[0, 1, :, 0] = 0.5
-    fake[1, 3, :, 1] = 100.0  # a held frame
+    fake[1, 3, :, 1] = 100.0  # a repeated frame
     valid = torch.ones(2, 4, 2)
 
     valid[1, 3, 1] = 0.0

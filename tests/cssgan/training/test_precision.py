@@ -1,7 +1,7 @@
-"""What makes a step faster leaves it the same step: loss curves against plain eager float32, and what a graph may hold.
+"""Speed options keep the losses of eager float32; a step uses only its device, as CUDA graphs require.
 
-The tolerance that the options promise: every loss of the first ten steps within 2 % of plain float32 (bf16), within
-0.1 % (layout, compilation, optimizers).
+Tolerance of every loss in the first ten steps, relative to eager float32: 2 % (bf16), 0.1 % (memory format, compilation,
+fused optimizers).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def loader_of(dataset: Path, config: Config) -> ResidentLoader:
     )
 
 
-def train_state(config: Config) -> step.TrainState:
+def new_state(config: Config) -> step.TrainState:
     torch.manual_seed(0)
     return step.new_train_state(
         config, factory.generator(config, num_classes=26), factory.discriminators(config, num_classes=26)
@@ -52,14 +52,14 @@ def train_state(config: Config) -> step.TrainState:
 def curve(dataset: Path, *settings: str, steps: int = 10, backend: str = "eager") -> torch.Tensor:
     """The losses of the first steps, (steps, terms)."""
     config = tiny_config("train.num_videos=300", *settings)
-    ours, loader = train_state(config), loader_of(dataset, config)
-    for network in (ours.generator, ours.discriminators):
-        precision.lay_out(network, config)
-    precision.compile_parts(ours.generator, ours.discriminators, config, backend=backend)
+    train_state, loader = new_state(config), loader_of(dataset, config)
+    for network in (train_state.generator, train_state.discriminators):
+        precision.set_memory_format(network, config)
+    precision.compile_networks(train_state.generator, train_state.discriminators, config, backend=backend)
     rows: list[list[float]] = []
     for number in range(steps):
         seen = number * config.train.batch_size
-        terms = step.train_step(ours, loader.batch(seen), config, num_steps=number, num_videos=seen)
+        terms = step.train_step(train_state, loader.batch(seen), config, num_steps=number, num_videos=seen)
         rows.append([float(terms[name]) for name in LOSSES])
     return torch.tensor(rows)
 
@@ -73,33 +73,33 @@ def curve(dataset: Path, *settings: str, steps: int = 10, backend: str = "eager"
         (("compute.precision=bf16", "compute.channels_last=true"), 0.02),
     ],
 )
-def test_each_option_leaves_the_loss_curve_as_it_is(dataset: Path, settings: tuple[str, ...], tolerance: float) -> None:
+def test_each_option_keeps_the_losses(dataset: Path, settings: tuple[str, ...], tolerance: float) -> None:
     plain = curve(dataset, "compute.precision=fp32")
 
     torch.testing.assert_close(curve(dataset, *settings), plain, rtol=tolerance, atol=0.0)
 
 
-def test_bf16_is_in_use_where_it_is_asked_for(dataset: Path) -> None:
+def test_bf16_is_used_if_configured(dataset: Path) -> None:
     assert not torch.equal(curve(dataset, "compute.precision=bf16", steps=2), curve(dataset, steps=2))
     assert precision.uses_bf16(tiny_config(), torch.device("cuda"))
     assert not precision.uses_bf16(tiny_config(), CPU)
     assert not precision.uses_bf16(tiny_config("compute.precision=fp32"), torch.device("cuda"))
 
 
-def test_channels_last_lays_out_every_convolution() -> None:
+def test_channels_last_applies_to_every_convolution() -> None:
     config = tiny_config("compute.channels_last=true")
     discriminators = factory.discriminators(config, num_classes=3)
-    precision.lay_out(discriminators, config)
+    precision.set_memory_format(discriminators, config)
 
     weights = [layer.weight for layer in discriminators.trunk.layers]  # type: ignore[union-attr]
     assert all(w.is_contiguous(memory_format=torch.channels_last_3d) for w in weights)
     assert not weights[-1].is_contiguous()
 
 
-# torch's tracer looks at .grad of tensors in between.
+# torch's tracer reads .grad of non-leaf tensors.
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
-def test_compiled_parts_trace_without_breaks_of_the_curve(dataset: Path) -> None:
+def test_traced_modules_keep_the_losses(dataset: Path) -> None:
     plain = curve(dataset, steps=3)
 
     compiled = curve(dataset, "compute.compile=true", steps=3, backend="aot_eager")
@@ -110,15 +110,15 @@ def test_compiled_parts_trace_without_breaks_of_the_curve(dataset: Path) -> None
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.filterwarnings("ignore")
-def test_code_made_by_the_compiler_gives_the_same_curve(dataset: Path) -> None:
+def test_compiled_modules_keep_the_losses(dataset: Path) -> None:
     compiled = curve(dataset, "compute.compile=true", steps=3, backend="inductor")
 
     torch.testing.assert_close(compiled, curve(dataset, steps=3), rtol=0.001, atol=0.0)
 
 
 @pytest.mark.parametrize("parts", [3])
-def test_accumulated_parts_have_the_loss_and_gradient_of_the_whole(dataset: Path, parts: int) -> None:
-    # Without batch statistics the parts must give exactly what the whole batch gives.
+def test_gradient_accumulation_keeps_the_losses(dataset: Path, parts: int) -> None:
+    # Without batch statistics, accumulation over the parts equals one step on the whole batch.
     settings = ("model.norm=group", "order.p_in_order=0.5", "train.batch_size=6")
     whole = curve(dataset, *settings, steps=4)
 
@@ -127,17 +127,17 @@ def test_accumulated_parts_have_the_loss_and_gradient_of_the_whole(dataset: Path
     )
 
 
-class NothingOnTheHost(TorchDispatchMode):
-    """Fails at any operation of a step on the device ``meta`` that makes or reads a tensor of the host.
+class NoHostTensors(TorchDispatchMode):
+    """Fails on any operation that creates or reads a tensor outside of the device ``meta``.
 
-    A CUDA graph records no copies from the host and no decisions on values; values of ``meta`` cannot be read at all.
+    CUDA graphs cannot capture copies from the host or decisions on values; values of ``meta`` tensors cannot be read.
     """
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         out = func(*args, **(kwargs or {}))
         for leaf in tree_leaves((args, kwargs, out)):
             if isinstance(leaf, torch.Tensor) and leaf.device.type != "meta" and leaf.dim() > 0:
-                raise AssertionError(f"{func} touches the host")
+                raise AssertionError(f"{func} uses a host tensor")
         return out
 
 
@@ -149,30 +149,32 @@ class NothingOnTheHost(TorchDispatchMode):
         ("discriminator.video_d=both", "model.start_image=clip_prev", "order.shuffle=disc"),
     ],
 )
-def test_a_step_stays_on_its_device(dataset: Path, settings: tuple[str, ...]) -> None:
+def test_a_step_uses_only_its_device(dataset: Path, settings: tuple[str, ...]) -> None:
     config = tiny_config(*settings)
     batch = loader_of(dataset, config).batch(0)
-    moved = {
+    on_meta = {
         name: value.to("meta")
         for name in type(batch).__slots__
         if isinstance(value := getattr(batch, name), torch.Tensor)
     }
-    on_meta = type(batch)(keys=batch.keys, **moved)
+    meta_batch = type(batch)(keys=batch.keys, **on_meta)
     with torch.device("meta"):
-        ours = train_state(tiny_config(*settings, "compute.fused_adam=false"))
-    step.clip_orders.clip_at(on_meta.order_B, 4)  # the table of orders goes to the device once, before the first step
+        train_state = new_state(tiny_config(*settings, "compute.fused_adam=false"))
+    step.clip_permutations.clip_at(
+        meta_batch.order_B, 4
+    )  # copies the table of orders to the device once, before the first step
 
-    with NothingOnTheHost():
-        part = step.present(on_meta, config)
-        step.iterate_spectral_norms(ours.discriminators)
-        fake, total, _ = step.generator_losses(ours, part, config, adversarial=True)
-        total.backward()
-        total, _ = step.discriminator_losses(ours, part, fake.detach(), config)
-        total.backward()
+    with NoHostTensors():
+        part = step.micro_batch(meta_batch, config)
+        step.iterate_spectral_norms(train_state.discriminators)
+        fake, loss, _ = step.generator_losses(train_state, part, config, adversarial=True)
+        loss.backward()
+        loss, _ = step.discriminator_losses(train_state, part, fake.detach(), config)
+        loss.backward()
 
 
 @pytest.mark.slow
-def test_the_check_before_bf16_passes_here_and_fails_where_convolutions_are_wrong(
+def test_the_bf16_check_passes_here_and_fails_with_wrong_convolutions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     precision.check_convolutions(CPU)

@@ -1,4 +1,4 @@
-"""Sizes, numbers of clips, orders and classes beyond those of the presets: one whole step of each."""
+"""One training step with sizes and numbers of clips, orders and classes beyond those of the presets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cssgan.models import factory
-from cssgan.training.cost import batch_like
+from cssgan.training.cost import synthetic_batch
 from cssgan.training.step import new_train_state, train_step
 from tests.cssgan.toy_dataset import tiny_config
 
@@ -25,7 +25,7 @@ from tests.cssgan.toy_dataset import tiny_config
         (("data.num_frames=16", "model.num_clips=8", "model.streams=1"), 26, 24),
     ],
 )
-def test_a_step_of_every_scale(settings: tuple[str, ...], num_classes: int, num_orders: int) -> None:
+def test_a_step_at_every_scale(settings: tuple[str, ...], num_classes: int, num_orders: int) -> None:
     config = tiny_config("train.batch_size=2", *settings)
     torch.manual_seed(0)
     train_state = new_train_state(
@@ -33,7 +33,7 @@ def test_a_step_of_every_scale(settings: tuple[str, ...], num_classes: int, num_
         factory.generator(config, num_classes=num_classes),
         factory.discriminators(config, num_classes=num_classes),
     )
-    batch = batch_like(config, 2, num_classes=num_classes, device=torch.device("cpu"))
+    batch = synthetic_batch(config, 2, num_classes=num_classes, device=torch.device("cpu"))
 
     terms = train_step(train_state, batch, config, num_steps=0, num_videos=0)
 

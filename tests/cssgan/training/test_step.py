@@ -1,4 +1,4 @@
-"""A training step: who moves, who stays, and that every combination of flags runs."""
+"""A training step: which weights each part updates, and that every combination of options runs."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import pytest
 import torch
 
 from cssgan.config import Config
-from cssgan.data import clip_orders, resident
-from cssgan.data.batches import ResidentLoader, streams
+from cssgan.data import clip_permutations, resident
+from cssgan.data.batches import ResidentLoader, cut_clips
 from cssgan.models import factory
 from cssgan.training import step
 from cssgan.training.step import TERMS, TrainState, new_train_state, train_step
 from cssgan.types import Batch, MelStats
 from tests.cssgan.toy_dataset import tiny_config
 
-ELSEWHERE = {"r1", "r2", "g_class", "d_class", "class_acc_real", "class_acc_fake"}
-"""Terms of penalties and of other models."""
+OTHER_TERMS = {"r1", "r2", "g_class", "d_class", "class_acc_real", "class_acc_fake"}
+"""Terms of gradient penalties and of other models."""
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def batch_of(dataset: Path):
     return make
 
 
-def train_state(config: Config) -> TrainState:
+def new_state(config: Config) -> TrainState:
     torch.manual_seed(0)
     return new_train_state(
         config, factory.generator(config, num_classes=26), factory.discriminators(config, num_classes=26)
@@ -43,45 +43,45 @@ def weights(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in module.state_dict().items()}
 
 
-def moved(module: torch.nn.Module, before: dict[str, torch.Tensor]) -> set[str]:
+def changed_weights(module: torch.nn.Module, before: dict[str, torch.Tensor]) -> set[str]:
     return {name for name, tensor in module.state_dict().items() if not torch.equal(tensor, before[name])}
 
 
-def test_the_generator_step_leaves_the_discriminators_untouched(batch_of) -> None:
+def test_the_generator_step_changes_only_the_generator(batch_of) -> None:
     config = tiny_config()
-    ours, batch = train_state(config), batch_of(config)
-    discriminators, generator = weights(ours.discriminators), weights(ours.generator)
+    train_state, batch = new_state(config), batch_of(config)
+    discriminators, generator = weights(train_state.discriminators), weights(train_state.generator)
 
-    (fake,), terms = step.generator_step(ours, [step.present(batch, config)], config, adversarial=True)
+    (fake,), terms = step.generator_step(train_state, [step.micro_batch(batch, config)], config, adversarial=True)
 
-    assert moved(ours.discriminators, discriminators) == set()
-    assert all(parameter.grad is None for parameter in ours.discriminators.parameters())
-    assert all(parameter.requires_grad for parameter in ours.discriminators.parameters())
-    assert "decoder.blocks.0.spatial.weight" in moved(ours.generator, generator)
+    assert changed_weights(train_state.discriminators, discriminators) == set()
+    assert all(parameter.grad is None for parameter in train_state.discriminators.parameters())
+    assert all(parameter.requires_grad for parameter in train_state.discriminators.parameters())
+    assert "decoder.blocks.0.spatial.weight" in changed_weights(train_state.generator, generator)
     assert not fake.requires_grad
     assert {"g_l1", "g_image", "g_video", "g_order"} <= set(terms)
 
 
-def test_the_discriminator_step_leaves_the_generator_untouched(batch_of) -> None:
+def test_the_discriminator_step_changes_only_the_discriminators(batch_of) -> None:
     config = tiny_config()
-    ours, batch = train_state(config), batch_of(config)
-    part = step.present(batch, config)
-    discriminators, generator = weights(ours.discriminators), weights(ours.generator)
+    train_state, batch = new_state(config), batch_of(config)
+    part = step.micro_batch(batch, config)
+    discriminators, generator = weights(train_state.discriminators), weights(train_state.generator)
 
-    step.discriminator_step(ours, [part], [torch.rand_like(part.real.clips_BSCFHW)], config)
+    step.discriminator_step(train_state, [part], [torch.rand_like(part.real.clips_BSCFHW)], config)
 
-    assert moved(ours.generator, generator) == set()
-    assert all(parameter.grad is None for parameter in ours.generator.parameters())
-    trained = {name for name, _ in ours.discriminators.named_parameters()}
-    assert moved(ours.discriminators, discriminators) == trained
+    assert changed_weights(train_state.generator, generator) == set()
+    assert all(parameter.grad is None for parameter in train_state.generator.parameters())
+    trained = {name for name, _ in train_state.discriminators.named_parameters()}
+    assert changed_weights(train_state.discriminators, discriminators) == trained
 
 
-def test_a_step_reports_every_term_it_has(batch_of) -> None:
+def test_a_step_reports_all_its_terms(batch_of) -> None:
     config = tiny_config()
 
-    terms = train_step(train_state(config), batch_of(config), config, num_steps=0, num_videos=0)
+    terms = train_step(new_state(config), batch_of(config), config, num_steps=0, num_videos=0)
 
-    assert set(terms) == set(TERMS) - ELSEWHERE
+    assert set(terms) == set(TERMS) - OTHER_TERMS
     assert all(math.isfinite(float(value)) and not value.requires_grad for value in terms.values())
 
 
@@ -93,7 +93,7 @@ COMBINATIONS = list(
 
 
 @pytest.mark.parametrize(("streams_", "shuffle", "video_d", "cascade", "cascade_order"), COMBINATIONS)
-def test_every_combination_of_the_ablation_flags_runs(
+def test_every_combination_of_the_ablation_options_runs(
     batch_of, streams_: str, shuffle: str, video_d: str, cascade: str, cascade_order: str
 ) -> None:
     config = tiny_config(
@@ -103,15 +103,15 @@ def test_every_combination_of_the_ablation_flags_runs(
         f"model.cascade={cascade}",
         f"model.cascade_order={cascade_order}",
     )
-    ours = train_state(config)
-    before = weights(ours.generator)
+    train_state = new_state(config)
+    before = weights(train_state.generator)
 
-    terms = train_step(ours, batch_of(config), config, num_steps=0, num_videos=0)
+    terms = train_step(train_state, batch_of(config), config, num_steps=0, num_videos=0)
 
     assert all(math.isfinite(float(value)) for value in terms.values())
     assert ("g_order" in terms) == (shuffle != "none")
     assert ("vote_acc_real" in terms) == (video_d != "whole")
-    assert moved(ours.generator, before)
+    assert changed_weights(train_state.generator, before)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_every_combination_of_the_ablation_flags_runs(
         ("discriminator.order_head=pairwise",),
         ("loss.vote_loss=mean_logit",),
         ("order.p_in_order=1.0",),
-        ("order.draw=enumerate",),
+        ("order.sampling=enumerate",),
         ("data.segment_context=clip",),
         ("train.ema_half_life=10",),
         ("model.num_clips=2", "model.streams=2"),
@@ -143,44 +143,44 @@ def test_every_combination_of_the_ablation_flags_runs(
 def test_every_other_option_runs(batch_of, settings: tuple[str, ...]) -> None:
     config = tiny_config(*settings)
 
-    terms = train_step(train_state(config), batch_of(config), config, num_steps=0, num_videos=0)
+    terms = train_step(new_state(config), batch_of(config), config, num_steps=0, num_videos=0)
 
     assert all(math.isfinite(float(value)) for value in terms.values())
 
 
-def test_before_adv_start_only_l1_counts_and_discriminators_wait(batch_of) -> None:
+def test_before_adv_start_the_loss_is_l1_and_discriminators_are_not_trained(batch_of) -> None:
     config = tiny_config("loss.adv_start=2")
-    ours, batch = train_state(config), batch_of(config)
-    before = weights(ours.discriminators)
+    train_state, batch = new_state(config), batch_of(config)
+    before = weights(train_state.discriminators)
 
-    early = train_step(ours, batch, config, num_steps=1, num_videos=3)
+    early = train_step(train_state, batch, config, num_steps=1, num_videos=3)
     assert set(early) == {"g_l1", "g_loss", "g_grad_norm", "motion_ratio"}
-    assert moved(ours.discriminators, before) == set()
-    later = train_step(ours, batch, config, num_steps=2, num_videos=6)
+    assert changed_weights(train_state.discriminators, before) == set()
+    later = train_step(train_state, batch, config, num_steps=2, num_videos=6)
 
-    assert set(later) == set(TERMS) - ELSEWHERE
-    assert moved(ours.discriminators, before)
+    assert set(later) == set(TERMS) - OTHER_TERMS
+    assert changed_weights(train_state.discriminators, before)
 
 
 def test_the_chronological_cascade_does_not_depend_on_the_order(batch_of) -> None:
     config = tiny_config("model.cascade_order=chrono")
-    generator = train_state(config).generator.eval()
+    generator = new_state(config).generator.eval()
     batch = batch_of(config)
-    clip_at = clip_orders.clip_at(batch.order_B, 4)
+    clip_at = clip_permutations.clip_at(batch.order_B, 4)
     assert batch.order_B.tolist() != [0, 0, 0]
 
-    shown = step.fakes(generator, batch, streams(batch, 4, clip_at), config)
+    generated = step.generate_clips(generator, batch, cut_clips(batch, 4, clip_at), config)
 
     in_time = generator(
         batch.video_BCTHW[:, :, 0], batch.mels_BTMU.unflatten(1, (4, -1)), batch.label_BK, batch.noise_BZ
     )
-    assert torch.equal(clip_orders.restore(shown, clip_at), in_time)
+    assert torch.equal(clip_permutations.unpermute(generated, clip_at), in_time)
 
 
 def test_start_images(batch_of) -> None:
     batch = batch_of(tiny_config())
-    clip_at = clip_orders.clip_at(batch.order_B, 4)
-    real = streams(batch, 4, clip_at)
+    clip_at = clip_permutations.clip_at(batch.order_B, 4)
+    real = cut_clips(batch, 4, clip_at)
     first = clip_at[:, 0]
 
     def start(choice: str) -> torch.Tensor:
@@ -193,26 +193,26 @@ def test_start_images(batch_of) -> None:
         assert torch.equal(start("clip_prev")[b], batch.video_BCTHW[b, :, max(4 * clip - 1, 0)])
 
 
-def test_the_average_follows_with_its_half_life(batch_of) -> None:
+def test_the_running_average_has_the_configured_half_life(batch_of) -> None:
     config = tiny_config("train.ema_half_life=3")
-    ours = train_state(config)
-    assert ours.average is not None
-    before = weights(ours.average)
+    train_state = new_state(config)
+    assert train_state.ema_generator is not None
+    before = weights(train_state.ema_generator)
 
-    train_step(ours, batch_of(config), config, num_steps=9, num_videos=27)
+    train_step(train_state, batch_of(config), config, num_steps=9, num_videos=27)
 
     name = "decoder.blocks.0.spatial.weight"
-    now = ours.generator.state_dict()[name]
-    torch.testing.assert_close(ours.average.state_dict()[name], (before[name] + now) / 2)
+    now = train_state.generator.state_dict()[name]
+    torch.testing.assert_close(train_state.ema_generator.state_dict()[name], (before[name] + now) / 2)
 
 
-def test_rates_fall_to_a_tenth_over_the_last_share(batch_of) -> None:
+def test_learning_rates_decay_to_a_tenth_over_the_last_fraction(batch_of) -> None:
     config = tiny_config("optim.lr_decay_fraction=0.5", "train.num_videos=100", "optim.g_lr=0.01")
-    ours, batch = train_state(config), batch_of(config)
+    train_state, batch = new_state(config), batch_of(config)
     rates: list[float] = []
 
     for seen in (0, 50, 75, 100):
-        train_step(ours, batch, config, num_steps=0, num_videos=seen)
-        rates.append(ours.g_optim.param_groups[0]["lr"])
+        train_step(train_state, batch, config, num_steps=0, num_videos=seen)
+        rates.append(train_state.g_optim.param_groups[0]["lr"])
 
     assert rates == pytest.approx([0.01, 0.01, 0.0055, 0.001])

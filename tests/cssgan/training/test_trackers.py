@@ -1,4 +1,4 @@
-"""What a run tells others: TensorBoard's curves, pictures, films with sound; wandb and trackio themselves, offline."""
+"""Experiment trackers: TensorBoard's scalars, images and videos; wandb and trackio, offline."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ from cssgan.training import loop, trackers
 from phonics_data.errors import DependencyError
 from tests.cssgan.toy_dataset import TINY, tiny_config
 
+pytestmark = pytest.mark.dependencies
+
 SETTINGS = ("train.num_videos=6", "train.sample_every=2", "train.sample_videos=1")
 
 
-def test_tensorboard_holds_curves_pictures_and_videos_with_sound(dataset: Path, tmp_path: Path) -> None:
+def test_tensorboard_receives_scalars_images_videos_and_audio(dataset: Path, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     loop.train(tiny_config(*SETTINGS), dataset, tmp_path / "run", console=Console(file=io.StringIO()))
@@ -42,15 +44,15 @@ def test_tensorboard_holds_curves_pictures_and_videos_with_sound(dataset: Path, 
     assert set(tags["images"]) == {"samples", "videos/clip-0100"}
     assert tags["audio"] == ["videos/clip-0100"]
     assert events.Images("videos/clip-0100")[0].encoded_image_string.startswith(b"GIF89a")
-    (film,) = (tmp_path / "run/samples").glob("*.mp4")
-    assert film.name == "step-00000002-clip-0100.mp4"
-    with av.open(str(film)) as file:
+    (path,) = (tmp_path / "run/samples").glob("*.mp4")
+    assert path.name == "step-00000002-clip-0100.mp4"
+    with av.open(str(path)) as file:
         assert file.streams.audio[0].codec_context.name == "aac"
         assert (file.streams.video[0].width, file.streams.video[0].height) == (512, 256)  # real beside generated
         assert sum(1 for _ in file.decode(video=0)) == 16
 
 
-def test_a_tracker_that_is_not_installed_is_refused_before_anything(
+def test_a_tracker_that_is_not_installed_is_refused_before_the_run(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "trackio", None)
@@ -61,15 +63,15 @@ def test_a_tracker_that_is_not_installed_is_refused_before_anything(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_has_one_name_among_trackers(tmp_path: Path) -> None:
-    first = trackers._identity(tmp_path)
+def test_a_run_keeps_its_tracker_id(tmp_path: Path) -> None:
+    first = trackers._run_id(tmp_path)
 
-    assert trackers._identity(tmp_path) == first == json.loads((tmp_path / "tracker.json").read_text())["id"]
+    assert trackers._run_id(tmp_path) == first == json.loads((tmp_path / "tracker.json").read_text())["id"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["wandb", "trackio"])
-def test_the_real_tracker_takes_a_run_and_its_continuation(dataset: Path, tmp_path: Path, name: str) -> None:
+def test_the_real_tracker_logs_a_run_and_its_continuation(dataset: Path, tmp_path: Path, name: str) -> None:
     if importlib.util.find_spec(name) is None:
         pytest.skip(f"{name} is not installed: pip install 'phonics-cssgan[{name}]'")
     sets = [word for setting in (*TINY, *SETTINGS, f"train.tracker={name}") for word in ("--set", setting)]
@@ -98,12 +100,12 @@ def test_the_real_tracker_takes_a_run_and_its_continuation(dataset: Path, tmp_pa
     if name == "wandb":
         kept = list((tmp_path / "run/wandb").glob("offline-run-*/run-*.wandb"))
         assert len(kept) == 2
-        assert {path.stem.removeprefix("run-") for path in kept} == {trackers._identity(tmp_path / "run")}
+        assert {path.stem.removeprefix("run-") for path in kept} == {trackers._run_id(tmp_path / "run")}
     else:
         (database,) = (tmp_path / "trackio").rglob("*.db")
         with closing(sqlite3.connect(database)) as opened:
             rows = opened.execute("select run_name, step, metrics from metrics").fetchall()
-        assert {row[0] for row in rows} == {f"run-{trackers._identity(tmp_path / 'run')}"}
+        assert {row[0] for row in rows} == {f"run-{trackers._run_id(tmp_path / 'run')}"}
         steps = {step for _, step, metrics in rows if b"train/g_l1" in metrics}
-        assert steps == {1, 2, 3, 4}, "the second start goes on in the same run"
+        assert steps == {1, 2, 3, 4}, "the second start continues the same run"
         assert {path.suffix for path in (tmp_path / "trackio").rglob("*-*-*-*-*")} == {".png", ".mp4"}

@@ -1,4 +1,4 @@
-"""The import commands as a user gives them, from a folder to a dataset that verify finds whole."""
+"""The import commands from a folder to a dataset without faults."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from phonics_data.dataset.layout import MetadataRow, read_metadata
 from phonics_data.errors import InputError, OptionError, PhonicsDataError
 from phonics_data.report.verify import verify
 from tests.counted_videos import numbered_picture
-from tests.phonics_data.sources.test_collect import put
-from tests.phonics_data.sources.test_vidtimit import put_sentence
+from tests.phonics_data.sources.test_importer import write_video
+from tests.phonics_data.sources.test_vidtimit import write_sentence
 
 
 def run(*arguments: object) -> str:
@@ -32,8 +32,8 @@ def rows_of(dataset: Path) -> list[MetadataRow]:
 
 
 def test_folder_with_subfolders_and_with_a_csv(tmp_path: Path) -> None:
-    put(tmp_path / "clips" / "cat" / "one.mkv", 3)
-    put(tmp_path / "clips" / "dog" / "two.mkv", 9, seconds=3)
+    write_video(tmp_path / "clips" / "cat" / "one.mkv", 3)
+    write_video(tmp_path / "clips" / "dog" / "two.mkv", 9, seconds=3)
     out = run("import", "folder", tmp_path / "clips", "--work", tmp_path / "w1", "--out", tmp_path / "d1")
     assert "2 in, 2 kept" in out
     assert sorted(row.label for row in rows_of(tmp_path / "d1")) == ["cat", "dog"]
@@ -48,16 +48,16 @@ def test_folder_with_subfolders_and_with_a_csv(tmp_path: Path) -> None:
     ]
 
 
-def test_an_import_goes_through_the_shard_command_again(tmp_path: Path) -> None:
-    put(tmp_path / "clips" / "a|cat" / "one.mkv", 3)
-    put(tmp_path / "clips" / "dog" / "two.mkv", 9, seconds=3)
+def test_imported_labels_can_be_sharded_again(tmp_path: Path) -> None:
+    write_video(tmp_path / "clips" / "a|cat" / "one.mkv", 3)
+    write_video(tmp_path / "clips" / "dog" / "two.mkv", 9, seconds=3)
     work = tmp_path / "work"
     run("import", "folder", tmp_path / "clips", "--work", work, "--out", tmp_path / "d1")
     card = (tmp_path / "d1" / "README.md").read_text()
     assert "| a\\|cat | " in card
-    assert "Labels and times came with the media" in card
+    assert "Labels and times were imported with the media" in card
     assert f"next: phonics-data shard --work {work} --label-set" in run("status", "--work", work)
-    with pytest.raises(OptionError, match="--label-set: got 'letters', allowed: a set that holds"):
+    with pytest.raises(OptionError, match="--label-set: got 'letters', allowed: a set that contains"):
         run("shard", "--work", work, "--out", tmp_path / "d2")
     assert not (tmp_path / "d2").exists()
     (tmp_path / "limits.toml").write_text("min_seconds = 2.5\n")
@@ -72,7 +72,7 @@ def test_an_import_goes_through_the_shard_command_again(tmp_path: Path) -> None:
 
 def test_grid_by_speaker_and_by_letter(tmp_path: Path) -> None:
     for speaker, sentence, seed in (("s1", "bbaf2n", 1), ("s2", "lgwm5s", 2)):
-        made = put(tmp_path / "GRID" / speaker / "video.mkv", seed)
+        made = write_video(tmp_path / "GRID" / speaker / "video.mkv", seed)
         made.rename(made.with_name(f"{sentence}.mpg"))
     for label, expected in (("speaker", ["s1", "s2"]), ("letter", ["F", "M"])):
         dataset = tmp_path / label
@@ -80,17 +80,17 @@ def test_grid_by_speaker_and_by_letter(tmp_path: Path) -> None:
         assert sorted(row.label for row in rows_of(dataset)) == expected
 
 
-def test_vidtimit_keeps_its_speakers_and_leaves_head_rotations_out(tmp_path: Path) -> None:
+def test_vidtimit_has_all_speakers_in_all_splits_and_no_head_rotations(tmp_path: Path) -> None:
     for number, speaker in enumerate(("fadg0", "mrcz0", "mwbt0")):
         for place, sentence in enumerate(("sa1", "sa2", "sx10")):
-            put_sentence(tmp_path / "corpus" / speaker, sentence, first=9_000 * number + 1_000 * place, frames=20)
-        put_sentence(tmp_path / "corpus" / speaker, "head2", frames=3)
+            write_sentence(tmp_path / "corpus" / speaker, sentence, first=9_000 * number + 1_000 * place, frames=20)
+        write_sentence(tmp_path / "corpus" / speaker, "head2", frames=3)
     done = CliRunner().invoke(
         app,
         ["import", "vidtimit", f"{tmp_path}/corpus", "--work", f"{tmp_path}/work", "--out", f"{tmp_path}/dataset"],
         catch_exceptions=False,
     )
-    assert "holds 9 sentences of the corpus's 430" in done.output
+    assert "contains 9 of the 430 sentences of the corpus" in done.output
     rows = rows_of(tmp_path / "dataset")
     assert Counter(row.label for row in rows) == {"fadg0": 3, "mrcz0": 3, "mwbt0": 3}
     assert {(row.label, row.split) for row in rows} == {
@@ -104,15 +104,15 @@ def test_vidtimit_keeps_its_speakers_and_leaves_head_rotations_out(tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_the_whole_of_vidtimit(tmp_path: Path) -> None:
-    """43 speakers with ten sentences each give 430 clips; pictures are small here, and of one sentence copied."""
+def test_full_vidtimit(tmp_path: Path) -> None:
+    """43 speakers with ten sentences each give 430 clips; frames are small and equal for all speakers."""
     for speaker in VIDTIMIT.names:
         for number in range(10):
-            put_sentence(tmp_path / "corpus" / speaker, f"s{number}", frames=0)
+            write_sentence(tmp_path / "corpus" / speaker, f"s{number}", frames=0)
             video = tmp_path / "corpus" / speaker / "video" / f"s{number}"
             for index in range(14 + number):
                 Image.fromarray(numbered_picture(1000 * number + index, 32)).save(video / f"{index:03d}", "JPEG")
-            put_sentence(tmp_path / "sound" / speaker, f"s{number}", frames=14 + number)
+            write_sentence(tmp_path / "sound" / speaker, f"s{number}", frames=14 + number)
             sound = tmp_path / "corpus" / speaker / "audio" / f"s{number}.wav"
             (tmp_path / "sound" / speaker / "audio" / f"s{number}.wav").replace(sound)
     run(
@@ -128,6 +128,6 @@ def test_the_whole_of_vidtimit(tmp_path: Path) -> None:
     assert {row.num_frames for row in rows} == set(range(14, 24))
 
 
-def test_wrong_labels_are_refused(tmp_path: Path) -> None:
+def test_unknown_label_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PhonicsDataError, match="--label"):
         run("import", "grid", tmp_path, "--label", "word", "--work", tmp_path / "w", "--out", tmp_path / "d")

@@ -1,4 +1,4 @@
-"""The log-mel spectrogram against a second implementation, and segments against a click track."""
+"""The log-mel spectrogram against an independent implementation, and segments against clicks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from phonics_data.contract.logmel import LogMelSpec, log_mel, mel_segment_start_
 from phonics_data.contract.sample import num_audio_samples
 from phonics_data.errors import DatasetError
 
+pytestmark = pytest.mark.dependencies
+
 
 def slaney_mel(hz: NDArray[np.float64]) -> NDArray[np.float64]:
     """Hertz to mels as in Slaney's Auditory Toolbox: linear below 1000 Hz, logarithmic above."""
@@ -24,7 +26,7 @@ def slaney_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def reference_log_mel(audio: NDArray[np.float32], spec: LogMelSpec) -> NDArray[np.float64]:
-    """Every hop by itself, in float64, from the definition."""
+    """Each hop separately, in float64, from the definition."""
     n = np.arange(spec.window_samples)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * n / spec.window_samples)
     bins = np.fft.rfftfreq(spec.fft_samples, 1 / spec.rate_hz)
@@ -46,7 +48,7 @@ def reference_log_mel(audio: NDArray[np.float32], spec: LogMelSpec) -> NDArray[n
     return out
 
 
-SOUNDS = {
+SIGNALS = {
     "noise": np.random.default_rng(0).uniform(-1, 1, 16_000),
     "quiet noise": 1e-4 * np.random.default_rng(1).uniform(-1, 1, 5_001),
     "sweep": np.sin(2 * np.pi * (100 * np.arange(16_000) / 16_000 + 3500 * (np.arange(16_000) / 16_000) ** 2)),
@@ -56,19 +58,19 @@ SOUNDS = {
 }
 
 
-@pytest.mark.parametrize("name", SOUNDS)
+@pytest.mark.parametrize("name", SIGNALS)
 @pytest.mark.parametrize(
     "spec", [LogMelSpec(), LogMelSpec(num_bands=40, low_hz=80.0, high_hz=7_600.0)], ids=["ours", "40"]
 )
 def test_against_an_independent_implementation(name: str, spec: LogMelSpec) -> None:
-    audio = SOUNDS[name].astype(np.float32)
+    audio = SIGNALS[name].astype(np.float32)
     ours, theirs = log_mel(audio, spec), reference_log_mel(audio, spec)
     assert ours.dtype == np.float32
     assert ours.shape == theirs.shape
     assert np.abs(ours - theirs).max() < 1e-4
 
 
-def test_silence_and_nothing() -> None:
+def test_silent_and_empty_audio() -> None:
     spec = LogMelSpec()
     assert np.all(log_mel(np.zeros(1600, np.float32)) == np.float32(spec.silence))
     assert log_mel(np.zeros(0, np.float32)).shape == (0, 64)
@@ -76,7 +78,7 @@ def test_silence_and_nothing() -> None:
 
 @pytest.mark.parametrize("rate", [Fraction(5), Fraction(25), Fraction(30), Fraction(30000, 1001)], ids=str)
 def test_segments_are_centred_on_their_frames(rate: Fraction) -> None:
-    """A click in the middle of frame j stands in the middle of segment j."""
+    """A click in the middle of frame j is in the middle of segment j."""
     spec = LogMelSpec()
     num_frames = 12 if rate == 5 else 40
     for frame in range(3, num_frames, 4):
@@ -86,20 +88,20 @@ def test_segments_are_centred_on_their_frames(rate: Fraction) -> None:
         assert found.shape == (num_frames, 64, 20)
         power = np.exp(found[frame].astype(np.float64)).sum(axis=0) - 64 * spec.floor
         centre = float((power * (np.arange(20) + 0.5)).sum() / power.sum())
-        assert centre == pytest.approx(10.0, abs=0.55), "half a hop (5 ms) is what rounding may cost"
+        assert centre == pytest.approx(10.0, abs=0.55), "rounding causes at most half a hop (5 ms)"
 
 
 @pytest.mark.parametrize(
     ("rate", "steps"), [(Fraction(25), {4}), (Fraction(5), {20}), (Fraction(30), {3, 4}), (Fraction(50), {2})], ids=str
 )
-def test_neighbours_step_as_the_frames_do(rate: Fraction, steps: set[int]) -> None:
+def test_consecutive_segments_step_with_the_frames(rate: Fraction, steps: set[int]) -> None:
     starts = [mel_segment_start_hop(frame, rate) for frame in range(3000)]
     assert set(np.diff(starts).tolist()) == steps
     exact = [(frame + 0.5) / float(rate) * 100 - 10 for frame in range(3000)]
     assert np.abs(np.array(starts) - exact).max() <= 0.5, "no drift over minutes"
 
 
-def test_beyond_both_ends_is_silence() -> None:
+def test_both_ends_are_padded_with_silence() -> None:
     spec = LogMelSpec()
     mels = np.zeros((100, 64), np.float32)
     found = mel_segments(mels, 25, Fraction(25))
@@ -112,11 +114,11 @@ def test_beyond_both_ends_is_silence() -> None:
 @pytest.mark.parametrize(
     "changes", [{"window_samples": 600}, {"hop_samples": 0}, {"low_hz": 9000.0}, {"high_hz": 9000.0}]
 )
-def test_specs_are_checked(changes: dict[str, float]) -> None:
+def test_invalid_specs_are_refused(changes: dict[str, float]) -> None:
     with pytest.raises(DatasetError, match="log-mel spec"):
         LogMelSpec(**changes)  # pyright: ignore[reportArgumentType]
 
 
-def test_the_digest_names_the_whole_spec() -> None:
+def test_the_digest_covers_the_whole_spec() -> None:
     assert LogMelSpec().digest() == LogMelSpec().digest()
     assert LogMelSpec().digest() != LogMelSpec(floor=1e-6).digest()

@@ -1,4 +1,4 @@
-"""A sample checks itself when it is made; its sound's grid and length are exact."""
+"""Samples are validated on construction; the grid and length of their audio are exact."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from phonics_data.contract.sample import Sample, num_audio_samples, quantize_audio
 from phonics_data.errors import DatasetError
+
+pytestmark = pytest.mark.dependencies
 
 
 def make(**changes: Any) -> Sample:
@@ -53,13 +55,13 @@ def test_lengths() -> None:
         ({"audio_rate_hz": -1}, "rates must be > 0"),
     ],
 )
-def test_what_is_no_sample_is_refused(changes: dict[str, Any], message: str) -> None:
+def test_invalid_samples_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         make(**changes)
 
 
 @given(st.lists(st.floats(-2, 2), max_size=50))
-def test_quantized_sound_lies_on_the_grid_and_stays_there(values: list[float]) -> None:
+def test_quantized_audio_is_on_the_grid_and_unchanged_by_requantizing(values: list[float]) -> None:
     audio = np.array(values)
     once = quantize_audio(audio)
     assert np.array_equal(once * 32768, np.rint(once * 32768))
@@ -79,5 +81,5 @@ def test_quantized_sound_lies_on_the_grid_and_stays_there(values: list[float]) -
         (1, Fraction(32_000), 1),
     ],
 )
-def test_sound_lasts_as_long_as_the_frames(frames: int, rate: Fraction, samples: int) -> None:
+def test_audio_has_the_duration_of_the_frames(frames: int, rate: Fraction, samples: int) -> None:
     assert num_audio_samples(frames, rate, 16_000) == samples

@@ -1,4 +1,4 @@
-"""Encode and decode are exact inverses; damage is named and nothing is ever unpickled or extracted."""
+"""Encoding and decoding are exact inverses; damage is reported; nothing is unpickled or extracted."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ import webdataset
 from phonics_data.contract.sample import Sample, quantize_audio
 from phonics_data.contract.shard import AUDIO, FRAMES, MEMBERS, META, decode, encode, read_members, read_shard
 from phonics_data.errors import DatasetError
+
+pytestmark = pytest.mark.dependencies
 
 
 def make_sample(key: str = "song-0000123", seed: int = 0, **changes: object) -> Sample:
@@ -59,7 +61,7 @@ def shard_of(path: Path, *samples: Sample) -> Path:
         {"frames_LHWC": np.arange(5 * 4 * 4 * 3, dtype=np.uint8).reshape(5, 4, 4, 3)[::2]},
     ],
 )
-def test_decode_undoes_encode_exactly(changes: dict[str, object]) -> None:
+def test_decode_is_the_exact_inverse_of_encode(changes: dict[str, object]) -> None:
     sample = make_sample(**changes)
     again = decode(sample.key, encode(sample))
     assert np.array_equal(again.frames_LHWC, sample.frames_LHWC)
@@ -79,12 +81,12 @@ def test_decode_undoes_encode_exactly(changes: dict[str, object]) -> None:
         assert getattr(again, name) == getattr(sample, name)
 
 
-def test_same_sample_same_bytes() -> None:
+def test_equal_samples_give_equal_bytes() -> None:
     assert encode(make_sample()) == encode(make_sample())
     assert tuple(encode(make_sample())) == MEMBERS
 
 
-def test_shard_gives_its_samples_in_order_and_webdataset_agrees(tmp_path: Path) -> None:
+def test_samples_are_read_in_order_as_by_webdataset(tmp_path: Path) -> None:
     samples = [make_sample(f"k{index}", index) for index in range(4)]
     path = shard_of(tmp_path / "train-000000.tar", *samples)
     assert [sample.key for sample in read_shard(path)] == ["k0", "k1", "k2", "k3"]
@@ -98,7 +100,7 @@ def test_shard_gives_its_samples_in_order_and_webdataset_agrees(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("size", [(64, 64), (63, 65)])
-def test_frames_as_a_film_come_back_nearly_and_always_the_same(size: tuple[int, int]) -> None:
+def test_mp4_frames_are_nearly_lossless_and_reproducible(size: tuple[int, int]) -> None:
     height, width = size
     y, x = np.mgrid[0:height, 0:width]
     frames = np.stack([np.stack([x * 3, y * 3, (x + y + 4 * t) % 256], axis=-1) for t in range(20)]).astype(np.uint8)
@@ -109,21 +111,21 @@ def test_frames_as_a_film_come_back_nearly_and_always_the_same(size: tuple[int, 
     again = decode(sample.key, members)
     assert again.frames_LHWC.shape == frames.shape
     assert again.frames_LHWC.dtype == np.uint8
-    # The seam of the moving wave is what halved colour smears; the rest is nearly exact.
+    # Chroma subsampling blurs the edge of the moving wave; the rest is nearly exact.
     assert np.median(np.abs(again.frames_LHWC.astype(int) - frames)) <= 3
     assert np.array_equal(again.audio_N, sample.audio_N)
 
 
-@pytest.mark.parametrize("film", [b"", b"no film at all" * 50, None])
-def test_a_broken_film_is_named(film: bytes | None) -> None:
+@pytest.mark.parametrize("content", [b"", b"not an mp4" * 50, None])
+def test_a_damaged_mp4_is_refused(content: bytes | None) -> None:
     members = encode(make_sample(frames_LHWC=np.zeros((9, 16, 16, 3), np.uint8)), "mp4")
-    broken = members | {"frames.mp4": members["frames.mp4"][:300] if film is None else film}
+    broken = members | {"frames.mp4": members["frames.mp4"][:300] if content is None else content}
     with pytest.raises(DatasetError, match="broken member"):
         decode("song-0000123", broken)
 
 
 @pytest.mark.parametrize("name", MEMBERS)
-def test_missing_member(name: str) -> None:
+def test_missing_members_are_refused(name: str) -> None:
     members = encode(make_sample())
     del members[name]
     with pytest.raises(DatasetError, match=f"sample song-0000123: member {name} is missing"):
@@ -132,14 +134,14 @@ def test_missing_member(name: str) -> None:
 
 @pytest.mark.parametrize("name", MEMBERS)
 @pytest.mark.parametrize("keep", [0, 10, 100])
-def test_member_cut_short(name: str, keep: int) -> None:
+def test_truncated_members_are_refused(name: str, keep: int) -> None:
     members = encode(make_sample())
     members[name] = members[name][:keep]
     with pytest.raises(DatasetError, match="sample song-0000123"):
         decode("song-0000123", members)
 
 
-def test_pickles_are_refused_and_never_run(tmp_path: Path) -> None:
+def test_pickles_are_refused_and_not_executed(tmp_path: Path) -> None:
     trap = tmp_path / "trap"
 
     class Trap:
@@ -161,7 +163,7 @@ def changed_meta(**changes: object) -> dict[str, bytes]:
 
 
 def huge_frames() -> bytes:
-    """The header of an array of a petabyte, without the array."""
+    """The header of an array of 300 terabytes, without the array."""
     file = io.BytesIO()
     header = {"descr": "|u1", "fortran_order": False, "shape": (10**6, 10**4, 10**4, 3)}
     np.lib.format.write_array_header_1_0(file, header)
@@ -172,15 +174,15 @@ def huge_frames() -> bytes:
     ("members", "message"),
     [
         (changed_meta(schema_version=99), "schema version 99, this program reads 1"),
-        (changed_meta(key="other"), "member name says sample song-0000123"),
+        (changed_meta(key="other"), "sample song-0000123: meta.json has another key, 'other'"),
         (changed_meta(audio_rate_hz=8000), "audio is at 16000 Hz"),
-        (changed_meta(frame_rate="fast"), "is no fraction"),
-        (changed_meta(frame_rate="1/0"), "is no fraction"),
-        (changed_meta(label=7), "label in meta.json is 7, wanted text"),
+        (changed_meta(frame_rate="fast"), "is not a fraction"),
+        (changed_meta(frame_rate="1/0"), "is not a fraction"),
+        (changed_meta(label=7), "label in meta.json is 7, expected text"),
         (changed_meta(label_set=None), "label_set in meta.json is None"),
         (changed_meta(video_id=["a"]), r"video_id in meta.json is \['a'\]"),
-        (changed_meta(object_word=1), "object_word in meta.json is 1, wanted text or null"),
-        (changed_meta(start_seconds="soon"), "start_seconds in meta.json is 'soon', wanted seconds"),
+        (changed_meta(object_word=1), "object_word in meta.json is 1, expected text or null"),
+        (changed_meta(start_seconds="soon"), "start_seconds in meta.json is 'soon', expected seconds"),
         (changed_meta(start_seconds=float("nan")), "start_seconds in meta.json is nan"),
         (encode(make_sample()) | {FRAMES: huge_frames()}, "broken member"),
         (encode(make_sample()) | {META: b"[" * 100_000}, "is not JSON"),
@@ -190,12 +192,12 @@ def huge_frames() -> bytes:
         (encode(make_sample()) | {AUDIO: b"RIFF"}, "broken member"),
     ],
 )
-def test_meta_that_lies(members: dict[str, bytes], message: str) -> None:
+def test_wrong_metadata_is_refused(members: dict[str, bytes], message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         decode("song-0000123", members)
 
 
-def test_files_that_are_no_shards(tmp_path: Path) -> None:
+def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no such shard"):
         list(read_members(tmp_path / "none.tar"))
     (tmp_path / "text.tar").write_text("I am text, and long enough to be a header" * 40)
@@ -209,7 +211,7 @@ def test_files_that_are_no_shards(tmp_path: Path) -> None:
         list(read_members(write_tar(tmp_path / "other.tar", {"readme": b"hello"})))
 
 
-def test_names_that_climb_reach_no_file(tmp_path: Path) -> None:
+def test_members_with_parent_paths_are_not_extracted(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     folder.mkdir(parents=True)
     path = write_tar(folder / "evil.tar", {"../../x.frames.npy": b"evil"})

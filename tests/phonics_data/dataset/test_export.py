@@ -1,4 +1,4 @@
-"""Exported clips are plain files with the metadata beside them."""
+"""Exported clips are plain files with their metadata."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from phonics_data.errors import DatasetError, InputError
 from phonics_data.media import probe
 from tests.phonics_data.report.test_verify import make_dataset
 
+pytestmark = pytest.mark.dependencies
+
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -26,6 +28,7 @@ def test_folder(dataset: Path, tmp_path: Path) -> None:
     assert export(dataset, tmp_path / "clips") == 6
     table = pandas.read_csv(tmp_path / "clips" / "clips.csv")
     assert len(table) == 6
+    assert not {"image_hash", "audio_hash"} & set(table.columns)
     samples = {sample.key: sample for path in shard_paths(dataset) for sample in read_shard(path)}
     for row in table.itertuples():
         path = tmp_path / "clips" / row.file_name
@@ -46,7 +49,7 @@ def test_huggingface_layout(dataset: Path, tmp_path: Path) -> None:
         assert {row["split"] for row in rows} == {split}
 
 
-def test_the_library_datasets_reads_both_layouts(
+def test_datasets_library_reads_export_and_shards(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     datasets = pytest.importorskip("datasets", reason="the library datasets is not installed")
@@ -61,13 +64,13 @@ def test_the_library_datasets_reads_both_layouts(
     assert sorted(shards) == ["test", "train", "validation"]
 
 
-def test_again_keeps_what_is_there_and_other_folders_stay_untouched(dataset: Path, tmp_path: Path) -> None:
+def test_second_export_keeps_files_and_other_folders_are_refused(dataset: Path, tmp_path: Path) -> None:
     export(dataset, tmp_path / "clips")
     one = next((tmp_path / "clips").rglob("*.mp4"))
     before = one.stat().st_mtime_ns
     export(dataset, tmp_path / "clips")
     assert one.stat().st_mtime_ns == before
-    with pytest.raises(InputError, match="holds other files"):
+    with pytest.raises(InputError, match="contains other files"):
         export(dataset, tmp_path / "clips", "huggingface")
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="file: is a file, allowed: a folder"):

@@ -1,4 +1,4 @@
-"""Notebooks read what the stage wrote: from folders, globs, single shards and over HTTP."""
+"""Datasets are read from folders, globs, single shards and addresses."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ import phonics_data.dataset.reader as reading
 from phonics_data.contract.sample import Sample, quantize_audio
 from phonics_data.contract.shard import add_sample, encode
 from phonics_data.errors import DatasetError, OptionError
+
+pytestmark = pytest.mark.dependencies
 
 
 def sample(key: str) -> Sample:
@@ -70,7 +72,7 @@ def test_folders_splits_globs_and_lists(folder: Path) -> None:
     assert keys(f"file://{folder}/train-*.tar") == "abcdefgh"
 
 
-def test_samples_come_back_exactly(folder: Path) -> None:
+def test_samples_are_read_exactly(folder: Path) -> None:
     first = next(iter(reading.open_dataset(folder, split="train")))
     assert np.array_equal(first.frames_LHWC, sample("a").frames_LHWC)
     assert np.array_equal(first.audio_N, sample("a").audio_N)
@@ -84,17 +86,17 @@ def test_over_http(address: str) -> None:
 
 @pytest.fixture
 def memory(folder: Path) -> Iterator[str]:
-    """The same dataset in fsspec's file system that has no files."""
+    """The same dataset in fsspec's in-memory file system."""
     import fsspec
 
     system = fsspec.filesystem("memory")
     for path in folder.iterdir():
-        system.pipe(f"/far/{path.name}", path.read_bytes())
-    yield "memory://far"
-    system.rm("/far", recursive=True)
+        system.pipe(f"/remote/{path.name}", path.read_bytes())
+    yield "memory://remote"
+    system.rm("/remote", recursive=True)
 
 
-def test_over_any_file_system_of_fsspec(memory: str) -> None:
+def test_over_a_file_system_of_fsspec(memory: str) -> None:
     assert keys(f"{memory}/train-000001.tar") == "efgh"
     assert keys(f"{memory}/train-*.tar") == "abcdefgh"
     assert keys([f"{memory}/test-000000.tar", f"{memory}/train-000000.tar"]) == "xyabcd"
@@ -102,7 +104,7 @@ def test_over_any_file_system_of_fsspec(memory: str) -> None:
         keys(f"{memory}/train-000009.tar")
 
 
-def test_a_whole_folder_from_afar(address: str, memory: str) -> None:
+def test_a_folder_at_an_address(address: str, memory: str) -> None:
     for place in (address, f"{address}/", memory):
         assert keys(place) == "xyabcdefgh"
         assert keys(place, split="train") == "abcdefgh"
@@ -113,8 +115,8 @@ def test_a_whole_folder_from_afar(address: str, memory: str) -> None:
             keys(place)
 
 
-def test_nothing_is_ever_unpickled(tmp_path: Path) -> None:
-    """Members that plain readers would unpickle by their suffix are no members of ours."""
+def test_nothing_is_unpickled(tmp_path: Path) -> None:
+    """Members with suffixes that other readers unpickle are ignored."""
 
     class Trap:
         def __reduce__(self) -> tuple[object, tuple[str]]:
@@ -135,7 +137,7 @@ def test_nothing_is_ever_unpickled(tmp_path: Path) -> None:
     assert not (tmp_path / "sprung").exists()
 
 
-def test_shuffling_is_seeded_and_loses_nothing(folder: Path) -> None:
+def test_shuffling_is_seeded_and_complete(folder: Path) -> None:
     one = keys(folder, shuffle_buffer=4, seed=1)
     assert sorted(one) == sorted("xyabcdefgh")
     assert one == keys(folder, shuffle_buffer=4, seed=1)
@@ -143,13 +145,13 @@ def test_shuffling_is_seeded_and_loses_nothing(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["nowhere", "nowhere/*.tar", "nowhere.tar", "file:///nowhere-at-all/*.tar"])
-def test_nothing_there(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_sources_are_refused(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DatasetError, match="no shards there"):
         list(reading.open_dataset(source))
 
 
-def test_empty_split_and_wrong_options(folder: Path) -> None:
+def test_empty_splits_and_wrong_options_are_refused(folder: Path) -> None:
     with pytest.raises(DatasetError, match="no shards of split validation"):
         list(reading.open_dataset(folder, split="validation"))
     with pytest.raises(OptionError, match="train, validation, test"):
@@ -158,7 +160,7 @@ def test_empty_split_and_wrong_options(folder: Path) -> None:
         reading.open_dataset(folder, shuffle_buffer=-1)
 
 
-def test_broken_and_foreign_files(tmp_path: Path) -> None:
+def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(b"no tar" * 1000)
     with pytest.raises(DatasetError, match=r"a\.tar"):
         list(reading.open_dataset(tmp_path / "a.tar"))
@@ -172,5 +174,5 @@ def test_broken_and_foreign_files(tmp_path: Path) -> None:
 
 
 def test_metadata_needs_a_dataset(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"holds no metadata\.parquet"):
+    with pytest.raises(DatasetError, match=r"no metadata\.parquet in it"):
         reading.load_metadata(tmp_path)

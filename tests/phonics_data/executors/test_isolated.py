@@ -1,4 +1,4 @@
-"""What a hostile item does stays in its own process."""
+"""Crashes, hangs and excessive memory of an item affect its own process only."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from phonics_data.errors import ItemError, MediaError
-from phonics_data.executors.isolated import IsolatedCaller, Limits, map_isolated
+from phonics_data.executors.isolated import Limits, map_isolated
 
 
-def act(what: str) -> str:
+def misbehave(what: str) -> str:
     if what == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
     if what == "null":
@@ -24,94 +24,81 @@ def act(what: str) -> str:
     if what == "exit":
         os._exit(3)
     if what == "hang":
-        ctypes.CDLL(None).pause()  # inside C, where no Python signal handler runs
-    if what == "hungry":
+        ctypes.CDLL(None).pause()  # inside C code, where Python signal handlers do not run
+    if what == "memory":
         return str(len(bytearray(4 * 1024**3)))
-    if what == "refuse":
-        raise MediaError("not_a_video", "refused", measured=1.0, threshold=2.0)
+    if what == "reject":
+        raise MediaError("not_a_video", "rejected", measured=1.0, threshold=2.0)
     if what == "bug":
-        raise ZeroDivisionError("a defect of ours")
+        raise ZeroDivisionError("a defect")
     return what.upper()
 
 
-def tell_and_wait(_: str) -> None:
+def print_pid_and_wait(_: str) -> None:
     print(os.getpid(), flush=True)
     ctypes.CDLL(None).pause()
 
 
 def run(items: list[str], workers: int = 2, seconds: float = 60.0) -> dict[str, str | ItemError]:
     limits = Limits(seconds=seconds, memory_bytes=1024**3)
-    return dict(map_isolated(act, items, workers=workers, limits=lambda _: limits))
+    return dict(map_isolated(misbehave, items, workers=workers, limits=lambda _: limits))
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_good_items_come_back_beside_bad_ones(workers: int) -> None:
-    results = run(["a", "crash", "b", "refuse", "exit", "null", "c"], workers)
+def test_valid_items_succeed_despite_invalid_ones(workers: int) -> None:
+    results = run(["a", "crash", "b", "reject", "exit", "null", "c"], workers)
     assert {name: results[name] for name in "abc"} == {"a": "A", "b": "B", "c": "C"}
-    refused = results["refuse"]
-    assert isinstance(refused, MediaError)
-    assert (refused.reason, refused.measured, refused.threshold) == ("not_a_video", 1.0, 2.0)
-    for name, words in (("crash", "signal 11"), ("null", "signal 11"), ("exit", "exit code 3")):
+    rejected = results["reject"]
+    assert isinstance(rejected, MediaError)
+    assert (rejected.reason, rejected.measured, rejected.threshold) == ("not_a_video", 1.0, 2.0)
+    for name, message in (("crash", "signal 11"), ("null", "signal 11"), ("exit", "exit code 3")):
         error = results[name]
         assert isinstance(error, ItemError)
         assert error.reason == "worker_died"
-        assert words in str(error)
+        assert message in str(error)
 
 
-def test_hang_ends_at_its_limit() -> None:
+def test_hang_ends_at_the_time_limit() -> None:
     results = run(["hang", "a"], workers=1, seconds=1.5)
     assert "longer than its limit" in str(results["hang"])
     assert results["a"] == "A"
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory limits are enforced on Linux")
-def test_hunger_is_refused() -> None:
-    results = run(["hungry", "a"])
-    assert "needs more than 1024 MiB" in str(results["hungry"])
+def test_memory_limit() -> None:
+    results = run(["memory", "a"])
+    assert "needs more than 1024 MiB" in str(results["memory"])
     assert results["a"] == "A"
 
 
-def test_defects_of_ours_end_the_map() -> None:
-    with pytest.raises(ZeroDivisionError, match="a defect of ours") as caught:
+def test_defects_end_the_map() -> None:
+    with pytest.raises(ZeroDivisionError, match="a defect") as caught:
         run(["a", "bug", "b"])
     assert "while working on 'bug'" in caught.value.__notes__[0]
 
 
-def test_single_calls() -> None:
-    limits = Limits(seconds=60, memory_bytes=1024**3)
-    with IsolatedCaller() as caller:
-        assert caller.call(act, "a", limits) == "A"
-        with pytest.raises(ItemError, match="signal 11"):
-            caller.call(act, "crash", limits)
-        with pytest.raises(MediaError, match="refused"):
-            caller.call(act, "refuse", limits)
-        with pytest.raises(ItemError, match="longer than its limit"):
-            caller.call(act, "hang", Limits(seconds=0.5))
-        assert caller.call(act, "b", limits) == "B"
-
-
-def test_script_without_a_guard_runs_once(tmp_path: Path) -> None:
+def test_script_without_main_guard_runs_once(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         textwrap.dedent("""
         from phonics_data.executors.isolated import Limits, map_isolated
-        print("here")
+        print("started")
         print(list(map_isolated(len, ["ab"], workers=1, limits=lambda _: Limits(seconds=30))))
         """)
     )
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, check=False)
-    assert done.stdout == "here\n[('ab', 2)]\n"
+    assert done.stdout == "started\n[('ab', 2)]\n"
     assert done.stderr == ""
 
 
-def test_the_workers_end_with_their_parent(tmp_path: Path) -> None:
+def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         textwrap.dedent("""
         from phonics_data.executors.isolated import Limits, map_isolated
-        from tests.phonics_data.executors.test_isolated import tell_and_wait
-        list(map_isolated(tell_and_wait, ["a"], workers=1, limits=lambda _: Limits(seconds=3600)))
+        from tests.phonics_data.executors.test_isolated import print_pid_and_wait
+        list(map_isolated(print_pid_and_wait, ["a"], workers=1, limits=lambda _: Limits(seconds=3600)))
         """)
     )
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
@@ -119,11 +106,11 @@ def test_the_workers_end_with_their_parent(tmp_path: Path) -> None:
         assert parent.stdout is not None
         assert int(parent.stdout.readline()) != parent.pid
         parent.kill()
-        # Reads until the last process that holds the other end is gone.
+        # The pipe is closed when the last process that has it open has ended.
         assert parent.stdout.read() == ""
 
 
-def test_a_function_that_cannot_be_found_is_a_defect_of_ours() -> None:
+def test_function_that_cannot_be_imported_is_a_defect() -> None:
     def inner(item: str) -> str:
         return item
 

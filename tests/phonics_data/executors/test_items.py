@@ -9,26 +9,26 @@ from phonics_data.storage.workspace import Workspace
 from phonics_data.types import Rejection, Word
 
 
-class Work:
-    """A stage's function that remembers what it was asked."""
+class RecordingFunction:
+    """The function of a stage; records its arguments."""
 
     def __init__(self) -> None:
-        self.asked: list[int] = []
+        self.tasks: list[int] = []
 
     def __call__(self, task: int) -> Outcome[Word]:
-        self.asked.append(task)
+        self.tasks.append(task)
         if task < 0:
             raise MediaError("not_a_video", f"{task} is below zero", measured=float(task), threshold=0.0)
         return Outcome(kept=(Word(text=str(task), start_seconds=0.5, end_seconds=task + 1.0),))
 
 
-def run(workspace: Workspace, work: Work, tasks: dict[str, int], option: str = "a", **more: object):
+def run(workspace: Workspace, work: RecordingFunction, tasks: dict[str, int], option: str = "a", **more: object):
     return run_items(workspace, "segment", tasks, dict.fromkeys(tasks, option), work, Word, **more)
 
 
-def test_finished_items_are_skipped_and_their_records_come_back(tmp_path: Path) -> None:
+def test_finished_items_are_skipped_and_their_records_returned(tmp_path: Path) -> None:
     workspace, tasks = Workspace(tmp_path / "work"), {"a": 1, "b": -1, "c": 2}
-    first, again, other = Work(), Work(), Work()
+    first, second, other = RecordingFunction(), RecordingFunction(), RecordingFunction()
     result = run(workspace, first, tasks)
     assert [word.text for word in result.kept] == ["1", "2"]
     assert result.rejections == [
@@ -39,39 +39,39 @@ def test_finished_items_are_skipped_and_their_records_come_back(tmp_path: Path) 
     assert (result.count.num_in, result.count.num_kept, result.count.num_rejected) == (3, 2, 1)
     assert (result.count.num_skipped, result.count.by_reason) == (0, {"not_a_video": 1})
 
-    repeated = run(workspace, again, {**tasks, "d": 3})
-    assert again.asked == [3]
+    repeated = run(workspace, second, {**tasks, "d": 3})
+    assert second.tasks == [3]
     assert [word.text for word in repeated.kept] == ["1", "2", "3"]
     assert repeated.rejections == result.rejections
     assert repeated.count.num_skipped == 3
 
     run(workspace, other, tasks, option="b")
-    assert other.asked == [1, -1, 2]
+    assert other.tasks == [1, -1, 2]
 
 
-def test_what_stands_for_one_run_alone_is_done_again_in_the_next(tmp_path: Path) -> None:
-    workspace, asked = Workspace(tmp_path / "work"), list[int]()
+def test_temporary_outcomes_are_processed_again_by_the_next_run(tmp_path: Path) -> None:
+    workspace, calls = Workspace(tmp_path / "work"), list[int]()
 
     def paused(task: int) -> Outcome[Word]:
-        asked.append(task)
-        return Outcome(kept=(Word(text=str(task), start_seconds=0.5, end_seconds=1.0),), again=task == 2)
+        calls.append(task)
+        return Outcome(kept=(Word(text=str(task), start_seconds=0.5, end_seconds=1.0),), is_temporary=task == 2)
 
     for num_skipped in (0, 1):
         result = run_items(workspace, "segment", {"a": 1, "b": 2}, dict.fromkeys("ab", "x"), paused, Word)
         assert [word.text for word in result.kept] == ["1", "2"]
         assert (result.count.num_kept, result.count.num_skipped) == (2, num_skipped)
-    assert asked == [1, 2, 2]
+    assert calls == [1, 2, 2]
 
 
-def test_progress_starts_with_what_was_finished(tmp_path: Path) -> None:
+def test_progress_starts_with_finished_items(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "work")
-    run(workspace, Work(), {"a": 1})
-    seen: list[tuple[str, int, int]] = []
-    run(workspace, Work(), {"a": 1, "b": 2}, on_progress=lambda *event: seen.append(event))
-    assert seen == [("segment", 1, 2), ("segment", 2, 2)]
+    run(workspace, RecordingFunction(), {"a": 1})
+    events: list[tuple[str, int, int]] = []
+    run(workspace, RecordingFunction(), {"a": 1, "b": 2}, on_progress=lambda *event: events.append(event))
+    assert events == [("segment", 1, 2), ("segment", 2, 2)]
 
 
-def test_rejections_of_one_stage_do_not_touch_another(tmp_path: Path) -> None:
+def test_write_rejections_replaces_those_of_one_stage(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "work")
     fetch = Rejection(stage="fetch", item_id="z", reason="gone")
     old = Rejection(stage="segment", item_id="a", reason="too_short", measured=3.0, threshold=14.0)

@@ -20,7 +20,7 @@ def square(number: int) -> int:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_every_item_has_its_result_and_an_item_error_is_one(workers: int) -> None:
+def test_item_errors_are_results(workers: int) -> None:
     results = dict(map_items(square, [3, 13, 5], workers=workers))
     assert (results[3], results[5]) == (9, 25)
     error = results[13]
@@ -28,7 +28,7 @@ def test_every_item_has_its_result_and_an_item_error_is_one(workers: int) -> Non
     assert (error.reason, error.detail, error.measured) == ("not_a_video", "thirteen is no video", 13.0)
 
 
-def test_a_worker_that_dies_takes_only_its_item_along() -> None:
+def test_death_of_a_worker_fails_only_its_item() -> None:
     results = dict(map_items(square, [1, 2, 99, 3, 4, 5], workers=2))
     error = results.pop(99)
     assert isinstance(error, ItemError)
@@ -37,6 +37,6 @@ def test_a_worker_that_dies_takes_only_its_item_along() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_defect_of_ours_is_not_hidden(workers: int) -> None:
+def test_defects_end_the_map(workers: int) -> None:
     with pytest.raises(ZeroDivisionError, match="a defect"):
         list(map_items(square, [1, 7000, 2], workers=workers))

@@ -1,4 +1,4 @@
-"""Black bars are found where there are some, and nowhere else."""
+"""Detection of black bars."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phonics_data.media import picture_region
+from phonics_data.media import content_region
 from tests.counted_videos import clicks, constant, make_source
 
+pytestmark = pytest.mark.dependencies
 
-def film(height: int, width: int, bars: tuple[int, int]) -> list[np.ndarray]:
-    """A bright picture that changes, with bars of (rows, columns) on each side, and noise in the black."""
+
+def bright_frames(height: int, width: int, bars: tuple[int, int]) -> list[np.ndarray]:
+    """Changing bright frames with noisy black bars of (rows, columns) on each side."""
     rng = np.random.default_rng(0)
     pictures = []
     for _ in range(50):
         picture = rng.integers(0, 4, (height, width, 3), dtype=np.uint8)
         inner = picture[bars[0] : height - bars[0], bars[1] : width - bars[1]]
         inner[:] = rng.integers(60, 220, inner.shape, dtype=np.uint8)
-        inner[: inner.shape[0] // 3] = 0  # a dark sky is no bar
+        inner[: inner.shape[0] // 3] = 0  # a dark area inside the frame is not a bar
         inner[: inner.shape[0] // 3 : 5] = 180
         pictures.append(picture)
     return pictures
@@ -34,12 +36,12 @@ def film(height: int, width: int, bars: tuple[int, int]) -> list[np.ndarray]:
         ((1, 0), (0.0, 0.0, 1.0, 1.0)),
     ],
 )
-def test_bars(tmp_path: Path, bars: tuple[int, int], region: tuple[float, ...]) -> None:
+def test_black_bars_are_detected(tmp_path: Path, bars: tuple[int, int], region: tuple[float, ...]) -> None:
     path = make_source(
         tmp_path / "a.mkv", constant(25, 2), clicks(2, [1.0], 16_000), sound_rate_hz=16_000,
-        pictures=film(96, 128, bars), video_options={"g": "10"},
+        pictures=bright_frames(96, 128, bars), video_options={"g": "10"},
     )  # fmt: skip
-    assert picture_region(path, 2.0) == pytest.approx(region, abs=0.03)
+    assert content_region(path, 2.0) == pytest.approx(region, abs=0.03)
 
 
 def test_a_dark_video_has_no_bars(tmp_path: Path) -> None:
@@ -47,4 +49,4 @@ def test_a_dark_video_has_no_bars(tmp_path: Path) -> None:
         tmp_path / "a.mkv", constant(25, 1), clicks(1, [0.5], 16_000), sound_rate_hz=16_000,
         pictures=[np.zeros((64, 64, 3), np.uint8)] * 25,
     )  # fmt: skip
-    assert picture_region(path, 1.0) == (0.0, 0.0, 1.0, 1.0)
+    assert content_region(path, 1.0) == (0.0, 0.0, 1.0, 1.0)

@@ -1,4 +1,4 @@
-"""Files of all kinds of brokenness go through cutting: each gives clips or a reason, and nothing else happens."""
+"""Corrupted and unusual files: each gives clips or a rejection reason, without crashes or other effects."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ SEGMENTS = [(0.0, 1.0), (0.5, 3.0), (2.5, 4.0), (20.0, 21.0), (1e5, 1e5 + 1)]
 RATE = Fraction(25)
 
 
-def work(path: Path) -> tuple[str, list[tuple[int, int, int]]]:
-    """(what checking says, shape of every clip): all that the line does with a file."""
+def process(path: Path) -> tuple[str, list[tuple[int, int, int]]]:
+    """(result of the check, (index, frames, samples) of every clip): all that the pipeline does with a file."""
     info = probe(path, need_audio=True)
     try:
         decodes_to_end(path)
@@ -41,7 +41,7 @@ def work(path: Path) -> tuple[str, list[tuple[int, int, int]]]:
 
 def outcomes(paths: list[Path]) -> dict[str, tuple[str, list[tuple[int, int, int]]] | ItemError]:
     limits = Limits(seconds=100, memory_bytes=1024**3)
-    found = {path.name: result for path, result in map_isolated(work, paths, workers=1, limits=lambda _: limits)}
+    found = {path.name: result for path, result in map_isolated(process, paths, workers=1, limits=lambda _: limits)}
     for name, result in found.items():
         if isinstance(result, ItemError):
             assert result.reason in get_args(Reason), name
@@ -60,28 +60,30 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_source(folder / "good.mp4", constant(25, 6), clicks(6, [0.5, 3.0], 48_000), audio_codec="aac")
 
 
-def test_cut_short_at_every_tenth(good: Path, tmp_path: Path) -> None:
+def test_truncated_files(good: Path, tmp_path: Path) -> None:
     data = good.read_bytes()
     for tenths in range(11):
         (tmp_path / f"{tenths}.mp4").write_bytes(data[: len(data) * tenths // 10])
     found = outcomes(sorted(tmp_path.glob("*.mp4")))
     assert found["10.mp4"] == ("whole", [(0, 25, 16_000), (1, 62, 39_680), (2, 37, 23_680), (3, 0, 0), (4, 0, 0)])
-    assert all(isinstance(found[f"{tenths}.mp4"], ItemError) for tenths in range(10)), "the index stands at the end"
+    assert all(isinstance(found[f"{tenths}.mp4"], ItemError) for tenths in range(10)), (
+        "the index is at the end of the file"
+    )
 
 
-def test_bytes_changed_at_random(good: Path, tmp_path: Path) -> None:
+def test_random_byte_changes(good: Path, tmp_path: Path) -> None:
     data = good.read_bytes()
     for seed in range(30):
         rng = np.random.default_rng(seed)
         broken = bytearray(data)
-        first = data.find(b"moov") if seed % 2 else 0  # every other one only in the index
+        first = data.find(b"moov") if seed % 2 else 0  # every second file: in the index only
         for place in rng.integers(first, len(data), int(10 ** rng.uniform(0, 2.5))):
             broken[place] = int(rng.integers(256))
         (tmp_path / f"{seed}.mp4").write_bytes(broken)
     assert len(outcomes(sorted(tmp_path.glob("*.mp4")))) == 30
 
 
-def test_odd_sources(good: Path, tmp_path: Path) -> None:
+def test_unusual_sources(good: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
 
     def picture(height: int, width: int) -> np.ndarray:
@@ -123,21 +125,21 @@ def test_odd_sources(good: Path, tmp_path: Path) -> None:
         assert sorted(result[1])[0][1] == frames, name
 
 
-def test_real_files_of_others(shared_data: Path) -> None:
+def test_real_files(shared_data: Path) -> None:
     paths = sorted(path for path in (shared_data / "media").rglob("*") if path.is_file())
     found = outcomes(paths)
     assert len(found) >= 30
     assert sum(not isinstance(result, ItemError) for result in found.values()) >= 12
 
 
-def put_member(dataset: Path, name: str, data: bytes) -> None:
+def add_member(dataset: Path, name: str, data: bytes) -> None:
     with tarfile.open(dataset / "train-000000.tar", "a") as tar:
         info = tarfile.TarInfo(name)
         info.size = len(data)
         tar.addfile(info, io.BytesIO(data))
 
 
-def put_link(dataset: Path) -> None:
+def add_link(dataset: Path) -> None:
     with tarfile.open(dataset / "train-000000.tar", "a") as tar:
         info = tarfile.TarInfo("link.frames.npy")
         info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
@@ -145,21 +147,21 @@ def put_link(dataset: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "attack",
+    "damage",
     [
-        lambda dataset: put_member(dataset, "../../x.frames.npy", b"evil"),
-        lambda dataset: put_member(dataset, "/tmp/x.meta.json", b"{}"),
-        lambda dataset: put_member(dataset, "x.frames.npy", b"\x80\x04cposix\nsystem\n(S'true'\ntR."),
-        put_link,
+        lambda dataset: add_member(dataset, "../../x.frames.npy", b"evil"),
+        lambda dataset: add_member(dataset, "/tmp/x.meta.json", b"{}"),
+        lambda dataset: add_member(dataset, "x.frames.npy", b"\x80\x04cposix\nsystem\n(S'true'\ntR."),
+        add_link,
         lambda dataset: (dataset / "metadata.parquet").write_bytes(b"PAR1" + bytes(100) + b"PAR1"),
         lambda dataset: (dataset / "dataset.json").write_text("[" * 100_000),
         lambda dataset: (dataset / "SHA256SUMS").write_bytes(b"\xff\xfe" * 50),
         lambda dataset: (dataset / "SHA256SUMS").write_text(f"{'0' * 64}  ../../etc/passwd\n"),
     ],
 )
-def test_hostile_datasets(tmp_path: Path, attack: Callable[[Path], object]) -> None:
+def test_malicious_datasets(tmp_path: Path, damage: Callable[[Path], object]) -> None:
     dataset = make_dataset(tmp_path)
-    attack(dataset)
+    damage(dataset)
     before = sorted(tmp_path.rglob("*"))
     try:
         faults = verify(dataset).faults

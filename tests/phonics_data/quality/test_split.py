@@ -1,4 +1,4 @@
-"""Sources fall into splits by their own hash: whole, balanced, stable."""
+"""Splits by source: no source in two splits, sizes near the ratios, stable when sources are added."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phonics_data.errors import OptionError
-from phonics_data.quality.split import Ratios, share_of, split_by_source
+from phonics_data.quality.split import Ratios, hash_fraction, split_by_source
 
 LETTERS = set("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
@@ -18,7 +18,7 @@ def videos(number: int) -> dict[str, set[str]]:
     return {f"song-{index:04d}": LETTERS for index in range(number)}
 
 
-def test_shares_come_near_the_ratios() -> None:
+def test_split_sizes_are_near_the_ratios() -> None:
     counts = Counter(split_by_source(videos(4000)).values())
     assert counts["train"] / 4000 == pytest.approx(0.8, abs=0.02)
     assert counts["validation"] / 4000 == pytest.approx(0.1, abs=0.015)
@@ -26,34 +26,34 @@ def test_shares_come_near_the_ratios() -> None:
 
 
 @given(number=st.integers(3, 12), seed=st.integers(0, 1000))
-def test_no_split_is_empty_from_three_videos_on(number: int, seed: int) -> None:
+def test_no_split_is_empty_with_three_or_more_videos(number: int, seed: int) -> None:
     assert set(split_by_source(videos(number), seed=seed).values()) == {"train", "validation", "test"}
 
 
 @given(seed=st.integers(0, 50), added=st.integers(1, 30))
-def test_adding_videos_moves_no_other(seed: int, added: int) -> None:
+def test_adding_videos_moves_no_others(seed: int, added: int) -> None:
     before = split_by_source(videos(60), seed=seed)
     after = split_by_source(videos(60 + added), seed=seed)
-    by_hash = {name: share_of(name, seed) for name in before}
+    by_hash = {name: hash_fraction(name, seed) for name in before}
     for name, split in before.items():
-        # Only a source that had to fill an empty split may go back to where its hash puts it.
+        # Only a source that filled an empty split may move back to the split of its hash.
         natural = "test" if by_hash[name] < 0.1 else "validation" if by_hash[name] < 0.2 else "train"
         assert after[name] == split or (split != natural and after[name] == natural)
 
 
-def test_order_of_arrival_does_not_matter() -> None:
+def test_input_order_does_not_matter() -> None:
     some = videos(20)
     assert split_by_source(some) == split_by_source(dict(reversed(some.items())))
 
 
-def test_other_seed_other_split() -> None:
+def test_splits_depend_on_the_seed() -> None:
     assert split_by_source(videos(50), seed=0) != split_by_source(videos(50), seed=1)
 
 
-def test_an_empty_split_is_filled_by_a_source_with_many_letters() -> None:
+def test_empty_split_gets_a_source_with_many_letters() -> None:
     for seed in range(40):
         some = {f"letter-{index}": {"A"} for index in range(6)} | {"song": LETTERS, "anthem": LETTERS}
-        shares = {name: share_of(name, seed) for name in some}
+        shares = {name: hash_fraction(name, seed) for name in some}
         if any(share < 0.1 for share in shares.values()):
             continue  # the test split is not empty by itself
         (tested,) = [name for name, split in split_by_source(some, seed=seed).items() if split == "test"]
@@ -62,11 +62,13 @@ def test_an_empty_split_is_filled_by_a_source_with_many_letters() -> None:
 
 def test_every_speaker_is_in_every_split() -> None:
     sentences = {f"speaker{speaker}-sentence{number}": {f"s{speaker}"} for speaker in range(43) for number in range(10)}
-    natural = {name: share_of(name, 0) for name in sentences}
-    assert len({name.partition("-")[0] for name, share in natural.items() if share < 0.1}) < 35, "hashes alone do not"
+    natural = {name: hash_fraction(name, 0) for name in sentences}
+    assert len({name.partition("-")[0] for name, share in natural.items() if share < 0.1}) < 35, (
+        "hashes alone would give this"
+    )
     splits = split_by_source(sentences)
     for split in ("train", "validation", "test"):
-        speakers = {name.partition("-")[0] for name, fallen in splits.items() if fallen == split}
+        speakers = {name.partition("-")[0] for name, found in splits.items() if found == split}
         assert len(speakers) == 43
     counts = Counter(splits.values())
     assert 320 <= counts["train"] <= 350
@@ -75,7 +77,7 @@ def test_every_speaker_is_in_every_split() -> None:
 
 
 @given(seed=st.integers(0, 200))
-def test_labels_of_enough_sources_are_in_every_split_and_rare_ones_are_left_where_they_fall(seed: int) -> None:
+def test_frequent_labels_are_in_every_split_and_rare_ones_keep_their_hash_split(seed: int) -> None:
     some = {f"letter-{letter}-{number}": {letter} for letter in "ABCDEF" for number in range(5)}
     some |= {f"rare-{number}": {"Q"} for number in range(2)}
     splits = split_by_source(some, seed=seed)
@@ -83,17 +85,17 @@ def test_labels_of_enough_sources_are_in_every_split_and_rare_ones_are_left_wher
         found = {split for name, split in splits.items() if some[name] == {letter}}
         assert found == {"train", "validation", "test"}
     for name in ("rare-0", "rare-1"):
-        share = share_of(name, seed)
+        share = hash_fraction(name, seed)
         assert splits[name] == ("test" if share < 0.1 else "validation" if share < 0.2 else "train")
 
 
 @given(seed=st.integers(0, 100))
-def test_songs_do_not_move_for_a_letter_or_two(seed: int) -> None:
+def test_songs_do_not_move_for_one_missing_letter(seed: int) -> None:
     some = videos(30)
     for index, name in enumerate(some):
         some[name] = LETTERS - {"ABCDEFGHIJKLMNOPQRSTUVWXYZ"[index % 26]}
     splits = split_by_source(some, seed=seed)
-    natural = {name: share_of(name, seed) for name in some}
+    natural = {name: hash_fraction(name, seed) for name in some}
     if {"test" if share < 0.1 else "validation" if share < 0.2 else "train" for share in natural.values()} == set(
         splits.values()
     ):
@@ -101,7 +103,7 @@ def test_songs_do_not_move_for_a_letter_or_two(seed: int) -> None:
             assert splits[name] == ("test" if share < 0.1 else "validation" if share < 0.2 else "train")
 
 
-def test_groups_fall_as_one() -> None:
+def test_groups_are_in_one_split() -> None:
     some = videos(40)
     groups = {name: f"group-{index // 4}" for index, name in enumerate(some)}
     splits = split_by_source(some, groups=groups)
@@ -109,7 +111,7 @@ def test_groups_fall_as_one() -> None:
         assert len({splits[name] for name in some if groups[name] == group}) == 1
 
 
-def test_a_ratio_of_nothing_gives_nothing() -> None:
+def test_zero_ratio_gives_an_empty_split() -> None:
     assert set(split_by_source(videos(30), ratios=Ratios(train=0.9, validation=0.0, test=0.1)).values()) == {
         "train",
         "test",
@@ -122,7 +124,7 @@ def test_one_and_two_videos() -> None:
     assert len(set(split_by_source(videos(2)).values())) == 2
 
 
-@pytest.mark.parametrize("shares", [(0.5, 0.1, 0.1), (1.2, -0.1, -0.1)])
+@pytest.mark.parametrize("shares", [(0.5, 0.1, 0.1), (1.2, -0.1, -0.1), (float("nan"), 0.0, 0.0)])
 def test_ratios_are_checked(shares: tuple[float, float, float]) -> None:
     with pytest.raises(OptionError, match="--split-ratios"):
         Ratios(train=shares[0], validation=shares[1], test=shares[2])

@@ -1,4 +1,4 @@
-"""Speech with known words, and the engines that are held to the contract."""
+"""Audio with known words, and the recognizers under test."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def speech() -> Speech:
 
 @pytest.fixture(scope="session")
 def whisper() -> Recognizer:
-    """tiny.en, which a package of the extra `dev` ships."""
+    """tiny.en from a package of the extra `dev`."""
     return Whisper(WhisperOptions(threads=2, device="cpu"), may_download=False)
 
 
 @pytest.fixture
 def google(speech: Speech, cloud: Cloud, new_google: NewGoogle) -> Recognizer:
-    """Google's client, and a cloud that knows the song."""
-    cloud.ears = Song(speech.audio_N, speech.words)
+    """Google's client with a fake cloud that recognizes the song."""
+    cloud.recognize = Song(speech.audio_N, speech.words)
     return new_google()

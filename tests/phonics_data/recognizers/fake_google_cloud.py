@@ -1,7 +1,7 @@
-"""A small Google Cloud on this machine: Speech v1 and v2, their operations, and a bucket; behind TLS and with sign-in.
+"""A fake Google Cloud on this machine: Speech v1 and v2, operations, and a bucket, with TLS and authentication.
 
-The client under test runs unchanged. It finds the certificate by GRPC_DEFAULT_SSL_ROOTS_FILE_PATH and a key file by
-GOOGLE_APPLICATION_CREDENTIALS, as it would elsewhere; what it sends is checked as strictly as Google's documents say.
+The client under test is unmodified. It finds the certificate by GRPC_DEFAULT_SSL_ROOTS_FILE_PATH and a key file by
+GOOGLE_APPLICATION_CREDENTIALS. Requests are validated as specified in Google's documentation.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from scipy import fft
 from phonics_data.types import Word
 
 Samples = NDArray[np.float32]
-Ears = Callable[[Samples], Sequence[Word]]
-"""What the server makes of 16 kHz sound; times from its start."""
+RecognizeFunction = Callable[[Samples], Sequence[Word]]
+"""16 kHz audio -> words, with times relative to its start."""
 
 PROJECT = "phonics-test"
 
 
-class RefusalError(Exception):
+class RequestError(Exception):
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
         super().__init__(message)
         self.code = code
@@ -48,19 +48,19 @@ class RefusalError(Exception):
 
 @dataclass
 class Song:
-    """Ears that know one song by heart: they find out which part of it they hear, and say the words in there.
+    """A `RecognizeFunction` for one known song: it locates the given part of the song and returns the words in it.
 
-    A word that is cut is heard as what is left of it, under the name ``half<word>``.
+    An incomplete word gives its remaining part with the text ``half<word>``.
     """
 
     audio_N: Samples
     words: Sequence[Word]
 
-    def __call__(self, heard_N: Samples) -> Sequence[Word]:
-        place = self._place(heard_N)
-        if place is None:
+    def __call__(self, part_N: Samples) -> Sequence[Word]:
+        offset = self._offset(part_N)
+        if offset is None:
             return []
-        start, end = place / 16_000, (place + heard_N.size) / 16_000
+        start, end = offset / 16_000, (offset + part_N.size) / 16_000
         found: list[Word] = []
         for word in self.words:
             low, high = max(word.start_seconds, start), min(word.end_seconds, end)
@@ -76,16 +76,16 @@ class Song:
                 )
         return found
 
-    def _place(self, heard_N: Samples) -> int | None:
-        """First sample of the song that is heard, by where its loudest half second fits best."""
-        first = 8000 * int(np.argmax([np.abs(heard_N[low : low + 8000]).sum() for low in range(0, heard_N.size, 8000)]))
-        part = heard_N[first : first + 8000]
-        match = fft.irfft(self._spectrum * np.conj(fft.rfft(part, self._size)), self._size)
+    def _offset(self, part_N: Samples) -> int | None:
+        """First sample of the part within the song, by cross-correlation of its loudest 0.5 s; None without a match."""
+        first = 8000 * int(np.argmax([np.abs(part_N[low : low + 8000]).sum() for low in range(0, part_N.size, 8000)]))
+        block = part_N[first : first + 8000]
+        match = fft.irfft(self._spectrum * np.conj(fft.rfft(block, self._size)), self._size)
         place = int(np.argmax(match[: self.audio_N.size]))
-        there = self.audio_N[place : place + part.size]
-        strength = float(np.linalg.norm(there) * np.linalg.norm(part))
-        alike = strength > 0 and float(there @ part[: there.size]) / strength > 0.8
-        return place - first if alike else None
+        original = self.audio_N[place : place + block.size]
+        norm = float(np.linalg.norm(original) * np.linalg.norm(block))
+        is_match = norm > 0 and float(original @ block[: original.size]) / norm > 0.8
+        return place - first if is_match else None
 
     @cached_property
     def _size(self) -> int:
@@ -98,47 +98,53 @@ class Song:
 
 @dataclass
 class Cloud:
-    """What the servers know, and what happened to them.
+    """State of the servers.
 
     Args:
-        ears: how sound is recognized.
-        faults: what comes instead of the next answers, one each: a status code with its message, ``slow`` (a second
-            late), or None for an answer as it should be.
-        polls: how often an operation is asked about before it is done.
+        recognize: recognizes audio.
+        faults: replacements of the next responses, one each: a status code with its message, ``slow`` (1 s late), or
+            None for a normal response.
+        polls: number of polls before an operation is finished.
     """
 
-    ears: Ears = field(default=lambda _: [])
+    recognize: RecognizeFunction = field(default=lambda _: [])
     faults: list[tuple[grpc.StatusCode, str] | str | None] = field(default_factory=list)
     polls: int = 2
     requests: list[Any] = field(default_factory=list)
-    """Every recognition that was asked for, refused ones too."""
+    """All recognition requests, including rejected ones."""
     objects: dict[str, bytes] = field(default_factory=dict)
-    """``gs://...`` -> what lies there."""
-    removed: list[str] = field(default_factory=list)
+    """``gs://...`` -> content."""
+    deleted: list[str] = field(default_factory=list)
     buckets: set[str] = field(default_factory=lambda: {"songs"})
     operations: dict[str, tuple[list[int], bytes | tuple[int, str], str]] = field(default_factory=dict)
-    """Name -> [polls left], answer or error, type of the answer."""
+    """Name -> [remaining polls], response or error, type of the response."""
     word_times: bool = True
-    keep: bool = False
-    """Whether nobody may remove anything from the buckets."""
-    polled: int = 0
+    deny_deletion: bool = False
+    """Whether deletions in the buckets are not permitted."""
+    num_polls: int = 0
     sign_in: tuple[int, dict[str, Any]] = (200, {})
-    """What Google's sign-in answers to people, and its HTTP status."""
+    """HTTP status and response of the sign-in for user accounts."""
     endpoint: str = ""
     proxy: str = ""
-    """Leads https addresses to the sign-in, whatever their host."""
+    """HTTPS proxy that connects every host name to the sign-in server."""
     storage: str = ""
     key_file: Path = Path()
     public_key: bytes = b""
 
-    def forget(self) -> None:
-        self.ears, self.polls, self.word_times, self.keep, self.polled = (lambda _: []), 2, True, False, 0
+    def reset(self) -> None:
+        self.recognize, self.polls, self.word_times, self.deny_deletion, self.num_polls = (
+            (lambda _: []),
+            2,
+            True,
+            False,
+            0,
+        )
         self.sign_in = (200, {})
-        for what in (self.faults, self.requests, self.objects, self.removed, self.operations):
-            what.clear()
+        for collection in (self.faults, self.requests, self.objects, self.deleted, self.operations):
+            collection.clear()
 
-    def seconds_asked(self) -> float:
-        """Of sound that came in requests."""
+    def requested_seconds(self) -> float:
+        """Seconds of audio in all requests."""
         return sum(len(pcm) for pcm in (_content(request) for request in self.requests)) / 32_000
 
 
@@ -178,43 +184,43 @@ class Speech(grpc.GenericRpcHandler):
             request = request_type.deserialize(data)
             self._cloud.requests.append(request)
             try:
-                self._signed_in(context)
-                self._misfortune()
+                self._authenticate(context)
+                self._apply_fault()
                 return method(request)
-            except RefusalError as refusal:
-                context.abort(refusal.code, str(refusal))
+            except RequestError as rejection:
+                context.abort(rejection.code, str(rejection))
                 raise
 
         return grpc.unary_unary_rpc_method_handler(answer)
 
-    def _signed_in(self, context: Any) -> None:
+    def _authenticate(self, context: Any) -> None:
         from google.auth import jwt
 
         header = dict(context.invocation_metadata()).get("authorization", "")
         try:
             claims = jwt.decode(header.removeprefix("Bearer "), certs=self._cloud.public_key)
         except ValueError as error:
-            raise RefusalError(grpc.StatusCode.UNAUTHENTICATED, f"Request had invalid credentials: {error}") from error
+            raise RequestError(grpc.StatusCode.UNAUTHENTICATED, f"Request had invalid credentials: {error}") from error
         if claims["iss"] != f"robot@{PROJECT}.iam.gserviceaccount.com":
-            raise RefusalError(grpc.StatusCode.PERMISSION_DENIED, "who is that?")
+            raise RequestError(grpc.StatusCode.PERMISSION_DENIED, "unknown account")
 
-    def _misfortune(self) -> None:
+    def _apply_fault(self) -> None:
         fault = self._cloud.faults.pop(0) if self._cloud.faults else None
         if fault == "slow":
             time.sleep(1.0)
         elif isinstance(fault, tuple):
-            raise RefusalError(*fault)
+            raise RequestError(*fault)
 
     def _recognize_v1(self, request: Any) -> bytes:
         self._check_v1(request.config)
-        pcm = request.audio.content or self._fetched(request.audio.uri)
+        pcm = request.audio.content or self._object(request.audio.uri)
         return speech_v1.RecognizeResponse.serialize(
-            speech_v1.RecognizeResponse(results=self._results_v1(request.config, _short(pcm)))
+            speech_v1.RecognizeResponse(results=self._results_v1(request.config, _checked_length(pcm)))
         )
 
     def _long_v1(self, request: Any) -> bytes:
         self._check_v1(request.config)
-        results = self._results_v1(request.config, self._fetched(request.audio.uri))
+        results = self._results_v1(request.config, self._object(request.audio.uri))
         answer = speech_v1.LongRunningRecognizeResponse(results=results)
         return self._operation(
             speech_v1.LongRunningRecognizeResponse.serialize(answer), "v1.LongRunningRecognizeResponse"
@@ -223,86 +229,70 @@ class Speech(grpc.GenericRpcHandler):
     def _recognize_v2(self, request: Any) -> bytes:
         self._check_v2(request.recognizer, request.config)
         return speech_v2.RecognizeResponse.serialize(
-            speech_v2.RecognizeResponse(results=self._results_v2(request.config, _short(request.content)))
+            speech_v2.RecognizeResponse(results=self._results_v2(request.config, _checked_length(request.content)))
         )
 
     def _batch_v2(self, request: Any) -> bytes:
         self._check_v2(request.recognizer, request.config)
         if "inline_response_config" not in request.recognition_output_config:
-            raise RefusalError(grpc.StatusCode.INVALID_ARGUMENT, "no recognition_output_config")
+            raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, "no recognition_output_config")
         files: dict[str, Any] = {}
         for file in request.files:
             try:
-                results = self._results_v2(request.config, self._fetched(file.uri))
+                results = self._results_v2(request.config, self._object(file.uri))
                 files[file.uri] = {"inline_result": {"transcript": {"results": results}}}
-            except RefusalError as refusal:
-                files[file.uri] = {"error": {"code": refusal.code.value[0], "message": str(refusal)}}
+            except RequestError as rejection:
+                files[file.uri] = {"error": {"code": rejection.code.value[0], "message": str(rejection)}}
         answer = speech_v2.BatchRecognizeResponse(results=files)
         return self._operation(speech_v2.BatchRecognizeResponse.serialize(answer), "v2.BatchRecognizeResponse")
 
-    # --- what Google's documents ask for -----------------------------------------------------------------------------
+    # --- validation of requests, as documented by Google -------------------------------------------------------------
 
     def _check_v1(self, config: Any) -> None:
         if (config.encoding.name, config.sample_rate_hertz) != ("LINEAR16", 16_000):
-            raise RefusalError(grpc.StatusCode.INVALID_ARGUMENT, "bad encoding or sample rate")
+            raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, "bad encoding or sample rate")
         phrases = [phrase for phrases in config.adaptation.phrase_sets for phrase in phrases.phrases]
         self._check_common(config.language_code, phrases, 5_000)
 
     def _check_v2(self, recognizer: str, config: Any) -> None:
         if recognizer != f"projects/{PROJECT}/locations/global/recognizers/_":
-            raise RefusalError(grpc.StatusCode.NOT_FOUND, f"Unable to find Recognizer {recognizer}")
+            raise RequestError(grpc.StatusCode.NOT_FOUND, f"Unable to find Recognizer {recognizer}")
         decoding = config.explicit_decoding_config
         if (decoding.encoding.name, decoding.sample_rate_hertz) != ("LINEAR16", 16_000) or not config.model:
-            raise RefusalError(grpc.StatusCode.INVALID_ARGUMENT, "bad encoding, sample rate or model")
+            raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, "bad encoding, sample rate or model")
         sets = [one.inline_phrase_set for one in config.adaptation.phrase_sets]
         self._check_common(config.language_codes[0], [phrase for one in sets for phrase in one.phrases], 1_200)
 
-    def _check_common(self, language: str, phrases: Sequence[Any], most: int) -> None:
+    def _check_common(self, language: str, phrases: Sequence[Any], max_phrases: int) -> None:
         if "-" not in language:
-            raise RefusalError(grpc.StatusCode.INVALID_ARGUMENT, f"bad language code {language!r}")
-        signs = sum(len(phrase.value) for phrase in phrases)
-        if len(phrases) > most or signs > 100_000 or any(not 0 < phrase.boost <= 20 for phrase in phrases):
-            raise RefusalError(
-                grpc.StatusCode.INVALID_ARGUMENT, f"{len(phrases)} phrases, {signs} signs, or their boost"
+            raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, f"bad language code {language!r}")
+        num_characters = sum(len(phrase.value) for phrase in phrases)
+        if (
+            len(phrases) > max_phrases
+            or num_characters > 100_000
+            or any(not 0 < phrase.boost <= 20 for phrase in phrases)
+        ):
+            raise RequestError(
+                grpc.StatusCode.INVALID_ARGUMENT, f"{len(phrases)} phrases, {num_characters} characters, or their boost"
             )
 
-    # --- answers ---------------------------------------------------------------------------------------------------
+    # --- responses -------------------------------------------------------------------------------------------------
 
-    def _fetched(self, uri: str) -> bytes:
+    def _object(self, uri: str) -> bytes:
         if uri not in self._cloud.objects:
-            raise RefusalError(grpc.StatusCode.NOT_FOUND, f"no object {uri}")
+            raise RequestError(grpc.StatusCode.NOT_FOUND, f"no object {uri}")
         return self._cloud.objects[uri]
 
-    def _heard(self, pcm: bytes) -> list[Word]:
-        return list(self._cloud.ears(np.frombuffer(pcm, "<i2").astype(np.float32) / 32_767))
-
     def _results_v1(self, config: Any, pcm: bytes) -> list[Any]:
-        timed = config.enable_word_time_offsets and self._cloud.word_times
-        return [
-            {
-                "alternatives": [
-                    {
-                        "transcript": " ".join(word.text for word in line),
-                        "confidence": 0.8,
-                        "words": [
-                            {
-                                "word": word.text,
-                                "start_time": timedelta(seconds=word.start_seconds),
-                                "end_time": timedelta(seconds=word.end_seconds),
-                                "confidence": word.confidence if config.enable_word_confidence else 0.0,
-                            }
-                            for word in line
-                            if timed
-                        ],
-                    }
-                ],
-                "result_end_time": timedelta(seconds=line[-1].end_seconds),
-            }
-            for line in _lines(self._heard(pcm))
-        ]
+        return self._results(config, "time", pcm)
 
     def _results_v2(self, config: Any, pcm: bytes) -> list[Any]:
-        timed = config.features.enable_word_time_offsets and self._cloud.word_times
+        return self._results(config.features, "offset", pcm)
+
+    def _results(self, features: Any, field: str, pcm: bytes) -> list[Any]:
+        """Results in the format of v1 (fields ``*_time``) or v2 (fields ``*_offset``)."""
+        timed = features.enable_word_time_offsets and self._cloud.word_times
+        words = list(self._cloud.recognize(np.frombuffer(pcm, "<i2").astype(np.float32) / 32_767))
         return [
             {
                 "alternatives": [
@@ -312,18 +302,18 @@ class Speech(grpc.GenericRpcHandler):
                         "words": [
                             {
                                 "word": word.text,
-                                "start_offset": timedelta(seconds=word.start_seconds),
-                                "end_offset": timedelta(seconds=word.end_seconds),
-                                "confidence": word.confidence if config.features.enable_word_confidence else 0.0,
+                                f"start_{field}": timedelta(seconds=word.start_seconds),
+                                f"end_{field}": timedelta(seconds=word.end_seconds),
+                                "confidence": word.confidence if features.enable_word_confidence else 0.0,
                             }
                             for word in line
                             if timed
                         ],
                     }
                 ],
-                "result_end_offset": timedelta(seconds=line[-1].end_seconds),
+                f"result_end_{field}": timedelta(seconds=line[-1].end_seconds),
             }
-            for line in _lines(self._heard(pcm))
+            for line in _lines(words)
         ]
 
     def _operation(self, answer: bytes, type_name: str) -> bytes:
@@ -332,12 +322,12 @@ class Speech(grpc.GenericRpcHandler):
         return operations_pb2.Operation(name=name).SerializeToString()
 
     def _get_operation(self, request: Any, context: Any) -> Any:
-        self._cloud.polled += 1
+        self._cloud.num_polls += 1
         try:
-            self._signed_in(context)
-            self._misfortune()
-        except RefusalError as refusal:
-            context.abort(refusal.code, str(refusal))
+            self._authenticate(context)
+            self._apply_fault()
+        except RequestError as rejection:
+            context.abort(rejection.code, str(rejection))
         if request.name not in self._cloud.operations:
             context.abort(grpc.StatusCode.NOT_FOUND, f"no operation {request.name}")
         left, answer, type_name = self._cloud.operations[request.name]
@@ -351,9 +341,9 @@ class Speech(grpc.GenericRpcHandler):
         return operation
 
 
-def _short(pcm: bytes) -> bytes:
+def _checked_length(pcm: bytes) -> bytes:
     if len(pcm) > 60 * 32_000 or len(pcm) > 10_000_000:
-        raise RefusalError(
+        raise RequestError(
             grpc.StatusCode.INVALID_ARGUMENT, "Sync input too long. For audio longer than 1 min use LongRunning"
         )
     return pcm
@@ -368,7 +358,7 @@ def _lines(words: Sequence[Word]) -> Iterator[Sequence[Word]]:
 
 
 class _Storage(BaseHTTPRequestHandler):
-    """Uploads and removals of Cloud Storage's JSON interface."""
+    """Uploads and deletions of the Cloud Storage JSON API."""
 
     protocol_version = "HTTP/1.1"
     cloud: Cloud
@@ -382,28 +372,28 @@ class _Storage(BaseHTTPRequestHandler):
         bucket = parts.path.removeprefix("/upload/storage/v1/b/").removesuffix("/o")
         boundary = self.headers["Content-Type"].partition("boundary=")[2].strip("\"'").encode()
         if parse_qs(parts.query)["uploadType"] != ["multipart"] or not boundary:
-            return self._say(400, {"error": {"message": "multipart uploads alone are known here"}})
+            return self._respond(400, {"error": {"message": "only multipart uploads are supported"}})
         _, about, data, _ = body.split(b"--" + boundary)
         name = json.loads(about.partition(b"\r\n\r\n")[2])["name"]
         uri = f"gs://{bucket}/{name}"
         if bucket not in self.cloud.buckets:
-            return self._say(404, {"error": {"message": "The specified bucket does not exist."}})
+            return self._respond(404, {"error": {"message": "The specified bucket does not exist."}})
         if uri in self.cloud.objects and parse_qs(parts.query).get("ifGenerationMatch") == ["0"]:
-            return self._say(412, {"error": {"message": "At least one of the pre-conditions did not hold."}})
+            return self._respond(412, {"error": {"message": "At least one of the pre-conditions did not hold."}})
         self.cloud.objects[uri] = data.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n")
-        return self._say(200, {"name": name, "bucket": bucket, "generation": "1"})
+        return self._respond(200, {"name": name, "bucket": bucket, "generation": "1"})
 
     def do_DELETE(self) -> None:
         bucket, _, name = self.path.partition("?")[0].removeprefix("/storage/v1/b/").partition("/o/")
         uri = f"gs://{bucket}/{unquote(name)}"
-        if self.cloud.keep:
-            return self._say(403, {"error": {"message": "robot does not have storage.objects.delete access"}})
+        if self.cloud.deny_deletion:
+            return self._respond(403, {"error": {"message": "robot does not have storage.objects.delete access"}})
         if self.cloud.objects.pop(uri, None) is None:
-            return self._say(404, {"error": {"message": "No such object"}})
-        self.cloud.removed.append(uri)
-        return self._say(204, None)
+            return self._respond(404, {"error": {"message": "No such object"}})
+        self.cloud.deleted.append(uri)
+        return self._respond(204, None)
 
-    def _say(self, status: int, body: Any) -> None:
+    def _respond(self, status: int, body: Any) -> None:
         data = b"" if body is None else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -412,11 +402,11 @@ class _Storage(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
-# --- the sign-in of people -----------------------------------------------------------------------------------------
+# --- sign-in of user accounts --------------------------------------------------------------------------------------
 
 
 class _SignIn(BaseHTTPRequestHandler):
-    """A proxy at whose other end is always the sign-in."""
+    """A proxy that connects every host name to the sign-in server."""
 
     cloud: Cloud
     tls: ssl.SSLContext
@@ -430,18 +420,18 @@ class _SignIn(BaseHTTPRequestHandler):
             connection.recv(65_536)
             status, answer = self.cloud.sign_in
             body = json.dumps(answer).encode()
-            head = f"HTTP/1.1 {status} So\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            head = f"HTTP/1.1 {status} Status\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
             connection.sendall(head.encode() + body)
-            connection.recv(65_536)  # until the client has read it
+            connection.recv(65_536)  # until the client has closed the connection
         self.close_connection = True
 
 
-# --- everything together -------------------------------------------------------------------------------------------
+# --- all servers ---------------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def running(folder: Path) -> Iterator[Cloud]:
-    """A cloud on free ports of this machine, its certificate and a key file in `folder`."""
+    """A cloud on free local ports, with its certificate and a key file in `folder`."""
     cloud = Cloud()
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "roots.pem")
@@ -456,8 +446,8 @@ def running(folder: Path) -> Iterator[Cloud]:
     server.start()
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("oauth2.googleapis.com").configure_cert(tls)
-    storage = _started(type("Storage", (_Storage,), {"cloud": cloud}))
-    sign_in = _started(type("SignIn", (_SignIn,), {"cloud": cloud, "tls": tls}))
+    storage = _start_server(type("Storage", (_Storage,), {"cloud": cloud}))
+    sign_in = _start_server(type("SignIn", (_SignIn,), {"cloud": cloud, "tls": tls}))
     cloud.storage = f"http://127.0.0.1:{storage.server_port}"
     cloud.proxy = f"http://127.0.0.1:{sign_in.server_port}"
     try:
@@ -469,14 +459,14 @@ def running(folder: Path) -> Iterator[Cloud]:
         server.stop(None).wait()
 
 
-def _started(handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+def _start_server(handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 
 
 def _write_key(path: Path) -> bytes:
-    """The key file of a service account; gives the public key."""
+    """Write the key file of a service account; returns the public key."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

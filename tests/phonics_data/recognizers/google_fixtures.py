@@ -1,4 +1,4 @@
-"""A cloud for the tests of a process, and an engine that is signed in to it."""
+"""A fake cloud for the tests of one process, and a recognizer with credentials for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NewGoogle = Callable[..., Google]
 def the_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     folder = tmp_path_factory.mktemp("cloud")
     with pytest.MonkeyPatch.context() as patch:
-        # gRPC reads the roots once, when the first channel of the process opens.
+        # gRPC reads the root certificates once, at the first channel of the process.
         patch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", str(folder / "roots.pem"))
         patch.setenv("REQUESTS_CA_BUNDLE", str(folder / "roots.pem"))
         patch.setenv("NO_GCE_CHECK", "true")
@@ -30,8 +30,8 @@ def the_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 @pytest.fixture
 def cloud(the_cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
-    """The cloud as if nothing had happened yet, and this process signed in to it."""
-    the_cloud.forget()
+    """The cloud in its initial state, with credentials in the environment."""
+    the_cloud.reset()
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(the_cloud.key_file))
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", the_cloud.storage)
     return the_cloud
@@ -39,10 +39,10 @@ def cloud(the_cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
 
 @pytest.fixture
 def new_google(cloud: Cloud, tmp_path: Path) -> NewGoogle:
-    """Makes engines that keep their answers in one folder, and lose no time between tries."""
+    """Makes recognizers with a common cache folder and short retry pauses."""
 
     def make(**options: Any) -> Google:
         quick = {"endpoint": cloud.endpoint, "may_send": True, "first_pause_seconds": 0.01, "retry_seconds": 5.0}
-        return Google(GoogleOptions(**{**quick, **options}), folder=tmp_path / "answers")
+        return Google(GoogleOptions(**{**quick, **options}), folder=tmp_path / "cache")
 
     return make

@@ -9,12 +9,12 @@ import pytest
 from numpy.typing import NDArray
 
 from phonics_data.errors import RecognitionError
-from phonics_data.recognizers.cache import recognize_once
+from phonics_data.recognizers.cache import recognize_cached
 from phonics_data.recognizers.interface import Recognition
 from phonics_data.types import Word
 
 AUDIO = np.linspace(-0.5, 0.5, 16_000, dtype=np.float32)
-ANSWER = Recognition(
+RESULT = Recognition(
     words=(
         Word(text="Ähm", start_seconds=0.1, end_seconds=0.35, confidence=0.5),
         Word(text="B", start_seconds=0.5, end_seconds=0.6),
@@ -24,57 +24,63 @@ ANSWER = Recognition(
 
 
 @dataclass
-class Counting:
-    """An engine that counts how often it is asked."""
+class CountingRecognizer:
+    """A recognizer that counts its calls."""
 
     name: str = "google"
     version: str = "1"
     options: Mapping[str, object] = field(default_factory=lambda: {"beam": 5})
-    asked: int = 0
+    num_calls: int = 0
     fails: bool = False
 
     def recognize(self, audio_N: NDArray[np.float32], *, audio_rate_hz: int, language: str) -> Recognition:
-        self.asked += 1
+        self.num_calls += 1
         if self.fails:
-            raise RecognitionError("recognition_failed", "it broke")
-        return ANSWER
+            raise RecognitionError("recognition_failed", "failure")
+        return RESULT
 
 
-def ask(engine: Counting, folder: Path, audio: NDArray[np.float32] = AUDIO, language: str = "en") -> Recognition:
-    return recognize_once(engine, audio, audio_rate_hz=16_000, language=language, folder=folder)
+def recognize(
+    engine: CountingRecognizer, folder: Path, audio: NDArray[np.float32] = AUDIO, language: str = "en"
+) -> Recognition:
+    return recognize_cached(engine, audio, audio_rate_hz=16_000, language=language, folder=folder)
 
 
-def test_the_same_sound_is_heard_once(tmp_path: Path) -> None:
-    engine = Counting()
-    assert ask(engine, tmp_path) == ANSWER
-    assert ask(Counting(fails=True), tmp_path, AUDIO.copy()) == ANSWER
-    assert engine.asked == 1
+def test_the_same_audio_is_recognized_once(tmp_path: Path) -> None:
+    engine = CountingRecognizer()
+    assert recognize(engine, tmp_path) == RESULT
+    assert recognize(CountingRecognizer(fails=True), tmp_path, AUDIO.copy()) == RESULT
+    assert engine.num_calls == 1
 
 
-def test_another_sound_language_version_or_option_is_heard_anew(tmp_path: Path) -> None:
-    engine = Counting()
-    ask(engine, tmp_path)
-    ask(engine, tmp_path, AUDIO[:-1])
-    ask(engine, tmp_path, language="de")
-    other = [Counting(version="2"), Counting(options={"beam": 1}), Counting(name="whisper")]
+def test_other_audio_language_version_or_options_are_recognized_again(tmp_path: Path) -> None:
+    engine = CountingRecognizer()
+    recognize(engine, tmp_path)
+    recognize(engine, tmp_path, AUDIO[:-1])
+    recognize(engine, tmp_path, language="de")
+    other = [
+        CountingRecognizer(version="2"),
+        CountingRecognizer(options={"beam": 1}),
+        CountingRecognizer(name="whisper"),
+    ]
     for one in other:
-        ask(one, tmp_path)
-    assert (engine.asked, [one.asked for one in other]) == (3, [1, 1, 1])
+        recognize(one, tmp_path)
+    assert (engine.num_calls, [one.num_calls for one in other]) == (3, [1, 1, 1])
     assert len(list(tmp_path.glob("*.json"))) == 6
 
 
-def test_a_failure_is_not_kept(tmp_path: Path) -> None:
+def test_errors_are_not_cached(tmp_path: Path) -> None:
     with pytest.raises(RecognitionError):
-        ask(Counting(fails=True), tmp_path)
-    assert ask(Counting(), tmp_path) == ANSWER
+        recognize(CountingRecognizer(fails=True), tmp_path)
+    assert recognize(CountingRecognizer(), tmp_path) == RESULT
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"words": 3, "warnings": []}', b'{"words": [{"text": "A"}]}'])
-def test_a_damaged_answer_is_asked_for_again(tmp_path: Path, damage: bytes) -> None:
-    ask(Counting(), tmp_path)
+def test_damaged_entries_are_recognized_again(tmp_path: Path, damage: bytes) -> None:
+    recognize(CountingRecognizer(), tmp_path)
     (path,) = tmp_path.glob("*.json")
     path.write_bytes(damage)
-    engine = Counting()
-    assert ask(engine, tmp_path) == ANSWER
-    assert engine.asked == 1
-    assert ask(Counting(fails=True), tmp_path) == ANSWER
+    engine = CountingRecognizer()
+    assert recognize(engine, tmp_path) == RESULT
+    assert engine.num_calls == 1
+    assert recognize(CountingRecognizer(fails=True), tmp_path) == RESULT

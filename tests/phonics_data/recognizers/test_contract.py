@@ -1,6 +1,6 @@
-"""One contract for everything that gives words with times, whoever wrote or heard them.
+"""Contract tests for all sources of words with times: captions, aligner, recognizers.
 
-A new engine joins by a fixture that gives a `Recognizer` and its name in `SUBJECTS`.
+To add one, write a fixture that returns a `Recognizer` and add its name to `SUBJECTS`.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from numpy.typing import NDArray
 from phonics_data.captions.parse import read_captions
 from phonics_data.errors import AudioError, PhonicsDataError
 from phonics_data.recognizers.aligner import AlignOptions, aligner_version, refine
-from phonics_data.recognizers.interface import Recognition, Recognizer, cache_key, check_audio, in_contract
-from phonics_data.recognizers.windows import normal
+from phonics_data.recognizers.interface import Recognition, Recognizer, cache_key, check_audio, normalize_words
+from phonics_data.recognizers.windows import normalize_text
 from phonics_data.types import Word
 from tests.speech import RATE_HZ, Speech
 
 SUBJECTS = ["captions", "aligner", "whisper", "google"]
-DEAF = {"captions", "aligner"}
-"""Those that are told the words: they cannot find out that nothing is said."""
+GIVEN_WORDS = {"captions", "aligner"}
+"""Sources that get the words as input: they cannot detect that nothing is spoken."""
 
 
-class _Told:
-    """What the two that do not listen have in common: words that somebody wrote down for this audio."""
+class _GivenWords:
+    """Base of the sources that get the words of the audio as input."""
 
     options: Mapping[str, object]
 
@@ -36,16 +36,16 @@ class _Told:
         self.speech = speech
         self.options = {}
 
-    def written(self, audio_N: NDArray[np.float32], rate_hz: int) -> tuple[Word, ...]:
-        """The words that lie in the audio; for silence nobody wrote any."""
+    def given_words(self, audio_N: NDArray[np.float32], rate_hz: int) -> tuple[Word, ...]:
+        """The words inside the audio; none for silence."""
         check_audio(audio_N, rate_hz)
         if not audio_N.any():
             return ()
         return tuple(word for word in self.speech.words if word.end_seconds <= audio_N.size / rate_hz)
 
 
-class Captions(_Told):
-    """A caption file beside the sound, through the reader of caption files."""
+class Captions(_GivenWords):
+    """A caption file, read by the caption parser."""
 
     name, version = "captions", "captions"
 
@@ -55,7 +55,7 @@ class Captions(_Told):
 
     def recognize(self, audio_N: NDArray[np.float32], *, audio_rate_hz: int, language: str) -> Recognition:
         lines = ["WEBVTT", ""]
-        for word in self.written(audio_N, audio_rate_hz):
+        for word in self.given_words(audio_N, audio_rate_hz):
             lines += [f"{_stamp(word.start_seconds)} --> {_stamp(word.end_seconds)}", word.text, ""]
         path = self.folder / f"song.{language}.vtt"
         path.write_text("\n".join(lines))
@@ -63,8 +63,8 @@ class Captions(_Told):
         return Recognition(words=tuple(track.words), warnings=tuple(track.warnings))
 
 
-class Aligner(_Told):
-    """Words a tenth of a second off, through the aligner."""
+class Aligner(_GivenWords):
+    """Words shifted by 0.1 s, refined by the aligner."""
 
     name = "aligner"
 
@@ -74,14 +74,14 @@ class Aligner(_Told):
 
     def recognize(self, audio_N: NDArray[np.float32], *, audio_rate_hz: int, language: str) -> Recognition:
         duration = audio_N.size / audio_rate_hz
-        rough = in_contract(
+        shifted = normalize_words(
             (
                 replace(word, start_seconds=word.start_seconds + 0.1, end_seconds=word.end_seconds + 0.1)
-                for word in self.written(audio_N, audio_rate_hz)
+                for word in self.given_words(audio_N, audio_rate_hz)
             ),
             duration,
         )
-        return Recognition(words=refine(rough, audio_N, audio_rate_hz=audio_rate_hz, options=AlignOptions()).words)
+        return Recognition(words=refine(shifted, audio_N, audio_rate_hz=audio_rate_hz, options=AlignOptions()).words)
 
 
 def _stamp(seconds: float) -> str:
@@ -104,52 +104,53 @@ def recognize(engine: Recognizer, audio_N: NDArray[np.float32], rate_hz: int = R
 def check_words(words: tuple[Word, ...], duration_seconds: float) -> None:
     for word in words:
         assert word.text == word.text.strip()
-        assert any(sign.isalnum() for sign in word.text), word
+        assert any(character.isalnum() for character in word.text), word
         assert 0 <= word.start_seconds < word.end_seconds <= duration_seconds, word
         assert word.confidence is None or 0 <= word.confidence <= 1, word
     for before, after in pairwise(words):
         assert before.start_seconds <= after.start_seconds, (before, after)
 
 
-def hits(words: tuple[Word, ...], speech: Speech, within_seconds: float) -> float:
-    """Share of what is said that stands in `words`, at about its time."""
+def recall(words: tuple[Word, ...], speech: Speech, within_seconds: float) -> float:
+    """Fraction of the spoken words that `words` contains at about their time."""
     found = [
         any(
-            normal(word.text) == normal(said.text) and abs(word.start_seconds - said.start_seconds) <= within_seconds
+            normalize_text(word.text) == normalize_text(spoken.text)
+            and abs(word.start_seconds - spoken.start_seconds) <= within_seconds
             for word in words
         )
-        for said in speech.words
+        for spoken in speech.words
     ]
     return sum(found) / len(found)
 
 
-def test_words_are_in_order_inside_the_audio_and_mostly_those_that_are_said(engine: Recognizer, speech: Speech) -> None:
+def test_words_are_valid_and_mostly_correct(engine: Recognizer, speech: Speech) -> None:
     words = recognize(engine, speech.audio_N)
     check_words(words, speech.duration_seconds)
-    assert hits(words, speech, 0.5) >= 0.5
+    assert recall(words, speech, 0.5) >= 0.5
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 22_050, 48_000])
-def test_the_rate_of_the_audio_does_not_matter(engine: Recognizer, speech: Speech, rate_hz: int) -> None:
+def test_other_sampling_rates(engine: Recognizer, speech: Speech, rate_hz: int) -> None:
     words = recognize(engine, speech.at(rate_hz), rate_hz)
     check_words(words, speech.at(rate_hz).size / rate_hz)
-    assert hits(words, speech, 0.5) >= (0.35 if rate_hz < 16_000 else 0.5)
+    assert recall(words, speech, 0.5) >= (0.35 if rate_hz < 16_000 else 0.5)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.001, 0.4, 12.0, 40.0])
-def test_silence_and_no_audio_give_no_words(engine: Recognizer, seconds: float) -> None:
+def test_silence_and_empty_audio_give_no_words(engine: Recognizer, seconds: float) -> None:
     assert recognize(engine, np.zeros(round(seconds * RATE_HZ), np.float32)) == ()
 
 
 @pytest.mark.parametrize("level", [1e-5, 1e-3])
-def test_a_hiss_gives_no_words(engine: Recognizer, level: float) -> None:
-    if engine.name in DEAF:
-        pytest.skip("it does not listen")
+def test_faint_noise_gives_no_words(engine: Recognizer, level: float) -> None:
+    if engine.name in GIVEN_WORDS:
+        pytest.skip("it gets the words as input")
     hiss = (np.random.default_rng(0).standard_normal(8 * RATE_HZ) * level).astype(np.float32)
     assert recognize(engine, hiss) == ()
 
 
-def test_a_fraction_of_a_word_is_no_trouble(engine: Recognizer, speech: Speech) -> None:
+def test_audio_shorter_than_a_word(engine: Recognizer, speech: Speech) -> None:
     for num_samples in (1, 1600):
         check_words(recognize(engine, speech.audio_N[8000 : 8000 + num_samples]), num_samples / RATE_HZ)
 
@@ -159,7 +160,7 @@ def test_the_same_audio_gives_the_same_words(engine: Recognizer, speech: Speech)
     assert engine.recognize(speech.audio_N.copy(), audio_rate_hz=RATE_HZ, language="en") == once
 
 
-def test_the_audio_is_left_as_it_was(engine: Recognizer, speech: Speech) -> None:
+def test_the_input_is_not_modified(engine: Recognizer, speech: Speech) -> None:
     audio = speech.audio_N[: 3 * RATE_HZ] * 1.5
     before = audio.copy()
     recognize(engine, audio)
@@ -167,7 +168,7 @@ def test_the_audio_is_left_as_it_was(engine: Recognizer, speech: Speech) -> None
 
 
 @pytest.mark.parametrize(
-    ("audio", "rate_hz", "says"),
+    ("audio", "rate_hz", "message"),
     [
         (np.zeros((2, 16_000), np.float32), 16_000, "mono"),
         (np.zeros((16_000, 2), np.float32), 16_000, "mono"),
@@ -178,18 +179,16 @@ def test_the_audio_is_left_as_it_was(engine: Recognizer, speech: Speech) -> None
     ],
     ids=["channels-first", "channels-last", "int16", "float64", "nan", "100-Hz"],
 )
-def test_audio_of_another_form_is_refused_and_says_what_to_do(
-    engine: Recognizer, audio: NDArray[np.float32], rate_hz: int, says: str
+def test_invalid_audio_is_rejected_with_an_instruction(
+    engine: Recognizer, audio: NDArray[np.float32], rate_hz: int, message: str
 ) -> None:
-    with pytest.raises(AudioError, match=says) as caught:
+    with pytest.raises(AudioError, match=message) as caught:
         engine.recognize(audio, audio_rate_hz=rate_hz, language="en")
     assert isinstance(caught.value, PhonicsDataError)
     assert "\n" not in str(caught.value)
 
 
-def test_the_key_of_an_answer_depends_on_all_that_changes_it_and_on_nothing_else(
-    engine: Recognizer, speech: Speech
-) -> None:
+def test_the_cache_key_depends_on_audio_rate_and_language(engine: Recognizer, speech: Speech) -> None:
     def key(audio: NDArray[np.float32], rate_hz: int = RATE_HZ, language: str = "en") -> str:
         return cache_key(engine, audio, audio_rate_hz=rate_hz, language=language)
 

@@ -1,4 +1,4 @@
-"""Windows lie where the sound is quiet and cover all of it; the merge keeps what most windows heard."""
+"""Windows are cut at quiet moments and cover the audio; `merge` keeps the words with most support."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phonics_data.recognizers.windows import (
-    Heard,
     MergeOptions,
+    RecognizedWords,
     Window,
+    extended,
+    loop_start,
     merge,
     overlapping,
     quiet_cuts,
     samples_of,
-    stuck_from,
-    widened,
     without_loop,
 )
 from phonics_data.types import Word
@@ -39,21 +39,21 @@ def word(text: str, start: float, end: float, confidence: float | None = 0.8) ->
     return Word(text=text, start_seconds=start, end_seconds=end, confidence=confidence)
 
 
-def heard(start: float, end: float, *words: Word) -> Heard:
-    return Heard(Window(start, end), words)
+def recognized(start: float, end: float, *words: Word) -> RecognizedWords:
+    return RecognizedWords(Window(start, end), words)
 
 
-def test_cuts_fall_into_the_quiet_places() -> None:
-    cuts = quiet_cuts(noise(20, 6.2, 12.0, 17.5), RATE_HZ, at_most_seconds=7, search_seconds=3)
+def test_cuts_are_at_quiet_moments() -> None:
+    cuts = quiet_cuts(noise(20, 6.2, 12.0, 17.5), RATE_HZ, max_seconds=7, search_seconds=3)
     assert cuts == pytest.approx([0, 6.2, 12.0, 17.5, 20], abs=0.06)
 
 
 @given(st.floats(0.001, 60), st.floats(2, 20), st.floats(0.3, 1.9), st.lists(st.floats(0.2, 59), max_size=5))
-def test_cuts_cover_the_audio_in_pieces_that_are_short_enough(
+def test_cuts_cover_the_audio_within_the_limits(
     seconds: float, at_most: float, search: float, quiet: list[float]
 ) -> None:
     audio = noise(seconds, *(at for at in quiet if at < seconds))
-    cuts = quiet_cuts(audio, RATE_HZ, at_most_seconds=at_most, search_seconds=search)
+    cuts = quiet_cuts(audio, RATE_HZ, max_seconds=at_most, search_seconds=search)
     if not audio.size:
         assert cuts == []
         return
@@ -65,8 +65,8 @@ def test_cuts_cover_the_audio_in_pieces_that_are_short_enough(
     assert (lengths[:-1] >= at_most - search - 0.02).all()
 
 
-def test_sound_without_a_quiet_place_is_cut_all_the_same() -> None:
-    cuts = quiet_cuts(np.ones(20 * RATE_HZ, np.float32), RATE_HZ, at_most_seconds=7, search_seconds=3)
+def test_audio_without_quiet_moments_is_cut() -> None:
+    cuts = quiet_cuts(np.ones(20 * RATE_HZ, np.float32), RATE_HZ, max_seconds=7, search_seconds=3)
     assert len(cuts) == 4
 
 
@@ -85,62 +85,68 @@ def test_windows_cover_every_piece(num_pieces: int, pieces: int, hop: int) -> No
 
 def test_no_audio_has_no_windows() -> None:
     assert overlapping([], 2, 1) == []
-    assert widened([], 1.0) == []
+    assert extended([], 1.0) == []
 
 
-def test_widened_pieces_reach_into_their_neighbours_but_not_out_of_the_audio() -> None:
-    assert widened([0.0, 50.0, 80.0], 1.0) == [Window(0.0, 51.0), Window(49.0, 80.0)]
+def test_extended_windows_overlap_within_the_audio() -> None:
+    assert extended([0.0, 50.0, 80.0], 1.0) == [Window(0.0, 51.0), Window(49.0, 80.0)]
 
 
 def test_samples_of_a_window() -> None:
     assert samples_of(Window(0.5, 1.25), 1000) == slice(500, 1250)
 
 
-def test_equal_words_of_two_windows_are_one() -> None:
+def test_equal_words_of_two_windows_are_merged() -> None:
     words = merge(
-        [heard(0, 10, word("apple", 8.0, 8.5)), heard(5, 15, word("Apple,", 8.2, 8.7), word("ball", 12, 12.5))], OPTIONS
+        [
+            recognized(0, 10, word("apple", 8.0, 8.5)),
+            recognized(5, 15, word("Apple,", 8.2, 8.7), word("ball", 12, 12.5)),
+        ],
+        OPTIONS,
     )
     assert [one.text.lower().strip(",") for one in words] == ["apple", "ball"]
     assert 8.0 <= words[0].start_seconds <= 8.2
 
 
-def test_a_letter_that_one_window_hears_twice_stays_twice() -> None:
+def test_a_repeated_letter_is_kept() -> None:
     twice = (word("A", 1.0, 1.2), word("A", 1.3, 1.5))
-    words = merge([heard(0, 10, *twice), heard(0, 12, *twice)], OPTIONS)
+    words = merge([recognized(0, 10, *twice), recognized(0, 12, *twice)], OPTIONS)
     assert [one.start_seconds for one in words] == [1.0, 1.3]
 
 
-def test_of_contradicting_words_the_one_that_more_windows_heard_stays() -> None:
+def test_of_words_in_conflict_the_best_supported_is_kept() -> None:
     right, wrong = word("goose", 5.0, 5.5, 0.6), word("guse", 5.0, 5.5, 0.9)
-    words = merge([heard(0, 10, right), heard(2, 12, right), heard(3, 13, wrong)], OPTIONS)
+    words = merge([recognized(0, 10, right), recognized(2, 12, right), recognized(3, 13, wrong)], OPTIONS)
     assert [one.text for one in words] == ["goose"]
 
 
-def test_what_one_window_alone_heard_stays_but_claims_less() -> None:
-    alone = [heard(0, 10, word("cat", 5.0, 5.5, 0.8)), heard(2, 12), heard(3, 13)]
-    both = [heard(0, 10, word("cat", 5.0, 5.5, 0.8)), heard(2, 12, word("cat", 5.0, 5.5, 0.8))]
+def test_words_of_a_single_window_are_kept_with_less_confidence() -> None:
+    alone = [recognized(0, 10, word("cat", 5.0, 5.5, 0.8)), recognized(2, 12), recognized(3, 13)]
+    both = [recognized(0, 10, word("cat", 5.0, 5.5, 0.8)), recognized(2, 12, word("cat", 5.0, 5.5, 0.8))]
     assert merge(alone, OPTIONS)[0].confidence == pytest.approx(0.8 / 3, abs=0.01)
     assert merge(both, OPTIONS)[0].confidence == pytest.approx(0.8, abs=0.01)
 
 
-def test_half_a_word_at_a_windows_edge_gives_way_to_the_whole_one() -> None:
-    words = merge([heard(0, 10, word("al", 9.6, 10.0, 0.9)), heard(7, 17, word("alligator", 9.6, 10.4, 0.7))], OPTIONS)
+def test_an_incomplete_word_at_a_window_edge_is_replaced() -> None:
+    words = merge(
+        [recognized(0, 10, word("al", 9.6, 10.0, 0.9)), recognized(7, 17, word("alligator", 9.6, 10.4, 0.7))], OPTIONS
+    )
     assert [one.text for one in words] == ["alligator"]
 
 
 def test_words_without_confidence_can_be_merged() -> None:
-    words = merge([heard(0, 10, word("a", 1, 2, None)), heard(0, 10, word("a", 1, 2, None))], OPTIONS)
+    words = merge([recognized(0, 10, word("a", 1, 2, None)), recognized(0, 10, word("a", 1, 2, None))], OPTIONS)
     assert len(words) == 1
 
 
-def test_no_word_reaches_into_the_next() -> None:
-    words = merge([heard(0, 10, word("a", 1.0, 1.6), word("b", 1.5, 2.5))], OPTIONS)
+def test_words_do_not_overlap() -> None:
+    words = merge([recognized(0, 10, word("a", 1.0, 1.6), word("b", 1.5, 2.5))], OPTIONS)
     assert [(one.start_seconds, one.end_seconds) for one in words] == [(1.0, 1.5), (1.5, 2.5)]
 
 
-def test_nothing_heard_is_nothing() -> None:
+def test_no_words() -> None:
     assert merge([], OPTIONS) == []
-    assert merge([heard(0, 10)], OPTIONS) == []
+    assert merge([recognized(0, 10)], OPTIONS) == []
 
 
 @given(
@@ -149,21 +155,21 @@ def test_nothing_heard_is_nothing() -> None:
         max_size=25,
     )
 )
-def test_merged_words_are_in_order_and_apart_enough(drawn: list[tuple[str, float, float, int]]) -> None:
+def test_merged_words_are_sorted_and_valid(sampled: list[tuple[str, float, float, int]]) -> None:
     windows = [Window(8.0 * index, 8.0 * index + 16) for index in range(4)]
-    drawn.sort(key=lambda one: one[1])
+    sampled.sort(key=lambda one: one[1])
     given_words = [
-        Heard(
-            window, tuple(word(text, start, start + length) for text, start, length, which in drawn if which == index)
+        RecognizedWords(
+            window, tuple(word(text, start, start + length) for text, start, length, which in sampled if which == index)
         )
         for index, window in enumerate(windows)
     ]
     words = merge(given_words, OPTIONS)
-    assert bool(words) == bool(drawn)
+    assert bool(words) == bool(sampled)
     for before, after in pairwise(words):
         assert before.start_seconds <= after.start_seconds
         assert before.end_seconds <= max(after.start_seconds, before.start_seconds + 2)
-    assert {one.text for one in words} <= {text for text, *_ in drawn}
+    assert {one.text for one in words} <= {text for text, *_ in sampled}
     assert all(one.confidence is not None and 0 <= one.confidence <= 1 for one in words)
 
 
@@ -177,15 +183,15 @@ def test_merged_words_are_in_order_and_apart_enough(drawn: list[tuple[str, float
         ("", None),
     ],
 )
-def test_a_stuck_decoder_is_noticed_and_songs_are_not(text: str, index: int | None) -> None:
-    assert stuck_from(text.split(), most_repeats=4) == index
+def test_decoder_loops_are_detected_and_songs_are_not(text: str, index: int | None) -> None:
+    assert loop_start(text.split(), max_repeats=4) == index
 
 
-def test_a_stuck_window_ends_where_it_stuck_and_no_longer_outvotes_the_others() -> None:
-    stuck = heard(0, 15, *(word("p", 5 + 0.5 * index, 5.4 + 0.5 * index) for index in range(12)))
-    freed, was_stuck = without_loop(stuck, most_repeats=4)
-    assert was_stuck
-    assert len(freed.words) == 2
-    assert freed.window == Window(0, pytest.approx(5.9))
-    fine = heard(0, 15, word("a", 1, 2))
-    assert without_loop(fine, most_repeats=4) == (fine, False)
+def test_a_window_is_truncated_at_a_decoder_loop() -> None:
+    looping = recognized(0, 15, *(word("p", 5 + 0.5 * index, 5.4 + 0.5 * index) for index in range(12)))
+    truncated, has_loop = without_loop(looping, max_repeats=4)
+    assert has_loop
+    assert len(truncated.words) == 2
+    assert truncated.window == Window(0, pytest.approx(5.9))
+    normal = recognized(0, 15, word("a", 1, 2))
+    assert without_loop(normal, max_repeats=4) == (normal, False)

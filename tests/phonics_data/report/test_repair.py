@@ -1,4 +1,4 @@
-"""A damaged dataset becomes what it was, and what was good is not written again."""
+"""Repair restores a damaged dataset and writes only damaged files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def content(dataset: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in dataset.iterdir() if not path.name.startswith(".")}
 
 
-def test_only_what_is_bad_is_written_again(dataset: Path) -> None:
+def test_only_damaged_shards_are_written_again(dataset: Path) -> None:
     before = content(dataset)
     times = {path.name: path.stat().st_mtime_ns for path in shard_paths(dataset)}
     with (dataset / "train-000000.tar").open("r+b") as file:
@@ -47,7 +47,7 @@ def test_only_what_is_bad_is_written_again(dataset: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["changed", "cut short", "deleted"])
-def test_clips_that_are_lost_in_the_workspace_are_cut_again(dataset: Path, damage: str) -> None:
+def test_clips_missing_in_the_workspace_are_cut_again(dataset: Path, damage: str) -> None:
     before = content(dataset)
     for path in shard_paths(dataset):
         path.unlink()
@@ -62,32 +62,32 @@ def test_clips_that_are_lost_in_the_workspace_are_cut_again(dataset: Path, damag
     assert content(dataset) == before
 
 
-def test_without_its_options_a_dataset_cannot_be_repaired(dataset: Path) -> None:
+def test_dataset_without_options_cannot_be_repaired(dataset: Path) -> None:
     (dataset / "dataset.json").write_text('{"schema_version": 1}')
-    with pytest.raises(DatasetError, match=r"does not hold the options"):
+    with pytest.raises(DatasetError, match=r"does not contain the options"):
         repair(dataset, Workspace(dataset.parent / "work"))
     assert verify_raises_nothing(dataset)
 
 
 @pytest.mark.parametrize("damaged", ["metadata.parquet", "videos.parquet", "train-000000.tar"])
-def test_the_workspace_of_another_dataset_mends_nothing(dataset: Path, damaged: str) -> None:
+def test_workspace_of_another_dataset_is_refused(dataset: Path, damaged: str) -> None:
     (dataset / damaged).write_bytes(b"x")
     before = content(dataset)
     workspace = Workspace(dataset.parent / "work")
     segments = read_table(workspace.table("segments"), Segment)
     write_table(workspace.table("segments"), Segment, [segment for segment in segments if segment.video_id != "b"])
-    with pytest.raises(InputError, match=r"has no segments of 1 of the \d+ sources .* \(b\); give the workspace"):
+    with pytest.raises(InputError, match=r"contains no segments of 1 of the \d+ sources .* \(b\); give the workspace"):
         repair(dataset, workspace)
     assert content(dataset) == before
 
 
-def test_a_source_that_a_changed_table_names_is_no_reason_to_refuse(dataset: Path) -> None:
+def test_sources_in_changed_tables_are_ignored(dataset: Path) -> None:
     before = content(dataset)
-    rows = [dataclasses.replace(row, video_id="nobody") for row in read_metadata(dataset)]
+    rows = [dataclasses.replace(row, video_id="unknown") for row in read_metadata(dataset)]
     write_table(dataset / "metadata.parquet", MetadataRow, rows)
     videos = read_table(dataset / "videos.parquet", FetchedVideo)
-    strangers = [dataclasses.replace(video, video_id=f"nobody-{n}", sha256="0" * 64) for n, video in enumerate(videos)]
-    write_table(dataset / "videos.parquet", FetchedVideo, strangers)
+    others = [dataclasses.replace(video, video_id=f"unknown-{n}", sha256="0" * 64) for n, video in enumerate(videos)]
+    write_table(dataset / "videos.parquet", FetchedVideo, others)
     (dataset / "train-000000.tar").write_bytes(b"x")
     assert repair(dataset, Workspace(dataset.parent / "work")).after.faults == ()
     assert content(dataset) == before
@@ -97,16 +97,16 @@ def verify_raises_nothing(dataset: Path) -> bool:
     return any("lacks counts" in fault for fault in verify(dataset).faults)
 
 
-def test_the_command_says_what_it_mended(dataset: Path) -> None:
+def test_verify_command_reports_repaired_shards(dataset: Path) -> None:
     before = content(dataset)
-    (dataset / "train-000000.tar").write_bytes(b"no tar")
+    (dataset / "train-000000.tar").write_bytes(b"not a tar")
     broken = CliRunner().invoke(app, ["verify", str(dataset)])
     assert broken.exit_code != 0
     assert "train-000000.tar" in broken.output
     assert "--repair" in str(broken.exception)
     work = str(dataset.parent / "work")
-    mended = CliRunner().invoke(app, ["verify", str(dataset), "--repair", "--work", work], catch_exceptions=False)
-    assert "written again: train-000000.tar" in mended.output
-    assert "6 samples in 3 shards, no fault" in mended.output
+    repaired = CliRunner().invoke(app, ["verify", str(dataset), "--repair", "--work", work], catch_exceptions=False)
+    assert "written again: train-000000.tar" in repaired.output
+    assert "6 samples in 3 shards, no fault" in repaired.output
     (dataset / "report.html").unlink()
     assert content(dataset) == before

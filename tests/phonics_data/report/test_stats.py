@@ -1,4 +1,4 @@
-"""The tables of `stats` count what the dataset holds."""
+"""The tables of `stats` match the dataset."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from phonics_data.errors import DatasetError
 from phonics_data.report.stats import stats
 from tests.phonics_data.report.test_verify import make_dataset
 
+pytestmark = pytest.mark.dependencies
+
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -19,15 +21,15 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_tables(dataset: Path) -> None:
-    by_class, by_split, by_evidence, left_out = stats(dataset)
+    by_class, by_split, by_evidence, rejected = stats(dataset)
     assert [len(row) == len(table.headings) for table in stats(dataset) for row in table.rows].count(False) == 0
     assert by_class.rows[:3] == [("A", "1", "1", "1", "3"), ("B", "1", "1", "1", "3"), ("C", "0", "0", "0", "0")]
     assert by_split.rows[-1] == ("all", "6", "3", "0.1", "0.80", "0.50")
     assert by_evidence.rows == [("captions", "6", "3", "0.1", "0.80", "0.50")]
-    assert left_out.rows == [("none", "", "0")]
+    assert rejected.rows == [("none", "", "")]
 
 
-def test_command_prints_them_and_writes_the_page(dataset: Path) -> None:
+def test_command_prints_the_tables_and_writes_the_page(dataset: Path) -> None:
     command = [sys.executable, "-m", "phonics_data", "stats", str(dataset)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "clips by class" in done.stdout
@@ -36,5 +38,5 @@ def test_command_prints_them_and_writes_the_page(dataset: Path) -> None:
 
 
 def test_no_dataset(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="holds no"):
+    with pytest.raises(DatasetError, match="contains no"):
         stats(tmp_path)

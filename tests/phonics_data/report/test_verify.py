@@ -1,4 +1,4 @@
-"""Every kind of damage to a dataset is found and named."""
+"""Every kind of damage to a dataset is reported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 from phonics_data.contract.sample import Sample, quantize_audio
 from phonics_data.contract.shard import add_sample, encode
-from phonics_data.dataset.layout import MetadataRow, read_metadata, write_metadata, write_sums
+from phonics_data.dataset.layout import MetadataRow, read_metadata, write_checksums, write_metadata
 from phonics_data.errors import DatasetError
 from phonics_data.media import probe
 from phonics_data.report.verify import verify
@@ -24,17 +24,17 @@ from phonics_data.stages.shard.stage import ShardOptions, shard
 from phonics_data.storage.tables import write_table
 from phonics_data.storage.workspace import Workspace, file_sha256
 from phonics_data.types import FetchedVideo, Segment, segment_id
-from tests.counted_videos import clicks, constant, make_source, murmur, numbered_picture
+from tests.counted_videos import clicks, constant, make_source, modulated_noise, numbered_picture
 
 
 def make_dataset(root: Path) -> Path:
-    """A dataset of three sources with two clips each, and its workspace beside it."""
+    """A dataset of three sources with two clips each, and its workspace ROOT/work."""
     workspace = Workspace(root / "work")
     videos, segments = [], []
     for number, name in enumerate("abc"):
         path = workspace.media / name / "video.mkv"
         path.parent.mkdir(parents=True)
-        sound = clicks(2, [0.1, 0.9, 1.2], 16_000) + murmur(2, number, 16_000)
+        sound = clicks(2, [0.1, 0.9, 1.2], 16_000) + modulated_noise(2, number, 16_000)
         pictures = [numbered_picture(20_000 * number + index) for index in range(50)]
         make_source(path, constant(25, 2), sound, sound_rate_hz=16_000, pictures=pictures)
         info = probe(path)
@@ -60,20 +60,20 @@ def make_dataset(root: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def complete(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_dataset(tmp_path_factory.mktemp("verify"))
 
 
 @pytest.fixture
-def dataset(whole: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(whole, tmp_path / "dataset"))
+def dataset(complete: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(complete, tmp_path / "dataset"))
 
 
 def change_row(dataset: Path, **changes: object) -> None:
     rows = read_metadata(dataset)
     rows[0] = dataclasses.replace(rows[0], **changes)
     write_metadata(dataset / "metadata.parquet", rows)
-    write_sums(dataset, {})
+    write_checksums(dataset, {})
 
 
 def flip_byte(dataset: Path) -> None:
@@ -86,7 +86,7 @@ def flip_byte(dataset: Path) -> None:
 def cut_short(dataset: Path) -> None:
     path = dataset / "train-000000.tar"
     path.write_bytes(path.read_bytes()[:100_000])
-    write_sums(dataset, {})
+    write_checksums(dataset, {})
 
 
 def drop_shard(dataset: Path) -> None:
@@ -102,18 +102,18 @@ def escaping_member(dataset: Path) -> None:
         info = tarfile.TarInfo("../../x.frames.npy")
         info.size = 4
         tar.addfile(info, io.BytesIO(b"evil"))
-    write_sums(dataset, {})
+    write_checksums(dataset, {})
 
 
 def extra_sample(dataset: Path) -> None:
     sample = Sample(
-        key="stranger", frames_LHWC=np.zeros((2, 64, 64, 3), np.uint8), frame_rate=Fraction(25),
+        key="extra", frames_LHWC=np.zeros((2, 64, 64, 3), np.uint8), frame_rate=Fraction(25),
         audio_N=quantize_audio(np.zeros(1280)), audio_rate_hz=16_000, label="A", label_set="letters", video_id="a",
         start_seconds=0.0,
     )  # fmt: skip
     with tarfile.open(dataset / "train-000000.tar", "a") as tar:
-        add_sample(tar, "stranger", encode(sample))
-    write_sums(dataset, {})
+        add_sample(tar, "extra", encode(sample))
+    write_checksums(dataset, {})
 
 
 def wrong_count(dataset: Path) -> None:
@@ -121,7 +121,7 @@ def wrong_count(dataset: Path) -> None:
     description = json.loads(path.read_bytes())
     description["counts"]["clips"] = 7
     path.write_text(json.dumps(description))
-    write_sums(dataset, {})
+    write_checksums(dataset, {})
 
 
 def other_split(rows: list[MetadataRow]) -> dict[str, object]:
@@ -129,23 +129,26 @@ def other_split(rows: list[MetadataRow]) -> dict[str, object]:
 
 
 DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
-    "one byte": (flip_byte, "train-000000.tar: not the bytes that were written"),
+    "one byte": (flip_byte, "train-000000.tar: changed"),
     "cut short": (cut_short, "not a whole tar|broken member|is missing"),
     "missing shard": (drop_shard, "test-000000.tar: missing"),
-    "foreign shard": (foreign_shard, "SHA256SUMS does not name it"),
+    "foreign shard": (foreign_shard, "not listed in SHA256SUMS"),
     "escaping member": (escaping_member, "train-000000.tar: sample"),
-    "extra sample": (extra_sample, "sample stranger has no row"),
-    "count": (wrong_count, "says 7 clips, metadata.parquet has 6"),
-    "frames": (lambda dataset: change_row(dataset, num_frames=99), "num_frames is 20, metadata.parquet says 99"),
-    "label": (lambda dataset: change_row(dataset, label="Z"), "label is [AB], metadata.parquet says Z"),
+    "extra sample": (extra_sample, "sample extra has no row"),
+    "count": (wrong_count, "7 clips, but 6 in metadata.parquet"),
+    "frames": (
+        lambda dataset: change_row(dataset, num_frames=99),
+        "num_frames is 20 in the shard, 99 in metadata.parquet",
+    ),
+    "label": (lambda dataset: change_row(dataset, label="Z"), "label is [AB] in the shard, Z in metadata.parquet"),
     "hash": (lambda dataset: change_row(dataset, sha256="0" * 64), "sha256 is"),
     "leak": (lambda dataset: change_row(dataset, **other_split(read_metadata(dataset))), "leaks"),
     "no sums": (lambda dataset: (dataset / "SHA256SUMS").unlink(), "SHA256SUMS is missing"),
 }
 
 
-def test_a_whole_dataset_has_no_fault(whole: Path) -> None:
-    result = verify(whole)
+def test_complete_dataset_has_no_faults(complete: Path) -> None:
+    result = verify(complete)
     assert result.faults == ()
     assert (result.num_samples, result.num_shards) == (6, 3)
 
@@ -164,15 +167,15 @@ def test_damage_is_found(dataset: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda dataset: (dataset / "dataset.json").unlink(), "holds no dataset.json"),
+        (lambda dataset: (dataset / "dataset.json").unlink(), "contains no dataset.json"),
         (lambda dataset: (dataset / "dataset.json").write_text("{"), "not JSON"),
         (lambda dataset: (dataset / "dataset.json").write_text('{"schema_version": 99}'), "schema version 99"),
-        (lambda dataset: (dataset / "metadata.parquet").unlink(), "holds no metadata.parquet"),
+        (lambda dataset: (dataset / "metadata.parquet").unlink(), "contains no metadata.parquet"),
         (lambda dataset: (dataset / "metadata.parquet").write_text("x"), "not a readable parquet file"),
         (shutil.rmtree, "no such dataset folder"),
     ],
 )
-def test_what_is_no_dataset_is_one_error(dataset: Path, damage: Callable[[Path], None], message: str) -> None:
+def test_unreadable_dataset_is_one_error(dataset: Path, damage: Callable[[Path], None], message: str) -> None:
     damage(dataset)
     with pytest.raises(DatasetError, match=message):
         verify(dataset)

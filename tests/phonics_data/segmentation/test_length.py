@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phonics_data.errors import OptionError
-from phonics_data.segmentation.length import LengthLimits, Piece, apply_limits
+from phonics_data.segmentation.length import FrameSegment, LengthLimits, apply_length_rule
 from phonics_data.segmentation.phrases import Phrase
 
 
@@ -19,12 +19,12 @@ def phrase(start: float, end: float, cuts: tuple[float, ...] = (), strong: int =
         end_seconds=end,
         confidence=1,
         cut_points=cuts,
-        strong_cuts=strong,
+        num_strong_cuts=strong,
     )
 
 
-def frames(pieces: list[Piece]) -> list[tuple[int, int, str]]:
-    return [(piece.start_frame, piece.end_frame, piece.rule) for piece in pieces]
+def frames(segments: list[FrameSegment]) -> list[tuple[int, int, str]]:
+    return [(one.start_frame, one.end_frame, one.rule) for one in segments]
 
 
 @pytest.mark.parametrize(
@@ -34,37 +34,37 @@ def frames(pieces: list[Piece]) -> list[tuple[int, int, str]]:
         (1.0, 5.0, [(25, 125, "phrase")]),
         (1.0, 1.55, [(25, 39, "phrase")]),  # rounds to 14 frames
         (1.0, 1.4, [(25, 39, "phrase_grown")]),
-        (9.8, 10.0, [(236, 250, "phrase_grown")]),  # the video ends: it grows backwards
+        (9.8, 10.0, [(236, 250, "phrase_grown")]),  # the video ends: extended backwards
         (1.0, 5.04, [(25, 75, "phrase_split"), (75, 126, "phrase_split")]),
     ],
 )
-def test_bounds_at_25_frames_a_second(start: float, end: float, expected: list[tuple[int, int, str]]) -> None:
-    good, short = apply_limits([phrase(start, end)], LengthLimits(), 10.0)
+def test_limits_at_25_frames_per_second(start: float, end: float, expected: list[tuple[int, int, str]]) -> None:
+    good, short = apply_length_rule([phrase(start, end)], LengthLimits(), 10.0)
     assert frames(good) == expected
     assert short == []
 
 
-def test_no_room_to_grow_is_told_and_takes_nothing_from_the_neighbours() -> None:
-    good, short = apply_limits([phrase(1, 3), phrase(3, 3.3), phrase(3.3, 5)], LengthLimits(), 10.0)
+def test_short_phrase_without_a_gap_is_returned_as_too_short() -> None:
+    good, short = apply_length_rule([phrase(1, 3), phrase(3, 3.3), phrase(3.3, 5)], LengthLimits(), 10.0)
     assert frames(good) == [(25, 75, "phrase"), (82, 125, "phrase")]
     assert frames(short) == [(75, 82, "phrase_grown")]
 
 
-def test_a_short_phrase_grows_into_the_gap_behind_and_then_before() -> None:
-    good, _ = apply_limits([phrase(1, 2), phrase(2.4, 2.6), phrase(2.7, 4)], LengthLimits(), 10.0)
-    # 10 frames in the gap before it, 2 behind it, 5 of its own.
+def test_short_phrase_extends_into_the_gap_after_it_then_before_it() -> None:
+    good, _ = apply_length_rule([phrase(1, 2), phrase(2.4, 2.6), phrase(2.7, 4)], LengthLimits(), 10.0)
+    # 10 frames of the gap before it, 2 of the gap after it, 5 of its own.
     assert frames(good)[1] == (54, 68, "phrase_grown")
 
 
-def test_long_phrases_are_divided_at_names_before_other_words() -> None:
+def test_long_phrases_are_divided_at_names_rather_than_other_words() -> None:
     long = phrase(0, 6, cuts=(0.0, 3.6, 2.8), strong=2)
-    good, _ = apply_limits([long], LengthLimits(), 10.0)
+    good, _ = apply_length_rule([long], LengthLimits(), 10.0)
     assert [piece.end_frame for piece in good] == [90, 150]
 
 
 def test_other_frame_rates() -> None:
     limits = LengthLimits(frame_rate=Fraction(30000, 1001), min_frames=14, max_frames=100)
-    good, _ = apply_limits([phrase(1.0, 3.0)], limits, 10.0)
+    good, _ = apply_length_rule([phrase(1.0, 3.0)], limits, 10.0)
     assert frames(good) == [(30, 90, "phrase")]
 
 
@@ -75,7 +75,7 @@ def test_other_frame_rates() -> None:
     st.sampled_from([Fraction(5), Fraction(25), Fraction(30000, 1001)]),
     st.data(),
 )
-def test_pieces_keep_the_limits_and_never_overlap(
+def test_segments_satisfy_the_limits_and_do_not_overlap(
     gaps: list[tuple[float, float]], low: int, extra: int, rate: Fraction, data: st.DataObject
 ) -> None:
     here, phrases = 0.0, list[Phrase]()
@@ -84,15 +84,15 @@ def test_pieces_keep_the_limits_and_never_overlap(
         cuts = tuple(data.draw(st.lists(st.floats(start, here), max_size=4)))
         phrases.append(phrase(start, here, cuts, len(cuts) // 2))
     limits = LengthLimits(frame_rate=rate, min_frames=low, max_frames=2 * low + extra)
-    good, short = apply_limits(phrases, limits, here)
+    good, short = apply_length_rule(phrases, limits, here)
     end = 0
-    for piece in good:
-        assert piece.start_frame >= end
-        assert low <= piece.num_frames <= limits.max_frames
-        end = piece.end_frame
+    for one in good:
+        assert one.start_frame >= end
+        assert low <= one.num_frames <= limits.max_frames
+        end = one.end_frame
     assert end <= here * rate
-    assert all(piece.num_frames < low for piece in short)
-    covered = {id(piece.phrase) for piece in good} | {id(piece.phrase) for piece in short}
+    assert all(one.num_frames < low for one in short)
+    covered = {id(one.phrase) for one in [*good, *short]}
     assert covered == {id(item) for item in phrases}
 
 
@@ -104,6 +104,6 @@ def test_pieces_keep_the_limits_and_never_overlap(
         ({"min_frames": 14, "max_frames": 27}, "--max-frames"),
     ],
 )
-def test_limits_that_cannot_be_kept_are_refused(changes: dict[str, Fraction | int], flag: str) -> None:
+def test_impossible_limits_are_refused(changes: dict[str, Fraction | int], flag: str) -> None:
     with pytest.raises(OptionError, match=flag):
         LengthLimits(**changes)  # pyright: ignore[reportArgumentType]

@@ -23,7 +23,7 @@ def texts(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "expected"),
     [
         ("Apple,", ["apple"]),
         ("ABC", ["a", "b", "c"]),
@@ -40,11 +40,11 @@ def texts(text: str) -> list[str]:
         ("Y&Z", ["y", "z"]),
     ],
 )
-def test_words_that_spell_letters_become_letters(written: str, said: list[str]) -> None:
-    assert texts(written) == said
+def test_words_that_spell_letters_become_letters(written: str, expected: list[str]) -> None:
+    assert texts(written) == expected
 
 
-def test_spelled_letters_share_the_words_time() -> None:
+def test_spelled_letters_divide_the_time_of_the_word() -> None:
     found = tokens([word("QRST")])
     assert [(token.start_seconds, token.end_seconds) for token in found] == [
         (1, 1.25),
@@ -56,7 +56,7 @@ def test_spelled_letters_share_the_words_time() -> None:
 
 
 @pytest.mark.parametrize("letter", LETTERS)
-def test_every_letter_names_itself_and_has_words_and_a_sound(letter: str) -> None:
+def test_every_letter_has_a_name_words_and_a_sound(letter: str) -> None:
     assert name_of(tokens([word(letter)])[0])[letter] >= 0.6
     assert sum(letter in letters for letters in examples().values()) >= 15
     assert any(letter in sound_of(tokens([word(sound)])[0]) for sound in (_SOUNDS[letter],))
@@ -76,44 +76,44 @@ def token(text: str) -> lexicon.Token:
 
 
 @pytest.mark.parametrize(
-    ("heard", "letter"),
+    ("text", "letter"),
     [
         ("bee", "B"), ("see", "C"), ("sea", "C"), ("gee", "G"), ("eye", "I"), ("jay", "J"), ("oh", "O"), ("pea", "P"),
         ("queue", "Q"), ("cue", "Q"), ("are", "R"), ("tea", "T"), ("tee", "T"), ("you", "U"), ("double-u", "W"), ("ex", "X"),
         ("why", "Y"), ("zed", "Z"), ("zee", "Z"), ("em", "M"), ("en", "N"), ("ess", "S"), ("el", "L"), ("aitch", "H"),
     ],
 )  # fmt: skip
-def test_words_that_sound_like_a_name(heard: str, letter: str) -> None:
-    assert letter in name_of(token(heard))
+def test_words_that_sound_like_a_name(text: str, letter: str) -> None:
+    assert letter in name_of(token(text))
 
 
 @pytest.mark.parametrize("common", ["see", "are", "why", "tea", "you", "oh"])
-def test_a_word_that_only_sounds_like_a_name_says_less_than_the_name(common: str) -> None:
+def test_similar_sounding_word_has_a_lower_value_than_the_name(common: str) -> None:
     (letter, value), *_ = name_of(token(common)).items()
     assert value < 0.5 * name_of(token(letter))[letter]
 
 
 @pytest.mark.parametrize(
-    "heard", ["B", "bee", "see", "ball", "apple", "zebra", "to", "too", "add", "all", "mummy", "egg"]
+    "text", ["B", "bee", "see", "ball", "apple", "zebra", "to", "too", "add", "all", "mummy", "egg"]
 )
-def test_words_are_no_sounds(heard: str) -> None:
-    assert sound_of(token(heard)) == {}
+def test_words_are_not_sounds(text: str) -> None:
+    assert sound_of(token(text)) == {}
 
 
 @pytest.mark.parametrize(
-    ("heard", "letter"),
+    ("text", "letter"),
     [("ah", "A"), ("aaah", "A"), ("ahhhhh", "A"), ("buhhh", "B"), ("oooh", "O"), ("eh", "E"), ("oh", "O"), ("mmmmmm", "M"),
      ("zz", "Z"), ("errr", "R")],
 )  # fmt: skip
-def test_sounds_as_long_as_they_are_sung(heard: str, letter: str) -> None:
-    assert letter in sound_of(token(heard))
+def test_stretched_sounds(text: str, letter: str) -> None:
+    assert letter in sound_of(token(text))
 
 
-def test_a_sound_of_two_letters_says_half_for_each() -> None:
+def test_sound_of_two_letters_counts_half_for_each() -> None:
     assert sound_of(token("kuh")) == {"C": 0.5, "K": 0.5}
 
 
-def test_letters_whose_names_are_heard_alike() -> None:
+def test_letters_with_similar_names() -> None:
     for letter in LETTERS:
         assert letter not in confusable(letter)
         for other in confusable(letter):
@@ -123,7 +123,7 @@ def test_letters_whose_names_are_heard_alike() -> None:
     assert confusable("O") == ""
 
 
-def test_the_list_of_words_holds_each_word_once_under_a_letter_that_it_shows() -> None:
+def test_word_list_contains_each_word_once_under_a_letter_of_it() -> None:
     lines = [line for line in WORDS.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     assert [line[0] for line in lines] == list(LETTERS)
     for line in lines:
@@ -136,7 +136,7 @@ def test_the_list_of_words_holds_each_word_once_under_a_letter_that_it_shows() -
 
 
 @pytest.mark.parametrize("letter", LETTERS)
-def test_what_rendered_songs_show_and_sound_is_known(letter: str) -> None:
+def test_words_and_sounds_of_rendered_songs_are_in_the_lexicon(letter: str) -> None:
     for picture in pictures()[letter]:
         assert any(letter in example_of(token(part)) for part in picture.word.split()), picture.word
     assert letter in sound_of(token(LETTER_SOUNDS[letter][0]))
@@ -153,7 +153,7 @@ def test_example_words_by_lexicon_first_letter_and_exception() -> None:
         assert max(example_of(tokens([word(filler)])[0]).values(), default=0) <= 0.3
 
 
-def test_languages_are_told_by_their_function_words() -> None:
+def test_languages_are_detected_by_their_function_words() -> None:
     letters = list(string.ascii_uppercase)
     german = [text for letter in letters for text in (letter, "wie", "Apfel")]
     english = [text for letter in letters for text in (letter, "is", "for", "apple")]

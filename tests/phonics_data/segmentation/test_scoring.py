@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phonics_data.segmentation.scoring import matched_pairs, score_segments, whole_phrases
+from phonics_data.segmentation.scoring import join_split_segments, matched_pairs, score_segments
 from phonics_data.types import Segment
 
 
@@ -31,7 +31,7 @@ def test_equal_segments_score_one() -> None:
     assert (score.precision, score.recall, score.f1, score.median_boundary_error_seconds) == (1, 1, 1, 0)
 
 
-def test_iou_threshold_is_included_and_letters_must_agree() -> None:
+def test_iou_threshold_is_inclusive_and_letters_must_be_equal() -> None:
     truth = [segment("A", 0, 2)]
     assert score_segments([segment("A", 0, 1)], truth).f1 == 1
     assert score_segments([segment("A", 0, 0.99)], truth).f1 == 0
@@ -50,33 +50,33 @@ def test_precision_recall_and_errors_by_hand() -> None:
     assert score.median_boundary_error_seconds == pytest.approx(0.05)  # of 0, 0, 0.1, 0.3
 
 
-def test_one_truth_is_matched_once_and_never_in_another_video() -> None:
+def test_true_segment_is_matched_once_and_only_in_its_video() -> None:
     found = [segment("A", 0, 1), segment("A", 0.1, 1), segment("A", 0, 1, video="w")]
     score = score_segments(found, [segment("A", 0, 1)])
     assert (score.num_found, score.num_matched) == (2, 1)
 
 
-def test_as_many_pairs_as_possible_before_the_best_overlap() -> None:
-    # The best single overlap would leave the other two alone.
+def test_number_of_pairs_has_priority_over_their_overlap() -> None:
+    # The pair with the largest overlap would leave the other two segments unmatched.
     truth = [segment("A", 0, 10), segment("A", 5, 15)]
     found = [segment("A", 2, 12), segment("A", 8, 16)]
     assert len(matched_pairs(found, truth, 0.4)) == 2
 
 
-def test_pieces_of_a_divided_phrase_count_as_one_segment() -> None:
-    pieces = [segment("A", 0, 3, rule="phrase_split"), segment("A", 3, 6, rule="phrase_split"), segment("A", 6, 7)]
-    assert [(one.start_seconds, one.end_seconds) for one in whole_phrases(pieces)] == [(0, 6), (6, 7)]
-    assert score_segments(pieces[:2], [segment("A", 0, 6)]).f1 == 1
+def test_segments_of_a_divided_phrase_count_as_one() -> None:
+    parts = [segment("A", 0, 3, rule="phrase_split"), segment("A", 3, 6, rule="phrase_split"), segment("A", 6, 7)]
+    assert [(one.start_seconds, one.end_seconds) for one in join_split_segments(parts)] == [(0, 6), (6, 7)]
+    assert score_segments(parts[:2], [segment("A", 0, 6)]).f1 == 1
 
 
-def test_nothing_found_or_nothing_true() -> None:
+def test_no_found_or_no_true_segments() -> None:
     assert score_segments([], [segment("A", 0, 1)]).f1 == 0
     assert math.isnan(score_segments([], [segment("A", 0, 1)]).median_boundary_error_seconds)
     assert score_segments([segment("A", 0, 1)], []).num_found == 0
 
 
 @given(st.lists(st.tuples(st.sampled_from("AB"), st.floats(0, 50), st.floats(0.1, 5)), max_size=12), st.randoms())
-def test_the_order_of_segments_makes_no_difference(items: list[tuple[str, float, float]], rng: object) -> None:
+def test_order_of_segments_does_not_matter(items: list[tuple[str, float, float]], rng: object) -> None:
     found = [segment(letter, start, start + length) for letter, start, length in items]
     truth = [replace(one, start_seconds=one.start_seconds + 0.2) for one in found]
     shuffled = list(found)

@@ -1,4 +1,4 @@
-"""Rows of letters, light and pieces of letters: what a reading says depends on what stands beside it and what was there before."""
+"""Evidence of rows of letters, light and parts of letters, in the context of the same and of earlier frames."""
 
 from __future__ import annotations
 
@@ -10,118 +10,131 @@ from phonics_data.ocr.trace import ScreenTrace
 from phonics_data.segmentation.lexicon import LETTERS
 from phonics_data.segmentation.screen_decoder import decode_screen
 from phonics_data.segmentation.screen_evidence import ScreenOptions, screen_evidence
-from tests.phonics_data.segmentation.traces import BLACK, BLUE, PALE, RATE, Colour, Reading, trace_of
+from phonics_data.segmentation.tracks import UNMARKED_WEIGHT
+from tests.phonics_data.segmentation.traces import BLACK, BLUE, PALE, RATE, Colour, Detection, trace_of
 
 OPTIONS = ScreenOptions()
 
 
-def said(trace: ScreenTrace) -> dict[str, list[int]]:
-    """Letter -> the looks at which it was said by more than a hint."""
+def frames_of_letters(trace: ScreenTrace) -> dict[str, list[int]]:
+    """Letter -> the frames with more evidence for it than an unmarked letter has."""
     evidence_TL = screen_evidence(trace, OPTIONS)
     return {
-        LETTERS[letter]: np.flatnonzero(evidence_TL[:, letter] > OPTIONS.waiting).tolist()
-        for letter in np.flatnonzero((evidence_TL > OPTIONS.waiting).any(axis=0)).tolist()
+        LETTERS[letter]: np.flatnonzero(evidence_TL[:, letter] > UNMARKED_WEIGHT).tolist()
+        for letter in np.flatnonzero((evidence_TL > UNMARKED_WEIGHT).any(axis=0)).tolist()
     }
 
 
-def row_of(letters: str, look: int, colour: Colour = BLACK) -> list[Reading]:
-    return [Reading(look=look, letter=one, place=at, colour=colour, after_cut=True) for at, one in enumerate(letters)]
+def row_of(letters: str, frame: int, colour: Colour = BLACK) -> list[Detection]:
+    return [
+        Detection(frame=frame, letter=one, cell=cell, colour=colour, after_cut=True) for cell, one in enumerate(letters)
+    ]
 
 
-def test_a_row_that_comes_unmarked_waits_until_each_letter_is_marked() -> None:
-    marks = [Reading(look=10 + 6 * at, letter=one, place=at, colour=BLUE) for at, one in enumerate("ABCD")]
+def test_unmarked_row_waits_until_each_letter_is_marked() -> None:
+    marks = [Detection(frame=10 + 6 * cell, letter=one, cell=cell, colour=BLUE) for cell, one in enumerate("ABCD")]
     trace = trace_of([*row_of("ABCD", 2), *marks], 40, cuts=[2])
-    assert said(trace) == {"A": [10], "B": [16], "C": [22], "D": [28]}
+    assert frames_of_letters(trace) == {"A": [10], "B": [16], "C": [22], "D": [28]}
 
 
-def test_letters_that_came_together_and_are_no_row_do_not_wait() -> None:
-    shown = [Reading(look=2, letter=one, place=at, after_cut=True) for one, at in (("A", 0), ("X", 1), ("K", 3))]
-    assert said(trace_of(shown, 10, cuts=[2])) == {"A": [2], "K": [2], "X": [2]}
+def test_letters_that_appear_together_but_are_no_row_do_not_wait() -> None:
+    shown = [Detection(frame=2, letter=one, cell=cell, after_cut=True) for one, cell in (("A", 0), ("X", 1), ("K", 3))]
+    assert frames_of_letters(trace_of(shown, 10, cuts=[2])) == {"A": [2], "K": [2], "X": [2]}
 
 
-def test_what_is_a_paler_neighbour_of_a_letter_waits_and_one_in_another_colour_does_not() -> None:
-    first = Reading(look=2, letter="Q")
-    assert said(trace_of([first, Reading(look=8, letter="R", place=1, colour=PALE)], 20)) == {"Q": [2]}
-    shown = [first, Reading(look=8, letter="R", place=1, colour=PALE), Reading(look=14, letter="R", place=1)]
-    assert said(trace_of(shown, 20)) == {"Q": [2], "R": [14]}
-    yellow = (254.0, 254.0, 5.0)
-    assert said(trace_of([first, Reading(look=8, letter="R", place=1, colour=yellow)], 20)) == {"Q": [2], "R": [8]}
+def test_paler_neighbour_waits_and_neighbour_of_another_colour_does_not() -> None:
+    first = Detection(frame=2, letter="Q")
+    pale = Detection(frame=8, letter="R", cell=1, colour=PALE)
+    assert frames_of_letters(trace_of([first, pale], 20)) == {"Q": [2]}
+    assert frames_of_letters(trace_of([first, pale, Detection(frame=14, letter="R", cell=1)], 20)) == {
+        "Q": [2],
+        "R": [14],
+    }
+    yellow = Detection(frame=8, letter="R", cell=1, colour=(254.0, 254.0, 5.0))
+    assert frames_of_letters(trace_of([first, yellow], 20)) == {"Q": [2], "R": [8]}
 
 
-def test_half_a_letter_in_the_light_is_no_other_letter() -> None:
-    letter = [Reading(look=look, letter="M", width=0.2) for look in (2, 4, 6)]
-    assert said(trace_of([*letter, Reading(look=8, letter="N", width=0.12)], 20)).keys() == {"M"}
-    # The same piece, when nothing stood there for a second, is a letter.
-    assert said(trace_of([*letter, Reading(look=18, letter="N", width=0.12)], 20)).keys() == {"M", "N"}
+def test_part_of_a_recently_detected_letter_is_ignored() -> None:
+    letter = [Detection(frame=frame, letter="M", width=0.2) for frame in (2, 4, 6)]
+    part = Detection(frame=8, letter="N", width=0.12)
+    assert frames_of_letters(trace_of([*letter, part], 20)).keys() == {"M"}
+    # More than a second later the same shape is a letter.
+    later = Detection(frame=18, letter="N", width=0.12)
+    assert frames_of_letters(trace_of([*letter, later], 20)).keys() == {"M", "N"}
 
 
-def test_the_paler_rim_of_a_letter_that_moves_is_no_end_of_its_turn() -> None:
-    shown = [Reading(look=2, letter="G"), Reading(look=4, letter="G", colour=PALE), Reading(look=6, letter="G")]
-    assert said(trace_of(shown, 20)) == {"G": [2, 6]}
-    # A letter of a row that waited from the beginning has had no turn to go back to.
-    waiting = [*row_of("ABC", 2, PALE), Reading(look=4, letter="B", place=1, colour=(190.0, 190.0, 190.0))]
-    assert said(trace_of([*waiting, Reading(look=6, letter="B", place=1, colour=PALE)], 20, cuts=[2])) == {}
+def test_paler_border_of_a_moving_letter_does_not_end_its_mark() -> None:
+    shown = [
+        Detection(frame=2, letter="G"),
+        Detection(frame=4, letter="G", colour=PALE),
+        Detection(frame=6, letter="G"),
+    ]
+    assert frames_of_letters(trace_of(shown, 20)) == {"G": [2, 6]}
+    # A letter that has been unmarked since its first detection was never marked.
+    unmarked = [*row_of("ABC", 2, PALE), Detection(frame=4, letter="B", cell=1, colour=(190.0, 190.0, 190.0))]
+    pale = Detection(frame=6, letter="B", cell=1, colour=PALE)
+    assert frames_of_letters(trace_of([*unmarked, pale], 20, cuts=[2])) == {}
 
 
-def test_what_is_read_in_the_place_of_another_letter_is_a_piece_of_it_or_of_its_ground() -> None:
-    both = [Reading(look=2, letter="M", width=0.2), Reading(look=2, letter="N", width=0.1)]
-    assert said(trace_of(both, 10)).keys() == {"M"}
-    beside = [Reading(look=2, letter="M", width=0.2), Reading(look=2, letter="N", place=1, width=0.1)]
-    assert said(trace_of(beside, 10)).keys() == {"M", "N"}
+def test_detection_inside_another_one_of_the_same_frame_is_ignored() -> None:
+    both = [Detection(frame=2, letter="M", width=0.2), Detection(frame=2, letter="N", width=0.1)]
+    assert frames_of_letters(trace_of(both, 10)).keys() == {"M"}
+    beside = [Detection(frame=2, letter="M", width=0.2), Detection(frame=2, letter="N", cell=1, width=0.1)]
+    assert frames_of_letters(trace_of(beside, 10)).keys() == {"M", "N"}
 
 
-def test_a_letter_that_is_another_one_for_a_single_look_is_a_flicker() -> None:
-    shown = [Reading(look=2, letter="X"), Reading(look=4, letter="Y"), Reading(look=6, letter="X")]
-    assert said(trace_of(shown, 20)).keys() == {"X"}
-    assert said(trace_of(shown[:2], 20)).keys() == {"X", "Y"}
+def test_letter_that_reads_differently_in_a_single_frame_is_a_flicker() -> None:
+    shown = [Detection(frame=2, letter="X"), Detection(frame=4, letter="Y"), Detection(frame=6, letter="X")]
+    assert frames_of_letters(trace_of(shown, 20)).keys() == {"X"}
+    assert frames_of_letters(trace_of(shown[:2], 20)).keys() == {"X", "Y"}
 
 
-def test_what_is_as_wide_as_high_is_no_i() -> None:
-    assert said(trace_of([Reading(look=2, letter="I", width=0.05)], 10)).keys() == {"I"}
-    assert said(trace_of([Reading(look=2, letter="I", width=0.22)], 10)) == {}
+def test_shape_as_wide_as_high_is_not_an_i() -> None:
+    assert frames_of_letters(trace_of([Detection(frame=2, letter="I", width=0.05)], 10)).keys() == {"I"}
+    assert frames_of_letters(trace_of([Detection(frame=2, letter="I", width=0.22)], 10)) == {}
 
 
-def test_a_card_that_comes_with_a_cut_says_more_than_a_title() -> None:
-    def strength(readings: Sequence[Reading]) -> float:
-        trace = trace_of(readings, 10, cuts=[2])
+def test_card_after_a_cut_has_more_evidence_than_a_title() -> None:
+    def strength(detections: Sequence[Detection]) -> float:
+        trace = trace_of(detections, 10, cuts=[2])
         return float(screen_evidence(trace, OPTIONS)[2].max())
 
-    card = [Reading(look=2, letter="K", after_cut=True)]
-    assert strength([*card, Reading(look=2, letter="B", place=2, after_cut=True)]) < strength(card) < 1.0
+    card = [Detection(frame=2, letter="K", after_cut=True)]
+    assert strength([*card, Detection(frame=2, letter="B", cell=2, after_cut=True)]) < strength(card) < 1.0
 
 
 def segments(trace: ScreenTrace) -> dict[str, tuple[float, float]]:
     return {one.letter: (one.start_seconds, one.end_seconds) for one in decode_screen(trace, OPTIONS).phrases}
 
 
-def rows_of_three(letters: str, first: int) -> tuple[list[Reading], list[int]]:
-    """Rows of three letters, each row for three seconds; each letter is marked a second after the one before it."""
-    readings: list[Reading] = []
+def rows_of_three(letters: str, first: int) -> tuple[list[Detection], list[int]]:
+    """Rows of three letters, three seconds per row; each letter is marked a second after the one before it."""
+    detections: list[Detection] = []
     cuts: list[int] = []
-    for at in range(0, len(letters), 3):
-        look = first + RATE * at
-        cuts.append(look)
-        readings += row_of(letters[at : at + 3], look)
-        readings += [
-            Reading(look=look + RATE * turn + (2 if turn == 0 else 0), letter=one, place=turn, colour=BLUE)
-            for turn, one in enumerate(letters[at : at + 3])
+    for start in range(0, len(letters), 3):
+        frame = first + RATE * start
+        cuts.append(frame)
+        detections += row_of(letters[start : start + 3], frame)
+        detections += [
+            Detection(frame=frame + RATE * cell + (2 if cell == 0 else 0), letter=one, cell=cell, colour=BLUE)
+            for cell, one in enumerate(letters[start : start + 3])
         ]
-    return readings, cuts
+    return detections, cuts
 
 
-def test_the_first_of_a_row_begins_with_the_row_where_a_letter_went_before() -> None:
-    readings, cuts = rows_of_three(LETTERS[:12], 16)
-    found = segments(trace_of(readings, 16 + 12 * RATE + 4, cuts))
+def test_first_letter_of_a_row_starts_with_the_row_if_a_letter_preceded_it() -> None:
+    detections, cuts = rows_of_three(LETTERS[:12], 16)
+    found = segments(trace_of(detections, 16 + 12 * RATE + 4, cuts))
     assert "".join(found) == LETTERS[:12]
     assert found["D"][0] == (16 + 3 * RATE - 0.5) / RATE  # with the cut
-    assert found["A"][0] == (16 + 2 - 0.5) / RATE  # nothing went before: it waited for its mark
+    assert found["A"][0] == (16 + 2 - 0.5) / RATE  # with its mark, because no letter preceded it
 
 
-def test_two_letters_that_are_marked_at_once_are_divided_at_the_mark() -> None:
-    readings, cuts = rows_of_three(LETTERS[:12], 16)
+def test_two_letters_that_are_marked_together_are_divided_at_the_mark() -> None:
+    detections, cuts = rows_of_three(LETTERS[:12], 16)
     late = 16 + 6 * RATE + RATE
-    readings = [one for one in readings if not (one.letter in "GH" and one.colour == BLUE)]
-    readings += [Reading(look=late, letter=one, place=at, colour=BLUE) for at, one in enumerate("GH")]
-    found = segments(trace_of(readings, 16 + 12 * RATE + 4, cuts))
+    detections = [one for one in detections if not (one.letter in "GH" and one.colour == BLUE)]
+    detections += [Detection(frame=late, letter=one, cell=cell, colour=BLUE) for cell, one in enumerate("GH")]
+    found = segments(trace_of(detections, 16 + 12 * RATE + 4, cuts))
     assert found["G"] == ((16 + 6 * RATE - 0.5) / RATE, (late - 0.5) / RATE)
     assert found["H"][0] == (late - 0.5) / RATE

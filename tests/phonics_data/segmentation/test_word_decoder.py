@@ -12,24 +12,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phonics_data.captions.parse import read_captions
-from phonics_data.segmentation.phrases import PhraseOptions
+from phonics_data.segmentation import word_decoder
+from phonics_data.segmentation.phrases import HOLD_SECONDS
 from phonics_data.segmentation.scoring import iou
 from phonics_data.segmentation.viterbi import Order, TransitionCosts, best_path, transition_costs
-from phonics_data.segmentation.word_decoder import DecodeOptions, decode_words
+from phonics_data.segmentation.word_decoder import WordDecoderOptions, decode_words
 from phonics_data.types import TrueSegment, Word
-from tests.phonics_data.segmentation.transcripts import CHORUS, INTRO, OUTRO, alone, doubled, is_for, song
+from tests.phonics_data.segmentation.transcripts import CHORUS, INTRO, OUTRO, doubled, is_for, name_only, song
 
 ALPHABET = string.ascii_uppercase
 
 
 def letters_of(words: Sequence[Word], order: Order = "auto") -> str:
-    decoding = decode_words(words, duration_seconds=1000, options=DecodeOptions(order=order))
+    decoding = decode_words(words, duration_seconds=1000, options=WordDecoderOptions(order=order))
     return "".join(phrase.letter for phrase in decoding.phrases)
 
 
 def assert_found(words: Sequence[Word], truth: Sequence[TrueSegment], min_iou: float = 0.8) -> None:
     end = words[-1].end_seconds + 2
-    decoding = decode_words(words, duration_seconds=end, options=DecodeOptions())
+    decoding = decode_words(words, duration_seconds=end, options=WordDecoderOptions())
     assert [phrase.letter for phrase in decoding.phrases] == [segment.letter for segment in truth]
     for phrase, segment in zip(decoding.phrases, truth, strict=True):
         assert (
@@ -39,13 +40,13 @@ def assert_found(words: Sequence[Word], truth: Sequence[TrueSegment], min_iou: f
         assert phrase.object_word == segment.object_word
 
 
-@pytest.mark.parametrize("phrase", [is_for, doubled, alone])
-def test_an_alphabet_between_intro_and_outro(phrase: Callable[[str], str]) -> None:
+@pytest.mark.parametrize("phrase", [is_for, doubled, name_only])
+def test_alphabet_between_intro_and_outro(phrase: Callable[[str], str]) -> None:
     words, truth = song(phrase=phrase, before=[INTRO], after=[CHORUS, OUTRO])
     assert_found(words, truth)
 
 
-@pytest.mark.parametrize("phrase", [is_for, doubled, alone])
+@pytest.mark.parametrize("phrase", [is_for, doubled, name_only])
 def test_shuffled_letters(phrase: Callable[[str], str]) -> None:
     letters = list(ALPHABET)
     random.Random(5).shuffle(letters)
@@ -53,18 +54,18 @@ def test_shuffled_letters(phrase: Callable[[str], str]) -> None:
     assert_found(words, truth)
 
 
-@pytest.mark.parametrize("phrase", [is_for, doubled, alone])
-def test_a_song_with_a_third_of_the_letters(phrase: Callable[[str], str]) -> None:
+@pytest.mark.parametrize("phrase", [is_for, doubled, name_only])
+def test_song_with_a_part_of_the_letters(phrase: Callable[[str], str]) -> None:
     words, truth = song("GHIJKLMNOPQRSTU", phrase, after=[CHORUS])
     assert_found(words, truth)
 
 
 def test_two_rounds() -> None:
-    words, truth = song(ALPHABET * 2, alone, before=[INTRO], after=[CHORUS])
+    words, truth = song(ALPHABET * 2, name_only, before=[INTRO], after=[CHORUS])
     assert_found(words, truth)
 
 
-def test_a_chorus_in_the_middle_and_lower_case() -> None:
+def test_chorus_in_the_middle_and_lower_case() -> None:
     first, _ = song(ALPHABET[:13], is_for, after=[CHORUS])
     later = first[-1].end_seconds
     second, _ = song(ALPHABET[13:], is_for)
@@ -78,8 +79,8 @@ def test_a_chorus_in_the_middle_and_lower_case() -> None:
     assert letters_of(words) == ALPHABET
 
 
-def test_letters_that_are_heard_as_words() -> None:
-    heard = {
+def test_letters_that_are_recognized_as_words() -> None:
+    similar = {
         "B": "bee",
         "C": "see",
         "I": "eye",
@@ -92,23 +93,23 @@ def test_letters_that_are_heard_as_words() -> None:
         "U": "you",
         "Y": "why",
     }
-    words, truth = song(phrase=alone)
-    assert_found([replace(word, text=heard.get(word.text, word.text)) for word in words], truth)
+    words, truth = song(phrase=name_only)
+    assert_found([replace(word, text=similar.get(word.text, word.text)) for word in words], truth)
 
 
-def test_letters_that_are_lost_in_order_are_told_by_their_example() -> None:
+def test_missing_names_are_found_by_their_examples() -> None:
     words, truth = song()
     assert_found([word for word in words if word.text not in "BKS"], truth, min_iou=0.5)
 
 
-def test_two_letters_swapped_by_a_recognizer_are_read_by_what_stands_around() -> None:
+def test_confused_names_are_corrected_by_their_context() -> None:
     words, truth = song()
     swapped = {"D": "B", "M": "N", "S": "F"}
     assert_found([replace(word, text=swapped.get(word.text, word.text)) for word in words], truth)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_fifth_of_the_words_lost_or_wrong(seed: int) -> None:
+def test_fifth_of_the_words_missing_or_wrong(seed: int) -> None:
     rng = random.Random(seed)
     words, truth = song(before=[INTRO], after=[CHORUS, OUTRO])
     kept = [
@@ -116,7 +117,7 @@ def test_a_fifth_of_the_words_lost_or_wrong(seed: int) -> None:
         for word in words
         if rng.random() > 0.1
     ]
-    decoding = decode_words(kept, duration_seconds=1000, options=DecodeOptions())
+    decoding = decode_words(kept, duration_seconds=1000, options=WordDecoderOptions())
     right = sum(
         any(
             phrase.letter == segment.letter
@@ -142,22 +143,22 @@ def test_a_fifth_of_the_words_lost_or_wrong(seed: int) -> None:
         "",
     ],
 )
-def test_what_is_no_alphabet_gives_no_letter(text: str) -> None:
+def test_transcript_without_an_alphabet_gives_no_letter(text: str) -> None:
     words = [
         Word(text=token, start_seconds=0.4 * number, end_seconds=0.4 * number + 0.3)
         for number, token in enumerate((text + " ").split() * 4)
     ]
-    decoding = decode_words(words, duration_seconds=1000, options=DecodeOptions())
+    decoding = decode_words(words, duration_seconds=1000, options=WordDecoderOptions())
     assert decoding.phrases == ()
     assert not decoding.is_alphabet
 
 
-def test_a_film_in_another_language_gives_no_letter(shared_data: Path) -> None:
+def test_captions_in_another_language_give_no_letter(shared_data: Path) -> None:
     path = shared_data / "captions" / "glut23+webvtt-py" / "tests__subtitles__netflix_chicas_del_cable.vtt"
     assert letters_of(read_captions(path, duration_seconds=None).words) == ""
 
 
-def test_order_can_be_demanded_or_waived() -> None:
+def test_order_can_be_strict_or_any() -> None:
     words, _ = song("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
     stray = Word(text="D", start_seconds=words[-4].start_seconds - 0.25, end_seconds=words[-4].start_seconds)
     shuffled, _ = song("QAZWSXEDCRFVTGBYHN", doubled)
@@ -165,14 +166,14 @@ def test_order_can_be_demanded_or_waived() -> None:
     assert letters_of(shuffled, "any") == "QAZWSXEDCRFVTGBYHN"
 
 
-def test_words_between_two_names_stay_with_the_first_letter_and_a_pause_ends_it() -> None:
+def test_words_between_two_names_belong_to_the_first_letter_until_a_pause() -> None:
     words, _ = song("ABCDEFGHIJKLMNOP", lambda letter: is_for(letter) + " yum")
-    decoding = decode_words(words, duration_seconds=1000, options=DecodeOptions())
+    decoding = decode_words(words, duration_seconds=1000, options=WordDecoderOptions())
     assert [phrase.start_seconds for phrase in decoding.phrases] == [
         word.start_seconds for word in words if len(word.text) == 1
     ]
     last = decoding.phrases[-1]
-    assert last.end_seconds == pytest.approx(words[-1].end_seconds + PhraseOptions().hold_seconds)
+    assert last.end_seconds == pytest.approx(words[-1].end_seconds + HOLD_SECONDS)
 
 
 _WORDS = st.lists(
@@ -185,7 +186,7 @@ _WORDS = st.lists(
 
 
 @given(_WORDS, st.sampled_from(["strict", "any", "auto"]))
-def test_phrases_are_in_order_inside_the_video_and_divided_inside_themselves(
+def test_phrases_are_in_order_inside_the_video_with_cut_points_inside(
     placed: list[tuple[float, str]], order: Order
 ) -> None:
     starts = sorted(start for start, _ in placed)
@@ -193,8 +194,9 @@ def test_phrases_are_in_order_inside_the_video_and_divided_inside_themselves(
         Word(text=text, start_seconds=start, end_seconds=start + 0.2)
         for start, (_, text) in zip(starts, placed, strict=True)
     ]
-    options = DecodeOptions(order=order, min_pairs=0)
-    decoding = decode_words(words, duration_seconds=500.0, options=options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(word_decoder, "MIN_PAIRS", 0)
+        decoding = decode_words(words, duration_seconds=500.0, options=WordDecoderOptions(order=order))
     end = 0.0
     for phrase in decoding.phrases:
         assert end - 1e-9 <= phrase.start_seconds <= phrase.end_seconds <= 500.0
@@ -204,10 +206,10 @@ def test_phrases_are_in_order_inside_the_video_and_divided_inside_themselves(
 
 
 @given(st.integers(1, 4), st.integers(0, 2**32 - 1))
-def test_best_path_is_the_best_of_all_paths(count: int, seed: int) -> None:
+def test_best_path_has_the_best_score_of_all_paths(count: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     letters = np.zeros((count, 26))
-    letters[:, :2] = rng.random((count, 2))  # two letters only, so that all paths can be tried
+    letters[:, :2] = rng.random((count, 2))  # only two letters, so that all paths can be enumerated
     none = rng.random(count) * 0.5
     table = transition_costs(TransitionCosts(), "strict")
     states = [0, 1, 26, 27, 52]

@@ -1,4 +1,4 @@
-"""Transcripts of alphabet songs, made by rule: the phrases with their true times, and the words as a recognizer gives them."""
+"""Generated transcripts of alphabet songs: true segments, and words as a recognizer outputs them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def doubled(letter: str) -> str:
     return f"{letter} {letter} {EXAMPLES[letter]}"
 
 
-def alone(letter: str) -> str:
+def name_only(letter: str) -> str:
     return letter
 
 
@@ -42,11 +42,11 @@ def song(
     beat: float = 0.5,
     rest: float = 0.5,
 ) -> tuple[list[Word], list[TrueSegment]]:
-    """Words on a beat and true segments: a phrase lasts until the next one begins.
+    """Words on a beat, and true segments that last until the next one begins.
 
     Args:
         before, after: lines that belong to no letter.
-        beat: seconds from word to word.
+        beat: seconds between the starts of words.
         rest: seconds between lines.
     """
     words: list[Word] = []

@@ -1,4 +1,4 @@
-"""VidTIMIT from a server that behaves badly, and from folders in all their forms."""
+"""Download and import of VidTIMIT, with server failures and incomplete folders."""
 
 from __future__ import annotations
 
@@ -20,17 +20,19 @@ from PIL import Image
 from phonics_data.dataset.layout import read_metadata
 from phonics_data.errors import FetchError, InputError
 from phonics_data.media import cut_segments
-from phonics_data.sources.collect import collect
-from phonics_data.sources.vidtimit import download, sequences, vidtimit_files
+from phonics_data.sources.importer import import_files
+from phonics_data.sources.vidtimit import download, find_sentences, vidtimit_files
 from phonics_data.stages.shard.stage import ShardOptions, shard
 from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import Workspace
 from phonics_data.types import Rejection
 from tests.counted_videos import click_times, clicks, numbered_picture, read_number
 
+SPEAKERS = ("fadg0", "mrcz0")
 
-def put_sentence(root: Path, sentence: str, *, first: int = 0, frames: int = 30, form: str = "JPEG") -> None:
-    """As the archives have them: images named by number, without a suffix."""
+
+def write_sentence(root: Path, sentence: str, *, first: int = 0, frames: int = 30, form: str = "JPEG") -> None:
+    """Write one sentence as in the archives: images named by number, without suffix."""
     video = root / "video" / sentence
     video.mkdir(parents=True)
     for index in range(frames):
@@ -44,29 +46,29 @@ def put_sentence(root: Path, sentence: str, *, first: int = 0, frames: int = 30,
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Archives of two speakers; the second holds a deeper folder."""
+    """Zip archives of two speakers: file name -> content."""
     folder = tmp_path_factory.mktemp("corpus")
-    packed: dict[str, bytes] = {}
-    for number, (speaker, inner) in enumerate({"fadg0": "fadg0", "mrcz0": "mrcz0"}.items()):
-        put_sentence(folder / speaker, "sa1", first=number * 20_000)
-        put_sentence(folder / speaker, "si649", first=number * 20_000 + 9_000, frames=40)
-        put_sentence(folder / speaker, "head", frames=3)
-        put_sentence(folder / speaker, "head2", frames=3)
+    archives: dict[str, bytes] = {}
+    for number, speaker in enumerate(SPEAKERS):
+        write_sentence(folder / speaker, "sa1", first=number * 20_000)
+        write_sentence(folder / speaker, "si649", first=number * 20_000 + 9_000, frames=40)
+        write_sentence(folder / speaker, "head", frames=3)
+        write_sentence(folder / speaker, "head2", frames=3)
         file = io.BytesIO()
         with zipfile.ZipFile(file, "w") as archive:
             for path in sorted((folder / speaker).rglob("*")):
-                archive.write(path, f"{inner}/{path.relative_to(folder / speaker)}")
-        packed[f"{speaker}.zip"] = file.getvalue()
-    return packed
+                archive.write(path, f"{speaker}/{path.relative_to(folder / speaker)}")
+        archives[f"{speaker}.zip"] = file.getvalue()
+    return archives
 
 
 class Record(http.server.ThreadingHTTPServer):
-    """A public record: a list of files with checksums, and the files, which break off as often as they are told."""
+    """A fake public record: a list of files with checksums, and the files; the next `breaks` downloads are interrupted."""
 
     daemon_threads = True
 
     def __init__(self, files: dict[str, bytes]) -> None:
-        super().__init__(("127.0.0.1", 0), _Answers)
+        super().__init__(("127.0.0.1", 0), _Handler)
         self.files = files
         self.breaks = 0
         self.ranges: list[str] = []
@@ -77,7 +79,7 @@ class Record(http.server.ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}/api/records/158963"
 
 
-class _Answers(http.server.BaseHTTPRequestHandler):
+class _Handler(http.server.BaseHTTPRequestHandler):
     server: Record
 
     def log_message(self, *_: object) -> None:
@@ -124,23 +126,20 @@ def record(archives: dict[str, bytes]) -> Iterator[Record]:
         thread.join()
 
 
-SPEAKERS = ("fadg0", "mrcz0")
-
-
 def test_download_resumes_and_the_corpus_becomes_a_dataset(record: Record, tmp_path: Path) -> None:
     record.breaks = 2
     download(tmp_path / "corpus", record=record.address, speakers=SPEAKERS, retry_seconds=(0, 0, 0))
-    assert len(record.ranges) == 2, "what broke off went on where it stopped"
+    assert len(record.ranges) == 2, "interrupted downloads are resumed"
     assert sorted(path.name for path in (tmp_path / "corpus").iterdir()) == ["fadg0", "mrcz0"]
     record.ranges.clear()
     record.files.clear()
-    found = sequences(tmp_path / "corpus")
+    found = find_sentences(tmp_path / "corpus")
     assert [(one.speaker, one.sentence, len(one.images)) for one in found] == [
         ("fadg0", "sa1", 30), ("fadg0", "si649", 40), ("mrcz0", "sa1", 30), ("mrcz0", "si649", 40),
     ]  # fmt: skip
     workspace = Workspace(tmp_path / "work")
     files = vidtimit_files(workspace, tmp_path / "corpus")
-    collect(workspace, files, evidence="vidtimit")
+    import_files(workspace, files, evidence="vidtimit")
     shard(workspace, tmp_path / "dataset", ShardOptions(label_set="vidtimit"))
     rows = {row.video_id: row for row in read_metadata(tmp_path / "dataset")}
     assert {name: (row.label, row.num_frames) for name, row in rows.items()} == {
@@ -149,12 +148,12 @@ def test_download_resumes_and_the_corpus_becomes_a_dataset(record: Record, tmp_p
     }  # fmt: skip
     times = {file.path: file.path.stat().st_mtime_ns for file in files}
     vidtimit_files(workspace, tmp_path / "corpus")
-    assert {file.path: file.path.stat().st_mtime_ns for file in files} == times, "films are made once"
+    assert {file.path: file.path.stat().st_mtime_ns for file in files} == times, "videos are written once"
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "BMP"])
-def test_films_hold_every_image_and_the_sound(tmp_path: Path, form: str) -> None:
-    put_sentence(tmp_path / "fadg0", "sa1", first=300, form=form)
+def test_videos_contain_every_image_and_the_audio(tmp_path: Path, form: str) -> None:
+    write_sentence(tmp_path / "fadg0", "sa1", first=300, form=form)
     (file,) = vidtimit_files(Workspace(tmp_path / "work"), tmp_path)
     (one,) = cut_segments(file.path, [(0.0, 5.0)], frame_rate=Fraction(25), width=128, height=96, audio_rate_hz=16_000)
     assert one.frames_LHWC.shape[0] == 30
@@ -165,60 +164,68 @@ def test_films_hold_every_image_and_the_sound(tmp_path: Path, form: str) -> None
     assert read_number(np.pad(one.frames_LHWC[0], ((0, 32), (0, 0), (0, 0)))) == 300
 
 
-def test_a_file_that_is_not_what_the_record_says_is_thrown_away(record: Record, tmp_path: Path) -> None:
+def test_a_file_with_a_wrong_checksum_is_deleted(record: Record, tmp_path: Path) -> None:
     record.checksums["fadg0.zip"] = "0" * 32
-    with pytest.raises(FetchError, match="the record says 0000"):
+    with pytest.raises(FetchError, match="the record has 0000"):
         download(tmp_path, record=record.address, speakers=["fadg0"], retry_seconds=())
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_line_that_stays_down_is_told_and_can_go_on(record: Record, tmp_path: Path) -> None:
+def test_an_interrupted_download_can_be_continued(record: Record, tmp_path: Path) -> None:
     record.breaks = 5
-    with pytest.raises(FetchError, match="broke off at"):
+    with pytest.raises(FetchError, match="interrupted at"):
         download(tmp_path, record=record.address, speakers=["fadg0"], retry_seconds=(0,))
     record.breaks = 0
     download(tmp_path, record=record.address, speakers=["fadg0"], retry_seconds=())
     assert (tmp_path / "fadg0" / "video" / "sa1").is_dir()
 
 
-def test_speakers_that_the_record_lacks_and_records_that_are_none(record: Record, tmp_path: Path) -> None:
+def test_missing_archives_and_invalid_records_are_rejected(record: Record, tmp_path: Path) -> None:
     with pytest.raises(FetchError, match="no archive for fcft0"):
         download(tmp_path, record=record.address, speakers=["fadg0", "fcft0"])
-    with pytest.raises(FetchError, match="its list of files cannot be had"):
+    with pytest.raises(FetchError, match="the list of files cannot be downloaded"):
         download(tmp_path, record=record.address.replace("158963", "fadg0.zip"))
-    with pytest.raises(FetchError, match="its list of files cannot be had"):
+    with pytest.raises(FetchError, match="the list of files cannot be downloaded"):
         download(tmp_path, record="http://127.0.0.1:9/none")
 
 
-def test_archives_that_lead_out_of_their_folder_are_refused(record: Record, tmp_path: Path) -> None:
+def test_archives_with_names_outside_their_folder_are_rejected(record: Record, tmp_path: Path) -> None:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("../../evil", b"x")
     record.files["fadg0.zip"] = file.getvalue()
     record.checksums["fadg0.zip"] = hashlib.md5(file.getvalue()).hexdigest()
-    with pytest.raises(FetchError, match="leads out of it"):
+    with pytest.raises(FetchError, match="is outside its folder"):
         download(tmp_path / "a" / "b", record=record.address, speakers=["fadg0"])
     assert not (tmp_path / "evil").exists()
 
 
-def test_incomplete_folders_are_told(tmp_path: Path) -> None:
+def test_folders_without_speakers_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder"):
-        sequences(tmp_path / "none")
+        find_sentences(tmp_path / "none")
     with pytest.raises(InputError, match="or --download"):
-        sequences(tmp_path)
+        find_sentences(tmp_path)
 
 
-def test_a_broken_sentence_is_rejected_and_the_others_come(tmp_path: Path) -> None:
+def test_audio_with_an_upper_case_suffix_is_found(tmp_path: Path) -> None:
+    write_sentence(tmp_path / "fadg0", "sa1", frames=2)
+    (tmp_path / "fadg0" / "audio" / "sa1.wav").rename(tmp_path / "fadg0" / "audio" / "SA1.WAV")
+    (tmp_path / "fadg0" / "video" / "sa1").rename(tmp_path / "fadg0" / "video" / "SA1")
+    (sentence,) = find_sentences(tmp_path)
+    assert sentence.audio.name == "SA1.WAV"
+
+
+def test_an_incomplete_sentence_is_rejected_and_the_others_are_imported(tmp_path: Path) -> None:
     corpus, workspace = tmp_path / "corpus", Workspace(tmp_path / "work")
     for name in ("sa1", "sa2", "si649"):
-        put_sentence(corpus / "fadg0", name, frames=2)
+        write_sentence(corpus / "fadg0", name, frames=2)
     (corpus / "fadg0" / "audio" / "sa1.wav").unlink()
     (corpus / "fadg0" / "audio" / "sa2.wav").write_text("no sound")
 
-    count = collect(workspace, vidtimit_files(workspace, corpus), evidence="vidtimit")
+    count = import_files(workspace, vidtimit_files(workspace, corpus), evidence="vidtimit")
 
     assert (count.num_in, count.num_kept, count.num_rejected) == (3, 1, 2)
     found = {row.item_id: row.detail for row in read_table(workspace.table("rejections"), Rejection)}
-    assert found["fadg0-sa1"].startswith("sentence sa1 of fadg0: its sound ")
-    assert "not a readable sound file" in found["fadg0-sa2"]
-    assert all(detail.endswith("unpack fadg0's archive again") for detail in found.values())
+    assert found["fadg0-sa1"].startswith("sentence sa1 of fadg0: its audio file ")
+    assert "not a readable audio file" in found["fadg0-sa2"]
+    assert all(detail.endswith("extract the archive of fadg0 again") for detail in found.values())

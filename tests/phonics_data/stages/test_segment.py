@@ -13,7 +13,7 @@ from phonics_data.stages.transcribe import TranscribeOptions, transcribe
 from phonics_data.storage.tables import read_table, write_table
 from phonics_data.storage.workspace import Workspace
 from phonics_data.types import Captions, FetchedVideo, Origin, Rejection, Segment, TranscriptWord, Word
-from tests.phonics_data.segmentation.transcripts import CHORUS, INTRO, alone, song
+from tests.phonics_data.segmentation.transcripts import CHORUS, INTRO, name_only, song
 
 
 def video(name: str, duration: float = 100.0, captions: Captions | None = None) -> FetchedVideo:
@@ -67,7 +67,7 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path / "work")
 
 
-def test_segments_of_a_song_agree_with_its_truth_and_name_its_objects(workspace: Workspace) -> None:
+def test_segments_and_object_words_match_the_truth(workspace: Workspace) -> None:
     words, truth = song(before=[INTRO], after=[CHORUS])
     prepare(workspace, song=words)
     count = segment(workspace, SegmentOptions())
@@ -80,7 +80,7 @@ def test_segments_of_a_song_agree_with_its_truth_and_name_its_objects(workspace:
 
 
 @pytest.mark.parametrize("rate", [Fraction(5), Fraction(25), Fraction(30000, 1001)])
-def test_every_segment_is_a_whole_number_of_frames_within_the_limits(workspace: Workspace, rate: Fraction) -> None:
+def test_segment_lengths_are_whole_frames_within_the_limits(workspace: Workspace, rate: Fraction) -> None:
     words, _ = song(phrase=long_phrase)
     prepare(workspace, song=words)
     options = SegmentOptions(frame_rate=rate, min_frames=4, max_frames=40)
@@ -99,16 +99,16 @@ def long_phrase(letter: str) -> str:
     return f"{letter} is for {letter} {letter} is for {letter} {letter} {letter}"
 
 
-@pytest.mark.parametrize(("beat", "rest", "short"), [(0.3, 0.0, 26), (0.3, 0.4, 0)])
-def test_letters_without_room_are_rejected_as_too_short(
-    workspace: Workspace, beat: float, rest: float, short: int
+@pytest.mark.parametrize(("beat", "rest", "num_short"), [(0.3, 0.0, 26), (0.3, 0.4, 0)])
+def test_letters_without_adjacent_gaps_are_rejected_as_too_short(
+    workspace: Workspace, beat: float, rest: float, num_short: int
 ) -> None:
-    words, _ = song(phrase=alone, beat=beat, rest=rest)
+    words, _ = song(phrase=name_only, beat=beat, rest=rest)
     prepare(workspace, song=words)
     segment(workspace, SegmentOptions())
     found = rejections(workspace)
-    # The first and the last letter have room to grow into.
-    assert len(found) == max(short - 2, 0)
+    # The first and the last letter have an adjacent gap.
+    assert len(found) == max(num_short - 2, 0)
     assert all(row.reason == "too_short" and row.threshold == 14 for row in found.values())
 
 
@@ -140,12 +140,12 @@ def test_finished_videos_are_skipped_until_an_option_changes(workspace: Workspac
     assert workspace.table("segments").read_bytes() != first
 
 
-def test_an_unknown_order_is_refused() -> None:
-    with pytest.raises(OptionError, match="--order"):
+def test_invalid_order() -> None:
+    with pytest.raises(OptionError, match=r"--order"):
         SegmentOptions(order="random")  # pyright: ignore[reportArgumentType]
 
 
-def test_rendered_songs_from_caption_file_to_segment(songs: Path, workspace: Workspace) -> None:
+def test_rendered_songs_from_captions_to_segments(songs: Path, workspace: Workspace) -> None:
     from phonics_data.sources.synthetic.render import read_truth
 
     truth = read_truth(songs / "truth.parquet")
@@ -172,7 +172,7 @@ def test_rendered_songs_from_caption_file_to_segment(songs: Path, workspace: Wor
 
 
 @pytest.mark.parametrize("origin", ["whisper", "google"])
-def test_words_that_were_heard_are_evidence_of_speech(workspace: Workspace, origin: Origin) -> None:
+def test_recognized_words_have_evidence_speech(workspace: Workspace, origin: Origin) -> None:
     words, truth = song()
     prepare(workspace, origin, song=words)
     segment(workspace, SegmentOptions())
@@ -181,13 +181,13 @@ def test_words_that_were_heard_are_evidence_of_speech(workspace: Workspace, orig
     assert {segment.evidence for segment in found} == {"speech"}
 
 
-def test_what_a_recognizer_makes_of_talk_and_music_is_no_alphabet(workspace: Workspace) -> None:
-    heard = (
+def test_recognized_speech_without_letters_is_rejected(workspace: Workspace) -> None:
+    texts = (
         "oh my god I see you in the sea are you okay why don't we go on and be here with me "
         "thank you for listening to this and don't forget to subscribe until next time bye bye"
     ).split()
     words = [
-        Word(text=text, start_seconds=index * 0.5, end_seconds=index * 0.5 + 0.4) for index, text in enumerate(heard)
+        Word(text=text, start_seconds=index * 0.5, end_seconds=index * 0.5 + 0.4) for index, text in enumerate(texts)
     ]
     prepare(workspace, "whisper", talk=words)
     segment(workspace, SegmentOptions())

@@ -102,7 +102,7 @@ def test_words_of_every_video_in_order_with_their_origin(workspace: Workspace) -
     assert (count.num_in, count.num_kept, count.num_rejected, count.by_reason) == (2, 2, 0, {})
 
 
-def test_every_video_that_gives_no_words_is_rejected_with_its_reason(workspace: Workspace) -> None:
+def test_videos_without_words_are_rejected_with_their_reason(workspace: Workspace) -> None:
     german = json3(*((1000 * number, "A wie Apfel und das ist der Ball") for number in range(8)))
     prepare(
         workspace,
@@ -132,27 +132,27 @@ def test_every_video_that_gives_no_words_is_rejected_with_its_reason(workspace: 
     assert (count.num_kept, count.num_rejected) == (1, 6)
 
 
-def test_a_video_in_another_language_gives_no_letters_whatever_its_screen_shows(workspace: Workspace) -> None:
+def test_videos_in_another_language_are_rejected_and_lose_their_ocr_trace(workspace: Workspace) -> None:
     english = json3((0, "A"), (1000, "B"))
     spoken = {"german": "de", "german-first": "de/en", "english": "en-GB", "english-first": "en/de", "unknown": ""}
     prepare(
         workspace,
         [replace(video(workspace, name, english), language=language) for name, language in spoken.items()],
     )
-    read_before = trace_path(workspace.root, "german")
-    read_before.parent.mkdir(parents=True)
-    read_before.write_bytes(b"a screen that was read when nobody knew")
+    old_trace = trace_path(workspace.root, "german")
+    old_trace.parent.mkdir(parents=True)
+    old_trace.write_bytes(b"OCR trace of an earlier run")
     transcribe(workspace, TranscribeOptions(ocr="never"))
     found = rejections(workspace)
     assert {name: reason for name, (reason, _) in found.items()} == dict.fromkeys(
         ("german", "german-first"), "wrong_language"
     )
-    assert found["german"][1] == "german: the manifest says language de, allowed: en first"
-    assert not read_before.exists()
+    assert found["german"][1] == "german: the manifest has language de, allowed: en first"
+    assert not old_trace.exists()
     assert {row.video_id for row in words(workspace)} == {"english", "english-first", "unknown"}
 
 
-def test_without_captions_the_page_tells_the_language(workspace: Workspace) -> None:
+def test_page_language_is_used_without_captions(workspace: Workspace) -> None:
     english = json3((0, "A"), (1000, "B"))
     prepare(
         workspace,
@@ -168,11 +168,11 @@ def test_without_captions_the_page_tells_the_language(workspace: Workspace) -> N
         "german": "wrong_language",
         "british": "no_transcript",
     }
-    assert "its page says language de, allowed: en" in found["german"][1]
+    assert "its page has language de, allowed: en" in found["german"][1]
     assert {row.video_id for row in words(workspace)} == {"dubbed"}
 
 
-def test_losses_inside_a_track_are_told_and_the_rest_is_used(workspace: Workspace) -> None:
+def test_damaged_cues_are_rejected_and_the_other_cues_used(workspace: Workspace) -> None:
     damaged = json.loads(json3((0, "A"), (1000, "B")))
     damaged["events"][0]["tStartMs"] = None
     prepare(workspace, [video(workspace, "v", json.dumps(damaged))])
@@ -194,7 +194,7 @@ def test_finished_videos_are_skipped_until_their_captions_change(workspace: Work
     assert [row.text for row in words(workspace)] == ["Z", "B"]
 
 
-def test_captions_that_are_gone_are_a_rejection(workspace: Workspace) -> None:
+def test_missing_caption_file_is_a_rejection(workspace: Workspace) -> None:
     prepare(workspace, [video(workspace, "v", json3((0, "A")))])
     (workspace.root / "media" / "v" / "video.en.json3").unlink()
     transcribe(workspace, TranscribeOptions())
@@ -202,17 +202,17 @@ def test_captions_that_are_gone_are_a_rejection(workspace: Workspace) -> None:
     assert words(workspace) == []
 
 
-def test_without_videos_the_message_says_what_to_run(workspace: Workspace) -> None:
+def test_missing_videos_table(workspace: Workspace) -> None:
     with pytest.raises(TableError, match="no such table"):
         transcribe(workspace, TranscribeOptions())
 
 
-def test_a_language_must_be_a_code() -> None:
+def test_invalid_language() -> None:
     with pytest.raises(OptionError, match="--language"):
         TranscribeOptions(language="English")
 
 
-# --- listening -----------------------------------------------------------------------------------------------------
+# --- speech recognition --------------------------------------------------------------------------------------------
 
 WHISPER = TranscribeOptions(engine=EngineOptions(engine="whisper", whisper=WhisperOptions(device="cpu")), ocr="never")
 
@@ -220,7 +220,7 @@ WHISPER = TranscribeOptions(engine=EngineOptions(engine="whisper", whisper=Whisp
 def spoken(
     workspace: Workspace, name: str, text: str | None, *, sound: bool = True, silent: bool = False
 ) -> FetchedVideo:
-    """A video of which 11 s of an alphabet song are heard, one still letter seen."""
+    """A video of 11 s of speech (an alphabet song) and a static image."""
     speech = a_is_for_ambulance()
     row = video(workspace, name, text)
     path = workspace.media / name / "video.mkv"
@@ -230,27 +230,29 @@ def spoken(
     return replace(row, path=workspace.relative(path), sha256=file_sha256(path), duration_seconds=11.0)
 
 
-def test_a_video_without_captions_is_listened_to(workspace: Workspace) -> None:
+def test_videos_without_captions_are_recognized(workspace: Workspace) -> None:
     prepare(workspace, [spoken(workspace, "v", None), spoken(workspace, "captioned", ALPHABET)])
     count = transcribe(workspace, WHISPER)
-    heard = [row for row in words(workspace) if row.video_id == "v"]
-    assert {row.origin for row in heard} == {"whisper"}
-    assert {"ambulance", "cow", "bike"} & {row.text.lower().strip(".,") for row in heard}
-    assert {"whisper-", "aligner-"} <= {part[: part.index("-") + 1] for part in heard[0].engine_version.split("; ")}
-    assert any(row.timing == "aligned" for row in heard)
+    recognized = [row for row in words(workspace) if row.video_id == "v"]
+    assert {row.origin for row in recognized} == {"whisper"}
+    assert {"ambulance", "cow", "bike"} & {row.text.lower().strip(".,") for row in recognized}
+    assert {"whisper-", "aligner-"} <= {
+        part[: part.index("-") + 1] for part in recognized[0].engine_version.split("; ")
+    }
+    assert any(row.timing == "aligned" for row in recognized)
     assert {row.origin for row in words(workspace) if row.video_id == "captioned"} == {"auto_captions"}
     assert (count.num_kept, count.num_rejected) == (2, 0)
-    assert len(list((workspace.root / "recognitions").iterdir())) == 1  # captions that are an alphabet cost nothing
+    assert len(list((workspace.root / "recognitions").iterdir())) == 1  # captions with an alphabet need no recognition
 
     before = workspace.table("words").read_bytes()
     shutil.rmtree(workspace.root / "items")
-    (kept,) = (workspace.root / "recognitions").iterdir()
-    kept.write_text(kept.read_text().replace("ow", "OW"))
+    (cached,) = (workspace.root / "recognitions").iterdir()
+    cached.write_text(cached.read_text().replace("ow", "OW"))
     transcribe(workspace, WHISPER)
-    assert workspace.table("words").read_bytes() != before  # what was heard once was read and not heard again
+    assert workspace.table("words").read_bytes() != before  # the cached recognition was used
 
 
-def test_what_cannot_be_heard_says_so(workspace: Workspace) -> None:
+def test_rejections_of_audio_without_words(workspace: Workspace) -> None:
     prepare(
         workspace,
         [
@@ -262,17 +264,17 @@ def test_what_cannot_be_heard_says_so(workspace: Workspace) -> None:
     transcribe(workspace, WHISPER)
     found = rejections(workspace)
     assert {name: reason for name, (reason, _) in found.items()} == {"silent": "no_transcript", "mute": "no_transcript"}
-    assert "it has no captions in en; whisper heard no words in 11 s of sound" in found["silent"][1]
+    assert "it has no captions in en; whisper recognized no words in 11 s of audio" in found["silent"][1]
     assert "no audio stream" in found["mute"][1]
     assert {row.video_id for row in words(workspace)} == {"mute-with-captions"}
 
 
-def test_nobody_listens_when_only_captions_are_wanted(workspace: Workspace) -> None:
+def test_engine_captions_runs_no_recognition(workspace: Workspace) -> None:
     prepare(workspace, [spoken(workspace, "v", None)])
     transcribe(workspace, TranscribeOptions(engine=EngineOptions(engine="captions"), ocr="never"))
     assert rejections(workspace)["v"][0] == "no_transcript"
     assert not (workspace.root / "recognitions").exists()
-    transcribe(workspace, WHISPER)  # another engine: done again
+    transcribe(workspace, WHISPER)  # another engine: processed again
     assert words(workspace)
 
 
@@ -282,7 +284,7 @@ def test_captions_can_be_ignored(workspace: Workspace) -> None:
     assert {row.origin for row in words(workspace)} == {"whisper"}
 
 
-def test_an_engine_that_cannot_work_ends_the_run_and_keeps_what_is_finished(workspace: Workspace) -> None:
+def test_engine_error_ends_the_run(workspace: Workspace) -> None:
     prepare(workspace, [spoken(workspace, "v", None)])
     with pytest.raises(EngineError, match="English only"):
         transcribe(workspace, replace(WHISPER, language="de"))

@@ -17,11 +17,13 @@ from phonics_data.storage.manifest import (
     check_manifest,
     diff_manifests,
     read_manifest,
-    resolve,
-    select,
+    resolve_url,
+    select_videos,
     youtube_id,
 )
 from phonics_data.types import SourceVideo
+
+pytestmark = pytest.mark.dependencies
 
 
 def write(path: Path, text: str) -> str:
@@ -29,7 +31,7 @@ def write(path: Path, text: str) -> str:
     return str(path)
 
 
-def test_reads_csv_and_parquet_alike_and_resolves_paths(tmp_path: Path) -> None:
+def test_csv_and_parquet_give_equal_rows_with_resolved_paths(tmp_path: Path) -> None:
     text = "video_id,url,title,tier\nabc_-1,songs/a b.mp4,Ä song,2\nzzz,https://example.org/v,,\n"
     from_csv = read_manifest(write(tmp_path / "m.csv", text))
     pandas.read_csv(tmp_path / "m.csv").to_parquet(tmp_path / "m.parquet")
@@ -42,7 +44,7 @@ def test_reads_csv_and_parquet_alike_and_resolves_paths(tmp_path: Path) -> None:
     assert len(from_csv[1].letters) == 26
 
 
-def test_pandas_may_write_the_tier_as_a_float(tmp_path: Path) -> None:
+def test_tier_that_pandas_wrote_as_float(tmp_path: Path) -> None:
     frame = pandas.DataFrame({"video_id": ["a", "b"], "url": ["a", "b"], "tier": [2, None]})
     frame.to_csv(tmp_path / "m.csv", index=False)
     assert "2.0" in (tmp_path / "m.csv").read_text()
@@ -56,7 +58,7 @@ def test_reads_parquet(tmp_path: Path) -> None:
     assert (video.letters, video.tier) == ("ABC", 3)
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path) -> None:
+def test_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_bytes("\ufeffvideo_id,url\na,a.mp4\n".encode())
     assert read_manifest(str(tmp_path / "m.csv"))[0].video_id == "a"
 
@@ -64,11 +66,11 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "column video_id, url is missing; got: none"),
+        ("", "row 1: column video_id is missing, got: none"),
         ("video_id,url\n", "no rows"),
-        ("video_id,link\na,b\n", "unknown column 'link'; allowed: video_id, url"),
-        ("video_id,title\na,b\n", "column url is missing; got: video_id, title"),
-        ("video_id,url\na,x\nb,y\na,z\n", "row 4, column video_id: 'a' stands already in row 2"),
+        ("video_id,link\na,b\n", "row 1: unknown column 'link', allowed: video_id, url"),
+        ("video_id,title\na,b\n", "row 1: column url is missing, got: video_id, title"),
+        ("video_id,url\na,x\nb,y\na,z\n", "row 4, column video_id: 'a' is already in row 2"),
         ("video_id,url\n../../etc,x\n", "row 2, column video_id: got '../../etc', allowed: 1 to 64"),
         ("video_id,url\na,\n", "row 2, column url: empty"),
         ("video_id,url,kind\na,x,song\n", "row 2, column kind: got 'song', allowed: alphabet, letter, range"),
@@ -76,27 +78,27 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path) -> Non
         ("video_id,url,tier\na,x,9\n", "row 2, column tier: got '9'"),
         ("video_id,url,kind,letters\na,x,letter,AB\n", "row 2, column letters: got 'AB', allowed for kind letter: one"),
         ("video_id,url,language\na,x,English\n", "row 2, column language: got 'English', allowed: codes like en"),
-        ("video_id,url\na,x.mp4\nb,x.mp4\n", "row 3, column url: the video of 'x.mp4' stands already in row 2"),
+        ("video_id,url\na,x.mp4\nb,x.mp4\n", "row 3, column url: the video of 'x.mp4' is already in row 2"),
         (
             "video_id,url\na,https://youtu.be/hq3yfQnllfQ\nb,https://www.youtube.com/watch?v=hq3yfQnllfQ&t=3\n",
-            "row 3, column url: the video of 'https://www.youtube.com/watch?v=hq3yfQnllfQ&t=3' stands already in row 2",
+            "row 3, column url: the video of 'https://www.youtube.com/watch?v=hq3yfQnllfQ&t=3' is already in row 2",
         ),
-        ("video_id,url\na,x,surplus\n", "row 2 has another number of cells"),
+        ("video_id,url\na,x,surplus\n", "row 2 does not have the same number of cells as the header (2)"),
     ],
 )
-def test_bad_manifests_name_row_and_column(tmp_path: Path, text: str, message: str) -> None:
+def test_faults_name_row_and_column(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ManifestError, match=re.escape(message)):
         read_manifest(write(tmp_path / "m.csv", text))
 
 
-def test_many_faults_make_one_line(tmp_path: Path) -> None:
+def test_many_faults_are_one_line(tmp_path: Path) -> None:
     rows = "".join(f"bad id {number},{number}.mp4\n" for number in range(9))
     with pytest.raises(ManifestError, match="and 4 more") as caught:
         read_manifest(write(tmp_path / "m.csv", "video_id,url\n" + rows))
     assert "\n" not in str(caught.value)
 
 
-def test_files_that_are_no_manifest(tmp_path: Path) -> None:
+def test_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="no such manifest"):
         read_manifest(str(tmp_path / "m.csv"))
     with pytest.raises(ManifestError, match="cannot be read"):
@@ -120,7 +122,7 @@ def test_files_that_are_no_manifest(tmp_path: Path) -> None:
     ],
 )
 def test_resolve(url: str, location: str, resolved: str) -> None:
-    assert resolve(url, location) == resolved
+    assert resolve_url(url, location) == resolved
 
 
 @pytest.fixture
@@ -139,7 +141,7 @@ def serve_folder() -> Callable[[Path], str]:
         server.server_close()
 
 
-def test_a_manifest_on_the_web_points_into_its_own_folder(tmp_path: Path, serve_folder: Callable[[Path], str]) -> None:
+def test_relative_urls_of_an_http_manifest(tmp_path: Path, serve_folder: Callable[[Path], str]) -> None:
     write(tmp_path / "m.csv", "video_id,url\na,a b.mp4\n")
     address = serve_folder(tmp_path)
     assert read_manifest(f"{address}/m.csv")[0].url == f"{address}/a%20b.mp4"
@@ -157,18 +159,18 @@ def test_a_manifest_on_the_web_points_into_its_own_folder(tmp_path: Path, serve_
         "https://youtube.com/shorts/-k4oiVaekT0",
     ],
 )
-def test_all_addresses_of_a_youtube_video_name_it(url: str) -> None:
+def test_youtube_id_of_all_url_forms(url: str) -> None:
     assert youtube_id(url) == "-k4oiVaekT0"
 
 
 @pytest.mark.parametrize(
     "url", ["https://vimeo.com/1", "https://www.youtube.com/@channel", "song.mp4", "https://youtu.be/"]
 )
-def test_other_addresses_name_no_youtube_video(url: str) -> None:
+def test_youtube_id_of_other_urls_is_none(url: str) -> None:
     assert youtube_id(url) is None
 
 
-def test_a_table_of_any_manifest(tmp_path: Path) -> None:
+def test_load_manifest_as_table(tmp_path: Path) -> None:
     location = write(tmp_path / "m.csv", "video_id,url,style,tier\n1,https://example.org/v,phonics,2\n")
     frame = phonics_data.load_manifest(location)
     assert frame.video_id.tolist() == ["1"]
@@ -178,14 +180,14 @@ def test_a_table_of_any_manifest(tmp_path: Path) -> None:
     pandas.testing.assert_frame_equal(phonics_data.load_manifest(tmp_path / "m.parquet"), frame)
 
 
-def test_check_names_every_fault_at_once(tmp_path: Path) -> None:
+def test_check_lists_all_faults(tmp_path: Path) -> None:
     bad = write(tmp_path / "bad.csv", "video_id,url,tier\na,x,9\n!,,\n")
     assert [fault[:26].rstrip(":") for fault in check_manifest(bad)] == [
         "row 2, column tier: got '9", "row 3, column video_id: go", "row 3, column url: empty, ",
     ]  # fmt: skip
     assert check_manifest(write(tmp_path / "odd.csv", "id,url\na,b\n")) == [
         "row 1: unknown column 'id', allowed: video_id, url, title, channel, kind, letters, language, tier, duration_seconds, note, style",
-        "row 1: column video_id is missing",
+        "row 1: column video_id is missing, got: id, url",
     ]
     assert check_manifest(write(tmp_path / "empty.csv", "video_id,url\n")) == [
         "no rows; a manifest has one row for each video, below its header"
@@ -200,7 +202,7 @@ def test_select_by_tier_letters_and_id() -> None:
     ]
 
     def ids(**wanted: object) -> list[str]:
-        return [video.video_id for video in select(rows, **wanted)]  # type: ignore[arg-type]
+        return [video.video_id for video in select_videos(rows, **wanted)]  # type: ignore[arg-type]
 
     assert ids() == ["one", "two", "three"]
     assert ids(max_tier=2) == ["one", "two"]
@@ -213,7 +215,7 @@ def test_select_by_tier_letters_and_id() -> None:
         ids(letters="a")
 
 
-def test_rows_are_added_once(tmp_path: Path) -> None:
+def test_rows_are_not_added_twice(tmp_path: Path) -> None:
     path = tmp_path / "m.csv"
     first = SourceVideo(video_id="hq3yfQnllfQ", url="https://www.youtube.com/watch?v=hq3yfQnllfQ", title='Say "A", Ä')
     assert add_rows(path, [first, first]) == [first]
@@ -227,14 +229,14 @@ def test_rows_are_added_once(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_rows_are_added_in_the_columns_that_are_there(tmp_path: Path) -> None:
+def test_rows_are_added_with_the_existing_columns(tmp_path: Path) -> None:
     path = tmp_path / "m.csv"
     path.write_text("url,video_id,style\nx,a,phonics\n")
     add_rows(path, [SourceVideo(video_id="b", url="https://example.org/b", title="left out")])
     assert path.read_text() == "url,video_id,style\nx,a,phonics\nhttps://example.org/b,b,\n"
 
 
-def test_diff_says_what_came_went_and_changed(tmp_path: Path) -> None:
+def test_diff_lists_added_removed_and_changed(tmp_path: Path) -> None:
     old = write(tmp_path / "old.csv", "video_id,url,title,note\na,1,A,\nb,2,B,\n")
     new = write(tmp_path / "new.csv", "video_id,url,title,tier\nb,2,Bee,1\nc,3,C,2\n")
     assert diff_manifests(old, new) == ["- column note", "+ column tier", "- a", "+ c", "~ b title: 'B' -> 'Bee'"]

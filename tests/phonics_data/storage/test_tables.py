@@ -13,6 +13,8 @@ from phonics_data.errors import TableError
 from phonics_data.storage.tables import from_plain, read_table, to_plain, write_table
 from phonics_data.types import Captions, FetchedVideo, Rejection, ScreenLetter, Transcript, Word
 
+pytestmark = pytest.mark.dependencies
+
 VIDEO = FetchedVideo(
     video_id="song-1",
     path="media/song-1/video.mp4",
@@ -43,13 +45,13 @@ RECORDS = [
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
-def test_records_come_back_equal_from_plain_values_and_from_parquet(tmp_path: Path, record: object) -> None:
+def test_round_trip_through_plain_values_and_parquet(tmp_path: Path, record: object) -> None:
     assert from_plain(type(record), to_plain(record)) == record
     write_table(tmp_path / "t.parquet", type(record), [record, record])
     assert read_table(tmp_path / "t.parquet", type(record)) == [record, record]
 
 
-def test_an_empty_table_keeps_its_columns(tmp_path: Path) -> None:
+def test_empty_table_keeps_its_columns(tmp_path: Path) -> None:
     write_table(tmp_path / "t.parquet", Rejection, [])
     assert read_table(tmp_path / "t.parquet", Rejection) == []
     assert list(pandas.read_parquet(tmp_path / "t.parquet").columns) == [
@@ -57,7 +59,7 @@ def test_an_empty_table_keeps_its_columns(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_a_column_that_an_earlier_release_did_not_write_takes_its_default(tmp_path: Path) -> None:
+def test_missing_column_takes_its_default(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     write_table(path, FetchedVideo, [replace(VIDEO, language="de")])
     whole = pq.read_table(path)
@@ -73,16 +75,16 @@ def test_frame_rates_stay_exact(tmp_path: Path) -> None:
     assert pandas.read_parquet(tmp_path / "t.parquet")["frame_rate"].tolist() == ["30000/1001"]
 
 
-def test_refuses_what_is_not_its_table(tmp_path: Path) -> None:
+def test_other_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     with pytest.raises(TableError, match="no such table"):
         read_table(path, Rejection)
-    path.write_bytes(b"PAR1 this is no parquet")
+    path.write_bytes(b"PAR1 not parquet")
     with pytest.raises(TableError, match="not a readable parquet file"):
         read_table(path, Rejection)
     pq.write_table(pa.table({"a": [1]}), path)
-    with pytest.raises(TableError, match="holds unknown records of schema version none"):
+    with pytest.raises(TableError, match="contains unknown records of schema version none"):
         read_table(path, Rejection)
     write_table(path, FetchedVideo, [VIDEO])
-    with pytest.raises(TableError, match=r"holds FetchedVideo records .* wanted Rejection"):
+    with pytest.raises(TableError, match=r"contains FetchedVideo records .* expected Rejection"):
         read_table(path, Rejection)

@@ -8,38 +8,16 @@ from pathlib import Path
 import pytest
 
 from phonics_data.errors import InputError, WorkspaceLockedError
-from phonics_data.storage.workspace import Workspace, atomic_path, fingerprint, write_bytes
+from phonics_data.storage.workspace import Workspace, fingerprint
 
 
-def test_a_failed_write_leaves_what_stood_there_before(tmp_path: Path) -> None:
-    target = tmp_path / "table.parquet"
-    write_bytes(target, b"old")
-
-    def break_off() -> None:
-        with atomic_path(target) as temporary:
-            temporary.write_bytes(b"half of the n")
-            raise RuntimeError("broken off")
-
-    with pytest.raises(RuntimeError, match="broken off"):
-        break_off()
-    assert target.read_bytes() == b"old"
-    assert [path.name for path in tmp_path.iterdir()] == ["table.parquet"]
-
-
-def test_the_temporary_name_keeps_the_suffix(tmp_path: Path) -> None:
-    with atomic_path(tmp_path / "clip.mp4") as temporary:
-        assert temporary.suffix == ".mp4"
-        temporary.write_bytes(b"x")
-    assert (tmp_path / "clip.mp4").read_bytes() == b"x"
-
-
-def test_fingerprint_is_the_same_for_equal_parts_only() -> None:
+def test_fingerprint_is_equal_for_equal_parts_only() -> None:
     assert fingerprint({"b": 1, "a": [1, 2]}) == fingerprint({"a": [1, 2], "b": 1})
     assert fingerprint({"a": [1, 2]}) != fingerprint({"a": [2, 1]})
     assert fingerprint("1") != fingerprint(1)
 
 
-def test_ledger_gives_an_outcome_only_for_its_fingerprint(tmp_path: Path) -> None:
+def test_ledger_returns_an_outcome_only_for_its_fingerprint(tmp_path: Path) -> None:
     ledger = Workspace(tmp_path / "work").ledger("fetch")
     assert ledger.read("v1", "f") is None
     ledger.write("v1", "f", {"kept": [1]})
@@ -52,14 +30,14 @@ def test_ledger_gives_an_outcome_only_for_its_fingerprint(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("broken", [b"", b"{", b"[]", b'{"fingerprint": "f"}', b"\xff\xfe"])
-def test_a_broken_marker_means_not_finished(tmp_path: Path, broken: bytes) -> None:
+def test_invalid_item_file_means_not_finished(tmp_path: Path, broken: bytes) -> None:
     ledger = Workspace(tmp_path / "work").ledger("fetch")
     ledger.write("v1", "f", {})
     (ledger.folder / "v1.json").write_bytes(broken)
     assert ledger.read("v1", "f") is None
 
 
-def test_a_second_process_is_told_who_holds_the_lock(tmp_path: Path) -> None:
+def test_lock_error_names_the_process_that_has_the_lock(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "work")
     code = (
         "import sys; from pathlib import Path; from phonics_data.storage.workspace import Workspace\n"
@@ -72,17 +50,20 @@ def test_a_second_process_is_told_who_holds_the_lock(tmp_path: Path) -> None:
     with holder:
         try:
             assert holder.stdout.readline() == "held\n"
-            with pytest.raises(WorkspaceLockedError, match=f"process {holder.pid} is working here"), workspace.lock():
+            with (
+                pytest.raises(WorkspaceLockedError, match=f"process {holder.pid} is using this workspace"),
+                workspace.lock(),
+            ):
                 pass
         finally:
             holder.kill()
-    with workspace.lock():  # a killed holder holds nothing
+    with workspace.lock():  # the lock of a killed process is released
         pass
 
 
-def test_refuses_a_folder_with_other_files_and_other_versions(tmp_path: Path) -> None:
+def test_folders_with_other_files_or_versions_are_refused(tmp_path: Path) -> None:
     (tmp_path / "holiday.jpg").write_bytes(b"")
-    with pytest.raises(InputError, match="holds other files"):
+    with pytest.raises(InputError, match="contains other files"):
         Workspace(tmp_path)
     with pytest.raises(InputError, match="no workspace here; run `phonics-data fetch"):
         Workspace(tmp_path / "nowhere", must_exist=True)

@@ -1,4 +1,4 @@
-"""Kept features come back digit for digit, and never for another question."""
+"""Cached features are restored exactly, and only for the same protocol."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cssgan.errors import FeaturesError
+from cssgan.metrics.features import Features
 from cssgan.metrics.networks import feature_cache
-from cssgan.metrics.statistics import Features
 
 PROTOCOL = {"network": "inception-abc", "resize": "bilinear", "real_set_sha256": "1234", "frames": 32}
 
@@ -19,15 +19,15 @@ def rows(seed: int = 0) -> feature_cache.Rows:
     return Features(values_ND=values, extractor="inception-abc"), np.array([0, 0, 1, 1, 2, 2])
 
 
-def test_what_is_kept_comes_back(tmp_path: Path) -> None:
-    made: list[int] = []
+def test_features_are_computed_once_and_restored(tmp_path: Path) -> None:
+    calls: list[int] = []
 
-    def make() -> feature_cache.Rows:
-        made.append(1)
+    def compute() -> feature_cache.Rows:
+        calls.append(1)
         return rows()
 
-    first, again = feature_cache.kept(tmp_path, PROTOCOL, make), feature_cache.kept(tmp_path, PROTOCOL, make)
-    assert made == [1]
+    first, again = feature_cache.cached(tmp_path, PROTOCOL, compute), feature_cache.cached(tmp_path, PROTOCOL, compute)
+    assert calls == [1]
     assert np.array_equal(first[0].values_ND, again[0].values_ND)
     assert np.array_equal(again[0].values_ND, rows()[0].values_ND)
     assert again[1].tolist() == [0, 0, 1, 1, 2, 2]
@@ -40,18 +40,18 @@ def test_every_field_of_the_protocol_has_its_own_file(tmp_path: Path) -> None:
     assert len({feature_cache.path_of(tmp_path, protocol) for protocol in other}) == 4
 
 
-def test_features_of_another_protocol_are_refused_by_name(tmp_path: Path) -> None:
+def test_features_of_another_protocol_are_refused(tmp_path: Path) -> None:
     feature_cache.save(tmp_path / "features.npz", rows(), PROTOCOL)
-    with pytest.raises(FeaturesError, match=r"features\.npz: .*resize 'bilinear' \(wanted 'bicubic'\)"):
+    with pytest.raises(FeaturesError, match=r"features\.npz: .*resize 'bilinear' \(expected 'bicubic'\)"):
         feature_cache.load(tmp_path / "features.npz", {**PROTOCOL, "resize": "bicubic"})
-    with pytest.raises(FeaturesError, match=r"stride 'not said' \(wanted 2\)"):
+    with pytest.raises(FeaturesError, match=r"stride 'missing' \(expected 2\)"):
         feature_cache.load(tmp_path / "features.npz", {**PROTOCOL, "stride": 2})
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 not a zip", None])
-def test_a_damaged_file_is_refused_by_name(tmp_path: Path, damage: bytes | None) -> None:
+def test_a_damaged_file_is_refused(tmp_path: Path, damage: bytes | None) -> None:
     path = tmp_path / "features.npz"
     feature_cache.save(path, rows(), PROTOCOL)
     path.write_bytes(path.read_bytes()[:200] if damage is None else damage)
-    with pytest.raises(FeaturesError, match=r"features\.npz: kept features that cannot be read"):
+    with pytest.raises(FeaturesError, match=r"features\.npz: cached features cannot be read"):
         feature_cache.load(path, PROTOCOL)

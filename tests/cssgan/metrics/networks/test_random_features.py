@@ -1,4 +1,4 @@
-"""The random networks: always the same weights, one path for every size, and distances that order corruptions."""
+"""The random networks: constant weights, independence of the batch, and distances that order corruptions."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from cssgan.metrics.networks.random_features import Extractor, normal_numbers, orthogonal, rand2d, rand3d
-from cssgan.metrics.scores import frechet_distance, kernel_distance
-from cssgan.metrics.statistics import Features, moments, real_scale
+from cssgan.metrics.distances import frechet_distance, kernel_distance
+from cssgan.metrics.feature_extraction import Extractor
+from cssgan.metrics.features import Features, moments, real_scale
+from cssgan.metrics.networks.random_features import normal_numbers, orthogonal, rand2d, rand3d
 from tests.cssgan.metrics import toy_scenes
 
 
@@ -35,12 +36,12 @@ def distance(extractor: Extractor, real: NDArray[np.uint8], fake: NDArray[np.uin
 
 
 def test_checksums_of_the_weights() -> None:
-    """A value measured years ago stays comparable only while these stand. Change them and every rfd changes."""
+    """Values of different versions are comparable only if these do not change."""
     assert rand2d().name == "rand2d-e14ee29a21fd"
     assert rand3d().name == "rand3d-ded6bf5cf981"
 
 
-def test_the_random_numbers_are_a_counters() -> None:
+def test_random_numbers_are_reproducible() -> None:
     first = normal_numbers(4, (1, 2))
     assert first == pytest.approx([1.5210277537, -1.2909154793, -1.2991184462, -0.0195180287], abs=1e-9)
     many = normal_numbers(20_000, (1, 2))
@@ -50,7 +51,7 @@ def test_the_random_numbers_are_a_counters() -> None:
 
 
 @pytest.mark.parametrize("shape", [(5, 12), (12, 5), (4, 4)])
-def test_orthogonal_matrices_are(shape: tuple[int, int]) -> None:
+def test_orthogonal_matrices(shape: tuple[int, int]) -> None:
     matrix = orthogonal(*shape, (3, 4))
     assert matrix.shape == shape
     small = matrix @ matrix.T if shape[0] <= shape[1] else matrix.T @ matrix
@@ -71,7 +72,7 @@ def test_equal_sets_have_distance_zero(scene: toy_scenes.Scenes) -> None:
     assert distance(rand2d(), frames, frames.copy()) == pytest.approx(0.0, abs=1e-6)
 
 
-def test_noise_and_blur_raise_both_distances_step_by_step(scene: toy_scenes.Scenes) -> None:
+def test_both_distances_increase_with_noise_and_blur(scene: toy_scenes.Scenes) -> None:
     real = scene.videos_NTHWC
     noise = np.random.default_rng(1).normal(size=real.shape)
     noisy = [np.clip(real + sigma * noise, 0, 255).astype(np.uint8) for sigma in (3, 10, 30)]
@@ -83,7 +84,7 @@ def test_noise_and_blur_raise_both_distances_step_by_step(scene: toy_scenes.Scen
         assert np.all(np.diff(values) > 0)
 
 
-def test_permuted_time_raises_the_video_distance_and_leaves_the_frame_distance(scene: toy_scenes.Scenes) -> None:
+def test_shuffled_frames_raise_the_video_distance_but_not_the_frame_distance(scene: toy_scenes.Scenes) -> None:
     real = scene.videos_NTHWC
     shuffled = real[:, np.random.default_rng(2).permutation(16)]
     floor = distance(rand3d(), real, toy_scenes.make(40, frames=16, seed=7, size=32).videos_NTHWC)
@@ -92,7 +93,7 @@ def test_permuted_time_raises_the_video_distance_and_leaves_the_frame_distance(s
     assert distance(rand2d(), frames, shuffled.reshape(frames.shape)) == pytest.approx(0.0, abs=1e-6)
 
 
-def test_freezing_more_of_the_video_is_worse(scene: toy_scenes.Scenes) -> None:
+def test_the_distance_increases_with_the_frozen_share(scene: toy_scenes.Scenes) -> None:
     real = scene.videos_NTHWC
     frozen = [real[:, np.minimum(np.arange(16), last)] for last in (12, 6, 0)]
     values = [distance(rand3d(), real, fake) for fake in frozen]

@@ -1,4 +1,4 @@
-"""Resizing as the published protocols do it, against their own words and recorded numbers."""
+"""Resizing as in the published protocols, against recorded values."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from PIL import Image
 from cssgan.metrics.networks.resize import clean_bicubic, for_i3d, tensorflow_bilinear
 
 
-def test_tensorflow_bilinear_gives_what_torch_fidelity_gives() -> None:
-    """The three numbers were printed by torch-fidelity 0.4.0, interpolate_bilinear_2d_like_tensorflow1x."""
+def test_tensorflow_bilinear_equals_torch_fidelity() -> None:
+    """The expected values are those of torch-fidelity 0.4.0, interpolate_bilinear_2d_like_tensorflow1x."""
     levels = (torch.arange(2 * 3 * 7 * 5).reshape(2, 3, 7, 5) * 37 % 256).permute(0, 2, 3, 1).numpy().astype(np.uint8)
     out = tensorflow_bilinear(levels)
     assert out.shape == (2, 3, 299, 299)
@@ -30,8 +30,8 @@ def test_tensorflow_bilinear_adds_no_half_pixel() -> None:
     assert np.array_equal(tensorflow_bilinear(same)[0].permute(1, 2, 0).numpy(), same[0])
 
 
-def test_clean_is_pils_bicubic_without_rounding() -> None:
-    # Away from 0 and 255, for PIL's own path of whole grey levels clips between its two passes.
+def test_clean_is_bicubic_of_pil_without_rounding() -> None:
+    # Away from 0 and 255, because PIL clips integer images between its two passes.
     frame = np.random.default_rng(1).integers(100, 156, (48, 40, 3)).astype(np.uint8)
     out = clean_bicubic(frame[None])[0].permute(1, 2, 0).numpy()
     rounded = np.asarray(Image.fromarray(frame).resize((299, 299), Image.Resampling.BICUBIC))
@@ -41,7 +41,7 @@ def test_clean_is_pils_bicubic_without_rounding() -> None:
     assert (float(sharp.min()), float(sharp.max())) == (0.0, 255.0)
 
 
-def test_i3d_sees_minus_one_to_one_in_its_own_order_of_axes() -> None:
+def test_input_of_i3d_has_range_minus_one_to_one_and_channels_first() -> None:
     videos = np.zeros((2, 5, 16, 16, 3), np.uint8)
     videos[1, 3, :, :, 2] = 255
     out = for_i3d(videos)

@@ -1,4 +1,4 @@
-"""Networks from files: what comes out, and how another file is refused."""
+"""Networks from TorchScript files: outputs, and refused files."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def test_inception_gives_features_and_logits_without_bias(tmp_path: Path) -> Non
     x = resize.tensorflow_bilinear(FRAMES)
     original = torch.jit.load(str(path))
     with torch.inference_mode():
-        features, chances = original(x, return_features=True), original(x, no_output_bias=True)
+        features, probabilities = original(x, return_features=True), original(x, no_output_bias=True)
     assert rows[:, :24] == pytest.approx(features.double().numpy(), abs=1e-6)
-    assert torch.from_numpy(rows[:, 24:]).softmax(1).numpy() == pytest.approx(chances.double().numpy(), abs=1e-6)
+    assert torch.from_numpy(rows[:, 24:]).softmax(1).numpy() == pytest.approx(probabilities.double().numpy(), abs=1e-6)
     assert network.name == f"inception-{download.sha256_of(path)[:12]}-torch-fidelity"
 
 
-def test_another_resize_is_another_network(tmp_path: Path) -> None:
+def test_the_resize_method_is_part_of_the_name(tmp_path: Path) -> None:
     path = save(InceptionLike(), tmp_path / "inception.pt")
     assert Inception(path, "clean").name != Inception(path).name
     assert np.abs(Inception(path, "clean")(FRAMES) - Inception(path)(FRAMES)).max() > 1e-3
 
 
-def test_i3d_gives_what_the_file_gives_with_its_own_resize_and_range(tmp_path: Path) -> None:
+def test_i3d_equals_the_network_with_its_own_resizing_and_range(tmp_path: Path) -> None:
     path = save(I3dLike(), tmp_path / "i3d.pt")
     original = torch.jit.load(str(path))
     with torch.inference_mode():
@@ -55,17 +55,17 @@ def test_lpips_is_zero_for_equal_frames_and_grows(tmp_path: Path) -> None:
     assert np.all(network(FRAMES, near) < network(FRAMES, far))
 
 
-@pytest.mark.parametrize(("wanted", "other"), [(Inception, I3dLike()), (I3d, VggLike()), (Lpips, InceptionLike())])
-def test_another_network_is_refused_by_name(tmp_path: Path, wanted: type, other: torch.nn.Module) -> None:
+@pytest.mark.parametrize(("expected", "other"), [(Inception, I3dLike()), (I3d, VggLike()), (Lpips, InceptionLike())])
+def test_another_network_is_refused(tmp_path: Path, expected: type, other: torch.nn.Module) -> None:
     path = save(other, tmp_path / "other.pt")
     with pytest.raises(WeightsError, match=r"other\.pt: is not ") as raised:
-        wanted(path)
+        expected(path)
     assert "\n" not in str(raised.value)
 
 
-def test_a_file_that_is_no_network_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_file_without_a_network_is_refused(tmp_path: Path) -> None:
     (tmp_path / "page.pt").write_text("<html>not found</html>")
-    with pytest.raises(WeightsError, match=r"page\.pt: is no TorchScript"):
+    with pytest.raises(WeightsError, match=r"page\.pt: not a TorchScript"):
         Inception(tmp_path / "page.pt")
     with pytest.raises(WeightsError, match=r"gone\.pt: No such file"):
         I3d(tmp_path / "gone.pt")

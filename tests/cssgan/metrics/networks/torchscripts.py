@@ -1,4 +1,4 @@
-"""TorchScript files with the signatures of the published networks and random weights: real files, real loading."""
+"""TorchScript files of small networks with random weights and the signatures of the published networks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class InceptionLike(nn.Module):
-    """`layers` and `output` as in inception-2015-12-05.pt; few features, so that a test is quick."""
+    """`layers` and `output` as in inception-2015-12-05.pt; few features, so that tests are fast."""
 
     def __init__(self, num_features: int = 24, num_classes: int = 1008) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class VggLike(nn.Module):
 
 
 def save(network: nn.Module, path: Path, seed: int = 0) -> Path:
-    """The network with weights drawn from `seed`, as a TorchScript file."""
+    """Write the network with random weights of `seed` as a TorchScript file."""
     random = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in network.parameters():

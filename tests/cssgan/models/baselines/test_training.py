@@ -1,4 +1,4 @@
-"""The models that the paper compares with, in the one trainer: who moves, what is learnt, that runs go on."""
+"""The baselines in the common trainer: updates, losses, resuming, options."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cssgan.models import factory
 from cssgan.models.blocks import iterate_spectral_norms
 from cssgan.presets import preset
 from cssgan.training import checkpoint, loop, step
-from cssgan.training.cost import batch_like
+from cssgan.training.cost import synthetic_batch
 from cssgan.training.step import TrainState, new_train_state, train_step
 from cssgan.types import Batch, MelStats
 from tests.cssgan.toy_dataset import tiny_version
@@ -43,7 +43,7 @@ def small(kind: str, *settings: str) -> Config:
     return tiny_version(f"{kind}-tiny", *settings)
 
 
-def train_state(config: Config) -> TrainState:
+def new_state(config: Config) -> TrainState:
     torch.manual_seed(0)
     return new_train_state(
         config, factory.generator(config, num_classes=26), factory.discriminators(config, num_classes=26)
@@ -54,7 +54,7 @@ def state(module: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in module.state_dict().items()}
 
 
-def moved(module: nn.Module, before: dict[str, torch.Tensor]) -> set[str]:
+def changed_weights(module: nn.Module, before: dict[str, torch.Tensor]) -> set[str]:
     return {name for name, tensor in module.state_dict().items() if not torch.equal(tensor, before[name])}
 
 
@@ -63,80 +63,82 @@ def millions(module: nn.Module) -> float:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_player_moves_in_its_own_step_alone(batch_of, kind: str) -> None:
+def test_each_step_updates_only_its_own_network(batch_of, kind: str) -> None:
     config = small(kind)
-    ours = train_state(config)
-    part = step.present(batch_of(config), config)
-    discriminators, generator = state(ours.discriminators), state(ours.generator)
+    train_state = new_state(config)
+    part = step.micro_batch(batch_of(config), config)
+    discriminators, generator = state(train_state.discriminators), state(train_state.generator)
 
-    made, terms = step.generator_step(ours, [part], config, adversarial=True)
+    fakes, terms = step.generator_step(train_state, [part], config, adversarial=True)
 
-    assert moved(ours.discriminators, discriminators) == set()
-    weights = {name for name, parameter in ours.generator.named_parameters() if parameter.grad is not None}
-    assert weights == {name for name, _ in ours.generator.named_parameters()}
+    assert changed_weights(train_state.discriminators, discriminators) == set()
+    weights = {name for name, parameter in train_state.generator.named_parameters() if parameter.grad is not None}
+    assert weights == {name for name, _ in train_state.generator.named_parameters()}
     assert {"g_l1", "g_image", "g_video"} <= set(terms)
-    generator = state(ours.generator)
-    step.discriminator_step(ours, [part], made, config)
+    generator = state(train_state.generator)
+    step.discriminator_step(train_state, [part], fakes, config)
 
-    assert moved(ours.generator, generator) == set()
-    assert moved(ours.discriminators, discriminators) == {name for name, _ in ours.discriminators.named_parameters()}
+    assert changed_weights(train_state.generator, generator) == set()
+    assert changed_weights(train_state.discriminators, discriminators) == {
+        name for name, _ in train_state.discriminators.named_parameters()
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_step_lowers_the_loss_of_its_own_batch(batch_of, kind: str) -> None:
     config = small(kind, "loss.l1_weight=100", "optim.g_lr=1e-2")
-    ours, batch = train_state(config), batch_of(config)
+    train_state, batch = new_state(config), batch_of(config)
 
-    seen = [train_step(ours, batch, config, num_steps=n, num_videos=3 * n) for n in range(8)]
+    seen = [train_step(train_state, batch, config, num_steps=n, num_videos=3 * n) for n in range(8)]
 
     assert all(math.isfinite(float(value)) for terms in seen for value in terms.values())
     assert float(seen[-1]["g_l1"]) < 0.9 * float(seen[0]["g_l1"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_discriminators_learn_to_tell(batch_of, kind: str) -> None:
+def test_the_discriminators_learn_to_separate_real_from_fake(batch_of, kind: str) -> None:
     config = small(kind, "optim.d_lr=2e-3", "discriminator.width=4")
-    ours = train_state(config)
-    part = step.present(batch_of(config), config)
+    train_state = new_state(config)
+    part = step.micro_batch(batch_of(config), config)
     black = [-torch.ones_like(part.real.clips_BSCFHW)]
 
     losses: list[float] = []
     for _ in range(8):
-        iterate_spectral_norms(ours.discriminators)
-        losses.append(float(step.discriminator_step(ours, [part], black, config)["d_video"]))
+        iterate_spectral_norms(train_state.discriminators)
+        losses.append(float(step.discriminator_step(train_state, [part], black, config)["d_video"]))
 
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_mocogan_asks_for_the_class_and_the_others_do_not(batch_of) -> None:
+def test_only_mocogan_has_class_losses(batch_of) -> None:
     names = {
-        kind: set(train_step(train_state(small(kind)), batch_of(small(kind)), small(kind), num_steps=0, num_videos=0))
+        kind: set(train_step(new_state(small(kind)), batch_of(small(kind)), small(kind), num_steps=0, num_videos=0))
         for kind in KINDS
     }
 
-    words = {"g_class", "d_class", "class_acc_real", "class_acc_fake"}
-    assert {kind: words & got for kind, got in names.items()} == {
-        kind: words if kind == "mocogan" else set() for kind in KINDS
+    class_terms = {"g_class", "d_class", "class_acc_real", "class_acc_fake"}
+    assert {kind: class_terms & got for kind, got in names.items()} == {
+        kind: class_terms if kind == "mocogan" else set() for kind in KINDS
     }
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_run_goes_on_bit_for_bit_and_makes_videos(dataset: Path, tmp_path: Path, kind: str) -> None:
+def test_a_run_resumes_bit_equal_and_generates_videos(dataset: Path, tmp_path: Path, kind: str) -> None:
     quiet = Console(file=io.StringIO())
     config = small(kind, "train.sample_every=2", "train.ema_half_life=6")
     loop.train(config, dataset, tmp_path / "whole", console=quiet)
 
     for videos in (6, 12):
         shorter = override(config, [f"train.num_videos={videos}"])
-        loop.train(shorter, dataset, tmp_path / "broken", console=quiet)
+        loop.train(shorter, dataset, tmp_path / "resumed", console=quiet)
 
-    whole, broken = (checkpoint.load_newest(tmp_path / name) for name in ("whole", "broken"))
-    for ours, theirs in (
-        (whole.generator_weights(), broken.generator_weights()),
-        (whole.discriminator_weights(), broken.discriminator_weights()),
+    whole, resumed = (checkpoint.load_newest(tmp_path / name) for name in ("whole", "resumed"))
+    for one, other in (
+        (whole.generator_weights(), resumed.generator_weights()),
+        (whole.discriminator_weights(), resumed.discriminator_weights()),
     ):
-        assert ours.keys() == theirs.keys()
-        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[name], other[name]) for name in one)
     loaded = load_generator(tmp_path / "whole")
     video = loaded.generate(torch.zeros(2, 3, 16, 16), torch.randn(2, 21, 64, 20), torch.tensor([0, 1]))
     assert video.shape == (2, 3, 21, 16, 16)
@@ -144,10 +146,10 @@ def test_a_run_goes_on_bit_for_bit_and_makes_videos(dataset: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_window_follows_picture_sound_and_class(kind: str) -> None:
+def test_a_window_depends_on_image_audio_and_class(kind: str) -> None:
     config = small(kind)
-    generator = train_state(config).generator.eval()
-    batch = batch_like(config, 2, num_classes=26, device=CPU)
+    generator = new_state(config).generator.eval()
+    batch = synthetic_batch(config, 2, num_classes=26, device=CPU)
     image, mels, label, noise = batch.video_BCTHW[:, :, 0], batch.mels_BTMU, batch.label_BK, batch.noise_BZ
 
     video = generator.rollout(image, mels, label, noise)
@@ -165,11 +167,11 @@ def test_a_window_follows_picture_sound_and_class(kind: str) -> None:
     torch.testing.assert_close(longer[:, :, 16:], generator.rollout(video[:, :, -1], mels, label, noise))
 
 
-def test_recurrent_frames_know_nothing_of_the_future() -> None:
+def test_recurrent_generators_are_causal() -> None:
     for kind in ("mocogan", "phonicsgan_like"):
         config = small(kind)
-        generator = train_state(config).generator.eval()
-        batch = batch_like(config, 2, num_classes=26, device=CPU)
+        generator = new_state(config).generator.eval()
+        batch = synthetic_batch(config, 2, num_classes=26, device=CPU)
         other = batch.mels_BTMU.clone()
         other[:, 9:] += 1.0
         videos = [
@@ -181,8 +183,8 @@ def test_recurrent_frames_know_nothing_of_the_future() -> None:
         assert same == [True] * 9 + [False] * 7
 
 
-def test_sizes_at_their_own_settings() -> None:
-    """The published models' sizes: ImaGINator and MoCoGAN with the six classes of their data."""
+def test_sizes_of_the_original_models() -> None:
+    """Sizes of the published ImaGINator and MoCoGAN with the six classes of their data."""
     with torch.device("meta"):
         imaginator, mocogan = (factory.generator(preset(name), num_classes=6) for name in ("imaginator", "mocogan"))
         discriminators = {
@@ -195,22 +197,22 @@ def test_sizes_at_their_own_settings() -> None:
     assert sizes == {"imaginator": (11.1, 2.8), "mocogan": (11.3, 0.7)}
 
 
-def test_mocogan_judges_at_seventeen_places_and_sixteen_patches() -> None:
+def test_mocogan_has_logits_at_seventeen_positions_and_sixteen_patches() -> None:
     config = preset("mocogan")
     with torch.device("meta"):
         discriminators = factory.discriminators(config, num_classes=26)
-        verdict = discriminators(
+        output = discriminators(
             torch.empty(2, 4, 3, 8, 64, 64), torch.empty(2, 26), torch.zeros(2, 1, dtype=torch.long)
         )
 
-    assert verdict.image_BS.shape == (2, 16)
-    assert verdict.video_B.shape == (2, 17)
-    assert verdict.class_BVK.shape == (2, 17, 26)
+    assert output.image_BS.shape == (2, 16)
+    assert output.video_B.shape == (2, 17)
+    assert output.class_BVK.shape == (2, 17, 26)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_image_discriminator_sees_one_frame_of_the_window(kind: str) -> None:
-    discriminators = train_state(small(kind)).discriminators
+def test_the_image_discriminator_uses_one_frame_of_the_window(kind: str) -> None:
+    discriminators = new_state(small(kind)).discriminators
     clips, index = torch.randn(2, 4, 3, 4, 16, 16), torch.tensor([[6], [15]])
 
     logits = discriminators(clips, torch.eye(26)[:2], index).image_BS
@@ -220,7 +222,7 @@ def test_the_image_discriminator_sees_one_frame_of_the_window(kind: str) -> None
 
     other = discriminators(changed, torch.eye(26)[:2], index).image_BS
     assert not torch.allclose(other[0], logits[0])
-    if kind != "mocogan":  # its batch norm lets one video look at the other
+    if kind != "mocogan":  # its batch norm mixes the videos of a batch
         torch.testing.assert_close(other[1], logits[1])
 
 
@@ -237,7 +239,7 @@ def test_the_image_discriminator_sees_one_frame_of_the_window(kind: str) -> None
         ("g3an", "model.kind=gan", "model.kind: got 'gan', allowed: cssgan | mocogan"),
     ],
 )  # fmt: skip
-def test_options_that_a_model_would_not_follow_are_refused(kind: str, setting: str, words: str) -> None:
+def test_options_that_a_model_does_not_support_are_refused(kind: str, setting: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         override(preset(f"{kind}-tiny"), [setting])
 
@@ -248,15 +250,15 @@ def test_options_that_a_model_would_not_follow_are_refused(kind: str, setting: s
 def test_options_of_g3an_run(batch_of, setting: str) -> None:
     config = small("g3an", setting)
 
-    terms = train_step(train_state(config), batch_of(config), config, num_steps=0, num_videos=0)
+    terms = train_step(new_state(config), batch_of(config), config, num_steps=0, num_videos=0)
 
     assert all(math.isfinite(float(value)) for value in terms.values())
 
 
 @pytest.mark.parametrize("kind", ["g3an", "imaginator", "phonicsgan_like"])
-def test_the_modern_game_runs_as_well(batch_of, kind: str) -> None:
+def test_the_relativistic_loss_with_gradient_penalties_runs(batch_of, kind: str) -> None:
     config = small(kind, "loss.gan=rpgan", "loss.r1_gamma=1", "loss.r2_gamma=1", "discriminator.spectral=false")
 
-    terms = train_step(train_state(config), batch_of(config), config, num_steps=0, num_videos=0)
+    terms = train_step(new_state(config), batch_of(config), config, num_steps=0, num_videos=0)
 
     assert all(math.isfinite(float(value)) for value in terms.values())

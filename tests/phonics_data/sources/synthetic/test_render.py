@@ -1,4 +1,4 @@
-"""Rendered songs: plans that cover what real songs do, truth that holds, files as a video site would give them."""
+"""Rendered songs: coverage of the plans, correctness of the true segments, format of the files."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from PIL import Image
 from phonics_data.captions.parse import read_captions
 from phonics_data.errors import OptionError, TableError
 from phonics_data.sources.synthetic import captions, compose, music, scenes, strokes
-from phonics_data.sources.synthetic.motion import Onset, follow, light, onsets
+from phonics_data.sources.synthetic.motion import Onset, animate, light_curve, onsets
 from phonics_data.sources.synthetic.render import plan_song, read_truth, render_songs
 from phonics_data.sources.synthetic.song_plan import MOVES, SongPlan
 from phonics_data.sources.synthetic.sprites import FONTS, drawing, font, text
-from phonics_data.sources.synthetic.timeline import Timeline, lay_out, truth
-from phonics_data.sources.synthetic.voice import Utterance, speak
+from phonics_data.sources.synthetic.timeline import Timeline, build_timeline, true_segments
+from phonics_data.sources.synthetic.voice import Utterance, synthesize
 from phonics_data.sources.synthetic.word_list import LETTER_SOUNDS, pictures
 from phonics_data.storage.manifest import read_manifest
 from phonics_data.types import TrueSegment
@@ -36,37 +36,37 @@ SHORT_SONG_SEED = 170
 
 
 def first_letters(plan: SongPlan, count: int) -> SongPlan:
-    """`plan` with its first `count` letter sections alone."""
+    """`plan` with its first `count` letter sections only."""
     letters = [section for section in plan.sections if section.kind == "letter"][:count]
     return replace(plan, sections=tuple(letters))
 
 
-def planned(**wanted: object) -> SongPlan:
-    """The first song of seed 1 whose plan has these values."""
+def find_plan(**values: object) -> SongPlan:
+    """The first plan of seed 1 with these field values."""
     for index in range(200):
         plan = plan_song(1, index)
-        if all(getattr(plan, name) == value for name, value in wanted.items()):
+        if all(getattr(plan, name) == value for name, value in values.items()):
             return plan
-    raise AssertionError(f"no song with {wanted} among 200")
+    raise AssertionError(f"no song with {values} among 200")
 
 
 # Plans ---------------------------------------------------------------------------------------------------------------
 
 
-def test_a_plan_is_a_function_of_seed_and_index() -> None:
+def test_plans_depend_on_seed_and_index_only() -> None:
     assert plan_song(1, 7) == plan_song(1, 7)
     assert plan_song(1, 7).digest() == plan_song(1, 7).digest()
     assert len({plan_song(seed, 7).digest() for seed in range(20)}) == 20
 
 
-def test_sixty_songs_make_a_dataset_of_the_size_of_the_paper() -> None:
+def test_sixty_songs_have_the_size_of_the_paper_dataset() -> None:
     counts = Counter(letter for index in range(60) for letter in plan_song(1, index).letters)
     assert 1500 <= counts.total() <= 1640
     assert set(counts) == set(LETTERS)
     assert 30 <= min(counts.values()) <= max(counts.values()) <= 90
 
 
-def test_a_small_collection_shows_every_kind_way_and_caption_style() -> None:
+def test_a_small_collection_covers_all_kinds_and_styles() -> None:
     plans = [plan_song(3, index) for index in range(20)]
     assert {plan.kind for plan in plans} == {"is_for", "a_a_apple", "phonics", "letter_run", "two_words"}
     assert {plan.way for plan in plans} == {"card", "strokes", "fly", "row", "groups", "pair"}
@@ -77,12 +77,12 @@ def test_a_small_collection_shows_every_kind_way_and_caption_style() -> None:
     assert {section.kind for plan in plans for section in plan.sections} == {
         "intro", "letter", "chorus", "break", "outro",
     }  # fmt: skip
-    assert any(plan.letters not in LETTERS * 2 for plan in plans), "no song misses or shuffles letters"
+    assert any(plan.letters not in LETTERS * 2 for plan in plans), "no song omits or shuffles letters"
     assert any(plan.logo for plan in plans)
     assert any(not plan.logo for plan in plans)
 
 
-def test_out_of_range_is_refused_with_the_name_of_the_option(tmp_path: Path) -> None:
+def test_values_out_of_range_are_rejected_with_the_option_name(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="--seed: got -1"):
         plan_song(-1, 0)
     with pytest.raises(OptionError, match="--songs: got 0"):
@@ -96,7 +96,7 @@ def test_out_of_range_is_refused_with_the_name_of_the_option(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("letter", LETTERS)
-def test_every_letter_has_words_whose_pictures_exist(letter: str) -> None:
+def test_every_letter_has_words_with_pictures(letter: str) -> None:
     table = pictures()[letter]
     assert len({picture.word for picture in table}) == len(table) >= 8
     for picture in table:
@@ -108,8 +108,10 @@ def test_every_letter_has_words_whose_pictures_exist(letter: str) -> None:
 
 
 @pytest.mark.parametrize("letter", LETTERS)
-def test_a_letter_is_drawn_stroke_by_stroke_and_never_loses_ink(letter: str) -> None:
-    masks = [np.asarray(strokes.draw(letter, share, 80, "#ff0000").getchannel("A")) for share in (0.2, 0.5, 0.8, 1.0)]
+def test_letters_are_drawn_gradually(letter: str) -> None:
+    masks = [
+        np.asarray(strokes.draw(letter, progress, 80, "#ff0000").getchannel("A")) for progress in (0.2, 0.5, 0.8, 1.0)
+    ]
     ink = [float(mask.mean()) for mask in masks]
     assert ink == sorted(ink)
     assert ink[0] < 0.6 * ink[-1]
@@ -120,7 +122,7 @@ def test_a_letter_is_drawn_stroke_by_stroke_and_never_loses_ink(letter: str) -> 
     assert columns.max() < 79
 
 
-def test_fonts_are_visibly_different() -> None:
+def test_fonts_differ() -> None:
     drawn = [
         np.asarray(text("G", index, 64, 64, "#000000").getchannel("A").resize((64, 64))) for index in range(len(FONTS))
     ]
@@ -132,7 +134,7 @@ def test_fonts_are_visibly_different() -> None:
 # Voice ---------------------------------------------------------------------------------------------------------------
 
 
-def test_a_fresh_voice_gives_the_same_samples_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_speech_synthesis_is_reproducible(monkeypatch: pytest.MonkeyPatch) -> None:
     voices = sorted({plan_song(5, index).voice for index in range(80)})
     assert len(voices) >= 15
     words = [
@@ -140,18 +142,18 @@ def test_a_fresh_voice_gives_the_same_samples_every_time(monkeypatch: pytest.Mon
         for voice in voices
         for say in ("apple", LETTER_SOUNDS["B"][1])
     ]
-    spoken = speak(words)
-    # What lies in memory before it was the usual cause of a difference: a larger environment moves the stack.
+    waveforms = synthesize(words)
+    # A larger environment moves the stack: uninitialized memory was the usual cause of differences.
     monkeypatch.setenv("PHONICS_TEST_PADDING", "x" * 3000)
-    for one, other in zip(spoken, speak(words), strict=True):
+    for one, other in zip(waveforms, synthesize(words), strict=True):
         np.testing.assert_array_equal(one, other)
-    for utterance, sound in zip(words, spoken, strict=True):
-        assert 0.1 < sound.size / 22_050 < 0.8, utterance
-        assert 0.05 < float(np.abs(sound).max()) <= 1.0, utterance
+    for utterance, waveform in zip(words, waveforms, strict=True):
+        assert 0.1 < waveform.size / 22_050 < 0.8, utterance
+        assert 0.05 < float(np.abs(waveform).max()) <= 1.0, utterance
 
 
-def test_a_word_begins_and_ends_where_its_sound_does() -> None:
-    (sound,) = speak([Utterance(say="apple", voice="en-us", pitch=50, pitch_range=30, words_per_minute=160)])
+def test_words_are_trimmed_to_their_audio() -> None:
+    (sound,) = synthesize([Utterance(say="apple", voice="en-us", pitch=50, pitch_range=30, words_per_minute=160)])
     loud = np.flatnonzero(np.abs(sound) > 0.02 * np.abs(sound).max())
     assert loud[0] < 0.02 * 22_050
     assert loud[-1] > sound.size - 0.03 * 22_050
@@ -163,11 +165,11 @@ def test_a_word_begins_and_ends_where_its_sound_does() -> None:
 @pytest.fixture(scope="module", params=range(10))
 def laid_out(request: pytest.FixtureRequest) -> tuple[SongPlan, Timeline, list[TrueSegment]]:
     plan = plan_song(1, request.param)
-    timeline = lay_out(plan)
-    return plan, timeline, truth(plan, timeline)
+    timeline = build_timeline(plan)
+    return plan, timeline, true_segments(plan, timeline)
 
 
-def test_segments_follow_each_other_and_hold_their_words(
+def test_segments_are_disjoint_and_contain_their_words(
     laid_out: tuple[SongPlan, Timeline, list[TrueSegment]],
 ) -> None:
     plan, timeline, segments = laid_out
@@ -179,12 +181,14 @@ def test_segments_follow_each_other_and_hold_their_words(
         assert words[0] == segment.letter
         assert segment.start_seconds <= segment.words[0].start_seconds
         assert segment.words[-1].end_seconds <= segment.end_seconds
-        assert segment.words[0].start_seconds - segment.start_seconds < 0.25, "a letter is seen long before it is heard"
+        assert segment.words[0].start_seconds - segment.start_seconds < 0.25, (
+            "a letter appears long before it is spoken"
+        )
         assert segment.object_word is None or segment.object_word.split()[0] in words
     assert segments[-1].end_seconds <= timeline.num_frames / plan.frame_rate
 
 
-def test_segments_are_as_long_as_clips_of_the_paper(laid_out: tuple[SongPlan, Timeline, list[TrueSegment]]) -> None:
+def test_segment_lengths_match_the_paper(laid_out: tuple[SongPlan, Timeline, list[TrueSegment]]) -> None:
     plan, _, segments = laid_out
     lengths = np.array([segment.end_seconds - segment.start_seconds for segment in segments])
     low, high = (0.6, 1.25) if plan.kind == "letter_run" else (1.4, 4.0)
@@ -192,7 +196,7 @@ def test_segments_are_as_long_as_clips_of_the_paper(laid_out: tuple[SongPlan, Ti
     assert float(np.mean((lengths >= 14 / 25) & (lengths <= 100 / 25))) > 0.9
 
 
-def test_chorus_and_cards_belong_to_no_letter(laid_out: tuple[SongPlan, Timeline, list[TrueSegment]]) -> None:
+def test_chorus_and_cards_are_outside_all_segments(laid_out: tuple[SongPlan, Timeline, list[TrueSegment]]) -> None:
     plan, timeline, segments = laid_out
     for section in timeline.sections:
         if section.plan.kind != "letter" and section.words:
@@ -202,45 +206,48 @@ def test_chorus_and_cards_belong_to_no_letter(laid_out: tuple[SongPlan, Timeline
     assert plan.sections[0].kind in ("intro", "break")
 
 
-def test_scenes_fill_the_song_without_gap_or_overlap(laid_out: tuple[SongPlan, Timeline, list[TrueSegment]]) -> None:
+def test_scenes_cover_the_song_without_gap_or_overlap(laid_out: tuple[SongPlan, Timeline, list[TrueSegment]]) -> None:
     _, timeline, _ = laid_out
     assert timeline.sections[0].first_frame == 0
     assert timeline.sections[-1].last_frame == timeline.num_frames
     for section, following in pairwise(timeline.sections):
         assert section.last_frame == following.first_frame
-        assert section.first_frame <= section.sign_frame < section.last_frame
+        assert section.first_frame <= section.appear_frame < section.last_frame
 
 
-# Picture and sound ---------------------------------------------------------------------------------------------------
+# Video and audio ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("move", MOVES)
-def test_every_move_steps_in_the_frame_in_which_the_sound_begins(move: Any) -> None:
-    sounding = 10
-    for rate, expected in ((25, {sounding}), (30, {sounding - 1, sounding})):  # as clips at 25 frames/s will see it
-        pose = follow(move, [(sounding + 0.4) / rate], [1.0], 200.0, 0, 40, rate)
+def test_every_animation_starts_in_the_frame_of_the_onset(move: Any) -> None:
+    onset_frame = 10
+    for rate, expected in (
+        (25, {onset_frame}),
+        (30, {onset_frame - 1, onset_frame}),
+    ):  # as sampled by clips at 25 frames/s
+        pose = animate(move, [(onset_frame + 0.4) / rate], [1.0], 200.0, 0, 40, rate)
         state = np.stack([pose.dx, pose.dy, 100 * pose.scale_x, 100 * pose.scale_y, 2 * pose.degrees])
         step = np.abs(np.diff(state, axis=1)).sum(axis=0)
-        assert step[: sounding - 2].sum() == 0, "moves before the sound"
+        assert step[: onset_frame - 2].sum() == 0, "moves before the onset"
         assert int(step.argmax()) + 1 in expected
-        assert step[sounding + 16 :].max() < 0.1 * step.max(), "does not come to rest"
+        assert step[onset_frame + 16 :].max() < 0.1 * step.max(), "does not return to rest"
 
 
 def soundtrack(plan: SongPlan) -> tuple[Timeline, list[Onset], music.Track]:
-    timeline = lay_out(plan)
+    timeline = build_timeline(plan)
     voice, sound = music.mix(plan, timeline)
     return timeline, onsets(timeline, voice), sound
 
 
-def pictures_of(plan: SongPlan, timeline: Timeline, heard: Sequence[Onset]) -> Iterator[Image.Image]:
+def render_frames(plan: SongPlan, timeline: Timeline, song_onsets: Sequence[Onset]) -> Iterator[Image.Image]:
     _, sound = music.mix(plan, timeline)
-    brightness = light(sound, timeline.sections[-1].last_frame, plan.frame_rate)
-    shots = scenes.build(plan, timeline, heard, brightness)
-    return compose.frames(shots, plan.camera, plan.frame_rate, *scenes.logo(plan))
+    brightness = light_curve(sound, timeline.sections[-1].last_frame, plan.frame_rate)
+    song_scenes = scenes.build(plan, timeline, song_onsets, brightness)
+    return compose.frames(song_scenes, plan.camera, plan.frame_rate, *scenes.logo(plan))
 
 
 def rise_per_frame(sound: music.Track, frame_rate: int) -> NDArray[np.float64]:
-    """Growth of the sound's loudness (in logarithm, over bands) within each frame."""
+    """Increase of the log spectrum in each frame, summed over bands."""
     frame = music.RATE_HZ // frame_rate
     count = sound.size // frame
     spectrum = np.abs(np.fft.rfft(sound[: count * frame].reshape(count, frame) * np.hanning(frame))) ** 2
@@ -249,12 +256,12 @@ def rise_per_frame(sound: music.Track, frame_rate: int) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("way", ["card", "groups"])
-def test_the_picture_moves_when_the_sound_begins(way: str) -> None:
-    plan = first_letters(planned(kind="is_for", way=way, frame_rate=25, camera="still"), 6)
-    timeline, heard, sound = soundtrack(plan)
+def test_frame_changes_correlate_with_onsets(way: str) -> None:
+    plan = first_letters(find_plan(kind="is_for", way=way, frame_rate=25, camera="still"), 6)
+    timeline, song_onsets, sound = soundtrack(plan)
     small = [
         np.asarray(picture.crop((140, 0, 500, 360)).resize((64, 64)), np.float64)
-        for picture in pictures_of(plan, timeline, heard)
+        for picture in render_frames(plan, timeline, song_onsets)
     ]
     assert len(small) == timeline.num_frames
     moved = np.array([0.0] + [float(np.abs(after - before).mean()) for before, after in pairwise(small)])
@@ -270,25 +277,25 @@ def test_the_picture_moves_when_the_sound_begins(way: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["card", "strokes", "fly", "row", "groups", "pair"])
-def test_a_letter_comes_onto_the_screen_at_its_sign(way: str) -> None:
-    """Just before the sign the new letter's scene is not there; from a few frames after it on it stays recognizable."""
-    plan = replace(first_letters(planned(kind="is_for", way=way, camera="still"), 2), logo="")
-    timeline, heard, _ = soundtrack(plan)
-    shown = [np.asarray(picture.convert("L"), np.float64) for picture in pictures_of(plan, timeline, heard)]
+def test_letters_appear_at_their_appear_frame(way: str) -> None:
+    """The frame changes between just before `appear_frame` and half a second after it, mainly in the central square."""
+    plan = replace(first_letters(find_plan(kind="is_for", way=way, camera="still"), 2), logo="")
+    timeline, song_onsets, _ = soundtrack(plan)
+    frames = [np.asarray(picture.convert("L"), np.float64) for picture in render_frames(plan, timeline, song_onsets)]
     second = timeline.sections[1]
-    before, after = shown[second.sign_frame - 1], shown[second.sign_frame + plan.frame_rate // 2]
+    before, after = frames[second.appear_frame - 1], frames[second.appear_frame + plan.frame_rate // 2]
     assert np.abs(after - before).mean() > 1.0
     square = np.abs(after - before)[:, 140:500]
     assert square.sum() > 0.9 * np.abs(after - before).sum() or plan.transition != "cut" or plan.backdrop_changes
 
 
-def test_the_whole_chart_stands_at_the_end() -> None:
-    plan = planned(outro="chart", camera="still", letters=LETTERS)
+def test_the_final_chart_contains_all_letters() -> None:
+    plan = find_plan(outro="chart", camera="still", letters=LETTERS)
     ending = [section for section in plan.sections if section.kind == "outro"]
     plan = replace(plan, sections=(replace(ending[0], tokens=(), half_beats=4),))
-    timeline = lay_out(plan)
-    picture = list(pictures_of(plan, timeline, []))[-1]
-    empty = list(pictures_of(replace(plan, letters=""), timeline, []))[-1]
+    timeline = build_timeline(plan)
+    picture = list(render_frames(plan, timeline, []))[-1]
+    empty = list(render_frames(replace(plan, letters=""), timeline, []))[-1]
     inked = np.abs(np.asarray(picture, int) - np.asarray(empty, int)).max(axis=2) > 60
     cells = [inked[54 + 84 * (at // 7) - 31 :, 68 + 84 * (at % 7) - 31 :][:62, :62] for at in range(26)]
     assert min(float(cell.mean()) for cell in cells) > 0.03
@@ -301,17 +308,19 @@ def spoken_texts(timeline: Timeline) -> list[str]:
     return [word.token.text.lower() for word in timeline.words]
 
 
-def test_automatic_captions_time_every_word(tmp_path: Path) -> None:
-    plan = planned(kind="is_for", captions="words", caption_homophones=0.0)
-    timeline = lay_out(plan)
+def test_automatic_captions_have_word_times(tmp_path: Path) -> None:
+    plan = find_plan(kind="is_for", captions="words", caption_homophones=0.0)
+    timeline = build_timeline(plan)
     content = captions.json3(plan, timeline)
     path = tmp_path / "song.en-orig.json3"
     path.write_text(json.dumps(content))
     words = read_captions(path, duration_seconds=timeline.num_frames / plan.frame_rate).words
-    heard = [word for word in words if not word.text.startswith("[")]
-    assert [word.text.lower() for word in heard] == spoken_texts(timeline)
-    late = [abs(word.start_seconds - true.start_seconds) for word, true in zip(heard, timeline.words, strict=True)]
-    assert max(late) <= plan.caption_jitter_seconds + 0.011
+    recognized = [word for word in words if not word.text.startswith("[")]
+    assert [word.text.lower() for word in recognized] == spoken_texts(timeline)
+    errors = [
+        abs(word.start_seconds - true.start_seconds) for word, true in zip(recognized, timeline.words, strict=True)
+    ]
+    assert max(errors) <= plan.caption_jitter_seconds + 0.011
     events = content["events"]
     assert "segs" not in events[0], "the first event defines the window"
     assert any(event.get("aAppend") == 1 and event["segs"] == [{"utf8": "\n"}] for event in events)
@@ -319,20 +328,20 @@ def test_automatic_captions_time_every_word(tmp_path: Path) -> None:
     assert sum(a["tStartMs"] + a["dDurationMs"] > b["tStartMs"] for a, b in pairwise(lines)) > len(lines) / 2
 
 
-def test_manual_captions_time_cues_only() -> None:
-    plan = planned(kind="letter_run", captions="cues")
-    timeline = lay_out(plan)
+def test_manual_captions_have_cue_times_only() -> None:
+    plan = find_plan(kind="letter_run", captions="cues")
+    timeline = build_timeline(plan)
     events = captions.json3(plan, timeline)["events"]
     assert all(len(event["segs"]) == 1 and "tOffsetMs" not in event["segs"][0] for event in events)
     assert all(a["tStartMs"] + a["dDurationMs"] <= b["tStartMs"] for a, b in pairwise(events))
-    said = " ".join(event["segs"][0]["utf8"] for event in events)
-    assert [word.strip(".,").lower() for word in said.split()] == spoken_texts(timeline)
+    content = " ".join(event["segs"][0]["utf8"] for event in events)
+    assert [word.strip(".,").lower() for word in content.split()] == spoken_texts(timeline)
 
 
 # Files ---------------------------------------------------------------------------------------------------------------
 
 
-def test_the_files_are_as_a_video_site_gives_them(songs: Path) -> None:
+def test_files_have_the_format_of_video_sites(songs: Path) -> None:
     videos = read_manifest(str(songs / "manifest.csv"))
     assert [video.video_id for video in videos] == [f"song-{index:04d}" for index in range(len(videos))]
     for index, video in enumerate(videos):
@@ -356,16 +365,18 @@ def test_the_files_are_as_a_video_site_gives_them(songs: Path) -> None:
         assert video.letters == "".join(dict.fromkeys(plan.letters))
 
 
-def test_the_truth_names_every_segment_of_every_song(songs: Path) -> None:
+def test_the_truth_table_contains_all_segments(songs: Path) -> None:
     segments = read_truth(songs / "truth.parquet")
     assert [(segment.video_id, segment.start_seconds) for segment in segments] == sorted(
         (segment.video_id, segment.start_seconds) for segment in segments
     )
     plan = plan_song(11, 1)
-    assert [segment for segment in segments if segment.video_id == plan.video_id] == truth(plan, lay_out(plan))
+    assert [segment for segment in segments if segment.video_id == plan.video_id] == true_segments(
+        plan, build_timeline(plan)
+    )
 
 
-def test_a_second_run_renders_nothing_again_and_restores_the_same_tables(songs: Path, tmp_path: Path) -> None:
+def test_a_second_run_renders_nothing_and_writes_equal_tables(songs: Path, tmp_path: Path) -> None:
     copy = tmp_path / "songs"
     shutil.copytree(songs, copy)
     tables = {name: (copy / name).read_bytes() for name in ("manifest.csv", "truth.parquet")}
@@ -379,7 +390,7 @@ def test_a_second_run_renders_nothing_again_and_restores_the_same_tables(songs: 
     assert {name: (copy / name).read_bytes() for name in tables} == tables
 
 
-def test_a_lost_or_cut_file_is_rendered_again_to_the_same_truth(tmp_path: Path) -> None:
+def test_truncated_files_are_rendered_again(tmp_path: Path) -> None:
     render_songs(tmp_path, num_songs=1, seed=SHORT_SONG_SEED, workers=1)
     whole, video = (tmp_path / "truth.parquet").read_bytes(), tmp_path / "song-0000.mp4"
     size = video.stat().st_size
@@ -391,7 +402,7 @@ def test_a_lost_or_cut_file_is_rendered_again_to_the_same_truth(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("content", [None, b"not parquet"])
-def test_a_missing_or_broken_truth_file_is_told(tmp_path: Path, content: bytes | None) -> None:
+def test_missing_or_invalid_truth_files_are_rejected(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "truth.parquet"
     if content is not None:
         path.write_bytes(content)

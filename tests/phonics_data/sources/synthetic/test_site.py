@@ -1,4 +1,4 @@
-"""The song site answers as web servers do: pages, files, ranges, and nothing outside its folder."""
+"""The web server of rendered songs: pages, files, ranges, and nothing outside its folder."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import pytest
 
 from phonics_data.errors import InputError
 from phonics_data.sources.synthetic.site import SongSite, byte_range
+
+pytestmark = pytest.mark.dependencies
 
 
 @pytest.fixture
@@ -31,20 +33,20 @@ def site(tmp_path: Path) -> Iterator[SongSite]:
 
 def get(url: str, **headers: str) -> tuple[int, bytes, dict[str, str]]:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as answer:
-            return answer.status, answer.read(), dict(answer.headers)
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as response:
+            return response.status, response.read(), dict(response.headers)
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read(), dict(error.headers)
 
 
-def test_the_manifest_names_pages(site: SongSite) -> None:
+def test_the_manifest_contains_page_addresses(site: SongSite) -> None:
     _, data, _ = get(f"{site.url}/manifest.csv")
     (row,) = csv.DictReader(io.StringIO(data.decode()))
     assert row == {"video_id": "ab-1", "url": "/watch/ab-1", "title": "A & B"}
 
 
-def test_a_page_names_the_file_and_its_own_captions_only(site: SongSite) -> None:
+def test_a_page_contains_its_video_and_captions_only(site: SongSite) -> None:
     status, data, _ = get(f"{site.url}/watch/ab-1")
     text = data.decode()
     assert status == 200
@@ -66,21 +68,21 @@ def test_ranges(site: SongSite, header: str) -> None:
 
 
 @pytest.mark.parametrize("header", ["bytes=0-1,5-6", "bytes=-", "lines=1-2"])
-def test_ranges_that_are_not_followed_give_the_whole_file(site: SongSite, header: str) -> None:
+def test_unsupported_ranges_give_the_whole_file(site: SongSite, header: str) -> None:
     status, data, _ = get(f"{site.url}/ab-1.mp4", Range=header)
     assert (status, len(data)) == (200, 256000)
 
 
-def test_a_range_behind_the_end_is_416(site: SongSite) -> None:
+def test_a_range_after_the_end_is_416(site: SongSite) -> None:
     status, _, headers = get(f"{site.url}/ab-1.mp4", Range="bytes=256000-")
     assert status == 416
     assert headers["Content-Range"] == "bytes */256000"
 
 
-def test_head_sends_no_body(site: SongSite) -> None:
+def test_head_has_no_body(site: SongSite) -> None:
     request = urllib.request.Request(f"{site.url}/ab-1.mp4", method="HEAD")
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        assert (answer.headers["Content-Length"], answer.read()) == ("256000", b"")
+    with urllib.request.urlopen(request, timeout=10) as response:
+        assert (response.headers["Content-Length"], response.read()) == ("256000", b"")
 
 
 @pytest.mark.parametrize(
@@ -90,18 +92,18 @@ def test_nothing_else_is_served(site: SongSite, path: str) -> None:
     assert get(f"{site.url}/{path}")[0] == 404
 
 
-def test_byte_range_of_nothing() -> None:
+def test_empty_and_invalid_byte_ranges() -> None:
     assert byte_range(None, 0) == range(0)
     assert byte_range("bytes=-0", 5) is None
     assert byte_range("bytes=3-1", 5) is None
 
 
-def test_a_folder_without_manifest_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_manifest_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no manifest\.csv"):
         SongSite(tmp_path)
 
 
-def test_a_taken_port_is_said(site: SongSite) -> None:
+def test_a_port_in_use_is_rejected(site: SongSite) -> None:
     port = int(site.url.rpartition(":")[2])
     with pytest.raises(InputError, match=f"--port {port}"):
         SongSite(site.folder, port=port)

@@ -1,6 +1,6 @@
-"""A YouTube of our own on this machine, for yt-dlp's real extractor: pages, player answers, captions, media, faults.
+"""A local server that imitates YouTube for yt-dlp's real extractor: pages, player responses, captions, media, faults.
 
-`Tube` is the server. `tube_handler` makes yt-dlp send what it would ask of youtube.com and googlevideo.com to it.
+`FakeYouTube` is the server. `route_to_fake_youtube` redirects yt-dlp's requests for youtube.com and googlevideo.com.
 """
 
 from __future__ import annotations
@@ -39,34 +39,40 @@ ITAGS = {
 
 
 @dataclass
-class CaptionsOnTube:
+class FakeCaptions:
     lang: str
     text: str = '{"events": [{"tStartMs": 0, "dDurationMs": 900, "segs": [{"utf8": "A"}]}]}'
     is_auto: bool = False
-    wants_token: bool = False
-    language_of_name: str = ""
+    requires_token: bool = False
 
 
 @dataclass
 class Song:
-    """One video. Faults are used up one a request, in order; a last one of ``"..."`` keeps repeating the one before.
+    """One video. Each request consumes one fault, in order; a last fault ``"..."`` repeats the one before.
 
-    Faults: ``503``, ``429 3`` (with Retry-After), ``reset .5`` and ``truncate .5`` (after a share of the bytes; truncated
-    answers look like whole ones), ``stingy .5`` (a share of the bytes that were asked for), ``slow .5`` (seconds),
-    ``no ranges``, ``html``, ``bot`` (a page that asks whether this is a bot), ``ok``.
+    Faults:
+
+    - ``503``: an HTTP status; ``429 3``: with Retry-After.
+    - ``reset .5``, ``truncate .5``: ends after this part of the bytes; a truncated response looks complete.
+    - ``stingy .5``: this part of the requested bytes, without a length.
+    - ``slow .5``: takes so many seconds.
+    - ``no ranges``: ignores Range headers.
+    - ``html``: a web page in place of the file.
+    - ``bot``: a page with a bot check.
+    - ``ok``: no fault.
     """
 
     video_id: str
     media: dict[str, bytes]
     seconds: float = 2.0
     title: str = "Alphabet song"
-    captions: list[CaptionsOnTube] = field(default_factory=list)
+    captions: list[FakeCaptions] = field(default_factory=list)
     playability: dict[str, Any] = field(default_factory=lambda: {"status": "OK"})
     page_faults: list[str] = field(default_factory=list)
     media_faults: list[str] = field(default_factory=list)
     caption_faults: list[str] = field(default_factory=list)
-    is_walled: bool = False
-    """The page that was sent last asked whether this is a bot."""
+    shows_bot_check: bool = False
+    """The last page contained a bot check."""
 
     @property
     def url(self) -> str:
@@ -74,8 +80,8 @@ class Song:
 
 
 @dataclass
-class Sent:
-    """One answer: what was asked for, which part of the file was sent, and whether all of that went out."""
+class ServedRequest:
+    """One response: the kind of request, and which bytes of the file were sent."""
 
     kind: str
     video_id: str
@@ -86,27 +92,23 @@ class Sent:
     total_bytes: int = 0
     when: float = 0.0
 
-    @property
-    def reached_the_end(self) -> bool:
-        return self.status in (200, 206) and self.first_byte + self.num_bytes == self.total_bytes
 
-
-class Tube:
-    """Serves `songs` on 127.0.0.1 while the ``with`` block runs; `sent` tells what it was asked."""
+class FakeYouTube:
+    """Serves `songs` on 127.0.0.1 while the ``with`` block runs; `served` has all responses."""
 
     def __init__(self, *songs: Song) -> None:
         self.songs = {song.video_id: song for song in songs}
-        self.sent: list[Sent] = []
+        self.served: list[ServedRequest] = []
         self.lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.tube = self
+        self._server.site = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     @property
     def port(self) -> int:
         return self._server.server_port
 
-    def __enter__(self) -> Tube:
+    def __enter__(self) -> FakeYouTube:
         self._thread.start()
         return self
 
@@ -115,17 +117,17 @@ class Tube:
         self._thread.join()
         self._server.server_close()
 
-    def note(self, sent: Sent) -> Sent:
-        sent.when = time.monotonic()
+    def record(self, served: ServedRequest) -> ServedRequest:
+        served.when = time.monotonic()
         with self.lock:
-            self.sent.append(sent)
-        return sent
+            self.served.append(served)
+        return served
 
-    def asked(self, kind: str, video_id: str | None = None) -> list[Sent]:
+    def requests(self, kind: str, video_id: str | None = None) -> list[ServedRequest]:
         with self.lock:
-            return [one for one in self.sent if one.kind == kind and video_id in (None, one.video_id)]
+            return [one for one in self.served if one.kind == kind and video_id in (None, one.video_id)]
 
-    def take_fault(self, song: Song, kind: str) -> str:
+    def next_fault(self, song: Song, kind: str) -> str:
         faults: list[str] = getattr(song, f"{kind}_faults")
         with self.lock:
             if not faults:
@@ -135,8 +137,8 @@ class Tube:
             return faults.pop(0)
 
     def player_response(self, song: Song) -> dict[str, Any]:
-        """What YouTube's player is told about a video."""
-        playability = BOT_CHECK if song.is_walled else song.playability
+        """The response of YouTube's player API."""
+        playability = BOT_CHECK if song.shows_bot_check else song.playability
         if playability["status"] != "OK":
             return {"playabilityStatus": playability, "videoDetails": {"videoId": song.video_id}}
         formats = [
@@ -158,7 +160,7 @@ class Tube:
                 "baseUrl": "https://www.youtube.com/api/timedtext?"
                 + urllib.parse.urlencode(
                     {"v": song.video_id, "lang": one.lang, **({"kind": "asr"} if one.is_auto else {})}
-                    | ({"exp": "xpe"} if one.wants_token else {})
+                    | ({"exp": "xpe"} if one.requires_token else {})
                     | {"signature": SIGNATURE}
                 ),
                 "name": {"simpleText": one.lang},
@@ -200,7 +202,7 @@ class Tube:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
-    tube: Tube
+    site: FakeYouTube
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         pass
@@ -213,13 +215,13 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     @property
-    def tube(self) -> Tube:
-        return self.server.tube  # type: ignore[attr-defined]
+    def site(self) -> FakeYouTube:
+        return self.server.site  # type: ignore[attr-defined]
 
     def do_GET(self) -> None:
         parts = urllib.parse.urlsplit(self.path)
         query = {name: values[-1] for name, values in urllib.parse.parse_qs(parts.query).items()}
-        song = self.tube.songs.get(query.get("v") or query.get("id") or "")
+        song = self.site.songs.get(query.get("v") or query.get("id") or "")
         if parts.path == "/watch":
             self._page(song, query.get("v", ""))
         elif parts.path == "/api/timedtext" and song is not None:
@@ -231,21 +233,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
-        song = self.tube.songs.get(body.get("videoId", ""))
+        song = self.site.songs.get(body.get("videoId", ""))
         if self.path.startswith("/youtubei/v1/player"):
-            answer = self.tube.player_response(song) if song else _gone(body.get("videoId", ""))
-            self._send(200, json.dumps(answer).encode(), "application/json")
+            response = self.site.player_response(song) if song else _gone(body.get("videoId", ""))
+            self._send(200, json.dumps(response).encode(), "application/json")
         else:
             self._send(200, b'{"contents": {"twoColumnWatchNextResults": {}}}', "application/json")
 
     def _page(self, song: Song | None, video_id: str) -> None:
-        fault = self.tube.take_fault(song, "page") if song else "ok"
+        fault = self.site.next_fault(song, "page") if song else "ok"
         if song:
-            song.is_walled = fault == "bot"
-        if fault not in ("ok", "bot") and self._failed(fault, Sent(kind="page", video_id=video_id)):
+            song.shows_bot_check = fault == "bot"
+        if fault not in ("ok", "bot") and self._failed(fault, ServedRequest(kind="page", video_id=video_id)):
             return
-        response = self.tube.player_response(song) if song else _gone(video_id)
-        self.tube.note(Sent(kind="bot check" if fault == "bot" else "page", video_id=video_id))
+        response = self.site.player_response(song) if song else _gone(video_id)
+        self.site.record(ServedRequest(kind="bot check" if fault == "bot" else "page", video_id=video_id))
         text = (
             "<html><head><title>page</title></head><body>"
             f"<script>ytcfg.set({json.dumps({'INNERTUBE_CONTEXT': {'client': {'clientName': 'WEB'}}})});</script>"
@@ -255,80 +257,82 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, text.encode(), "text/html; charset=utf-8")
 
     def _timedtext(self, song: Song, query: dict[str, str]) -> None:
-        sent = Sent(kind="captions", video_id=song.video_id, itag=query.get("lang", ""))
-        fault = self.tube.take_fault(song, "caption")
-        if fault != "ok" and self._failed(fault, sent):
+        served = ServedRequest(kind="captions", video_id=song.video_id, itag=query.get("lang", ""))
+        fault = self.site.next_fault(song, "caption")
+        if fault != "ok" and self._failed(fault, served):
             return
         is_auto = query.get("kind") == "asr"
         for one in song.captions:
             if (one.lang, one.is_auto) == (query.get("lang"), is_auto) and "tlang" not in query:
                 text = one.text if query.get("fmt") == "json3" else "WEBVTT\n\n00:00.000 --> 00:01.000\nA\n"
-                self.tube.note(sent)
+                self.site.record(served)
                 self._send(200, text.encode())
                 return
-        sent.status = 404
-        self.tube.note(sent)
+        served.status = 404
+        self.site.record(served)
         self._send(404, b"")
 
     def _media(self, song: Song, itag: str) -> None:
         data = song.media[itag]
-        sent = Sent(kind="media", video_id=song.video_id, itag=itag, total_bytes=len(data))
-        name, _, argument = self.tube.take_fault(song, "media").partition(" ")
-        if name not in ("ok", "slow", "truncate", "stingy", "reset", "no") and self._failed(f"{name} {argument}", sent):
+        served = ServedRequest(kind="media", video_id=song.video_id, itag=itag, total_bytes=len(data))
+        name, _, argument = self.site.next_fault(song, "media").partition(" ")
+        if name not in ("ok", "slow", "truncate", "stingy", "reset", "no") and self._failed(
+            f"{name} {argument}", served
+        ):
             return
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if name in ("no", "truncate"):
             wanted = None
         first = int(wanted[1]) if wanted else 0
         if first >= len(data):
-            sent.status = 416
-            self.tube.note(sent)
+            served.status = 416
+            self.site.record(served)
             self._send(416, b"", extra={"Content-Range": f"bytes */{len(data)}"})
             return
         body = data[first:]
-        sent.status, sent.first_byte = (206 if wanted else 200), first
+        served.status, served.first_byte = (206 if wanted else 200), first
         share = float(argument) if name in ("truncate", "stingy", "reset") else 1.0
-        self.send_response(sent.status)
-        if sent.status == 206:
+        self.send_response(served.status)
+        if served.status == 206:
             self.send_header("Content-Range", f"bytes {first}-{len(data) - 1}/{len(data)}")
         if name in ("truncate", "stingy"):
-            self.send_header("Connection", "close")  # and no length: the client cannot know that more should come
+            self.send_header("Connection", "close")  # no Content-Length: the client cannot detect missing bytes
             self.close_connection = True
         else:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         cut = int(len(body) * share)
-        self.tube.note(sent)
+        self.site.record(served)
         step = max(1, cut // 20) if name == "slow" else 1 << 16
         for start in range(0, cut, step):
             chunk = body[start : min(start + step, cut)]
             self.wfile.write(chunk)
-            sent.num_bytes += len(chunk)
+            served.num_bytes += len(chunk)
             if name == "slow":
-                time.sleep(float(argument) / 20)  # a slow server is what this fault is
+                time.sleep(float(argument) / 20)
         if name == "reset":
             self._reset()
 
-    def _failed(self, fault: str, sent: Sent) -> bool:
-        """Answer with `fault`; whether that was all."""
+    def _failed(self, fault: str, served: ServedRequest) -> bool:
+        """Respond with `fault`; returns whether the response is finished."""
         name, _, argument = fault.strip().partition(" ")
         if name == "reset":
-            sent.status = 0
-            self.tube.note(sent)
+            served.status = 0
+            self.site.record(served)
             self._reset()
         elif name == "html":
-            self.tube.note(sent)
+            self.site.record(served)
             self._send(200, b"<html><body>Please try again.</body></html>" * 50, "text/html")
         elif name.isdigit():
-            sent.status = int(name)
-            self.tube.note(sent)
+            served.status = int(name)
+            self.site.record(served)
             self._send(int(name), b"", extra={"Retry-After": argument} if argument else {})
         else:
             raise AssertionError(f"no such fault: {fault}")
         return True
 
     def _reset(self) -> None:
-        # Closing with this option set sends RST instead of a polite end.
+        # With this option, close() sends RST and not FIN.
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
         self.close_connection = True
@@ -353,10 +357,10 @@ def _gone(video_id: str) -> dict[str, Any]:
 
 
 @contextmanager
-def tube_handler(port: int) -> Generator[None]:
-    """While the block runs, yt-dlp asks 127.0.0.1:`port` whatever it would ask YouTube."""
+def route_to_fake_youtube(port: int) -> Generator[None]:
+    """While the block runs, yt-dlp sends its requests for YouTube to 127.0.0.1:`port`."""
 
-    class LocalTubeRH(UrllibRH):
+    class FakeYouTubeRH(UrllibRH):
         _SUPPORTED_URL_SCHEMES = ("https",)
 
         def _validate(self, request: Request) -> None:
@@ -377,13 +381,13 @@ def tube_handler(port: int) -> Generator[None]:
     def prefer_local(handler: Any, request: Request) -> int:
         return 1000
 
-    register_rh(LocalTubeRH)
-    preference = register_preference(LocalTubeRH)(prefer_local)
+    register_rh(FakeYouTubeRH)
+    preference = register_preference(FakeYouTubeRH)(prefer_local)
     before = set(yt_dlp.networking.common._RH_PREFERENCES)
     try:
         yield
     finally:
         del preference
-        yt_dlp.networking.common._REQUEST_HANDLERS.pop(LocalTubeRH.RH_KEY)
-        mine = {one for one in before if getattr(one, "__wrapped__", None) is prefer_local}
-        yt_dlp.networking.common._RH_PREFERENCES.difference_update(mine)
+        yt_dlp.networking.common._REQUEST_HANDLERS.pop(FakeYouTubeRH.RH_KEY)
+        local_preferences = {one for one in before if getattr(one, "__wrapped__", None) is prefer_local}
+        yt_dlp.networking.common._RH_PREFERENCES.difference_update(local_preferences)

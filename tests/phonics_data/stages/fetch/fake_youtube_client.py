@@ -1,7 +1,7 @@
-"""Fetching in a process of its own, with a `Tube` in the place of YouTube: something that a test can kill.
+"""Fetching from a `FakeYouTube` in a separate process, which a test can kill.
 
 ``python -m tests.phonics_data.stages.fetch.fake_youtube_client PORT fetch songs.csv --work work`` is the command `phonics-data`;
-``... PORT patient songs.csv work WORKERS`` is the same with pauses of hundredths of seconds, and exit code 3 when the
+``... PORT quick songs.csv work WORKERS`` is the same with pauses of hundredths of a second, and exit code 3 when the
 queue was stopped.
 """
 
@@ -25,8 +25,8 @@ def command(port: int, *arguments: object) -> list[str]:
     ]
 
 
-def _patient(manifest: str, work: Path, workers: int) -> int:
-    from phonics_data.stages.fetch.stage import BackOff, FetchOptions, QueueStoppedError, fetch
+def _fetch_quickly(manifest: str, work: Path, workers: int) -> int:
+    from phonics_data.stages.fetch.stage import BackOff, FetchOptions, FetchStoppedError, fetch
     from phonics_data.storage.manifest import read_manifest
     from phonics_data.storage.workspace import Workspace
 
@@ -36,7 +36,7 @@ def _patient(manifest: str, work: Path, workers: int) -> int:
     with workspace.lock():
         try:
             fetch(workspace, read_manifest(manifest), options, manifest=manifest)
-        except QueueStoppedError as error:
+        except FetchStoppedError as error:
             sys.stderr.write(f"{error}\n")
             return STOPPED
     return 0
@@ -44,11 +44,11 @@ def _patient(manifest: str, work: Path, workers: int) -> int:
 
 def _main(port: int, arguments: list[str]) -> int:
     from phonics_data.cli import app
-    from tests.phonics_data.stages.fetch.fake_youtube import tube_handler
+    from tests.phonics_data.stages.fetch.fake_youtube import route_to_fake_youtube
 
-    with tube_handler(port):
-        if arguments[0] == "patient":
-            return _patient(arguments[1], Path(arguments[2]), int(arguments[3]))
+    with route_to_fake_youtube(port):
+        if arguments[0] == "quick":
+            return _fetch_quickly(arguments[1], Path(arguments[2]), int(arguments[3]))
         sys.argv = ["phonics-data", *arguments]
         app.main()
     return 0

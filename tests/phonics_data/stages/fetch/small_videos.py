@@ -1,4 +1,4 @@
-"""Tiny real videos for the tests of fetching."""
+"""Small encoded videos for the tests of `fetch`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AUDIO_RATE_HZ = 16000
 def clip_bytes(
     seconds: float = 2.0, *, picture: bool = True, sound: bool = True, height: int = 72, seed: int = 0
 ) -> bytes:
-    """An mp4 (h264 and aac) of a grey that changes over a tone; another `seed`, other bytes."""
+    """An mp4 (H.264 and AAC) with a changing grey level and a tone; each `seed` gives other bytes."""
     out = io.BytesIO()
     with av.open(out, "w", format="mp4") as container:
         if picture:

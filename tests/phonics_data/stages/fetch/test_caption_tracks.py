@@ -1,4 +1,4 @@
-"""The caption rule: what was said, never a translation."""
+"""Track selection: the transcript of the spoken language, never a translation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from phonics_data.stages.fetch.caption_tracks import Track, choose_track, has_tr
         ("de", "en", False),
     ],
 )
-def test_what_counts_as_original(code: str, language: str, expected: bool) -> None:
+def test_is_original(code: str, language: str, expected: bool) -> None:
     assert is_original(code, language) is expected
 
 
@@ -39,7 +39,7 @@ def tracks(*specs: str) -> list[Track]:
 
 
 @pytest.mark.parametrize(
-    ("there", "expected"),
+    ("available", "expected"),
     [
         (["m:en.json3", "a:en-orig.json3", "a:en.json3"], "m:en.json3"),
         (["a:en-orig.json3", "a:en.json3", "a:de.json3"], "a:en-orig.json3"),
@@ -52,32 +52,32 @@ def tracks(*specs: str) -> list[Track]:
         ([], None),
     ],
 )
-def test_the_track_that_is_taken(there: list[str], expected: str | None) -> None:
-    assert choose_track(tracks(*there), "en") == (tracks(expected)[0] if expected else None)
-    assert choose_track(reversed(tracks(*there)), "en") == (tracks(expected)[0] if expected else None)
+def test_chosen_track(available: list[str], expected: str | None) -> None:
+    assert choose_track(tracks(*available), "en") == (tracks(expected)[0] if expected else None)
+    assert choose_track(reversed(tracks(*available)), "en") == (tracks(expected)[0] if expected else None)
 
 
-def test_other_languages_follow_the_same_rule() -> None:
-    there = tracks("a:en.json3", "a:de-orig.json3", "a:de.json3")
-    assert choose_track(there, "de") == there[1]
-    assert choose_track(there, "fr") is None
+def test_other_languages() -> None:
+    available = tracks("a:en.json3", "a:de-orig.json3", "a:de.json3")
+    assert choose_track(available, "de") == available[1]
+    assert choose_track(available, "fr") is None
 
 
-def test_translations_are_told_from_nothing() -> None:
+def test_translations_are_detected() -> None:
     assert has_translations(tracks("a:en.json3"), "en")
     assert has_translations(tracks("m:en-pt.json3"), "en")
     assert not has_translations(tracks("m:pt.json3"), "en")
 
 
 @pytest.mark.parametrize(
-    ("said", "listed", "expected"),
+    ("page_language", "listed", "expected"),
     [
         ("de", ["a:en-orig.json3"], "de"),
         (None, ["a:de-orig.json3", "a:de-orig.vtt", "a:en.json3", "m:en.vtt"], "de"),
-        (None, ["m:de.vtt", "a:en.json3"], ""),  # a translation that somebody wrote says nothing of the sound
+        (None, ["m:de.vtt", "a:en.json3"], ""),  # a manual translation does not determine the spoken language
         (None, ["a:de-orig.json3", "a:en-orig.json3"], ""),
         (17, [], ""),
     ],
 )
-def test_the_page_may_tell_what_is_spoken(said: object, listed: list[str], expected: str) -> None:
-    assert spoken_language(said, tracks(*listed)) == expected
+def test_spoken_language(page_language: object, listed: list[str], expected: str) -> None:
+    assert spoken_language(page_language, tracks(*listed)) == expected

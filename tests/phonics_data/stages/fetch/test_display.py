@@ -1,4 +1,4 @@
-"""What is seen of a run: bars, lines, JSON."""
+"""Displays of a run: bars, lines, JSON."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from phonics_data.stages.fetch.display import Bars, JsonLines, PlainLines
 from phonics_data.stages.fetch.progress import FetchProgress
 
 
-def one_run(watch: FetchProgress) -> None:
-    watch.began(3, 1)
-    watch.started("a")
-    watch.moved("a", 500, 1000, 250.0)
-    watch.moved("a", 510, 1000, 250.0)
-    watch.ended("a", "ok", "")
-    watch.waits("b", 1.0, "between two videos")
-    watch.started("b")
-    watch.waits("b", 60.0, "before the next try")
-    watch.ended("b", "blocked", "HTTP Error 429")
-    watch.stopped("too many requests")
+def report_one_run(progress: FetchProgress) -> None:
+    progress.run_started(3, 1)
+    progress.video_started("a")
+    progress.bytes_received("a", 500, 1000, 250.0)
+    progress.bytes_received("a", 510, 1000, 250.0)
+    progress.video_finished("a", "ok", "")
+    progress.waiting("b", 1.0, "between two videos")
+    progress.video_started("b")
+    progress.waiting("b", 60.0, "before the next try")
+    progress.video_finished("b", "blocked", "HTTP Error 429")
+    progress.run_stopped("too many requests")
 
 
-def test_plain_lines_count_and_name_what_matters() -> None:
+def test_plain_lines() -> None:
     out = io.StringIO()
-    one_run(PlainLines(out))
+    report_one_run(PlainLines(out))
     assert out.getvalue().splitlines() == [
         "fetch: 3 videos, 1 finished before",
         "fetch: 2/3 a ok",
@@ -37,9 +37,9 @@ def test_plain_lines_count_and_name_what_matters() -> None:
     ]
 
 
-def test_json_lines_tell_bytes_at_most_twice_a_second() -> None:
+def test_json_lines_report_bytes_at_most_twice_a_second() -> None:
     out = io.StringIO()
-    one_run(JsonLines(out))
+    report_one_run(JsonLines(out))
     events = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [event["event"] for event in events] == [
         "began", "started", "moved", "ended", "waits", "started", "waits", "ended", "stopped",
@@ -53,12 +53,12 @@ def test_json_lines_tell_bytes_at_most_twice_a_second() -> None:
     }
 
 
-def test_bars_come_and_go_and_failures_stay() -> None:
+def test_bars_are_removed_and_failures_stay() -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=100)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"))
     with Progress(*columns, console=console, auto_refresh=False) as progress:
-        one_run(Bars(progress))
+        report_one_run(Bars(progress))
         assert [task.description for task in progress.tasks] == ["all videos"]
         assert (progress.tasks[0].completed, progress.tasks[0].total) == (3, 3)
     assert "b blocked: HTTP Error 429" in out.getvalue()

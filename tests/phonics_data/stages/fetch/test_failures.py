@@ -1,4 +1,4 @@
-"""yt-dlp's words, sorted by what they mean for the queue."""
+"""Classification of yt-dlp's error texts and HTTP statuses."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import pickle
 
 import pytest
 
-from phonics_data.stages.fetch.failures import ADVICE, Answer, DownloadError, advice_for, cause_of
+from phonics_data.stages.fetch.failures import ADVICE, DownloadError, HttpFailure, advice_for, classify_failure
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("message", "expected"),
     [
         ("[youtube] x: Sign in to confirm you’re not a bot. Use --cookies", "bot_check"),
         ("[youtube] x: Sign in to confirm you're not a bot", "bot_check"),
@@ -31,16 +31,16 @@ from phonics_data.stages.fetch.failures import ADVICE, Answer, DownloadError, ad
         ("unable to download video data: HTTP Error 403: Forbidden", "forbidden"),
         ("Unable to download webpage: [Errno -3] Temporary failure in name resolution", "unreachable"),
         ("Unable to download webpage: <urlopen error [Errno 111] Connection refused>", "unreachable"),
-        ("Unable to download webpage: HTTP Error 503: Service Unavailable", "passing"),
-        ("unable to download video data: [Errno 104] Connection reset by peer", "passing"),
-        ("The read operation timed out", "passing"),
-        ("Unsupported URL: https://example.org", "lasting"),
-        ("[youtube] x: Requested format is not available. Use --list-formats", "lasting"),
-        ("words that nobody has seen yet", "passing"),
+        ("Unable to download webpage: HTTP Error 503: Service Unavailable", "transient"),
+        ("unable to download video data: [Errno 104] Connection reset by peer", "transient"),
+        ("The read operation timed out", "transient"),
+        ("Unsupported URL: https://example.org", "permanent"),
+        ("[youtube] x: Requested format is not available. Use --list-formats", "permanent"),
+        ("an unknown error text", "transient"),
     ],
 )
-def test_words(words: str, expected: str) -> None:
-    assert cause_of(words, [], Answer(), on_page=True) == expected
+def test_error_texts(message: str, expected: str) -> None:
+    assert classify_failure(message, [], HttpFailure(), on_page=True) == expected
 
 
 @pytest.mark.parametrize(
@@ -48,31 +48,34 @@ def test_words(words: str, expected: str) -> None:
     [
         (404, True, "gone"),
         (410, True, "gone"),
-        (404, False, "passing"),  # the file's address expired; the page gives a new one
-        (410, False, "passing"),
+        (404, False, "transient"),  # an expired file address; the page gives a new one
+        (410, False, "transient"),
         (451, True, "gone"),
         (401, True, "forbidden"),
         (403, False, "forbidden"),
         (429, False, "rate_limited"),
-        (500, True, "passing"),
-        (503, False, "passing"),
+        (500, True, "transient"),
+        (503, False, "transient"),
     ],
 )
-def test_statuses_inside_the_error(status: int, on_page: bool, expected: str) -> None:
-    assert cause_of("it failed", [], Answer(http_status=status), on_page=on_page) == expected
+def test_http_statuses(status: int, on_page: bool, expected: str) -> None:
+    assert classify_failure("it failed", [], HttpFailure(http_status=status), on_page=on_page) == expected
 
 
-def test_a_warning_can_hold_what_the_error_hides() -> None:
-    hidden = ["[youtube] x: Unable to download webpage: HTTP Error 429: Too Many Requests"]
-    assert cause_of("Failed to extract any player response", hidden, Answer(), on_page=True) == "rate_limited"
+def test_warning_with_the_status_that_the_error_lacks() -> None:
+    warnings = ["[youtube] x: Unable to download webpage: HTTP Error 429: Too Many Requests"]
+    assert (
+        classify_failure("Failed to extract any player response", warnings, HttpFailure(), on_page=True)
+        == "rate_limited"
+    )
 
 
-def test_a_harmless_warning_is_not_the_cause() -> None:
-    harmless = ["[youtube] x: Unable to download webpage: HTTP Error 404: Not Found"]
-    assert cause_of("The read operation timed out", harmless, Answer(), on_page=True) == "passing"
+def test_unrelated_warning_is_ignored() -> None:
+    warnings = ["[youtube] x: Unable to download webpage: HTTP Error 404: Not Found"]
+    assert classify_failure("The read operation timed out", warnings, HttpFailure(), on_page=True) == "transient"
 
 
-def test_an_error_survives_the_way_between_processes() -> None:
+def test_error_can_be_pickled() -> None:
     error = DownloadError("rate_limited", "slow down", retry_after_seconds=7.0)
     copy = pickle.loads(pickle.dumps(error))
     assert (copy.cause, copy.reason, copy.detail, copy.retry_after_seconds) == (
@@ -83,7 +86,7 @@ def test_an_error_survives_the_way_between_processes() -> None:
     )
 
 
-def test_every_cause_has_advice_and_age_its_own() -> None:
+def test_every_cause_has_advice_and_age_restriction_its_own() -> None:
     assert all(ADVICE.values())
     assert "--cookies" in advice_for("gone", "Sign in to confirm your age")
     assert advice_for("gone", "Private video") == ADVICE["gone"]

@@ -1,11 +1,11 @@
-"""Nothing that opens a door stays in a text."""
+"""Secrets are removed from texts and from info.json."""
 
 from __future__ import annotations
 
 import pytest
 
 from phonics_data.stages.fetch.info_json import strip_info
-from phonics_data.stages.fetch.redaction import HIDDEN, Redactor, secrets_of_proxy
+from phonics_data.stages.fetch.redaction import HIDDEN, Redactor, proxy_secrets
 
 PROXY = "http://anna:p%40ss-word@proxy.example:8080"
 
@@ -30,17 +30,22 @@ PROXY = "http://anna:p%40ss-word@proxy.example:8080"
         ("nothing to hide in 1 of 2", "nothing to hide in 1 of 2"),
     ],
 )
-def test_texts(text: str, expected: str) -> None:
-    redactor = Redactor([*secrets_of_proxy(PROXY), "tok3n-from-jar", "1", ""])
-    assert redactor.clean(text) == expected
+def test_redacted_texts(text: str, expected: str) -> None:
+    redactor = Redactor([*proxy_secrets(PROXY), "tok3n-from-jar", "1", ""])
+    assert redactor.redact(text) == expected
 
 
-def test_a_proxy_without_password_is_no_secret() -> None:
-    assert secrets_of_proxy("http://proxy.example:8080") == []
-    assert secrets_of_proxy("") == []
+def test_proxy_without_password_is_not_secret() -> None:
+    assert proxy_secrets("http://proxy.example:8080") == []
+    assert proxy_secrets("") == []
 
 
-def test_info_keeps_a_list_of_harmless_fields() -> None:
+@pytest.mark.parametrize("address", ["http://anna:w0rd@host:1", "//anna:w0rd@host:1", "anna:w0rd@host:1"])
+def test_password_of_a_proxy_is_secret_in_every_form(address: str) -> None:
+    assert "w0rd" not in Redactor(proxy_secrets(address)).redact(f"proxy = {address}")
+
+
+def test_info_json_keeps_only_allowed_fields() -> None:
     info = {
         "id": "x",
         "title": "Song",
@@ -52,7 +57,7 @@ def test_info_keeps_a_list_of_harmless_fields() -> None:
         "requested_formats": [{"format_id": "133", "url": "S3CRET", "cookies": "S3CRET", "height": 240}],
         "subtitles": {"en": [{"url": "S3CRET"}]},
         "automatic_captions": {"de": [{"url": "S3CRET"}]},
-        "a_field_of_tomorrow": "S3CRET",
+        "a_future_field": "S3CRET",
         "chapters": [{"title": "A", "start_time": 0.0}],
     }
     kept = strip_info(info)

@@ -1,4 +1,4 @@
-"""The fetch stage on real files and, with yt-dlp, over real HTTP on this machine."""
+"""The stage `fetch` on local files and, with yt-dlp, over local HTTP."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import Workspace
 from phonics_data.types import Captions, FetchedVideo, Rejection, SourceVideo, StageCount
 from tests.phonics_data.stages.fetch.small_videos import clip_bytes, write_clip
+
+pytestmark = pytest.mark.dependencies
 
 JSON3 = '{"events": [{"tStartMs": 0, "dDurationMs": 900, "segs": [{"utf8": "A"}]}]}'
 
@@ -51,7 +53,7 @@ def reasons(workspace: Workspace) -> dict[str, str]:
     return {row.item_id: row.reason for row in read_table(workspace.table("rejections"), Rejection)}
 
 
-def test_a_local_file_is_linked_and_described(folder: Path, workspace: Workspace) -> None:
+def test_local_file_is_linked_and_described(folder: Path, workspace: Workspace) -> None:
     source = write_clip(folder / "song.mp4")
     count = run(workspace, local(folder))
     video = the_video(workspace)
@@ -66,7 +68,7 @@ def test_a_local_file_is_linked_and_described(folder: Path, workspace: Workspace
     assert video.captions is None
 
 
-def test_a_file_on_another_file_system_is_copied(
+def test_file_on_another_file_system_is_copied(
     folder: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def across_devices(*_: object) -> None:
@@ -81,7 +83,7 @@ def test_a_file_on_another_file_system_is_copied(
 
 
 @pytest.mark.parametrize(
-    ("beside", "expected"),
+    ("sidecars", "expected"),
     [
         (["song.en.vtt"], ("en", "file", "song.en.vtt")),
         (["song.en.vtt", "song.info.json"], ("en", "manual", "song.en.vtt")),
@@ -89,14 +91,15 @@ def test_a_file_on_another_file_system_is_copied(
         (["song.en-orig.json3", "song.en.srt"], ("en", "file", "song.en.srt")),
         (["song.en.srt", "song.en.vtt", "song.en.json3"], ("en", "file", "song.en.json3")),
         (["song.en-GB.vtt"], ("en-GB", "file", "song.en-GB.vtt")),
+        (["song.en.VTT"], ("en", "file", "song.en.vtt")),
         (["song.de.vtt", "song.en-de.vtt", "song2.en.vtt", "song.en.txt"], None),
     ],
 )
-def test_captions_beside_a_file(
-    folder: Path, workspace: Workspace, beside: list[str], expected: tuple[str, str, str] | None
+def test_sidecar_captions(
+    folder: Path, workspace: Workspace, sidecars: list[str], expected: tuple[str, str, str] | None
 ) -> None:
     write_clip(folder / "song.mp4")
-    for name in beside:
+    for name in sidecars:
         (folder / name).write_text('{"duration": 2.0}' if name.endswith(".info.json") else JSON3)
     run(workspace, local(folder))
     captions = the_video(workspace).captions
@@ -108,7 +111,7 @@ def test_captions_beside_a_file(
         assert (workspace.root / captions.path).read_text() == JSON3
 
 
-def test_the_language_that_a_page_says_is_kept(folder: Path, workspace: Workspace) -> None:
+def test_page_language_is_kept(folder: Path, workspace: Workspace) -> None:
     write_clip(folder / "song.mp4")
     (folder / "song.info.json").write_text('{"duration": 2.0, "language": "de"}')
     (folder / "song.de.vtt").write_text("WEBVTT\n")
@@ -117,7 +120,7 @@ def test_the_language_that_a_page_says_is_kept(folder: Path, workspace: Workspac
     assert (one.language, one.page_language, one.captions) == ("en", "de", None)
 
 
-def test_info_json_loses_what_is_secret_or_expires(folder: Path, workspace: Workspace) -> None:
+def test_info_json_is_stripped(folder: Path, workspace: Workspace) -> None:
     write_clip(folder / "song.mp4")
     formats = [{"format_id": "18", "url": "https://cdn.example/?sig=SECRET", "http_headers": {"Cookie": "SECRET"}}]
     info = {"id": "song", "title": "Song", "duration": 2.0, "url": "https://cdn.example/?sig=SECRET"}
@@ -130,9 +133,11 @@ def test_info_json_loses_what_is_secret_or_expires(folder: Path, workspace: Work
     assert json.loads(kept)["fetched_formats"] == [{"format_id": "18"}]
 
 
-def test_each_bad_file_gets_its_reason_and_the_good_one_is_kept(folder: Path, workspace: Workspace) -> None:
+def test_each_invalid_file_is_rejected_with_its_reason_and_the_valid_one_is_kept(
+    folder: Path, workspace: Workspace
+) -> None:
     write_clip(folder / "good.mp4")
-    (folder / "text.mp4").write_text("I am no video. " * 500)
+    (folder / "text.mp4").write_text("not a video. " * 500)
     (folder / "empty.mp4").write_bytes(b"")
     write_clip(folder / "mute.mp4", sound=False)
     write_clip(folder / "dark.mp4", picture=False)
@@ -147,7 +152,7 @@ def test_each_bad_file_gets_its_reason_and_the_good_one_is_kept(folder: Path, wo
         "empty": "not_a_video",
         "mute": "no_audio_stream",
         "dark": "no_video_stream",
-        "cut": "not_a_video",  # the index of an mp4 stands at its end
+        "cut": "not_a_video",  # the index of an mp4 is at its end
         "long": "duration_mismatch",
         "missing": "file_missing",
     }
@@ -159,7 +164,7 @@ def test_each_bad_file_gets_its_reason_and_the_good_one_is_kept(folder: Path, wo
     assert list((workspace.media / ".partial").iterdir()) == []
 
 
-def test_what_is_finished_is_skipped_until_it_is_lost_or_changes(folder: Path, workspace: Workspace) -> None:
+def test_finished_videos_are_skipped_until_their_files_change(folder: Path, workspace: Workspace) -> None:
     write_clip(folder / "song.mp4")
     videos = (local(folder), local(folder, "missing.mp4", "missing"))
     run(workspace, *videos)
@@ -178,26 +183,26 @@ def test_what_is_finished_is_skipped_until_it_is_lost_or_changes(folder: Path, w
     assert (workspace.media / "song" / "song.en.vtt").is_file()
 
 
-def test_a_video_that_was_whole_when_the_axe_fell_is_not_fetched_again(folder: Path, workspace: Workspace) -> None:
+def test_complete_video_is_not_fetched_again_after_a_crash(folder: Path, workspace: Workspace) -> None:
     write_clip(folder / "song.mp4")
     run(workspace, local(folder))
-    workspace.ledger("fetch").forget("song")  # as if killed between the rename and the ledger's entry
+    workspace.ledger("fetch").forget("song")  # as if killed between the rename and the ledger entry
     assert run(workspace, local(folder)).num_skipped == 1
     assert workspace.ledger("fetch").item_ids() == ["song"]
 
-    workspace.ledger("fetch").forget("song")  # as if killed before the rename, with everything written
+    workspace.ledger("fetch").forget("song")  # as if killed before the rename, with all files written
     (workspace.media / "song").rename(workspace.media / ".partial" / "song")
     assert run(workspace, local(folder)).num_skipped == 1
     assert (workspace.root / the_video(workspace).path).is_file()
 
 
-@pytest.mark.parametrize(("announced", "is_fine"), [(2.9, True), (3.1, False), (3, True), (4, False), (1, True)])
-def test_the_announced_length_holds_within_a_second(
-    folder: Path, workspace: Workspace, announced: float, is_fine: bool
+@pytest.mark.parametrize(("announced", "is_accepted"), [(2.9, True), (3.1, False), (3, True), (4, False), (1, True)])
+def test_tolerance_of_the_announced_duration(
+    folder: Path, workspace: Workspace, announced: float, is_accepted: bool
 ) -> None:
     write_clip(folder / "song.mp4", 2.0)
     (folder / "song.info.json").write_text(json.dumps({"duration": announced}))
-    assert run(workspace, local(folder)).num_kept == is_fine
+    assert run(workspace, local(folder)).num_kept == is_accepted
 
 
 @pytest.fixture
@@ -208,7 +213,7 @@ def site(folder: Path) -> Iterator[SongSite]:
     (folder / "both.en-orig.json3").write_text(JSON3)
     (folder / "both.en.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:01.000\nA\n")
     write_clip(folder / "none.mp4", seed=2)
-    (folder / "text.mp4").write_text("I am no video. " * 500)
+    (folder / "text.mp4").write_text("not a video. " * 500)
     names = ["auto", "both", "none", "text"]
     rows = "".join(f"{name},{name}.mp4,Song {name}\n" for name in [*names, "gone"])
     (folder / "manifest.csv").write_text(f"video_id,url,title\n{rows}")
@@ -216,13 +221,13 @@ def site(folder: Path) -> Iterator[SongSite]:
         yield running
 
 
-def test_over_http_by_yt_dlp(site: SongSite, folder: Path, workspace: Workspace) -> None:
+def test_download_over_http(site: SongSite, folder: Path, workspace: Workspace) -> None:
     videos = read_manifest(f"{site.url}/manifest.csv")
-    seen: list[tuple[str, int, int]] = []
-    count = fetch(workspace, videos, FetchOptions(), on_progress=lambda *now: seen.append(now))
+    calls: list[tuple[str, int, int]] = []
+    count = fetch(workspace, videos, FetchOptions(), on_progress=lambda *call: calls.append(call))
     kept = {video.video_id: video for video in read_table(workspace.table("videos"), FetchedVideo)}
     assert (count.num_in, count.num_kept, count.num_rejected) == (5, 3, 2)
-    assert seen == [("fetch", done, 5) for done in range(6)]
+    assert calls == [("fetch", done, 5) for done in range(6)]
     for name, video in kept.items():
         assert video.sha256 == hashlib.sha256((folder / f"{name}.mp4").read_bytes()).hexdigest()
         assert video.fetcher_version.startswith("yt-dlp 20")
@@ -233,7 +238,7 @@ def test_over_http_by_yt_dlp(site: SongSite, folder: Path, workspace: Workspace)
     assert "gone" in reasons(workspace)
 
 
-def test_a_server_on_another_port_is_the_same_server(site: SongSite, folder: Path, workspace: Workspace) -> None:
+def test_local_server_on_another_port_is_the_same_server(site: SongSite, folder: Path, workspace: Workspace) -> None:
     rows = [row for row in read_manifest(f"{site.url}/manifest.csv") if row.video_id == "auto"]
     run(workspace, *rows)
     with SongSite(folder) as other:
@@ -242,7 +247,7 @@ def test_a_server_on_another_port_is_the_same_server(site: SongSite, folder: Pat
         assert run(workspace, *rows, max_height=720).num_skipped == 0
 
 
-def test_address_key_keeps_what_names_the_video() -> None:
+def test_address_key() -> None:
     assert address_key("http://127.0.0.1:81/watch/a?b=1") == address_key("http://localhost:9/watch/a?b=1")
     assert address_key("http://127.0.0.1:81/watch/a") != address_key("http://127.0.0.1:81/watch/b")
     assert address_key("https://a.example:81/v") == "https://a.example:81/v"

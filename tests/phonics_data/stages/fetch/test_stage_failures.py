@@ -1,4 +1,4 @@
-"""The fetch stage against a server that fails in every way, by yt-dlp's own YouTube extractor."""
+"""The stage `fetch` with yt-dlp's YouTube extractor against a server with all kinds of faults."""
 
 from __future__ import annotations
 
@@ -12,14 +12,20 @@ from pathlib import Path
 import pytest
 
 from phonics_data.sources.synthetic.site import SongSite
-from phonics_data.stages.fetch.ledger import Entry, fetch_report
+from phonics_data.stages.fetch.ledger import FetchEntry, fetch_report
 from phonics_data.stages.fetch.progress import FetchProgress
-from phonics_data.stages.fetch.stage import BackOff, FetchOptions, QueueStoppedError, fetch
+from phonics_data.stages.fetch.stage import BackOff, FetchOptions, FetchStoppedError, fetch
 from phonics_data.storage.manifest import read_manifest
 from phonics_data.storage.tables import from_plain, read_table
 from phonics_data.storage.workspace import Workspace
 from phonics_data.types import FetchedVideo, FetchStatus, Rejection, SourceVideo, StageCount
-from tests.phonics_data.stages.fetch.fake_youtube import SIGNATURE, CaptionsOnTube, Song, Tube, tube_handler
+from tests.phonics_data.stages.fetch.fake_youtube import (
+    SIGNATURE,
+    FakeCaptions,
+    FakeYouTube,
+    Song,
+    route_to_fake_youtube,
+)
 from tests.phonics_data.stages.fetch.small_videos import clip_bytes
 
 QUICK = BackOff(first_seconds=0.01, max_seconds=0.02, max_retry_after_seconds=5.0, outage_seconds=0.05)
@@ -31,35 +37,37 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., Tube]]:
+def serve() -> Iterator[Callable[..., FakeYouTube]]:
     with ExitStack() as stack:
 
-        def start(*songs: Song) -> Tube:
-            tube = stack.enter_context(Tube(*songs))
-            stack.enter_context(tube_handler(tube.port))
-            return tube
+        def start(*songs: Song) -> FakeYouTube:
+            server = stack.enter_context(FakeYouTube(*songs))
+            stack.enter_context(route_to_fake_youtube(server.port))
+            return server
 
         yield start
 
 
 def song(name: str, **more: object) -> Song:
-    """A song with one file of picture and sound; `name` fills up to YouTube's 11 characters."""
+    """A song with one file of video and audio; `name` is padded to YouTube's 11 characters."""
     return Song(name.ljust(11, "0"), {"18": clip_bytes(seed=sum(map(ord, name)) % 97)}, **more)  # type: ignore[arg-type]
 
 
-def run(workspace: Workspace, tube: Tube, *, watch: FetchProgress | None = None, **options: object) -> StageCount:
-    videos = [SourceVideo(video_id=one.video_id, url=one.url, title=one.title) for one in tube.songs.values()]
+def run(
+    workspace: Workspace, server: FakeYouTube, *, progress: FetchProgress | None = None, **options: object
+) -> StageCount:
+    videos = [SourceVideo(video_id=one.video_id, url=one.url, title=one.title) for one in server.songs.values()]
     wanted = FetchOptions(sleep_seconds=(0.0, 0.0), back_off=QUICK, **options)  # type: ignore[arg-type]
-    return fetch(workspace, videos, wanted, manifest="songs.csv", watch=watch)
+    return fetch(workspace, videos, wanted, manifest="songs.csv", progress=progress)
 
 
-def entry(workspace: Workspace, name: str) -> Entry:
+def entry(workspace: Workspace, name: str) -> FetchEntry:
     outcome = workspace.ledger("fetch").read(name.ljust(11, "0"))
-    assert outcome is not None, f"{name} stands not in the ledger"
-    return from_plain(Entry, outcome)
+    assert outcome is not None, f"{name} is not in the ledger"
+    return from_plain(FetchEntry, outcome)
 
 
-def assert_whole(workspace: Workspace, one: Song) -> None:
+def assert_complete(workspace: Workspace, one: Song) -> None:
     video = entry(workspace, one.video_id).video
     assert video is not None
     wanted = hashlib.sha256(one.media["18"]).hexdigest()
@@ -67,7 +75,9 @@ def assert_whole(workspace: Workspace, one: Song) -> None:
     assert hashlib.sha256((workspace.root / video.path).read_bytes()).hexdigest() == wanted
 
 
-def test_picture_and_sound_are_joined_and_captions_chosen(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+def test_video_and_audio_streams_are_joined_and_captions_chosen(
+    workspace: Workspace, serve: Callable[..., FakeYouTube]
+) -> None:
     two = Song(
         "twostreams0",
         {
@@ -75,7 +85,7 @@ def test_picture_and_sound_are_joined_and_captions_chosen(workspace: Workspace, 
             "135": clip_bytes(sound=False, height=480),
             "140": clip_bytes(picture=False),
         },
-        captions=[CaptionsOnTube("en", is_auto=True), CaptionsOnTube("de", is_auto=True)],
+        captions=[FakeCaptions("en", is_auto=True), FakeCaptions("de", is_auto=True)],
     )
     run(workspace, serve(two), max_height=240)
     (video,) = read_table(workspace.table("videos"), FetchedVideo)
@@ -87,21 +97,26 @@ def test_picture_and_sound_are_joined_and_captions_chosen(workspace: Workspace, 
     assert names == ["outcome.json", "twostreams0.en-orig.json3", "twostreams0.info.json", "twostreams0.mp4"]
 
 
-CAPTIONS: dict[str, tuple[list[CaptionsOnTube], list[str], str, str | None]] = {
-    "both": ([CaptionsOnTube("en"), CaptionsOnTube("en", is_auto=True)], [], "manual", "en"),
-    "auto": ([CaptionsOnTube("en", is_auto=True)], [], "auto", "en-orig"),
-    "foreign": ([CaptionsOnTube("pt", is_auto=True)], [], "translated_only", None),
-    "token": ([CaptionsOnTube("en", is_auto=True, wants_token=True)], [], "refused", None),
+CAPTIONS: dict[str, tuple[list[FakeCaptions], list[str], str, str | None]] = {
+    "both": ([FakeCaptions("en"), FakeCaptions("en", is_auto=True)], [], "manual", "en"),
+    "auto": ([FakeCaptions("en", is_auto=True)], [], "auto", "en-orig"),
+    "foreign": ([FakeCaptions("pt", is_auto=True)], [], "translated_only", None),
+    "token": ([FakeCaptions("en", is_auto=True, requires_token=True)], [], "refused", None),
     "mute": ([], [], "none", None),
-    "second": ([CaptionsOnTube("en", is_auto=True)], ["500"], "auto", "en-orig"),  # the next format comes
-    "busy": ([CaptionsOnTube("en", is_auto=True)], ["429", "..."], "failed", None),
+    "second": ([FakeCaptions("en", is_auto=True)], ["500"], "auto", "en-orig"),  # the next format works
+    "busy": ([FakeCaptions("en", is_auto=True)], ["429", "..."], "failed", None),
 }
 
 
-def test_captions_are_chosen_and_never_cost_the_video(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+def test_failed_captions_do_not_fail_the_video(workspace: Workspace, serve: Callable[..., FakeYouTube]) -> None:
     run(
         workspace,
-        serve(*(song(name, captions=there, caption_faults=faults) for name, (there, faults, _, _) in CAPTIONS.items())),
+        serve(
+            *(
+                song(name, captions=available, caption_faults=faults)
+                for name, (available, faults, _, _) in CAPTIONS.items()
+            )
+        ),
     )
     for name, (_, _, found, track) in CAPTIONS.items():
         got = entry(workspace, name)
@@ -116,7 +131,7 @@ def test_captions_are_chosen_and_never_cost_the_video(workspace: Workspace, serv
         assert kept == ([] if track is None else [".vtt" if name == "second" else ".json3"]), name
 
 
-PASSING: dict[str, tuple[list[str], list[str]]] = {  # faults of the page, faults of the media
+TRANSIENT: dict[str, tuple[list[str], list[str]]] = {  # faults of the page, faults of the media
     "e503": ([], ["503"]),
     "several": ([], ["500", "503", "500", "502"]),
     "reset": ([], ["reset .5"]),
@@ -136,16 +151,16 @@ PASSING: dict[str, tuple[list[str], list[str]]] = {  # faults of the page, fault
 }
 
 
-def test_what_passes_is_waited_out(workspace: Workspace, serve: Callable[..., Tube]) -> None:
-    songs = [song(name, page_faults=list(page), media_faults=list(media)) for name, (page, media) in PASSING.items()]
+def test_transient_faults_are_retried(workspace: Workspace, serve: Callable[..., FakeYouTube]) -> None:
+    songs = [song(name, page_faults=list(page), media_faults=list(media)) for name, (page, media) in TRANSIENT.items()]
     count = run(workspace, serve(*songs))
     assert count.by_reason == {}
     for one in songs:
-        assert_whole(workspace, one)
-        assert one.media_faults == one.page_faults == [], f"{one.video_id} never met its faults"
+        assert_complete(workspace, one)
+        assert one.media_faults == one.page_faults == [], f"{one.video_id} did not receive its faults"
 
 
-LASTING: dict[str, tuple[dict[str, object], str, str]] = {
+PERMANENT: dict[str, tuple[dict[str, object], str, str]] = {
     "e503": ({"media_faults": ["503", "..."]}, "failed", "fetch_failed"),
     "reset": ({"media_faults": ["reset .5", "..."]}, "failed", "fetch_failed"),
     "e404": ({"media_faults": ["404", "..."]}, "failed", "fetch_failed"),
@@ -160,120 +175,122 @@ LASTING: dict[str, tuple[dict[str, object], str, str]] = {
 }
 
 
-def test_what_lasts_gets_its_status_and_the_others_come(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+def test_permanent_faults_get_their_status_and_other_videos_are_fetched(
+    workspace: Workspace, serve: Callable[..., FakeYouTube]
+) -> None:
     good = song("good")
     bad: list[Song] = []
-    for name, (more, _, _) in LASTING.items():
+    for name, (more, _, _) in PERMANENT.items():
         bad.append(song(name))
         for attribute, value in more.items():
             setattr(bad[-1], attribute, value)
-    tube = serve(*bad, good)
-    count = run(workspace, tube)
-    assert_whole(workspace, good)
-    assert (count.num_kept, count.num_rejected) == (1, len(LASTING))
+    server = serve(*bad, good)
+    count = run(workspace, server)
+    assert_complete(workspace, good)
+    assert (count.num_kept, count.num_rejected) == (1, len(PERMANENT))
     found = {
         name: (entry(workspace, name).status, getattr(entry(workspace, name).rejection, "reason", None))
-        for name in LASTING
+        for name in PERMANENT
     }
-    assert found == {name: (status, reason) for name, (_, status, reason) in LASTING.items()}
+    assert found == {name: (status, reason) for name, (_, status, reason) in PERMANENT.items()}
     assert [path.name for path in workspace.media.iterdir() if path.name != ".partial"] == [good.video_id]
     assert fetch_report(workspace).by_status == {"ok": 1, "failed": 4, "blocked": 1, "invalid": 4, "gone": 2}
 
 
-def test_a_bot_check_stops_the_queue_at_once(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+def test_bot_check_stops_the_queue_at_once(workspace: Workspace, serve: Callable[..., FakeYouTube]) -> None:
     first, bot, last = song("first"), song("bot", page_faults=["bot"]), song("last")
-    tube = serve(first, bot, last)
-    message = r"whether this is a bot; wait.*--cookies.*1 of 3 videos were not tried"
-    with pytest.raises(QueueStoppedError, match=message):
-        run(workspace, tube)
-    assert_whole(workspace, first)
+    server = serve(first, bot, last)
+    message = r"requires a bot check; wait.*--cookies.*1 of 3 videos were not tried"
+    with pytest.raises(FetchStoppedError, match=message):
+        run(workspace, server)
+    assert_complete(workspace, first)
     assert entry(workspace, "bot").status == "blocked"
-    assert len(tube.asked("bot check")) == 1
-    assert tube.asked("page", last.video_id) == []
+    assert len(server.requests("bot check")) == 1
+    assert server.requests("page", last.video_id) == []
     assert [row.video_id for row in read_table(workspace.table("videos"), FetchedVideo)] == [first.video_id]
 
     report = fetch_report(workspace)
     assert report.by_status == {"ok": 1, "blocked": 1, "skipped": 1}
     assert report.next_commands == [f"phonics-data fetch songs.csv --work {workspace.root}"]
 
-    count = run(workspace, tube)
+    count = run(workspace, server)
     assert (count.num_kept, count.num_skipped) == (3, 1)
-    assert len(tube.asked("media", first.video_id)) == 1
+    assert len(server.requests("media", first.video_id)) == 1
     assert fetch_report(workspace).next_commands == []
 
 
-def test_who_was_turned_away_does_not_stand_in_the_way_of_others(
-    workspace: Workspace, serve: Callable[..., Tube]
-) -> None:
+def test_blocked_videos_are_tried_last_in_the_next_run(workspace: Workspace, serve: Callable[..., FakeYouTube]) -> None:
     away = [song(f"away{number}", media_faults=["403", "..."]) for number in range(3)]
     good = [song("good1"), song("good2")]
-    tube = serve(*away, *good)
-    with pytest.raises(QueueStoppedError, match="3 videos in a row were forbidden"):
-        run(workspace, tube)
-    count = run(workspace, tube)  # nobody is left untried: the rest can go on without those three
+    server = serve(*away, *good)
+    with pytest.raises(FetchStoppedError, match="3 videos in a row were forbidden"):
+        run(workspace, server)
+    count = run(workspace, server)  # no video is left untried, so the run does not fail
     assert (count.num_kept, count.by_reason) == (2, {"blocked": 3})
     for one in good:
-        assert_whole(workspace, one)
+        assert_complete(workspace, one)
 
 
-def test_repeated_429_stops_the_queue_after_waiting(workspace: Workspace, serve: Callable[..., Tube]) -> None:
-    waits: list[float] = []
+def test_repeated_429_stops_the_queue_after_retries(workspace: Workspace, serve: Callable[..., FakeYouTube]) -> None:
+    pauses: list[float] = []
 
-    class Waits(FetchProgress):
-        def waits(self, video_id: str, seconds: float, why: str) -> None:
-            waits.append(seconds)
+    class RecordPauses(FetchProgress):
+        def waiting(self, video_id: str, seconds: float, why: str) -> None:
+            pauses.append(seconds)
 
     busy = song("busy", media_faults=["429 0.05", "..."])
-    tube = serve(busy, song("next"))
-    with pytest.raises(QueueStoppedError, match=r"429, too many requests; wait an hour.*--sleep"):
-        run(workspace, tube, watch=Waits())
-    assert len(tube.asked("media", busy.video_id)) == QUICK.num_tries
-    assert waits == [pytest.approx(0.05)] * (QUICK.num_tries - 1)  # Retry-After is longer than our own pause
-    assert tube.asked("page", "next0000000") == []
+    server = serve(busy, song("next"))
+    with pytest.raises(FetchStoppedError, match=r"429, too many requests; wait an hour.*--sleep"):
+        run(workspace, server, progress=RecordPauses())
+    assert len(server.requests("media", busy.video_id)) == QUICK.num_tries
+    assert pauses == [pytest.approx(0.05)] * (QUICK.num_tries - 1)  # Retry-After is longer than the back-off
+    assert server.requests("page", "next0000000") == []
 
 
-def test_a_server_that_asks_for_an_hour_is_not_asked_again(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+def test_long_retry_after_ends_the_retries(workspace: Workspace, serve: Callable[..., FakeYouTube]) -> None:
     busy = song("busy", media_faults=["429 3600", "..."])
-    tube = serve(busy, song("next"))
-    with pytest.raises(QueueStoppedError, match="429"):
-        run(workspace, tube)
-    assert len(tube.asked("media", busy.video_id)) == 1
+    server = serve(busy, song("next"))
+    with pytest.raises(FetchStoppedError, match="429"):
+        run(workspace, server)
+    assert len(server.requests("media", busy.video_id)) == 1
 
 
-def test_three_forbidden_in_a_row_stop_the_queue(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+def test_three_forbidden_videos_in_a_row_stop_the_queue(
+    workspace: Workspace, serve: Callable[..., FakeYouTube]
+) -> None:
     songs = [song(f"v{number}", media_faults=["403", "..."]) for number in range(4)]
     songs.insert(1, song("fine"))
-    tube = serve(*songs, song("next"))
-    with pytest.raises(QueueStoppedError, match="3 videos in a row were forbidden"):
-        run(workspace, tube)
-    assert tube.asked("page", "next0000000") == []
+    server = serve(*songs, song("next"))
+    with pytest.raises(FetchStoppedError, match="3 videos in a row were forbidden"):
+        run(workspace, server)
+    assert server.requests("page", "next0000000") == []
     assert entry(workspace, "fine").status == "ok"
     assert [entry(workspace, f"v{number}").status for number in range(4)] == ["blocked"] * 4
 
 
-def test_without_any_answer_the_run_ends_soon_and_blames_no_video(workspace: Workspace) -> None:
-    with Tube() as closed:
+def test_run_without_any_response_rejects_no_video(workspace: Workspace) -> None:
+    with FakeYouTube() as closed:
         pass
-    seen: list[str] = []
+    started: list[str] = []
 
-    class Seen(FetchProgress):
-        def started(self, video_id: str) -> None:
-            seen.append(video_id)
+    class RecordStarts(FetchProgress):
+        def video_started(self, video_id: str) -> None:
+            started.append(video_id)
 
     videos = [SourceVideo(video_id=name, url=f"http://127.0.0.1:{closed.port}/{name}.mp4") for name in ("one", "two")]
     options = FetchOptions(sleep_seconds=(0.0, 0.0), back_off=QUICK)
-    message = r"nothing answers at 127\.0\.0\.1; check the connection.*2 of 2 videos were not tried"
-    with pytest.raises(QueueStoppedError, match=message):
-        fetch(workspace, videos, options, watch=Seen())
-    assert seen == ["one"]
+    message = r"no response from 127\.0\.0\.1; check the connection.*2 of 2 videos were not tried"
+    with pytest.raises(FetchStoppedError, match=message):
+        fetch(workspace, videos, options, progress=RecordStarts())
+    assert started == ["one"]
     assert workspace.ledger("fetch").item_ids() == []
     assert fetch_report(workspace).by_status == {"skipped": 2}
 
 
-def test_a_host_that_is_not_there_costs_only_its_own_rows(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+def test_unreachable_host_rejects_only_its_own_rows(workspace: Workspace, serve: Callable[..., FakeYouTube]) -> None:
     good = song("good")
-    tube = serve(good)
-    with Tube() as closed:
+    server = serve(good)
+    with FakeYouTube() as closed:
         pass
     videos = [
         SourceVideo(video_id="typo1", url=f"http://localhost:{closed.port}/1.mp4"),
@@ -282,33 +299,33 @@ def test_a_host_that_is_not_there_costs_only_its_own_rows(workspace: Workspace, 
     ]
     count = fetch(workspace, videos, FetchOptions(sleep_seconds=(0.0, 0.0), back_off=QUICK))
     assert (count.num_kept, count.by_reason) == (1, {"fetch_failed": 2})
-    assert_whole(workspace, good)
+    assert_complete(workspace, good)
     assert {row.item_id for row in read_table(workspace.table("rejections"), Rejection)} == {"typo1", "typo2"}
-    assert tube.asked("media")
+    assert server.requests("media")
 
 
-def test_a_line_that_breaks_is_waited_for_and_then_left(workspace: Workspace, tmp_path: Path) -> None:
+def test_lost_connection_is_retried_and_then_stops_the_queue(workspace: Workspace, tmp_path: Path) -> None:
     folder = tmp_path / "songs"
     folder.mkdir()
     for name in ("one", "two", "three"):
         (folder / f"{name}.mp4").write_bytes(clip_bytes())
     (folder / "manifest.csv").write_text("video_id,url\none,one.mp4\ntwo,two.mp4\nthree,three.mp4\n")
     site = SongSite(folder)
-    waits: list[float] = []
+    pauses: list[float] = []
 
     class Unplug(FetchProgress):
-        def ended(self, video_id: str, status: FetchStatus, detail: str) -> None:
+        def video_finished(self, video_id: str, status: FetchStatus, detail: str) -> None:
             site.__exit__()
 
-        def waits(self, video_id: str, seconds: float, why: str) -> None:
-            waits.append(seconds)
+        def waiting(self, video_id: str, seconds: float, why: str) -> None:
+            pauses.append(seconds)
 
     with site:
         videos = read_manifest(f"{site.url}/manifest.csv")
         options = FetchOptions(sleep_seconds=(0.0, 0.0), back_off=QUICK)
-        with pytest.raises(QueueStoppedError, match=r"does not answer any more; check.*2 of 3 videos were not tried"):
-            fetch(workspace, videos, options, watch=Unplug())
-    assert 0 < sum(waits) <= QUICK.outage_seconds
+        with pytest.raises(FetchStoppedError, match=r"does not respond any more; check.*2 of 3 videos were not tried"):
+            fetch(workspace, videos, options, progress=Unplug())
+    assert 0 < sum(pauses) <= QUICK.outage_seconds
     assert workspace.ledger("fetch").item_ids() == ["one"]
 
 
@@ -321,8 +338,8 @@ def test_a_line_that_breaks_is_waited_for_and_then_left(workspace: Workspace, tm
         ("all", {"bot", "broken", "text", "away"}),
     ],
 )
-def test_which_failures_are_tried_again(
-    workspace: Workspace, serve: Callable[..., Tube], retry: str, tried_again: set[str]
+def test_retry_option(
+    workspace: Workspace, serve: Callable[..., FakeYouTube], retry: str, tried_again: set[str]
 ) -> None:
     songs = {
         "fine": song("fine"),
@@ -331,46 +348,48 @@ def test_which_failures_are_tried_again(
         "away": song("away", playability={"status": "ERROR", "reason": "Video unavailable"}),
         "bot": song("bot", page_faults=["bot"]),
     }
-    tube = serve(*songs.values())
-    assert run(workspace, tube).num_kept == 1
+    server = serve(*songs.values())
+    assert run(workspace, server).num_kept == 1
     for one in songs.values():
         one.media_faults, one.playability = [], {"status": "OK"}
-    tube.sent.clear()
-    count = run(workspace, tube, retry=retry)
-    assert {one.video_id.rstrip("0") for one in tube.asked("page")} == tried_again
+    server.served.clear()
+    count = run(workspace, server, retry=retry)
+    assert {one.video_id.rstrip("0") for one in server.requests("page")} == tried_again
     assert count.num_kept == 1 + len(tried_again)
     assert count.num_skipped == 5 - len(tried_again)
 
 
-def test_a_part_that_went_bad_is_fetched_anew(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+def test_corrupted_part_file_is_fetched_again(workspace: Workspace, serve: Callable[..., FakeYouTube]) -> None:
     one = song("part")
     folder = workspace.media / ".partial" / one.video_id
     folder.mkdir(parents=True)
     (folder / f"{one.video_id}.mp4.part").write_bytes(os.urandom(len(one.media["18"]) // 2))
-    tube = serve(one)
-    run(workspace, tube)
-    assert_whole(workspace, one)
-    assert [sent.first_byte for sent in tube.asked("media")] == [0]
+    server = serve(one)
+    run(workspace, server)
+    assert_complete(workspace, one)
+    assert [served.first_byte for served in server.requests("media")] == [0]
 
 
-def test_a_good_part_is_continued(
-    workspace: Workspace, serve: Callable[..., Tube], monkeypatch: pytest.MonkeyPatch
+def test_valid_part_file_is_continued(
+    workspace: Workspace, serve: Callable[..., FakeYouTube], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("phonics_data.stages.fetch.partial_files.STEP_BYTES", 1000)
     one = song("part", media_faults=["reset .6", "503", "503", "403", "403"])
-    tube = serve(one)
-    run(workspace, tube)
+    server = serve(one)
+    run(workspace, server)
     assert entry(workspace, "part").status == "blocked"
-    run(workspace, tube)
-    assert_whole(workspace, one)
-    last = tube.asked("media")[-1]
+    run(workspace, server)
+    assert_complete(workspace, one)
+    last = server.requests("media")[-1]
     assert last.status == 206
-    assert last.first_byte > 0  # how much came before the reset, only the network knows
+    assert last.first_byte > 0  # the number of bytes before the reset varies
 
 
-def test_only_letters_and_tier_choose_rows_and_lose_nothing(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+def test_row_selection_keeps_rows_that_were_fetched_before(
+    workspace: Workspace, serve: Callable[..., FakeYouTube]
+) -> None:
     songs = [song("one"), song("two"), song("three")]
-    tube = serve(*songs)
+    server = serve(*songs)
     videos = [
         SourceVideo(video_id=songs[0].video_id, url=songs[0].url, letters="AB", tier=1),
         SourceVideo(video_id=songs[1].video_id, url=songs[1].url, letters="C", tier=2),
@@ -383,68 +402,68 @@ def test_only_letters_and_tier_choose_rows_and_lose_nothing(workspace: Workspace
         return [row.video_id.rstrip("0") for row in read_table(workspace.table("videos"), FetchedVideo)]
 
     assert fetched(letters="C") == ["two"]
-    assert fetched(only=(songs[2].video_id,)) == ["two", "three"]  # what is there stays in the table
+    assert fetched(only=(songs[2].video_id,)) == ["two", "three"]  # fetched videos stay in the table
     assert fetched() == ["one", "two", "three"]
-    assert len(tube.asked("media")) == 3
+    assert len(server.requests("media")) == 3
 
 
-def test_two_workers_share_one_run(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+def test_two_workers(workspace: Workspace, serve: Callable[..., FakeYouTube]) -> None:
     songs = [song(f"v{number}", media_faults=["503"] if number % 3 == 0 else []) for number in range(6)]
     count = run(workspace, serve(*songs), workers=2)
     assert count.num_kept == 6
     for one in songs:
-        assert_whole(workspace, one)
+        assert_complete(workspace, one)
     order = [row.video_id for row in read_table(workspace.table("videos"), FetchedVideo)]
     assert order == [one.video_id for one in songs]
 
 
-def test_a_title_far_from_the_row_is_a_warning(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+def test_different_title_gives_a_warning(workspace: Workspace, serve: Callable[..., FakeYouTube]) -> None:
     one = song("other", title="Alphabet song")
-    tube = serve(one)
+    server = serve(one)
     one.title = "10 hours of rain on a tin roof"
     video = SourceVideo(video_id=one.video_id, url=one.url, title="ABC Phonics for Kids")
     fetch(workspace, [video], FetchOptions(back_off=QUICK, sleep_seconds=(0.0, 0.0)))
     (warning,) = entry(workspace, "other").warnings
     assert "10 hours of rain" in warning
     assert any("warning" in line for line in fetch_report(workspace).lines)
-    assert tube.asked("media")
+    assert server.requests("media")
 
 
-@pytest.mark.parametrize(("said", "is_warned"), [(None, False), (2.0, False), (11.0, False), (240.0, True)])
-def test_a_length_far_from_the_row_is_a_warning(
-    workspace: Workspace, serve: Callable[..., Tube], said: float | None, is_warned: bool
+@pytest.mark.parametrize(("manifest_seconds", "is_warned"), [(None, False), (2.0, False), (11.0, False), (240.0, True)])
+def test_different_duration_gives_a_warning(
+    workspace: Workspace, serve: Callable[..., FakeYouTube], manifest_seconds: float | None, is_warned: bool
 ) -> None:
     one = song("one")
     serve(one)
-    video = SourceVideo(video_id=one.video_id, url=one.url, title=one.title, duration_seconds=said)
+    video = SourceVideo(video_id=one.video_id, url=one.url, title=one.title, duration_seconds=manifest_seconds)
     fetch(workspace, [video], FetchOptions(back_off=QUICK, sleep_seconds=(0.0, 0.0)))
     found = entry(workspace, "one").warnings
     assert bool(found) == is_warned
     if is_warned:
-        assert "it lasts 2 s, the manifest says 240 s; check that it is the video you mean" in found[0]
+        assert "its duration is 2 s, the manifest gives 240 s; check that it is the right video" in found[0]
 
 
-def test_a_taller_limit_fetches_again_and_a_lower_one_does_not(
-    workspace: Workspace, serve: Callable[..., Tube]
+def test_larger_max_height_fetches_again_and_a_smaller_one_does_not(
+    workspace: Workspace, serve: Callable[..., FakeYouTube]
 ) -> None:
-    tube = serve(song("one"))
-    run(workspace, tube, max_height=360)
-    assert run(workspace, tube, max_height=240).num_skipped == 1
-    assert run(workspace, tube, max_height=720).num_skipped == 0
+    server = serve(song("one"))
+    run(workspace, server, max_height=360)
+    assert run(workspace, server, max_height=240).num_skipped == 1
+    assert run(workspace, server, max_height=720).num_skipped == 0
 
 
-def test_no_secret_is_written_anywhere(workspace: Workspace, serve: Callable[..., Tube], tmp_path: Path) -> None:
+def test_no_secret_is_stored(workspace: Workspace, serve: Callable[..., FakeYouTube], tmp_path: Path) -> None:
     cookies = tmp_path / "cookies.txt"
     line = "\t".join([".youtube.com", "TRUE", "/", "TRUE", "1999999999", "PREFX", "C00KIE-SECRET"])
     text = f"# Netscape HTTP Cookie File\n{line}\n"
     cookies.write_text(text)
     songs = [
-        song("fine", captions=[CaptionsOnTube("en", is_auto=True)]),
+        song("fine", captions=[FakeCaptions("en", is_auto=True)]),
         song("broken", media_faults=["404", "..."]),
         song("bot", page_faults=["bot"]),
         song("next"),
     ]
-    with pytest.raises(QueueStoppedError) as stopped:
+    with pytest.raises(FetchStoppedError) as stopped:
         run(workspace, serve(*songs), cookies=cookies)
     assert cookies.read_text() == text
     assert "SECRET" not in str(stopped.value)
@@ -456,18 +475,18 @@ def test_no_secret_is_written_anywhere(workspace: Workspace, serve: Callable[...
         assert SIGNATURE.encode() not in data, path
 
 
-def test_the_error_of_a_proxy_hides_its_password(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+def test_proxy_errors_hide_the_password(workspace: Workspace, serve: Callable[..., FakeYouTube]) -> None:
     serve()
     video = SourceVideo(video_id="a", url="http://example.org/a.mp4")
     options = FetchOptions(proxy="http://anna:PASSWORD-1@127.0.0.1:9", back_off=QUICK, sleep_seconds=(0.0, 0.0))
-    with pytest.raises(QueueStoppedError) as stopped:
+    with pytest.raises(FetchStoppedError) as stopped:
         fetch(workspace, [video], options)
     assert "PASSWORD" not in str(stopped.value)
     for path in workspace.root.rglob("*"):
         assert not path.is_file() or b"PASSWORD" not in path.read_bytes(), path
 
 
-def test_rejections_say_what_to_do(workspace: Workspace, serve: Callable[..., Tube]) -> None:
+def test_rejections_give_advice(workspace: Workspace, serve: Callable[..., FakeYouTube]) -> None:
     run(workspace, serve(song("broken", media_faults=["503", "..."])))
     (row,) = read_table(workspace.table("rejections"), Rejection)
     assert "HTTP Error 503" in row.detail

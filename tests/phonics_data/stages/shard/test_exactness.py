@@ -1,4 +1,4 @@
-"""A dataset of sources in every timing: each clip has exactly the frames and the sound that its row announces."""
+"""Frame-exact cutting of sources with all kinds of timestamps."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from phonics_data.dataset.layout import MetadataRow, read_metadata
 from phonics_data.media import ffmpeg_path
 from phonics_data.quality.filters import FilterOptions
 from phonics_data.report.verify import verify
-from phonics_data.sources.collect import collect
 from phonics_data.sources.folder import files_by_csv
+from phonics_data.sources.importer import import_files
 from phonics_data.stages.shard.stage import ShardOptions, shard
 from phonics_data.storage.workspace import Workspace
 from tests.counted_videos import clicks, constant, make_source, numbered_picture, read_number
@@ -43,7 +43,7 @@ def ffmpeg(*arguments: object) -> None:
 
 
 def put(path: Path, times: list[Fraction], *, audio: str = "pcm_s16le", **more: object) -> list[Fraction]:
-    """A source; gives when each of its frames is really shown."""
+    """Write a source; returns the presentation time of each frame."""
     make_source(path, times, clicks(SECONDS, CLICKS, 48_000), audio_codec=audio, **more)  # type: ignore[arg-type]
     if path.suffix == ".mkv":  # its timestamps are whole milliseconds
         return [Fraction(int(at * 1000 + Fraction(1, 2)), 1000) for at in times]
@@ -51,7 +51,7 @@ def put(path: Path, times: list[Fraction], *, audio: str = "pcm_s16le", **more: 
 
 
 def edited(path: Path) -> list[Fraction]:
-    """An edit list lets the film begin in the middle of a group of pictures, 0.52 s in."""
+    """A source whose edit list starts 0.52 s into the stream, inside a group of pictures."""
     times = put(path.with_name("whole.mov"), constant(25, SECONDS), video_options={"bf": "2", "g": "50"})
     ffmpeg("-ss", "0.52", "-i", path.with_name("whole.mov"), "-c", "copy", path)
     path.with_name("whole.mov").unlink()
@@ -59,7 +59,7 @@ def edited(path: Path) -> list[Fraction]:
 
 
 def anamorphic(path: Path) -> list[Fraction]:
-    pictures = [np.repeat(numbered_picture(index), 2, axis=0) for index in range(110)]  # stored at half of their width
+    pictures = [np.repeat(numbered_picture(index), 2, axis=0) for index in range(110)]  # stored at half their width
     narrow = path.with_name("narrow.mov")
     times = put(narrow, constant(25, SECONDS), pictures=pictures)
     ffmpeg("-i", narrow, "-c", "copy", "-aspect", "1:1", path)
@@ -95,22 +95,21 @@ FORMS: dict[str, Callable[[Path], list[Fraction]]] = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, list[Fraction]], Path]:
-    """(name of each source -> when its frames are shown, the dataset of all of them)."""
+    """(source name -> presentation times of its frames, dataset of all sources)."""
     root = tmp_path_factory.mktemp("exact")
-    (root / "films").mkdir()
-    shown = {name: make(root / "films" / name) for name, make in FORMS.items()}
+    (root / "videos").mkdir()
+    shown = {name: make(root / "videos" / name) for name, make in FORMS.items()}
     rows = [f"{name},{name.partition('.')[0]},{start},{end}" for name in FORMS for start, end in SEGMENTS]
     (root / "segments.csv").write_text("\n".join(["path,label,start,end", *rows]) + "\n")
     workspace = Workspace(root / "work")
-    collect(workspace, files_by_csv(root / "films", root / "segments.csv"), evidence="csv")
-    # The pictures are black but for a few squares and alike in all films, and clicks reach full scale: none of this
-    # is what is tested here.
+    import_files(workspace, files_by_csv(root / "videos", root / "segments.csv"), evidence="csv")
+    # The frames are mostly black and equal in all sources, and clicks are at full scale: these filters are disabled.
     rules = FilterOptions(drop_near_duplicates=False, min_bright_level=0.0, max_clipped_share=1.0)
     shard(workspace, root / "dataset", ShardOptions(frame_rate=RATE, label_set="forms", filters=rules))
     return shown, root / "dataset"
 
 
-def test_no_clip_is_lost_and_the_dataset_is_whole(made: tuple[dict[str, list[Fraction]], Path]) -> None:
+def test_dataset_is_complete_and_valid(made: tuple[dict[str, list[Fraction]], Path]) -> None:
     assert len(read_metadata(made[1])) == len(FORMS) * len(SEGMENTS)
     assert verify(made[1]).faults == ()
 
@@ -131,7 +130,7 @@ def check_frames(sample: Sample, row: MetadataRow, shown: list[Fraction]) -> Non
     first = round(row.start_seconds * RATE)
     start, end = min(SEGMENTS, key=lambda segment: abs(segment[0] - row.start_seconds))
     assert abs(row.start_seconds - start) <= 0.5 / RATE + 1e-9
-    # What is announced is what is there, and it is all that was asked for and that the source has.
+    # The clip has all frames of the segment that the source has.
     last = min(Fraction(str(end)), shown[-1] + Fraction(1, 30))
     assert sample.num_frames == row.num_frames == int(last * RATE + Fraction(1, 2)) - first
     moments = [(first + index + Fraction(1, 2)) / RATE for index in range(row.num_frames)]
@@ -141,9 +140,9 @@ def check_frames(sample: Sample, row: MetadataRow, shown: list[Fraction]) -> Non
 
 
 def check_clicks(sample: Sample, at_seconds: list[float]) -> None:
-    """The loudest sample about each click lies inside of the click's own millisecond, give or take one more.
+    """The loudest sample near each click is at most 1 ms before and 2 ms after the click's start.
 
-    The loudest sample and not the first loud one, since AAC spreads a click over some milliseconds around it.
+    The loudest sample is used and not the first loud one, since AAC spreads a click over some milliseconds.
     """
     inside = [at for at in at_seconds if sample.start_seconds + 0.03 < at < sample.start_seconds + 1.1]
     assert inside

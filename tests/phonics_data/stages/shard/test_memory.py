@@ -1,4 +1,4 @@
-"""Five hundred videos need no more memory than fifty: nothing of a video stays behind in those who work on it."""
+"""The stage `shard` needs constant memory over 500 videos."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def children() -> list[int]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_memory_is_flat_over_many_videos(tmp_path: Path) -> None:
+def test_memory_is_constant_over_many_videos(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "work")
     first = put_video(workspace, "video-0", seconds=1)
     videos = [first]
@@ -41,16 +41,16 @@ def test_memory_is_flat_over_many_videos(tmp_path: Path) -> None:
         videos.append(dataclasses.replace(first, video_id=f"copy-{number}", path=workspace.relative(path)))
     write_inputs(workspace, videos, [segment for video in videos for segment in segments_of(video.video_id, "AB", 0.5)])
     before = set(children())
-    ours: list[int] = []
+    own: list[int] = []
     workers: list[int] = []
 
     def on_progress(stage: str, done: int, total: int) -> None:
-        ours.append(resident_bytes("self"))
+        own.append(resident_bytes("self"))
         workers.append(sum(resident_bytes(child) for child in set(children()) - before))
 
     options = ShardOptions(filters=FilterOptions(drop_near_duplicates=False, min_seconds=0.1))
     count = shard(workspace, tmp_path / "dataset", options, workers=2, on_progress=on_progress)
     assert count.num_kept == 2 * NUM_VIDEOS
-    assert max(workers) > 20e6, "the workers were found"
-    assert ours[-1] - ours[50] < 20e6
+    assert max(workers) > 20e6, "no worker process was found"
+    assert own[-1] - own[50] < 20e6
     assert max(workers[50:]) - workers[50] < 20e6

@@ -1,4 +1,4 @@
-"""The stage that cuts, screens, splits and packs: what lies in the dataset, and that its bytes depend on nothing else."""
+"""The stage `shard`: content and reproducibility of the dataset, resumption, rejections, errors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from phonics_data.stages.shard.stage import ShardOptions, check_folder, shard
 from phonics_data.storage.tables import read_table, write_table
 from phonics_data.storage.workspace import Workspace, file_sha256
 from phonics_data.types import FetchedVideo, Rejection, ScreenLetter, Segment, segment_id
-from tests.counted_videos import clicks, constant, make_source, murmur, numbered_picture, read_number
+from tests.counted_videos import clicks, constant, make_source, modulated_noise, numbered_picture, read_number
 
 SMALL = ShardOptions(target_shard_bytes=1_000_000)
 
@@ -44,19 +44,19 @@ PATTERNS = dict(
 
 
 def first_number(video_id: str) -> int:
-    """The number on the first frame; sources differ in half of it, since else they would be each other's duplicates."""
+    """The number shown in the first frame. Sources differ in half of its bits, so that they are not near duplicates."""
     return PATTERNS.get(video_id, 0xFF) << 8
 
 
 def put_video(workspace: Workspace, video_id: str, *, seconds: float = 6, pictures: Any = None) -> FetchedVideo:
-    """A numbered source in the workspace, as fetch would have left it."""
+    """A source with numbered frames in the workspace, as after `fetch`."""
     folder = workspace.media / video_id
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "video.mkv"
     sound = clicks(seconds, [0.1 + 0.5 * k for k in range(int(2 * seconds) - 1)], 16_000)
     if pictures is None:
         pictures = [numbered_picture(first_number(video_id) + index) for index in range(int(25 * seconds))]
-    sound += murmur(seconds, first_number(video_id), 16_000)
+    sound += modulated_noise(seconds, first_number(video_id), 16_000)
     make_source(path, constant(25, seconds), sound, sound_rate_hz=16_000, pictures=pictures)
     info = probe(path)
     return FetchedVideo(
@@ -84,7 +84,7 @@ def write_inputs(workspace: Workspace, videos: Sequence[FetchedVideo], segments:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Path]:
-    """A workspace of five small videos, and the dataset that one worker made of it."""
+    """A workspace of five small videos, and its dataset, written by one worker."""
     root = tmp_path_factory.mktemp("shard")
     workspace = Workspace(root / "work")
     ids = [f"video-{index}" for index in range(5)]
@@ -96,7 +96,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Path]
 
 
 def copy_inputs(finished: tuple[Workspace, Path], root: Path) -> Workspace:
-    """The same inputs in a new workspace, nothing cut yet."""
+    """The same inputs in a new workspace without cut clips."""
     old = finished[0]
     workspace = Workspace(root)
     shutil.copytree(old.media, workspace.media)
@@ -106,7 +106,7 @@ def copy_inputs(finished: tuple[Workspace, Path], root: Path) -> Workspace:
 
 
 def identity(path: Path) -> tuple[int, int]:
-    """Stays when a file is renamed and changes when it is written; a freed inode's number alone comes back."""
+    """Unchanged when a file is renamed, changed when it is written; inode numbers alone can be reused."""
     return path.stat().st_ino, path.stat().st_mtime_ns
 
 
@@ -143,7 +143,7 @@ def test_plain_webdataset_opens_every_shard(finished: tuple[Workspace, Path]) ->
     assert len(seen) == len(set(seen)) == 25
 
 
-def test_metadata_has_one_row_a_clip_that_says_where_it_lies(finished: tuple[Workspace, Path]) -> None:
+def test_metadata_has_one_row_per_clip_with_its_shard(finished: tuple[Workspace, Path]) -> None:
     _, dataset = finished
     frame = pandas.read_parquet(dataset / "metadata.parquet")
     assert len(frame) == 25
@@ -167,7 +167,7 @@ def test_checksums_cover_every_file(finished: tuple[Workspace, Path]) -> None:
     assert lines == files
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what mlcroissant stands on
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the dependencies of mlcroissant
 def test_croissant_is_valid_and_reads_the_table(finished: tuple[Workspace, Path]) -> None:
     mlcroissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed")
     described = mlcroissant.Dataset(jsonld=finished[1] / "croissant.json")
@@ -186,50 +186,50 @@ def test_bytes_do_not_depend_on_workers_or_order(
     segments = read_table(workspace.table("segments"), Segment)
     write_inputs(workspace, videos[::-1], segments[::-1])
     shard(workspace, tmp_path / "dataset", SMALL, workers=workers)
-    ours, theirs = digests(tmp_path / "dataset"), digests(finished[1])
+    found, expected = digests(tmp_path / "dataset"), digests(finished[1])
     for name in ("videos.parquet", "README.md", "SHA256SUMS"):  # these keep the order of the manifest
-        ours.pop(name)
-        theirs.pop(name)
-    assert ours == theirs
+        found.pop(name)
+        expected.pop(name)
+    assert found == expected
 
 
-class PowerCutError(Exception):
-    """Stands for the power cut."""
+class InterruptionError(Exception):
+    """Simulates a power failure."""
 
 
 @pytest.mark.parametrize("after", [0, 2, 4])
-def test_interrupted_while_cutting_it_goes_on(finished: tuple[Workspace, Path], tmp_path: Path, after: int) -> None:
+def test_interrupted_cutting_is_resumed(finished: tuple[Workspace, Path], tmp_path: Path, after: int) -> None:
     workspace = copy_inputs(finished, tmp_path / "work")
 
     def stop(stage: str, done: int, total: int) -> None:
         if done >= after:
-            raise PowerCutError
+            raise InterruptionError
 
-    with pytest.raises(PowerCutError):
+    with pytest.raises(InterruptionError):
         shard(workspace, tmp_path / "dataset", SMALL, on_progress=stop)
     count = shard(workspace, tmp_path / "dataset", SMALL)
     assert count.num_skipped == 5 * after
     assert digests(tmp_path / "dataset") == digests(finished[1])
 
 
-def test_interrupted_while_packing_it_goes_on(
+def test_interrupted_packing_is_resumed(
     finished: tuple[Workspace, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from phonics_data.stages.shard import packing
 
     workspace, dataset = finished
-    write, written = packing._write, []
+    write, written = packing._write_shard, []
 
-    def write_some(path: Path, planned: packing.Shard, stop: threading.Event) -> str:
+    def write_some(path: Path, shard: packing.Shard, stop: threading.Event) -> str:
         if len(written) == 2:
             path.with_name(".half.partial.tar").write_bytes(b"half a shard")
-            raise PowerCutError
+            raise InterruptionError
         written.append(path.name)
-        return write(path, planned, stop)
+        return write(path, shard, stop)
 
     with monkeypatch.context() as patch:
-        patch.setattr(packing, "_write", write_some)
-        with pytest.raises(PowerCutError):
+        patch.setattr(packing, "_write_shard", write_some)
+        with pytest.raises(InterruptionError):
             shard(workspace, tmp_path / "dataset", SMALL)
     times = {name: (tmp_path / "dataset" / name).stat().st_mtime_ns for name in written}
     shard(workspace, tmp_path / "dataset", SMALL)
@@ -246,7 +246,7 @@ def test_second_run_rewrites_nothing(finished: tuple[Workspace, Path]) -> None:
     assert {path.name: path.stat().st_mtime_ns for path in shard_paths(dataset)} == before
 
 
-def test_another_split_needs_no_second_cutting(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
+def test_another_split_needs_no_cutting(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
     workspace, _ = finished
     before = (workspace.clips / "video-0" / "clips.tar").stat().st_mtime_ns
     options = ShardOptions(ratios=Ratios(train=1.0, validation=0.0, test=0.0), seed=7)
@@ -278,16 +278,18 @@ def test_adding_a_video_keeps_the_other_shards(finished: tuple[Workspace, Path],
     assert len(kept) >= len(before) - 2
     fresh = shard(workspace, tmp_path / "fresh", SMALL)
     assert fresh.num_kept == 30
-    assert digests(tmp_path / "fresh") == digests(tmp_path / "dataset"), "adding gives what building at once gives"
+    assert digests(tmp_path / "fresh") == digests(tmp_path / "dataset"), (
+        "adding videos must give the same bytes as building all at once"
+    )
 
 
-def test_bad_clips_and_videos_become_rejections(tmp_path: Path) -> None:
+def test_invalid_clips_and_videos_become_rejections(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "work")
     good = put_video(workspace, "good")
     still = put_video(workspace, "still", pictures=[np.full((64, 64, 3), 120, np.uint8)] * 150)
     black = put_video(workspace, "black", pictures=[np.zeros((64, 64, 3), np.uint8)] * 150)
     broken = put_video(workspace, "broken")
-    (workspace.root / broken.path).write_text("no video any more")
+    (workspace.root / broken.path).write_text("not a video")
     segments = [
         *segments_of("good"),
         *segments_of("still", "AB"),
@@ -305,13 +307,13 @@ def test_bad_clips_and_videos_become_rejections(tmp_path: Path) -> None:
     rows = {row.item_id: row for row in read_table(tmp_path / "dataset" / "rejections.parquet", Rejection)}
     assert rows["black-0000000"].measured < rows["black-0000000"].threshold
     assert rows["good-0060000"].reason == "no_frames"
-    marked = [row.video_id for row in read_metadata(tmp_path / "dataset") if row.flags == "static_picture"]
-    assert marked == ["still", "still"]
+    flagged = [row.video_id for row in read_metadata(tmp_path / "dataset") if row.flags == "static_picture"]
+    assert flagged == ["still", "still"]
     count = shard(workspace, tmp_path / "moving", ShardOptions(filters=FilterOptions(drop_static=True)))
     assert count.by_reason["static_picture"] == 2
 
 
-def test_a_song_that_was_uploaded_twice_counts_once(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
+def test_duplicate_of_another_source_is_dropped(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
     workspace = copy_inputs(finished, tmp_path / "work")
     videos = read_table(workspace.table("videos"), FetchedVideo)
     segments = read_table(workspace.table("segments"), Segment)
@@ -319,8 +321,8 @@ def test_a_song_that_was_uploaded_twice_counts_once(finished: tuple[Workspace, P
     copy.parent.mkdir()
     shutil.copyfile(workspace.root / videos[0].path, copy)
     doubled = dataclasses.replace(videos[0], video_id="copy", path=workspace.relative(copy))
-    less_sure = [dataclasses.replace(segment, confidence=0.5) for segment in segments_of("copy")]
-    write_inputs(workspace, [*videos, doubled], [*segments, *less_sure])
+    less_confident = [dataclasses.replace(segment, confidence=0.5) for segment in segments_of("copy")]
+    write_inputs(workspace, [*videos, doubled], [*segments, *less_confident])
     count = shard(workspace, tmp_path / "dataset", SMALL)
     assert (count.num_kept, count.by_reason) == (25, {"near_duplicate": 5})
     rows = read_table(tmp_path / "dataset" / "rejections.parquet", Rejection)
@@ -329,22 +331,22 @@ def test_a_song_that_was_uploaded_twice_counts_once(finished: tuple[Workspace, P
     assert shard(workspace, tmp_path / "all", kept).num_kept == 30
     splits = {row.video_id: row.split for row in read_metadata(tmp_path / "all")}
     assert splits["copy"] == splits["video-0"]
-    marked = {row.sample_id: row.duplicate_of for row in read_metadata(tmp_path / "all") if row.flags}
-    assert marked["copy-0001000"] == "video-0-0001000"
+    duplicates = {row.sample_id: row.duplicate_of for row in read_metadata(tmp_path / "all") if row.flags}
+    assert duplicates["copy-0001000"] == "video-0-0001000"
 
 
-def test_a_clip_whose_letter_never_came_onto_a_screen_that_was_read_is_marked(
+def test_clip_whose_letter_was_not_detected_on_the_screen_is_flagged(
     finished: tuple[Workspace, Path], tmp_path: Path
 ) -> None:
     workspace = copy_inputs(finished, tmp_path / "work")
-    # A is shown for half of its second, B never; on the screens of the others nobody looked.
-    sights = [
+    # A is detected for half of its second, B never; OCR did not read the screens of the other videos.
+    detections = [
         ScreenLetter(
             video_id="video-1", letter="A", start_seconds=start, end_seconds=start + 0.3, score=0.9, box=(0, 0, 1, 1)
         )
         for start in (0.4, 0.6)
     ]
-    write_table(workspace.table("screen_letters"), ScreenLetter, sights)
+    write_table(workspace.table("screen_letters"), ScreenLetter, detections)
     shard(workspace, tmp_path / "dataset", SMALL)
     rows = {row.sample_id: row for row in read_metadata(tmp_path / "dataset")}
     assert (rows["video-1-0000000"].letter_seen_share, rows["video-1-0000000"].flags) == (0.5, "")
@@ -354,22 +356,22 @@ def test_a_clip_whose_letter_never_came_onto_a_screen_that_was_read_is_marked(
     assert shard(workspace, tmp_path / "dropped", dropping).by_reason == {"letter_not_visible": 4}
 
 
-def test_large_frames_may_be_stored_as_films(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
+def test_frames_can_be_stored_as_mp4(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
     workspace = copy_inputs(finished, tmp_path / "work")
     options = ShardOptions(target_shard_bytes=1_000_000, frames="mp4")
-    shard(workspace, tmp_path / "films", options)
-    assert verify(tmp_path / "films").faults == ()
-    for sample in open_dataset(tmp_path / "films"):
+    shard(workspace, tmp_path / "mp4", options)
+    assert verify(tmp_path / "mp4").faults == ()
+    for sample in open_dataset(tmp_path / "mp4"):
         first = first_number(sample.video_id) + round(sample.start_seconds * 25)
         assert [read_number(frame) for frame in sample.frames_LHWC] == list(range(first, first + 25))
-    ours = sum(path.stat().st_size for path in shard_paths(tmp_path / "films"))
-    theirs = sum(path.stat().st_size for path in shard_paths(finished[1]))
-    assert ours < theirs / 3
+    mp4_bytes = sum(path.stat().st_size for path in shard_paths(tmp_path / "mp4"))
+    npy_bytes = sum(path.stat().st_size for path in shard_paths(finished[1]))
+    assert mp4_bytes < npy_bytes / 3
     shard(workspace, tmp_path / "again", options, workers=2)
-    assert digests(tmp_path / "again") == digests(tmp_path / "films")
+    assert digests(tmp_path / "again") == digests(tmp_path / "mp4")
 
 
-def test_nothing_left_is_an_error_and_no_dataset(tmp_path: Path) -> None:
+def test_no_clips_is_an_error(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "work")
     write_inputs(workspace, [put_video(workspace, "good")], [])
     with pytest.raises(InputError, match="no clip is left of 0 segments"):
@@ -377,31 +379,31 @@ def test_nothing_left_is_an_error_and_no_dataset(tmp_path: Path) -> None:
     assert not (tmp_path / "dataset").exists()
 
 
-def test_the_dataset_of_other_videos_is_not_replaced(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
+def test_dataset_of_other_videos_is_not_replaced(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
     _, dataset = finished
-    mine = tmp_path / "dataset"
-    shutil.copytree(dataset, mine)
-    before = digests(mine)
+    dataset_copy = tmp_path / "dataset"
+    shutil.copytree(dataset, dataset_copy)
+    before = digests(dataset_copy)
     other = Workspace(tmp_path / "other")
-    write_inputs(other, [put_video(other, "stranger")], segments_of("stranger"))
-    with pytest.raises(InputError, match=r"holds a dataset of \d+ other videos .* delete that one first"):
-        shard(other, mine)
-    with pytest.raises(InputError, match="holds a dataset of"):
-        check_folder(mine, read_table(other.table("videos"), FetchedVideo))
-    assert digests(mine) == before
-    (mine / "videos.parquet").write_bytes(b"not a table")  # of a broken one nothing is known
-    shard(other, mine, ShardOptions(width=32, height=32))
-    assert [row.video_id for row in read_metadata(mine)] == ["stranger"] * 5
+    write_inputs(other, [put_video(other, "other")], segments_of("other"))
+    with pytest.raises(InputError, match=r"contains a dataset of \d+ other videos .* delete that one first"):
+        shard(other, dataset_copy)
+    with pytest.raises(InputError, match="contains a dataset of"):
+        check_folder(dataset_copy, read_table(other.table("videos"), FetchedVideo))
+    assert digests(dataset_copy) == before
+    (dataset_copy / "videos.parquet").write_bytes(b"not a table")  # an unreadable table does not identify the videos
+    shard(other, dataset_copy, ShardOptions(width=32, height=32))
+    assert [row.video_id for row in read_metadata(dataset_copy)] == ["other"] * 5
 
 
-def test_foreign_folders_stay_untouched(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
-    (tmp_path / "letters.txt").write_text("mine")
-    with pytest.raises(InputError, match="holds other files"):
+def test_folders_with_other_files_are_not_changed(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
+    (tmp_path / "letters.txt").write_text("text")
+    with pytest.raises(InputError, match="contains other files"):
         shard(finished[0], tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["letters.txt"]
 
 
-def test_description_names_the_dataset(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
+def test_description_identifies_the_dataset(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
     workspace, dataset = finished
     description = read_description(dataset)
     assert description["counts"]["clips"] == 25
@@ -417,29 +419,27 @@ def test_description_names_the_dataset(finished: tuple[Workspace, Path], tmp_pat
         ("frame_rate", Fraction(0), "--frame-rate"),
         ("width", 4, "--size"),
         ("fit", "stretch", "--fit"),
-        ("audio_rate_hz", 0, "--audio-rate"),
+        ("audio_rate_hz", 0, "audio_rate_hz"),
         ("target_shard_bytes", 10, "--shard-bytes"),
         ("frames", "gif", "--frames"),
     ],
 )
-def test_options_are_checked(field: str, value: object, flag: str) -> None:
+def test_invalid_options(field: str, value: object, flag: str) -> None:
     with pytest.raises(OptionError, match=flag):
         ShardOptions(**{field: value})
 
 
-def test_full_disk_is_told_and_the_run_goes_on_after_space_is_made(
-    finished: tuple[Workspace, Path], tmp_path: Path
-) -> None:
+def test_full_disk_is_reported_and_the_run_is_resumed(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "none", str(small)]
     if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only the administrator can make a small disk")
+        pytest.skip("mounting a small disk needs root")
     try:
         workspace = copy_inputs(finished, small / "work")
         with pytest.raises(InputError, match="no space left on the disk"):
             shard(workspace, small / "dataset", SMALL)
-        assert not list(small.rglob("*.partial*")), "nothing half-written stays"
+        assert not list(small.rglob("*.partial*")), "incomplete files were not removed"
         bigger = ["mount", "-o", "remount,size=400m", str(small)]
         subprocess.run(bigger, capture_output=True, check=True)
         count = shard(workspace, small / "dataset", SMALL)

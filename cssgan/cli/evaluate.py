@@ -1,0 +1,102 @@
+"""`cssgan evaluate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cssgan.cli.options import (
+    AsJsonOption,
+    EvaluatorsOption,
+    RunOption,
+    ShardsOption,
+    SplitOption,
+    WeightsOption,
+    choice,
+    parse_split,
+    parse_weights,
+)
+
+
+def evaluate(
+    run: RunOption,
+    shards: ShardsOption,
+    split: SplitOption = "test",
+    out: Annotated[Path | None, typer.Option(help="Report to write (JSON); default: RUN/evaluation.json.")] = None,
+    num_videos: Annotated[int | None, typer.Option(help="Maximum number of videos; default: all.", min=1)] = None,
+    weights: WeightsOption = "last",
+    gates: Annotated[
+        bool,
+        typer.Option("--gates", help="Exit with an error if a gate (a bound of the demo, docs/demo.md) is missed."),
+    ] = False,
+    inception: Annotated[
+        Path | None,
+        typer.Option(help="Inception-v3 file for IS, FID, KID; default: the file from `cssgan weights fetch`."),
+    ] = None,
+    i3d: Annotated[
+        Path | None, typer.Option(help="I3D file for FVD, KVD; default: the file from `cssgan weights fetch`.")
+    ] = None,
+    lpips: Annotated[
+        Path | None, typer.Option(help="VGG-16 file for LPIPS; default: the file from `cssgan weights fetch`.")
+    ] = None,
+    resize: Annotated[
+        str,
+        typer.Option(
+            "--fid-resize", help="Resizing for Inception: torch-fidelity (as TensorFlow 1) or clean (as clean-fid)."
+        ),
+    ] = "torch-fidelity",
+    frame_step: Annotated[
+        int, typer.Option("--fid-step", help="FID, KID and IS use every n-th frame of a video; 1: all.", min=1)
+    ] = 8,
+    evaluators: EvaluatorsOption = None,
+    device: Annotated[str, typer.Option(help="Device of the networks: cpu or cuda.")] = "cpu",
+    per_video: Annotated[
+        bool, typer.Option("--per-video", help="Also write RUN/videos.parquet, one row per video.")
+    ] = False,
+    as_json: AsJsonOption = False,
+) -> None:
+    """Evaluate a model on held-out clips: similarity to the real videos, motion, and synchrony with the audio.
+
+    * IS, FID, KID, FVD, KVD and LPIPS need TorchScript files of pretrained networks, from `cssgan weights fetch` or from
+      the options. Without them, these metrics are unavailable. This command downloads nothing.
+
+    * Class, synchrony and order metrics of evaluators need --evaluators.
+
+    Example: cssgan evaluate --run runs/first --shards data/letters --split test --gates
+    """
+    split_name, which = parse_split(split), parse_weights(weights)
+    from cssgan.data.shards import as_dataset
+    from cssgan.evaluation.evaluate import evaluate_run
+    from cssgan.metrics.networks.pretrained import load_metric_networks
+    from cssgan.metrics.networks.resize import RESIZES
+    from cssgan.storage.files import cache_root
+    from cssgan.training.device import keep_freed_memory
+
+    keep_freed_memory()
+    networks = load_metric_networks(
+        inception=inception,
+        i3d=i3d,
+        lpips=lpips,
+        resize=choice("--fid-resize", resize, RESIZES),
+        frame_step=frame_step,
+        device=device,
+        cache=cache_root() / "features",
+    )
+    report = evaluate_run(
+        run,
+        as_dataset(shards),
+        split=split_name,
+        out=out,
+        num_videos=num_videos,
+        gates=gates,
+        which=which,
+        networks=networks,
+        evaluators=evaluators,
+        per_video=per_video,
+        device=device,
+    )
+    if as_json:
+        typer.echo(json.dumps(report, indent=1))

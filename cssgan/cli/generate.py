@@ -1,0 +1,93 @@
+"""`cssgan generate`."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cssgan.cli.options import ModelOption, WeightsOption, parse_weights
+from phonics_data.errors import InputError, OptionError
+
+
+def generate(
+    run: ModelOption,
+    out: Annotated[Path, typer.Option(help="mp4 file to write; with --pairs: folder.")],
+    image: Annotated[Path | None, typer.Option(help="Start image; its central square is used.")] = None,
+    audio: Annotated[Path | None, typer.Option(help="Audio file of any length and sample rate.")] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Class, such as A; with --pairs: for pairs without a class.")
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV (image, audio; optional label, out, seed), or folder with CLASS/NAME.png and CLASS/NAME.wav."
+        ),
+    ] = None,
+    frame_rate: Annotated[
+        str | None, typer.Option(help="Frame rate, such as 25 or 30000/1001; default: that of the train split.")
+    ] = None,
+    scale: Annotated[
+        int | None, typer.Option(help="Integer upscaling factor; default: the largest up to 256 pixels.", min=1, max=64)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the noise.", min=0)] = 0,
+    batch: Annotated[int, typer.Option(help="Batch size, with --pairs.", min=1)] = 8,
+    weights: WeightsOption = "last",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Generate videos from images and audio. Audio longer than a training window continues from the last frame.
+
+    With --pairs, OUT contains the videos, videos.csv, and rejections.csv if pairs could not be used.
+
+    Example: cssgan generate --run runs/first --image a.png --audio apple.wav --label A --out apple.mp4
+    """
+    which = parse_weights(weights)
+    rate = None if frame_rate is None else _parse_frame_rate(frame_rate)
+    if pairs is not None and (image is not None or audio is not None):
+        raise OptionError("--pairs", str(pairs), "without --image and --audio")
+    from cssgan.training.device import parse_device
+
+    torch_device = parse_device(device)
+    if pairs is not None:
+        from cssgan.inference.batch import REJECTIONS_FILE, generate_pairs, read_pairs
+        from cssgan.inference.export import load_generator
+
+        pair_list = read_pairs(pairs, label=label, seed=seed)
+        generator = load_generator(run, which=which, device=torch_device)
+        result = generate_pairs(generator, pair_list, out, frame_rate=rate, scale=scale, max_batch=batch)
+        reused = f", {result.num_reused} of them from an earlier run" if result.num_reused else ""
+        typer.echo(f"{out}: {len(result.videos)} videos{reused}")
+        if result.rejected:
+            raise InputError(
+                f"{len(result.rejected)} of {len(pair_list.pairs) + len(pair_list.rejected)} pairs were rejected, first: "
+                f"{result.rejected[0].reason}; all are listed in {out / REJECTIONS_FILE}"
+            )
+        return
+    if image is None or audio is None or label is None:
+        missing = next(name for name, value in (("image", image), ("audio", audio), ("label", label)) if value is None)
+        raise OptionError(f"--{missing}", "nothing", "a value, or --pairs for many videos")
+    from cssgan.inference.generate import generate_video, load_generator
+
+    video = generate_video(
+        load_generator(run, which=which, device=torch_device),
+        image=image,
+        audio=audio,
+        label=label,
+        out=out,
+        frame_rate=rate,
+        scale=scale,
+        seed=seed,
+    )
+    typer.echo(f"{video.path}: {video.num_frames} frames at {float(video.frame_rate):g} frames/s, class {video.label}")
+
+
+def _parse_frame_rate(text: str) -> Fraction:
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 1 <= rate <= 120:
+        raise OptionError("--frame-rate", text, "1 to 120 frames per second, such as 25 or 30000/1001")
+    return rate

@@ -1,0 +1,30 @@
+"""`cssgan show-config`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from cssgan.cli.options import PRESET_HELP, AsJsonOption, SetOption
+
+
+def show_config(
+    preset: Annotated[str, typer.Argument(help=PRESET_HELP)] = "paper",
+    set_: SetOption = [],  # noqa: B006 - as in train
+    as_json: AsJsonOption = False,
+) -> None:
+    """Print every field of a configuration: value, allowed values and meaning. --json prints it as in RUN/config.json.
+
+    Example: cssgan show-config smoke --set loss.order_weight=0.5
+    """
+    from cssgan.config import options, override, to_json
+    from cssgan.presets import preset as load_preset
+
+    config = override(load_preset(preset), set_)
+    if as_json:
+        typer.echo(json.dumps(to_json(config), indent=1))
+        return
+    for option in options(config):
+        typer.echo(f"{option.name} = {option.value}    [{option.allowed}] {option.help}")

@@ -1,0 +1,51 @@
+"""`cssgan train`."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from cssgan.cli.options import PRESET_HELP, NewRunOption, SetOption, ShardsOption
+
+
+def train(
+    shards: ShardsOption,
+    run: NewRunOption,
+    preset: Annotated[str, typer.Option(help=PRESET_HELP)] = "paper",
+    set_: SetOption = [],  # noqa: B006 - typer reads the default, nothing changes it
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the inputs, print the setup and stop.")] = False,
+) -> None:
+    """Train a model. The same command resumes a stopped run.
+
+    Ctrl-C, SIGTERM and SIGHUP save a checkpoint and stop. RUN contains config.json, checkpoints/, stats.jsonl, samples/
+    and tensorboard/.
+
+    On several GPUs: torchrun --nproc-per-node=N -m cssgan train --run-folder RUN ... (torchrun uses --run itself;
+    train.batch_size is the sum over all processes).
+
+    Example: cssgan train --shards data/letters --run runs/first --preset smoke --set train.seed=1
+    """
+    from cssgan.config import override
+    from cssgan.presets import preset as load_preset
+
+    config = override(load_preset(preset), set_)
+    from cssgan.data.shards import as_dataset
+
+    if dry_run:
+        from cssgan.training.summary import describe
+
+        for line in describe(config, as_dataset(shards), run):
+            typer.echo(line)
+        return
+    from cssgan.training import loop
+
+    result = loop.train(config, as_dataset(shards), run)
+    if result.status == "interrupted":
+        raise typer.Exit(128 + result.signal_number)
+    if result.status == "finished" and os.environ.get("RANK", "0") == "0":  # only one process of torchrun prints
+        progress = result.progress
+        typer.echo(
+            f"{run}: trained {progress.num_steps} steps, {progress.num_videos} videos, {progress.wall_seconds:.0f} s"
+        )

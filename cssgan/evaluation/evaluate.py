@@ -1,0 +1,312 @@
+"""`cssgan evaluate`: generates one uint8 video for every window of a split and computes all metrics on these arrays.
+
+`evaluate` is pure (a generate function and arrays). `evaluate_run` loads a run and its dataset, and writes the report.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import platform
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cssgan.data import resident, windowing
+from cssgan.data.batches import to_uint8
+from cssgan.data.shards import Dataset, available_splits, find_shards, shards_digest
+from cssgan.evaluation.gates import gate_rows, missed
+from cssgan.evaluation.report import Evaluation, show, write, write_per_video
+from cssgan.evaluators import checkpoint
+from cssgan.evaluators.checkpoint import TrainedEvaluators
+from cssgan.evaluators.inference import embed_videos, empty_embeddings
+from cssgan.evaluators.networks import SyncNet
+from cssgan.evaluators.results import SwappedVideos, evaluator_results
+from cssgan.inference.generate import LoadedGenerator, eval_windows, load_generator
+from cssgan.metrics import synchrony
+from cssgan.metrics.image_quality import image_quality_results
+from cssgan.metrics.motion import motion_curves, motion_results
+from cssgan.metrics.networks.pretrained import PretrainedNetworks
+from cssgan.metrics.pretrained_metrics import pretrained_network_results
+from cssgan.metrics.random_feature_distance import random_feature_results
+from cssgan.metrics.real_pool import RealPool
+from cssgan.metrics.result import ProtocolValue
+from cssgan.metrics.sensitivity import Generate, sensitivity_results
+from cssgan.metrics.synchrony import SynchronySpec
+from cssgan.metrics.synchrony_results import Curves, synchrony_results
+from cssgan.metrics.videos import Floats, Ints, VideoPairs, Videos, blocks
+from cssgan.storage import memmap
+from cssgan.storage.memmap import release_pages
+from cssgan.types import EvalWindows, Split, Window
+from phonics_data.errors import PhonicsDataError
+
+SCHEMA_VERSION = 1
+MAX_DECODED_BYTES = 4_000_000_000
+"""Larger training splits are not decoded for the floor of distances."""
+SWAP_VIDEOS = 6
+"""Images and audio signals of the swap test: 36 videos."""
+log = logging.getLogger("cssgan")
+
+
+class GatesMissedError(PhonicsDataError):
+    """The model misses a gate."""
+
+
+def evaluate(
+    generate: Generate,
+    data: EvalWindows,
+    *,
+    clip_frames: int = 8,
+    protocol: Mapping[str, ProtocolValue] | None = None,
+    header: Mapping[str, Any] | None = None,
+    networks: PretrainedNetworks | None = None,
+    evaluators: TrainedEvaluators | None = None,
+    evaluators_caution: str = "",
+    pool: RealPool | None = None,
+    seed: int = 0,
+) -> Evaluation:
+    """Compute all metrics. Those of pretrained networks and evaluators that are not given are unavailable.
+
+    Args:
+        generate: (first frames uint8 (n, H, W, 3), model-input mels (n, T, M, U), class indices) -> uint8 videos.
+        clip_frames: frames of one clip of the cascade.
+        protocol: fields that are added to the protocol of every result.
+        header: description of model and dataset for the report.
+        evaluators_caution: caution for the results of the evaluators (`TrainedEvaluators.caution`).
+        pool: other real windows for the floor of distances at the number of evaluated videos; None: no floor.
+        seed: of mismatched pairings, bootstrap resamples and the halves of the real set.
+    """
+    n, real = len(data), data.video_NTHWC
+    log.info("generating %d videos", n)
+    images, model_mels = real[:, 0], data.mels_NTMU
+    fake = _generate_all(generate, images, model_mels, data.labels_N)
+    pairs = VideoPairs(real_NTHWC=real, fake_NTHWC=fake, num_valid_N=data.num_valid_N)
+    other: Ints | None = None
+    swapped_NK: Floats | None = None
+    swapped: SwappedVideos | None = None
+    if n >= 2:
+        log.info("generating %d videos from the audio of other videos, a control of the synchrony metrics", n)
+        other = synchrony.mismatched_pairing(n, np.random.default_rng(seed))
+        swapped_NK, swapped = _generate_swapped(generate, data, other, evaluators)
+    onset_NT = synchrony.window_onset_curves(data)
+    log.info("computing the metrics")
+    chosen, real_set = _swap_test_videos(data.num_valid_N), _shared_protocol(data)
+    of_evaluators = evaluator_results(evaluators, pairs, data, swapped=swapped, caution=evaluators_caution, seed=seed)
+    results = [
+        *image_quality_results(pairs, clip_frames, seed),
+        *motion_results(pairs, clip_frames, seed),
+        *synchrony_results(Curves.of_videos(pairs, data, onset_NT, swapped_NK, other), SynchronySpec(seed=seed)),
+        *sensitivity_results(
+            generate, images[chosen], model_mels[chosen], data.labels_N[chosen], data.num_valid_N[chosen]
+        ),
+        *random_feature_results(pairs, seed, pool),
+        *pretrained_network_results(pairs, networks or PretrainedNetworks(), real_set, seed, pool),
+        *of_evaluators.results,
+    ]
+    shared = {**real_set, **(protocol or {})}
+    with_protocol = tuple(result.with_protocol(shared) for result in results)
+    return Evaluation(
+        results=with_protocol,
+        gates=tuple(gate_rows(with_protocol)),
+        header=header or {},
+        pairs=pairs,
+        onset_NT=onset_NT,
+        per_video=of_evaluators.per_video,
+    )
+
+
+def _generate_swapped(
+    generate: Generate, data: EvalWindows, other_N: Ints, evaluators: TrainedEvaluators | None
+) -> tuple[Floats, SwappedVideos | None]:
+    """Motion curves and synchrony embeddings of the videos generated from the audio `other_N`.
+
+    The videos themselves are not kept.
+    """
+    evaluator = None if evaluators is None else evaluators.evaluators.get("sync")
+    count, num_frames = data.video_NTHWC.shape[:2]
+    # Allocated before the videos: small arrays between large ones that are freed would keep the heap from shrinking.
+    curves, embeddings = np.zeros((count, num_frames - 1)), empty_embeddings(count, num_frames)
+    for rows in blocks(count, 32, data.video_NTHWC, data.mels_NTMU):
+        videos = generate(data.video_NTHWC[rows, 0], data.mels_NTMU[other_N[rows]], data.labels_N[rows])
+        curves[rows] = motion_curves(videos)
+        if evaluator is not None:
+            embed_videos(cast("SyncNet", evaluator.network), videos, data.num_valid_N[rows], embeddings.rows(rows))
+    return curves, None if evaluator is None else SwappedVideos(embeddings=embeddings, other_N=other_N)
+
+
+def _generate_all(generate: Generate, images: NDArray[np.uint8], mels: NDArray[np.float32], labels: Ints) -> Videos:
+    """Videos of all conditions, a block at a time, so that only one block exists in float."""
+    out: Videos | None = None
+    for rows in blocks(len(images), 32, images, mels):
+        videos = generate(images[rows], mels[rows], labels[rows])
+        out = memmap.empty((len(images), *videos.shape[1:]), np.uint8) if out is None else out
+        out[rows] = videos
+        release_pages(out)
+    assert out is not None
+    return out
+
+
+def _swap_test_videos(num_valid_N: Ints) -> Ints:
+    """Indices of the videos of the swap test: the longest ones, evenly over the split."""
+    longest = np.flatnonzero(num_valid_N == num_valid_N.max())
+    if len(longest) < min(2, len(num_valid_N)):
+        longest = np.sort(np.argsort(-num_valid_N, kind="stable")[:SWAP_VIDEOS])
+    return longest[np.unique(np.linspace(0, len(longest) - 1, SWAP_VIDEOS).astype(np.int64))]
+
+
+def _shared_protocol(data: EvalWindows) -> dict[str, ProtocolValue]:
+    num_frames, height, width = data.video_NTHWC.shape[1:4]
+    digest = hashlib.sha256()
+    for array in (data.video_NTHWC, data.raw_mels_NTMU, data.num_valid_N, data.labels_N):
+        for rows in blocks(len(array), 32, array):
+            digest.update(np.ascontiguousarray(array[rows]).tobytes())
+    return {
+        "frames": num_frames,
+        "size": f"{height}x{width}",
+        "frame_rates": " ".join(sorted({str(rate) for rate in data.frame_rates})),
+        "frame_stride": 1,
+        "quantized": "uint8, round((x + 1) * 127.5)",
+        "num_source_videos": len(set(data.video_ids)),
+        "real_set_sha256": digest.hexdigest()[:16],
+    }
+
+
+def real_pool(
+    shards: Dataset, split: Split, generator: LoadedGenerator, num_evaluated: int, *, seed: int = 0
+) -> RealPool:
+    """Windows of twice as many real clips as are evaluated, or of as many as there are, for the floor of distances.
+
+    They are sampled from the evaluated split, and from the others if it has too few clips. Training clips are only used
+    if their shards are small enough to be decoded for this purpose (`MAX_DECODED_BYTES`).
+    """
+    config, available = generator.config.data, available_splits(shards)
+    clips: list[tuple[resident.ResidentSplit, resident.Clip]] = []
+    used: list[str] = []
+    others: tuple[Split, ...] = ("validation", "test", "train")
+    names: list[Split] = [split, *(other for other in others if other != split)]
+    for name in names:
+        if len(clips) >= 2 * num_evaluated or name not in available:
+            continue
+        paths = find_shards(shards, name)
+        if name == "train" != split and sum(path.num_bytes for path in paths) > MAX_DECODED_BYTES:
+            continue
+        store = resident.load(shards, name, config.size)
+        clips += [(store, clip) for clip in store.clips]
+        used.append(f"{name} {shards_digest(paths)}")
+    order = np.random.default_rng(seed).permutation(len(clips))[: 2 * num_evaluated]
+
+    def read(rows: slice) -> tuple[Videos, Ints]:
+        parts: list[Window] = []
+        for index in order[rows]:
+            store, clip = clips[index]
+            start = windowing.sampled_start(clip.key, clip.num_frames, config.num_frames, seed)
+            parts.append(store.window(clip, start, config.num_frames))
+            release_pages(store.frames_NHWC)
+        valid = np.array([part.num_valid_frames for part in parts], np.int64)
+        return np.stack([part.frames_THWC for part in parts]), valid
+
+    return RealPool(count=len(order), name=f"{len(clips)} clips of {', '.join(used)}, seed {seed}", read=read)
+
+
+def as_generate(generator: LoadedGenerator, seed: int = 0) -> Generate:
+    """The generator as a function of NumPy arrays.
+
+    Args:
+        seed: of the noise.
+    """
+
+    def generate(images_NHWC: NDArray[np.uint8], mels_NTMU: NDArray[np.float32], labels_N: Ints) -> Videos:
+        image_NCHW = torch.from_numpy(np.ascontiguousarray(images_NHWC)).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+        mels, labels = torch.from_numpy(np.ascontiguousarray(mels_NTMU)), torch.from_numpy(labels_N)
+        return np.ascontiguousarray(to_uint8(generator.generate(image_NCHW, mels, labels, seed=seed)))
+
+    return generate
+
+
+def evaluate_run(
+    run: Path,
+    shards: Dataset,
+    *,
+    split: Split = "test",
+    out: Path | None = None,
+    num_videos: int | None = None,
+    gates: bool = False,
+    which: Literal["last", "ema"] = "last",
+    networks: PretrainedNetworks | None = None,
+    evaluators: Path | None = None,
+    per_video: bool = False,
+    device: str = "cpu",
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Evaluate the newest checkpoint of `run` on a split of `shards`, write the report, print it to stderr.
+
+    Args:
+        out: JSON file, default RUN/evaluation.json; the table (.md) and images (strip.png, curves.png, moving.webp) are
+            written beside it.
+        num_videos: maximum number of videos, evenly over the split.
+        gates: fail if a bound of `GateBounds` is missed.
+        which: weights of the last step or their exponential moving average.
+        networks: pretrained networks; None: their metrics are unavailable.
+        evaluators: folder of `cssgan evaluators train`; None: their metrics are unavailable.
+        per_video: write videos.parquet beside the report, one row per video (`cssgan.metrics.per_video`).
+        seed: of the noise and of everything that is sampled in the metrics.
+
+    Returns:
+        The content of the JSON file.
+
+    Raises:
+        GatesMissedError: with `gates`, after everything is written, if one is missed.
+        CheckpointError, DatasetError: as `load_generator` and `eval_windows`.
+        EvaluatorError: the evaluators cannot be read, or were trained on another size, length or label set.
+    """
+    started = time.monotonic()
+    generator = load_generator(run, which=which, device=device)
+    trained = None if evaluators is None else checkpoint.load(evaluators, device=device)
+    if trained is not None:
+        config = generator.config.data
+        trained.check(size=config.size, num_frames=config.num_frames, label_set=generator.label_set)
+    # Clips begin with the first syllable of their phrase. Windows from frame 0 have nearly equal onset curves, and no
+    # metric can determine which audio a video follows (`cssgan.metrics.synchrony`).
+    data = eval_windows(shards, split, generator, num_videos=num_videos, start="anywhere")
+    header = {
+        "schema_version": SCHEMA_VERSION,
+        "run": str(run),
+        "weights": which,
+        "num_steps": generator.progress.num_steps,
+        "num_videos_seen": generator.progress.num_videos,
+        "config_sha256": hashlib.sha256(repr(generator.config).encode()).hexdigest()[:16],
+        "dataset": str(shards),
+        "split": split,
+        "num_evaluated": len(data),
+        "seed": seed,
+        "versions": {name: version(name) for name in ("numpy", "scipy", "torch")}
+        | {"python": platform.python_version()},
+    }
+    protocol: dict[str, ProtocolValue] = {
+        "split": split,
+        "weights": which,
+        "window_start": "sampled with the clip's key",
+        "seed_of_noise": seed,
+    }
+    clip_frames = generator.config.frames_per_clip
+    pool = real_pool(shards, split, generator, len(data), seed=seed)
+    evaluation = evaluate(
+        as_generate(generator, seed), data, clip_frames=clip_frames, protocol=protocol, header=header,
+        networks=networks, evaluators=trained,
+        evaluators_caution="" if trained is None else trained.caution(shards, split), pool=pool, seed=seed,
+    )  # fmt: skip
+    report = {**evaluation.as_json(), "wall_seconds": round(time.monotonic() - started, 1)}
+    written = write(evaluation, data, report, out or run / "evaluation.json")
+    if per_video:
+        written.append(write_per_video(evaluation, data, written[0], clip_frames=clip_frames, seed=seed))
+    show(evaluation, gates=gates)
+    log.info("wrote %s", ", ".join(str(path) for path in written))
+    if gates and not evaluation.passed:
+        raise GatesMissedError(f"{run}: gates missed: {missed(evaluation.gates)}; train longer, or see {written[0]}")
+    return report

@@ -1,0 +1,199 @@
+"""Media files: generated frames and audio -> mp4 (h264 yuv420p + aac); audio and image files -> arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.error
+import numpy as np
+import soundfile
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from phonics_data.contract.files import atomic_path
+from phonics_data.errors import InputError
+
+AAC_RATES_HZ = (16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+_EXIF_TRANSPOSES = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> the transposition that turns the image upright."""
+MIN_RATE_HZ = 1_000
+"""Minimum sample rate of audio files. A lower one indicates a wrong header, with which seconds would last hours."""
+
+
+def read_audio(path: Path) -> tuple[NDArray[np.float32], int]:
+    """An audio file of any format that libsndfile reads -> mono float32 (N,) in [-1, 1], and its sample rate in Hz.
+
+    Raises:
+        InputError: a missing, unreadable or empty file, a rate below `MIN_RATE_HZ`, NaN or infinity.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such audio file")
+    try:
+        audio_NC, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+    except (OSError, RuntimeError) as error:  # soundfile's errors derive from RuntimeError
+        raise InputError(f"{path}: cannot be read as audio ({error}); allowed: wav, flac, ogg, mp3") from error
+    if not audio_NC.size:
+        raise InputError(f"{path}: contains no audio; give a file with at least one sample")
+    if rate_hz < MIN_RATE_HZ:
+        raise InputError(f"{path}: sample rate {rate_hz} Hz, allowed: at least {MIN_RATE_HZ}; write the file again")
+    if not bool(np.isfinite(audio_NC).all()):
+        raise InputError(f"{path}: contains NaN or infinity; write the file again")
+    return np.clip(audio_NC.mean(axis=1), -1.0, 1.0).astype(np.float32), int(rate_hz)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VideoInfo:
+    """Properties of a video file that decide whether browsers play it."""
+
+    seconds: float
+    width: int
+    height: int
+    video_codec: str
+    audio_codec: str
+
+
+def probe(path: Path) -> VideoInfo:
+    """Length, size and codecs of an mp4 with video and audio. Raises `InputError` for anything else."""
+    try:
+        with av.open(str(path)) as container:
+            if "mp4" not in container.format.name:
+                raise InputError(f"{path}: is {container.format.name}, allowed: mp4; convert it")
+            if not container.streams.video or not container.streams.audio:
+                missing = "audio" if container.streams.video else "video"
+                raise InputError(f"{path}: has no {missing} stream; give an mp4 with video and audio")
+            video, audio = container.streams.video[0], container.streams.audio[0]
+            if container.duration is None or container.duration <= 0 or next(container.decode(video), None) is None:
+                raise InputError(f"{path}: has no frames; write it again")
+            return VideoInfo(
+                seconds=container.duration / av.time_base,
+                width=video.width,
+                height=video.height,
+                video_codec=video.codec_context.name,
+                audio_codec=audio.codec_context.name,
+            )
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; give an mp4 with video and audio") from error
+    except (OSError, av.error.FFmpegError) as error:
+        raise InputError(f"{path}: cannot be read as a video ({error}); give an mp4 with video and audio") from error
+
+
+def read_image(path: Path, size: int) -> NDArray[np.uint8]:
+    """An image file -> its central square at size x size, uint8 RGB (H, W, C).
+
+    * It is turned upright by its EXIF orientation.
+    * Transparent pixels are composited on white.
+    * Of 16-bit values, the upper 8 bits are used.
+
+    Raises:
+        InputError: a missing or damaged file, or an integer or float image without a defined value range.
+    """
+    try:
+        with Image.open(path) as opened:
+            image = _to_rgb(_upright(opened))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such image") from error
+    except UnknownRangeError as error:
+        raise InputError(f"{path}: {error}") from error
+    except Exception as error:  # Pillow raises many kinds of errors for damaged files
+        raise InputError(f"{path}: cannot be read as an image ({error}); allowed: png, jpeg, webp") from error
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    # Large images are area-averaged like the frames of the dataset; small ones must be interpolated.
+    method = Image.Resampling.BOX if side >= size else Image.Resampling.BICUBIC
+    return np.asarray(image.crop((left, top, left + side, top + side)).resize((size, size), method))
+
+
+class UnknownRangeError(ValueError):
+    """An image whose values have no defined range."""
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned by its EXIF orientation; damaged EXIF data are ignored."""
+    try:
+        transpose = _EXIF_TRANSPOSES.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # noqa: BLE001 - Pillow raises many kinds of errors
+        return image
+    return image if transpose is None else image.transpose(transpose)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """8-bit RGB. Raises `UnknownRangeError` for images without a defined value range."""
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image, np.uint16) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise UnknownRangeError(f"image of mode {image.mode}, allowed: 8 or 16 bits; save it as an 8-bit png")
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")
+
+
+def write_mp4(
+    path: Path,
+    video_THWC: NDArray[np.uint8],
+    frame_rate: Fraction,
+    audio_N: NDArray[np.float32],
+    audio_rate_hz: int,
+    *,
+    scale: int = 1,
+) -> None:
+    """Write a video with its audio, atomically.
+
+    Args:
+        video_THWC: uint8 RGB.
+        audio_N: float32 mono in [-1, 1]; cut to the video's length.
+        scale: integer factor by which pixels are repeated, to enlarge small videos.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    num_frames = len(video_THWC)
+    audio_N = audio_N[: round(num_frames / frame_rate * audio_rate_hz)]
+    try:
+        with (
+            atomic_path(path) as temporary,
+            av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"}) as out,
+        ):
+            video = out.add_stream("libx264", rate=frame_rate, options={"crf": "16", "preset": "medium"})
+            audio = out.add_stream("aac", rate=_aac_rate(audio_rate_hz), layout="mono")
+            assert isinstance(video, VideoStream)
+            assert isinstance(audio, AudioStream)
+            video.height, video.width = (side * scale for side in video_THWC.shape[1:3])
+            video.pix_fmt = "yuv420p"
+            for small_HWC in video_THWC:
+                frame = small_HWC.repeat(scale, axis=0).repeat(scale, axis=1)
+                out.mux(video.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            out.mux(video.encode(None))
+            _write_audio(out, audio, audio_N, audio_rate_hz)
+    except (OSError, av.error.FFmpegError) as error:
+        raise InputError(f"{path}: cannot be written ({error}); choose another --out") from error
+
+
+def _aac_rate(rate_hz: int) -> int:
+    """The lowest rate of AAC that is not below `rate_hz`, or the highest."""
+    return next((rate for rate in AAC_RATES_HZ if rate >= rate_hz), AAC_RATES_HZ[-1])
+
+
+def _write_audio(out: OutputContainer, stream: AudioStream, audio_N: NDArray[np.float32], rate_hz: int) -> None:
+    resampler = av.AudioResampler(format="fltp", layout="mono", rate=stream.rate)
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(audio_N)[None], format="fltp", layout="mono")
+    frame.sample_rate = rate_hz
+    # Without a timestamp, the priming frame of the encoder (silence) counts as audio and delays all of it.
+    frame.pts, frame.time_base = 0, Fraction(1, rate_hz)
+    for part in [*resampler.resample(frame), *resampler.resample(None)]:
+        out.mux(stream.encode(part))
+    out.mux(stream.encode(None))

@@ -1,0 +1,200 @@
+"""`cssgan study`: train and evaluate all runs of a study and write its tables into one folder. Resumable."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from cssgan.data.shards import find_shards, read_samples, shards_digest
+from cssgan.errors import RunError, StudyError
+from cssgan.evaluators import checkpoint
+from cssgan.evaluators.spec import EvaluatorSpec
+from cssgan.evaluators.train import train as train_evaluators
+from cssgan.storage.files import locked
+from cssgan.study import job_list, report, results
+from cssgan.study.job_list import Budget, Job, TableName
+from cssgan.study.report import Study
+from cssgan.study.runner import JobContext, OnProgress, run_jobs
+from phonics_data.contract.files import write_bytes
+from phonics_data.errors import OptionError
+
+ALL_TABLES: tuple[TableName, ...] = ("table1", "table3")
+STUDY_FILE = "study.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyOptions:
+    """Options of `cssgan study`.
+
+    Args:
+        settings: changes to the presets of all runs.
+        split: evaluated split.
+        workers: number of runs at the same time.
+        devices: GPU indices; empty: those that the environment makes visible.
+        evaluate: additional arguments of `cssgan evaluate`.
+        survey: folder or file of `cssgan survey analyse`.
+        evaluators: folder of `cssgan evaluators train`; ``train``: trained into OUT/evaluators before the runs; None: no
+            evaluators.
+    """
+
+    table: Literal["table1", "table2", "table3", "all"]
+    budget: Budget
+    settings: tuple[str, ...] = ()
+    split: Literal["train", "validation", "test"] = "test"
+    workers: int = 1
+    devices: tuple[str, ...] = ()
+    evaluate: tuple[str, ...] = ()
+    survey: Path | None = None
+    evaluators: Path | Literal["train"] | None = None
+
+    @property
+    def tables(self) -> tuple[TableName, ...]:
+        return tuple(name for name in ALL_TABLES if self.table in (name, "all"))
+
+
+def describe(options: StudyOptions) -> list[str]:
+    """The runs of a study, one line each, after a heading."""
+    jobs = job_list.jobs(options.tables, options.budget, options.settings)
+    lines = [f"{len(jobs)} runs; {options.budget.description}"]
+    return lines + [f"{job.key}: --preset {job.preset} --set {' --set '.join(job.settings)}" for job in jobs]
+
+
+def run_study(options: StudyOptions, shards: Path, out: Path, *, on_progress: OnProgress) -> list[Path]:
+    """Run all jobs that are not done and write study.md, LaTeX tables and results.parquet. Returns their paths.
+
+    Raises:
+        DatasetError: no shards.
+        EvaluatorError: the evaluators cannot be read, or cannot be trained on this dataset.
+        RunError: `out` contains a study of another dataset, budget, split or settings.
+        StudyError: runs failed. All others finished, and the tables list the missing ones.
+        WorkspaceLockedError: another process works in `out`.
+    """
+    survey = None if options.survey is None else report.read_survey(options.survey)
+    test, train = find_shards(shards, options.split), find_shards(shards, "train")
+    label_set = next(iter(read_samples(test[:1]))).label_set
+    with locked(out, "another study works in this folder; wait for it or stop it"):
+        digests = {"train": shards_digest(train), options.split: shards_digest(test)}
+        tables = _check_study_file(out / STUDY_FILE, options, digests)
+        jobs = job_list.jobs(options.tables, options.budget, options.settings)
+        context = JobContext(
+            folder=out,
+            shards=shards,
+            split=options.split,
+            budget=options.budget,
+            evaluate=options.evaluate,
+            evaluators=_evaluators(options, jobs, shards, out, on_progress),
+        )
+        outcomes = run_jobs(jobs, context, workers=options.workers, devices=options.devices, on_progress=on_progress)
+        study = Study(
+            tables=tables,
+            budget=options.budget,
+            settings=options.settings,
+            label_set=label_set,
+            results=results.collect(job_list.jobs(tables, options.budget, options.settings), context),
+            setup=_setup(shards, options),
+            survey=survey,
+        )
+        written = _write(study, out, with_table2=options.table in ("table2", "all") or survey is not None)
+    if failed := [outcome.key for outcome in outcomes if outcome.status == "failed"]:
+        raise StudyError(
+            f"{out}: {len(failed)} of {len(outcomes)} runs failed ({', '.join(failed)}); see {out}/runs/RUN/*.log. The "
+            f"results of the others are in {written[0]}. Run the same command again to repeat the failed runs"
+        )
+    return written
+
+
+def _evaluators(
+    options: StudyOptions, jobs: Sequence[Job], shards: Path, out: Path, on_progress: OnProgress
+) -> tuple[Path, str] | None:
+    """Folder and digest of the evaluators for all runs; they are trained first if `options` requires it."""
+    if options.evaluators is None or not jobs:
+        return None
+    if options.evaluators != "train":
+        return options.evaluators, checkpoint.load(options.evaluators).digest
+    config, folder = jobs[0].config, out / "evaluators"
+    spec = EvaluatorSpec(size=config.data.size, num_frames=config.data.num_frames)
+    use_gpu = options.devices or (torch.cuda.is_available() and config.train.device != "cpu")
+    on_progress("training the evaluators first")
+    trained = train_evaluators(
+        shards,
+        folder,
+        spec.shortened(options.budget.evaluators_share),
+        device="cuda" if use_gpu else "cpu",
+        on_progress=on_progress,
+    )
+    return folder, trained.digest
+
+
+def _check_study_file(path: Path, options: StudyOptions, digests: dict[str, str]) -> tuple[TableName, ...]:
+    """Write study.json, or compare it with the options. Returns all tables of this call and of earlier ones.
+
+    Raises:
+        RunError: the file is damaged, or belongs to a study with other options.
+    """
+    fixed: dict[str, Any] = {
+        "budget": json.loads(json.dumps(asdict(options.budget))),
+        "settings": list(options.settings),
+        "split": options.split,
+        "shards": digests,
+    }
+    earlier_tables: list[str] = []
+    if path.exists():
+        try:
+            record = json.loads(path.read_text())
+            earlier_tables = record["tables"]
+            changed = [name for name in fixed if fixed[name] != record[name]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{path}: not the record of a study ({error!r}); choose another --out") from error
+        if changed:
+            raise RunError(
+                f"{path.parent}: contains a study with another {', another '.join(changed)}; use the same options to "
+                "resume it, or another --out"
+            )
+    tables: tuple[TableName, ...] = tuple(
+        name for name in ALL_TABLES if name in options.tables or name in earlier_tables
+    )
+    write_bytes(path, json.dumps({**fixed, "tables": tables}, indent=1).encode())
+    return tables
+
+
+def _setup(shards: Path, options: StudyOptions) -> str:
+    """Dataset and machine as text."""
+    device = f"GPUs {', '.join(options.devices)}" if options.devices else f"{os.cpu_count()} CPU cores"
+    return (
+        f"trained on {shards.name}, evaluated on its {options.split} split; {platform.machine()}, {device}, "
+        f"{options.workers} run(s) at the same time"
+    )
+
+
+def _write(study: Study, out: Path, *, with_table2: bool) -> list[Path]:
+    paths: list[Path] = []
+    for name, text in report.render(study, with_table2=with_table2).items():
+        paths.append(out / name)
+        write_bytes(paths[-1], text.encode())
+    if study.results.finished:
+        paths.append(out / "results.parquet")
+        results.write(study.results, paths[-1])
+    return paths
+
+
+def parse_devices(text: str) -> tuple[str, ...]:
+    """GPU indices separated by commas. Raises `OptionError` for anything else."""
+    parts = tuple(part.strip() for part in text.split(",") if part.strip())
+    if any(not part.isdecimal() for part in parts):
+        raise OptionError("--gpus", text, "GPU indices, such as 0,1")
+    return parts
+
+
+def check_settings(settings: Sequence[str], budget: Budget) -> None:
+    """Raise `OptionError` for a setting that the budget determines."""
+    for setting in settings:
+        if (name := setting.partition("=")[0].strip()) in ("train.num_videos", "train.seed"):
+            other = "--videos" if name == "train.num_videos" else "--seeds"
+            raise OptionError("--set", setting, f"{other}: all runs follow --budget {budget.name}")

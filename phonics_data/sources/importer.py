@@ -1,0 +1,156 @@
+"""Import of local media files with given labels: writes the input tables of the stage shard.
+
+The files are not copied; videos.parquet contains their absolute paths.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from phonics_data.errors import InputError, ItemError, MediaError
+from phonics_data.executors.isolated import Limits, map_isolated
+from phonics_data.executors.items import OnProgress, rejected, write_rejections
+from phonics_data.media import decodes_to_end, probe
+from phonics_data.storage.tables import write_table
+from phonics_data.storage.workspace import Workspace, file_sha256
+from phonics_data.types import FetchedVideo, Rejection, Segment, StageCount, segment_id
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelledSegment:
+    """A given label of one interval of a file."""
+
+    label: str
+    start_seconds: float = 0.0
+    end_seconds: float | None = None
+    """None: to the end of the file."""
+    object_word: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelledFile:
+    """One media file and its labelled segments."""
+
+    video_id: str
+    path: Path
+    segments: tuple[LabelledSegment, ...]
+    fault: ItemError | None = None
+    """An error found before the file is inspected; becomes its rejection."""
+
+
+def require_folder(folder: Path) -> None:
+    """Raises:
+    InputError: `folder` is not a folder.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+
+
+def file_id(relative: Path) -> str:
+    """A video id for a file: readable, valid in file names, and different for different paths."""
+    digest = hashlib.sha256(relative.as_posix().encode()).hexdigest()[:8]
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", relative.with_suffix("").as_posix()).strip("-")[:48]
+    return f"{readable}-{digest}" if readable else digest
+
+
+def import_files(
+    workspace: Workspace,
+    files: Sequence[LabelledFile],
+    *,
+    evidence: str,
+    workers: int = 1,
+    on_progress: OnProgress | None = None,
+) -> StageCount:
+    """Check every file and write videos.parquet, segments.parquet and the rejections.
+
+    Args:
+        evidence: source of the labels, stored in the metadata of every clip; one of `phonics_data.types.GIVEN_EVIDENCE`.
+        workers: processes.
+        on_progress: called with ("fetch", files done, files in all).
+
+    Raises:
+        InputError: no files, or no usable file.
+    """
+    if not files:
+        raise InputError(f"--work {workspace.root}: no media files to import")
+    started = time.monotonic()
+    assert len({file.video_id for file in files}) == len(files), "duplicate video ids"
+    videos: dict[str, FetchedVideo] = {}
+    rejections: list[Rejection] = []
+    report = on_progress or (lambda _stage, _done, _total: None)
+    report("fetch", 0, len(files))
+    results = map_isolated(_inspect, files, workers=workers, limits=lambda _: Limits(seconds=600))
+    for done, (file, result) in enumerate(results, start=1):
+        if isinstance(result, ItemError):
+            rejections.extend(rejected("fetch", file.video_id, result).rejections)
+        else:
+            videos[file.video_id] = result
+        report("fetch", done, len(files))
+    rejections.sort(key=lambda row: row.item_id)
+    write_rejections(workspace, "fetch", rejections)
+    if not videos:
+        raise InputError(f"none of {len(files)} files is usable; the first: {rejections[0].detail}")
+    pairs = [(file, videos[file.video_id]) for file in files if file.video_id in videos]
+    segments = [segment for file, video in pairs for segment in _segments(file, video, evidence)]
+    write_table(workspace.table("videos"), FetchedVideo, [video for _, video in pairs])
+    write_table(workspace.table("segments"), Segment, segments)
+    return StageCount(
+        stage="fetch",
+        num_in=len(files),
+        num_kept=len(videos),
+        num_rejected=len(rejections),
+        num_skipped=0,
+        by_reason=dict(Counter(row.reason for row in rejections)),
+        wall_seconds=time.monotonic() - started,
+    )
+
+
+def _inspect(file: LabelledFile) -> FetchedVideo:
+    if file.fault is not None:
+        raise file.fault
+    if not file.path.is_file():
+        fault = "a folder" if file.path.is_dir() else "no such file"
+        raise MediaError("file_missing", f"{file.path}: {fault}; correct the path or provide the file")
+    info = probe(file.path, need_audio=True)
+    if not info.frame_rate:
+        raise MediaError("no_video_stream", f"{file.path}: no video frames in it")
+    decodes_to_end(file.path)
+    status = file.path.stat()
+    return FetchedVideo(
+        video_id=file.video_id,
+        path=file.path.absolute().as_posix(),
+        sha256=file_sha256(file.path),
+        num_bytes=status.st_size,
+        duration_seconds=info.duration_seconds,
+        frame_rate=info.frame_rate,
+        width=info.width,
+        height=info.height,
+        audio_rate_hz=info.audio_rate_hz,
+        captions=None,
+        fetched_at=datetime.fromtimestamp(int(status.st_mtime), UTC).isoformat().replace("+00:00", "Z"),
+        fetcher_version="import",
+    )
+
+
+def _segments(file: LabelledFile, video: FetchedVideo, evidence: str) -> list[Segment]:
+    return [
+        Segment(
+            segment_id=segment_id(file.video_id, segment.start_seconds),
+            video_id=file.video_id,
+            letter=segment.label,
+            object_word=segment.object_word,
+            start_seconds=segment.start_seconds,
+            end_seconds=video.duration_seconds if segment.end_seconds is None else segment.end_seconds,
+            rule="given",
+            evidence=evidence,
+            confidence=1.0,
+        )
+        for segment in file.segments
+    ]

@@ -1,0 +1,151 @@
+"""Importers of labelled media: folders, CSV, GRID."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from phonics_data.dataset.layout import read_description, read_metadata
+from phonics_data.errors import InputError
+from phonics_data.report.verify import verify
+from phonics_data.sources.folder import files_by_csv, files_by_subfolder
+from phonics_data.sources.grid import grid_files
+from phonics_data.sources.importer import file_id, import_files
+from phonics_data.stages.shard.stage import ShardOptions, shard
+from phonics_data.storage.workspace import Workspace
+from tests.counted_videos import clicks, constant, make_source, modulated_noise, numbered_picture
+
+
+def write_video(path: Path, number: int, seconds: float = 1.0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sound = clicks(seconds, [0.2], 16_000) + modulated_noise(seconds, number, 16_000)
+    pictures = [numbered_picture(number * 4096 + index) for index in range(int(25 * seconds))]
+    return make_source(path, constant(25, seconds), sound, sound_rate_hz=16_000, pictures=pictures)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("clips")
+    write_video(root / "cat" / "one.mkv", 3)
+    write_video(root / "cat" / "two words.mkv", 5)
+    write_video(root / "dog" / "deep" / "one.mkv", 9)
+    write_video(root / "dog" / "long.mkv", 12, seconds=3)
+    (root / "dog" / "corrupted.mp4").write_text("no video")
+    (root / "dog" / "notes.txt").write_text("woof")
+    return root
+
+
+def test_subfolders_are_classes(folder: Path, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "work")
+    count = import_files(workspace, files_by_subfolder(folder), evidence="folder")
+    assert (count.num_in, count.num_kept, count.by_reason) == (5, 4, {"not_a_video": 1})
+    shard(workspace, tmp_path / "dataset", ShardOptions(label_set="animals"))
+    rows = read_metadata(tmp_path / "dataset")
+    assert sorted(row.label for row in rows) == ["cat", "cat", "dog", "dog"]
+    assert sorted(row.num_frames for row in rows) == [25, 25, 25, 75]
+    assert read_description(tmp_path / "dataset")["label_set"] == {"name": "animals", "names": ["cat", "dog"]}
+    assert verify(tmp_path / "dataset").faults == ()
+    assert not list((tmp_path / "work").rglob("*.mkv")), "the files are not copied"
+
+
+def test_csv_with_segments(folder: Path, tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text(
+        "path,label,start,end,object_word\ndog/long.mkv,A,0.2,1.4,ant\ndog/long.mkv,B,1.4,,\ncat/one.mkv,C,,,\n"
+    )
+    workspace = Workspace(tmp_path / "work")
+    import_files(workspace, files_by_csv(folder, table), evidence="csv")
+    shard(workspace, tmp_path / "dataset", ShardOptions())
+    rows = {row.label: row for row in read_metadata(tmp_path / "dataset")}
+    assert (rows["A"].start_seconds, rows["A"].end_seconds, rows["A"].object_word) == (0.2, 1.4, "ant")
+    assert (rows["B"].start_seconds, rows["B"].end_seconds, rows["B"].object_word) == (1.4, 3.0, None)
+    assert rows["C"].num_frames == 25
+    assert len(read_description(tmp_path / "dataset")["label_set"]["names"]) == 26
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path,letter\na.mp4,A\n", "columns are path, letter; required: path, label"),
+        ("path,label\n", "no rows"),
+        ("path,label\n,A\n", "row 2: path and label must not be empty"),
+        ("path,label\n../a.mp4,A\n", "is outside the folder"),
+        ("path,label\n/etc/a.mp4,A\n", "is outside the folder"),
+        ("path,label,start\na.mp4,A,soon\n", "got 'soon' for a time"),
+        ("path,label,start,end\na.mp4,A,2,1\n", "end 1.0 is not after start 2.0"),
+        ("path,label,start\na.mp4,A,1\na.mp4,B,1.0001\n", "a second clip of a.mp4 starts at"),
+        ("", "columns are none"),
+        ("path,label\na.mp4,A\nb.mp4,A,7\n", "row 3: .* exceeds the 2 columns"),
+        ('path,label\na.mp4,"A\nB"\n', "row 3: label .* has non-printable characters"),
+        ("path,label\na.mp4, \n", "row 2: path and label must not be empty"),
+        ("path,label,start\na.mp4,A,1\n./a.mp4,B,1\n", "a second clip of a.mp4 starts at"),
+    ],
+)
+def test_invalid_csv_files_are_rejected(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(InputError, match=message):
+        files_by_csv(tmp_path, tmp_path / "t.csv")
+
+
+def test_equivalent_paths_are_one_file(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("path,label,start,end\na/b.mp4, A ,0,1\n./a//b.mp4,B,1,2\n")
+    (found,) = files_by_csv(tmp_path, tmp_path / "t.csv")
+    assert found.path == tmp_path / "a" / "b.mp4"
+    assert [(segment.label, segment.start_seconds) for segment in found.segments] == [("A", 0.0), ("B", 1.0)]
+
+
+def test_invalid_folders_are_rejected(tmp_path: Path) -> None:
+    for importer in (files_by_subfolder, grid_files):
+        with pytest.raises(InputError, match="no such folder"):
+            importer(tmp_path / "none")
+        with pytest.raises(InputError, match=str(tmp_path)):
+            importer(tmp_path)
+    with pytest.raises(InputError, match=r"t\.csv: no such file"):
+        files_by_csv(tmp_path, tmp_path / "t.csv")
+    with pytest.raises(InputError, match="cannot be read"):
+        files_by_csv(tmp_path, tmp_path)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "t.csv").write_text("path,label\na,A\n")
+    with pytest.raises(InputError, match="a: a folder; correct the path"):
+        import_files(Workspace(tmp_path / "work"), files_by_csv(tmp_path, tmp_path / "t.csv"), evidence="csv")
+    (tmp_path / "a" / "b.mp4").write_text("x")
+    with pytest.raises(InputError, match="none of 1 files is usable"):
+        import_files(Workspace(tmp_path / "work"), files_by_subfolder(tmp_path), evidence="folder")
+
+
+def test_ids_are_valid_and_unique() -> None:
+    ids = {
+        file_id(Path(name)) for name in ("a/b.mp4", "a-b.mp4", "a/b.mkv", "ä/ö.mp4", "x" * 300 + ".mp4", "a/../b.mp4")
+    }
+    assert len(ids) == 6
+    assert all(len(one) <= 64 and one.replace("-", "").isalnum() and one.isascii() for one in ids)
+
+
+def test_grid_labels(tmp_path: Path) -> None:
+    write_video(tmp_path / "GRID" / "s1" / "bbaf2n.mkv", 1).rename(tmp_path / "GRID" / "s1" / "bbaf2n.mpg")
+    write_video(tmp_path / "GRID" / "s2" / "video.mkv", 2).rename(tmp_path / "GRID" / "s2" / "x.mpg")
+    words = "0 23750 sil\n23750 29500 lay\n29500 34000 red\n34000 35500 in\n35500 41000 q\n41000 47250 six\n47250 53000 now\n"
+    (tmp_path / "GRID" / "align" / "s2").mkdir(parents=True)
+    (tmp_path / "GRID" / "align" / "s2" / "x.align").write_text(words)
+    assert [file.segments[0].label for file in grid_files(tmp_path / "GRID")] == ["s1", "s2"]
+    assert [file.segments[0].label for file in grid_files(tmp_path / "GRID", "letter")] == ["F", "Q"]
+    (tmp_path / "GRID" / "s2" / "x.mpg").rename(tmp_path / "GRID" / "s2" / "x.MPG")
+    (tmp_path / "GRID" / "align" / "s2" / "x.align").rename(tmp_path / "GRID" / "align" / "s2" / "x.ALIGN")
+    assert [file.segments[0].label for file in grid_files(tmp_path / "GRID", "letter")] == ["F", "Q"], "upper case"
+    (tmp_path / "GRID" / "align" / "s2" / "x.ALIGN").write_text("from 0 to 5\n")
+    with pytest.raises(InputError, match=r"x\.ALIGN: line 1"):
+        grid_files(tmp_path / "GRID")
+
+
+def test_real_grid_files(shared_data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "s1"
+    folder.mkdir()
+    for path in sorted((shared_data / "media" / "GRID").glob("*.mpg"))[:3]:
+        (folder / path.name.rpartition("__")[2]).symlink_to(path)
+    workspace = Workspace(tmp_path / "work")
+    import_files(workspace, grid_files(tmp_path, "letter"), evidence="grid")
+    shard(workspace, tmp_path / "dataset", ShardOptions())
+    rows = read_metadata(tmp_path / "dataset")
+    assert sorted(row.label for row in rows) == ["F", "L", "S"]
+    assert all(row.num_frames in (74, 75) for row in rows), "GRID sentences have 3 s at 25 frames/s"
