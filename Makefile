@@ -1,4 +1,4 @@
-# The only place where set-up is spelled out. `make demo` and `make test` are all that a newcomer needs.
+# Set-up and all routine commands. A new user needs `make demo` and `make test`.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV := .venv
@@ -7,47 +7,63 @@ DEMO := demo
 CHECK_TRAINING := check-training
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-all check format soak-fetch fuzz bench-fetch bench-shard bench-segmentation bench-step bench-evaluation study-smoke check-training clean
+.PHONY: help demo test test-all test-newest test-lowest test-wheel check docs coverage format soak-fetch fuzz bench-fetch bench-shard bench-segmentation bench-step bench-evaluation study-smoke check-training clean
 
 help:
-	@echo "make demo      set up, render songs, build a dataset, train a small CSSGAN, evaluate it (about 10 minutes)"
-	@echo "make test      set up, run the tests (under 10 minutes)"
-	@echo "make test-all  also the tests that train for minutes"
-	@echo "make check     ruff, pyright, import-linter"
-	@echo "make soak-fetch  fetch from a bad server while being killed again and again (under 5 minutes)"
-	@echo "make fuzz      100,000 broken caption files: no crash, no hang, no word out of order (about a minute)"
+	@echo "make demo                set up, render songs, build a dataset, train a small CSSGAN, evaluate it (about 10 minutes)"
+	@echo "make test                set up, run the tests (under 10 minutes)"
+	@echo "make test-all            also the tests that train for minutes"
+	@echo "make check               ruff, pyright, import-linter, documentation site"
+	@echo "make docs                build the documentation site into .site/"
+	@echo "make coverage            tests with coverage, report in .coverage-html/"
+	@echo "make test-newest         install the newest dependencies into a separate environment and test (about 10 minutes)"
+	@echo "make test-lowest         install the lowest dependencies that pyproject.toml allows, and test"
+	@echo "make test-wheel          build wheel and sdist, and test the wheel with each Python that is found"
+	@echo "make soak-fetch          fetch from a faulty server with repeated kills (under 5 minutes)"
+	@echo "make fuzz                100,000 corrupted caption files: no crash, no hang, words in time order (about a minute)"
 	@echo "make bench-fetch         CPU and memory of fetching, compared with yt-dlp alone"
 	@echo "make bench-shard         CPU, memory and disk of cutting and packing clips"
-	@echo "make bench-segmentation  precision and recall of letter spans on 60 rendered songs (1 to 2 hours; minutes when repeated)"
+	@echo "make bench-segmentation  precision and recall of segments on 60 rendered songs (1 to 2 hours; minutes when repeated)"
 	@echo "make bench-step          time and memory of a training step"
 	@echo "make bench-evaluation    time and memory of evaluating 2,048 videos"
-	@echo "make study-smoke  train and compare all models and steps of the ablation, a little, on the demo's songs (half an hour)"
-	@echo "make check-training  overfit 8 clips, then train and evaluate on held-out songs; fails if a bound is missed (tens of minutes)"
-	@echo "make clean     remove $(DEMO)/, $(CHECK_TRAINING)/ and the caches; $(VENV)/ stays"
+	@echo "make study-smoke         train and compare all models and ablation steps briefly, on the demo's songs (half an hour)"
+	@echo "make check-training      overfit 8 clips, then train and evaluate on held-out songs; fails if a bound is missed (tens of minutes)"
+	@echo "make clean               remove $(DEMO)/, $(CHECK_TRAINING)/ and the caches; $(VENV)/ stays"
 
-# One stamp file: an interrupted installation is done again, a finished one is not.
+# A stamp file: an interrupted installation is repeated, a finished one is not.
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) --version 2>&1); try: make PYTHON=python3.12 ..." >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e ".[demo,dev]"
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e ".[demo,train,dev]"
 	@touch $@
 
 demo: $(READY)
 	$(BIN)/phonics-data demo $(DEMO)
 
-# One thread for each of the two processes: more of them only wait for each other.
+# One thread per process: more threads would compete for the same cores.
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2
 
 test-all: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
+test-newest test-lowest test-wheel:
+	$(PYTHON) tests/try_installs.py $(@:test-%=%)
+
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir .site
+
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir .site
+	@echo "open .site/index.html"
+
+coverage: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --cov=phonics_data --cov=cssgan --cov-report=term --cov-report=html:.coverage-html
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
@@ -56,7 +72,7 @@ format: $(READY)
 soak-fetch: $(READY)
 	$(BIN)/python -m tests.soak_fetch
 
-# atheris has builds for few systems; without it the same mixtures are drawn at random, and the run says so.
+# atheris has builds for few systems; without it the inputs are generated at random.
 fuzz: $(READY)
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || \
 		$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e ".[fuzz]" || true
@@ -77,12 +93,12 @@ bench-step: $(READY)
 bench-evaluation: $(READY)
 	$(BIN)/python -m benchmarks evaluation 2048
 
-# The songs are the demo's; a gate of the demo that is missed does not matter here.
+# It uses the demo's songs; a missed gate of the demo is ignored.
 study-smoke: $(READY)
 	test -e $(DEMO)/dataset/dataset.json || $(BIN)/phonics-data demo $(DEMO) || test -e $(DEMO)/dataset/dataset.json
 	$(BIN)/cssgan study all --shards $(DEMO)/dataset --out study-smoke --budget smoke --jobs 2
 
-# Captions alone: what is learnt from must be labelled without doubt.
+# Captions only, so that the labels of the training clips are certain.
 check-training: $(READY)
 	$(BIN)/phonics-data render $(CHECK_TRAINING)/songs --songs 40 --seed 1
 	$(BIN)/phonics-data build $(CHECK_TRAINING)/songs/manifest.csv --work $(CHECK_TRAINING)/work --out $(CHECK_TRAINING)/dataset --workers 2 \
@@ -90,5 +106,5 @@ check-training: $(READY)
 	$(BIN)/cssgan check-training --shards $(CHECK_TRAINING)/dataset --out $(CHECK_TRAINING)/cssgan
 
 clean:
-	rm -rf $(DEMO) $(CHECK_TRAINING) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
-	find phonics_data cssgan tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(DEMO) $(CHECK_TRAINING) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache .site .coverage .coverage-html
+	find phonics_data cssgan benchmarks examples tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,6 @@
-"""docs/cli.md says what the commands say; every page that the documents link to is there.
+"""docs/cli.md matches the help of the commands; all linked pages exist.
 
-``python -m tests.test_docs --write`` writes docs/cli.md anew.
+``python -m tests.test_docs --write`` writes docs/cli.md.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def command_pages() -> Iterator[str]:
     from phonics_data.cli.app import app as phonics_data
 
     yield "# Commands\n"
-    yield "Written from the programs' own help by `python -m tests.test_docs --write`; a test holds it true.\n"
+    yield "Generated from the help of the commands by `python -m tests.test_docs --write`; a test compares both.\n"
     for program, app in (("phonics-data", phonics_data), ("cssgan", cssgan)):
         group = typer.main.get_command(app)
         yield f"## {program}\n"
@@ -42,7 +42,8 @@ def _commands(prefix: str, group: Any) -> Iterator[str]:
 
 def _section(name: str, command: Any) -> str:
     context = typer.Context(command)
-    lines = [f"### {name}\n", f"{(command.help or '').strip()}\n"]
+    text = re.sub(r"^Example: (.+)$", r"Example: `\1`", (command.help or "").strip(), flags=re.MULTILINE)
+    lines = [f"### {name}\n", f"{text}\n"]
     rows: list[str] = []
     for parameter in command.params:
         if parameter.name == "help":
@@ -51,7 +52,7 @@ def _section(name: str, command: Any) -> str:
         flag, text = record or (parameter.name, getattr(parameter, "help", "") or "")
         rows.append(f"| `{flag.strip()}` | {' '.join(text.split())} |".replace("|x|", r"\|"))
     if rows:
-        lines += ["| | |", "| --- | --- |", *rows, ""]
+        lines += ["| option | meaning |", "| --- | --- |", *rows, ""]
     return "\n".join(lines)
 
 
@@ -59,7 +60,7 @@ def cli_page() -> str:
     return "\n".join(command_pages()).rstrip() + "\n"
 
 
-def test_cli_page_is_true() -> None:
+def test_cli_page_matches_the_help() -> None:
     assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == cli_page(), (
         "docs/cli.md is out of date; run: python -m tests.test_docs --write"
     )
@@ -73,15 +74,15 @@ def test_every_command_has_help_and_an_example() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_links_lead_somewhere(page: Path) -> None:
+def test_linked_pages_exist(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
         if not target.startswith(("http://", "https://", "mailto:")):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
+            assert (page.parent / target).exists(), f"{page.name} links to {target}, which does not exist"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_fields_of_the_configuration_are_called_what_they_are_called(page: Path) -> None:
-    """`section.field` and `section.field=value` in running text and commands; `loss.*_weight` stands for several."""
+def test_configuration_fields_exist(page: Path) -> None:
+    """`section.field` and `section.field=value` in running text and commands; `loss.*_weight` matches several."""
     from cssgan.config import Config, options
 
     known = {option.name for option in options(Config())}
@@ -89,17 +90,17 @@ def test_fields_of_the_configuration_are_called_what_they_are_called(page: Path)
     for line in page.read_text(encoding="utf-8").splitlines():
         for name, value in re.findall(rf"(?:`|--set |\s)((?:{sections})\.[a-z_*0-9]+)(=|(?![\w.(=]))", line):
             if name.startswith("model.") and not value:
-                continue  # as likely an attribute of a model, or a file
+                continue  # may be an attribute of a model, or a file
             pattern = re.compile(name.replace(".", r"\.").replace("*", ".*"))
-            assert any(pattern.fullmatch(one) for one in known), f"{page.name}: no option is called {name!r}"
+            assert any(pattern.fullmatch(one) for one in known), f"{page.name}: there is no option {name!r}"
 
 
 def test_every_column_of_the_log_is_explained() -> None:
     from cssgan.training.step import TERMS
 
     page = (ROOT / "docs/model.md").read_text()
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", page.partition("### What stats.jsonl holds")[2], re.MULTILINE))
-    rows = {name: text for name, text in rows.items() if text != "what"}
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", page.partition("### Columns of stats.jsonl")[2], re.MULTILINE))
+    rows = {name: text for name, text in rows.items() if text != "meaning"}
     readouts = {name for name in rows if name.startswith("val_")}
     assert {name: rows[name] for name in rows.keys() - readouts} == TERMS
     assert readouts == {

@@ -1,0 +1,7 @@
+"""Without torch (an installation for datasets only, see tests/try_installs.py) the benchmarks of the trainer are not collected."""
+
+from __future__ import annotations
+
+import importlib.util
+
+collect_ignore = [] if importlib.util.find_spec("torch") else ["test_step.py"]
