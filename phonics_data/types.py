@@ -115,6 +115,10 @@ class FetchedVideo:
     """Language of the speech according to the manifest; several are joined with ``/``, the most spoken one first."""
     page_language: str = ""
     """Language of the speech according to the video's page or info.json; empty if they name none."""
+    kind: Kind = "alphabet"
+    """`SourceVideo.kind` of the manifest row."""
+    letters: str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    """`SourceVideo.letters` of the manifest row."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

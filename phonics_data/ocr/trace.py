@@ -1,9 +1,9 @@
-"""The stored result of OCR on one video: per sampled frame the change, per detection the letter probabilities."""
+"""The stored result of OCR on one video: the change per sampled frame, letter probabilities per detection, text lines."""
 
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-TRACE_VERSION = "screen-7"
+TRACE_VERSION = "screen-8"
 """Increase whenever the same video would give another trace."""
 
 
@@ -22,7 +22,8 @@ def trace_path(work: Path, video_id: str) -> Path:
 
 @dataclass(frozen=True, eq=False)
 class ScreenTrace:
-    """OCR results of one video. Axes: T sampled frames, R detections (in time order), G cells of the grid.
+    """OCR results of one video. Axes: T sampled frames, R detections (in time order), N text lines (in time order), G cells of the
+    grid.
 
     Args:
         rate: sampled frames per second; frame t is at t / rate seconds.
@@ -34,6 +35,10 @@ class ScreenTrace:
         letters_R26: float32 probability of each letter.
         colour_R6: float32 RGB of the shape and of the background around it, 0..255.
         after_cut_R: bool; True if the whole frame was read because of a cut, not because the shape had changed.
+        text_frame_N: int32 sampled frame of each text line.
+        text_box_N4: float32 as `box_R4`.
+        text_N: str, the recognized text of each line, as on the screen ("Apple", "Aa", "THE ALPHABET").
+        text_score_N: float32 confidence of the text, 0..1.
     """
 
     rate: int
@@ -45,6 +50,10 @@ class ScreenTrace:
     letters_R26: NDArray[np.float32]
     colour_R6: NDArray[np.float32]
     after_cut_R: NDArray[np.bool_]
+    text_frame_N: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    text_box_N4: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    text_N: NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, "U1"))
+    text_score_N: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
     @cached_property
     def letter_R(self) -> NDArray[np.int64]:  # noqa: N802 - shape letters as in names of arrays
@@ -67,7 +76,7 @@ class ScreenTrace:
     def to_bytes(self) -> bytes:
         """The trace as an npz file."""
         file = io.BytesIO()
-        np.savez_compressed(file, **{field.name: getattr(self, field.name) for field in fields(self)})
+        np.savez_compressed(file, **{one.name: getattr(self, one.name) for one in fields(self)})
         return file.getvalue()
 
     @staticmethod
@@ -78,6 +87,6 @@ class ScreenTrace:
             KeyError: the file has an older layout.
         """
         with np.load(path, allow_pickle=False) as data:
-            values: dict[str, Any] = {field.name: data[field.name] for field in fields(ScreenTrace)}
+            values: dict[str, Any] = {one.name: data[one.name] for one in fields(ScreenTrace)}
         values["rate"] = int(values["rate"])
         return ScreenTrace(**values)

@@ -64,6 +64,17 @@ class Evidence:
     examples_TL: Scores
     patterns_TL: NDArray[np.bool_]
 
+    def restricted_to(self, letters: str) -> Evidence:
+        """The evidence without that for letters other than `letters`."""
+        is_allowed_L = np.array([letter in letters for letter in LETTERS])
+        return Evidence(
+            self.letters_TL * is_allowed_L,
+            self.none_T,
+            self.names_TL * is_allowed_L,
+            self.examples_TL * is_allowed_L,
+            self.patterns_TL & is_allowed_L,
+        )
+
 
 _ABC = r"(?:a|ay|hey) (?:b|be|bee) (?:c|cee|see|sea)(?: s|'s)?(?! (?:d|dee)\b)"
 _SONG = rf"(?:{_ABC}|abcs?|abc's|alphabet|letters|letter sounds|phonics)"

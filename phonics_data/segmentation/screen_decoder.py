@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import bisect
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
 
 from phonics_data.ocr.trace import ScreenTrace
+from phonics_data.segmentation.lexicon import LETTERS
 from phonics_data.segmentation.phrases import Phrase
 from phonics_data.segmentation.screen_evidence import ScreenOptions, detection_weights, screen_evidence
 from phonics_data.segmentation.significance import distinct_z, order_z
@@ -52,8 +53,15 @@ class ScreenDecoding:
     distinct_z: float
 
 
-def decode_screen(trace: ScreenTrace, options: ScreenOptions) -> ScreenDecoding:
-    """The letters that a video shows, with their times."""
+def decode_screen(trace: ScreenTrace, options: ScreenOptions, *, letters: str = LETTERS) -> ScreenDecoding:
+    """The letters that a video shows, with their times.
+
+    Args:
+        letters: the letters that the video may contain; detections of others are ignored.
+    """
+    if letters != LETTERS:
+        is_allowed_L = np.array([letter in letters for letter in LETTERS])
+        trace = replace(trace, letters_R26=trace.letters_R26 * is_allowed_L)
     weights = detection_weights(trace, options)
     letters_TL = screen_evidence(trace, options, weights=weights)
     # Both tests use the evidence before the location prior, which is derived from the letters found and would favour them.

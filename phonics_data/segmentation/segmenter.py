@@ -94,10 +94,17 @@ def segment_song(
     *,
     duration_seconds: float,
     options: SegmenterOptions,
+    letters: str = LETTERS,
 ) -> Segmentation:
-    """The phrases of a song, from its words and its OCR trace."""
-    by_words = decode_words(words, duration_seconds=duration_seconds, options=options.words) if words else None
-    by_screen = decode_screen(trace, options.screen) if trace is not None else None
+    """The phrases of a song, from its words and its OCR trace.
+
+    Args:
+        letters: the letters that the video may contain, by its manifest row.
+    """
+    by_words: WordDecoding | None = None
+    if words:
+        by_words = decode_words(words, duration_seconds=duration_seconds, options=options.words, letters=letters)
+    by_screen = decode_screen(trace, options.screen, letters=letters) if trace is not None else None
     return fuse_decodings(words, origin, by_words, by_screen, duration_seconds=duration_seconds, options=options)
 
 

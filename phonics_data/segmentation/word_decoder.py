@@ -16,7 +16,7 @@ from phonics_data.segmentation.evidence import (
     count_pattern_letters,
     word_evidence,
 )
-from phonics_data.segmentation.lexicon import tokens
+from phonics_data.segmentation.lexicon import LETTERS, tokens
 from phonics_data.segmentation.phrases import Phrase, build_phrases
 from phonics_data.segmentation.viterbi import LetterRun, Order, TransitionCosts, best_path, runs_of, transition_costs
 from phonics_data.types import Word
@@ -57,15 +57,20 @@ class WordDecoding:
     order: Order
 
 
-def decode_words(words: Sequence[Word], *, duration_seconds: float, options: WordDecoderOptions) -> WordDecoding:
+def decode_words(
+    words: Sequence[Word], *, duration_seconds: float, options: WordDecoderOptions, letters: str = LETTERS
+) -> WordDecoding:
     """The letters of a transcript, with their times.
 
     Args:
         words: in time order.
         duration_seconds: phrases end at this time at the latest.
+        letters: the letters that the video may contain; evidence for others is ignored.
     """
     found = tokens(words)
     evidence = word_evidence(found, options.weights)
+    if letters != LETTERS:
+        evidence = evidence.restricted_to(letters)
     pairs, patterns = count_alphabet_pairs(found, evidence), count_pattern_letters(evidence)
     if pairs < MIN_PAIRS and patterns < MIN_PATTERNS and count_named_letters(evidence) < MIN_NAMES:
         return WordDecoding(phrases=(), is_alphabet=False, num_pairs=pairs, num_patterns=patterns, order=options.order)

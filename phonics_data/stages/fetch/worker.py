@@ -243,6 +243,8 @@ class FetchWorker:
             fetcher_version=result.fetcher_version,
             language=video.language,
             page_language=result.language,
+            kind=video.kind,
+            letters=video.letters,
         )
         entry = FetchEntry(
             status="ok",
