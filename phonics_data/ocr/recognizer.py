@@ -36,8 +36,8 @@ _HOMOGLYPHS = {
 }  # fmt: skip
 """Characters that count as a letter because they look like it. A lower-case l counts as I, not as L."""
 
-_PIXELS_HEIGHT = 30
-"""Height of a letter that is read from its pixels instead of its mask."""
+_PIXELS_HEIGHT = 36
+"""Height of the pixels of a letter, with a margin around it."""
 _LINE_WIDTHS = (48, 480)
 """Smallest and largest input width of a text line."""
 

@@ -67,7 +67,7 @@ class LetterShape:
     Args:
         box: in pixels.
         mask: the pixels of the box that the shape covers.
-        pixels: of textured shapes: the box's RGB pixels. They are read too, because a mask of chalk or of a face has
+        pixels: of textured shapes: RGB pixels of the box and a margin. They are read too, because a mask of chalk or of a face has
             gaps. None for flat shapes.
         is_card: whether it fills its box, with its holes.
         stretched_mask: for narrow shapes that are not small, the mask stretched to the usual width of a letter.
@@ -109,7 +109,7 @@ def find_shapes(frame_HWC: Frame, changed_HW: Mask, *, min_changed: float, at_mo
         regions += _ranked(_changed_boxes(changed_HW), changed_HW, min_changed)[:at_most]
     places = [shape.box for shape in shapes]
     for box, inside in regions:
-        shape = _textured_shape(frame_HWC, box, inside)
+        shape = textured_shape(frame_HWC, box, inside)
         if shape is not None and not any(overlap_of(shape.box, place) >= _SAME_PLACE for place in places):
             shapes.append(shape)
             places.append(shape.box)
@@ -228,7 +228,7 @@ def _ranked(
     return [(box, inside) for _, box, inside in ranked]
 
 
-def _textured_shape(frame_HWC: Frame, box: PixelBox, inside: Mask | None) -> LetterShape | None:
+def textured_shape(frame_HWC: Frame, box: PixelBox, inside: Mask | None = None) -> LetterShape | None:
     """The ink in a box: the largest region that differs from the colour around the box and does not touch its border.
 
     Args:
@@ -264,13 +264,14 @@ def _textured_shape(frame_HWC: Frame, box: PixelBox, inside: Mask | None) -> Let
         return None
     x, y, inner_w, inner_h, _ = (int(value) for value in stats[best])
     mask: Mask = (labels[y : y + inner_h, x : x + inner_w] == best).astype(np.uint8)
-    own = frame_HWC[outer[1] + y : outer[1] + y + inner_h, outer[0] + x : outer[0] + x + inner_w]
-    red, green, blue = np.median(own[mask > 0], axis=0)
+    red, green, blue = np.median(pixels[y : y + inner_h, x : x + inner_w][mask > 0], axis=0)
     own_box = (outer[0] + x, outer[1] + y, outer[0] + x + inner_w, outer[1] + y + inner_h)
     return LetterShape(
         box=own_box,
         mask=mask,
-        pixels=own,
+        pixels=pixels[
+            max(y - away, 0) : min(y + inner_h + away, h), max(x - away, 0) : min(x + inner_w + away, w)
+        ],
         is_card=_is_card(mask),
         stretched_mask=None,
         thumbnail_20=_thumbnail(mask),
