@@ -116,12 +116,13 @@ class LetterRecognizer:
             return np.zeros((0, 26), np.float32)
         letters_N26 = self._read_at(images, LETTER_HEIGHT)
         best_N = letters_N26.max(axis=1)
-        for row in np.flatnonzero((best_N >= UNSURE[0]) & (best_N < UNSURE[1])).tolist():
-            if images[row].ndim == 3:
-                continue
-            second_26 = self._read_at([images[row]], SECOND_HEIGHT)[0]
-            if second_26.argmax() == letters_N26[row].argmax():
-                letters_N26[row] = np.maximum(letters_N26[row], second_26)
+        is_unsure_N = (best_N >= UNSURE[0]) & (best_N < UNSURE[1]) & np.array([image.ndim == 2 for image in images])
+        unsure = np.flatnonzero(is_unsure_N).tolist()
+        if unsure:
+            second_M26 = self._read_at([images[row] for row in unsure], SECOND_HEIGHT)
+            for row, second_26 in zip(unsure, second_M26, strict=True):
+                if second_26.argmax() == letters_N26[row].argmax():
+                    letters_N26[row] = np.maximum(letters_N26[row], second_26)
         return letters_N26
 
     def read_line(self, pixels_HWC: Frame) -> tuple[str, float]:

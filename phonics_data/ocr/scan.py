@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phonics_data.media.frame_sampler import SampledFrame, sample_frames
-from phonics_data.ocr.geometry import Box, PixelBox, area, intersection
+from phonics_data.ocr.geometry import Box, PixelBox, area, intersection, overlap_of
 from phonics_data.ocr.recognizer import LETTERS, Frame, LetterRecognizer, Mask, letter_recognizer
 from phonics_data.ocr.shapes import LetterShape, find_shapes, largest_channel, textured_shape, without_contained
 from phonics_data.ocr.text_lines import TextLine, TextReader, line_detector
@@ -40,8 +40,15 @@ _MIN_LINE_CHANGED = 0.1
 _FOUND_OVERLAP = 0.5
 _IN_WORD = 0.8
 _GRID = (32, 18)
-_CACHE_SIZE = 24
+_CACHE_SIZE = 48
 """Recognized shapes that are kept: most letters only move, so they need not be recognized again."""
+_IMAGES_PER_SECOND = 20
+"""Images that are recognized on average per second of the video; one second's may be used at once. Moving drawings give
+more new shapes than that, and letters must not wait for them."""
+_DRAWING_SCORE = 0.3
+_DRAWING_FRAMES = 6
+_DRAWING_OVERLAP = 0.4
+"""A shape is recognized after all others if a shape of the last `_DRAWING_FRAMES` at its place had no better score."""
 
 
 def read_screen(path: Path, *, rate: int = OCR_FRAME_RATE, recognizer: LetterRecognizer | None = None) -> ScreenTrace:
@@ -99,6 +106,8 @@ class _Scanner:
         self._words: list[tuple[int, int, Box]] = []
         self._cache: list[tuple[LetterShape, NDArray[np.float32]]] = []
         self._last_whole = -rate
+        self._budget = float(_IMAGES_PER_SECOND)
+        self._drawings: list[tuple[int, PixelBox]] = []
 
     def add(self, frame_HWC: Frame) -> None:
         """Process the next sampled frame."""
@@ -108,6 +117,7 @@ class _Scanner:
         self._edges.append(_edge_grid(small))
         blurred: Frame = np.asarray(cv2.blur(small, (3, 3)), np.uint8)
         number = len(self._changed)
+        self._budget = min(self._budget + _IMAGES_PER_SECOND / self._rate, _IMAGES_PER_SECOND)
         if self._previous:
             self._changed.append(float(_changed_pixels(blurred, self._previous[-1]).mean()))
             changed = _changed_pixels(blurred, self._previous[0])
@@ -145,7 +155,7 @@ class _Scanner:
 
     def _detect(self, number: int, frame_HWC: Frame, changed_HW: Mask, is_whole: bool) -> None:
         shapes = find_shapes(frame_HWC, changed_HW, min_changed=0.0 if is_whole else _MIN_SHAPE_CHANGED)
-        letters_R26 = self._letters(shapes)
+        letters_R26 = self._letters(number, shapes)
         cut_from = max(number - _LAG + 1, 0) if is_whole else None
         for row in without_contained(shapes, letters_R26):
             self._add(number, frame_HWC, shapes[row], letters_R26[row], cut_from)
@@ -184,22 +194,38 @@ class _Scanner:
             letters_26[letter] = line.score
             self._add(number, frame_HWC, shape, letters_26, self._text_frame)
 
-    def _letters(self, shapes: list[LetterShape]) -> NDArray[np.float32]:
-        """(shapes, 26) letter probabilities, from the cache where a similar shape was recognized recently."""
+    def _letters(self, number: int, shapes: list[LetterShape]) -> NDArray[np.float32]:
+        """(shapes, 26) letter probabilities, from the cache where a similar shape was recognized recently.
+
+        Shapes beyond the budget have zeros.
+        """
         found = [self._cached(shape) for shape in shapes]
-        unknown = [shape for shape, letters in zip(shapes, found, strict=True) if letters is None]
-        views = [_views(shape) for shape in unknown]
-        letters_V26 = self._recognizer.read([view for one in views for view in one])
-        start = 0
-        for shape, own in zip(unknown, views, strict=True):
-            read = letters_V26[start : start + len(own)]
-            start += len(own)
+        unknown = [row for row, letters in enumerate(found) if letters is None]
+        unknown.sort(key=lambda row: self._is_drawing(number, shapes[row]))
+        views: list[tuple[int, NDArray[np.uint8]]] = []
+        for row in unknown:
+            own = _views(shapes[row])
+            if len(views) + len(own) <= self._budget:
+                views += [(row, view) for view in own]
+        letters_V26 = self._recognizer.read([view for _, view in views])
+        self._budget -= len(views)
+        for row in dict.fromkeys(row for row, _ in views):
+            read = letters_V26[[number for number, (other, _) in enumerate(views) if other == row]]
             # A textured shape is a letter if its pixels and its mask say so.
-            best = read.max(axis=0) if shape.pixels is None else read.mean(axis=0)
-            found[shapes.index(shape)] = best
-            self._cache.insert(0, (shape, best))
+            best = read.max(axis=0) if shapes[row].pixels is None else read.mean(axis=0)
+            found[row] = best
+            self._cache.insert(0, (shapes[row], best))
+            if best.max() < _DRAWING_SCORE:
+                self._drawings.append((number, shapes[row].box))
         del self._cache[_CACHE_SIZE:]
-        return np.array(found, np.float32).reshape(len(shapes), 26)
+        nothing = np.zeros(26, np.float32)
+        letters = [nothing if one is None else one for one in found]
+        return np.array(letters, np.float32).reshape(len(shapes), 26)
+
+    def _is_drawing(self, number: int, shape: LetterShape) -> bool:
+        """Whether something at the shape's place was recently recognized as no letter."""
+        self._drawings = [one for one in self._drawings if number - one[0] <= _DRAWING_FRAMES]
+        return any(overlap_of(shape.box, box) >= _DRAWING_OVERLAP for _, box in self._drawings)
 
     def _cached(self, shape: LetterShape) -> NDArray[np.float32] | None:
         for other, letters in self._cache:
@@ -213,9 +239,7 @@ class _Scanner:
     def trace(self) -> ScreenTrace:
         detections = [one for one in self._detections if not self._is_in_word(one)]
         # A frame that was read as a whole because of a flash does not follow a cut.
-        after_cut = [
-            one.cut_from is not None and any(self._cuts[one.cut_from : one.frame + 1]) for one in detections
-        ]
+        after_cut = [one.cut_from is not None and any(self._cuts[one.cut_from : one.frame + 1]) for one in detections]
         return ScreenTrace(
             rate=self._rate,
             changed_T=np.array(self._changed, np.float32),

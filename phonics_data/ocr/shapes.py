@@ -45,6 +45,9 @@ _MARGIN = 0.12
 """Pixels around a textured shape, as a fraction of its height, from which its background is measured."""
 _MIN_CONTRAST = 24
 """Smallest difference between a textured letter and its background (of 255, largest channel)."""
+_BLOB_SOLIDITY, _BLOB_STROKES = 0.93, 5.5
+"""A shape that fills its convex hull to this fraction, or whose area is less than so many times its squared half stroke
+width, has no strokes. A disk has 3.1, the letters of a very bold font 6 to 9, others over 10."""
 _CARD_FILL = 0.93
 """A shape that fills its box to this fraction, with its holes, is a card or a board."""
 _READ_IN_CARDS = frozenset("DOQICU")
@@ -153,7 +156,9 @@ def _flat_shapes(
     chosen = [label for _, label in ranked[:at_most]]
     shapes = [_shape(frame_HWC, labels, stats, [label]) for label in chosen]
     pairs = _adjacent_pairs(shapes)
-    return shapes + [_shape(frame_HWC, labels, stats, [chosen[one], chosen[other]]) for one, other in pairs]
+    return [one for one in shapes if not _is_blob(one.mask)] + [
+        _shape(frame_HWC, labels, stats, [chosen[one], chosen[other]]) for one, other in pairs
+    ]
 
 
 def _adjacent_pairs(shapes: Sequence[LetterShape]) -> list[tuple[int, int]]:
@@ -264,20 +269,39 @@ def textured_shape(frame_HWC: Frame, box: PixelBox, inside: Mask | None = None) 
         return None
     x, y, inner_w, inner_h, _ = (int(value) for value in stats[best])
     mask: Mask = (labels[y : y + inner_h, x : x + inner_w] == best).astype(np.uint8)
+    if _is_blob(mask):
+        return None
     red, green, blue = np.median(pixels[y : y + inner_h, x : x + inner_w][mask > 0], axis=0)
     own_box = (outer[0] + x, outer[1] + y, outer[0] + x + inner_w, outer[1] + y + inner_h)
     return LetterShape(
         box=own_box,
         mask=mask,
-        pixels=pixels[
-            max(y - away, 0) : min(y + inner_h + away, h), max(x - away, 0) : min(x + inner_w + away, w)
-        ],
+        pixels=pixels[max(y - away, 0) : min(y + inner_h + away, h), max(x - away, 0) : min(x + inner_w + away, w)],
         is_card=_is_card(mask),
         stretched_mask=None,
         thumbnail_20=_thumbnail(mask),
         colour=(float(red), float(green), float(blue)),
         background=_background(frame_HWC, own_box),
     )
+
+
+def _is_blob(mask: Mask) -> bool:
+    """Whether the mask has no strokes, such as a leaf, an eye or a ball. Narrow masks may be an I and are no blobs."""
+    height, width = mask.shape
+    if width <= _NARROW * height:
+        return False
+    scale = min(1.0, 48 / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = (cv2.resize(mask * 255, size, interpolation=cv2.INTER_AREA) > 127).astype(np.uint8)
+    small = np.pad(small, 1)
+    area = float(small.sum())
+    half_stroke = float(cv2.distanceTransform(small, cv2.DIST_L2, 3).max())
+    hull = cv2.convexHull(cv2.findNonZero(small)) if area else None
+    if hull is None:
+        return True
+    # The hull passes through the centres of its pixels.
+    hull_area = cv2.contourArea(hull) + cv2.arcLength(hull, True) / 2 + 1
+    return area < _BLOB_STROKES * half_stroke**2 or area > _BLOB_SOLIDITY * hull_area
 
 
 def _is_card(mask: Mask) -> bool:
