@@ -42,7 +42,7 @@ _IN_WORD = 0.8
 _GRID = (32, 18)
 _CACHE_SIZE = 48
 """Recognized shapes that are kept: most letters only move, so they need not be recognized again."""
-_IMAGES_PER_SECOND = 20
+_IMAGES_PER_SECOND = 16
 """Images that are recognized on average per second of the video; one second's may be used at once. Moving drawings give
 more new shapes than that, and letters must not wait for them."""
 _DRAWING_SCORE = 0.3

@@ -183,18 +183,14 @@ def largest_channel(image_HWC: NDArray[np.uint8] | cv2.typing.MatLike) -> Mask:
 
 def _holes(labels: NDArray[Any], stats: NDArray[Any]) -> Iterator[tuple[PixelBox, Mask]]:
     """Box and mask of what large flat regions enclose."""
-    height, width = labels.shape
-    for label in range(1, len(stats)):
-        left, top, w, h, area = (int(value) for value in stats[label])
-        if area < _BOARD_AREA * height * width:
-            continue
+    for label in (np.flatnonzero(stats[1:, 4] >= _BOARD_AREA * labels.size) + 1).tolist():
+        left, top, w, h, _ = stats[label].tolist()
         other: Mask = (labels[top : top + h, left : left + w] != label).astype(np.uint8)
         _, inner_labels, inner_stats, _ = cv2.connectedComponentsWithStats(other, connectivity=8)
-        for inner in range(1, len(inner_stats)):
-            x, y, inner_w, inner_h, _ = (int(value) for value in inner_stats[inner])
-            if x > 0 and y > 0 and x + inner_w < w and y + inner_h < h and _is_letter_size(inner_w, inner_h, labels):
-                mask = (inner_labels[y : y + inner_h, x : x + inner_w] == inner).astype(np.uint8)
-                yield (left + x, top + y, left + x + inner_w, top + y + inner_h), mask
+        for inner in _inner(inner_stats, other, labels):
+            x, y, inner_w, inner_h, _ = inner_stats[inner].tolist()
+            mask = (inner_labels[y : y + inner_h, x : x + inner_w] == inner).astype(np.uint8)
+            yield (left + x, top + y, left + x + inner_w, top + y + inner_h), mask
 
 
 def _changed_boxes(changed_HW: Mask) -> Iterator[tuple[PixelBox, None]]:
@@ -208,6 +204,19 @@ def _changed_boxes(changed_HW: Mask) -> Iterator[tuple[PixelBox, None]]:
         left, top, w, h = (int(value) * factor for value in stats[label, :4])
         if _is_letter_size(w, h, changed_HW):
             yield (left, top, min(left + w, width), min(top + h, height)), None
+
+
+def _inner(stats: NDArray[Any], image: Mask, frame: NDArray[Any]) -> list[int]:
+    """Components of an image that have the size of a letter in the frame and do not touch the image's border."""
+    left_L, top_L, width_L, height_L = stats[:, :4].T
+    height, width = image.shape
+    is_inner_L = (left_L > 0) & (top_L > 0) & (left_L + width_L < width) & (top_L + height_L < height)
+    is_inner_L &= height_L >= _MIN_HEIGHT * frame.shape[0]
+    return [
+        label
+        for label in np.flatnonzero(is_inner_L).tolist()
+        if label and _is_letter_size(int(width_L[label]), int(height_L[label]), frame)
+    ]
 
 
 def _is_letter_size(width: int, height: int, image: NDArray[Any]) -> bool:
@@ -259,15 +268,10 @@ def textured_shape(frame_HWC: Frame, box: PixelBox, inside: Mask | None = None) 
         ink &= allowed
     _, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
     h, w = ink.shape
-    best, best_area = 0, 0
-    for label in range(1, len(stats)):
-        x, y, inner_w, inner_h, area = (int(value) for value in stats[label])
-        is_inner = x > 0 and y > 0 and x + inner_w < w and y + inner_h < h
-        if is_inner and area > best_area and _is_letter_size(inner_w, inner_h, frame_HWC):
-            best, best_area = label, area
-    if not best:
+    best = max(_inner(stats, ink, frame_HWC), key=lambda label: stats[label, 4], default=None)
+    if best is None:
         return None
-    x, y, inner_w, inner_h, _ = (int(value) for value in stats[best])
+    x, y, inner_w, inner_h, _ = stats[best].tolist()
     mask: Mask = (labels[y : y + inner_h, x : x + inner_w] == best).astype(np.uint8)
     if _is_blob(mask):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -84,7 +85,7 @@ class TextLine:
 
 def _is_alphabet(word: str) -> bool:
     codes = [ord(character) for character in word.upper()]
-    neighbours = sum(after - before == 1 for before, after in zip(codes, codes[1:], strict=False))
+    neighbours = sum(after - before == 1 for before, after in itertools.pairwise(codes))
     return neighbours >= _ALPHABET_PAIRS * (len(codes) - 1)
 
 
