@@ -50,8 +50,8 @@ _STROKE_INSIDE, _STROKE_GROWTH, _STROKE_COLOUR = 0.95, 1.03, 45.0
 """A shape that has grown into another letter within `_STROKE_SECONDS` was a stroke of it: that letter covers at least
 `_STROKE_INSIDE` of it, is larger by `_STROKE_GROWTH`, and has the same colours."""
 _INK_STEP = 4
-_SINGLE, _CONFIRM_OVERLAP = 0.5, 0.3
-"""Factor on the probabilities of a textured shape that is recognized in one frame only."""
+_SINGLE, _CONFIRM_OVERLAP, _CONFIRM_SCORE = 0.5, 0.3, 0.5
+"""Factor on the probabilities of a textured shape that is recognized in one frame only; what counts as recognized."""
 _FOUND_OVERLAP = 0.5
 _IN_WORD = 0.8
 _GRID = (32, 18)
@@ -315,7 +315,7 @@ class _Scanner:
             while 0 <= other < len(detections) and abs(detections[other].frame - one.frame) <= _LAG + 1:
                 found = detections[other]
                 is_here = intersection(found.box, one.box) >= _CONFIRM_OVERLAP * min(area(found.box), area(one.box))
-                if is_here and found.frame != one.frame and found.letters_26.argmax() == letter:
+                if is_here and found.frame != one.frame and found.letters_26[letter] >= _CONFIRM_SCORE:
                     return True
                 other += step
         return False
