@@ -38,7 +38,9 @@ _MIN_OBJECT_CONFIDENCE = 0.45
 
 _NAME, _SPELLED, _HOMOPHONE, _SIMILAR, _FRAGMENT, _RARE = 1.0, 0.9, 0.7, 0.5, 0.4, 0.3
 """How much a word is the letter's name: the letter; "bee"; "see"; the name of a rhyming letter; "jeep" for G; "he" for E."""
-_EXAMPLE, _FIRST_LETTER, _SOUND, _REPEATED, _ARTICLE = 0.5, 0.2, 0.5, 0.25, 0.1
+_EXAMPLE, _FIRST_LETTER, _SOUND, _REPEATED, _ARTICLE, _INTERJECTION = 0.5, 0.2, 0.5, 0.25, 0.1, 0.1
+_INTERJECTIONS = frozenset("oh ooh ah ahh aah uh huh hah ha eh er ow aw".split())
+"""Sounds of letters that talk, laughter and music contain as well."""
 _LINK_BONUS = 0.2
 """For "is for" between a name and an example."""
 
@@ -91,7 +93,7 @@ def letter_mentions(words: Sequence[Word], letter: str) -> list[Mention]:
 
 def _example_value(row: int, found: Sequence[Token], letter: str) -> float:
     """0..1; "for" and words like it are no examples before an example ("I fall fish"), decoder loops never ("A4A4A4")."""
-    if not found[row].text.replace("'", "").replace("-", "").isalpha():
+    if not found[row].text.removesuffix("'s").replace("-", "").isalpha():
         return 0.0
     value = example_of(found[row]).get(letter, 0.0)
     if value and is_like_for(found[row].text) and row + 1 < len(found) and _is_near(found[row], found[row + 1]):
@@ -124,6 +126,8 @@ def _pattern_before(row: int, found: Sequence[Token], letter: str, used: Sequenc
             members.insert(0, other)
         else:
             break
+    if has_name and not has_link and _is_plain_word(members[0], found):
+        return []  # "a ant", "I imagine"
     while members[0] != row and not _begins_pattern(members[0], found, letter, has_name=has_name):
         members.pop(0)
     return members if has_name or has_link else []
@@ -194,7 +198,7 @@ def _lone(row: int, found: Sequence[Token], letter: str) -> Mention | None:
     elif _example_value(row, found, letter) >= 0.9:
         kind, strength, object_word = "example", _EXAMPLE, token.text.removesuffix("'s")
     elif sound_of(token).get(letter, 0.0) >= 0.5:
-        kind, strength = "sound", _SOUND
+        kind, strength = "sound", _INTERJECTION if token.text in _INTERJECTIONS else _SOUND
     elif _is_repeated_syllable(row, found, letter):
         kind, strength = "sound", _REPEATED
     elif _example_value(row, found, letter) > 0 and token.text not in FILLERS:
