@@ -50,7 +50,7 @@ _MIN_CAPITALS = 5
 """Upper-case letters of a transcript that writes names in upper case."""
 _LETTER_SOUND = 0.7
 """Probability that a lower-case letter is the sound of this letter, in such a transcript."""
-_MIN_CONFIDENCE, _DOUBTFUL = 0.03, 0.6
+_MIN_CONFIDENCE, _DOUBTFUL = 0.03, 0.25
 """Names with a lower confidence of the recognizer have this fraction of their weight."""
 _MAX_FOR_SECONDS = 1.5
 """Between the words of "B is for ball"."""
@@ -154,12 +154,13 @@ def word_evidence(found: Sequence[Token], weights: EvidenceWeights) -> Evidence:
     for table in (names, sounds, examples):
         table[is_chorus] = 0
     _weaken_articles(found, names, examples)
-    linked = _linked(found, names, examples)
+    linked, contradicting = _linked(found, names, examples)
     patterns = _patterns(found, names, sounds, examples)
     has_name = _name_nearby(found, np.maximum(np.maximum(names, sounds), patterns | linked))
     others = np.maximum(_SOUND * sounds, examples * np.where(has_name, _EXAMPLE, weights.lone_example))
     bonus = _PATTERN * patterns + _LINKED * (linked & ~patterns)
     letters = np.maximum(_NAME * _with_confusable(names, weights.confusable), others) + bonus
+    bonus += _LINKED * (contradicting & ~patterns)
     is_clear = names >= _CLEARLY_NAMED
     is_other = is_clear.any(axis=1, keepdims=True) & ~is_clear & (others + bonus == 0)
     first = np.maximum(_NAME * _with_confusable(names, _SIMILAR_FIRST), others) + bonus
@@ -175,7 +176,7 @@ def word_evidence(found: Sequence[Token], weights: EvidenceWeights) -> Evidence:
         examples_TL=examples,
         patterns_TL=patterns,
         similar_TL=similar,
-        linked_TL=linked,
+        linked_TL=linked | contradicting,
         first_TL=first,
         later_TL=later,
     )
@@ -216,15 +217,15 @@ def _is_supported(row: int, found: Sequence[Token], names: Scores, examples: Sco
 # --- "... is for ball" ---------------------------------------------------------------------------------------------
 
 
-def _linked(found: Sequence[Token], names: Scores, examples: Scores) -> NDArray[np.bool_]:
-    """(tokens, 26) True for the tokens of "X is for ball" where X is not the name of B; lowers X as the name of another letter.
+def _linked(found: Sequence[Token], names: Scores, examples: Scores) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(tokens, 26) masks for "X is for ball" where X is not the name of B: X and the example; examples that contradict X.
 
-    - "see for cat", "he is for egg": X sounds like the name, but is a common word.
-    - "M is for octopus": X was recognized as another letter. A clear example with "for" is the better evidence.
+    - "see for cat", "he is for egg": X sounds like the name, but is a common word; its weight for other letters is lowered.
     - "is for hat": the name was not recognized.
+    - "M is for octopus": X was recognized as another letter, or the example as another word; only the order can tell.
     The word before "is for" is never an example: "jays for juice" is "J is for juice".
     """
-    mask = np.zeros(names.shape, np.bool_)
+    mask, contradicting = np.zeros(names.shape, np.bool_), np.zeros(names.shape, np.bool_)
     for row, token in enumerate(found):
         if not is_like_for(token.text) or row + 1 >= len(found) or token.text in ("fall", "full", "form", "farm"):
             continue
@@ -247,12 +248,14 @@ def _linked(found: Sequence[Token], names: Scores, examples: Scores) -> NDArray[
         elif letters and names[name, letters].max() < _NAMED:
             examples[name] = 0.0
             sounds_like = any(_sounds_like(found[name], names[name], LETTERS[letter]) for letter in letters)
-            if is_clear or sounds_like or names[name].max() == 0:
-                names[name] *= _CONTRADICTED
-                mask[example, letters] = True
             if sounds_like:
-                mask[name, letters] = True
-    return mask
+                names[name] *= _CONTRADICTED
+                mask[name, letters] = mask[example, letters] = True
+            elif names[name].max() == 0:
+                mask[example, letters] = True
+            elif is_clear:
+                contradicting[example, letters] = True
+    return mask, contradicting
 
 
 def _sounds_like(token: Token, names: Scores, letter: str) -> bool:
@@ -275,12 +278,17 @@ def _set_double_u(found: Sequence[Token], names: Scores) -> None:
 
 
 def _move_lower_case(found: Sequence[Token], names: Scores, sounds: Scores) -> None:
-    """Single lower-case letters are sounds if the transcript writes names in upper case: "D is for dog, d, d, dog"."""
+    """Single lower-case letters are sounds if the transcript writes names in upper case: "D is for dog, d, d, dog".
+
+    Before "is for" they are names.
+    """
     singles = [row for row, token in enumerate(found) if len(token.text) == 1 and token.text not in ("a", "i", "4")]
     lower = [row for row in singles if not found[row].capital]
     if len(singles) - len(lower) < max(_MIN_CAPITALS, 3 * len(lower)):
         return
     for row in lower:
+        if row + 1 < len(found) and (found[row + 1].text == "is" or is_like_for(found[row + 1].text)):
+            continue
         sounds[row] = np.maximum(sounds[row], _LETTER_SOUND * names[row])
         names[row] = 0.0
         if found[row].text == "k":

@@ -48,9 +48,9 @@ def best_word_path(evidence: Evidence, costs: TransitionCosts, order: Order) -> 
     """(tokens,) states as in `viterbi.best_path`: 0..25 a letter, 26..51 the background after it, 52 before any letter."""
     table = _costs(costs, order)
     count = evidence.none_T.size
-    gain_TS = np.concatenate(
-        [evidence.first_TL, evidence.later_TL, np.repeat(evidence.none_T[:, None], 27, axis=1)], axis=1
-    )
+    # Without an order, nothing but the words themselves can correct a name that rhymes with another one.
+    first_TL, later_TL = (evidence.letters_TL,) * 2 if order == "any" else (evidence.first_TL, evidence.later_TL)
+    gain_TS = np.concatenate([first_TL, later_TL, np.repeat(evidence.none_T[:, None], 27, axis=1)], axis=1)
     score_S = np.full(79, -np.inf)
     score_S[_START] = 0.0
     back_TS = np.zeros((count, 79), np.int64)
