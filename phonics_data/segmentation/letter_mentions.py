@@ -74,16 +74,17 @@ def letter_mentions(words: Sequence[Word], letter: str) -> list[Mention]:
     """
     found = tokens(words)
     is_chorus = chorus_mask(found).tolist()
-    usable = [not chorus and token.text not in GREETINGS for chorus, token in zip(is_chorus, found, strict=True)]
     used = [False] * len(found)
     mentions: list[Mention] = []
     for row in range(len(found)):
-        if usable[row] and (members := _pattern_before(row, found, letter, used)):
+        if not is_chorus[row] and (members := _pattern_before(row, found, letter, used)):
             mentions.append(_pattern(members, found, letter, words))
             for member in range(members[0], members[-1] + 1):
                 used[member] = True
     for row in range(len(found)):
-        if usable[row] and not used[row] and (mention := _lone(row, found, letter)) is not None:
+        # "watch" is a greeting ("thanks for watching"), except in "W is for watch".
+        is_usable = not is_chorus[row] and not used[row] and found[row].text not in GREETINGS
+        if is_usable and (mention := _lone(row, found, letter)) is not None:
             mentions.append(mention)
     return sorted(mentions, key=lambda mention: mention.start_seconds)
 

@@ -31,6 +31,7 @@ def spoken(text: str, *, step: float = 0.5, confidence: float | None = 0.8) -> l
         ("E", "far egg", ["egg"]),
         ("K", "K k kite", ["kite"]),
         ("I", "I for insect", ["insect"]),
+        ("W", "W is for watch", ["watch"]),
     ],
 )
 def test_patterns_and_their_object_words(letter: str, text: str, expected: list[str]) -> None:
