@@ -349,3 +349,12 @@ def test_loop_of_the_decoder_is_no_letter() -> None:
     heard = replaced(words, {0: "A4A4A4A4A4A4A4A4A4A4A4", 1: "", 2: "", 3: ""})
     found = decoded(heard).phrases
     assert found[0].letter == "B"
+
+
+def test_round_that_follows_a_chorus_at_once_keeps_its_first_letters() -> None:
+    words, truth = song(ALPHABET, name_only)
+    later = words[-1].end_seconds + 0.5
+    chorus, _ = song("", name_only, after=["next time won't you sing with me"], rest=0.0)
+    second = [_later(word, later + chorus[-1].end_seconds) for word in words if word.text != "D"]
+    found = decoded([*words, *(_later(word, later) for word in chorus), *second]).phrases
+    assert "".join(phrase.letter for phrase in found[26:])[:3] == "ABC"
