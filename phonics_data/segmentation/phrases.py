@@ -25,6 +25,9 @@ _MAX_LEAD_SECONDS = 2.0
 _LIST_PAUSE_SECONDS = 0.25
 """Between two examples of a list; the words of one object ("big ball") follow each other faster."""
 
+_MIN_GAP_PERIODS = 1.6
+"""From a phrase to the next one if a letter is missing between them, in periods of the song."""
+
 INFERRED_CONFIDENCE = 0.3
 """Of a letter that no word names; it is inferred from the song's order and rhythm."""
 _MIN_TRUST = 0.4
@@ -106,10 +109,19 @@ def build_phrases(
         if following is not None:
             next_start = min(next_start, following.start)
         end = next_start if next_start - last_end <= _MAX_HOLD_SECONDS else last_end + HOLD_SECONDS
+        if following is not None and _has_gap(draft, following, rhythm):
+            # The time of a missing letter does not belong to the one before it.
+            end = min(end, max(last_end, draft.start + (rhythm.period or np.inf)))
         end = min(max(end, draft.start), duration_seconds)
         own = _Draft(LetterRun(low, high, letter), min(draft.start, duration_seconds), draft.is_inferred)
         phrases.append(_phrase(own, end, found, evidence))
     return phrases
+
+
+def _has_gap(draft: _Draft, following: _Draft, rhythm: _Rhythm) -> bool:
+    """Whether letters are missing between two phrases by the order and by the time."""
+    is_long = rhythm.period is not None and following.start - draft.start >= _MIN_GAP_PERIODS * rhythm.period
+    return is_long and following.run.letter > draft.run.letter + 1
 
 
 def _phrase(draft: _Draft, end: float, found: Sequence[Token], evidence: Evidence) -> Phrase:

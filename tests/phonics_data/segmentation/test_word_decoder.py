@@ -358,3 +358,10 @@ def test_round_that_follows_a_chorus_at_once_keeps_its_first_letters() -> None:
     second = [_later(word, later + chorus[-1].end_seconds) for word in words if word.text != "D"]
     found = decoded([*words, *(_later(word, later) for word in chorus), *second]).phrases
     assert "".join(phrase.letter for phrase in found[26:])[:3] == "ABC"
+
+
+def test_time_of_a_missing_letter_does_not_belong_to_the_letter_before_it() -> None:
+    words, truth = song(ALPHABET, name_only)
+    found = {phrase.letter: phrase for phrase in decoded([word for word in words if word.text != "H"]).phrases}
+    assert "H" not in found
+    assert found["G"].end_seconds == pytest.approx(truth[6].end_seconds)
