@@ -352,7 +352,7 @@ def test_loop_of_the_decoder_is_no_letter() -> None:
 
 
 def test_round_that_follows_a_chorus_at_once_keeps_its_first_letters() -> None:
-    words, truth = song(ALPHABET, name_only)
+    words, _ = song(ALPHABET, name_only)
     later = words[-1].end_seconds + 0.5
     chorus, _ = song("", name_only, after=["next time won't you sing with me"], rest=0.0)
     second = [_later(word, later + chorus[-1].end_seconds) for word in words if word.text != "D"]
@@ -361,7 +361,7 @@ def test_round_that_follows_a_chorus_at_once_keeps_its_first_letters() -> None:
 
 
 def test_time_of_a_missing_letter_does_not_belong_to_the_letter_before_it() -> None:
-    words, truth = song(ALPHABET, name_only)
+    words, truth = song(ALPHABET, name_only, beat=1.0, rest=0.0)
     found = {phrase.letter: phrase for phrase in decoded([word for word in words if word.text != "H"]).phrases}
     assert "H" not in found
     assert found["G"].end_seconds == pytest.approx(truth[6].end_seconds)
