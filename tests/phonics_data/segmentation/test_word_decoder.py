@@ -361,7 +361,7 @@ def test_round_that_follows_a_chorus_at_once_keeps_its_first_letters() -> None:
 
 
 def test_time_of_a_missing_letter_does_not_belong_to_the_letter_before_it() -> None:
-    words, truth = song(ALPHABET, name_only, beat=1.0, rest=0.0)
+    words, truth = song(ALPHABET, name_only, beat=0.9, rest=0.0)
     found = {phrase.letter: phrase for phrase in decoded([word for word in words if word.text != "H"]).phrases}
     assert "H" not in found
     assert found["G"].end_seconds == pytest.approx(truth[6].end_seconds)
