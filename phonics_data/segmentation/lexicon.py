@@ -42,7 +42,7 @@ _SOUNDS = {
 
 FILLERS = frozenset(
     "a an the is are was for says say said as in like of and or to with that this it its it's goes go makes make "
-    "starts begins stands word words letter letters big little small capital here there s".split()
+    "starts begins stands word words letter letters big little small capital here there s fore 4".split()
 )
 """Words between a letter's name and its example that belong to no letter."""
 
@@ -86,6 +86,12 @@ class Token:
 
 
 _RUN = re.compile(r"[A-Z]{2,26}|[a-z]{3,26}")
+_NAME_AND_FOR = re.compile(r"([A-Za-z]|be|Be)(?:4|-?for|fore)")
+"""Recognizers output "A4" for "A for" and "Before" for "B for"."""
+_LIKE_FOR = r"(?:4|four|fore?|f[au]ll?|far|f[ao]r[nm])"
+_FOR = re.compile(_LIKE_FOR)
+_FOR_AND_WORD = re.compile(rf"((?i:{_LIKE_FOR}))([A-Z][a-z]{{2,}})")
+"""And "FarnDog" for "for dog"."""
 _OUTER = ".,!?;:…\"'()[]{}<>¡¿“”‘’*~/\\|_-–—"
 
 
@@ -121,6 +127,10 @@ def _parts(text: str) -> list[str]:
         return [letter for piece in pieces for letter in piece.upper()]
     if len(pieces) == 1 and _is_letters(plain) and len(plain) > 1:
         return list(plain.upper())
+    if match := _NAME_AND_FOR.fullmatch(plain):
+        return [match[1], "for"]
+    if match := _FOR_AND_WORD.fullmatch(plain):
+        return [match[1], match[2]]
     return [plain]
 
 
@@ -214,6 +224,11 @@ def example_of(token: Token) -> dict[str, float]:
 def _forms(text: str) -> tuple[str, ...]:
     """The word and its possible singular forms."""
     return text, text.removesuffix("s"), text.removesuffix("es"), re.sub("ies$", "y", text)
+
+
+def is_like_for(text: str) -> bool:
+    """Whether recognizers output this word for the unstressed "for" of "B for ball": "for", "far", "four", "fall", "4"."""
+    return bool(_FOR.fullmatch(text))
 
 
 def confusable(letter: str) -> str:

@@ -22,6 +22,9 @@ HOLD_SECONDS = 0.45
 _MAX_LEAD_SECONDS = 2.0
 """A missing name is searched at most this long before the first recognized word of its phrase."""
 
+_LIST_PAUSE_SECONDS = 0.25
+"""Between two examples of a list; the words of one object ("big ball") follow each other faster."""
+
 INFERRED_CONFIDENCE = 0.3
 """Of a letter that no word names; it is inferred from the song's order and rhythm."""
 _MAX_NO_LETTER = 0.1
@@ -29,11 +32,25 @@ _MAX_NO_LETTER = 0.1
 _IS_NAME, _IS_STRONG_NAME, _IS_EXAMPLE = 0.3, 0.5, 0.9
 
 
+@dataclass(frozen=True, slots=True)
+class PhrasePart:
+    """The part of a phrase that belongs to one object word.
+
+    Args:
+        start_seconds: start of the letter's name before the word, or of the word. The part lasts until the next one begins.
+    """
+
+    start_seconds: float
+    object_word: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Phrase:
     """The seconds of one letter, before the length rule.
 
     Args:
+        parts: one part for each object word, in time order: two for "L is for lion, L is for lamp", one for "A is for apple,
+            a, a, apple", none without an object word. The first one begins with the phrase.
         confidence: 0..1.
         evidence: as in `phonics_data.types.Segment`.
         cut_points: times at which the phrase may be divided: starts of names and examples first, then of other words.
@@ -50,6 +67,7 @@ class Phrase:
     cut_points: tuple[float, ...] = ()
     num_strong_cuts: int = 0
     starts_named: bool = True
+    parts: tuple[PhrasePart, ...] = ()
 
     @property
     def length_seconds(self) -> float:
@@ -100,15 +118,17 @@ def _phrase(draft: _Draft, end: float, found: Sequence[Token], evidence: Evidenc
         if draft.start <= token.start_seconds <= end
     ]
     strong_cuts = [start for start, strong in inside if strong]
+    object_word = None if draft.is_inferred else _object_word(draft.run, found, evidence)
     return Phrase(
         letter=LETTERS[letter],
-        object_word=None if draft.is_inferred else _object_word(draft.run, found, evidence),
+        object_word=object_word,
         start_seconds=draft.start,
         end_seconds=end,
         confidence=INFERRED_CONFIDENCE if draft.is_inferred else margin_confidence(draft.run, evidence.letters_TL),
         cut_points=(*strong_cuts, *(start for start, strong in inside if not strong)),
         num_strong_cuts=len(strong_cuts),
         starts_named=not draft.is_inferred and _is_name(low, letter, evidence),
+        parts=_parts(draft, object_word, end, found, evidence) if object_word else (),
     )
 
 
@@ -282,4 +302,56 @@ def _object_word(run: LetterRun, found: Sequence[Token], evidence: Evidence) -> 
     values = np.where(evidence.examples_TL[low:high, letter] > 0, values, 0.0)
     if not values.size or values.max() <= 0:
         return None
-    return found[low + int(values.argmax())].text.removesuffix("'s")
+    return _plain(found[low + int(values.argmax())])
+
+
+def _parts(
+    draft: _Draft, object_word: str, end: float, found: Sequence[Token], evidence: Evidence
+) -> tuple[PhrasePart, ...]:
+    """A part for `object_word`, and one for each later example that a name, "for" or a list introduces."""
+    low, high, letter = draft.run
+    parts = [PhrasePart(draft.start, object_word)]
+    words = [_singular(object_word)]
+    first = next(row for row in range(low, high) if _plain(found[row]) == object_word)
+    rows = [
+        row
+        for row in range(first + 1, high)
+        if evidence.examples_TL[row, letter] >= _IS_EXAMPLE and evidence.names_TL[row, letter] < _IS_STRONG_NAME
+    ]
+    before = first
+    for row in rows:
+        start = _introduced_at(row, before, found, evidence, letter)
+        is_new = _singular(_plain(found[row])) not in words
+        if is_new and start is not None and parts[-1].start_seconds < found[start].start_seconds < end:
+            parts.append(PhrasePart(found[start].start_seconds, _plain(found[row])))
+            words.append(_singular(_plain(found[row])))
+        before = row
+    return tuple(parts)
+
+
+def _introduced_at(row: int, before: int, found: Sequence[Token], evidence: Evidence, letter: int) -> int | None:
+    """The token that introduces a further example after the one at `before`; None if nothing does.
+
+    A name ("lion, L is for lamp") or "for" begins the part; in a list ("lion and lamp", "lion, lamp") the example does.
+    Example words of a sentence ("ball, you can bounce it") are not introduced.
+    """
+    between = range(before + 1, row)
+    names = [other for other in between if evidence.names_TL[other, letter] >= _IS_NAME]
+    if any(found[other].text not in FILLERS for other in between if other not in names):
+        return None
+    # The repeated name "L, l, lamp" belongs to its part as a whole.
+    if names:
+        return names[0]
+    introducing = [other for other in between if found[other].text in ("for", "and", "or")]
+    if introducing:
+        return row if found[introducing[0]].text != "for" else introducing[0]
+    is_list = not between and found[row].start_seconds - _spoken_end(found[before]) >= _LIST_PAUSE_SECONDS
+    return row if is_list else None
+
+
+def _plain(token: Token) -> str:
+    return token.text.removesuffix("'s")
+
+
+def _singular(word: str) -> str:
+    return word.removesuffix("s")

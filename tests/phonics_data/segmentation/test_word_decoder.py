@@ -226,3 +226,20 @@ def test_best_path_has_the_best_score_of_all_paths(count: int, seed: int) -> Non
 
     best = max(value(path) for path in all_paths(count))
     assert value(best_path(letters, none, table).tolist()) == pytest.approx(best, abs=1e-6)
+
+
+def parts_of(line: str, letter: str = "L") -> list[tuple[float, str]]:
+    """(seconds after the start of the phrase, object word) of each part of this letter's phrase in an alphabet song."""
+    words, _ = song(phrase=lambda one: line if one == letter else is_for(one))
+    decoding = decode_words(words, duration_seconds=1000, options=WordDecoderOptions())
+    (phrase,) = (phrase for phrase in decoding.phrases if phrase.letter == letter)
+    return [(round(part.start_seconds - phrase.start_seconds, 3), part.object_word) for part in phrase.parts]
+
+
+def test_phrase_has_a_part_for_each_object_word() -> None:
+    assert parts_of("L is for lion L is for lamp") == [(0.0, "lion"), (2.0, "lamp")]
+    assert parts_of("L is for lion and lamp") == [(0.0, "lion"), (2.5, "lamp")]
+    assert parts_of("A is for apple a a apple", "A") == [(0.0, "apple")]
+    assert parts_of("L is for lions l l lion") == [(0.0, "lions")]
+    assert parts_of("L is for lion you like my lamp") == [(0.0, "lion")]
+    assert parts_of("L") == []
