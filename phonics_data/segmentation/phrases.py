@@ -12,6 +12,7 @@ import numpy as np
 from phonics_data.segmentation.evidence import Evidence, Scores
 from phonics_data.segmentation.lexicon import FILLERS, LETTERS, Token
 from phonics_data.segmentation.viterbi import LetterRun
+from phonics_data.types import ObjectWordSource
 
 _TRAILING_GAP_SECONDS = 0.8
 """Words without evidence for the letter belong to it until the first pause of this length."""
@@ -55,6 +56,7 @@ class Phrase:
         evidence: as in `phonics_data.types.Segment`.
         cut_points: times at which the phrase may be divided: starts of names and examples first, then of other words.
         num_strong_cuts: number of `cut_points` that are starts of names or examples.
+        object_word_source: ``words``, ``screen``, or empty without an object word.
         starts_named: the phrase begins with evidence for its letter (name, frame), not where a name is missing.
     """
 
@@ -68,6 +70,7 @@ class Phrase:
     num_strong_cuts: int = 0
     starts_named: bool = True
     parts: tuple[PhrasePart, ...] = ()
+    object_word_source: ObjectWordSource = ""
 
     @property
     def length_seconds(self) -> float:
@@ -129,6 +132,7 @@ def _phrase(draft: _Draft, end: float, found: Sequence[Token], evidence: Evidenc
         num_strong_cuts=len(strong_cuts),
         starts_named=not draft.is_inferred and _is_name(low, letter, evidence),
         parts=_parts(draft, object_word, end, found, evidence) if object_word else (),
+        object_word_source="words" if object_word else "",
     )
 
 

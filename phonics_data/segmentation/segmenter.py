@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from phonics_data.ocr.trace import ScreenTrace
 from phonics_data.segmentation.calibration import CalibrationWeights, calibrated
-from phonics_data.segmentation.fusion import FusionOptions, fuse
+from phonics_data.segmentation.fusion import FusionOptions, fill, fuse
 from phonics_data.segmentation.lexicon import LETTERS
 from phonics_data.segmentation.phrases import INFERRED_CONFIDENCE, Phrase
 from phonics_data.segmentation.screen_decoder import MIN_CHAIN, ScreenDecoding, decode_screen
@@ -127,14 +127,10 @@ def fuse_decodings(
         order = by_screen.order if by_screen is not None else "any"
     if not word_phrases or (source == "speech" and screen_phrases):
         # Speech recognition hallucinates letters in music. A screen that shows an alphabet shows most of its letters.
-        primary, other, snap_seconds, fills_only = screen_phrases, word_phrases, 0.0, True
+        phrases = fill(screen_phrases, word_phrases, order=order, options=options.fusion)
     else:
-        has_cue_times = sum(word.timing == "interpolated" for word in words) > len(words) / 2
-        snap_seconds = options.snap_cue_seconds if has_cue_times else options.snap_seconds
-        primary, other, fills_only = word_phrases, screen_phrases, False
-    phrases = fuse(
-        primary, other, order=order, snap_seconds=snap_seconds, options=options.fusion, fills_only=fills_only
-    )
+        snap_seconds = options.snap_cue_seconds if has_cue_times(words) else options.snap_seconds
+        phrases = fuse(word_phrases, screen_phrases, order=order, snap_seconds=snap_seconds, options=options.fusion)
     phrases = [
         replace(phrase, end_seconds=min(phrase.end_seconds, duration_seconds))
         for phrase in phrases
@@ -143,6 +139,11 @@ def fuse_decodings(
     if options.calibration is not None:
         phrases = calibrated(phrases, options.calibration)
     return Segmentation(phrases=tuple(phrases), words=by_words, screen=by_screen)
+
+
+def has_cue_times(words: Sequence[Word]) -> bool:
+    """Whether most words share the time of a caption line; their ends are up to 0.7 s late."""
+    return sum(word.timing == "interpolated" for word in words) > len(words) / 2
 
 
 def needs_screen(words: Sequence[Word], *, duration_seconds: float) -> bool:
