@@ -140,7 +140,7 @@ def _in_gap(phrase: Phrase, primary: Sequence[Phrase], order: Order) -> Phrase |
         return None
     start = max([phrase.start_seconds, *(one.end_seconds for one in before[-1:])])
     end = min([phrase.end_seconds, *(one.start_seconds for one in after[:1])])
-    return _shortened(replace(phrase, start_seconds=start), end) if start < end else None
+    return phrase.between(start, end) if start < end else None
 
 
 def _usual_length(phrases: Sequence[Phrase]) -> float:
@@ -214,10 +214,8 @@ def _merged(own: Phrase, other: Phrase, start: float, end: float) -> Phrase:
     """`own` from `start` to `end`; what only `other` has (object word, parts, cut points) is taken from it."""
     named = own if own.object_word else other
     divided = own if own.cut_points else other
-    return replace(
+    merged = replace(
         own,
-        start_seconds=start,
-        end_seconds=end,
         object_word=named.object_word,
         object_word_source=named.object_word_source,
         parts=named.parts,
@@ -226,6 +224,7 @@ def _merged(own: Phrase, other: Phrase, start: float, end: float) -> Phrase:
         confidence=round(1 - (1 - own.confidence) * (1 - other.confidence), 3),
         evidence=f"{own.evidence},{other.evidence}",
     )
+    return merged.between(start, end)
 
 
 def _best_chain(candidates: Sequence[_Candidate], order: Order, options: FusionOptions) -> list[_Candidate]:
@@ -284,19 +283,4 @@ def without_overlaps(phrases: Sequence[Phrase]) -> list[Phrase]:
     ordered = sorted(phrases, key=lambda phrase: (phrase.start_seconds, phrase.end_seconds))
     ends = [min(one.end_seconds, after.start_seconds) for one, after in pairwise(ordered)]
     ends += [one.end_seconds for one in ordered[-1:]]
-    return [_shortened(phrase, end) for phrase, end in zip(ordered, ends, strict=True)]
-
-
-def _shortened(phrase: Phrase, end: float) -> Phrase:
-    """The phrase up to `end`, with the cut points that are inside it."""
-    inside = [
-        (time, index < phrase.num_strong_cuts)
-        for index, time in enumerate(phrase.cut_points)
-        if phrase.start_seconds <= time <= end
-    ]
-    return replace(
-        phrase,
-        end_seconds=max(end, phrase.start_seconds),
-        cut_points=tuple(time for time, _ in inside),
-        num_strong_cuts=sum(is_strong for _, is_strong in inside),
-    )
+    return [phrase.between(phrase.start_seconds, end) for phrase, end in zip(ordered, ends, strict=True)]

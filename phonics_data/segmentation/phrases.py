@@ -76,6 +76,21 @@ class Phrase:
     def length_seconds(self) -> float:
         return self.end_seconds - self.start_seconds
 
+    def between(self, start_seconds: float, end_seconds: float) -> Phrase:
+        """The phrase with these boundaries, and with the cut points that are inside them."""
+        inside = [
+            (time, index < self.num_strong_cuts)
+            for index, time in enumerate(self.cut_points)
+            if start_seconds <= time <= end_seconds
+        ]
+        return replace(
+            self,
+            start_seconds=start_seconds,
+            end_seconds=max(end_seconds, start_seconds),
+            cut_points=tuple(time for time, _ in inside),
+            num_strong_cuts=sum(is_strong for _, is_strong in inside),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _Draft:

@@ -3,6 +3,9 @@
 1. `word_decoder` decodes the words (captions or speech recognition) into phrases, `screen_decoder` the detections.
 2. `fusion` fuses both. One source is the primary source; the other fills its gaps, corrects its boundaries and names the object.
 3. `calibration` sets the confidence.
+4. `units` divides phrases with several object words, and names objects from the screen's text.
+
+A video of one letter, by its manifest row, has no alphabet to decode: `single_letter` finds its phrases.
 
 Captions are the primary source if they name an alphabet, words of speech recognition only if the screen shows no alphabet.
 """
@@ -20,6 +23,8 @@ from phonics_data.segmentation.lexicon import LETTERS
 from phonics_data.segmentation.phrases import INFERRED_CONFIDENCE, Phrase
 from phonics_data.segmentation.screen_decoder import MIN_CHAIN, ScreenDecoding, decode_screen
 from phonics_data.segmentation.screen_evidence import ScreenOptions
+from phonics_data.segmentation.single_letter import decode_single_letter, is_mentioned
+from phonics_data.segmentation.units import Unit, divide_phrases
 from phonics_data.segmentation.viterbi import Order
 from phonics_data.segmentation.word_decoder import (
     MIN_PAIRS,
@@ -40,6 +45,7 @@ class SegmenterOptions:
     Args:
         snap_seconds: a boundary moves to the screen's if it is this near; for words with times of their own.
         snap_cue_seconds: the same for words that share the time of a caption line.
+        unit: ``phrase`` divides the interval of a letter into one phrase for each object word.
         calibration: None keeps the confidence that the sources give.
     """
 
@@ -48,12 +54,13 @@ class SegmenterOptions:
     snap_seconds: float = 0.35
     snap_cue_seconds: float = 1.0
     fusion: FusionOptions = field(default_factory=FusionOptions)
+    unit: Unit = "letter"
     calibration: CalibrationWeights | None = field(default_factory=CalibrationWeights)
 
     @staticmethod
-    def for_order(order: Order) -> SegmenterOptions:
-        """The defaults with this order for words and screen."""
-        return SegmenterOptions(words=WordDecoderOptions(order=order), screen=ScreenOptions(order=order))
+    def of(order: Order, unit: Unit) -> SegmenterOptions:
+        """The defaults with this order for words and screen, and this unit."""
+        return SegmenterOptions(words=WordDecoderOptions(order=order), screen=ScreenOptions(order=order), unit=unit)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,14 +71,18 @@ class Segmentation:
         phrases: in time order, without overlaps; empty if no source contains an alphabet.
         words: decoding of the words; None without words.
         screen: decoding of the detections; None without OCR.
+        refusal: why a video of one letter has no phrases; it is decoded by `single_letter`, and `words` and `screen` are None.
     """
 
     phrases: tuple[Phrase, ...]
     words: WordDecoding | None
     screen: ScreenDecoding | None
+    refusal: str = ""
 
     def rejection_detail(self, options: SegmenterOptions) -> str:
         """Message that explains why there are no phrases."""
+        if self.refusal:
+            return self.refusal
         parts: list[str] = []
         if self.words is not None:
             parts.append(
@@ -99,13 +110,24 @@ def segment_song(
     """The phrases of a song, from its words and its OCR trace.
 
     Args:
-        letters: the letters that the video may contain, by its manifest row.
+        letters: the letters that the video may contain, by its manifest row; at least one.
     """
+    if len(letters) == 1:
+        single = decode_single_letter(
+            words, _source(origin), trace, letters, duration_seconds=duration_seconds, unit=options.unit
+        )
+        return Segmentation(phrases=single.phrases, words=None, screen=None, refusal=single.refusal)
     by_words: WordDecoding | None = None
     if words:
         by_words = decode_words(words, duration_seconds=duration_seconds, options=options.words, letters=letters)
     by_screen = decode_screen(trace, options.screen, letters=letters) if trace is not None else None
-    return fuse_decodings(words, origin, by_words, by_screen, duration_seconds=duration_seconds, options=options)
+    fused = fuse_decodings(words, origin, by_words, by_screen, duration_seconds=duration_seconds, options=options)
+    return replace(fused, phrases=tuple(divide_phrases(fused.phrases, trace, options.unit)))
+
+
+def _source(origin: Origin) -> str:
+    """The name of the words in `Phrase.evidence`."""
+    return "captions" if origin in CAPTION_ORIGINS else "speech"
 
 
 def fuse_decodings(
@@ -117,8 +139,8 @@ def fuse_decodings(
     duration_seconds: float,
     options: SegmenterOptions,
 ) -> Segmentation:
-    """`segment_song` from the results of `decode_words` and `decode_screen`."""
-    source = "captions" if origin in CAPTION_ORIGINS else "speech"
+    """The phrases of letters, before `options.unit` is applied, from the results of `decode_words` and `decode_screen`."""
+    source = _source(origin)
     word_phrases = [replace(phrase, evidence=source) for phrase in by_words.phrases] if by_words is not None else []
     screen_phrases = by_screen.phrases if by_screen is not None else ()
     if by_words is not None and by_words.is_alphabet:
@@ -146,13 +168,26 @@ def has_cue_times(words: Sequence[Word]) -> bool:
     return sum(word.timing == "interpolated" for word in words) > len(words) / 2
 
 
-def needs_screen(words: Sequence[Word], *, duration_seconds: float) -> bool:
-    """Whether the words are uncertain enough to run OCR, which takes seconds per video."""
-    if not words:
+def names_letters(words: Sequence[Word], *, duration_seconds: float, letters: str = LETTERS) -> bool:
+    """Whether a transcript alone shows that a video contains these letters."""
+    if len(letters) == 1:
+        return is_mentioned(words, letters)
+    return decode_words(
+        words, duration_seconds=duration_seconds, options=WordDecoderOptions(), letters=letters
+    ).is_alphabet
+
+
+def needs_screen(words: Sequence[Word], *, duration_seconds: float, letters: str = LETTERS) -> bool:
+    """Whether the words are uncertain enough to run OCR, which takes seconds per video.
+
+    Always for one letter, since its object words are printed more reliably than sung; and for words without times of their
+    own, since the screen has the boundaries.
+    """
+    if not words or len(letters) == 1 or has_cue_times(words):
         return True
-    decoding = decode_words(words, duration_seconds=duration_seconds, options=WordDecoderOptions())
+    decoding = decode_words(words, duration_seconds=duration_seconds, options=WordDecoderOptions(), letters=letters)
     if not decoding.is_alphabet:
         return True
-    letters = [LETTERS.index(phrase.letter) for phrase in decoding.phrases]
-    has_gap = decoding.order == "strict" and any(after - before == 2 for before, after in pairwise(letters))
+    indices = [letters.index(phrase.letter) for phrase in decoding.phrases]
+    has_gap = decoding.order == "strict" and any(after - before == 2 for before, after in pairwise(indices))
     return has_gap or any(phrase.confidence <= INFERRED_CONFIDENCE for phrase in decoding.phrases)

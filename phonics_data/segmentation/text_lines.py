@@ -14,8 +14,10 @@ from phonics_data.ocr.trace import ScreenTrace
 from phonics_data.segmentation.lexicon import FILLERS, GREETINGS, LETTERS, Token, example_of
 from phonics_data.segmentation.tracks import VISIBLE_SIMILARITY, edge_similarity, edges_at
 
-_MIN_SCORE = 0.6
+_MIN_SCORE = 0.65
 """Confidence of a text line below which it is ignored."""
+_OTHER_WORD = 0.6
+"""Value of a word outside the lexicon that begins with the letter; those of the lexicon have 1."""
 _CERTAIN_SCORE = 0.8
 """Confidence from which a word outside the lexicon is used."""
 _MAX_WORDS = 5
@@ -40,7 +42,7 @@ class ObjectLine:
     Args:
         object_word: lower case.
         box: (4,) left, top, right, bottom as fractions of width and height.
-        score: 0..1; 1 for a certain reading of a word of the lexicon.
+        score: 0..1; 1 for a certain reading of a word of the lexicon, up to 0.6 for another word.
     """
 
     object_word: str
@@ -107,7 +109,7 @@ def _object_value(word: str, letter: str, *, is_alone: bool) -> float:
         return 1.0
     # A repeated letter is no word, and recognizers shorten lines that slide in.
     is_word = is_alone and len(text) >= 3 and len(set(text)) > 1
-    return 0.6 if value > 0 and is_word else 0.0
+    return _OTHER_WORD if value > 0 and is_word else 0.0
 
 
 def _line(row: int, word: tuple[str, float], trace: ScreenTrace) -> ObjectLine:
@@ -128,7 +130,11 @@ def _line(row: int, word: tuple[str, float], trace: ScreenTrace) -> ObjectLine:
 
 def _continues(before: ObjectLine, line: ObjectLine) -> bool:
     """Whether `line` is a later reading of the same text: at the same place while visible, or after a short move."""
-    ratio = difflib.SequenceMatcher(None, before.object_word, line.object_word, autojunk=False).ratio()
+    one, other = before.object_word, line.object_word
+    are_words = min(before.score, line.score) > _OTHER_WORD
+    if are_words and not (one.startswith(other) or other.startswith(one)):
+        return False  # "Bat" and then "Ball" are two objects; "Bal" and "Ball" are readings of one
+    ratio = difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()
     if ratio < _SAME_TEXT or line.start_seconds > before.end_seconds + _MOVING_SECONDS:
         return False
     width = max(float(before.box[2] - before.box[0]), float(line.box[2] - line.box[0]))
