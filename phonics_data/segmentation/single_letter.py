@@ -13,7 +13,7 @@ sound and object words in the transcript, the letter and its object words on the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
@@ -24,7 +24,8 @@ from phonics_data.segmentation.evidence import EvidenceWeights, word_evidence
 from phonics_data.segmentation.letter_mentions import Mention, letter_mentions
 from phonics_data.segmentation.lexicon import LETTERS, tokens
 from phonics_data.segmentation.phrases import HOLD_SECONDS, Phrase
-from phonics_data.segmentation.screen_evidence import LETTER_WEIGHTS
+from phonics_data.segmentation.screen_decoder import decode_screen
+from phonics_data.segmentation.screen_evidence import LETTER_WEIGHTS, ScreenOptions
 from phonics_data.segmentation.screen_letters import screen_letters
 from phonics_data.segmentation.text_lines import ObjectLine, object_lines, shows_letter_pair
 from phonics_data.segmentation.units import MIN_PART_SECONDS, Unit
@@ -46,6 +47,7 @@ _MAX_OTHER_LETTERS = 8
 """A transcript that clearly names so many other letters is an alphabet."""
 _MIN_HEIGHT = 0.08
 """Height of a letter that is a sign, as a fraction of the frame's."""
+_MIN_PAIR_HEIGHT = 0.15
 _MIN_SHOWN_SECONDS = 0.5
 _MIN_SHOWN_SHARE = 0.25
 """A letter that the video is about is shown for at least this share of the time (weighted by height) of the letter shown most."""
@@ -102,9 +104,13 @@ class _Signs:
         mentions: of the words; `strong` are those that other talk does not contain.
         num_words: tokens of the transcript.
         shown: tracks of the letter on the screen.
+        other_letters: that the words name clearly.
         shown_share: their time, weighted by height, relative to that of the letter that is shown most.
         lines: text lines that name objects.
         line_share: share of the screen's words that begin with the letter.
+        has_pair: the screen shows the letter twice side by side, or as printed text.
+        is_alphabet: the screen shows the whole alphabet.
+        was_read: OCR was run.
     """
 
     letter: str
@@ -117,7 +123,8 @@ class _Signs:
     lines: list[ObjectLine]
     line_share: float
     has_pair: bool
-    was_read: bool = field(default=False)
+    is_alphabet: bool
+    was_read: bool
 
     @property
     def strong(self) -> list[Mention]:
@@ -219,6 +226,7 @@ def _signs(words: Sequence[Word], trace: ScreenTrace | None, letter: str) -> _Si
         lines=[] if trace is None else object_lines(trace, letter),
         line_share=initials.count(letter) / len(initials) if initials else 0.0,
         has_pair=has_pair or (trace is not None and _is_printed(trace, letter)),
+        is_alphabet=trace is not None and decode_screen(trace, ScreenOptions()).is_alphabet,
         was_read=trace is not None,
     )
 
@@ -252,7 +260,8 @@ def _has_pair(tracks: Sequence[ScreenLetter]) -> bool:
         for other in tracks:
             shared = min(one.end_seconds, other.end_seconds) - max(one.start_seconds, other.start_seconds)
             height = max(one.box[3] - one.box[1], other.box[3] - other.box[1])
-            is_beside = 0 <= other.box[0] - one.box[2] < height and abs(other.box[3] - one.box[3]) < 0.5 * height
+            is_large = height >= _MIN_PAIR_HEIGHT  # two equal letters of a printed word ("Apple") are smaller
+            is_beside = is_large and 0 <= other.box[0] - one.box[2] < height and abs(other.box[3] - one.box[3]) < 0.5 * height
             if is_beside and shared >= _MIN_SHOWN_SECONDS:
                 return True
     return False
@@ -272,6 +281,11 @@ def _contradiction(signs: _Signs) -> str:
         return (
             f"the manifest has letter {signs.letter}, but the words name {len(signs.other_letters)} other letters "
             f"({signs.other_letters}); a video of one letter: fewer than {_MAX_OTHER_LETTERS}"
+        )
+    if signs.is_alphabet and signs.main_letter != signs.letter:
+        return (
+            f"the manifest has letter {signs.letter}, but the screen shows an alphabet, {signs.main_letter} longest; "
+            "a video of one letter shows its letter longest"
         )
     return ""
 
