@@ -7,9 +7,8 @@
 Words of automatic tracks keep their own times (``native``). In files that time only whole cues, the words of a cue share
 its duration in proportion to their length (``interpolated``).
 
-Known limit: automatic WebVTT contains every line twice, first as the lower line of a cue, then carried to the upper line.
-In files as YouTube writes them, carried lines are identified by position, so a word that is spoken twice is kept twice. In
-a file whose padding lines were removed by another tool, a single repeated word can be mistaken for a carried line. json3
+Automatic captions in WebVTT, and SRT files made from them, contain every line two or three times; `rolling` keeps each sung
+word once. Where a line that is sung twice and a line that is displayed twice look the same, a warning names the file. json3
 is not affected.
 """
 
@@ -22,9 +21,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any, cast
 
 from phonics_data.captions.clean import clean_text
+from phonics_data.captions.rolling import Cue, carried_lines, new_lines
 from phonics_data.errors import CaptionError
 from phonics_data.types import Timing, Word
 
@@ -40,6 +41,8 @@ SLACK_SECONDS = 15.0
 _UNTIMED_EVENT_SECONDS = 2.0
 _MIN_WORD_SECONDS = 0.05
 _MAX_PAUSE_SECONDS = 1.5
+_OVERLAPPING_FRACTION = 0.5
+"""If a larger fraction of lines overlaps the next one, lines are displayed longer than they are spoken."""
 _MAX_SECONDS = 1e6
 _MAX_BYTES = 32 * 2**20
 """Upper limit of a caption file; one hour of word times in json3 takes about 1 MB."""
@@ -241,14 +244,6 @@ _TAG = re.compile(r"<[^<>\n]{0,200}>|<[^<>\n]{0,200}$")
 _LANGUAGE = re.compile(r"Language:\s*([A-Za-z]{2,3}(?:-[A-Za-z0-9]+)*)\s*$")
 
 
-@dataclass(frozen=True, slots=True)
-class _Cue:
-    start: float
-    end: float
-    lines: list[str]
-    place: str
-
-
 def _seconds(timestamp: str) -> float:
     seconds = 0.0
     for part in timestamp.replace(",", ".").split(":"):
@@ -271,10 +266,14 @@ def _cue_pieces(lines: Sequence[str], name: str, warnings: list[str], *, is_srt:
         raise _unreadable(name, 1, "no cue with a time like '00:00:01,000 --> 00:00:02,500'")
     if any(_INLINE_TIME.search(line) for cue in cues for line in cue.lines):
         return _inline_timed_pieces(_remove_carried_lines(cues))
-    texts = [clean_text(_strip_tags(" \n".join(cue.lines))) for cue in cues]
+    cues = new_lines([replace(cue, lines=_plain_lines(cue)) for cue in cues], name, warnings)
     return [
-        _TimedText(text, cue.start, cue.end, "interpolated", cue.place) for text, cue in zip(texts, cues, strict=True)
+        _TimedText(clean_text(" \n".join(cue.lines)), cue.start, cue.end, "interpolated", cue.place) for cue in cues
     ]
+
+
+def _plain_lines(cue: Cue) -> list[str]:
+    return _strip_tags("\n".join(cue.lines)).split("\n")
 
 
 def _header_language(lines: Sequence[str]) -> tuple[str | None, int | None]:
@@ -288,7 +287,7 @@ def _header_language(lines: Sequence[str]) -> tuple[str | None, int | None]:
     return None, None
 
 
-def _cues(lines: Sequence[str], name: str, warnings: list[str], *, is_srt: bool) -> list[_Cue]:
+def _cues(lines: Sequence[str], name: str, warnings: list[str], *, is_srt: bool) -> list[Cue]:
     """The cues in time order. Times are normalized first, then webvtt-py parses the blocks; lost cues give warnings."""
     import webvtt
 
@@ -313,10 +312,10 @@ def _cues(lines: Sequence[str], name: str, warnings: list[str], *, is_srt: bool)
             continue
         # The lines up to the next empty line are the text of a cue without a valid time.
         repaired.extend(["", "NOTE"])
-    found: list[_Cue] = []
+    found: list[Cue] = []
     for caption in webvtt.from_string("\n".join(repaired)):
         place = places[caption.start, caption.end]
-        found.append(_Cue(_seconds(caption.start), _seconds(caption.end), caption.raw_text.split("\n"), place))
+        found.append(Cue(_seconds(caption.start), _seconds(caption.end), caption.raw_text.split("\n"), place))
     return sorted(found, key=lambda cue: cue.start)
 
 
@@ -324,30 +323,30 @@ def _strip_tags(text: str) -> str:
     return _TAG.sub("", text)
 
 
-def _remove_carried_lines(cues: Sequence[_Cue]) -> list[_Cue]:
+def _remove_carried_lines(cues: Sequence[Cue]) -> list[Cue]:
     """Cues of a rolling track with only the lines that are new in each cue.
 
     YouTube's cues have two lines; the upper one is carried over from the cue before. Cues of 10 ms only complete a line.
-    Without padding lines, lines that repeat the end of the cue before count as carried.
+    Without padding lines, lines that repeat the end of the cue before count as carried, but not the last one of several.
     """
     padded = any(not _strip_tags(line).strip() for cue in cues for line in cue.lines)
-    result: list[_Cue] = []
+    result: list[Cue] = []
     previous: list[str] = []
     for cue in cues:
         plain = [_strip_tags(line).strip() for line in cue.lines]
         visible = [line for line in plain if line]
-        if padded and len(plain) == 2 and cue.end - cue.start > 0.02:
+        if padded and len(plain) == 2 and not cue.is_completion:
             new = cue.lines[1:] if plain[0] in ("", *previous[-1:]) else cue.lines
         else:
-            carried = max((n for n in range(1, min(len(visible), 4) + 1) if visible[:n] == previous[-n:]), default=0)
+            carried = carried_lines(cue, visible, previous)
             new = [line for line, text in zip(cue.lines, plain, strict=True) if text][carried:]
         previous = visible or previous
         if new:
-            result.append(_Cue(cue.start, cue.end, new, cue.place))
+            result.append(Cue(cue.start, cue.end, new, cue.place))
     return result
 
 
-def _inline_timed_pieces(cues: Iterable[_Cue]) -> list[_TimedText]:
+def _inline_timed_pieces(cues: Iterable[Cue]) -> list[_TimedText]:
     pieces: list[_TimedText] = []
     for cue in cues:
         parts = _INLINE_TIME.split(" \n".join(cue.lines))
@@ -415,13 +414,42 @@ def _pauses(pieces: Sequence[_TimedText]) -> list[float]:
         return []
     gaps = [after.start - before.end for before, after in pairwise(pieces)]
     short = sorted(gap for gap in gaps if 0 <= gap <= _MAX_PAUSE_SECONDS)
-    median = short[len(short) // 2] if short else 0.0
-    return [gap if gap <= _MAX_PAUSE_SECONDS else median for gap in [*gaps, math.inf]]
+    usual = short[len(short) // 2] if short else 0.0
+    return [gap if gap <= _MAX_PAUSE_SECONDS else usual for gap in [*gaps, math.inf]]
+
+
+def _without_overlapping_lines(pieces: list[_TimedText]) -> list[_TimedText]:
+    """Lines that are displayed until the next one is complete end where the next one begins; their words have no times.
+
+    The last line, and those before a break, are shortened to the usual time per character.
+    """
+    following = [*(after.start for after in pieces[1:]), math.inf][: len(pieces)]
+    is_cut = [
+        piece.timing == "interpolated" and piece.start + _MIN_WORD_SECONDS < start < piece.end
+        for piece, start in zip(pieces, following, strict=True)
+    ]
+    # Single overlaps are two voices.
+    if sum(is_cut) < max(2, _OVERLAPPING_FRACTION * (len(pieces) - 1)):
+        return pieces
+    rate = median(
+        (start - piece.start) / len(piece.text)
+        for piece, start, one in zip(pieces, following, is_cut, strict=True)
+        if one
+    )
+    shortened = [
+        replace(piece, end=start if one else min(piece.end, piece.start + rate * len(piece.text)))
+        for piece, start, one in zip(pieces, following, is_cut, strict=True)
+    ]
+    return [
+        after if before.timing == "interpolated" else before for before, after in zip(pieces, shortened, strict=True)
+    ]
 
 
 def _words(pieces: Iterable[_TimedText], duration_seconds: float | None) -> list[Word]:
     words: list[Word] = []
-    in_order = sorted((piece for piece in pieces if piece.text.strip()), key=lambda piece: piece.start)
+    in_order = _without_overlapping_lines(
+        sorted((piece for piece in pieces if piece.text.strip()), key=lambda piece: piece.start)
+    )
     for piece, pause in zip(in_order, _pauses(in_order), strict=True):
         tokens = [token for token in piece.text.split() if any(letter.isalnum() for letter in token)]
         pause = 0.0 if piece.timing == "native" else pause

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from phonics_data.segmentation.lexicon import (
     Token,
     confusable,
     example_of,
+    is_like_for,
     name_of,
     sound_of,
 )
@@ -29,8 +30,32 @@ _CHORUS, _GREETING, _FILLER = 0.6, 0.15, 0.02
 """For no letter: words of "now I know my ABC"; words of greetings, farewells and adverts; words without evidence."""
 _MAX_DISTANCE_SECONDS = 5.0
 """Between a letter's name and its example."""
-_NAMED = 0.3
-"""Value from which a token names its letter."""
+_NAMED, _CLEARLY_NAMED = 0.3, 0.65
+"""Value from which a token names its letter; the same for names that are no common words."""
+_FIRST_LETTER = 0.3
+"""Value of an example word that only its first letter indicates."""
+_LINKED = 0.8
+"""As `_PATTERN`, for "... is for ball" without the name."""
+_CONTRADICTED = 0.3
+"""Fraction of the weight of a name that its example contradicts: "M is for octopus"."""
+_ARTICLE = 0.3
+"""The same for "a" and "I" where they can be an article or a pronoun."""
+_SIMILAR_FIRST = 0.5
+"""Fraction of a name's weight for letters with similar names, for the first word of a letter."""
+_REPEATED = 0.5
+"""Fraction of a name's weight for the later words of its letter."""
+_OTHER_NAME = 0.35
+"""Subtracted from a letter for the name of another one among its later words."""
+_MIN_CAPITALS = 5
+"""Upper-case letters of a transcript that writes names in upper case."""
+_LETTER_SOUND = 0.7
+"""Probability that a lower-case letter is the sound of this letter, in such a transcript."""
+_MIN_CONFIDENCE, _DOUBTFUL = 0.03, 0.25
+"""Names with a lower confidence of the recognizer have this fraction of their weight."""
+_MAX_FOR_SECONDS = 1.5
+"""Between the words of "B is for ball"."""
+_PAUSE_AFTER_SECONDS = 0.6
+"""From "a" or "I" to the next word, if it is a letter's name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +81,10 @@ class Evidence:
         names_TL: (tokens, 26) 0..1, probability that the token is the letter's name or sound.
         examples_TL: (tokens, 26) 0..1, probability that the token is an example word.
         patterns_TL: (tokens, 26) True for tokens of a name-and-example pattern.
+        similar_TL: (tokens, 26) True for names of other letters that rhyme with the letter's.
+        linked_TL: (tokens, 26) True for tokens of "... is for ball" whose name was not recognized or is another letter's.
+        first_TL: (tokens, 26) weights for the first word of a letter.
+        later_TL: (tokens, 26) weights for its later words; below 0 for names of other letters.
     """
 
     letters_TL: Scores
@@ -63,6 +92,10 @@ class Evidence:
     names_TL: Scores
     examples_TL: Scores
     patterns_TL: NDArray[np.bool_]
+    similar_TL: NDArray[np.bool_]
+    linked_TL: NDArray[np.bool_]
+    first_TL: Scores
+    later_TL: Scores
 
     def restricted_to(self, letters: str) -> Evidence:
         """The evidence without that for letters other than `letters`."""
@@ -73,6 +106,10 @@ class Evidence:
             self.names_TL * is_allowed_L,
             self.examples_TL * is_allowed_L,
             self.patterns_TL & is_allowed_L,
+            self.similar_TL & is_allowed_L,
+            self.linked_TL & is_allowed_L,
+            self.first_TL * is_allowed_L,
+            self.later_TL * is_allowed_L,
         )
 
 
@@ -111,19 +148,126 @@ def word_evidence(found: Sequence[Token], weights: EvidenceWeights) -> Evidence:
             for letter, value in letters.items():
                 table[row, LETTERS.index(letter)] = value
     _set_double_u(found, names)
+    _move_lower_case(found, names, sounds)
+    _weaken_doubtful(found, names)
     is_chorus = chorus_mask(found)
     for table in (names, sounds, examples):
         table[is_chorus] = 0
+    _weaken_articles(found, names, examples)
+    linked, contradicting = _linked(found, names, examples)
     patterns = _patterns(found, names, sounds, examples)
-    has_name = _name_nearby(found, np.maximum(np.maximum(names, sounds), patterns))
-    letters = _NAME * _with_confusable(names, weights.confusable)
-    letters = np.maximum(letters, _SOUND * sounds)
-    letters = np.maximum(letters, examples * np.where(has_name, _EXAMPLE, weights.lone_example))
-    letters += _PATTERN * patterns
+    has_name = _name_nearby(found, np.maximum(np.maximum(names, sounds), patterns | linked))
+    others = np.maximum(_SOUND * sounds, examples * np.where(has_name, _EXAMPLE, weights.lone_example))
+    bonus = _PATTERN * patterns + _LINKED * (linked & ~patterns)
+    letters = np.maximum(_NAME * _with_confusable(names, weights.confusable), others) + bonus
+    bonus += _LINKED * (contradicting & ~patterns)
+    is_clear = names >= _CLEARLY_NAMED
+    is_other = is_clear.any(axis=1, keepdims=True) & ~is_clear & (others + bonus == 0)
+    first = np.maximum(_NAME * _with_confusable(names, _SIMILAR_FIRST), others) + bonus
+    later = np.maximum(_NAME * _REPEATED * names, others) + bonus - _OTHER_NAME * is_other
     is_greeting = np.array([token.text in GREETINGS for token in found], np.bool_)
     none = np.where(letters.max(axis=1, initial=0) == 0, _FILLER, 0.0)
     none = np.where(is_chorus, _CHORUS, np.where(is_greeting, _GREETING, none))
-    return Evidence(letters, none, np.maximum(names, sounds), examples, patterns)
+    similar = (_with_confusable(np.where(is_clear, names, 0.0), 1.0) > 0) & (names < _NAMED)
+    return Evidence(
+        letters_TL=letters,
+        none_T=none,
+        names_TL=np.maximum(names, sounds),
+        examples_TL=examples,
+        patterns_TL=patterns,
+        similar_TL=similar,
+        linked_TL=linked | contradicting,
+        first_TL=first,
+        later_TL=later,
+    )
+
+
+# --- articles ------------------------------------------------------------------------------------------------------
+
+
+def _weaken_articles(found: Sequence[Token], names: Scores, examples: Scores) -> None:
+    """Lower the names "a" and "I" where they are an article or a pronoun: nothing else indicates the letter."""
+    for row, token in enumerate(found):
+        if token.text in ("a", "i") and not token.spelled and not _is_supported(row, found, names, examples):
+            names[row] *= _ARTICLE
+
+
+def _is_supported(row: int, found: Sequence[Token], names: Scores, examples: Scores) -> bool:
+    """Whether "a" or "I" is a letter here: by "is for", an example, the neighbours of the alphabet, a repetition or a pause."""
+    letter = LETTERS.index(found[row].text.upper())
+    following = found[row + 1] if row + 1 < len(found) else None
+    is_near = following is not None and following.start_seconds - found[row].end_seconds <= _MAX_DISTANCE_SECONDS
+    if following is None or not is_near or found[row].text == following.text:
+        return True
+    if is_like_for(following.text) or following.text in ("is", "says", "stands", "makes", "goes"):
+        # "I says" is the letter, "I was" is not.
+        return found[row].text == "a" or following.text != "was"
+    if examples[row + 1, letter] >= 0.9 and found[row].text == "a":
+        return True  # "a apple"; the article would be "an"
+    neighbours = [(row + 1, letter + 1), *((row - one, letter - 1) for one in (1, 2) if row >= one and letter)]
+    if any(names[other, name] >= _NAMED for other, name in neighbours):
+        return True
+    before = found[row - 1] if row else None
+    if before is not None and before.text == found[row].text:
+        return True
+    # An article and a pronoun are followed by their sentence at once.
+    return following.start_seconds - found[row].start_seconds >= _PAUSE_AFTER_SECONDS
+
+
+# --- "... is for ball" ---------------------------------------------------------------------------------------------
+
+
+def _linked(found: Sequence[Token], names: Scores, examples: Scores) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(tokens, 26) masks for "X is for ball" where X is not the name of B: X and the example; examples that contradict X.
+
+    - "see for cat", "he is for egg": X sounds like the name, but is a common word; its weight for other letters is lowered.
+    - "is for hat": the name was not recognized.
+    - "M is for octopus": X was recognized as another letter, or the example as another word; only the order can tell.
+    The word before "is for" is never an example: "jays for juice" is "J is for juice".
+    """
+    mask, contradicting = np.zeros(names.shape, np.bool_), np.zeros(names.shape, np.bool_)
+    for row, token in enumerate(found):
+        if not is_like_for(token.text) or row + 1 >= len(found) or token.text in ("fall", "full", "form", "farm"):
+            continue
+        example = row + 2 if found[row + 1].text in ("the", "a", "an") and row + 2 < len(found) else row + 1
+        if found[example].start_seconds - token.end_seconds > _MAX_FOR_SECONDS:
+            continue
+        letters = np.flatnonzero(examples[example] >= 0.9).tolist()
+        name = row - 2 if row > 1 and found[row - 1].text in ("is", "was", "stands") else row - 1
+        if name < 0 or found[row].start_seconds - found[name].end_seconds > _MAX_FOR_SECONDS:
+            mask[example, letters] = True
+            continue
+        is_clear = names[name].max() >= _CLEARLY_NAMED
+        if is_clear and not letters:
+            # "M is for no": the word is not in the lexicon, and its first letter rhymes with the name.
+            text, own = found[example].text, LETTERS[int(names[name].argmax())]
+            if text[0].upper() in confusable(own) and len(text) > 1 and text not in FILLERS | GREETINGS:
+                letter = LETTERS.index(text[0].upper())
+                examples[example, letter] = max(examples[example, letter], _FIRST_LETTER)
+                mask[name, letter] = mask[example, letter] = True
+        elif letters and names[name, letters].max() < _NAMED:
+            examples[name] = 0.0
+            sounds_like = any(_sounds_like(found[name], names[name], LETTERS[letter]) for letter in letters)
+            if sounds_like:
+                names[name] *= _CONTRADICTED
+                mask[name, letters] = mask[example, letters] = True
+            elif names[name].max() == 0:
+                mask[example, letters] = True
+            elif is_clear:
+                contradicting[example, letters] = True
+    return mask, contradicting
+
+
+def _sounds_like(token: Token, names: Scores, letter: str) -> bool:
+    """Whether a word can be the letter's name: a name or common word that rhymes, or the name with "is" ("jays", "eyes")."""
+    rhyming = [LETTERS.index(other) for other in (letter, *confusable(letter))]
+    if names[rhyming].max() > 0:
+        return True
+    short = replace(token, text=token.text.removesuffix("'s").removesuffix("s"))
+    return letter in name_of(short) or letter in name_of(replace(token, text=token.text.removesuffix("es")))
+
+
+# --- names and patterns --------------------------------------------------------------------------------------------
 
 
 def _set_double_u(found: Sequence[Token], names: Scores) -> None:
@@ -131,6 +275,31 @@ def _set_double_u(found: Sequence[Token], names: Scores) -> None:
         if found[row].text in ("double", "dubble") and found[row + 1].text in ("u", "you", "yew"):
             names[row : row + 2] = 0
             names[row : row + 2, LETTERS.index("W")] = (1.0, 0.7)
+
+
+def _move_lower_case(found: Sequence[Token], names: Scores, sounds: Scores) -> None:
+    """Single lower-case letters are sounds if the transcript writes names in upper case: "D is for dog, d, d, dog".
+
+    Before "is for" they are names.
+    """
+    singles = [row for row, token in enumerate(found) if len(token.text) == 1 and token.text not in ("a", "i", "4")]
+    lower = [row for row in singles if not found[row].capital]
+    if len(singles) - len(lower) < max(_MIN_CAPITALS, 3 * len(lower)):
+        return
+    for row in lower:
+        if row + 1 < len(found) and (found[row + 1].text == "is" or is_like_for(found[row + 1].text)):
+            continue
+        sounds[row] = np.maximum(sounds[row], _LETTER_SOUND * names[row])
+        names[row] = 0.0
+        if found[row].text == "k":
+            sounds[row, LETTERS.index("C")] = _LETTER_SOUND
+
+
+def _weaken_doubtful(found: Sequence[Token], names: Scores) -> None:
+    """Lower the names that the recognizer considers almost impossible; it outputs them in music before the first letter."""
+    for row, token in enumerate(found):
+        if token.confidence is not None and token.confidence < _MIN_CONFIDENCE:
+            names[row] *= _DOUBTFUL
 
 
 def _with_confusable(names: Scores, fraction: float) -> Scores:

@@ -24,13 +24,13 @@ _SURE_NAMES = {
 """Spellings that are almost always a letter's name."""
 
 _COMMON_NAMES = {
-    "A": "eh hey", "B": "be", "C": "see sea", "E": "he", "G": "ji", "I": "aye", "J": "je", "K": "ok okay cake", "L": "al",
+    "A": "eh hey", "B": "be", "C": "see sea", "E": "he", "G": "ji", "I": "aye", "J": "je", "K": "ok okay cake", "L": "al well",
     "M": "am them", "N": "end", "O": "oh owe", "P": "pea", "R": "are our", "S": "yes", "T": "tea", "U": "you", "V": "we",
     "X": "eggs exit", "Y": "why", "Z": "said set",
 }  # fmt: skip
 """Common words that sound like a letter's name, or that recognizers output instead of it."""
 
-_RARELY_NAMES = frozenset("he end yes am them hey eh cake said set exit al we our be".split())
+_RARELY_NAMES = frozenset("he end yes am them hey eh cake said set exit al we our be well".split())
 """Common names that are almost never a letter's name."""
 
 _SOUNDS = {
@@ -83,6 +83,8 @@ class Token:
     spelled: bool
     """One of several letters of one word."""
     timing: Timing
+    confidence: float | None = None
+    """Of the recognizer for the word, 0..1."""
 
 
 _RUN = re.compile(r"[A-Z]{2,26}|[a-z]{3,26}")
@@ -112,6 +114,7 @@ def tokens(words: Sequence[Word]) -> list[Token]:
                     capital=len(part) == 1 and part.isupper(),
                     spelled=spelled,
                     timing=word.timing if len(parts) == 1 else "interpolated",
+                    confidence=word.confidence,
                 )
             )
     # Letters of a spelled word may be later than the start of the next word.

@@ -28,6 +28,8 @@ _LIST_PAUSE_SECONDS = 0.25
 
 INFERRED_CONFIDENCE = 0.3
 """Of a letter that no word names; it is inferred from the song's order and rhythm."""
+RHYMING_CONFIDENCE = 0.3
+"""Of a letter whose name was recognized as one that rhymes with it, at the time where the letter is expected."""
 _MAX_NO_LETTER = 0.1
 """A token with more evidence for no letter belongs to a chorus or greeting."""
 _IS_NAME, _IS_STRONG_NAME, _IS_EXAMPLE = 0.3, 0.5, 0.9
@@ -142,13 +144,24 @@ def _phrase(draft: _Draft, end: float, found: Sequence[Token], evidence: Evidenc
         object_word=object_word,
         start_seconds=draft.start,
         end_seconds=end,
-        confidence=INFERRED_CONFIDENCE if draft.is_inferred else margin_confidence(draft.run, evidence.letters_TL),
+        confidence=_confidence(draft, evidence),
         cut_points=(*strong_cuts, *(start for start, strong in inside if not strong)),
         num_strong_cuts=len(strong_cuts),
         starts_named=not draft.is_inferred and _is_name(low, letter, evidence),
         parts=_parts(draft, object_word, end, found, evidence) if object_word else (),
         object_word_source="words" if object_word else "",
     )
+
+
+def _confidence(draft: _Draft, evidence: Evidence) -> float:
+    """0..1, not calibrated; low for a letter that was inferred, and for one that only a name that rhymes indicates."""
+    if draft.is_inferred:
+        return INFERRED_CONFIDENCE
+    low, high, letter = draft.run
+    value = margin_confidence(draft.run, evidence.letters_TL)
+    own = max(evidence.names_TL[low:high, letter].max(), evidence.examples_TL[low:high, letter].max())
+    is_rhyming = own < _IS_NAME and evidence.similar_TL[low:high, letter].any()
+    return RHYMING_CONFIDENCE if is_rhyming else value
 
 
 def margin_confidence(run: LetterRun, letters_TL: Scores) -> float:

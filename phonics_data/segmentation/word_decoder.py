@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +18,22 @@ from phonics_data.segmentation.evidence import (
     count_pattern_letters,
     word_evidence,
 )
-from phonics_data.segmentation.lexicon import LETTERS, tokens
+from phonics_data.segmentation.lexicon import LETTERS, Token, tokens
 from phonics_data.segmentation.phrases import Phrase, build_phrases
-from phonics_data.segmentation.viterbi import LetterRun, Order, TransitionCosts, best_path, runs_of, transition_costs
+from phonics_data.segmentation.viterbi import LetterRun, Order, TransitionCosts, runs_of
+from phonics_data.segmentation.word_path import best_word_path
 from phonics_data.types import Word
 
 MIN_PAIRS, MIN_PATTERNS, MIN_NAMES = 10, 6, 15
 """A transcript is an alphabet song if it reaches one of these with `count_alphabet_pairs`, `count_pattern_letters` and
 `count_named_letters`."""
+
+_MAX_SLOT_STEPS = 3
+"""Letters between two neighbours among which a rhyming name may take the place of one."""
+_MIN_PACE = 0.45
+"""Shortest time from letter to letter that fits, relative to the usual one; its inverse is the longest."""
+_LONG_ROUND, _MIN_ROUND = 8, 4
+"""Letters of a round of the alphabet beside which shorter rounds of bare names are no rounds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,8 +84,11 @@ def decode_words(
     pairs, patterns = count_alphabet_pairs(found, evidence), count_pattern_letters(evidence)
     if pairs < MIN_PAIRS and patterns < MIN_PATTERNS and count_named_letters(evidence) < MIN_NAMES:
         return WordDecoding(phrases=(), is_alphabet=False, num_pairs=pairs, num_patterns=patterns, order=options.order)
-    path, order = _best_path(evidence, options)
-    phrases = build_phrases(_letter_runs(path, evidence), found, evidence, duration_seconds)
+    path, order = _best_path(found, evidence, options)
+    runs = _letter_runs(path, found, evidence)
+    if order == "strict":
+        runs = _without_short_rounds(runs, evidence)
+    phrases = build_phrases(runs, found, evidence, duration_seconds)
     return WordDecoding(
         phrases=tuple(phrases), is_alphabet=bool(phrases), num_pairs=pairs, num_patterns=patterns, order=order
     )
@@ -85,37 +98,115 @@ def decode_words(
 
 
 def _path(evidence: Evidence, options: WordDecoderOptions, order: Order) -> NDArray[np.int64]:
-    return best_path(evidence.letters_TL, evidence.none_T, transition_costs(options.costs, order))
+    return best_word_path(evidence, options.costs, order)
 
 
-def _best_path(evidence: Evidence, options: WordDecoderOptions) -> tuple[NDArray[np.int64], Order]:
+def _best_path(
+    found: Sequence[Token], evidence: Evidence, options: WordDecoderOptions
+) -> tuple[NDArray[np.int64], Order]:
     """(state of each token, the order that was used)."""
     if options.order != "auto":
         return _path(evidence, options, options.order), options.order
     path = _path(evidence, options, "any")
-    steps = np.diff(np.array([run.letter for run in _letter_runs(path, evidence)], np.int64))
+    steps = np.diff(np.array([run.letter for run in _letter_runs(path, found, evidence)], np.int64))
     # If most steps are alphabetical, the exceptions are more likely errors of the transcript than of the song.
     if steps.size and np.mean((steps >= 1) & (steps <= 2)) >= 0.5:
         return _path(evidence, options, "strict"), "strict"
     return path, "any"
 
 
-def _letter_runs(path: NDArray[np.int64], evidence: Evidence) -> list[LetterRun]:
+def _letter_runs(path: NDArray[np.int64], found: Sequence[Token], evidence: Evidence) -> list[LetterRun]:
     """The runs with enough evidence. Two runs of one letter are merged if only a run without evidence separates them."""
     merged: list[LetterRun] = []
-    for low, high, letter in (run for run in runs_of(path) if _has_evidence(run, path, evidence)):
+    for low, high, letter in _in_slots(runs_of(path), found, evidence):
         if merged and merged[-1].letter == letter and (path[merged[-1].high : low] < 26).all():
             low = merged.pop().low
         merged.append(LetterRun(low, high, letter))
-    return merged
+    return [_from_own_name(run, evidence) for run in merged]
 
 
-def _has_evidence(run: LetterRun, path: NDArray[np.int64], evidence: Evidence) -> bool:
-    """Whether a run contains the letter's name or sound, or an example or similar word between its alphabetical neighbours."""
+def _in_slots(runs: Sequence[LetterRun], found: Sequence[Token], evidence: Evidence) -> list[LetterRun]:
+    """The runs with evidence of their own, and those that fit between two of these by the order and the time.
+
+    A letter fits by its example or a common word that sounds like its name, or by the name of a letter that rhymes with it.
+    """
+    is_sure = [_has_own_evidence(run, evidence) for run in runs]
+    sure = [run for run, one in zip(runs, is_sure, strict=True) if one]
+    starts = {run: found[run.low].start_seconds for run in runs}
+    steps = [starts[after] - starts[before] for before, after in pairwise(sure) if after.letter == before.letter + 1]
+    period = median(steps) if len(steps) > 3 else None
+    kept: list[LetterRun] = []
+    for index, run in enumerate(runs):
+        if is_sure[index]:
+            kept.append(run)
+            continue
+        before = next((one for one in reversed(runs[:index]) if one in sure), None)
+        after = next((one for one in runs[index + 1 :] if one in sure), None)
+        if before is None or after is None or not before.letter < run.letter < after.letter:
+            continue
+        if _fits(run, before, after, evidence) or (
+            period is not None and _rhymes(run, before, after, starts, period, evidence)
+        ):
+            kept.append(run)
+    return kept
+
+
+def _has_own_evidence(run: LetterRun, evidence: Evidence) -> bool:
+    """Whether a run contains the letter's name or sound, or a name-and-example pattern."""
     low, high, letter = run
-    if evidence.names_TL[low:high, letter].max() >= 0.5 or evidence.patterns_TL[low:high, letter].any():
-        return True
-    before, after = path[:low][path[:low] < 26], path[high:][path[high:] < 26]
-    fits = before.size and after.size and before[-1] == letter - 1 and after[0] == letter + 1
+    return bool(
+        evidence.names_TL[low:high, letter].max() >= 0.5
+        or evidence.patterns_TL[low:high, letter].any()
+        or evidence.linked_TL[low:high, letter].any()
+    )
+
+
+def _fits(run: LetterRun, before: LetterRun, after: LetterRun, evidence: Evidence) -> bool:
+    """Whether a run contains an example, or a word that sounds like the name, exactly between its neighbours of the alphabet."""
+    low, high, letter = run
     has_example = evidence.examples_TL[low:high, letter].max() >= 0.9
-    return bool(fits and (has_example or evidence.names_TL[low:high, letter].max() >= 0.3))
+    has_word = has_example or evidence.names_TL[low:high, letter].max() >= 0.3
+    return bool(has_word and before.letter == letter - 1 and after.letter == letter + 1)
+
+
+def _rhymes(
+    run: LetterRun,
+    before: LetterRun,
+    after: LetterRun,
+    starts: Mapping[LetterRun, float],
+    period: float,
+    evidence: Evidence,
+) -> bool:
+    """Whether a run begins with a name that rhymes with the letter's ("D" for T), at the time at which the letter is expected."""
+    low, _, letter = run
+    steps_before, steps_after = letter - before.letter, after.letter - letter
+    if not evidence.similar_TL[low, letter] or steps_before + steps_after > _MAX_SLOT_STEPS:
+        return False
+    pace_before = (starts[run] - starts[before]) / (steps_before * period)
+    pace_after = (starts[after] - starts[run]) / (steps_after * period)
+    return all(_MIN_PACE <= pace <= 1 / _MIN_PACE for pace in (pace_before, pace_after))
+
+
+def _from_own_name(run: LetterRun, evidence: Evidence) -> LetterRun:
+    """The run from its first clear name on, if it has names only: words before it resemble the name at most."""
+    low, high, letter = run
+    has_other = (evidence.examples_TL[low:high, letter] >= 0.9).any() or evidence.patterns_TL[low:high, letter].any()
+    clear = np.flatnonzero(evidence.names_TL[low:high, letter] >= 0.65)
+    return run if has_other or not clear.size else LetterRun(low + int(clear[0]), high, letter)
+
+
+def _without_short_rounds(runs: Sequence[LetterRun], evidence: Evidence) -> list[LetterRun]:
+    """The runs without rounds of a few bare names beside a long one: "now I know my A, B, C" is no second round."""
+    rounds: list[list[LetterRun]] = []
+    for run in runs:
+        if not rounds or run.letter <= rounds[-1][-1].letter:
+            rounds.append([])
+        rounds[-1].append(run)
+    if max(map(len, rounds), default=0) < _LONG_ROUND:
+        return list(runs)
+    return [
+        run
+        for one in rounds
+        for run in one
+        if len(one) >= _MIN_ROUND or any(evidence.patterns_TL[run.low : run.high, run.letter].any() for run in one)
+    ]

@@ -243,3 +243,109 @@ def test_phrase_has_a_part_for_each_object_word() -> None:
     assert parts_of("L is for lions l l lion") == [(0.0, "lions")]
     assert parts_of("L is for lion you like my lamp") == [(0.0, "lion")]
     assert parts_of("L") == []
+
+
+def replaced(words: Sequence[Word], texts: dict[int, str]) -> list[Word]:
+    """The words with other texts at these indices; an empty text removes the word."""
+    new = [replace(word, text=texts.get(index, word.text)) for index, word in enumerate(words)]
+    return [word for word in new if word.text]
+
+
+def decoded(words: Sequence[Word]) -> word_decoder.WordDecoding:
+    return decode_words(words, duration_seconds=1000, options=WordDecoderOptions())
+
+
+@pytest.mark.parametrize(
+    ("letter", "heard"),
+    [("T", "D"), ("B", "P"), ("P", "E"), ("N", "M"), ("M", "N"), ("D", "E"), ("F", "S"), ("G", "D"), ("J", "A"), ("V", "B")],
+)  # fmt: skip
+def test_rhyming_name_in_its_place_is_the_letter_with_a_low_confidence(letter: str, heard: str) -> None:
+    words, truth = song(phrase=name_only)
+    place = ALPHABET.index(letter)
+    found = decoded(replaced(words, {place: heard})).phrases
+    assert "".join(phrase.letter for phrase in found) == ALPHABET
+    assert found[place].start_seconds == truth[place].start_seconds
+    others = [phrase.confidence for phrase in found if phrase.letter not in (letter, heard)]
+    assert found[place].confidence < min(others)
+
+
+def test_rhyming_name_outside_the_rhythm_is_not_the_letter() -> None:
+    words, _ = song(phrase=name_only)
+    late = [word if index <= 19 else _later(word, 8.0) for index, word in enumerate(words)]
+    late[19] = replace(_later(late[19], 7.5), text="D")  # 7.5 s late, just before U
+    assert "T" not in "".join(phrase.letter for phrase in decoded(late).phrases)
+
+
+def _later(word: Word, seconds: float) -> Word:
+    return replace(word, start_seconds=word.start_seconds + seconds, end_seconds=word.end_seconds + seconds)
+
+
+def test_repeated_wrong_names_do_not_delete_the_letters_between_them() -> None:
+    words, truth = song(phrase=name_only)
+    found = decoded(replaced(words, {3: "B"})).phrases  # A B C B E
+    assert "".join(phrase.letter for phrase in found) == ALPHABET
+    assert [phrase.start_seconds for phrase in found[:5]] == [segment.start_seconds for segment in truth[:5]]
+
+
+@pytest.mark.parametrize("before", ["see a big dog", "what a night you see", "it is a very good day"])
+def test_article_does_not_begin_the_letter_a(before: str) -> None:
+    words, truth = song(phrase=name_only, before=[before], beat=0.3)
+    found = decoded(words).phrases
+    assert "".join(phrase.letter for phrase in found) == ALPHABET
+    assert found[0].start_seconds == truth[0].start_seconds
+
+
+def test_lower_case_a_with_support_is_the_letter() -> None:
+    for phrase in (is_for, doubled, name_only):
+        words, truth = song(phrase=phrase, before=["hello everybody"])
+        lower = [replace(word, text=word.text.lower()) for word in words]
+        assert_found(lower, truth)
+
+
+@pytest.mark.parametrize(
+    ("letter", "heard"),
+    [
+        ("C", "see is for cat"), ("R", "are is for rabbit"), ("Y", "why is for yellow"), ("E", "he is for egg"),
+        ("B", "Before ball"), ("H", "H4 hat"), ("D", "D FarnDog"), ("O", "M is for orange"), ("N", "M is for no"),
+        ("H", "is for hat"), ("J", "jays for jam"), ("P", "please for pig"), ("I", "eyes for igloo"), ("L", "well is for lion"),
+    ],
+)  # fmt: skip
+def test_name_before_is_for_is_known_by_its_example(letter: str, heard: str) -> None:
+    words, truth = song(phrase=lambda one: heard if one == letter else is_for(one))
+    found = decoded(words).phrases
+    assert "".join(phrase.letter for phrase in found) == ALPHABET
+    (own,) = (phrase for phrase in found if phrase.letter == letter)
+    place = truth[ALPHABET.index(letter)]
+    assert own.object_word == heard.split()[-1].lower().removeprefix("farn")
+    assert place.start_seconds - 0.6 <= own.start_seconds <= place.start_seconds + 1.0
+
+
+def test_sounds_in_lower_case_are_not_the_names_of_other_letters() -> None:
+    heard = {"C": "C is for cat k k cat", "D": "D is for dog d k k dog"}
+    words, truth = song(phrase=lambda one: heard.get(one, is_for(one)))
+    assert_found(words, truth)
+
+
+@pytest.mark.parametrize("num_rounds", [2, 3])
+@pytest.mark.parametrize("phrase", [is_for, name_only])
+def test_rounds_are_one_song(num_rounds: int, phrase: Callable[[str], str]) -> None:
+    words, truth = song(ALPHABET * num_rounds, phrase, after=[CHORUS])
+    heard = replaced(words, {len(words) // 2 + one: "oh" for one in (0, 7)})
+    found = decoded(heard).phrases
+    assert len(found) >= len(truth) - 2
+    assert {(phrase.letter, phrase.start_seconds) for phrase in found} <= {
+        (segment.letter, segment.start_seconds) for segment in truth
+    } | {(phrase.letter, phrase.start_seconds) for phrase in found if not phrase.starts_named}
+    assert decoded(heard).order == "strict"
+
+
+def test_few_bare_names_after_the_song_are_no_round() -> None:
+    words, _ = song(phrase=name_only, after=["now I have done the A B Z"])
+    assert letters_of(words) == ALPHABET
+
+
+def test_loop_of_the_decoder_is_no_letter() -> None:
+    words, _ = song(phrase=is_for)
+    heard = replaced(words, {0: "A4A4A4A4A4A4A4A4A4A4A4", 1: "", 2: "", 3: ""})
+    found = decoded(heard).phrases
+    assert found[0].letter == "B"

@@ -1,0 +1,171 @@
+"""Rolling captions: each cue repeats lines of the cue before. Pure.
+
+Spellings, which other tools make of automatic captions:
+
+* two or three lines, the upper ones carried over from the cue before ("scrolling");
+* the same with a cue of 10 ms between two others that repeats a line alone, so that each line occurs three times;
+* a line that grows word by word: "A", "A is", "A is for";
+* one line whose beginning is the end of the line before.
+
+Captions that repeat lines because the song does ("A", "A", "B", "B") have none of these forms: a cue is changed only in a
+file in which most cues carry something over and add something new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+MAX_COMPLETION_SECONDS = 0.05
+"""Shorter cues only repeat a line that is complete."""
+_MAX_GAP_SECONDS = 1.0
+"""A line is carried over to a cue that begins this long after the end of the cue before at the latest."""
+_MIN_CARRIED = 2
+_ROLLING_FRACTION, _DOUBT_FRACTION = 0.6, 0.3
+"""Cues that carry something over and add something, of those that can: from the first on the file is rolling; between both
+it cannot be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """One cue of a caption file.
+
+    Args:
+        lines: its lines as in the file.
+        place: its position in the file: ``line 7``.
+    """
+
+    start: float
+    end: float
+    lines: list[str]
+    place: str
+
+    @property
+    def is_completion(self) -> bool:
+        return self.end - self.start <= MAX_COMPLETION_SECONDS
+
+
+def new_lines(cues: Sequence[Cue], name: str, warnings: list[str]) -> list[Cue]:
+    """The cues of a file without inline times, without what they repeat of the cue before.
+
+    Args:
+        cues: in time order; their lines contain no tags.
+        warnings: receives a message with `name` and the position where repeated and carried lines cannot be distinguished.
+    """
+    plain = [_visible(cue.lines) for cue in cues]
+    near = [_is_near(before, after) for before, after in pairwise(cues)]
+    pairs = [pair for pair, one in zip(pairwise(plain), near, strict=True) if one and all(pair)]
+    num_scrolled = sum(_num_carried(before, after, len(after) - 1) > 0 for before, after in pairs)
+    num_two_lines = sum(len(after) > 1 for _, after in pairs)
+    num_grown = sum(_grows(before[-1], after[-1]) for before, after in pairs)
+    num_overlapping = sum(
+        len(before) == len(after) == 1 and _num_shared(before[0], after[0]) > 0 for before, after in pairs
+    )
+    has_completion = any(cue.is_completion for cue in cues)
+    scrolls = _is_rolling(num_scrolled, num_two_lines) or (num_scrolled > 0 and has_completion)
+    grows = _is_rolling(num_grown, len(pairs))
+    if scrolls or grows:
+        return _unrolled(cues, name, warnings, grows=grows)
+    if _is_rolling(num_overlapping, len(pairs)):
+        return _without_shared_words(cues)
+    for count, of, what in (
+        (num_scrolled, num_two_lines, "repeat lines"), (num_grown, len(pairs), "continue the text"),
+        (num_overlapping, len(pairs), "repeat the last words"),
+    ):  # fmt: skip
+        if count >= _MIN_CARRIED and count >= _DOUBT_FRACTION * of:
+            warnings.append(
+                f"{name}: {count} of {of} captions {what} of the caption before; it cannot be told whether they are sung "
+                "twice, and all were kept; json3 captions have the time of each word"
+            )
+    return list(cues)
+
+
+def _is_rolling(count: int, of: int) -> bool:
+    return count >= _MIN_CARRIED and count >= _ROLLING_FRACTION * of
+
+
+def _unrolled(cues: Sequence[Cue], name: str, warnings: list[str], *, grows: bool) -> list[Cue]:
+    has_completion = any(cue.is_completion for cue in cues)
+    result: list[Cue] = []
+    doubtful: list[str] = []
+    previous: Cue | None = None
+    for cue in cues:
+        visible = _visible(cue.lines)
+        before = _visible(previous.lines) if previous is not None and _is_near(previous, cue) else []
+        if not visible:
+            continue
+        if grows and before and len(visible) >= len(before) and _grows(before[-1], visible[len(before) - 1]):
+            last = len(before) - 1
+            rest = " ".join(visible[last].split()[len(before[-1].split()) :])
+            new = [rest, *visible[last + 1 :]] if visible[:last] == before[:last] else visible
+        else:
+            new = visible[carried_lines(cue, visible, before) :]
+            # One line alone that equals the last one: carried over, or sung again?
+            is_repeat = len(visible) == 1 and not cue.is_completion and before[-1:] == visible
+            if is_repeat and has_completion:
+                new = visible
+            if is_repeat and (has_completion or len(before) == 1):
+                doubtful.append(f"{cue.place} {visible[0][:30]!r}")
+        if new:
+            result.append(replace(cue, lines=new))
+        previous = cue
+    if doubtful:
+        warnings.append(
+            f"{name}, {doubtful[0]}: it cannot be told whether this line is sung again or still displayed; "
+            f"{'kept' if has_completion else 'left out'} ({len(doubtful)} such lines)"
+        )
+    return result
+
+
+def carried_lines(cue: Cue, visible: Sequence[str], before: Sequence[str]) -> int:
+    """Number of first lines of a rolling cue that the cue before contains.
+
+    A cue of several lines adds at least one; otherwise a repeated "A" would be lost. Only short cues add none.
+
+    Args:
+        visible: its lines with text, without tags.
+        before: those of the cue before; empty if that one is too long ago.
+    """
+    adds = 1 if len(visible) > 1 and not cue.is_completion else 0
+    return _num_carried(before, visible, len(visible) - adds)
+
+
+def _num_carried(before: Sequence[str], after: Sequence[str], most: int) -> int:
+    """The largest number of lines, up to `most`, that end `before` and begin `after`."""
+    for count in range(min(most, len(before)), 0, -1):
+        if list(before[-count:]) == list(after[:count]):
+            return count
+    return 0
+
+
+def _visible(lines: Sequence[str]) -> list[str]:
+    return [" ".join(line.split()) for line in lines if line.strip()]
+
+
+def _is_near(before: Cue, after: Cue) -> bool:
+    return after.start - before.end <= _MAX_GAP_SECONDS
+
+
+def _grows(before: str, after: str) -> bool:
+    """Whether a line is the one before with more words."""
+    old, new = before.split(), after.split()
+    return len(new) > len(old) and new[: len(old)] == old
+
+
+def _num_shared(before: str, after: str) -> int:
+    """The largest number of words, two or more, that end one line and begin the next one, which has more."""
+    old, new = before.split(), after.split()
+    for count in range(min(len(old), len(new) - 1), 1, -1):
+        if old[-count:] == new[:count]:
+            return count
+    return 0
+
+
+def _without_shared_words(cues: Sequence[Cue]) -> list[Cue]:
+    result: list[Cue] = list(cues[:1])
+    for before, cue in pairwise(cues):
+        old, new = " ".join(_visible(before.lines)), " ".join(_visible(cue.lines))
+        count = _num_shared(old, new) if _is_near(before, cue) else 0
+        result.append(replace(cue, lines=[" ".join(new.split()[count:])]) if count else cue)
+    return result
