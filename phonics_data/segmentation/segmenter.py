@@ -26,13 +26,7 @@ from phonics_data.segmentation.screen_evidence import ScreenOptions
 from phonics_data.segmentation.single_letter import decode_single_letter, is_mentioned
 from phonics_data.segmentation.units import Unit, divide_phrases
 from phonics_data.segmentation.viterbi import Order
-from phonics_data.segmentation.word_decoder import (
-    MIN_PAIRS,
-    MIN_PATTERNS,
-    WordDecoderOptions,
-    WordDecoding,
-    decode_words,
-)
+from phonics_data.segmentation.word_decoder import WordDecoderOptions, WordDecoding, decode_words, required_counts
 from phonics_data.types import Origin, Word
 
 CAPTION_ORIGINS: frozenset[Origin] = frozenset({"manual_captions", "auto_captions", "file"})
@@ -72,12 +66,14 @@ class Segmentation:
         words: decoding of the words; None without words.
         screen: decoding of the detections; None without OCR.
         refusal: why a video of one letter has no phrases; it is decoded by `single_letter`, and `words` and `screen` are None.
+        letters: that the video may contain.
     """
 
     phrases: tuple[Phrase, ...]
     words: WordDecoding | None
     screen: ScreenDecoding | None
     refusal: str = ""
+    letters: str = LETTERS
 
     def rejection_detail(self, options: SegmenterOptions) -> str:
         """Message that explains why there are no phrases."""
@@ -85,9 +81,11 @@ class Segmentation:
             return self.refusal
         parts: list[str] = []
         if self.words is not None:
+            pairs, patterns, names = required_counts(self.letters)
             parts.append(
-                f"the words name {self.words.num_pairs} pairs of neighbouring letters and {self.words.num_patterns} "
-                f"letters with an example (an alphabet song: {MIN_PAIRS} or {MIN_PATTERNS})"
+                f"the words name {self.words.num_pairs} pairs of neighbouring letters (required: {pairs}), "
+                f"{self.words.num_patterns} letters with an example (or {patterns}) and {self.words.num_names} letters "
+                f"clearly (or {names})"
             )
         if self.screen is not None:
             parts.append(
@@ -95,7 +93,8 @@ class Segmentation:
                 f"(an alphabet song: {MIN_CHAIN}), {self.screen.order_z:.1f} standard deviations above "
                 f"chance level (an alphabet song: {options.screen.min_order_z:g})"
             )
-        return "; ".join(parts) or "no words, and OCR was not run"
+        song = "an alphabet song" if self.letters == LETTERS else f"a song of the letters {self.letters}"
+        return f"not {song}: {'; '.join(parts) or 'no words, and OCR was not run'}"
 
 
 def segment_song(
@@ -116,13 +115,13 @@ def segment_song(
         single = decode_single_letter(
             words, _source(origin), trace, letters, duration_seconds=duration_seconds, unit=options.unit
         )
-        return Segmentation(phrases=single.phrases, words=None, screen=None, refusal=single.refusal)
+        return Segmentation(phrases=single.phrases, words=None, screen=None, refusal=single.refusal, letters=letters)
     by_words: WordDecoding | None = None
     if words:
         by_words = decode_words(words, duration_seconds=duration_seconds, options=options.words, letters=letters)
     by_screen = decode_screen(trace, options.screen, letters=letters) if trace is not None else None
     fused = fuse_decodings(words, origin, by_words, by_screen, duration_seconds=duration_seconds, options=options)
-    return replace(fused, phrases=tuple(divide_phrases(fused.phrases, trace, options.unit)))
+    return replace(fused, phrases=tuple(divide_phrases(fused.phrases, trace, options.unit)), letters=letters)
 
 
 def _source(origin: Origin) -> str:

@@ -261,7 +261,9 @@ def _has_pair(tracks: Sequence[ScreenLetter]) -> bool:
             shared = min(one.end_seconds, other.end_seconds) - max(one.start_seconds, other.start_seconds)
             height = max(one.box[3] - one.box[1], other.box[3] - other.box[1])
             is_large = height >= _MIN_PAIR_HEIGHT  # two equal letters of a printed word ("Apple") are smaller
-            is_beside = is_large and 0 <= other.box[0] - one.box[2] < height and abs(other.box[3] - one.box[3]) < 0.5 * height
+            is_beside = (
+                is_large and 0 <= other.box[0] - one.box[2] < height and abs(other.box[3] - one.box[3]) < 0.5 * height
+            )
             if is_beside and shared >= _MIN_SHOWN_SECONDS:
                 return True
     return False
@@ -481,7 +483,9 @@ def _first_start(event: _Event, signs: _Signs, intervals: Sequence[tuple[float, 
 
 def _end(event: _Event, limit: float, intervals: Sequence[tuple[float, float]], cuts: Sequence[float]) -> float:
     """End of a phrase: `limit`, where the next one begins, unless the signs end long before it."""
-    last = max([event.end, *(end for start, end in intervals if event.start <= start < limit or start < event.start < end)])
+    last = max(
+        [event.end, *(end for start, end in intervals if event.start <= start < limit or start < event.start < end)]
+    )
     last = min(last, limit)
     if limit - last <= _MAX_SIGN_GAP_SECONDS:
         return limit

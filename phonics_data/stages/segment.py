@@ -18,7 +18,7 @@ from phonics_data.segmentation.length import FrameSegment, LengthLimits, apply_l
 from phonics_data.segmentation.segmenter import SegmenterOptions, segment_song
 from phonics_data.segmentation.units import Unit
 from phonics_data.segmentation.viterbi import Order
-from phonics_data.segmentation.word_decoder import MIN_PAIRS
+from phonics_data.segmentation.word_decoder import required_counts
 from phonics_data.storage.tables import read_table, to_plain, write_table
 from phonics_data.storage.workspace import Workspace, file_sha256, fingerprint
 from phonics_data.types import (
@@ -101,7 +101,11 @@ def segment(
         )
     videos = read_table(workspace.table("videos"), FetchedVideo)
     tasks = {video.video_id: _task(workspace, video, words[video.video_id], origins) for video in videos}
-    settings = [SEGMENT_VERSION, to_plain(options), dataclasses.asdict(SegmenterOptions.of(options.order, options.unit))]
+    settings = [
+        SEGMENT_VERSION,
+        to_plain(options),
+        dataclasses.asdict(SegmenterOptions.of(options.order, options.unit)),
+    ]
     fingerprints = {video_id: fingerprint(settings, *_content(task)) for video_id, task in tasks.items()}
     function = functools.partial(_segment_one, options)
     result = run_items(
@@ -148,7 +152,7 @@ def _segment_one(options: SegmentOptions, task: _Task) -> Outcome[Segment]:
             "letter_not_found" if is_single else "not_an_alphabet_song",
             f"{video.video_id}: {segmentation.rejection_detail(segmenter_options)}",
             measured=float(segmentation.words.num_pairs) if segmentation.words is not None else None,
-            threshold=float(MIN_PAIRS) if segmentation.words is not None else None,
+            threshold=float(required_counts(video.letters)[0]) if segmentation.words is not None else None,
         )
     accepted, too_short = apply_length_rule(segmentation.phrases, options.limits, video.duration_seconds)
     return Outcome(

@@ -75,7 +75,8 @@ def phrases(
 
 def described(found: Sequence[Phrase]) -> list[tuple[str | None, str, float, float]]:
     return [
-        (one.object_word, one.object_word_source, round(one.start_seconds, 1), round(one.end_seconds, 1)) for one in found
+        (one.object_word, one.object_word_source, round(one.start_seconds, 1), round(one.end_seconds, 1))
+        for one in found
     ]
 
 
@@ -122,7 +123,10 @@ def test_video_begins_with_the_end_of_another_scene() -> None:
     keep = shown(BAT_AND_BALL).frame_R >= 4
     trace = replace(
         shown(BAT_AND_BALL),
-        **{name: getattr(shown(BAT_AND_BALL), name)[keep] for name in ("frame_R", "box_R4", "letters_R26", "colour_R6", "after_cut_R")},
+        **{
+            name: getattr(shown(BAT_AND_BALL), name)[keep]
+            for name in ("frame_R", "box_R4", "letters_R26", "colour_R6", "after_cut_R")
+        },
     )
     edges = trace.edges_TGG.copy()
     edges[:4, 5:13, :12] = 0
@@ -158,7 +162,9 @@ def test_talk_is_refused_and_an_alphabet_too() -> None:
 
 
 def test_one_pattern_in_a_long_talk_is_no_video_of_the_letter() -> None:
-    talk = "so then we went home and see for cup he said that this was all there is to the story my dear friends".split()
+    talk = (
+        "so then we went home and see for cup he said that this was all there is to the story my dear friends".split()
+    )
     words = said(*((word, 0.5 * n) for n, word in enumerate(talk)))
     decoding = decode_single_letter(words, "speech", None, "C", duration_seconds=15.0)
     assert all(one.evidence == "manifest" for one in decoding.phrases)
