@@ -27,7 +27,7 @@ from phonics_data.segmentation.phrases import HOLD_SECONDS, Phrase
 from phonics_data.segmentation.screen_decoder import decode_screen
 from phonics_data.segmentation.screen_evidence import LETTER_WEIGHTS, ScreenOptions
 from phonics_data.segmentation.screen_letters import screen_letters
-from phonics_data.segmentation.text_lines import ObjectLine, object_lines, shows_letter_pair
+from phonics_data.segmentation.text_lines import ObjectLine, begins_with_pair, object_lines, shows_letter_alone
 from phonics_data.segmentation.units import MIN_PART_SECONDS, Unit
 from phonics_data.types import ObjectWordSource, ScreenLetter, Word
 
@@ -236,7 +236,7 @@ def _letter_tracks(trace: ScreenTrace) -> list[ScreenLetter]:
     words = [
         (float(frame) / trace.rate, box)
         for frame, box, text in zip(trace.text_frame_N, trace.text_box_N4, trace.text_N, strict=True)
-        if sum(character.isalpha() for character in str(text)) > 2
+        if sum(character.isalpha() for character in str(text)) > 2 and not begins_with_pair(str(text))
     ]
 
     def is_in_word(one: ScreenLetter) -> bool:
@@ -272,7 +272,7 @@ def _has_pair(tracks: Sequence[ScreenLetter]) -> bool:
 def _is_printed(trace: ScreenTrace, letter: str) -> bool:
     """Whether a text line is the letter alone: "Bb", or "B"."""
     return any(
-        score >= _MIN_LETTER_LINE_SCORE and shows_letter_pair(str(text), letter)
+        score >= _MIN_LETTER_LINE_SCORE and shows_letter_alone(str(text), letter)
         for text, score in zip(trace.text_N, trace.text_score_N, strict=True)
     )
 

@@ -26,8 +26,11 @@ _SAME_TEXT = 0.55
 """`difflib` ratio from which two lines at one place are two readings of the same words."""
 _MOVING_SECONDS = 0.75
 """A line that is read again within this time at another place has moved."""
+_MAX_UNREAD_SECONDS = 1.5
+"""Longest time from the appearance of a line to its first reading."""
 _LOGO_FRACTION = 0.7
 """A line that is visible for a larger fraction of the video is a logo, if the video also shows others."""
+_PAIR = re.compile(r"[A-Z][a-z](?![a-z]{3})")
 _HEADINGS = GREETINGS | frozenset(
     "abc abcs alphabet letter letters phonics sound sounds song songs kids kid learn learning english lesson tv music "
     "rhymes rhyme nursery baby more next like share the end www com http https by and".split()
@@ -76,16 +79,23 @@ def object_lines(trace: ScreenTrace, letter: str) -> list[ObjectLine]:
     return sorted(kept, key=lambda line: line.start_seconds)
 
 
-def shows_letter_pair(text: str, letter: str) -> bool:
-    """Whether a line is the letter alone: "B", "b", "Bb", "B b"."""
+def shows_letter_alone(text: str, letter: str) -> bool:
+    """Whether a line is the letter alone: "B", "b", "Bb", "B b"; also "li" for "Ii"."""
     plain = re.sub(r"[^A-Za-z]", "", text)
+    if letter == "I":
+        plain = plain.replace("l", "I")
     return 1 <= len(plain) <= 2 and set(plain.upper()) == {letter}
+
+
+def begins_with_pair(text: str) -> bool:
+    """Whether a line is a letter in both cases, perhaps with a part of the picture beside it: "Bb", "Hhe", "Bb o"."""
+    return bool(_PAIR.match(text)) and text[0].lower() == text[1].lower()
 
 
 def _object_word(text: str, score: float, letter: str) -> tuple[str, float] | None:
     """(object word, score) of a text line; None if it names no object of the letter."""
     words = re.findall(r"[A-Za-z][A-Za-z']*", text)
-    if score < _MIN_SCORE or not 1 <= len(words) <= _MAX_WORDS:
+    if score < _MIN_SCORE or begins_with_pair(text) or not 1 <= len(words) <= _MAX_WORDS:
         return None
     best: tuple[str, float] | None = None
     for word in words:
@@ -115,13 +125,17 @@ def _object_value(word: str, letter: str, *, is_alone: bool) -> float:
 def _line(row: int, word: tuple[str, float], trace: ScreenTrace) -> ObjectLine:
     frame, box = int(trace.text_frame_N[row]), trace.text_box_N4[row]
     edges_TGG = edges_at(box, trace)
-    is_gone = edge_similarity(edges_TGG, edges_TGG[frame])[frame + 1 :] < VISIBLE_SIMILARITY
-    is_gone |= trace.cut_T[frame + 1 :]
-    end = frame + 1 + int(np.flatnonzero(is_gone)[0]) if is_gone.any() else trace.num_frames
+    differs_T = edge_similarity(edges_TGG, edges_TGG[frame]) < VISIBLE_SIMILARITY
+    # A line is read up to a second after it appears.
+    earliest = max(0, frame - round(_MAX_UNREAD_SECONDS * trace.rate))
+    before = np.flatnonzero(differs_T[earliest:frame] | trace.cut_T[earliest + 1 : frame + 1])
+    after = np.flatnonzero(differs_T[frame + 1 :] | trace.cut_T[frame + 1 :])
+    first = earliest + int(before[-1]) + 1 if before.size else earliest
+    end = frame + 1 + int(after[0]) if after.size else trace.num_frames
     half = 0.5 / trace.rate
     return ObjectLine(
         object_word=word[0],
-        start_seconds=max(frame / trace.rate - half, 0.0),
+        start_seconds=max(first / trace.rate - half, 0.0),
         end_seconds=max(end / trace.rate - half, frame / trace.rate + half),
         box=box,
         score=word[1],
