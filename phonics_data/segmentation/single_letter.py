@@ -142,7 +142,8 @@ class _Signs:
     @property
     def is_listed(self) -> bool:
         """The screen's text names objects of this letter, and mostly of this letter."""
-        return bool(self.lines) and self.line_share >= _MIN_LINE_SHARE
+        num_objects = len({line.object_word for line in self.lines})
+        return self.line_share >= _MIN_LINE_SHARE and (num_objects > 1 or (num_objects == 1 and self.is_main))
 
     @property
     def is_shown(self) -> bool:
@@ -270,11 +271,14 @@ def _has_pair(tracks: Sequence[ScreenLetter]) -> bool:
 
 
 def _is_printed(trace: ScreenTrace, letter: str) -> bool:
-    """Whether a text line is the letter alone: "Bb", or "B"."""
-    return any(
-        score >= _MIN_LETTER_LINE_SCORE and shows_letter_alone(str(text), letter)
-        for text, score in zip(trace.text_N, trace.text_score_N, strict=True)
-    )
+    """Whether a text line is the letter in both cases, "Bb", or the letter alone, read at two times."""
+    rows = [
+        row
+        for row in range(trace.text_frame_N.size)
+        if trace.text_score_N[row] >= _MIN_LETTER_LINE_SCORE and shows_letter_alone(str(trace.text_N[row]), letter)
+    ]
+    has_both = any(begins_with_pair(str(trace.text_N[row])) for row in rows)
+    return has_both or np.unique(trace.text_frame_N[rows]).size > 1
 
 
 def _contradiction(signs: _Signs) -> str:

@@ -20,8 +20,8 @@ _OTHER_WORD = 0.6
 """Value of a word outside the lexicon that begins with the letter; those of the lexicon have 1."""
 _CERTAIN_SCORE = 0.8
 """Confidence from which a word outside the lexicon is used."""
-_MAX_WORDS = 5
-"""Longer lines are sentences: subtitles, addresses, adverts."""
+_MAX_WORDS, _MAX_PATTERN_WORDS = 3, 5
+"""Words of a line, and of one with the letter itself ("B is for Ball"). Longer lines are subtitles, credits, adverts."""
 _SAME_TEXT = 0.55
 """`difflib` ratio from which two lines at one place are two readings of the same words."""
 _MOVING_SECONDS = 0.75
@@ -95,7 +95,8 @@ def begins_with_pair(text: str) -> bool:
 def _object_word(text: str, score: float, letter: str) -> tuple[str, float] | None:
     """(object word, score) of a text line; None if it names no object of the letter."""
     words = re.findall(r"[A-Za-z][A-Za-z']*", text)
-    if score < _MIN_SCORE or begins_with_pair(text) or not 1 <= len(words) <= _MAX_WORDS:
+    most = _MAX_PATTERN_WORDS if letter in (word.upper() for word in words) else _MAX_WORDS
+    if score < _MIN_SCORE or begins_with_pair(text) or not 1 <= len(words) <= most:
         return None
     best: tuple[str, float] | None = None
     for word in words:
