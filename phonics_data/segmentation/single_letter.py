@@ -33,9 +33,9 @@ from phonics_data.types import ObjectWordSource, ScreenLetter, Word
 
 MANIFEST_CONFIDENCE = 0.05
 """Of segments that only the manifest labels. Below the default minimum confidence of `shard`, so such clips are an option."""
-_BOTH_CONFIDENCE, _ONE_CONFIDENCE, _UNNAMED_CONFIDENCE = 0.95, 0.85, 0.75
-"""Of a phrase whose object words and screen show, of one that one source shows, and of one without an object word. Set, not
-fitted: there are too few labelled videos of one letter."""
+_BOTH_CONFIDENCE, _ONE_CONFIDENCE, _UNNAMED_CONFIDENCE, _SHAPE_CONFIDENCE = 0.95, 0.85, 0.75, 0.6
+"""Of a phrase that words and screen contain, of one that one of them contains, of one without an object word, and of one
+that only a lone shape of the letter supports. Set, not fitted: there are too few labelled videos of one letter."""
 
 _STRONG_MENTION, _WEAK_MENTION = 0.6, 0.3
 """`Mention.strength` that other talk does not reach, and that it reaches by accident."""
@@ -48,6 +48,11 @@ _MAX_OTHER_LETTERS = 8
 _MIN_HEIGHT = 0.08
 """Height of a letter that is a sign, as a fraction of the frame's."""
 _MIN_PAIR_HEIGHT = 0.15
+_BAR_WEIGHT = 0.5
+"""`LETTER_WEIGHTS` of letters that are bars and discs."""
+_MIN_DOMINANT_SHARE, _MIN_VISIBLE_SHARE, _DOMINANT_SCORE = 0.45, 0.4, 0.97
+"""A lone shape is the letter if it has this share of all letters, is visible for this share of the video, and is read with
+this probability. Videos without letters reach one or two of the three."""
 _MIN_SHOWN_SECONDS = 0.5
 _MIN_SHOWN_SHARE = 0.25
 """A letter that the video is about is shown for at least this share of the time (weighted by height) of the letter shown most."""
@@ -106,6 +111,9 @@ class _Signs:
         shown: tracks of the letter on the screen.
         other_letters: that the words name clearly.
         shown_share: their time, weighted by height, relative to that of the letter that is shown most.
+        main_letter: the letter that is shown most; empty if none is.
+        total_share: as `shown_share`, relative to all letters.
+        visible_share: share of the video in which the letter is visible.
         lines: text lines that name objects.
         line_share: share of the screen's words that begin with the letter.
         has_pair: the screen shows the letter twice side by side, or as printed text.
@@ -120,6 +128,8 @@ class _Signs:
     shown: list[ScreenLetter]
     shown_share: float
     main_letter: str
+    total_share: float
+    visible_share: float
     lines: list[ObjectLine]
     line_share: float
     has_pair: bool
@@ -147,8 +157,19 @@ class _Signs:
 
     @property
     def is_shown(self) -> bool:
-        """The letter itself is on the screen, as a pair ("Bb") or as printed text. A lone shape may be a drawing."""
-        return self.is_main and self.has_pair
+        """The letter itself is on the screen: as a pair ("Bb"), as printed text, or as the one large shape of the video."""
+        return (self.is_main and self.has_pair) or self.is_dominant
+
+    @property
+    def is_dominant(self) -> bool:
+        """The letter is the only large shape for much of the video. Bars and discs (I, O) are drawn everywhere."""
+        best = max((one.score for one in self.shown if one.box[3] - one.box[1] >= _MIN_PAIR_HEIGHT), default=0.0)
+        return (
+            LETTER_WEIGHTS.get(self.letter, 1.0) > _BAR_WEIGHT
+            and best >= _DOMINANT_SCORE
+            and self.total_share >= _MIN_DOMINANT_SHARE
+            and self.visible_share >= _MIN_VISIBLE_SHARE
+        )
 
     @property
     def is_main(self) -> bool:
@@ -159,7 +180,7 @@ class _Signs:
     @property
     def is_weak(self) -> bool:
         """Something fits the letter, but not enough to trust it."""
-        is_distinct = LETTER_WEIGHTS.get(self.letter, 1.0) >= 1.0
+        is_distinct = LETTER_WEIGHTS.get(self.letter, 1.0) > _BAR_WEIGHT
         num_mentions = sum(one.strength >= _WEAK_MENTION for one in self.mentions)
         return (self.is_main and is_distinct) or bool(self.lines) or num_mentions >= _MIN_WEAK_MENTIONS
 
@@ -215,7 +236,7 @@ def _signs(words: Sequence[Word], trace: ScreenTrace | None, letter: str) -> _Si
     initials = [word[0].upper() for text in set(texts) for word in text.split() if len(word) > 2 and word.isalpha()]
     own = [one for one in tracks if one.letter == letter]
     # Bars and discs are drawn everywhere; two of them side by side are no "Ii" or "Oo".
-    has_pair = LETTER_WEIGHTS.get(letter, 1.0) > 0.5 and _has_pair(own)
+    has_pair = LETTER_WEIGHTS.get(letter, 1.0) > _BAR_WEIGHT and _has_pair(own)
     return _Signs(
         letter=letter,
         mentions=letter_mentions(words, letter),
@@ -224,6 +245,8 @@ def _signs(words: Sequence[Word], trace: ScreenTrace | None, letter: str) -> _Si
         shown=own,
         shown_share=seconds[letter] / seconds[main] if seconds[main] > 0 else 0.0,
         main_letter=main if seconds[main] > 0 else "",
+        total_share=seconds[letter] / (sum(seconds.values()) or 1.0),
+        visible_share=0.0 if trace is None else _visible_seconds(own) / max(trace.duration_seconds, 1e-3),
         lines=[] if trace is None else object_lines(trace, letter),
         line_share=initials.count(letter) / len(initials) if initials else 0.0,
         has_pair=has_pair or (trace is not None and _is_printed(trace, letter)),
@@ -253,6 +276,15 @@ def _letter_tracks(trace: ScreenTrace) -> list[ScreenLetter]:
         for one in screen_letters("", trace)
         if one.box[3] - one.box[1] >= _MIN_HEIGHT and one.score >= 0.8 and not is_in_word(one)
     ]
+
+
+def _visible_seconds(tracks: Sequence[ScreenLetter]) -> float:
+    """Time in which at least one of the tracks is visible."""
+    seconds, seen = 0.0, 0.0
+    for one in sorted(tracks, key=lambda track: track.start_seconds):
+        seconds += max(one.end_seconds - max(one.start_seconds, seen), 0.0)
+        seen = max(seen, one.end_seconds)
+    return seconds
 
 
 def _has_pair(tracks: Sequence[ScreenLetter]) -> bool:
@@ -298,6 +330,11 @@ def _contradiction(signs: _Signs) -> str:
 
 def _refusal(signs: _Signs) -> str:
     parts: list[str] = []
+    shape = ""
+    if signs.main_letter == signs.letter:
+        shape = f"; it shows shapes like {signs.letter}, which are drawn everywhere"
+    elif signs.main_letter:
+        shape = f"; it shows mostly {signs.main_letter}"
     if signs.num_words:
         others = f" and name {', '.join(signs.other_letters)}" if signs.other_letters else ""
         parts.append(
@@ -307,8 +344,10 @@ def _refusal(signs: _Signs) -> str:
     else:
         parts.append("there are no words")
     if signs.was_read:
-        others = f", it shows mostly {signs.main_letter}" if signs.main_letter else ", it shows no letter"
-        parts.append(f"the screen shows neither the letter nor a word that begins with it{others}")
+        parts.append(
+            "the screen shows neither the letter as a pair or as text nor words that begin with it"
+            + (shape or "; it shows no letter")
+        )
     else:
         parts.append("OCR was not run")
     return f"the manifest has letter {signs.letter}, but {'; '.join(parts)}"
@@ -338,7 +377,8 @@ def _phrases(signs: _Signs, source: str, trace: ScreenTrace | None, duration_sec
         names = [name for name, is_used in ((source, is_spoken), ("screen", is_shown)) if is_used]
         if not event.is_spoken:
             names.reverse()
-        both = _BOTH_CONFIDENCE if len(names) == 2 else _ONE_CONFIDENCE
+        named = _BOTH_CONFIDENCE if len(names) == 2 else _ONE_CONFIDENCE
+        unnamed = _UNNAMED_CONFIDENCE if is_spoken or signs.is_listed or signs.has_pair else _SHAPE_CONFIDENCE
         phrases.append(
             Phrase(
                 letter=signs.letter,
@@ -346,7 +386,7 @@ def _phrases(signs: _Signs, source: str, trace: ScreenTrace | None, duration_sec
                 object_word_source=event.source,
                 start_seconds=max(event.start, 0.0),
                 end_seconds=max(end, event.start),
-                confidence=_UNNAMED_CONFIDENCE if event.object_word is None else both,
+                confidence=unnamed if event.object_word is None else named,
                 evidence=",".join(names) or "screen",
                 cut_points=tuple(starts),
                 num_strong_cuts=len(starts),
