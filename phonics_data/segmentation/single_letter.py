@@ -472,7 +472,8 @@ def _matched(
 
 def _is_same_phrase(before: _Event, event: _Event) -> bool:
     """Whether an event repeats the object before, or would leave the phrase before too short for a clip."""
-    is_repeat = event.object_word is not None and event.object_word == before.object_word
+    words = [(one.object_word or "").removesuffix("s") for one in (before, event)]
+    is_repeat = words[0] == words[1] != ""
     return is_repeat or event.start - before.start < MIN_PART_SECONDS
 
 

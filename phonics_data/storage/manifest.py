@@ -123,11 +123,14 @@ def _letters_fault(kind: str, letters: str) -> str:
         return ""
     if repeated := sorted({letter for letter in letters if letters.count(letter) > 1}):
         return f"got {letters!r}, allowed: each letter once, but {', '.join(repeated)} is repeated"
-    allowed = {"letter": "one letter", "range": "2 to 25 letters", "alphabet": "all 26 letters, or empty"}
-    has_default = kind == "alphabet" and not letters
-    if kind in allowed and not has_default and kind != _kind_of(letters):
-        return f"got {letters!r}, allowed for kind {kind}: {allowed[kind]}"
-    return ""
+    # A song of the alphabet may lack letters, and a range is one by its kind.
+    allowed = {
+        "letter": ("one letter", len(letters) == 1),
+        "range": ("2 to 25 letters", 2 <= len(letters) <= 25),
+        "alphabet": ("more than one letter, or empty", len(letters) != 1),
+    }
+    text, fits = allowed.get(kind, ("", True))
+    return "" if fits else f"got {letters!r}, allowed for kind {kind}: {text}"
 
 
 def _kind_of(letters: str) -> Kind | None:
