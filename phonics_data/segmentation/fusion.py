@@ -24,6 +24,8 @@ _FOREIGN_EDGE_COST = 0.1
 """For each boundary of a match that is the other source's and far from the primary source's."""
 _MATCH_FRACTION = 0.4
 """Two phrases of one letter match if they share this fraction of the shorter one."""
+_LOOSE_SNAP_SECONDS = 0.8
+"""From this `snap_seconds` on, the times of the primary source are those of lines, and phrases match without overlap too."""
 _MAX_OVERLAP = 0.35
 """Neighbours may share this fraction of the shorter one; the start of the later one divides them."""
 _SKIP_EACH_COST, _BACK_COST = 0.04, 0.8
@@ -167,7 +169,9 @@ def _matches(
     prefers_other = _has_better_boundaries(primary, other, options)
     for index, own in enumerate(primary):
         for number, one in enumerate(other):
-            if one.letter != own.letter or _overlap(own, one) < _MATCH_FRACTION:
+            # Words whose times are those of a line can miss the whole letter; then their starts are still near.
+            is_near = snap_seconds >= _LOOSE_SNAP_SECONDS and abs(own.start_seconds - one.start_seconds) <= snap_seconds
+            if one.letter != own.letter or not (is_near or _overlap(own, one) >= _MATCH_FRACTION):
                 continue
             # A gap in the words before the phrase may contain its lost beginning.
             free = primary[index - 1].end_seconds if index else 0.0
