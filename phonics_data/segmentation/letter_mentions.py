@@ -8,7 +8,7 @@ this module only finds where a transcript mentions a letter that is known from e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from phonics_data.segmentation.evidence import chorus_mask
@@ -33,6 +33,8 @@ _MAX_BACK = 5
 """Words before an example that can belong to its pattern."""
 _MIN_PAUSE_SECONDS = 0.3
 """Around "a" and "I" that stand alone; an article and a pronoun are followed by their sentence at once."""
+_MAX_NAME_GAP_SECONDS = 1.0
+"""From an unrecognized name to "is for"."""
 _MIN_OBJECT_CONFIDENCE = 0.45
 """Of a recognized word outside the lexicon that is used as an object word."""
 
@@ -74,16 +76,17 @@ def letter_mentions(words: Sequence[Word], letter: str) -> list[Mention]:
     """
     found = tokens(words)
     is_chorus = chorus_mask(found).tolist()
-    usable = [not chorus and token.text not in GREETINGS for chorus, token in zip(is_chorus, found, strict=True)]
     used = [False] * len(found)
     mentions: list[Mention] = []
     for row in range(len(found)):
-        if usable[row] and (members := _pattern_before(row, found, letter, used)):
+        if not is_chorus[row] and (members := _pattern_before(row, found, letter, used)):
             mentions.append(_pattern(members, found, letter, words))
             for member in range(members[0], members[-1] + 1):
                 used[member] = True
     for row in range(len(found)):
-        if usable[row] and not used[row] and (mention := _lone(row, found, letter)) is not None:
+        # "watch" is a greeting ("thanks for watching"), except in "W is for watch".
+        is_usable = not is_chorus[row] and not used[row] and found[row].text not in GREETINGS
+        if is_usable and (mention := _lone(row, found, letter)) is not None:
             mentions.append(mention)
     return sorted(mentions, key=lambda mention: mention.start_seconds)
 
@@ -130,12 +133,22 @@ def _pattern_before(row: int, found: Sequence[Token], letter: str, used: Sequenc
         return []  # "a ant", "I imagine"
     while members[0] != row and not _begins_pattern(members[0], found, letter, has_name=has_name):
         members.pop(0)
+    if has_link and not has_name and _is_unknown_name(members[0] - 1, members[0], found, used):
+        members.insert(0, members[0] - 1)
     return members if has_name or has_link else []
 
 
 def _is_faint_for(row: int, found: Sequence[Token], letter: str) -> bool:
     """ "F all frog": words that are "for" without its consonant count only directly after the letter's own name."""
     return found[row].text in ("all", "or", "our") and row > 0 and name_likeness(found[row - 1], letter) >= _SPELLED
+
+
+def _is_unknown_name(row: int, following: int, found: Sequence[Token], used: Sequence[bool]) -> bool:
+    """Whether the word before "is for" can be the name, recognized as another word: nothing but a pause is before it."""
+    if row < 0 or used[row] or found[following].start_seconds - found[row].end_seconds > _MAX_NAME_GAP_SECONDS:
+        return False
+    before = found[row - 1] if row else None
+    return before is None or used[row - 1] or found[row].start_seconds - before.end_seconds >= _MIN_PAUSE_SECONDS
 
 
 def _begins_pattern(row: int, found: Sequence[Token], letter: str, *, has_name: bool) -> bool:
@@ -168,7 +181,8 @@ def _pattern(members: Sequence[int], found: Sequence[Token], letter: str, words:
     strength = likeness * 0.6 + (0.4 if value >= 0.9 else 0.15 if value else 0.0)
     strength = min(strength + _LINK_BONUS * has_link, 1.0) if value else 0.7 * likeness
     confidence = words[own[-1].word_index].confidence
-    is_certain = likeness >= _SPELLED and (confidence is None or confidence >= _MIN_OBJECT_CONFIDENCE)
+    is_shown = likeness >= _SPELLED or (has_link and likeness > 0)
+    is_certain = is_shown and (confidence is None or confidence >= _MIN_OBJECT_CONFIDENCE)
     is_object = value >= 0.9 or (value > 0 and is_certain)
     return Mention(
         start_seconds=own[0].start_seconds,
@@ -237,7 +251,7 @@ def _is_repeated_syllable(row: int, found: Sequence[Token], letter: str) -> bool
 # --- names ---------------------------------------------------------------------------------------------------------
 
 _SPELLINGS = {
-    "B": "be bee", "C": "see cee sea ci say", "D": "dee de", "E": "ee", "F": "ef", "G": "jee gee gie ge gy", "H": "aitch each",
+    "B": "be bee", "C": "see cee sea ci say", "D": "dee de", "E": "ee", "F": "ef", "G": "jee gee gie ge gy chee", "H": "aitch each",
     "J": "jay jai", "K": "kay cay", "L": "el", "M": "em", "N": "en", "P": "pee pea pe", "Q": "kew cue kyu", "R": "ar",
     "S": "ess es", "T": "tee tea te", "U": "you yu", "V": "vee ve", "X": "ex", "Y": "why wy", "Z": "zee ze",
 }  # fmt: skip
@@ -258,6 +272,9 @@ def name_likeness(token: Token, letter: str) -> float:
         return _RARE + 0.1
     if any(names.get(other, 0.0) > 0 for other in confusable(letter)):
         return _FRAGMENT
+    short = [replace(token, text=token.text.removesuffix(end)) for end in ("'s", "s", "es") if token.text.endswith(end)]
+    if any(name_of(one).get(letter, 0.0) >= 0.3 for one in short):
+        return _SIMILAR  # "eyes for igloo" for "I is for igloo"
     spellings = _SPELLINGS.get(letter, "").split()
     is_inside = any(token.text.startswith(one) or token.text.endswith(one) for one in spellings)
     return _FRAGMENT if token.text in spellings or (is_inside and token.text not in FILLERS) else 0.0

@@ -26,8 +26,13 @@ _MAX_LEAD_SECONDS = 2.0
 _LIST_PAUSE_SECONDS = 0.25
 """Between two examples of a list; the words of one object ("big ball") follow each other faster."""
 
+_MIN_GAP_PERIODS = 1.6
+"""From a phrase to the next one if a letter is missing between them, in periods of the song."""
+
 INFERRED_CONFIDENCE = 0.3
 """Of a letter that no word names; it is inferred from the song's order and rhythm."""
+_MIN_TRUST = 0.4
+"""Fraction of the confidence that remains for words that the recognizer considers almost impossible."""
 RHYMING_CONFIDENCE = 0.3
 """Of a letter whose name was recognized as one that rhymes with it, at the time where the letter is expected."""
 _MAX_NO_LETTER = 0.1
@@ -122,10 +127,19 @@ def build_phrases(
         if following is not None:
             next_start = min(next_start, following.start)
         end = next_start if next_start - last_end <= _MAX_HOLD_SECONDS else last_end + HOLD_SECONDS
+        if following is not None and _has_gap(draft, following, rhythm):
+            # The time of a missing letter does not belong to the one before it.
+            end = min(end, max(last_end, draft.start + (rhythm.period or np.inf)))
         end = min(max(end, draft.start), duration_seconds)
         own = _Draft(LetterRun(low, high, letter), min(draft.start, duration_seconds), draft.is_inferred)
         phrases.append(_phrase(own, end, found, evidence))
     return phrases
+
+
+def _has_gap(draft: _Draft, following: _Draft, rhythm: _Rhythm) -> bool:
+    """Whether letters are missing between two phrases by the order and by the time."""
+    is_long = rhythm.period is not None and following.start - draft.start >= _MIN_GAP_PERIODS * rhythm.period
+    return is_long and following.run.letter > draft.run.letter + 1
 
 
 def _phrase(draft: _Draft, end: float, found: Sequence[Token], evidence: Evidence) -> Phrase:
@@ -144,7 +158,7 @@ def _phrase(draft: _Draft, end: float, found: Sequence[Token], evidence: Evidenc
         object_word=object_word,
         start_seconds=draft.start,
         end_seconds=end,
-        confidence=_confidence(draft, evidence),
+        confidence=_confidence(draft, found, evidence),
         cut_points=(*strong_cuts, *(start for start, strong in inside if not strong)),
         num_strong_cuts=len(strong_cuts),
         starts_named=not draft.is_inferred and _is_name(low, letter, evidence),
@@ -153,15 +167,23 @@ def _phrase(draft: _Draft, end: float, found: Sequence[Token], evidence: Evidenc
     )
 
 
-def _confidence(draft: _Draft, evidence: Evidence) -> float:
-    """0..1, not calibrated; low for a letter that was inferred, and for one that only a name that rhymes indicates."""
+def _confidence(draft: _Draft, found: Sequence[Token], evidence: Evidence) -> float:
+    """0..1, not calibrated.
+
+    Low for a letter that was inferred, for one that only a name that rhymes indicates, and for words of which the
+    recognizer is uncertain: on rendered songs half of these were right, and nine of ten of the others.
+    """
     if draft.is_inferred:
         return INFERRED_CONFIDENCE
     low, high, letter = draft.run
+    own = np.maximum(evidence.names_TL[low:high, letter], evidence.examples_TL[low:high, letter])
+    is_similar = evidence.similar_TL[low:high, letter]
+    if own.max() < _IS_NAME and is_similar.any():
+        return RHYMING_CONFIDENCE
     value = margin_confidence(draft.run, evidence.letters_TL)
-    own = max(evidence.names_TL[low:high, letter].max(), evidence.examples_TL[low:high, letter].max())
-    is_rhyming = own < _IS_NAME and evidence.similar_TL[low:high, letter].any()
-    return RHYMING_CONFIDENCE if is_rhyming else value
+    recognized = [found[low + row].confidence for row in np.flatnonzero(own >= _IS_NAME).tolist()]
+    known = [one for one in recognized if one is not None]
+    return round(value * min(_MIN_TRUST + max(known), 1.0), 3) if known else value
 
 
 def margin_confidence(run: LetterRun, letters_TL: Scores) -> float:

@@ -31,12 +31,16 @@ def spoken(text: str, *, step: float = 0.5, confidence: float | None = 0.8) -> l
         ("E", "far egg", ["egg"]),
         ("K", "K k kite", ["kite"]),
         ("I", "I for insect", ["insect"]),
+        ("W", "W is for watch", ["watch"]),
+        ("I", "eyes for igloo", ["igloo"]),  # "I is"
+        ("N", "and is for nightingale", ["nightingale"]),  # the name is another word
+        ("S", "yes is for sunflare", ["sunflare"]),  # not in the lexicon
     ],
 )
 def test_patterns_and_their_object_words(letter: str, text: str, expected: list[str]) -> None:
     found = [mention for mention in letter_mentions(spoken(text), letter) if mention.kind == "pattern"]
     assert [mention.object_word for mention in found] == expected
-    assert all(mention.strength >= 0.6 for mention in found)
+    assert all(mention.strength >= 0.55 for mention in found)
 
 
 def test_pattern_begins_at_the_name_and_ends_with_the_example() -> None:
@@ -44,6 +48,13 @@ def test_pattern_begins_at_the_name_and_ends_with_the_example() -> None:
     assert (mention.start_seconds, mention.end_seconds) == (0.5, 2.4)
     assert mention.support == ("l", "is", "for", "lion")
     assert mention.strength == 1.0
+
+
+def test_pattern_begins_at_the_word_that_was_recognized_instead_of_the_name() -> None:
+    (mention,) = letter_mentions(spoken("wow _ dent is for nest"), "N")
+    assert mention.start_seconds == 1.0
+    (mention,) = letter_mentions(spoken("wow look is for nest"), "N")
+    assert mention.start_seconds == 1.0  # nothing separates "look" from the words before
 
 
 def test_names_sounds_and_examples_that_stand_alone() -> None:

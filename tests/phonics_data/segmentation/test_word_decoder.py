@@ -379,3 +379,19 @@ def test_required_counts_are_those_that_the_letters_can_reach() -> None:
     assert required_counts("IJKL") == (3, 3, 4)
     assert required_counts("AB") == (1, 2, 2)
     assert required_counts("AEIOU")[0] > 4  # it has no pairs
+
+
+def test_round_that_follows_a_chorus_at_once_keeps_its_first_letters() -> None:
+    words, _ = song(ALPHABET, name_only)
+    later = words[-1].end_seconds + 0.5
+    chorus, _ = song("", name_only, after=["next time won't you sing with me"], rest=0.0)
+    second = [_later(word, later + chorus[-1].end_seconds) for word in words if word.text != "D"]
+    found = decoded([*words, *(_later(word, later) for word in chorus), *second]).phrases
+    assert "".join(phrase.letter for phrase in found[26:])[:3] == "ABC"
+
+
+def test_time_of_a_missing_letter_does_not_belong_to_the_letter_before_it() -> None:
+    words, truth = song(ALPHABET, name_only, beat=0.9, rest=0.0)
+    found = {phrase.letter: phrase for phrase in decoded([word for word in words if word.text != "H"]).phrases}
+    assert "H" not in found
+    assert found["G"].end_seconds == pytest.approx(truth[6].end_seconds)
