@@ -76,6 +76,8 @@ _TRACK_SECONDS = 12.0
 """A track without detections is dropped after this time."""
 _FADED = 0.6
 """A letter with a smaller contrast than this fraction of another letter's in its row is not marked."""
+_SAME_HUE = 0.25
+"""Two contrasts have one hue if, scaled to the same size, no channel differs by more than this fraction."""
 _PART_SECONDS = 0.5
 """A part of a letter that was detected within this time is not another letter."""
 _FLICKER_SECONDS = 0.75
@@ -256,8 +258,11 @@ def _is_faded(box: Box, colour: Colour, visible: Sequence[tuple[Box, Colour]]) -
     for other_box, other_colour in visible:
         if are_aligned(box, other_box) and intersection_over_union(box, other_box) == 0:
             ratio = contrast_ratio(contrast(other_colour), contrast(colour))
-            difference = np.abs(contrast(colour) - ratio * contrast(other_colour)).max()
-            if 0 < ratio < _FADED and float(difference) < NEW_COLOUR:
+            difference = float(np.abs(contrast(colour) - ratio * contrast(other_colour)).max())
+            size = float(np.abs(contrast(colour)).max())
+            # A shape that hardly differs from its background has no hue. Otherwise the limit is relative: dark red is not
+            # a faded green.
+            if 0 < ratio < _FADED and (size < NEW_COLOUR or difference < _SAME_HUE * size):
                 return True
     return False
 
