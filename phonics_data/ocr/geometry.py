@@ -47,3 +47,11 @@ def contains(outer: PixelBox, inner: PixelBox, *, tolerance: int) -> bool:
 
 def pixel_area(box: PixelBox) -> int:
     return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def overlap_of(one: PixelBox, other: PixelBox) -> float:
+    """`intersection_over_union` of two boxes in pixels."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    shared = max(width, 0) * max(height, 0)
+    return shared / (pixel_area(one) + pixel_area(other) - shared) if shared else 0.0

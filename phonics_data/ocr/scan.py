@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phonics_data.media.frame_sampler import SampledFrame, sample_frames
-from phonics_data.ocr.recognizer import LetterRecognizer, Mask, letter_recognizer
-from phonics_data.ocr.shapes import Frame, LetterShape, find_shapes, largest_channel, without_contained
+from phonics_data.ocr.recognizer import Frame, LetterRecognizer, Mask, letter_recognizer
+from phonics_data.ocr.shapes import LetterShape, find_shapes, largest_channel, without_contained
 from phonics_data.ocr.trace import ScreenTrace
 
 OCR_FRAME_RATE = 8
@@ -111,7 +111,7 @@ class _Scanner:
         shapes = find_shapes(frame_HWC, changed_HW, min_changed=0.0 if is_whole else _MIN_SHAPE_CHANGED)
         letters_R26 = self._letters(shapes)
         scale = np.array([width, height, width, height])
-        for row in without_contained([shape.box for shape in shapes], letters_R26):
+        for row in without_contained(shapes, letters_R26):
             shape = shapes[row]
             box = tuple((np.array(shape.box) / scale).tolist())
             self._detections.append((number, box, letters_R26[row], (*shape.colour, *shape.background), is_whole))
@@ -120,11 +120,14 @@ class _Scanner:
         """(shapes, 26) letter probabilities, from the cache where a similar shape was recognized recently."""
         found = [self._cached(shape) for shape in shapes]
         unknown = [shape for shape, letters in zip(shapes, found, strict=True) if letters is None]
-        stretched = [shape.stretched_mask for shape in unknown if shape.stretched_mask is not None]
-        letters_R26 = self._recognizer.read([shape.mask for shape in unknown] + stretched)
-        stretched_rows = iter(letters_R26[len(unknown) :])
-        for shape, letters in zip(unknown, letters_R26[: len(unknown)], strict=True):
-            best = letters if shape.stretched_mask is None else np.maximum(letters, next(stretched_rows))
+        views = [_views(shape) for shape in unknown]
+        letters_V26 = self._recognizer.read([view for one in views for view in one])
+        start = 0
+        for shape, own in zip(unknown, views, strict=True):
+            read = letters_V26[start : start + len(own)]
+            start += len(own)
+            # A textured shape is a letter if its pixels and its mask say so.
+            best = read.max(axis=0) if shape.pixels is None else read.mean(axis=0)
             found[shapes.index(shape)] = best
             self._cache.insert(0, (shape, best))
         del self._cache[_CACHE_SIZE:]
@@ -132,6 +135,8 @@ class _Scanner:
 
     def _cached(self, shape: LetterShape) -> NDArray[np.float32] | None:
         for other, letters in self._cache:
+            if (other.pixels is None) != (shape.pixels is None):
+                continue
             has_same_aspect = abs(other.aspect / shape.aspect - 1) < 0.1
             if has_same_aspect and float(np.abs(other.thumbnail_20 - shape.thumbnail_20).mean()) < 0.03:
                 return letters
@@ -157,6 +162,12 @@ class _Scanner:
             colour_R6=np.array(colours, np.float32).reshape(-1, 6),
             after_cut_R=np.array(after_cut, np.bool_),
         )
+
+
+def _views(shape: LetterShape) -> list[NDArray[np.uint8]]:
+    """The images of a shape that are read."""
+    second = shape.pixels if shape.pixels is not None else shape.stretched_mask
+    return [shape.mask] if second is None else [shape.mask, second]
 
 
 def _changed_pixels(one: Frame, other: Frame) -> Mask:

@@ -1,9 +1,16 @@
-"""Segments a frame into shapes of one colour that may be letters. Pure but for OpenCV."""
+"""Segments a frame into shapes that may be letters. Pure but for OpenCV.
+
+There are three kinds of shapes, because letters are printed, drawn and painted:
+
+* flat shapes: connected regions of one colour;
+* holes in large flat regions, whatever fills them: letters of chalk on a board, with dots, gradients or faces;
+* changed boxes: what has just been drawn, has appeared or has moved on a background that is not flat.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from phonics_data.ocr.geometry import PixelBox, contains
-from phonics_data.ocr.recognizer import LETTERS, Mask
-
-Frame = NDArray[np.uint8]
+from phonics_data.ocr.geometry import PixelBox, contains, overlap_of, pixel_area
+from phonics_data.ocr.recognizer import LETTERS, Frame, Mask
 
 _EDGE = 14
 """Difference of neighbouring pixels (of 255, largest channel) at which a colour region ends."""
@@ -30,6 +35,21 @@ _MIN_FILL, _MAX_FILL = 0.08, 0.92
 
 _SAME_COLOUR = 25.0
 
+_BOARD_AREA = 0.05
+"""Fraction of the frame from which a flat region is searched for holes."""
+_JOIN = 5
+"""Changed parts at most this far apart, in pixels of the change mask, are one box."""
+_SAME_PLACE = 0.7
+"""Intersection over union from which two shapes are read only once."""
+_MARGIN = 0.12
+"""Pixels around a textured shape, as a fraction of its height, from which its background is measured."""
+_MIN_CONTRAST = 24
+"""Smallest difference between a textured letter and its background (of 255, largest channel)."""
+_CARD_FILL = 0.93
+"""A shape that fills its box to this fraction, with its holes, is a card or a board."""
+_READ_IN_CARDS = frozenset("DOQICU")
+"""Letters that cards and boards are read as."""
+
 _CONTAINMENT_TOLERANCE = 2
 """Pixels by which the outline of a letter and its filling may differ."""
 
@@ -42,19 +62,24 @@ _SIMPLE = frozenset("IOLCJ")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LetterShape:
-    """A shape of one colour.
+    """A shape that may be a letter.
 
     Args:
         box: in pixels.
         mask: the pixels of the box that the shape covers.
+        pixels: of textured shapes: the box's RGB pixels. They are read too, because a mask of chalk or of a face has
+            gaps. None for flat shapes.
+        is_card: whether it fills its box, with its holes.
         stretched_mask: for narrow shapes that are not small, the mask stretched to the usual width of a letter.
         thumbnail_20: (20, 20) float32 coverage, used to recognize an equal shape in later frames.
-        colour: mean RGB.
+        colour: mean RGB; of textured shapes the median.
         background: median RGB around the shape.
     """
 
     box: PixelBox
     mask: Mask
+    pixels: Frame | None
+    is_card: bool
     stretched_mask: Mask | None
     thumbnail_20: NDArray[np.float32]
     colour: tuple[float, float, float]
@@ -67,17 +92,40 @@ class LetterShape:
 
 
 def find_shapes(frame_HWC: Frame, changed_HW: Mask, *, min_changed: float, at_most: int = 10) -> list[LetterShape]:
-    """Shapes of the size of a letter that have changed, those with the largest change first.
+    """Shapes of the size of a letter that have changed, those with the largest change first, flat ones before textured.
 
     Args:
         frame_HWC: uint8 RGB.
         changed_HW: 1 where the frame has changed, else 0.
-        min_changed: fraction of a shape's box that must have changed; 0 keeps all shapes.
+        min_changed: fraction of a shape's box that must have changed; 0 keeps all shapes and searches no changed boxes.
+        at_most: number of shapes of each kind.
     """
-    height, width = frame_HWC.shape[:2]
     gradient = cv2.morphologyEx(frame_HWC, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8))
     flat: Mask = (largest_channel(gradient) <= _EDGE).astype(np.uint8)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(flat, connectivity=4)
+    shapes = _flat_shapes(frame_HWC, changed_HW, labels, stats, min_changed=min_changed, at_most=at_most)
+    regions = _ranked(_holes(labels, stats), changed_HW, min_changed)[:at_most]
+    if min_changed > 0:
+        regions += _ranked(_changed_boxes(changed_HW), changed_HW, min_changed)[:at_most]
+    places = [shape.box for shape in shapes]
+    for box, inside in regions:
+        shape = _textured_shape(frame_HWC, box, inside)
+        if shape is not None and not any(overlap_of(shape.box, place) >= _SAME_PLACE for place in places):
+            shapes.append(shape)
+            places.append(shape.box)
+    return shapes
+
+
+def _flat_shapes(
+    frame_HWC: Frame,
+    changed_HW: Mask,
+    labels: NDArray[Any],
+    stats: NDArray[Any],
+    *,
+    min_changed: float,
+    at_most: int,
+) -> list[LetterShape]:
+    height, width = frame_HWC.shape[:2]
     lefts, tops, widths, heights, areas = np.maximum(stats.T.astype(np.float64), [[0], [0], [1], [1], [1]])
     aspect, fill = widths / heights, areas / (widths * heights)
     fits = (
@@ -128,6 +176,122 @@ def largest_channel(image_HWC: NDArray[np.uint8] | cv2.typing.MatLike) -> Mask:
     return np.asarray(cv2.max(cv2.max(red, green), blue), np.uint8)
 
 
+def _holes(labels: NDArray[Any], stats: NDArray[Any]) -> Iterator[tuple[PixelBox, Mask]]:
+    """Box and mask of what large flat regions enclose."""
+    height, width = labels.shape
+    for label in range(1, len(stats)):
+        left, top, w, h, area = (int(value) for value in stats[label])
+        if area < _BOARD_AREA * height * width:
+            continue
+        other: Mask = (labels[top : top + h, left : left + w] != label).astype(np.uint8)
+        _, inner_labels, inner_stats, _ = cv2.connectedComponentsWithStats(other, connectivity=8)
+        for inner in range(1, len(inner_stats)):
+            x, y, inner_w, inner_h, _ = (int(value) for value in inner_stats[inner])
+            if x > 0 and y > 0 and x + inner_w < w and y + inner_h < h and _is_letter_size(inner_w, inner_h, labels):
+                mask = (inner_labels[y : y + inner_h, x : x + inner_w] == inner).astype(np.uint8)
+                yield (left + x, top + y, left + x + inner_w, top + y + inner_h), mask
+
+
+def _changed_boxes(changed_HW: Mask) -> Iterator[tuple[PixelBox, None]]:
+    """Boxes of what has changed, with parts that are close to each other joined."""
+    height, width = changed_HW.shape
+    factor = max(1, round(width / 320))
+    small = changed_HW[::factor, ::factor]
+    joined = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((_JOIN, _JOIN), np.uint8))
+    _, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    for label in range(1, len(stats)):
+        left, top, w, h = (int(value) * factor for value in stats[label, :4])
+        if _is_letter_size(w, h, changed_HW):
+            yield (left, top, min(left + w, width), min(top + h, height)), None
+
+
+def _is_letter_size(width: int, height: int, image: NDArray[Any]) -> bool:
+    image_height, image_width = image.shape[:2]
+    return (
+        _MIN_HEIGHT * image_height <= height <= _MAX_HEIGHT * image_height
+        and _MIN_WIDTH * image_width <= width <= _MAX_WIDTH * image_width
+        and _MIN_ASPECT <= width / height <= _MAX_ASPECT
+    )
+
+
+def _ranked(
+    regions: Iterable[tuple[PixelBox, Mask | None]], changed_HW: Mask, min_changed: float
+) -> list[tuple[PixelBox, Mask | None]]:
+    """The regions that have changed, those with the largest change first."""
+    ranked: list[tuple[float, PixelBox, Mask | None]] = []
+    for box, inside in regions:
+        left, top, right, bottom = box
+        changed = float(changed_HW[top:bottom, left:right].mean())
+        if changed >= min_changed:
+            ranked.append((changed * float(pixel_area(box)) ** 0.5, box, inside))
+    ranked.sort(key=lambda one: -one[0])
+    return [(box, inside) for _, box, inside in ranked]
+
+
+def _textured_shape(frame_HWC: Frame, box: PixelBox, inside: Mask | None) -> LetterShape | None:
+    """The ink in a box: the largest region that differs from the colour around the box and does not touch its border.
+
+    Args:
+        inside: the pixels of the box that may be ink; None for all.
+
+    Returns:
+        None if nothing is found.
+    """
+    left, top, right, bottom = box
+    away = max(2, round(_MARGIN * (bottom - top)))
+    height, width = frame_HWC.shape[:2]
+    outer = (max(left - away, 0), max(top - away, 0), min(right + away, width), min(bottom + away, height))
+    pixels = frame_HWC[outer[1] : outer[3], outer[0] : outer[2]]
+    around = np.median(np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]), axis=0).astype(np.uint8)
+    difference = largest_channel(cv2.absdiff(pixels, np.broadcast_to(around, pixels.shape)))
+    threshold, binary = cv2.threshold(difference, 0, 1, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    if threshold < _MIN_CONTRAST / 2:
+        return None
+    ink = np.asarray(binary, np.uint8)
+    if inside is not None:
+        allowed = np.zeros_like(ink)
+        allowed[top - outer[1] : bottom - outer[1], left - outer[0] : right - outer[0]] = inside
+        ink &= allowed
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
+    h, w = ink.shape
+    best, best_area = 0, 0
+    for label in range(1, len(stats)):
+        x, y, inner_w, inner_h, area = (int(value) for value in stats[label])
+        is_inner = x > 0 and y > 0 and x + inner_w < w and y + inner_h < h
+        if is_inner and area > best_area and _is_letter_size(inner_w, inner_h, frame_HWC):
+            best, best_area = label, area
+    if not best:
+        return None
+    x, y, inner_w, inner_h, _ = (int(value) for value in stats[best])
+    mask: Mask = (labels[y : y + inner_h, x : x + inner_w] == best).astype(np.uint8)
+    own = frame_HWC[outer[1] + y : outer[1] + y + inner_h, outer[0] + x : outer[0] + x + inner_w]
+    red, green, blue = np.median(own[mask > 0], axis=0)
+    own_box = (outer[0] + x, outer[1] + y, outer[0] + x + inner_w, outer[1] + y + inner_h)
+    return LetterShape(
+        box=own_box,
+        mask=mask,
+        pixels=own,
+        is_card=_is_card(mask),
+        stretched_mask=None,
+        thumbnail_20=_thumbnail(mask),
+        colour=(float(red), float(green), float(blue)),
+        background=_background(frame_HWC, own_box),
+    )
+
+
+def _is_card(mask: Mask) -> bool:
+    """Whether the mask, with its holes, fills its box."""
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    height, width = mask.shape
+    return width > _NARROW * height and max(map(cv2.contourArea, contours), default=0.0) >= _CARD_FILL * (
+        (width - 1) * (height - 1)
+    )
+
+
+def _thumbnail(mask: Mask) -> NDArray[np.float32]:
+    return np.asarray(cv2.resize(mask.astype(np.float32), (20, 20), interpolation=cv2.INTER_AREA), np.float32)
+
+
 def _shape(frame_HWC: Frame, labels: NDArray[Any], stats: NDArray[Any], own: Sequence[int]) -> LetterShape:
     """The shape made of the connected components `own`."""
     left, top = (int(value) for value in stats[own, :2].min(axis=0))
@@ -145,10 +309,10 @@ def _shape(frame_HWC: Frame, labels: NDArray[Any], stats: NDArray[Any], own: Seq
     return LetterShape(
         box=(left, top, right, bottom),
         mask=mask,
+        pixels=None,
+        is_card=_is_card(mask),
         stretched_mask=stretched,
-        thumbnail_20=np.asarray(
-            cv2.resize(mask.astype(np.float32), (20, 20), interpolation=cv2.INTER_AREA), np.float32
-        ),
+        thumbnail_20=_thumbnail(mask),
         colour=(float(colour[0]), float(colour[1]), float(colour[2])),
         background=_background(frame_HWC, (left, top, right, bottom)),
     )
@@ -165,12 +329,13 @@ def _background(frame_HWC: Frame, box: PixelBox) -> tuple[float, float, float]:
     return float(red), float(green), float(blue)
 
 
-def without_contained(boxes: Sequence[PixelBox], letters_R26: NDArray[np.float32]) -> list[int]:
+def without_contained(shapes: Sequence[LetterShape], letters_R26: NDArray[np.float32]) -> list[int]:
     """Rows that remain after one of every two nested shapes is removed: a hole or part of a letter, or the card around it."""
-    removed: set[int] = set()
     best = letters_R26.argmax(axis=1)
+    removed = {row for row, shape in enumerate(shapes) if shape.is_card and LETTERS[best[row]] in _READ_IN_CARDS}
     # Simple letters may be parts of other letters.
     scores = letters_R26.max(axis=1) * np.array([0.6 if LETTERS[letter] in _SIMPLE else 1.0 for letter in best])
+    boxes = [shape.box for shape in shapes]
     for outer, inner in itertools.permutations(range(len(boxes)), 2):
         if removed & {outer, inner} or not contains(boxes[outer], boxes[inner], tolerance=_CONTAINMENT_TOLERANCE):
             continue
