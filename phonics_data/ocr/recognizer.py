@@ -36,8 +36,8 @@ _HOMOGLYPHS = {
 }  # fmt: skip
 """Characters that count as a letter because they look like it. A lower-case l counts as I, not as L."""
 
-_PIXELS_HEIGHT = 30
-"""Height of a letter that is read from its pixels instead of its mask."""
+_PIXELS_HEIGHT = 36
+"""Height of the pixels of a letter, with a margin around it."""
 _LINE_WIDTHS = (48, 480)
 """Smallest and largest input width of a text line."""
 
@@ -116,12 +116,13 @@ class LetterRecognizer:
             return np.zeros((0, 26), np.float32)
         letters_N26 = self._read_at(images, LETTER_HEIGHT)
         best_N = letters_N26.max(axis=1)
-        for row in np.flatnonzero((best_N >= UNSURE[0]) & (best_N < UNSURE[1])).tolist():
-            if images[row].ndim == 3:
-                continue
-            second_26 = self._read_at([images[row]], SECOND_HEIGHT)[0]
-            if second_26.argmax() == letters_N26[row].argmax():
-                letters_N26[row] = np.maximum(letters_N26[row], second_26)
+        is_unsure_N = (best_N >= UNSURE[0]) & (best_N < UNSURE[1]) & np.array([image.ndim == 2 for image in images])
+        unsure = np.flatnonzero(is_unsure_N).tolist()
+        if unsure:
+            second_M26 = self._read_at([images[row] for row in unsure], SECOND_HEIGHT)
+            for row, second_26 in zip(unsure, second_M26, strict=True):
+                if second_26.argmax() == letters_N26[row].argmax():
+                    letters_N26[row] = np.maximum(letters_N26[row], second_26)
         return letters_N26
 
     def read_line(self, pixels_HWC: Frame) -> tuple[str, float]:

@@ -1,8 +1,9 @@
-"""One pass over a video's frames: detects change and cuts, and recognizes the letters in changed regions."""
+"""One pass over a video's frames: detects change and cuts, recognizes the letters in changed regions and reads text lines."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -10,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phonics_data.media.frame_sampler import SampledFrame, sample_frames
-from phonics_data.ocr.recognizer import Frame, LetterRecognizer, Mask, letter_recognizer
-from phonics_data.ocr.shapes import LetterShape, find_shapes, largest_channel, without_contained
+from phonics_data.ocr.geometry import Box, PixelBox, area, intersection, overlap_of
+from phonics_data.ocr.recognizer import LETTERS, Frame, LetterRecognizer, Mask, letter_recognizer
+from phonics_data.ocr.shapes import LetterShape, find_shapes, largest_channel, textured_shape, without_contained
+from phonics_data.ocr.text_lines import TextLine, TextReader, line_detector
 from phonics_data.ocr.trace import ScreenTrace
 
 OCR_FRAME_RATE = 8
@@ -30,9 +33,22 @@ from the frame before it."""
 _STATIC = 0.0005
 """Frames with a smaller fraction of changed pixels are not read."""
 _MIN_SHAPE_CHANGED = 0.04
+_STILL = 0.01
+"""Text lines are read when a smaller fraction of the pixels changes from one sampled frame to the next."""
+_MIN_LINE_CHANGED = 0.1
+"""Fraction of its box that must have changed before a text line that is a letter counts as a new letter."""
+_FOUND_OVERLAP = 0.5
+_IN_WORD = 0.8
 _GRID = (32, 18)
-_CACHE_SIZE = 24
+_CACHE_SIZE = 48
 """Recognized shapes that are kept: most letters only move, so they need not be recognized again."""
+_IMAGES_PER_SECOND = 16
+"""Images that are recognized on average per second of the video; one second's may be used at once. Moving drawings give
+more new shapes than that, and letters must not wait for them."""
+_DRAWING_SCORE = 0.3
+_DRAWING_FRAMES = 6
+_DRAWING_OVERLAP = 0.4
+"""A shape is recognized after all others if a shape of the last `_DRAWING_FRAMES` at its place had no better score."""
 
 
 def read_screen(path: Path, *, rate: int = OCR_FRAME_RATE, recognizer: LetterRecognizer | None = None) -> ScreenTrace:
@@ -57,6 +73,24 @@ def read_frames(frames: Iterable[SampledFrame], *, rate: int, recognizer: Letter
     return scanner.trace()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Detection:
+    """A row of the trace.
+
+    Args:
+        box: fractions of width and height.
+        colours: of the letter and around it.
+        cut_from: the detection follows a cut if there was one in the frames from this one to `frame`. None for letters
+            in what has changed a little.
+    """
+
+    frame: int
+    box: Box
+    letters_26: NDArray[np.float32]
+    colours: tuple[float, ...]
+    cut_from: int | None
+
+
 class _Scanner:
     def __init__(self, recognizer: LetterRecognizer, rate: int) -> None:
         self._recognizer, self._rate = recognizer, rate
@@ -65,9 +99,15 @@ class _Scanner:
         self._cuts: list[bool] = []
         self._changed: list[float] = []
         self._edges: list[NDArray[np.uint8]] = []
-        self._detections: list[tuple[int, tuple[float, ...], NDArray[np.float32], tuple[float, ...], bool]] = []
+        self._detections: list[_Detection] = []
+        self._text = TextReader(recognizer, line_detector(), rate)
+        self._text_frame = 0
+        self._lines: list[tuple[int, Box, TextLine]] = []
+        self._words: list[tuple[int, int, Box]] = []
         self._cache: list[tuple[LetterShape, NDArray[np.float32]]] = []
         self._last_whole = -rate
+        self._budget = float(_IMAGES_PER_SECOND)
+        self._drawings: list[tuple[int, PixelBox]] = []
 
     def add(self, frame_HWC: Frame) -> None:
         """Process the next sampled frame."""
@@ -77,6 +117,7 @@ class _Scanner:
         self._edges.append(_edge_grid(small))
         blurred: Frame = np.asarray(cv2.blur(small, (3, 3)), np.uint8)
         number = len(self._changed)
+        self._budget = min(self._budget + _IMAGES_PER_SECOND / self._rate, _IMAGES_PER_SECOND)
         if self._previous:
             self._changed.append(float(_changed_pixels(blurred, self._previous[-1]).mean()))
             changed = _changed_pixels(blurred, self._previous[0])
@@ -88,12 +129,18 @@ class _Scanner:
         if self._cuts[-1] and self._previous:
             self._possible_flashes.append((number, self._previous[-1]))
         self._previous = [*self._previous, blurred][-_LAG:]
+        # Letters come first: a line that is a letter is added if the shapes did not show it.
+        self._detect_changed(number, frame_HWC, changed, fraction)
+        self._read_text(number, frame_HWC, changed, fraction)
+
+    def _detect_changed(self, number: int, frame_HWC: Frame, changed_hw: Mask, fraction: float) -> None:
+        height, width = frame_HWC.shape[:2]
         is_whole = fraction >= _CUT
         if fraction < _STATIC or (is_whole and number - self._last_whole < self._rate // 4):
             return
         if is_whole:
             self._last_whole = number
-        mask: Mask = np.asarray(cv2.resize(changed, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
+        mask: Mask = np.asarray(cv2.resize(changed_hw, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
         self._detect(number, frame_HWC, mask, is_whole)
 
     def _cancels_cuts(self, number: int, blurred: Frame) -> bool:
@@ -107,31 +154,78 @@ class _Scanner:
         return False
 
     def _detect(self, number: int, frame_HWC: Frame, changed_HW: Mask, is_whole: bool) -> None:
-        height, width = frame_HWC.shape[:2]
         shapes = find_shapes(frame_HWC, changed_HW, min_changed=0.0 if is_whole else _MIN_SHAPE_CHANGED)
-        letters_R26 = self._letters(shapes)
-        scale = np.array([width, height, width, height])
+        letters_R26 = self._letters(number, shapes)
+        cut_from = max(number - _LAG + 1, 0) if is_whole else None
         for row in without_contained(shapes, letters_R26):
-            shape = shapes[row]
-            box = tuple((np.array(shape.box) / scale).tolist())
-            self._detections.append((number, box, letters_R26[row], (*shape.colour, *shape.background), is_whole))
+            self._add(number, frame_HWC, shapes[row], letters_R26[row], cut_from)
 
-    def _letters(self, shapes: list[LetterShape]) -> NDArray[np.float32]:
-        """(shapes, 26) letter probabilities, from the cache where a similar shape was recognized recently."""
+    def _add(
+        self, number: int, frame_HWC: Frame, shape: LetterShape, letters_26: NDArray[np.float32], cut_from: int | None
+    ) -> None:
+        box = _fractions(shape.box, frame_HWC)
+        self._detections.append(_Detection(number, box, letters_26, (*shape.colour, *shape.background), cut_from))
+
+    def _read_text(self, number: int, frame_HWC: Frame, changed_hw: Mask, fraction: float) -> None:
+        if fraction < _STATIC:
+            changed_hw = np.zeros_like(changed_hw)
+        lines = self._text.read(number, frame_HWC, changed_hw, is_still=self._changed[-1] < _STILL)
+        if lines is None:
+            return
+        for line in lines:
+            self._lines.append((number, _fractions(line.box, frame_HWC), line))
+            self._words += [(self._text_frame, number, _fractions(word, frame_HWC)) for word in line.words()]
+            if line.letter and line.changed >= _MIN_LINE_CHANGED:
+                self._add_line(number, frame_HWC, line)
+        self._text_frame = number + 1
+
+    def _add_line(self, number: int, frame_HWC: Frame, line: TextLine) -> None:
+        """Add a text line that is a letter as a detection, if none of its letter is there."""
+        letter, box = LETTERS.index(line.letter), _fractions(line.box, frame_HWC)
+        for one in reversed(self._detections):
+            if one.frame < number - self._rate:
+                break
+            is_here = intersection(one.box, box) >= _FOUND_OVERLAP * min(area(one.box), area(box))
+            if is_here and int(one.letters_26.argmax()) == letter and one.letters_26[letter] >= _FOUND_OVERLAP:
+                return
+        shape = textured_shape(frame_HWC, line.box)
+        if shape is not None:
+            letters_26 = np.zeros(26, np.float32)
+            letters_26[letter] = line.score
+            self._add(number, frame_HWC, shape, letters_26, self._text_frame)
+
+    def _letters(self, number: int, shapes: list[LetterShape]) -> NDArray[np.float32]:
+        """(shapes, 26) letter probabilities, from the cache where a similar shape was recognized recently.
+
+        Shapes beyond the budget have zeros.
+        """
         found = [self._cached(shape) for shape in shapes]
-        unknown = [shape for shape, letters in zip(shapes, found, strict=True) if letters is None]
-        views = [_views(shape) for shape in unknown]
-        letters_V26 = self._recognizer.read([view for one in views for view in one])
-        start = 0
-        for shape, own in zip(unknown, views, strict=True):
-            read = letters_V26[start : start + len(own)]
-            start += len(own)
+        unknown = [row for row, letters in enumerate(found) if letters is None]
+        unknown.sort(key=lambda row: self._is_drawing(number, shapes[row]))
+        views: list[tuple[int, NDArray[np.uint8]]] = []
+        for row in unknown:
+            own = _views(shapes[row])
+            if len(views) + len(own) <= self._budget:
+                views += [(row, view) for view in own]
+        letters_V26 = self._recognizer.read([view for _, view in views])
+        self._budget -= len(views)
+        for row in dict.fromkeys(row for row, _ in views):
+            read = letters_V26[[number for number, (other, _) in enumerate(views) if other == row]]
             # A textured shape is a letter if its pixels and its mask say so.
-            best = read.max(axis=0) if shape.pixels is None else read.mean(axis=0)
-            found[shapes.index(shape)] = best
-            self._cache.insert(0, (shape, best))
+            best = read.max(axis=0) if shapes[row].pixels is None else read.mean(axis=0)
+            found[row] = best
+            self._cache.insert(0, (shapes[row], best))
+            if best.max() < _DRAWING_SCORE:
+                self._drawings.append((number, shapes[row].box))
         del self._cache[_CACHE_SIZE:]
-        return np.array(found, np.float32).reshape(len(shapes), 26)
+        nothing = np.zeros(26, np.float32)
+        letters = [nothing if one is None else one for one in found]
+        return np.array(letters, np.float32).reshape(len(shapes), 26)
+
+    def _is_drawing(self, number: int, shape: LetterShape) -> bool:
+        """Whether something at the shape's place was recently recognized as no letter."""
+        self._drawings = [one for one in self._drawings if number - one[0] <= _DRAWING_FRAMES]
+        return any(overlap_of(shape.box, box) >= _DRAWING_OVERLAP for _, box in self._drawings)
 
     def _cached(self, shape: LetterShape) -> NDArray[np.float32] | None:
         for other, letters in self._cache:
@@ -143,25 +237,36 @@ class _Scanner:
         return None
 
     def trace(self) -> ScreenTrace:
-        frames, boxes, letters, colours, is_whole = (
-            zip(*self._detections, strict=True) if self._detections else ((),) * 5
-        )
+        detections = [one for one in self._detections if not self._is_in_word(one)]
         # A frame that was read as a whole because of a flash does not follow a cut.
-        after_cut = [
-            whole and any(self._cuts[max(frame - _LAG + 1, 0) : frame + 1])
-            for frame, whole in zip(frames, is_whole, strict=True)
-        ]
+        after_cut = [one.cut_from is not None and any(self._cuts[one.cut_from : one.frame + 1]) for one in detections]
         return ScreenTrace(
             rate=self._rate,
             changed_T=np.array(self._changed, np.float32),
             cut_T=np.array(self._cuts, np.bool_),
             edges_TGG=np.array(self._edges, np.uint8).reshape(-1, _GRID[1], _GRID[0]),
-            frame_R=np.array(frames, np.int32),
-            box_R4=np.array(boxes, np.float32).reshape(-1, 4),
-            letters_R26=np.array(letters, np.float32).reshape(-1, 26),
-            colour_R6=np.array(colours, np.float32).reshape(-1, 6),
+            frame_R=np.array([one.frame for one in detections], np.int32),
+            box_R4=np.array([one.box for one in detections], np.float32).reshape(-1, 4),
+            letters_R26=np.array([one.letters_26 for one in detections], np.float32).reshape(-1, 26),
+            colour_R6=np.array([one.colours for one in detections], np.float32).reshape(-1, 6),
             after_cut_R=np.array(after_cut, np.bool_),
+            text_frame_N=np.array([number for number, _, _ in self._lines], np.int32),
+            text_box_N4=np.array([box for _, box, _ in self._lines], np.float32).reshape(-1, 4),
+            text_N=np.array([line.text for _, _, line in self._lines], np.str_),
+            text_score_N=np.array([line.score for _, _, line in self._lines], np.float32),
         )
+
+    def _is_in_word(self, one: _Detection) -> bool:
+        """Whether a detection is a letter of a word. The word was read up to a second later."""
+        return any(
+            first <= one.frame <= last and intersection(one.box, word) >= _IN_WORD * area(one.box)
+            for first, last, word in self._words
+        )
+
+
+def _fractions(box: PixelBox, frame_HWC: Frame) -> Box:
+    height, width = frame_HWC.shape[:2]
+    return np.array(box, np.float32) / np.array([width, height, width, height], np.float32)
 
 
 def _views(shape: LetterShape) -> list[NDArray[np.uint8]]:

@@ -45,6 +45,9 @@ _MARGIN = 0.12
 """Pixels around a textured shape, as a fraction of its height, from which its background is measured."""
 _MIN_CONTRAST = 24
 """Smallest difference between a textured letter and its background (of 255, largest channel)."""
+_BLOB_SOLIDITY, _BLOB_STROKES = 0.93, 5.5
+"""A shape that fills its convex hull to this fraction, or whose area is less than so many times its squared half stroke
+width, has no strokes. A disk has 3.1, the letters of a very bold font 6 to 9, others over 10."""
 _CARD_FILL = 0.93
 """A shape that fills its box to this fraction, with its holes, is a card or a board."""
 _READ_IN_CARDS = frozenset("DOQICU")
@@ -67,7 +70,7 @@ class LetterShape:
     Args:
         box: in pixels.
         mask: the pixels of the box that the shape covers.
-        pixels: of textured shapes: the box's RGB pixels. They are read too, because a mask of chalk or of a face has
+        pixels: of textured shapes: RGB pixels of the box and a margin. They are read too, because a mask of chalk or of a face has
             gaps. None for flat shapes.
         is_card: whether it fills its box, with its holes.
         stretched_mask: for narrow shapes that are not small, the mask stretched to the usual width of a letter.
@@ -109,7 +112,7 @@ def find_shapes(frame_HWC: Frame, changed_HW: Mask, *, min_changed: float, at_mo
         regions += _ranked(_changed_boxes(changed_HW), changed_HW, min_changed)[:at_most]
     places = [shape.box for shape in shapes]
     for box, inside in regions:
-        shape = _textured_shape(frame_HWC, box, inside)
+        shape = textured_shape(frame_HWC, box, inside)
         if shape is not None and not any(overlap_of(shape.box, place) >= _SAME_PLACE for place in places):
             shapes.append(shape)
             places.append(shape.box)
@@ -153,7 +156,9 @@ def _flat_shapes(
     chosen = [label for _, label in ranked[:at_most]]
     shapes = [_shape(frame_HWC, labels, stats, [label]) for label in chosen]
     pairs = _adjacent_pairs(shapes)
-    return shapes + [_shape(frame_HWC, labels, stats, [chosen[one], chosen[other]]) for one, other in pairs]
+    return [one for one in shapes if not _is_blob(one.mask)] + [
+        _shape(frame_HWC, labels, stats, [chosen[one], chosen[other]]) for one, other in pairs
+    ]
 
 
 def _adjacent_pairs(shapes: Sequence[LetterShape]) -> list[tuple[int, int]]:
@@ -178,18 +183,14 @@ def largest_channel(image_HWC: NDArray[np.uint8] | cv2.typing.MatLike) -> Mask:
 
 def _holes(labels: NDArray[Any], stats: NDArray[Any]) -> Iterator[tuple[PixelBox, Mask]]:
     """Box and mask of what large flat regions enclose."""
-    height, width = labels.shape
-    for label in range(1, len(stats)):
-        left, top, w, h, area = (int(value) for value in stats[label])
-        if area < _BOARD_AREA * height * width:
-            continue
+    for label in (np.flatnonzero(stats[1:, 4] >= _BOARD_AREA * labels.size) + 1).tolist():
+        left, top, w, h, _ = stats[label].tolist()
         other: Mask = (labels[top : top + h, left : left + w] != label).astype(np.uint8)
         _, inner_labels, inner_stats, _ = cv2.connectedComponentsWithStats(other, connectivity=8)
-        for inner in range(1, len(inner_stats)):
-            x, y, inner_w, inner_h, _ = (int(value) for value in inner_stats[inner])
-            if x > 0 and y > 0 and x + inner_w < w and y + inner_h < h and _is_letter_size(inner_w, inner_h, labels):
-                mask = (inner_labels[y : y + inner_h, x : x + inner_w] == inner).astype(np.uint8)
-                yield (left + x, top + y, left + x + inner_w, top + y + inner_h), mask
+        for inner in _inner(inner_stats, other, labels):
+            x, y, inner_w, inner_h, _ = inner_stats[inner].tolist()
+            mask = (inner_labels[y : y + inner_h, x : x + inner_w] == inner).astype(np.uint8)
+            yield (left + x, top + y, left + x + inner_w, top + y + inner_h), mask
 
 
 def _changed_boxes(changed_HW: Mask) -> Iterator[tuple[PixelBox, None]]:
@@ -203,6 +204,19 @@ def _changed_boxes(changed_HW: Mask) -> Iterator[tuple[PixelBox, None]]:
         left, top, w, h = (int(value) * factor for value in stats[label, :4])
         if _is_letter_size(w, h, changed_HW):
             yield (left, top, min(left + w, width), min(top + h, height)), None
+
+
+def _inner(stats: NDArray[Any], image: Mask, frame: NDArray[Any]) -> list[int]:
+    """Components of an image that have the size of a letter in the frame and do not touch the image's border."""
+    left_L, top_L, width_L, height_L = stats[:, :4].T
+    height, width = image.shape
+    is_inner_L = (left_L > 0) & (top_L > 0) & (left_L + width_L < width) & (top_L + height_L < height)
+    is_inner_L &= height_L >= _MIN_HEIGHT * frame.shape[0]
+    return [
+        label
+        for label in np.flatnonzero(is_inner_L).tolist()
+        if label and _is_letter_size(int(width_L[label]), int(height_L[label]), frame)
+    ]
 
 
 def _is_letter_size(width: int, height: int, image: NDArray[Any]) -> bool:
@@ -228,7 +242,7 @@ def _ranked(
     return [(box, inside) for _, box, inside in ranked]
 
 
-def _textured_shape(frame_HWC: Frame, box: PixelBox, inside: Mask | None) -> LetterShape | None:
+def textured_shape(frame_HWC: Frame, box: PixelBox, inside: Mask | None = None) -> LetterShape | None:
     """The ink in a box: the largest region that differs from the colour around the box and does not touch its border.
 
     Args:
@@ -254,29 +268,44 @@ def _textured_shape(frame_HWC: Frame, box: PixelBox, inside: Mask | None) -> Let
         ink &= allowed
     _, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
     h, w = ink.shape
-    best, best_area = 0, 0
-    for label in range(1, len(stats)):
-        x, y, inner_w, inner_h, area = (int(value) for value in stats[label])
-        is_inner = x > 0 and y > 0 and x + inner_w < w and y + inner_h < h
-        if is_inner and area > best_area and _is_letter_size(inner_w, inner_h, frame_HWC):
-            best, best_area = label, area
-    if not best:
+    best = max(_inner(stats, ink, frame_HWC), key=lambda label: stats[label, 4], default=None)
+    if best is None:
         return None
-    x, y, inner_w, inner_h, _ = (int(value) for value in stats[best])
+    x, y, inner_w, inner_h, _ = stats[best].tolist()
     mask: Mask = (labels[y : y + inner_h, x : x + inner_w] == best).astype(np.uint8)
-    own = frame_HWC[outer[1] + y : outer[1] + y + inner_h, outer[0] + x : outer[0] + x + inner_w]
-    red, green, blue = np.median(own[mask > 0], axis=0)
+    if _is_blob(mask):
+        return None
+    red, green, blue = np.median(pixels[y : y + inner_h, x : x + inner_w][mask > 0], axis=0)
     own_box = (outer[0] + x, outer[1] + y, outer[0] + x + inner_w, outer[1] + y + inner_h)
     return LetterShape(
         box=own_box,
         mask=mask,
-        pixels=own,
+        pixels=pixels[max(y - away, 0) : min(y + inner_h + away, h), max(x - away, 0) : min(x + inner_w + away, w)],
         is_card=_is_card(mask),
         stretched_mask=None,
         thumbnail_20=_thumbnail(mask),
         colour=(float(red), float(green), float(blue)),
         background=_background(frame_HWC, own_box),
     )
+
+
+def _is_blob(mask: Mask) -> bool:
+    """Whether the mask has no strokes, such as a leaf, an eye or a ball. Narrow masks may be an I and are no blobs."""
+    height, width = mask.shape
+    if width <= _NARROW * height:
+        return False
+    scale = min(1.0, 48 / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = (cv2.resize(mask * 255, size, interpolation=cv2.INTER_AREA) > 127).astype(np.uint8)
+    small = np.pad(small, 1)
+    area = float(small.sum())
+    half_stroke = float(cv2.distanceTransform(small, cv2.DIST_L2, 3).max())
+    hull = cv2.convexHull(cv2.findNonZero(small)) if area else None
+    if hull is None:
+        return True
+    # The hull passes through the centres of its pixels.
+    hull_area = cv2.contourArea(hull) + cv2.arcLength(hull, True) / 2 + 1
+    return area < _BLOB_STROKES * half_stroke**2 or area > _BLOB_SOLIDITY * hull_area
 
 
 def _is_card(mask: Mask) -> bool:

@@ -1,15 +1,26 @@
-"""Frame -> boxes of text lines, by the detection model of PP-OCRv6 (small) through onnxruntime."""
+"""Text lines on the screen, by the detection model of PP-OCRv6 (small) through onnxruntime, at most once a second."""
 
 from __future__ import annotations
 
 import functools
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 
-from phonics_data.ocr.geometry import PixelBox
-from phonics_data.ocr.recognizer import DETECTION_MODEL, Frame, inference_session, model_path
+from phonics_data.ocr.geometry import PixelBox, overlap_of
+from phonics_data.ocr.recognizer import (
+    DETECTION_MODEL,
+    LETTERS,
+    Frame,
+    LetterRecognizer,
+    Mask,
+    inference_session,
+    model_path,
+)
 
 _LONG_SIDE = 384
 """Frames are scaled to this width or height. Words of a fifteenth of the frame's height are still detected."""
@@ -22,6 +33,106 @@ _EXPAND = 1.6
 _MIN_HEIGHT = 4
 """Smaller cores, in pixels of the scaled frame, are dirt."""
 _MAX_LINES = 8
+
+_MIN_TEXT_SCORE = 0.6
+_SETTLE_SECONDS = 1.5
+"""A frame that keeps changing is read after this time."""
+_MIN_CHANGED = 0.02
+"""A line is recognized again if more than this fraction of its box has changed."""
+_SAME_LINE = 0.7
+_SURE_WORD = 0.9
+_ALPHABET_PAIRS = 1 / 3
+"""Fraction of neighbouring characters that are neighbours in the alphabet, from which a text is part of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextLine:
+    """A line of text in one frame.
+
+    Args:
+        box: in pixels.
+        text: as on the screen.
+        score: mean probability of the characters, 0..1.
+        changed: fraction of the box that has changed since the text lines were read before.
+    """
+
+    box: PixelBox
+    text: str
+    score: float
+    changed: float
+
+    @property
+    def letter(self) -> str:
+        """The letter if the line is one letter ("A") or a pair of one letter ("Aa", "A a"), else ""."""
+        characters = self.text.replace(" ", "")
+        # An l and an I look alike: alone they are a bar, and "Il" may be either pair.
+        is_one = len(characters) in (1, 2) and len(set(characters.upper())) == 1 and characters not in ("l", "I")
+        return characters[0].upper() if is_one and characters[0].upper() in LETTERS else ""
+
+    def words(self) -> Iterator[PixelBox]:
+        """Boxes of the words of three or more letters that are certain and no part of the alphabet."""
+        if self.score < _SURE_WORD:
+            return
+        left, top, right, bottom = self.box
+        start = 0
+        for word in self.text.split(" "):
+            if sum(character.isalpha() for character in word) >= 3 and not _is_alphabet(word):
+                # Characters are about equally wide.
+                x, end = (left + (right - left) * at / len(self.text) for at in (start, start + len(word)))
+                yield round(x), top, round(end), bottom
+            start += len(word) + 1
+
+
+def _is_alphabet(word: str) -> bool:
+    codes = [ord(character) for character in word.upper()]
+    neighbours = sum(after - before == 1 for before, after in itertools.pairwise(codes))
+    return neighbours >= _ALPHABET_PAIRS * (len(codes) - 1)
+
+
+class TextReader:
+    """Reads the text lines of sampled frames when they have changed, if possible when they have settled.
+
+    Args:
+        rate: sampled frames per second.
+    """
+
+    def __init__(self, recognizer: LetterRecognizer, detector: LineDetector, rate: int) -> None:
+        self._recognizer, self._detector, self._rate = recognizer, detector, rate
+        self._changed: Mask | None = None
+        self._last = -rate
+        self._lines: list[TextLine] = []
+
+    def read(self, number: int, frame_HWC: Frame, changed_hw: Mask, *, is_still: bool) -> list[TextLine] | None:
+        """All text lines of the frame; None if the frame is not read.
+
+        Args:
+            number: of the sampled frame.
+            changed_hw: 1 where the frame has changed, in any size.
+            is_still: whether nothing worth reading has changed.
+        """
+        if not is_still:
+            self._changed = changed_hw if self._changed is None else np.maximum(self._changed, changed_hw)
+        waited = number - self._last
+        is_due = waited >= self._rate and (is_still or waited >= _SETTLE_SECONDS * self._rate)
+        if self._changed is None or not is_due:
+            return None
+        self._lines = list(self._read(frame_HWC, self._changed))
+        self._last, self._changed = number, None
+        return self._lines
+
+    def _read(self, frame_HWC: Frame, changed_hw: Mask) -> Iterator[TextLine]:
+        scale = changed_hw.shape[1] / frame_HWC.shape[1]
+        for box in self._detector.lines(frame_HWC):
+            left, top, right, bottom = (round(side * scale) for side in box)
+            changed = float(changed_hw[top : bottom + 1, left : right + 1].mean())
+            same = next((line for line in self._lines if overlap_of(line.box, box) >= _SAME_LINE), None)
+            if same is not None and changed < _MIN_CHANGED:
+                yield TextLine(same.box, same.text, same.score, changed)
+                continue
+            left, top, right, bottom = box
+            text, score = self._recognizer.read_line(frame_HWC[top:bottom, left:right])
+            if score >= _MIN_TEXT_SCORE and any(character.upper() in LETTERS for character in text):
+                yield TextLine(box, text, score, changed)
 
 
 @functools.lru_cache(maxsize=1)
