@@ -33,10 +33,16 @@ from the frame before it."""
 _STATIC = 0.0005
 """Frames with a smaller fraction of changed pixels are not read."""
 _MIN_SHAPE_CHANGED = 0.04
+_SURE = 0.8
 _STILL = 0.01
 """Text lines are read when a smaller fraction of the pixels changes from one sampled frame to the next."""
 _MIN_LINE_CHANGED = 0.1
 """Fraction of its box that must have changed before a text line that is a letter counts as a new letter."""
+_STROKE_SECONDS = 2.5
+_STROKE_INSIDE, _STROKE_GROWTH, _STROKE_COLOUR = 0.95, 1.03, 45.0
+"""A shape that has grown into another letter within `_STROKE_SECONDS` was a stroke of it: that letter covers at least
+`_STROKE_INSIDE` of it, is larger by `_STROKE_GROWTH`, and has the same colours."""
+_INK_STEP = 4
 _FOUND_OVERLAP = 0.5
 _IN_WORD = 0.8
 _GRID = (32, 18)
@@ -82,6 +88,7 @@ class _Detection:
         colours: of the letter and around it.
         cut_from: the detection follows a cut if there was one in the frames from this one to `frame`. None for letters
             in what has changed a little.
+        ink: (columns, rows) coarse pixels that the letter covers, as numbers.
     """
 
     frame: int
@@ -89,6 +96,7 @@ class _Detection:
     letters_26: NDArray[np.float32]
     colours: tuple[float, ...]
     cut_from: int | None
+    ink: frozenset[int]
 
 
 class _Scanner:
@@ -102,6 +110,7 @@ class _Scanner:
         self._detections: list[_Detection] = []
         self._text = TextReader(recognizer, line_detector(), rate)
         self._text_frame = 0
+        self._strokes: set[int] = set()
         self._lines: list[tuple[int, Box, TextLine]] = []
         self._words: list[tuple[int, int, Box]] = []
         self._cache: list[tuple[LetterShape, NDArray[np.float32]]] = []
@@ -163,8 +172,26 @@ class _Scanner:
     def _add(
         self, number: int, frame_HWC: Frame, shape: LetterShape, letters_26: NDArray[np.float32], cut_from: int | None
     ) -> None:
-        box = _fractions(shape.box, frame_HWC)
-        self._detections.append(_Detection(number, box, letters_26, (*shape.colour, *shape.background), cut_from))
+        box, colours = _fractions(shape.box, frame_HWC), (*shape.colour, *shape.background)
+        found = _Detection(number, box, letters_26, colours, cut_from, _ink(shape))
+        if letters_26.max() >= _SURE:
+            self._mark_strokes(found)
+        self._detections.append(found)
+
+    def _mark_strokes(self, found: _Detection) -> None:
+        """Mark earlier detections that were a part of the letter: half a B is a P, half a W is a V."""
+        letter = found.letters_26.argmax()
+        for row in reversed(range(len(self._detections))):
+            one = self._detections[row]
+            if one.frame < found.frame - _STROKE_SECONDS * self._rate:
+                break
+            if (
+                one.letters_26.argmax() != letter
+                and len(found.ink) >= _STROKE_GROWTH * len(one.ink)
+                and len(found.ink & one.ink) >= _STROKE_INSIDE * len(one.ink)
+                and max(abs(a - b) for a, b in zip(found.colours, one.colours, strict=True)) < _STROKE_COLOUR
+            ):
+                self._strokes.add(row)
 
     def _read_text(self, number: int, frame_HWC: Frame, changed_hw: Mask, fraction: float) -> None:
         if fraction < _STATIC:
@@ -237,7 +264,9 @@ class _Scanner:
         return None
 
     def trace(self) -> ScreenTrace:
-        detections = [one for one in self._detections if not self._is_in_word(one)]
+        detections = [
+            one for row, one in enumerate(self._detections) if row not in self._strokes and not self._is_in_word(one)
+        ]
         # A frame that was read as a whole because of a flash does not follow a cut.
         after_cut = [one.cut_from is not None and any(self._cuts[one.cut_from : one.frame + 1]) for one in detections]
         return ScreenTrace(
@@ -267,6 +296,15 @@ class _Scanner:
 def _fractions(box: PixelBox, frame_HWC: Frame) -> Box:
     height, width = frame_HWC.shape[:2]
     return np.array(box, np.float32) / np.array([width, height, width, height], np.float32)
+
+
+def _ink(shape: LetterShape) -> frozenset[int]:
+    """The coarse pixels of the frame that a shape covers, as numbers."""
+    left, top, _, _ = shape.box
+    x, y = -left % _INK_STEP, -top % _INK_STEP
+    rows, columns = np.nonzero(shape.mask[y::_INK_STEP, x::_INK_STEP])
+    rows, columns = rows + (top + y) // _INK_STEP, columns + (left + x) // _INK_STEP
+    return frozenset((rows * 10_000 + columns).tolist())
 
 
 def _views(shape: LetterShape) -> list[NDArray[np.uint8]]:

@@ -48,8 +48,12 @@ _MIN_CONTRAST = 24
 _BLOB_SOLIDITY, _BLOB_STROKES = 0.93, 5.5
 """A shape that fills its convex hull to this fraction, or whose area is less than so many times its squared half stroke
 width, has no strokes. A disk has 3.1, the letters of a very bold font 6 to 9, others over 10."""
+_WIDEST_BAR = 0.6
+"""Width over height of the I of a very bold font."""
 _CARD_FILL = 0.93
 """A shape that fills its box to this fraction, with its holes, is a card or a board."""
+_BOARD_FILL = 0.8
+"""A card that fills its box to this fraction, without its holes, is read as the letter in its hole, which is read anyway."""
 _READ_IN_CARDS = frozenset("DOQICU")
 """Letters that cards and boards are read as."""
 
@@ -156,7 +160,7 @@ def _flat_shapes(
     chosen = [label for _, label in ranked[:at_most]]
     shapes = [_shape(frame_HWC, labels, stats, [label]) for label in chosen]
     pairs = _adjacent_pairs(shapes)
-    return [one for one in shapes if not _is_blob(one.mask)] + [
+    return [one for one in shapes if not _is_blob(one.mask) and not _is_board(one)] + [
         _shape(frame_HWC, labels, stats, [chosen[one], chosen[other]]) for one, other in pairs
     ]
 
@@ -292,7 +296,7 @@ def textured_shape(frame_HWC: Frame, box: PixelBox, inside: Mask | None = None) 
 def _is_blob(mask: Mask) -> bool:
     """Whether the mask has no strokes, such as a leaf, an eye or a ball. Narrow masks may be an I and are no blobs."""
     height, width = mask.shape
-    if width <= _NARROW * height:
+    if width <= _WIDEST_BAR * height:
         return False
     scale = min(1.0, 48 / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -306,6 +310,10 @@ def _is_blob(mask: Mask) -> bool:
     # The hull passes through the centres of its pixels.
     hull_area = cv2.contourArea(hull) + cv2.arcLength(hull, True) / 2 + 1
     return area < _BLOB_STROKES * half_stroke**2 or area > _BLOB_SOLIDITY * hull_area
+
+
+def _is_board(shape: LetterShape) -> bool:
+    return shape.is_card and float(shape.mask.mean()) > _BOARD_FILL
 
 
 def _is_card(mask: Mask) -> bool:
