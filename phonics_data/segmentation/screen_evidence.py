@@ -48,7 +48,9 @@ class ScreenOptions:
         min_prior: factor on detections at places and sizes at which this video shows few letters.
         full_weight_height: letters of at least this fraction of the frame's height have full weight, smaller ones less.
         min_order_z, min_distinct_z: a video shows an alphabet if its letters exceed what is expected by chance by so
-            many standard deviations (`phonics_data.segmentation.significance`).
+            many standard deviations (`phonics_data.segmentation.significance`). Letters without order reach 4 with a
+            probability of at most 0.003.
+        min_expected_order_z: the same for a video of which something else says that it shows an alphabet (0.012 for 3).
     """
 
     order: Order = "auto"
@@ -56,7 +58,8 @@ class ScreenOptions:
     repeat_decay: float = 0.9
     min_prior: float = 0.25
     full_weight_height: float = 0.18
-    min_order_z: float = 5.0
+    min_order_z: float = 4.0
+    min_expected_order_z: float = 3.0
     min_distinct_z: float = 3.0
     costs: TransitionCosts = field(default_factory=lambda: TransitionCosts(next=0.2))
 

@@ -31,6 +31,8 @@ from phonics_data.segmentation.viterbi import LetterRun, Scores
 
 _SPLIT_SECONDS = 2.0
 """Detections further apart than this belong to different intervals if the letter was not visible in between."""
+_NEXT_SECONDS = 0.25
+"""Detections of one moving letter follow each other within this time."""
 _EMPTY = 0.08
 """A place is empty if its edge strength is up to this fraction of the range above its minimum."""
 _MIN_FILL = 0.4
@@ -115,23 +117,35 @@ def _without_other_size(
     most = int(evidence.argmax())
     is_own = (evidence >= 0.5 * evidence[most]) | (np.abs(np.log(heights / heights[most])) < _SAME_SIZE)
     own = np.flatnonzero(is_own)
-    return frames[int(own[0]) : int(own[-1]) + 1]
+    first, last = int(own[0]), int(own[-1])
+    # A letter that shrinks or grows while it moves stays the same letter.
+    while first and _is_next(frames[first - 1], boxes[first - 1], frames[first], boxes[first], trace):
+        first -= 1
+    while last + 1 < frames.size and _is_next(frames[last], boxes[last], frames[last + 1], boxes[last + 1], trace):
+        last += 1
+    return frames[first : last + 1]
+
+
+def _is_next(frame: int, box: Box, later_frame: int, later_box: Box, trace: ScreenTrace) -> bool:
+    """Whether two detections of a letter, at most a quarter of a second apart, are the same moving letter."""
+    log_ratio = abs(float(np.log((later_box[3] - later_box[1]) / (box[3] - box[1]))))
+    is_soon = later_frame - frame <= _NEXT_SECONDS * trace.rate
+    return is_soon and log_ratio < _SAME_SIZE and intersection_over_union(box, later_box) >= SAME_TRACK_IOU
 
 
 def _later_frames(run: LetterRun, frames: NDArray[np.int64], trace: ScreenTrace) -> NDArray[np.int64]:
     """Later frames in which the letter was detected without being evidence, because it had faded; it was still visible."""
     box = trace.box_R4[best_detection(int(frames[-1]), run.letter, trace)]
-    height_R = trace.box_R4[:, 3] - trace.box_R4[:, 1]
     is_same = (trace.letter_R == run.letter) & (trace.score_R >= 0.5)
-    is_same &= np.abs(np.log(height_R / (box[3] - box[1]))) < _SAME_SIZE
     last, later = int(frames[-1]), list[int]()
     for row in np.flatnonzero(is_same & (trace.frame_R > frames[-1]) & (trace.frame_R < run.high)).tolist():
-        frame = int(trace.frame_R[row])
+        frame, other = int(trace.frame_R[row]), trace.box_R4[row]
         if frame - last > _SPLIT_SECONDS * trace.rate:
             break
-        # The same letter elsewhere belongs to a chart or title.
-        if intersection_over_union(trace.box_R4[row], box) >= SAME_TRACK_IOU:
-            last, box = frame, trace.box_R4[row]
+        # The same letter elsewhere, or with another size, belongs to a chart or title.
+        is_close = abs(float(np.log((other[3] - other[1]) / (box[3] - box[1])))) < _SAME_SIZE
+        if is_close and intersection_over_union(other, box) >= SAME_TRACK_IOU:
+            last, box = frame, other
             later.append(frame)
     return np.array(later, np.int64)
 
@@ -141,6 +155,9 @@ def _was_gone(before: int, after: int, letter: int, trace: ScreenTrace) -> bool:
     box = trace.box_R4[best_detection(before, letter, trace)]
     edges_TGG = edges_at(box, trace)[before:after]
     if not is_visible(edges_TGG, edges_TGG[0]).all():
+        return True
+    later_box = trace.box_R4[best_detection(after, letter, trace)]
+    if trace.cut_T[before + 1 : after].any() and intersection_over_union(box, later_box) < SAME_TRACK_IOU:
         return True
     return frames_with_other_letter(box, letter, trace, min_iou=0.35, low=before + 1, high=after).size > 0
 
