@@ -68,14 +68,13 @@ def screen_phrases(runs: list[LetterRun], letters_TL: Scores, trace: ScreenTrace
         _start(interval, before, letters_TL, trace)
         for before, interval in zip([None, *intervals[:-1]], intervals, strict=True)
     ]
-    # A change that a frame shows first happened on average half a frame interval before it.
-    seconds = [max((start - 0.5) / trace.rate, 0.0) for start in starts]
+    seconds = [trace.change_seconds(start) for start in starts]
     phrases: list[Phrase] = []
     for interval, start, low, high in zip(
         intervals, starts, seconds, [*seconds[1:], trace.duration_seconds], strict=False
     ):
         gone = _end(interval, start, trace)
-        end = trace.duration_seconds if gone is None else (gone - 0.5) / trace.rate
+        end = trace.duration_seconds if gone is None else trace.change_seconds(gone)
         phrases.append(
             Phrase(
                 letter=LETTERS[interval.run.letter],
