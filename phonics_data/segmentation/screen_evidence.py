@@ -48,7 +48,9 @@ class ScreenOptions:
         min_prior: factor on detections at places and sizes at which this video shows few letters.
         full_weight_height: letters of at least this fraction of the frame's height have full weight, smaller ones less.
         min_order_z, min_distinct_z: a video shows an alphabet if its letters exceed what is expected by chance by so
-            many standard deviations (`phonics_data.segmentation.significance`).
+            many standard deviations (`phonics_data.segmentation.significance`). Letters without order reach 4 with a
+            probability of at most 0.003.
+        min_expected_order_z: the same for a video of which something else says that it shows an alphabet (0.012 for 3).
     """
 
     order: Order = "auto"
@@ -56,7 +58,8 @@ class ScreenOptions:
     repeat_decay: float = 0.9
     min_prior: float = 0.25
     full_weight_height: float = 0.18
-    min_order_z: float = 5.0
+    min_order_z: float = 4.0
+    min_expected_order_z: float = 3.0
     min_distinct_z: float = 3.0
     costs: TransitionCosts = field(default_factory=lambda: TransitionCosts(next=0.2))
 
@@ -76,6 +79,8 @@ _TRACK_SECONDS = 12.0
 """A track without detections is dropped after this time."""
 _FADED = 0.6
 """A letter with a smaller contrast than this fraction of another letter's in its row is not marked."""
+_SAME_HUE = 0.3
+"""Two contrasts have one hue if, scaled to the same size, they differ by less than this fraction."""
 _PART_SECONDS = 0.5
 """A part of a letter that was detected within this time is not another letter."""
 _FLICKER_SECONDS = 0.75
@@ -118,6 +123,7 @@ def detection_weights(trace: ScreenTrace, options: ScreenOptions) -> DetectionWe
     tracks: list[ColourTrack] = []
     for frame, all_rows in rows_by_frame(trace):
         rows = [row for row in all_rows if is_used_R[row]]
+        visible = [(trace.box_R4[row], trace.colour_R6[row]) for row in _confident(rows, trace)]
         words = _words(rows, trace)
         rows = _distinct([row for row in rows if row not in words], trace)
         rows = [row for row in rows if not _is_part(row, tracks, trace)]
@@ -132,7 +138,6 @@ def detection_weights(trace: ScreenTrace, options: ScreenOptions) -> DetectionWe
         ]
         unmarked_row = _unmarked_row(recent, trace)
         unmarked = unmarked_row | _unmarked_letters(new, trace)
-        visible = [(trace.box_R4[row], trace.colour_R6[row]) for row in _confident(rows, trace)]
         visible += [(one.box, one.colour) for one in tracks if not trace.cut_T[one.last + 1 : frame + 1].any()]
         unmarked |= {row for row in rows if _is_faded(trace.box_R4[row], trace.colour_R6[row], visible)}
         for row, track in zip(rows, matches, strict=True):
@@ -256,8 +261,11 @@ def _is_faded(box: Box, colour: Colour, visible: Sequence[tuple[Box, Colour]]) -
     for other_box, other_colour in visible:
         if are_aligned(box, other_box) and intersection_over_union(box, other_box) == 0:
             ratio = contrast_ratio(contrast(other_colour), contrast(colour))
-            difference = np.abs(contrast(colour) - ratio * contrast(other_colour)).max()
-            if 0 < ratio < _FADED and float(difference) < NEW_COLOUR:
+            difference = contrast(colour) - ratio * contrast(other_colour)
+            # Dark red on red is not a faded green, so the limit is relative; a pale grey has no hue.
+            has_same_hue = float(np.linalg.norm(difference)) < _SAME_HUE * float(np.linalg.norm(contrast(colour)))
+            is_grey = float(np.abs(contrast(colour)).max()) < NEW_COLOUR
+            if 0 < ratio < _FADED and float(np.abs(difference).max()) < NEW_COLOUR and (has_same_hue or is_grey):
                 return True
     return False
 

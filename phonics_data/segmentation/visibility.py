@@ -8,25 +8,40 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from phonics_data.ocr.geometry import Box, intersections_over_union
+from phonics_data.ocr.geometry import (
+    Box,
+    area,
+    intersection,
+    intersection_over_union,
+    intersections_over_union,
+)
 from phonics_data.ocr.trace import ScreenTrace
 from phonics_data.segmentation.lexicon import LETTERS
 from phonics_data.segmentation.phrases import Phrase, margin_confidence
 from phonics_data.segmentation.tracks import (
     CONFIDENT_SCORE,
+    SAME_TRACK_IOU,
     UNMARKED_WEIGHT,
-    VISIBLE_SIMILARITY,
     best_detection,
-    edge_similarity,
     edges_at,
     frames_with_other_letter,
+    is_visible,
 )
 from phonics_data.segmentation.viterbi import LetterRun, Scores
 
 _SPLIT_SECONDS = 2.0
 """Detections further apart than this belong to different intervals if the letter was not visible in between."""
+_NEXT_SECONDS = 0.25
+"""Detections of one moving letter follow each other within this time."""
 _EMPTY = 0.08
 """A place is empty if its edge strength is up to this fraction of the range above its minimum."""
+_MIN_FILL = 0.4
+"""A place was empty if at least this fraction of its edge strength has been added since."""
+_OWN_EDGES, _MIN_OWN_EDGES = 0.4, 0.25
+"""A cell belongs to the letter if this fraction of its edge strength came with it; the cells together must have this
+fraction of the strength at the letter's place."""
+_MIN_RELATIVE_HEIGHT = 0.25
+"""Smaller shapes within a letter's place are parts of the letter."""
 _SAME_SIZE = 0.3
 """Absolute log ratio of two heights below which two letters have the same size."""
 
@@ -53,17 +68,24 @@ def screen_phrases(runs: list[LetterRun], letters_TL: Scores, trace: ScreenTrace
         _start(interval, before, letters_TL, trace)
         for before, interval in zip([None, *intervals[:-1]], intervals, strict=True)
     ]
-    return [
-        Phrase(
-            letter=LETTERS[interval.run.letter],
-            object_word=None,
-            start_seconds=start,
-            end_seconds=max(min(_end(interval, trace), next_start), start),
-            confidence=margin_confidence(interval.run, letters_TL),
-            evidence="screen",
+    seconds = [trace.change_seconds(start) for start in starts]
+    phrases: list[Phrase] = []
+    for interval, start, low, high in zip(
+        intervals, starts, seconds, [*seconds[1:], trace.duration_seconds], strict=False
+    ):
+        gone = _end(interval, start, trace)
+        end = trace.duration_seconds if gone is None else trace.change_seconds(gone)
+        phrases.append(
+            Phrase(
+                letter=LETTERS[interval.run.letter],
+                object_word=None,
+                start_seconds=low,
+                end_seconds=max(min(end, high), low),
+                confidence=margin_confidence(interval.run, letters_TL),
+                evidence="screen",
+            )
         )
-        for interval, start, next_start in zip(intervals, starts, [*starts[1:], trace.duration_seconds], strict=False)
-    ]
+    return phrases
 
 
 def _interval(run: LetterRun, letters_TL: Scores, trace: ScreenTrace) -> _Interval | None:
@@ -94,34 +116,56 @@ def _without_other_size(
     most = int(evidence.argmax())
     is_own = (evidence >= 0.5 * evidence[most]) | (np.abs(np.log(heights / heights[most])) < _SAME_SIZE)
     own = np.flatnonzero(is_own)
-    return frames[int(own[0]) : int(own[-1]) + 1]
+    first, last = int(own[0]), int(own[-1])
+    # A letter that shrinks or grows while it moves stays the same letter.
+    while first and _is_next(frames[first - 1], boxes[first - 1], frames[first], boxes[first], trace):
+        first -= 1
+    while last + 1 < frames.size and _is_next(frames[last], boxes[last], frames[last + 1], boxes[last + 1], trace):
+        last += 1
+    return frames[first : last + 1]
+
+
+def _is_next(frame: int, box: Box, later_frame: int, later_box: Box, trace: ScreenTrace) -> bool:
+    """Whether two detections of a letter, at most a quarter of a second apart, are the same moving letter."""
+    log_ratio = abs(float(np.log((later_box[3] - later_box[1]) / (box[3] - box[1]))))
+    is_soon = later_frame - frame <= _NEXT_SECONDS * trace.rate
+    return is_soon and log_ratio < _SAME_SIZE and intersection_over_union(box, later_box) >= SAME_TRACK_IOU
 
 
 def _later_frames(run: LetterRun, frames: NDArray[np.int64], trace: ScreenTrace) -> NDArray[np.int64]:
     """Later frames in which the letter was detected without being evidence, because it had faded; it was still visible."""
     box = trace.box_R4[best_detection(int(frames[-1]), run.letter, trace)]
-    height_R = trace.box_R4[:, 3] - trace.box_R4[:, 1]
     is_same = (trace.letter_R == run.letter) & (trace.score_R >= 0.5)
-    is_same &= np.abs(np.log(height_R / (box[3] - box[1]))) < _SAME_SIZE
-    later = trace.frame_R[is_same & (trace.frame_R > frames[-1]) & (trace.frame_R < run.high)].astype(np.int64)
-    gaps = np.flatnonzero(np.diff(np.concatenate([frames[-1:], later])) > _SPLIT_SECONDS * trace.rate)
-    return later[: int(gaps[0])] if gaps.size else later
+    last, later = int(frames[-1]), list[int]()
+    for row in np.flatnonzero(is_same & (trace.frame_R > frames[-1]) & (trace.frame_R < run.high)).tolist():
+        frame, other = int(trace.frame_R[row]), trace.box_R4[row]
+        if frame - last > _SPLIT_SECONDS * trace.rate:
+            break
+        # The same letter elsewhere, or with another size, belongs to a chart or title.
+        is_close = abs(float(np.log((other[3] - other[1]) / (box[3] - box[1])))) < _SAME_SIZE
+        if is_close and intersection_over_union(other, box) >= SAME_TRACK_IOU:
+            last, box = frame, other
+            later.append(frame)
+    return np.array(later, np.int64)
 
 
 def _was_gone(before: int, after: int, letter: int, trace: ScreenTrace) -> bool:
     """Whether a letter that was detected in frames `before` and `after` was not visible in between."""
     box = trace.box_R4[best_detection(before, letter, trace)]
     edges_TGG = edges_at(box, trace)[before:after]
-    if (edge_similarity(edges_TGG, edges_TGG[0]) < VISIBLE_SIMILARITY).any():
+    if not is_visible(edges_TGG, edges_TGG[0]).all():
+        return True
+    later_box = trace.box_R4[best_detection(after, letter, trace)]
+    if trace.cut_T[before + 1 : after].any() and intersection_over_union(box, later_box) < SAME_TRACK_IOU:
         return True
     return frames_with_other_letter(box, letter, trace, min_iou=0.35, low=before + 1, high=after).size > 0
 
 
-def _start(interval: _Interval, before: _Interval | None, letters_TL: Scores, trace: ScreenTrace) -> float:
-    """When the letter becomes visible, in seconds.
+def _start(interval: _Interval, before: _Interval | None, letters_TL: Scores, trace: ScreenTrace) -> int:
+    """The first sampled frame in which the letter is visible.
 
-    - The last cut before its first detection, else
-    - the time at which its place begins to fill, else
+    - The frame in which its place begins to fill, after the last cut before its first detection, else
+    - this cut, else
     - the largest change shortly before, if it was visible there before (in a row of letters).
 
     A row that appears as a whole starts the phrase of its first letter if the previous letter has just disappeared. The
@@ -133,26 +177,31 @@ def _start(interval: _Interval, before: _Interval | None, letters_TL: Scores, tr
     opens = before is None or before.run.letter + 1 != letter
     if opens and marks.size:
         first = int(marks[0])
-    # A change that a frame shows first happened on average half a frame interval before it.
-    half = 0.5 / trace.rate
     low = max(min(last_before + 1, first), first - 3 * trace.rate, 0)
     others = frames_with_other_letter(interval.first_box, letter, trace, min_iou=0.35, low=low, high=first)
     low = max([low, *(others + 1).tolist()])
     window = np.arange(low, first + 1)
     cuts = window[trace.cut_T[window]]
-    if cuts.size and opens and _was_unmarked(int(cuts[-1]), first, interval, trace):
-        window = window[window > cuts[-1]]
-    elif cuts.size:
-        return max(float(cuts[-1]) / trace.rate - half, 0.0)
+    is_row = bool(cuts.size) and opens and _was_unmarked(int(cuts[-1]), first, interval, trace)
+    if not is_row:
+        window = window[window >= cuts[-1]] if cuts.size else window
+        filled = _fill(interval.first_box, window, trace)
+        if filled is not None or cuts.size:
+            return filled if filled is not None else int(cuts[-1])
     else:
-        strength = edges_at(interval.first_box, trace)[window].mean(axis=(1, 2))
-        floor, full = strength.min(), strength[-1]
-        if full - floor > 0.4 * full:
-            empty = np.flatnonzero(strength <= floor + _EMPTY * (full - floor))
-            return max((float(window[empty[-1]]) + 1) / trace.rate - half, 0.0)
+        window = window[window > cuts[-1]]
     near = window[window > first - 0.3 * trace.rate]
-    largest = near[int(trace.changed_T[near].argmax())]
-    return max(float(largest) / trace.rate - half, 0.0)
+    return int(near[int(trace.changed_T[near].argmax())])
+
+
+def _fill(box: Box, window: NDArray[np.int64], trace: ScreenTrace) -> int | None:
+    """The frame of `window` in which an empty place begins to fill; None if it was not empty."""
+    strength = edges_at(box, trace)[window].mean(axis=(1, 2))
+    floor, full = strength.min(), strength[-1]
+    if full - floor <= _MIN_FILL * full:
+        return None
+    empty = np.flatnonzero(strength <= floor + _EMPTY * (full - floor))
+    return int(window[empty[-1]]) + 1
 
 
 def _was_unmarked(cut: int, first: int, interval: _Interval, trace: ScreenTrace) -> bool:
@@ -162,16 +211,53 @@ def _was_unmarked(cut: int, first: int, interval: _Interval, trace: ScreenTrace)
     return bool((intersections_over_union(trace.box_R4[rows], interval.first_box) >= 0.6).any())
 
 
-def _end(interval: _Interval, trace: ScreenTrace) -> float:
-    """When the letter disappears, in seconds: the next cut, or its place becomes empty or shows another letter.
+def _end(interval: _Interval, start: int, trace: ScreenTrace) -> int | None:
+    """The first sampled frame in which the letter is not visible any more; None if it is visible to the end.
 
-    Detections of other letters are needed because two letters can have similar edges.
+    A cut, or its place becomes empty or shows other letters. Detections of other letters are needed because two letters
+    can have similar edges.
     """
     last, box = int(interval.frames[-1]), interval.last_box
-    edges_TGG = edges_at(box, trace)[last:]
-    is_gone = trace.cut_T[last:] | (edge_similarity(edges_TGG, edges_TGG[0]) < VISIBLE_SIMILARITY)
-    is_gone[frames_with_other_letter(box, interval.run.letter, trace, min_iou=0.3, low=last + 1) - last] = True
+    is_gone = trace.cut_T[last:] | ~is_visible(*_own_edges(box, start, last, trace))
+    others = frames_with_other_letter(box, interval.run.letter, trace, min_iou=0.3, low=last + 1)
+    is_gone[others - last] = True
+    is_gone[_frames_with_letters_inside(box, interval.run.letter, trace, low=last + 1) - last] = True
     is_gone[0] = False
-    if is_gone.any():
-        return float(last + int(np.flatnonzero(is_gone)[0])) / trace.rate - 0.5 / trace.rate
-    return trace.duration_seconds
+    return last + int(np.flatnonzero(is_gone)[0]) if is_gone.any() else None
+
+
+def _own_edges(
+    box: Box, start: int, last: int, trace: ScreenTrace
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Edges at the letter's place from frame `last` on, and those in frame `last`, in the cells that the letter has filled.
+
+    A box can contain more than the letter: the border of its card stays when the letter is gone.
+    """
+    edges_TGG = edges_at(box, trace)
+    after_TGG, reference_GG = edges_TGG[last:], edges_TGG[last]
+    if not start or trace.cut_T[start : last + 1].any():
+        return after_TGG, reference_GG
+    is_own_GG = reference_GG - edges_TGG[start - 1] > _OWN_EDGES * reference_GG
+    if float(reference_GG[is_own_GG].sum()) < _MIN_OWN_EDGES * float(reference_GG.sum()):
+        return after_TGG, reference_GG
+    return np.where(is_own_GG, after_TGG, 0.0), np.where(is_own_GG, reference_GG, 0.0)
+
+
+def _frames_with_letters_inside(box: Box, letter: int, trace: ScreenTrace, *, low: int) -> NDArray[np.int64]:
+    """Sampled frames from `low` on in which two other letters were certainly detected within a letter's place: a chart."""
+    is_other = (trace.letter_R != letter) & (trace.score_R >= CONFIDENT_SCORE) & (trace.frame_R >= low)
+    height_R = trace.box_R4[:, 3] - trace.box_R4[:, 1]
+    is_other &= height_R > _MIN_RELATIVE_HEIGHT * (box[3] - box[1])
+    found: dict[int, list[int]] = {}
+    for row in np.flatnonzero(is_other).tolist():
+        inner = trace.box_R4[row]
+        if intersection(inner, box) > 0.7 * area(inner):
+            found.setdefault(int(trace.frame_R[row]), []).append(row)
+    return np.array(
+        [
+            frame
+            for frame, rows in found.items()
+            if any(not intersection(trace.box_R4[rows[0]], trace.box_R4[row]) for row in rows[1:])
+        ],
+        np.int64,
+    )

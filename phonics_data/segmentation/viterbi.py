@@ -104,16 +104,20 @@ def best_path(letters_TL: Scores, none_T: Scores, table: Scores) -> NDArray[np.i
 def best_scores(letters_PTL: Scores, table: Scores) -> Scores:
     """(problems,) evidence minus costs of the best path of each problem, without evidence for no letter.
 
+    The same result as from the path of `best_path`, with less work: a background is entered only from its letter.
+
     Args:
         letters_PTL: (problems, steps, 26) evidence for each letter.
         table: `transition_costs`.
     """
-    score_PS = np.full((letters_PTL.shape[0], 53), -np.inf)
-    score_PS[:, _START] = 0.0
-    for letters_PL in letters_PTL.transpose(1, 0, 2):
-        score_PS = (score_PS[:, :, None] - table).max(axis=1)
-        score_PS[:, :26] += letters_PL
-    return score_PS.max(axis=1)
+    step_LL, first_L = table[:26, :26], table[_START, :26]
+    letter_PL = np.full((letters_PTL.shape[0], 26), -np.inf)
+    background_PL = letter_PL.copy()
+    for evidence_PL in letters_PTL.transpose(1, 0, 2):
+        source_PL = np.maximum(letter_PL, background_PL - _LEAVE_BACKGROUND)
+        background_PL = np.maximum(background_PL, letter_PL - _ENTER_BACKGROUND)
+        letter_PL = np.maximum((source_PL[:, :, None] - step_LL).max(axis=1), -first_L) + evidence_PL
+    return np.maximum(np.maximum(letter_PL, background_PL).max(axis=1), 0.0)
 
 
 def runs_of(path: NDArray[np.int64]) -> list[LetterRun]:
