@@ -91,8 +91,7 @@ def decode_screen(
     letters_TL = screen_evidence(trace, options, weights=weights, prior_R=prior_R)
     runs, order = _decode(letters_TL, options)
     longest_chain = max((len(chain) for chain in _chains(runs)), default=0)
-    min_chain = min(MIN_CHAIN, max(_LEAST, ceil(_MIN_CHAIN_FRACTION * len(letters))))
-    min_letters = min(MIN_LETTERS, max(_LEAST, ceil(_MIN_LETTERS_FRACTION * len(letters))))
+    min_chain, min_letters = required_letters(letters)
     min_order_z = options.min_expected_order_z if is_expected else options.min_order_z
     is_ordered = longest_chain >= min_chain and order_deviation >= min_order_z
     has_enough_letters = len(set(_strong_letters(runs, letters_TL))) >= min_letters
@@ -106,6 +105,14 @@ def decode_screen(
         order=order,
         order_z=order_deviation,
         distinct_z=distinct_deviation,
+    )
+
+
+def required_letters(letters: str) -> tuple[int, int]:
+    """(letters in order, different letters without an order) that a video of these letters must show."""
+    return (
+        min(MIN_CHAIN, max(_LEAST, ceil(_MIN_CHAIN_FRACTION * len(letters)))),
+        min(MIN_LETTERS, max(_LEAST, ceil(_MIN_LETTERS_FRACTION * len(letters)))),
     )
 
 

@@ -21,7 +21,7 @@ from phonics_data.segmentation.calibration import CalibrationWeights, calibrated
 from phonics_data.segmentation.fusion import FusionOptions, fill, fuse
 from phonics_data.segmentation.lexicon import LETTERS
 from phonics_data.segmentation.phrases import INFERRED_CONFIDENCE, Phrase
-from phonics_data.segmentation.screen_decoder import MIN_CHAIN, ScreenDecoding, decode_screen
+from phonics_data.segmentation.screen_decoder import ScreenDecoding, decode_screen, required_letters
 from phonics_data.segmentation.screen_evidence import ScreenOptions
 from phonics_data.segmentation.single_letter import decode_single_letter, is_mentioned
 from phonics_data.segmentation.units import Unit, divide_phrases
@@ -88,10 +88,14 @@ class Segmentation:
                 f"clearly (or {names})"
             )
         if self.screen is not None:
+            chain, different = required_letters(self.letters)
+            is_expected = self.letters != LETTERS or (self.words is not None and self.words.is_alphabet)
+            order_z = options.screen.min_expected_order_z if is_expected else options.screen.min_order_z
             parts.append(
-                f"the screen shows {self.screen.longest_chain} letters in order "
-                f"(an alphabet song: {MIN_CHAIN}), {self.screen.order_z:.1f} standard deviations above "
-                f"chance level (an alphabet song: {options.screen.min_order_z:g})"
+                f"the screen shows {self.screen.longest_chain} letters in order (required: {chain}), "
+                f"{self.screen.order_z:.1f} standard deviations above chance level (required: {order_z:g}); without an "
+                f"order {self.screen.num_letters} different letters (required: {different}), "
+                f"{self.screen.distinct_z:.1f} above it (required: {options.screen.min_distinct_z:g})"
             )
         song = "an alphabet song" if self.letters == LETTERS else f"a song of the letters {self.letters}"
         return f"not {song}: {'; '.join(parts) or 'no words, and OCR was not run'}"
@@ -119,7 +123,10 @@ def segment_song(
     by_words: WordDecoding | None = None
     if words:
         by_words = decode_words(words, duration_seconds=duration_seconds, options=options.words, letters=letters)
-    by_screen = decode_screen(trace, options.screen, letters=letters) if trace is not None else None
+    by_screen: ScreenDecoding | None = None
+    if trace is not None:
+        is_expected = by_words is not None and by_words.is_alphabet
+        by_screen = decode_screen(trace, options.screen, letters=letters, is_expected=is_expected)
     fused = fuse_decodings(words, origin, by_words, by_screen, duration_seconds=duration_seconds, options=options)
     return replace(fused, phrases=tuple(divide_phrases(fused.phrases, trace, options.unit)), letters=letters)
 

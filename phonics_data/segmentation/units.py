@@ -92,8 +92,10 @@ def _parts(phrase: Phrase, shown: Sequence[ObjectLine]) -> list[_Part]:
         if any(part.object_word == line.object_word for part in parts):
             continue
         start = phrase.start_seconds if before is None else _boundary(before, line)
-        if parts and start - parts[-1].start_seconds < MIN_PART_SECONDS:
+        if before is not None and line.start_seconds - before.start_seconds < MIN_PART_SECONDS:
             return []  # several objects at once
+        if parts and start - parts[-1].start_seconds < MIN_PART_SECONDS:
+            return []
         is_spoken = line.object_word == phrase.object_word and phrase.object_word_source == "words"
         parts.append(_Part(start, line.object_word, "words" if is_spoken else "screen"))
         before = line

@@ -226,9 +226,7 @@ def _end(interval: _Interval, start: int, trace: ScreenTrace) -> int | None:
     return last + int(np.flatnonzero(is_gone)[0]) if is_gone.any() else None
 
 
-def _own_edges(
-    box: Box, start: int, last: int, trace: ScreenTrace
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _own_edges(box: Box, start: int, last: int, trace: ScreenTrace) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Edges at the letter's place from frame `last` on, and those in frame `last`, in the cells that the letter has filled.
 
     A box can contain more than the letter: the border of its card stays when the letter is gone.

@@ -133,10 +133,8 @@ def _letters_fault(kind: str, letters: str) -> str:
     return "" if fits else f"got {letters!r}, allowed for kind {kind}: {text}"
 
 
-def _kind_of(letters: str) -> Kind | None:
-    """The kind of a video with these letters; None for none."""
-    if not letters:
-        return None
+def kind_of(letters: str) -> Kind:
+    """The kind of a video with these letters, at least one."""
     return "letter" if len(letters) == 1 else "range" if len(letters) < 26 else "alphabet"
 
 
@@ -176,7 +174,7 @@ def _source_video(row: Mapping[str, Any], location: str) -> SourceVideo:
     values["url"] = resolve_url(values["url"], location)
     if "letters" in values:
         # A manifest without a column `kind` means what its letters say.
-        values.setdefault("kind", _kind_of(values["letters"]))
+        values.setdefault("kind", kind_of(values["letters"]))
     for name, convert in (("tier", int), ("duration_seconds", float)):
         if name in values:
             values[name] = convert(values[name])

@@ -18,7 +18,6 @@ from phonics_data.storage.workspace import Workspace
 from phonics_data.types import Captions, FetchedVideo, Origin, Rejection, Segment, TranscriptWord, Word
 from tests.phonics_data.segmentation.transcripts import CHORUS, EXAMPLES, INTRO, name_only, song
 
-
 ALPHABET = string.ascii_uppercase
 
 
@@ -207,7 +206,10 @@ def test_recognized_speech_without_letters_is_rejected(workspace: Workspace) -> 
 def two_objects_each() -> list[Word]:
     """ "A is for apple, A is for ant", and so on, one word each half second."""
     second = "ant bear cow duck elephant fox grass hand ink jar".split()
-    lines = [f"{letter} is for {EXAMPLES[letter]} {letter} is for {word}" for letter, word in zip(ALPHABET, second)]
+    lines = [
+        f"{letter} is for {EXAMPLES[letter]} {letter} is for {word}"
+        for letter, word in zip(ALPHABET, second, strict=False)
+    ]
     texts = " ".join(lines).split()
     return [Word(text=text, start_seconds=0.5 * n, end_seconds=0.5 * n + 0.4) for n, text in enumerate(texts)]
 
