@@ -225,7 +225,7 @@ def is_mentioned(words: Sequence[Word], letter: str) -> bool:
 
 def _signs(words: Sequence[Word], trace: ScreenTrace | None, letter: str) -> _Signs:
     found = tokens(words)
-    named = (word_evidence(found, EvidenceWeights()).names_TL >= 0.65).any(axis=0) if found else np.zeros(26, np.bool_)
+    named = np.flatnonzero((word_evidence(found, EvidenceWeights()).names_TL >= 0.65).any(axis=0)).tolist()
     tracks = [] if trace is None else _letter_tracks(trace)
     seconds = dict.fromkeys(LETTERS, 0.0)
     for one in tracks:
@@ -241,7 +241,7 @@ def _signs(words: Sequence[Word], trace: ScreenTrace | None, letter: str) -> _Si
         letter=letter,
         mentions=letter_mentions(words, letter),
         num_words=len(found),
-        other_letters="".join(one for one, is_named in zip(LETTERS, named, strict=True) if is_named and one != letter),
+        other_letters="".join(LETTERS[one] for one in named if LETTERS[one] != letter),
         shown=own,
         shown_share=seconds[letter] / seconds[main] if seconds[main] > 0 else 0.0,
         main_letter=main if seconds[main] > 0 else "",

@@ -119,18 +119,11 @@ def test_repeated_object_is_one_phrase() -> None:
 
 def test_video_begins_with_the_end_of_another_scene() -> None:
     trace = shown(BAT_AND_BALL)
-    trace = replace(trace, frame_R=trace.frame_R[trace.frame_R >= 4])
-    keep = shown(BAT_AND_BALL).frame_R >= 4
-    trace = replace(
-        shown(BAT_AND_BALL),
-        **{
-            name: getattr(shown(BAT_AND_BALL), name)[keep]
-            for name in ("frame_R", "box_R4", "letters_R26", "colour_R6", "after_cut_R")
-        },
-    )
+    later = trace.frame_R >= 4
+    rows = ("frame_R", "box_R4", "letters_R26", "colour_R6", "after_cut_R")
     edges = trace.edges_TGG.copy()
     edges[:4, 5:13, :12] = 0
-    trace = replace(trace, edges_TGG=edges)
+    trace = replace(trace, edges_TGG=edges, **{name: getattr(trace, name)[later] for name in rows})
     assert phrases(BAT_AND_BALL_WORDS, trace)[0].start_seconds == pytest.approx(0.44, abs=0.1)
 
 
