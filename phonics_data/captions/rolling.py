@@ -13,9 +13,11 @@ file in which most cues carry something over and add something new.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from statistics import median
 
 MAX_COMPLETION_SECONDS = 0.05
 """Shorter cues only repeat a line that is complete."""
@@ -25,6 +27,8 @@ _MIN_CARRIED = 2
 _ROLLING_FRACTION, _DOUBT_FRACTION = 0.6, 0.3
 """Cues that carry something over and add something, of those that can: from the first on the file is rolling; between both
 it cannot be told."""
+_MIN_SUNG_GROWTH = 0.6
+"""Growth of a line's duration with its words, as exponent, from which its first words are sung again; 1: the same time for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +64,12 @@ def new_lines(cues: Sequence[Cue], name: str, warnings: list[str]) -> list[Cue]:
     num_two_lines = sum(len(after) > 1 for _, after in pairs)
     num_grown = sum(_grows(before[-1], after[-1]) for before, after in pairs)
     num_overlapping = sum(
-        len(before) == len(after) == 1 and _num_shared(before[0], after[0]) > 0 for before, after in pairs
+        len(before) == len(after) == 1 and _num_shared(before[0], after[0]) > 0 and not _grows(before[0], after[0])
+        for before, after in pairs
     )
     has_completion = any(cue.is_completion for cue in cues)
     scrolls = _is_rolling(num_scrolled, num_two_lines) or (num_scrolled > 0 and has_completion)
-    grows = _is_rolling(num_grown, len(pairs))
+    grows = _is_rolling(num_grown, len(pairs)) and not _is_sung_again(cues)
     if scrolls or grows:
         return _unrolled(cues, name, warnings, grows=grows)
     if _is_rolling(num_overlapping, len(pairs)):
@@ -151,6 +156,19 @@ def _grows(before: str, after: str) -> bool:
     """Whether a line is the one before with more words."""
     old, new = before.split(), after.split()
     return len(new) > len(old) and new[: len(old)] == old
+
+
+def _is_sung_again(cues: Sequence[Cue]) -> bool:
+    """Whether lines that grow are sung from their beginning each time ("A", "A, B", "A, B, C"): they last longer each time."""
+    growth = [
+        math.log((after.end - after.start) / (before.end - before.start))
+        / math.log(len(new.split()) / len(old.split()))
+        for before, after in pairwise(cues)
+        if _is_near(before, after)
+        for old, new in [(" ".join(_visible(before.lines)), " ".join(_visible(after.lines)))]
+        if old and _grows(old, new)
+    ]
+    return bool(growth) and median(growth) >= _MIN_SUNG_GROWTH
 
 
 def _num_shared(before: str, after: str) -> int:

@@ -202,14 +202,16 @@ def _is_supported(row: int, found: Sequence[Token], names: Scores, examples: Sco
     if is_like_for(following.text) or following.text in ("is", "says", "stands", "makes", "goes"):
         # "I says" is the letter, "I was" is not.
         return found[row].text == "a" or following.text != "was"
-    if examples[row + 1, letter] >= 0.9 and found[row].text == "a":
-        return True  # "a apple"; the article would be "an"
+    if examples[row + 1, letter] >= 0.9:
+        return True  # "a apple", where the article would be "an"; "I igloo"
     neighbours = [(row + 1, letter + 1), *((row - one, letter - 1) for one in (1, 2) if row >= one and letter)]
     if any(names[other, name] >= _NAMED for other, name in neighbours):
         return True
     before = found[row - 1] if row else None
     if before is not None and before.text == found[row].text:
         return True
+    if len(following.text) == 1 and following.text not in "ai4":
+        return True  # one of a run of letters in any order
     # An article and a pronoun are followed by their sentence at once.
     return following.start_seconds - found[row].start_seconds >= _PAUSE_AFTER_SECONDS
 

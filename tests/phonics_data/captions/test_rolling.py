@@ -111,6 +111,18 @@ def test_two_voices_overlap() -> None:
     assert sorted(texts(track)) == sorted([*words_of(LINES), "yeah"])
 
 
+def test_lines_that_are_sung_from_their_beginning_each_time_are_kept() -> None:
+    cues: Cues = []
+    here, lines = 0.0, ["A", "A B", "A B C", "A B C D", "A B C D E"]
+    for line in lines:
+        length = 0.8 * len(line.split())
+        cues.append((here, here + length, [line]))
+        here += length
+    track = read(cues, ".srt")
+    assert texts(track) == words_of(lines)
+    assert "song.srt" in track.warnings[0]
+
+
 def test_doubt_is_reported_with_the_name_of_the_file() -> None:
     # A line, then the same line with more words: sung twice, or displayed while it grows?
     cues: Cues = []

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from phonics_data.errors import DependencyError, EngineError, InputError, OptionError
+from phonics_data.media import probe
+from phonics_data.media.audio_reader import read_audio
 from phonics_data.recognizers import engines
 from phonics_data.recognizers.engines import EngineOptions
 from phonics_data.recognizers.interface import Recognizer
 from phonics_data.recognizers.whisper import REVISIONS, Whisper, WhisperOptions, local_model
+from phonics_data.segmentation.letter_mentions import letter_mentions
 from tests.speech import RATE_HZ, Speech
 
 pytestmark = pytest.mark.dependencies
@@ -76,6 +79,18 @@ def test_long_audio_is_recognized_to_its_end_without_words_in_pauses(whisper: Re
     for repeat in range(2):
         cows = [word.start_seconds - repeat * step for word in words if word.text.lower().startswith("cow")]
         assert any(abs(found - true) < 0.5 for found in cows for true in spoken), (repeat, words)
+
+
+def test_object_words_of_real_videos_of_one_letter(whisper: Recognizer, shared_data: Path) -> None:
+    expected = {"e": {"egg", "elephant"}, "h": {"hand", "hat"}, "i": {"ink", "insect"}, "j": {"juice", "jar"}}
+    found: dict[str, set[str]] = {}
+    for letter in expected:
+        path = shared_data / "media" / "one-letter" / f"{letter}.mp4"
+        audio = read_audio(path, duration_seconds=probe(path).duration_seconds, rate_hz=RATE_HZ)
+        words = whisper.recognize(audio, audio_rate_hz=RATE_HZ, language="en").words
+        found[letter] = {one.object_word for one in letter_mentions(words, letter.upper()) if one.object_word}
+    assert all(found[letter] <= expected[letter] for letter in expected), found
+    assert sum(len(words) for words in found.values()) >= 6, found
 
 
 def test_auto_selects_whisper_if_its_model_is_on_this_machine() -> None:

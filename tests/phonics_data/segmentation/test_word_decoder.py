@@ -25,7 +25,7 @@ from phonics_data.segmentation.word_decoder import (
     required_counts,
 )
 from phonics_data.types import TrueSegment, Word
-from tests.phonics_data.segmentation.transcripts import CHORUS, INTRO, OUTRO, doubled, is_for, name_only, song
+from tests.phonics_data.segmentation.transcripts import CHORUS, EXAMPLES, INTRO, OUTRO, doubled, is_for, name_only, song
 
 ALPHABET = string.ascii_uppercase
 
@@ -395,3 +395,10 @@ def test_time_of_a_missing_letter_does_not_belong_to_the_letter_before_it() -> N
     found = {phrase.letter: phrase for phrase in decoded([word for word in words if word.text != "H"]).phrases}
     assert "H" not in found
     assert found["G"].end_seconds == pytest.approx(truth[6].end_seconds)
+
+
+@pytest.mark.parametrize("line", ["{0}", "{0} {1}"])
+def test_i_and_a_are_letters_in_any_order(line: str) -> None:
+    words, _ = song("BWITAROSMCHLPDFGUVXZ", lambda one: line.format(one, EXAMPLES[one]), beat=0.3, rest=0.0)
+    lower = [replace(word, text=word.text.lower() if word.text != "I" else "I") for word in words]
+    assert letters_of(lower) == "BWITAROSMCHLPDFGUVXZ"
