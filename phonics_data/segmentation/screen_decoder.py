@@ -13,7 +13,7 @@ import numpy as np
 from phonics_data.ocr.trace import ScreenTrace
 from phonics_data.segmentation.lexicon import LETTERS
 from phonics_data.segmentation.phrases import Phrase
-from phonics_data.segmentation.screen_evidence import ScreenOptions, detection_weights, screen_evidence
+from phonics_data.segmentation.screen_evidence import ScreenOptions, detection_weights, screen_evidence, without_wide_i
 from phonics_data.segmentation.significance import distinct_z, order_z
 from phonics_data.segmentation.tracks import best_detection
 from phonics_data.segmentation.visibility import screen_phrases
@@ -72,6 +72,7 @@ def decode_screen(
             that less evidence suffices. True if `letters` are only some of the alphabet.
     """
     is_expected |= letters != LETTERS
+    trace = without_wide_i(trace)
     table = transition_costs(options.costs, "strict")
     # Both tests use the evidence before the location prior, which is derived from the letters found and would favour them,
     # and the order test that of all letters: a few letters that are left always are in some order.

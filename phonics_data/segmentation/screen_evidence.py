@@ -10,7 +10,7 @@ Letters of a row that appear together are unmarked: they have almost no weight u
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -108,6 +108,7 @@ def screen_evidence(
         weights: `detection_weights` of this trace, if the caller has computed them.
         prior_R: (detections,) factor on each detection; default 1.
     """
+    trace = without_wide_i(trace)
     weight_R, min_weight_R = weights or detection_weights(trace, options)
     factor_R = np.maximum(min_weight_R, weight_R if prior_R is None else weight_R * prior_R)
     weights_L = np.array([LETTER_WEIGHTS.get(letter, 1.0) for letter in LETTERS])
@@ -118,8 +119,9 @@ def screen_evidence(
 
 def detection_weights(trace: ScreenTrace, options: ScreenOptions) -> DetectionWeights:
     """Weight of each detection, from the other detections of its frame and from earlier frames."""
+    trace = without_wide_i(trace)
     weight_R, min_weight_R = np.zeros(trace.frame_R.size), np.zeros(trace.frame_R.size)
-    is_used_R = ~(_logos(trace) | _flickers(trace) | _too_wide(trace)) & (trace.score_R >= MIN_SCORE)
+    is_used_R = ~(_logos(trace) | _flickers(trace)) & (trace.score_R >= MIN_SCORE)
     tracks: list[ColourTrack] = []
     for frame, all_rows in rows_by_frame(trace):
         rows = [row for row in all_rows if is_used_R[row]]
@@ -157,6 +159,14 @@ def detection_weights(trace: ScreenTrace, options: ScreenOptions) -> DetectionWe
                 weight_R[row] *= options.single_after_cut_weight if num_letters == 1 else _AFTER_CUT_WEIGHT
         tracks = [track for track in tracks if frame - track.last <= _TRACK_SECONDS * trace.rate]
     return DetectionWeights(weight_R, min_weight_R)
+
+
+def without_wide_i(trace: ScreenTrace) -> ScreenTrace:
+    """The trace, where shapes about as wide as high are no I: they are beams, arrows, drawings, or the second best letter."""
+    width_R, height_R = trace.box_R4[:, 2] - trace.box_R4[:, 0], trace.box_R4[:, 3] - trace.box_R4[:, 1]
+    is_wide_R = width_R * 16 / 9 > _WIDEST_I * height_R
+    is_i_L = np.array([letter == "I" for letter in LETTERS])
+    return replace(trace, letters_R26=np.where(is_wide_R[:, None] & is_i_L, 0.0, trace.letters_R26).astype(np.float32))
 
 
 # --- detections of one frame ---------------------------------------------------------------------------------------
@@ -271,12 +281,6 @@ def _is_faded(box: Box, colour: Colour, visible: Sequence[tuple[Box, Colour]]) -
 
 
 # --- detections to ignore ------------------------------------------------------------------------------------------
-
-
-def _too_wide(trace: ScreenTrace) -> NDArray[np.bool_]:
-    """(detections,) True for an I that is about as wide as high: it is a beam, an arrow or a drawing."""
-    width_R, height_R = trace.box_R4[:, 2] - trace.box_R4[:, 0], trace.box_R4[:, 3] - trace.box_R4[:, 1]
-    return (trace.letter_R == LETTERS.index("I")) & (width_R * 16 / 9 > _WIDEST_I * height_R)
 
 
 def _flickers(trace: ScreenTrace) -> NDArray[np.bool_]:
