@@ -43,20 +43,24 @@ _MIN_MENTIONED_SHARE, _MIN_LONE_MENTION_SHARE = 0.08, 0.25
 """Share of a transcript's words in several strong mentions, or in a single one; "see you for coffee" in a talk is no video of
 C."""
 _MIN_WEAK_MENTIONS = 2
+"""Weak mentions below which nothing fits the letter."""
 _MAX_OTHER_LETTERS = 8
 """A transcript that clearly names so many other letters is an alphabet."""
 _MIN_HEIGHT = 0.08
 """Height of a letter that is a sign, as a fraction of the frame's."""
 _MIN_PAIR_HEIGHT = 0.15
+"""Of a letter that is evidence without words and text: equal letters of printed words ("Apple") are smaller."""
 _BAR_WEIGHT = 0.5
 """`LETTER_WEIGHTS` of letters that are bars and discs."""
 _MIN_DOMINANT_SHARE, _MIN_VISIBLE_SHARE, _DOMINANT_SCORE = 0.45, 0.4, 0.97
 """A lone shape is the letter if it has this share of all letters, is visible for this share of the video, and is read with
 this probability. Videos without letters reach one or two of the three."""
 _MIN_SHOWN_SECONDS = 0.5
+"""Shorter detections of the letter are no sign that the video is about it."""
 _MIN_SHOWN_SHARE = 0.25
 """A letter that the video is about is shown for at least this share of the time (weighted by height) of the letter shown most."""
 _MIN_LETTER_LINE_SCORE = 0.8
+"""Confidence of a text line that is the letter alone."""
 _MIN_LINE_SHARE = 0.3
 """Share of the screen's words that begin with the letter; of the words of signs and credits about one in 20 does."""
 _EARLY_SECONDS, _LATE_SECONDS = 0.3, 1.5
@@ -77,8 +81,8 @@ class _Event:
 
     Args:
         end: end of its last word or of its text line.
+        source: of the object word.
         is_spoken, is_shown: the sources that contain it.
-        starts_named: `start` is the time of the letter's name, not derived from a text line.
     """
 
     start: float
@@ -101,15 +105,15 @@ class SingleLetterDecoding:
     refusal: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Signs:
     """What a video contains of its letter.
 
     Args:
         mentions: of the words; `strong` are those that other talk does not contain.
         num_words: tokens of the transcript.
+        other_letters: letters that the words name clearly.
         shown: tracks of the letter on the screen.
-        other_letters: that the words name clearly.
         shown_share: their time, weighted by height, relative to that of the letter that is shown most.
         main_letter: the letter that is shown most; empty if none is.
         total_share: as `shown_share`, relative to all letters.
@@ -206,11 +210,12 @@ def decode_single_letter(
     signs = _signs(words, trace, letter)
     if refusal := _contradiction(signs):
         return SingleLetterDecoding(refusal=refusal)
+    phrases: list[Phrase] = []
     if signs.is_spoken or signs.is_shown or signs.is_listed:
         phrases = _phrases(signs, source, trace, duration_seconds)
     elif signs.is_weak or (not words and trace is None):
         phrases = _pieces(words, trace, letter, duration_seconds)
-    else:
+    if not phrases:
         return SingleLetterDecoding(refusal=_refusal(signs))
     return SingleLetterDecoding(phrases=tuple(_joined(phrases) if unit == "letter" else phrases))
 
@@ -363,11 +368,15 @@ def _phrases(signs: _Signs, source: str, trace: ScreenTrace | None, duration_sec
     if not events:
         # The letter is shown or sung without an object: one phrase for each stretch of signs.
         events = [_Event(start, end, None, "", is_shown=bool(signs.shown)) for start, end in _stretches(intervals)]
+    # Captions may last longer than their video.
+    events = [event for event in events if event.start < duration_seconds]
+    if not events:
+        return []
     events[0] = replace(events[0], start=_first_start(events[0], signs, intervals))
     phrases: list[Phrase] = []
     for event, following in zip(events, [*events[1:], None], strict=True):
         limit = duration_seconds if following is None else following.start
-        end = _end(event, limit, intervals, cuts)
+        end = min(_end(event, limit, intervals, cuts), duration_seconds)
         inside = [one for one in signs.mentions if event.start <= one.start_seconds < end]
         starts = [one.start_seconds for one in inside if one.start_seconds > event.start]
         is_shown = event.is_shown or any(

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from phonics_data.ocr.trace import ScreenTrace
 from phonics_data.segmentation.phrases import Phrase
@@ -231,3 +233,39 @@ def test_readings_of_a_line_that_slides_in_are_one_object() -> None:
     assert line.object_word == "ball"
     assert line.start_seconds == pytest.approx(0.94, abs=0.01)
     assert line.end_seconds == pytest.approx(2.94, abs=0.01)
+
+
+@given(
+    texts=st.lists(
+        st.sampled_from("B b for is bat ball Before ba see and the big blue A 4 hat me today".split()), max_size=14
+    ),
+    gaps=st.lists(st.floats(0.1, 3.0), min_size=14, max_size=14),
+    lines=st.lists(
+        st.tuples(st.floats(0.0, 5.0), st.sampled_from(["Bat", "Ball", "Bb", "Big show", "Bear"]), st.booleans()),
+        max_size=5,
+    ),
+    letter=st.sampled_from(["", "B", "D"]),
+    has_screen=st.booleans(),
+    unit=st.sampled_from(["phrase", "letter"]),
+)
+def test_phrases_are_in_order_inside_the_video_and_do_not_overlap(
+    texts: list[str],
+    gaps: list[float],
+    lines: list[tuple[float, str, bool]],
+    letter: str,
+    has_screen: bool,
+    unit: Unit,
+) -> None:
+    times = np.cumsum(gaps).tolist()
+    words = said(*zip(texts, times, strict=False))
+    shown_lines: list[Line] = [(start, start + 1.5, text, LEFT if is_left else RIGHT) for start, text, is_left in lines]
+    trace = shown(shown_lines, letter=letter) if has_screen else None
+    found = phrases(words, trace, unit=unit)
+    times = [time for one in found for time in (one.start_seconds, one.end_seconds)]
+    assert times == sorted(times)
+    assert all(0 <= time <= 7 for time in times)
+    assert all(one.letter == "B" and 0 < one.confidence < 1 for one in found)
+    for one in found:
+        assert (one.object_word is None) == (one.object_word_source == "")
+        assert set(one.evidence.split(",")) <= {"speech", "screen", "manifest"}
+        assert all(one.start_seconds <= time <= one.end_seconds for time in one.cut_points)
