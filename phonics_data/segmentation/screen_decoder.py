@@ -79,10 +79,11 @@ def decode_screen(
     weights = detection_weights(trace, options)
     letters_TL = screen_evidence(trace, options, weights=weights)
     order_deviation = order_z(letters_TL, table)
-    is_announced = False
+    is_announced, shows_others = False, False
     if letters != LETTERS:
         found = _strong_letters(_path_runs(letters_TL, options, "any"), letters_TL)
-        is_announced = len(letters) <= _FEW_LETTERS and 2 * sum(LETTERS[one] in letters for one in found) >= len(found)
+        shows_others = 2 * sum(LETTERS[one] in letters for one in found) < len(found)
+        is_announced = len(letters) <= _FEW_LETTERS and not shows_others
         is_allowed_L = np.array([letter in letters for letter in LETTERS])
         trace = replace(trace, letters_R26=trace.letters_R26 * is_allowed_L)
         weights = detection_weights(trace, options)
@@ -97,7 +98,7 @@ def decode_screen(
     is_ordered = longest_chain >= min_chain and order_deviation >= min_order_z
     has_enough_letters = len(set(_strong_letters(runs, letters_TL))) >= min_letters
     is_shuffled = order == "any" and has_enough_letters and distinct_deviation >= options.min_distinct_z
-    is_alphabet = is_ordered or is_shuffled or (is_announced and has_enough_letters)
+    is_alphabet = (is_ordered or is_shuffled or (is_announced and has_enough_letters)) and not shows_others
     return ScreenDecoding(
         phrases=tuple(screen_phrases(runs, letters_TL, trace)) if is_alphabet else (),
         is_alphabet=is_alphabet,

@@ -341,10 +341,10 @@ def _refusal(signs: _Signs) -> str:
     elif signs.main_letter:
         shape = f"; it shows mostly {signs.main_letter}"
     if signs.num_words:
-        others = f" and name {', '.join(signs.other_letters)}" if signs.other_letters else ""
+        others = f", others name {', '.join(signs.other_letters)}" if signs.other_letters else ""
         parts.append(
-            f"the {signs.num_words} words contain neither its name nor an object word with it{others} "
-            f"(required: {_MIN_MENTIONED_SHARE:.0%} of the words)"
+            f"of {signs.num_words} words {signs.mentioned_share:.0%} name it or an object with it (required: "
+            f"{_MIN_LONE_MENTION_SHARE:.0%} in one place, {_MIN_MENTIONED_SHARE:.0%} in several){others}"
         )
     else:
         parts.append("there are no words")

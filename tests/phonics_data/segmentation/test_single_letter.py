@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -151,7 +152,7 @@ def test_video_of_another_letter_is_refused_with_what_it_shows(letter: str) -> N
 
 def test_talk_is_refused_and_an_alphabet_too() -> None:
     talk = said(*((word, 0.5 * n) for n, word in enumerate("well now we go to the old mill today".split())))
-    assert "9 words" in decode_single_letter(talk, "speech", None, "B", duration_seconds=9.0).refusal
+    assert "of 9 words 0% name it" in decode_single_letter(talk, "speech", None, "B", duration_seconds=9.0).refusal
     alphabet = said(*((letter, float(n)) for n, letter in enumerate("ABCDEFGHIJKLMNOP")))
     assert "14 other letters" in decode_single_letter(alphabet, "speech", None, "B", duration_seconds=20.0).refusal
 
@@ -269,3 +270,18 @@ def test_phrases_are_in_order_inside_the_video_and_do_not_overlap(
         assert (one.object_word is None) == (one.object_word_source == "")
         assert set(one.evidence.split(",")) <= {"speech", "screen", "manifest"}
         assert all(one.start_seconds <= time <= one.end_seconds for time in one.cut_points)
+
+
+@pytest.mark.parametrize(("name", "objects"), [("b", ["bat", "ball", None]), ("h", ["hand", "hat", None])])
+def test_real_videos_of_one_letter_without_words(shared_data: Path, name: str, objects: list[str | None]) -> None:
+    pytest.importorskip("rapidocr")
+    from phonics_data.ocr import read_screen
+
+    trace = read_screen(shared_data / "media/one-letter" / f"{name}.mp4")
+    found = phrases([], trace, name.upper(), seconds=trace.duration_seconds)
+    assert [one.object_word for one in found] == objects
+    # The second one begins with the last scene of another video.
+    assert found[0].start_seconds == pytest.approx({"b": 0.0, "h": 0.25}[name], abs=0.15)
+    assert found[-1].end_seconds == pytest.approx(trace.duration_seconds, abs=0.1)
+    other = decode_single_letter([], "speech", trace, "K", duration_seconds=trace.duration_seconds)
+    assert f"mostly {name.upper()}" in other.refusal
