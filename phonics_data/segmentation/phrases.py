@@ -39,6 +39,8 @@ class Phrase:
         cut_points: times at which the phrase may be divided: starts of names and examples first, then of other words.
         num_strong_cuts: number of `cut_points` that are starts of names or examples.
         starts_named: the phrase begins with evidence for its letter (name, frame), not where a name is missing.
+        edge_support: 0..1, fraction of the boundaries that were seen (a cut, the letter appears or disappears); half for
+            an end at which only the next letter appears. 1 for phrases of words.
     """
 
     letter: str
@@ -50,6 +52,7 @@ class Phrase:
     cut_points: tuple[float, ...] = ()
     num_strong_cuts: int = 0
     starts_named: bool = True
+    edge_support: float = 1.0
 
     @property
     def length_seconds(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,13 @@ class _Interval:
     last_box: Box
 
 
+class _Start(NamedTuple):
+    """The first sampled frame of a phrase; `is_seen` if the letter appeared or changed in it."""
+
+    frame: int
+    is_seen: bool
+
+
 def screen_phrases(runs: list[LetterRun], letters_TL: Scores, trace: ScreenTrace) -> list[Phrase]:
     """Phrases with boundaries from the frames: cuts, and the times at which the letters' places fill and become empty."""
     intervals = [interval for run in runs if (interval := _interval(run, letters_TL, trace)) is not None]
@@ -68,12 +76,11 @@ def screen_phrases(runs: list[LetterRun], letters_TL: Scores, trace: ScreenTrace
         _start(interval, before, letters_TL, trace)
         for before, interval in zip([None, *intervals[:-1]], intervals, strict=True)
     ]
-    seconds = [trace.change_seconds(start) for start in starts]
     phrases: list[Phrase] = []
-    for interval, start, low, high in zip(
-        intervals, starts, seconds, [*seconds[1:], trace.duration_seconds], strict=False
-    ):
-        gone = _end(interval, start, trace)
+    for interval, start, following in zip(intervals, starts, [*starts[1:], None], strict=False):
+        gone = _end(interval, start.frame, trace)
+        low = trace.change_seconds(start.frame)
+        high = trace.duration_seconds if following is None else trace.change_seconds(following.frame)
         end = trace.duration_seconds if gone is None else trace.change_seconds(gone)
         phrases.append(
             Phrase(
@@ -83,9 +90,17 @@ def screen_phrases(runs: list[LetterRun], letters_TL: Scores, trace: ScreenTrace
                 end_seconds=max(min(end, high), low),
                 confidence=margin_confidence(interval.run, letters_TL),
                 evidence="screen",
+                edge_support=(start.is_seen + _end_support(gone, following)) / 2,
             )
         )
     return phrases
+
+
+def _end_support(gone: int | None, following: _Start | None) -> float:
+    """1 if the letter was seen to disappear, 0.5 if only another letter's appearance ends it, 0 if nothing does."""
+    if gone is not None and (following is None or gone <= following.frame + 1):
+        return 1.0
+    return 0.5 if following is not None and following.is_seen else 0.0
 
 
 def _interval(run: LetterRun, letters_TL: Scores, trace: ScreenTrace) -> _Interval | None:
@@ -161,7 +176,7 @@ def _was_gone(before: int, after: int, letter: int, trace: ScreenTrace) -> bool:
     return frames_with_other_letter(box, letter, trace, min_iou=0.35, low=before + 1, high=after).size > 0
 
 
-def _start(interval: _Interval, before: _Interval | None, letters_TL: Scores, trace: ScreenTrace) -> int:
+def _start(interval: _Interval, before: _Interval | None, letters_TL: Scores, trace: ScreenTrace) -> _Start:
     """The first sampled frame in which the letter is visible.
 
     - The frame in which its place begins to fill, after the last cut before its first detection, else
@@ -187,11 +202,12 @@ def _start(interval: _Interval, before: _Interval | None, letters_TL: Scores, tr
         window = window[window >= cuts[-1]] if cuts.size else window
         filled = _fill(interval.first_box, window, trace)
         if filled is not None or cuts.size:
-            return filled if filled is not None else int(cuts[-1])
+            return _Start(filled if filled is not None else int(cuts[-1]), True)
     else:
         window = window[window > cuts[-1]]
     near = window[window > first - 0.3 * trace.rate]
-    return int(near[int(trace.changed_T[near].argmax())])
+    largest = int(near[int(trace.changed_T[near].argmax())])
+    return _Start(largest, bool(trace.changed_T[largest] > 0))
 
 
 def _fill(box: Box, window: NDArray[np.int64], trace: ScreenTrace) -> int | None:
@@ -226,9 +242,7 @@ def _end(interval: _Interval, start: int, trace: ScreenTrace) -> int | None:
     return last + int(np.flatnonzero(is_gone)[0]) if is_gone.any() else None
 
 
-def _own_edges(
-    box: Box, start: int, last: int, trace: ScreenTrace
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _own_edges(box: Box, start: int, last: int, trace: ScreenTrace) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Edges at the letter's place from frame `last` on, and those in frame `last`, in the cells that the letter has filled.
 
     A box can contain more than the letter: the border of its card stays when the letter is gone.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -54,6 +55,17 @@ def test_paler_neighbour_waits_and_neighbour_of_another_colour_does_not() -> Non
     assert frames_of_letters(trace_of([first, yellow], 20)) == {"Q": [2], "R": [8]}
 
 
+def test_dark_letter_of_another_hue_is_not_faded() -> None:
+    """On a red background the contrast of a dark red letter is small, but has another hue than that of a green one."""
+    red, green, dark_red, dull_green = (250.0, 0.0, 0.0), (60.0, 174.0, 111.0), (164.0, 40.0, 0.0), (188.0, 56.0, 36.0)
+    for colour, letters in ((dark_red, {"P", "R"}), (dull_green, {"P"})):
+        shown = [Detection(frame=2, letter="P", colour=green), Detection(frame=8, letter="R", cell=1, colour=colour)]
+        trace = trace_of(shown, 20)
+        colour_R6 = trace.colour_R6.copy()
+        colour_R6[:, 3:] = red
+        assert frames_of_letters(replace(trace, colour_R6=colour_R6)).keys() == letters
+
+
 def test_part_of_a_recently_detected_letter_is_ignored() -> None:
     letter = [Detection(frame=frame, letter="M", width=0.2) for frame in (2, 4, 6)]
     part = Detection(frame=8, letter="N", width=0.12)
@@ -91,7 +103,11 @@ def test_letter_that_reads_differently_in_a_single_frame_is_a_flicker() -> None:
 
 def test_shape_as_wide_as_high_is_not_an_i() -> None:
     assert frames_of_letters(trace_of([Detection(frame=2, letter="I", width=0.05)], 10)).keys() == {"I"}
-    assert frames_of_letters(trace_of([Detection(frame=2, letter="I", width=0.22)], 10)) == {}
+    wide = trace_of([Detection(frame=2, letter="I", width=0.22)], 10)
+    assert frames_of_letters(wide) == {}
+    letters_R26 = wide.letters_R26.copy()
+    letters_R26[0, LETTERS.index("Z")] = 0.4
+    assert frames_of_letters(replace(wide, letters_R26=letters_R26)) == {"Z": [2]}
 
 
 def test_card_after_a_cut_has_more_evidence_than_a_title() -> None:
