@@ -60,6 +60,10 @@ _READ_IN_CARDS = frozenset("DOQICU")
 _CONTAINMENT_TOLERANCE = 2
 """Pixels by which the outline of a letter and its filling may differ."""
 
+_MIN_SYMMETRY = {"I": 0.68, "O": 0.6}
+"""Letters that look the same upside down: fraction of the area that a shape and its half turn have in common. Horns,
+sticks, blades of grass and halves of rings, which are read as I and O, are below."""
+
 _HOLE_READS_AS = frozenset("OQDICU")
 """Letters that the hole of A, B, D, O, P, Q or R is read as."""
 _HAS_HOLE = frozenset("ABDOPQRG")
@@ -364,6 +368,13 @@ def _background(frame_HWC: Frame, box: PixelBox) -> tuple[float, float, float]:
     around = np.concatenate([outer[0], outer[-1], outer[:, 0], outer[:, -1]])
     red, green, blue = np.median(around, axis=0)
     return float(red), float(green), float(blue)
+
+
+def is_distorted(shape: LetterShape, letter: str) -> bool:
+    """Whether the shape is not symmetrical enough for a letter that is."""
+    turned = shape.mask[::-1, ::-1]
+    shared, either = int((shape.mask & turned).sum()), int((shape.mask | turned).sum())
+    return shared < _MIN_SYMMETRY.get(letter, 0.0) * either
 
 
 def without_contained(shapes: Sequence[LetterShape], letters_R26: NDArray[np.float32]) -> list[int]:
