@@ -32,8 +32,10 @@ from phonics_data.segmentation.viterbi import LetterRun, Scores
 
 _SPLIT_SECONDS = 2.0
 """Detections further apart than this belong to different intervals if the letter was not visible in between."""
-_NEXT_SECONDS = 0.25
-"""Detections of one moving letter follow each other within this time."""
+_NEXT_SECONDS, _MOVE_SECONDS = 0.25, 1.0
+"""Detections of one moving letter follow each other within the first time, or within the second in the same colours."""
+_SAME_COLOUR = 25.0
+"""Difference of a colour channel (of 255) below which a moved letter has the same colours."""
 _EMPTY = 0.08
 """A place is empty if its edge strength is up to this fraction of the range above its minimum."""
 _MIN_FILL = 0.4
@@ -126,25 +128,30 @@ def _without_other_size(
     """The frames without weak detections of another size before and after the letter: half of another letter in a fade, a
     part of a drawing, a small letter that moves in a chorus."""
     evidence = letters_TL[frames, run.letter]
-    boxes = trace.box_R4[[best_detection(int(frame), run.letter, trace) for frame in frames]]
-    heights = boxes[:, 3] - boxes[:, 1]
+    rows = [best_detection(int(frame), run.letter, trace) for frame in frames]
+    heights = trace.box_R4[rows, 3] - trace.box_R4[rows, 1]
     most = int(evidence.argmax())
     is_own = (evidence >= 0.5 * evidence[most]) | (np.abs(np.log(heights / heights[most])) < _SAME_SIZE)
     own = np.flatnonzero(is_own)
     first, last = int(own[0]), int(own[-1])
-    # A letter that shrinks or grows while it moves stays the same letter.
-    while first and _is_next(frames[first - 1], boxes[first - 1], frames[first], boxes[first], trace):
+    # A letter that shrinks or grows while it moves stays the same letter, and so do both letters of a pair.
+    while first and _is_same_letter(rows[first - 1], rows[first], trace):
         first -= 1
-    while last + 1 < frames.size and _is_next(frames[last], boxes[last], frames[last + 1], boxes[last + 1], trace):
+    while last + 1 < frames.size and _is_same_letter(rows[last], rows[last + 1], trace):
         last += 1
     return frames[first : last + 1]
 
 
-def _is_next(frame: int, box: Box, later_frame: int, later_box: Box, trace: ScreenTrace) -> bool:
-    """Whether two detections of a letter, at most a quarter of a second apart, are the same moving letter."""
+def _is_same_letter(row: int, later_row: int, trace: ScreenTrace) -> bool:
+    """Whether two successive detections of a letter show it at about the same place, or in the same colours."""
+    box, later_box = trace.box_R4[row], trace.box_R4[later_row]
+    delay = (trace.frame_R[later_row] - trace.frame_R[row]) / trace.rate
     log_ratio = abs(float(np.log((later_box[3] - later_box[1]) / (box[3] - box[1]))))
-    is_soon = later_frame - frame <= _NEXT_SECONDS * trace.rate
-    return is_soon and log_ratio < _SAME_SIZE and intersection_over_union(box, later_box) >= SAME_TRACK_IOU
+    if delay <= _NEXT_SECONDS and log_ratio < _SAME_SIZE and intersection_over_union(box, later_box) >= SAME_TRACK_IOU:
+        return True
+    colour_change = float(np.abs(trace.colour_R6[later_row] - trace.colour_R6[row]).max())
+    is_certain = min(trace.score_R[row], trace.score_R[later_row]) >= CONFIDENT_SCORE
+    return bool(delay <= _MOVE_SECONDS and is_certain and colour_change < _SAME_COLOUR)
 
 
 def _later_frames(run: LetterRun, frames: NDArray[np.int64], trace: ScreenTrace) -> NDArray[np.int64]:
