@@ -66,6 +66,24 @@ def test_dark_letter_of_another_hue_is_not_faded() -> None:
         assert frames_of_letters(replace(trace, colour_R6=colour_R6)).keys() == letters
 
 
+def in_chart(letter: str, frame: int, colour: Colour = BLACK) -> Detection:
+    left = 0.05 + 0.1 * "ABCDEF".index(letter)
+    return Detection(frame=frame, letter=letter, box=(left, 0.3, left + 0.07, 0.6), colour=colour)
+
+
+def test_letter_of_a_chart_counts_only_while_it_is_marked() -> None:
+    chart = [replace(in_chart(one, 2, BLUE if one == "A" else BLACK), after_cut=True) for one in "ABCDEF"]
+    changes = [in_chart("A", 8), in_chart("B", 8, BLUE), in_chart("B", 16), in_chart("C", 16, BLUE)]
+    trace = trace_of([*chart, *changes], 30, cuts=[2])
+    assert frames_of_letters(trace) == {"A": [2], "B": [8], "C": [16]}
+    # A chart of one colour marks no letter.
+    plain = [replace(one, colour=BLACK) for one in chart]
+    assert frames_of_letters(trace_of(plain, 30, cuts=[2])) == {}
+    # After a cut a letter with the chart's colours is a card.
+    card = Detection(frame=20, letter="D", after_cut=True)
+    assert frames_of_letters(trace_of([*plain, card], 30, cuts=[2, 20])) == {"D": [20]}
+
+
 def test_part_of_a_recently_detected_letter_is_ignored() -> None:
     letter = [Detection(frame=frame, letter="M", width=0.2) for frame in (2, 4, 6)]
     part = Detection(frame=8, letter="N", width=0.12)
