@@ -26,7 +26,7 @@ HEIGHT, WIDTH, LETTER_HEIGHT = 48, 64, 28
 heights 24 to 44. Wider inputs are slightly more accurate and slower; letters that fill the height are less accurate."""
 
 SECOND_HEIGHT = 24
-UNSURE = (0.2, 0.95)
+UNSURE = (0.4, 0.95)
 """If the best probability is in this range, the shape is read again with a letter height of `SECOND_HEIGHT`. Letters of
 few strokes (T, J, L, I) depend on the size: the T of one font scores 0.99 at height 24 and 0.52 at height 28."""
 

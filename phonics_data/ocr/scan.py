@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from phonics_data.media.frame_sampler import SampledFrame, sample_frames
 from phonics_data.ocr.geometry import Box, PixelBox, area, intersection, overlap_of
 from phonics_data.ocr.recognizer import LETTERS, Frame, LetterRecognizer, Mask, letter_recognizer
-from phonics_data.ocr.shapes import LetterShape, find_shapes, largest_channel, textured_shape, without_contained
+from phonics_data.ocr.shapes import (
+    LetterShape,
+    find_shapes,
+    is_distorted,
+    largest_channel,
+    textured_shape,
+    without_contained,
+)
 from phonics_data.ocr.text_lines import TextLine, TextReader, line_detector
 from phonics_data.ocr.trace import ScreenTrace
 
@@ -48,8 +55,8 @@ _IN_WORD = 0.8
 _GRID = (32, 18)
 _CACHE_SIZE = 48
 """Recognized shapes that are kept: most letters only move, so they need not be recognized again."""
-_IMAGES_PER_SECOND = 16
-"""Images that are recognized on average per second of the video; one second's may be used at once. Moving drawings give
+_IMAGES_PER_SECOND, _IMAGES_AT_ONCE = 10, 20
+"""Images that are recognized on average per second of the video, and in one frame after a pause. Moving drawings give
 more new shapes than that, and letters must not wait for them."""
 _DRAWING_SCORE = 0.3
 _DRAWING_FRAMES = 6
@@ -116,7 +123,7 @@ class _Scanner:
         self._words: list[tuple[int, int, Box]] = []
         self._cache: list[tuple[LetterShape, NDArray[np.float32]]] = []
         self._last_whole = -rate
-        self._budget = float(_IMAGES_PER_SECOND)
+        self._budget = float(_IMAGES_AT_ONCE)
         self._drawings: list[tuple[int, PixelBox]] = []
 
     def add(self, frame_HWC: Frame, change_seconds: float | None) -> None:
@@ -130,7 +137,7 @@ class _Scanner:
         # A change at an unknown time was on average half a frame interval before the frame that shows it first.
         middle = max((number - 0.5) / self._rate, 0.0)
         self._change_seconds.append(middle if change_seconds is None else change_seconds)
-        self._budget = min(self._budget + _IMAGES_PER_SECOND / self._rate, _IMAGES_PER_SECOND)
+        self._budget = min(self._budget + _IMAGES_PER_SECOND / self._rate, _IMAGES_AT_ONCE)
         if self._previous:
             self._changed.append(float(_changed_pixels(blurred, self._previous[-1]).mean()))
             changed = _changed_pixels(blurred, self._previous[0])
@@ -244,6 +251,8 @@ class _Scanner:
             read = letters_V26[[number for number, (other, _) in enumerate(views) if other == row]]
             # A textured shape is a letter if its pixels and its mask say so.
             best = read.max(axis=0) if shapes[row].pixels is None else read.mean(axis=0)
+            if is_distorted(shapes[row], LETTERS[int(best.argmax())]):
+                best = np.zeros(26, np.float32)
             found[row] = best
             self._cache.insert(0, (shapes[row], best))
             if best.max() < _DRAWING_SCORE:

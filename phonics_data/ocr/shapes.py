@@ -43,6 +43,10 @@ _SAME_PLACE = 0.7
 """Intersection over union from which two shapes are read only once."""
 _MARGIN = 0.12
 """Pixels around a textured shape, as a fraction of its height, from which its background is measured."""
+_MAIN_PART, _HATCHING = 0.7, 0.08
+"""If no region has this fraction of a box's ink, gaps of up to this fraction of the box's height are closed."""
+_DOT = 0.01
+"""Holes smaller than this fraction of a letter's box do not belong to its form."""
 _MIN_CONTRAST = 24
 """Smallest difference between a textured letter and its background (of 255, largest channel)."""
 _BLOB_SOLIDITY, _BLOB_STROKES = 0.93, 5.5
@@ -59,6 +63,10 @@ _READ_IN_CARDS = frozenset("DOQICU")
 
 _CONTAINMENT_TOLERANCE = 2
 """Pixels by which the outline of a letter and its filling may differ."""
+
+_MIN_SYMMETRY = {"I": 0.68, "O": 0.6}
+"""Letters that look the same upside down: fraction of the area that a shape and its half turn have in common. Horns,
+sticks, blades of grass and halves of rings, which are read as I and O, are below."""
 
 _HOLE_READS_AS = frozenset("OQDICU")
 """Letters that the hole of A, B, D, O, P, Q or R is read as."""
@@ -270,13 +278,17 @@ def textured_shape(frame_HWC: Frame, box: PixelBox, inside: Mask | None = None) 
         allowed = np.zeros_like(ink)
         allowed[top - outer[1] : bottom - outer[1], left - outer[0] : right - outer[0]] = inside
         ink &= allowed
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
-    h, w = ink.shape
-    best = max(_inner(stats, ink, frame_HWC), key=lambda label: stats[label, 4], default=None)
+    labels, stats, best = _largest_inner(ink, frame_HWC)
+    if best is None or stats[best, 4] < _MAIN_PART * stats[1:, 4].sum():
+        # Hatching divides a letter into pieces.
+        side = max(3, round(_HATCHING * (bottom - top)))
+        ink = np.asarray(cv2.morphologyEx(ink, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8)), np.uint8)
+        labels, stats, best = _largest_inner(ink, frame_HWC)
     if best is None:
         return None
+    h, w = ink.shape
     x, y, inner_w, inner_h, _ = stats[best].tolist()
-    mask: Mask = (labels[y : y + inner_h, x : x + inner_w] == best).astype(np.uint8)
+    mask = _without_dots((labels[y : y + inner_h, x : x + inner_w] == best).astype(np.uint8))
     if _is_blob(mask):
         return None
     red, green, blue = np.median(pixels[y : y + inner_h, x : x + inner_w][mask > 0], axis=0)
@@ -291,6 +303,26 @@ def textured_shape(frame_HWC: Frame, box: PixelBox, inside: Mask | None = None) 
         colour=(float(red), float(green), float(blue)),
         background=_background(frame_HWC, own_box),
     )
+
+
+def _without_dots(mask: Mask) -> Mask:
+    """The mask with its smallest holes filled: dots and gaps in chalk, but not the inside of an A."""
+    contours, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    if len(contours) < 2:
+        return mask
+    dots = [
+        contour
+        for contour, (_, _, _, parent) in zip(contours, hierarchy[0].tolist(), strict=True)
+        if parent >= 0 and cv2.contourArea(contour) < _DOT * mask.size
+    ]
+    return np.asarray(cv2.drawContours(mask.copy(), dots, -1, 1, cv2.FILLED), np.uint8) if dots else mask
+
+
+def _largest_inner(ink: Mask, frame_HWC: Frame) -> tuple[NDArray[Any], NDArray[Any], int | None]:
+    """Connected components of the ink, and the largest that has the size of a letter and does not touch the border."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
+    best = max(_inner(stats, ink, frame_HWC), key=lambda label: stats[label, 4], default=None)
+    return labels, stats, best
 
 
 def _is_blob(mask: Mask) -> bool:
@@ -338,7 +370,7 @@ def _shape(frame_HWC: Frame, labels: NDArray[Any], stats: NDArray[Any], own: Seq
     height, width = inside.shape
     colour = pixels[inside > 0].mean(axis=0)
     # Edge detection removed one pixel on each side.
-    mask: Mask = np.asarray(cv2.dilate(inside, np.ones((3, 3), np.uint8)), np.uint8)
+    mask = _without_dots(np.asarray(cv2.dilate(inside, np.ones((3, 3), np.uint8)), np.uint8))
     stretched: Mask | None = None
     if width / height < _NARROW and height >= 0.12 * frame_HWC.shape[0]:
         size = (round(_USUAL_ASPECT * height), height)
@@ -364,6 +396,13 @@ def _background(frame_HWC: Frame, box: PixelBox) -> tuple[float, float, float]:
     around = np.concatenate([outer[0], outer[-1], outer[:, 0], outer[:, -1]])
     red, green, blue = np.median(around, axis=0)
     return float(red), float(green), float(blue)
+
+
+def is_distorted(shape: LetterShape, letter: str) -> bool:
+    """Whether the shape is not symmetrical enough for a letter that is."""
+    turned = shape.mask[::-1, ::-1]
+    shared, either = int((shape.mask & turned).sum()), int((shape.mask | turned).sum())
+    return shared < _MIN_SYMMETRY.get(letter, 0.0) * either
 
 
 def without_contained(shapes: Sequence[LetterShape], letters_R26: NDArray[np.float32]) -> list[int]:

@@ -77,8 +77,9 @@ class TextLine:
         start = 0
         for word in self.text.split(" "):
             if sum(character.isalpha() for character in word) >= 3 and not _is_alphabet(word):
-                # Characters are about equally wide.
-                x, end = (left + (right - left) * at / len(self.text) for at in (start, start + len(word)))
+                # Characters are about equally wide; half of the space on each side makes up for the difference.
+                first, last = max(start - 0.5, 0), min(start + len(word) + 0.5, len(self.text))
+                x, end = (left + (right - left) * at / len(self.text) for at in (first, last))
                 yield round(x), top, round(end), bottom
             start += len(word) + 1
 

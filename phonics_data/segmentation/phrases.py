@@ -65,6 +65,8 @@ class Phrase:
         num_strong_cuts: number of `cut_points` that are starts of names or examples.
         object_word_source: ``words``, ``screen``, or empty without an object word.
         starts_named: the phrase begins with evidence for its letter (name, frame), not where a name is missing.
+        edge_support: 0..1, fraction of the boundaries that were seen (a cut, the letter appears or disappears); half for
+            an end at which only the next letter appears. 1 for phrases of words.
     """
 
     letter: str
@@ -78,6 +80,7 @@ class Phrase:
     starts_named: bool = True
     parts: tuple[PhrasePart, ...] = ()
     object_word_source: ObjectWordSource = ""
+    edge_support: float = 1.0
 
     @property
     def length_seconds(self) -> float:

@@ -17,7 +17,7 @@ from phonics_data.segmentation.screen_evidence import ScreenOptions, detection_w
 from phonics_data.segmentation.significance import distinct_z, order_z
 from phonics_data.segmentation.tracks import best_detection
 from phonics_data.segmentation.visibility import screen_phrases
-from phonics_data.segmentation.viterbi import LetterRun, Order, Scores, best_path, runs_of, transition_costs
+from phonics_data.segmentation.viterbi import LetterRun, Order, Scores, best_path, ranks, runs_of, transition_costs
 
 MIN_CHAIN = 6
 """Letters in alphabetical order that a video must show in a row, or"""
@@ -81,18 +81,18 @@ def decode_screen(
     order_deviation = order_z(letters_TL, table)
     is_announced, shows_others = False, False
     if letters != LETTERS:
-        found = _strong_letters(_path_runs(letters_TL, options, "any"), letters_TL)
+        found = _strong_letters(_path_runs(letters_TL, options, "any", LETTERS), letters_TL)
         shows_others = 2 * sum(LETTERS[one] in letters for one in found) < len(found)
         is_announced = len(letters) <= _FEW_LETTERS and not shows_others
         is_allowed_L = np.array([letter in letters for letter in LETTERS])
         trace = replace(trace, letters_R26=trace.letters_R26 * is_allowed_L)
         weights = detection_weights(trace, options)
         letters_TL = screen_evidence(trace, options, weights=weights)
-    distinct_deviation = distinct_z(_strong_letters(_path_runs(letters_TL, options, "any"), letters_TL))
-    prior_R = _location_prior(_decode(letters_TL, options)[0], letters_TL, trace, options)
+    distinct_deviation = distinct_z(_strong_letters(_path_runs(letters_TL, options, "any", LETTERS), letters_TL))
+    prior_R = _location_prior(_decode(letters_TL, options, letters)[0], letters_TL, trace, options)
     letters_TL = screen_evidence(trace, options, weights=weights, prior_R=prior_R)
-    runs, order = _decode(letters_TL, options)
-    longest_chain = max((len(chain) for chain in _chains(runs)), default=0)
+    runs, order = _decode(letters_TL, options, letters)
+    longest_chain = max((len(chain) for chain in _chains(runs, letters)), default=0)
     min_chain, min_letters = required_letters(letters)
     min_order_z = options.min_expected_order_z if is_expected else options.min_order_z
     is_ordered = longest_chain >= min_chain and order_deviation >= min_order_z
@@ -144,20 +144,21 @@ def _location_prior(runs: list[LetterRun], letters_TL: Scores, trace: ScreenTrac
 # --- path ----------------------------------------------------------------------------------------------------------
 
 
-def _decode(letters_TL: Scores, options: ScreenOptions) -> tuple[list[LetterRun], Order]:
+def _decode(letters_TL: Scores, options: ScreenOptions, letters: str) -> tuple[list[LetterRun], Order]:
     """(runs of the best path, the order that was used)."""
     order = options.order
     if order == "auto":
-        letters = _strong_letters(_path_runs(letters_TL, options, "any"), letters_TL)
-        order = "strict" if _longest_rise(letters) >= _ORDERED_FRACTION * len(set(letters)) else "any"
-    runs = _divide_shared_frames(_path_runs(letters_TL, options, order), letters_TL)
+        found = _strong_letters(_path_runs(letters_TL, options, "any", letters), letters_TL)
+        order = "strict" if _longest_rise(found) >= _ORDERED_FRACTION * len(set(found)) else "any"
+    runs = _divide_shared_frames(_path_runs(letters_TL, options, order, letters), letters_TL)
     # The path passes letters that were not detected, because each step to the next letter costs less than a leap.
     runs = [run for run in runs if letters_TL[run.low : run.high, run.letter].any()]
-    return (_without_isolated_runs(runs) if order == "strict" else _best_of_each(runs, letters_TL)), order
+    return (_without_isolated_runs(runs, letters) if order == "strict" else _best_of_each(runs, letters_TL)), order
 
 
-def _path_runs(letters_TL: Scores, options: ScreenOptions, order: Order) -> list[LetterRun]:
-    return runs_of(best_path(letters_TL, np.zeros(letters_TL.shape[0]), transition_costs(options.costs, order)))
+def _path_runs(letters_TL: Scores, options: ScreenOptions, order: Order, letters: str) -> list[LetterRun]:
+    table = transition_costs(options.costs, order, letters)
+    return runs_of(best_path(letters_TL, np.zeros(letters_TL.shape[0]), table))
 
 
 def _evidence(run: LetterRun, letters_TL: Scores) -> float:
@@ -205,20 +206,21 @@ def _longest_rise(letters: list[int]) -> int:
     return len(tails)
 
 
-def _chains(runs: list[LetterRun]) -> list[list[LetterRun]]:
-    """The runs in sequences that rise through the alphabet by one to three letters."""
+def _chains(runs: list[LetterRun], letters: str) -> list[list[LetterRun]]:
+    """The runs in sequences that rise through `letters` by one to three letters."""
+    rank = ranks(letters)
     chains: list[list[LetterRun]] = []
     for run in runs:
-        if chains and 1 <= run.letter - chains[-1][-1].letter <= 3:
+        if chains and 1 <= rank[run.letter] - rank[chains[-1][-1].letter] <= 3:
             chains[-1].append(run)
         else:
             chains.append([run])
     return chains
 
 
-def _without_isolated_runs(runs: list[LetterRun]) -> list[LetterRun]:
+def _without_isolated_runs(runs: list[LetterRun], letters: str) -> list[LetterRun]:
     """The runs without titles, choruses and end cards: short chains beside a long one that do not fit between its parts."""
-    chains = _chains(runs)
+    chains = _chains(runs, letters)
     if max((len(chain) for chain in chains), default=0) < _LONG_CHAIN:
         return runs
     kept: list[LetterRun] = []

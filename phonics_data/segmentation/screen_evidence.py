@@ -77,6 +77,8 @@ _LOGO_FRACTION = 1 / 3
 """A letter at the same place in a larger fraction of the frames after cuts is a logo."""
 _TRACK_SECONDS = 12.0
 """A track without detections is dropped after this time."""
+_SAME_COLOURS = 25.0
+"""Difference of a colour channel (of 255) below which two letters of a chart have the same colours."""
 _FADED = 0.6
 """A letter with a smaller contrast than this fraction of another letter's in its row is not marked."""
 _SAME_HUE = 0.3
@@ -123,6 +125,7 @@ def detection_weights(trace: ScreenTrace, options: ScreenOptions) -> DetectionWe
     weight_R, min_weight_R = np.zeros(trace.frame_R.size), np.zeros(trace.frame_R.size)
     is_used_R = ~(_logos(trace) | _flickers(trace)) & (trace.score_R >= MIN_SCORE)
     tracks: list[ColourTrack] = []
+    chart, last_frame = _Chart({}, None), 0
     for frame, all_rows in rows_by_frame(trace):
         rows = [row for row in all_rows if is_used_R[row]]
         visible = [(trace.box_R4[row], trace.colour_R6[row]) for row in _confident(rows, trace)]
@@ -131,6 +134,9 @@ def detection_weights(trace: ScreenTrace, options: ScreenOptions) -> DetectionWe
         rows = [row for row in rows if not _is_part(row, tracks, trace)]
         num_letters = len({int(trace.letter_R[row]) for row in _confident(rows, trace)})
         is_chart = num_letters >= _CHART_LETTERS
+        if is_chart or trace.cut_T[last_frame + 1 : frame + 1].any():
+            chart = _chart_of(rows, trace) if is_chart else _Chart({}, None)
+        last_frame = frame
         matches = [matching_track(tracks, row, trace) for row in rows]
         new = [row for row, track in zip(rows, matches, strict=True) if track is None]
         recent = [
@@ -142,6 +148,7 @@ def detection_weights(trace: ScreenTrace, options: ScreenOptions) -> DetectionWe
         unmarked = unmarked_row | _unmarked_letters(new, trace)
         visible += [(one.box, one.colour) for one in tracks if not trace.cut_T[one.last + 1 : frame + 1].any()]
         unmarked |= {row for row in rows if _is_faded(trace.box_R4[row], trace.colour_R6[row], visible)}
+        unmarked |= {row for row in rows if _is_unmarked_in(chart, row, trace)}
         for row, track in zip(rows, matches, strict=True):
             if track is None:
                 track = start_track(row, trace, is_unmarked=row in unmarked)
@@ -151,7 +158,7 @@ def detection_weights(trace: ScreenTrace, options: ScreenOptions) -> DetectionWe
                 track.is_unmarked |= row in unmarked
             if not is_chart and row in unmarked_row:
                 min_weight_R[row] = UNMARKED_WEIGHT
-            if is_chart or track.is_unmarked:
+            if track.is_unmarked or (is_chart and row != chart.marked):
                 continue
             height = float(trace.box_R4[row, 3] - trace.box_R4[row, 1])
             weight_R[row] = track.weight * min(1.0, max(height / options.full_weight_height, 0.3))
@@ -260,6 +267,41 @@ def _unmarked_letters(rows: Sequence[int], trace: ScreenTrace) -> set[int]:
     others = np.delete(np.arange(len(rows)), marked)
     is_clear = marked.size == 1 and not differs[np.ix_(others, others)].any()
     return {rows[other] for other in others} if is_clear else set()
+
+
+class _Chart(NamedTuple):
+    """Letters that are shown together in one pair of colours.
+
+    Args:
+        letters: letter -> its box and colours.
+        marked: row of the only letter with other colours, if there is one.
+    """
+
+    letters: dict[int, tuple[Box, Colour]]
+    marked: int | None
+
+
+def _chart_of(rows: Sequence[int], trace: ScreenTrace) -> _Chart:
+    rows = _confident(rows, trace)
+    common_6 = np.median(trace.colour_R6[rows], axis=0)
+    is_common = np.abs(trace.colour_R6[rows] - common_6).max(axis=1) < _SAME_COLOURS
+    common = [row for row, same in zip(rows, is_common, strict=True) if same]
+    others = [row for row, same in zip(rows, is_common, strict=True) if not same]
+    if len(common) < _CHART_LETTERS:
+        return _Chart({}, None)
+    letters = {int(trace.letter_R[row]): (trace.box_R4[row], trace.colour_R6[row]) for row in common}
+    marked = others[0] if len(others) == 1 and int(trace.letter_R[others[0]]) not in letters else None
+    return _Chart(letters, marked)
+
+
+def _is_unmarked_in(chart: _Chart, row: int, trace: ScreenTrace) -> bool:
+    """Whether a letter is at its place in the chart, in the chart's colours: it is not marked, or no longer."""
+    letter = int(trace.letter_R[row])
+    colours = [colour for _, colour in chart.letters.values()]
+    if not colours or float(np.abs(np.median(colours, axis=0) - trace.colour_R6[row]).max()) >= _SAME_COLOURS:
+        return False
+    place = chart.letters.get(letter)
+    return place is None or intersection_over_union(place[0], trace.box_R4[row]) > 0
 
 
 def _is_faded(box: Box, colour: Colour, visible: Sequence[tuple[Box, Colour]]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +32,10 @@ from phonics_data.segmentation.viterbi import LetterRun, Scores
 
 _SPLIT_SECONDS = 2.0
 """Detections further apart than this belong to different intervals if the letter was not visible in between."""
-_NEXT_SECONDS = 0.25
-"""Detections of one moving letter follow each other within this time."""
+_NEXT_SECONDS, _MOVE_SECONDS = 0.25, 1.0
+"""Detections of one moving letter follow each other within the first time, or within the second in the same colours."""
+_SAME_COLOUR = 25.0
+"""Difference of a colour channel (of 255) below which a moved letter has the same colours."""
 _EMPTY = 0.08
 """A place is empty if its edge strength is up to this fraction of the range above its minimum."""
 _MIN_FILL = 0.4
@@ -61,6 +64,13 @@ class _Interval:
     last_box: Box
 
 
+class _Start(NamedTuple):
+    """The first sampled frame of a phrase; `is_seen` if the letter appeared or changed in it."""
+
+    frame: int
+    is_seen: bool
+
+
 def screen_phrases(runs: list[LetterRun], letters_TL: Scores, trace: ScreenTrace) -> list[Phrase]:
     """Phrases with boundaries from the frames: cuts, and the times at which the letters' places fill and become empty."""
     intervals = [interval for run in runs if (interval := _interval(run, letters_TL, trace)) is not None]
@@ -68,12 +78,11 @@ def screen_phrases(runs: list[LetterRun], letters_TL: Scores, trace: ScreenTrace
         _start(interval, before, letters_TL, trace)
         for before, interval in zip([None, *intervals[:-1]], intervals, strict=True)
     ]
-    seconds = [trace.change_seconds(start) for start in starts]
     phrases: list[Phrase] = []
-    for interval, start, low, high in zip(
-        intervals, starts, seconds, [*seconds[1:], trace.duration_seconds], strict=False
-    ):
-        gone = _end(interval, start, trace)
+    for interval, start, following in zip(intervals, starts, [*starts[1:], None], strict=False):
+        gone = _end(interval, start.frame, trace)
+        low = trace.change_seconds(start.frame)
+        high = trace.duration_seconds if following is None else trace.change_seconds(following.frame)
         end = trace.duration_seconds if gone is None else trace.change_seconds(gone)
         phrases.append(
             Phrase(
@@ -83,9 +92,17 @@ def screen_phrases(runs: list[LetterRun], letters_TL: Scores, trace: ScreenTrace
                 end_seconds=max(min(end, high), low),
                 confidence=margin_confidence(interval.run, letters_TL),
                 evidence="screen",
+                edge_support=(start.is_seen + _end_support(gone, following)) / 2,
             )
         )
     return phrases
+
+
+def _end_support(gone: int | None, following: _Start | None) -> float:
+    """1 if the letter was seen to disappear, 0.5 if only another letter's appearance ends it, 0 if nothing does."""
+    if gone is not None and (following is None or gone <= following.frame + 1):
+        return 1.0
+    return 0.5 if following is not None and following.is_seen else 0.0
 
 
 def _interval(run: LetterRun, letters_TL: Scores, trace: ScreenTrace) -> _Interval | None:
@@ -111,25 +128,30 @@ def _without_other_size(
     """The frames without weak detections of another size before and after the letter: half of another letter in a fade, a
     part of a drawing, a small letter that moves in a chorus."""
     evidence = letters_TL[frames, run.letter]
-    boxes = trace.box_R4[[best_detection(int(frame), run.letter, trace) for frame in frames]]
-    heights = boxes[:, 3] - boxes[:, 1]
+    rows = [best_detection(int(frame), run.letter, trace) for frame in frames]
+    heights = trace.box_R4[rows, 3] - trace.box_R4[rows, 1]
     most = int(evidence.argmax())
     is_own = (evidence >= 0.5 * evidence[most]) | (np.abs(np.log(heights / heights[most])) < _SAME_SIZE)
     own = np.flatnonzero(is_own)
     first, last = int(own[0]), int(own[-1])
-    # A letter that shrinks or grows while it moves stays the same letter.
-    while first and _is_next(frames[first - 1], boxes[first - 1], frames[first], boxes[first], trace):
+    # A letter that shrinks or grows while it moves stays the same letter, and so do both letters of a pair.
+    while first and _is_same_letter(rows[first - 1], rows[first], trace):
         first -= 1
-    while last + 1 < frames.size and _is_next(frames[last], boxes[last], frames[last + 1], boxes[last + 1], trace):
+    while last + 1 < frames.size and _is_same_letter(rows[last], rows[last + 1], trace):
         last += 1
     return frames[first : last + 1]
 
 
-def _is_next(frame: int, box: Box, later_frame: int, later_box: Box, trace: ScreenTrace) -> bool:
-    """Whether two detections of a letter, at most a quarter of a second apart, are the same moving letter."""
+def _is_same_letter(row: int, later_row: int, trace: ScreenTrace) -> bool:
+    """Whether two successive detections of a letter show it at about the same place, or in the same colours."""
+    box, later_box = trace.box_R4[row], trace.box_R4[later_row]
+    delay = (trace.frame_R[later_row] - trace.frame_R[row]) / trace.rate
     log_ratio = abs(float(np.log((later_box[3] - later_box[1]) / (box[3] - box[1]))))
-    is_soon = later_frame - frame <= _NEXT_SECONDS * trace.rate
-    return is_soon and log_ratio < _SAME_SIZE and intersection_over_union(box, later_box) >= SAME_TRACK_IOU
+    if delay <= _NEXT_SECONDS and log_ratio < _SAME_SIZE and intersection_over_union(box, later_box) >= SAME_TRACK_IOU:
+        return True
+    colour_change = float(np.abs(trace.colour_R6[later_row] - trace.colour_R6[row]).max())
+    is_certain = min(trace.score_R[row], trace.score_R[later_row]) >= CONFIDENT_SCORE
+    return bool(delay <= _MOVE_SECONDS and is_certain and colour_change < _SAME_COLOUR)
 
 
 def _later_frames(run: LetterRun, frames: NDArray[np.int64], trace: ScreenTrace) -> NDArray[np.int64]:
@@ -161,7 +183,7 @@ def _was_gone(before: int, after: int, letter: int, trace: ScreenTrace) -> bool:
     return frames_with_other_letter(box, letter, trace, min_iou=0.35, low=before + 1, high=after).size > 0
 
 
-def _start(interval: _Interval, before: _Interval | None, letters_TL: Scores, trace: ScreenTrace) -> int:
+def _start(interval: _Interval, before: _Interval | None, letters_TL: Scores, trace: ScreenTrace) -> _Start:
     """The first sampled frame in which the letter is visible.
 
     - The frame in which its place begins to fill, after the last cut before its first detection, else
@@ -187,11 +209,12 @@ def _start(interval: _Interval, before: _Interval | None, letters_TL: Scores, tr
         window = window[window >= cuts[-1]] if cuts.size else window
         filled = _fill(interval.first_box, window, trace)
         if filled is not None or cuts.size:
-            return filled if filled is not None else int(cuts[-1])
+            return _Start(filled if filled is not None else int(cuts[-1]), True)
     else:
         window = window[window > cuts[-1]]
     near = window[window > first - 0.3 * trace.rate]
-    return int(near[int(trace.changed_T[near].argmax())])
+    largest = int(near[int(trace.changed_T[near].argmax())])
+    return _Start(largest, bool(trace.changed_T[largest] > 0))
 
 
 def _fill(box: Box, window: NDArray[np.int64], trace: ScreenTrace) -> int | None:

@@ -20,6 +20,7 @@ from phonics_data.media.frame_sampler import SampledFrame
 from phonics_data.ocr import read_screen
 from phonics_data.ocr.recognizer import letter_recognizer
 from phonics_data.ocr.scan import read_frames
+from phonics_data.ocr.text_lines import TextLine
 from phonics_data.ocr.trace import ScreenTrace
 from phonics_data.segmentation.screen_decoder import decode_screen
 from phonics_data.segmentation.screen_evidence import ScreenOptions, screen_evidence
@@ -66,12 +67,116 @@ def certain_letters(found: ScreenTrace) -> list[tuple[int, str]]:
 EMPTY = image_of()
 
 
+def textured(letter: str, style: str, left: int = 250) -> tuple[Frame, Frame]:
+    """A board in front of a landscape, empty and with a letter that is not of one colour."""
+    height, width = 360, 640
+    y, x = np.mgrid[:height, :width]
+    board = np.full((height, width, 3), (120, 190, 90), np.float64)
+    board[40:320, 80:560] = (130, 80, 40)
+    shade = 1 - 0.3 * np.hypot(x - 320, y - 180) / 320
+    board[50:310, 90:550] = (np.array([20, 95, 70]) * shade[..., None])[50:310, 90:550]
+    page = Image.new("L", (width, height))
+    ImageDraw.Draw(page).text((left, 70), letter, fill=255, font=ImageFont.load_default(170))
+    inside = np.asarray(page) / 255
+    ink = np.full((height, width, 3), (230, 215, 30), np.float64)
+    if style == "hatching":
+        inside = inside * np.where((x + 1.7 * y) % 13 < 9, 1.0, 0.1)
+    elif style == "dots":
+        ink[(x % 16 - 8) ** 2 + (y % 16 - 8) ** 2 < 12] = (40, 40, 160)
+    elif style == "gradient":
+        ink = ink + (np.array([255, 90, 220]) - ink) * (y / height)[..., None]
+    noise = np.random.default_rng(7).normal(0, 2, board.shape)
+    drawn = board + (ink - board) * inside[..., None]
+    return (np.clip(board + noise, 0, 255).astype(np.uint8), np.clip(drawn + noise, 0, 255).astype(np.uint8))
+
+
 @pytest.mark.parametrize("letter", string.ascii_uppercase)
 def test_every_letter_is_detected_when_it_appears(letter: str) -> None:
     found = scan([(EMPTY, 4), (image_of((letter, 250, 60, 200, "#1d3fbb")), 6)])
     assert {detected for _, detected in certain_letters(found)} == {letter}
     # It counts as changed for two frames, the lag of change detection.
     assert {frame for frame, _ in certain_letters(found)} == {4, 5}
+
+
+@pytest.mark.parametrize("style", ["hatching", "dots", "gradient"])
+@pytest.mark.parametrize("letter", "BEKLS")
+def test_textured_letters_on_a_board_are_read_and_the_board_is_not(letter: str, style: str) -> None:
+    empty, drawn = textured(letter, style)
+    found = scan([(empty, 6), (drawn, 6)])
+    assert certain_letters(found)
+    assert {detected for _, detected in certain_letters(found)} == {letter}
+    box = found.box_R4[found.score_R >= 0.8]
+    # The board is 0.73 of the frame wide; the letter begins at 250 of 640 pixels.
+    assert (box[:, 2] - box[:, 0]).max() < 0.35
+    assert box[:, 0].min() > 0.37
+
+
+def test_colours_of_a_textured_letter_are_those_of_its_ink_and_of_the_board() -> None:
+    empty, drawn = textured("E", "hatching")
+    found = scan([(empty, 6), (drawn, 6)])
+    row = int(found.score_R.argmax())
+    np.testing.assert_allclose(found.colour_R6[row], [230, 215, 30, 18, 85, 62], atol=30)
+
+
+def test_strokes_of_a_letter_that_is_being_drawn_are_no_letters() -> None:
+    whole = image_of(("B", 250, 60, 200, "#1d3fbb"))
+    ink = np.abs(whole.astype(int) - EMPTY).max(axis=2) > 40
+    rows = np.flatnonzero(ink.any(axis=1))
+    columns = np.flatnonzero(ink.any(axis=0))
+    frames: list[tuple[Frame, int]] = [(EMPTY, 6)]
+    # The stem first, which is an I, then the upper bow, a P, then the whole letter.
+    stem, upper = EMPTY.copy(), EMPTY.copy()
+    middle, right = int(rows.mean()) + 8, int(columns[0]) + 26
+    stem[:, :right] = whole[:, :right]
+    upper[:middle] = whole[:middle]
+    upper[:, :right] = whole[:, :right]
+    found = scan([*frames, (stem, 4), (upper, 4), (whole, 6)])
+    assert {letter for _, letter in certain_letters(found)} == {"B"}
+    # Without the rest the upper half is a letter of its own.
+    assert {letter for _, letter in certain_letters(scan([*frames, (stem, 4), (upper, 6)]))} == {"P"}
+
+
+def test_text_lines_are_read_with_their_case_and_order() -> None:
+    title = image_of(("THE ALPHABET", 60, 40, 70, "#1d3fbb"), ("A B C", 200, 200, 90, "#b71c1c"))
+    word = image_of(("Apple", 200, 30, 70, "#1d3fbb"), ("Aa", 60, 140, 150, "#b71c1c"))
+    found = scan([(EMPTY, 6), (title, 12), (EMPTY, 8), (word, 12)])
+    first = set(found.text_N[found.text_frame_N < 18].tolist())
+    assert first == {"THE ALPHABET", "A B C"}
+    assert set(found.text_N[found.text_frame_N >= 26].tolist()) == {"Apple", "Aa"}
+    assert (np.diff(found.text_frame_N) >= 0).all()
+    assert found.text_score_N.min() > 0.9
+    left, top, right, bottom = found.text_box_N4[found.text_N.tolist().index("Apple")]
+    assert left == pytest.approx(200 / 640, abs=0.04)
+    assert 0 <= top < bottom < 0.4
+    assert right < 0.65
+    # The letters of words are no letters of the alphabet; those of the row and of the pair are.
+    assert {letter for _, letter in certain_letters(found)} <= set("ABC")
+
+
+def test_static_text_is_read_again_only_when_something_changes() -> None:
+    word = image_of(("Zebra", 200, 200, 90, "#000000"))
+    assert scan([(word, 60)]).text_frame_N.tolist() == [1]
+    moving = [
+        (image_of(("Zebra", 200, 200, 90, "#000000"), ("S", 20 + 8 * i, 20, 120, "#b71c1c")), 1) for i in range(40)
+    ]
+    # A frame that does not settle is read after 1.5 s.
+    assert np.diff(np.unique(scan(moving).text_frame_N)).tolist() == [12, 12]
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"), [("Aa", "A"), ("J j", "J"), ("W", "W"), ("AB", ""), ("Aaa", ""), ("l", ""), ("é", "")]
+)
+def test_line_of_one_letter(text: str, letter: str) -> None:
+    assert TextLine((0, 0, 10, 10), text, 0.9, 1.0).letter == letter
+
+
+def test_words_are_told_from_parts_of_the_alphabet() -> None:
+    def words(text: str, score: float = 0.95) -> list[tuple[int, int, int, int]]:
+        return list(TextLine((0, 0, 10 * len(text), 20), text, score, 1.0).words())
+
+    assert words("A is for Apple") == [(45, 0, 85, 20), (85, 0, 140, 20)]
+    assert words("ABCDEFG") == words("H I J K") == words("LMNOP") == words("Aa") == []
+    assert words("Apple", score=0.7) == []
 
 
 def test_only_the_letter_of_a_row_that_changes_its_colour_is_detected() -> None:
