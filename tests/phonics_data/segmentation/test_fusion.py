@@ -6,7 +6,7 @@ import string
 from collections.abc import Sequence
 from dataclasses import replace
 
-from phonics_data.segmentation.fusion import FusionOptions, fill, fuse
+from phonics_data.segmentation.fusion import FusionOptions, fill, fuse, without_overlaps
 from phonics_data.segmentation.phrases import Phrase
 from phonics_data.segmentation.viterbi import Order
 
@@ -181,3 +181,12 @@ def test_fill_names_the_object_and_gives_the_cut_points() -> None:
     assert (first.object_word, first.object_word_source, first.evidence) == ("apple", "words", "screen,speech")
     assert (first.cut_points, first.num_strong_cuts) == ((0.4, 2.5), 2)
     assert (second.object_word, second.object_word_source) == (None, "")
+
+
+def test_captions_of_lines_match_the_screen_without_overlap() -> None:
+    # Short letters, and captions that are half a second late: no phrase shares time with its letter on the screen.
+    shown = [phrase(letter, 0.4 * n, 0.4 * n + 0.4, evidence="screen") for n, letter in enumerate(ALPHABET)]
+    late = [phrase(letter, 0.4 * n + 0.5, 0.4 * n + 0.9) for n, letter in enumerate(ALPHABET)]
+    assert fused(late, shown, snap_seconds=1.0) == [
+        (one.letter, one.start_seconds, one.end_seconds) for one in without_overlaps(shown)
+    ]

@@ -10,6 +10,7 @@ import pytest
 
 from phonics_data.errors import OptionError
 from phonics_data.segmentation.scoring import score_segments
+from phonics_data.segmentation.segmenter import needs_screen
 from phonics_data.segmentation.single_letter import MANIFEST_CONFIDENCE
 from phonics_data.stages.segment import SegmentOptions, segment
 from phonics_data.stages.transcribe import TranscribeOptions, transcribe
@@ -279,3 +280,13 @@ def test_one_letter_without_words_and_screen_is_labelled_by_the_manifest_with_lo
     segment(workspace, SegmentOptions())
     found = segments(workspace)
     assert {(one.letter, one.evidence, one.confidence) for one in found} == {("B", "manifest", MANIFEST_CONFIDENCE)}
+
+
+def test_captions_that_time_whole_lines_need_the_screen() -> None:
+    words, _ = song()
+    assert not needs_screen(words, duration_seconds=100.0)
+    lines = [dataclasses.replace(word, timing="interpolated") for word in words]
+    assert needs_screen(lines, duration_seconds=100.0)
+    few, _ = song("KLMNO")
+    assert needs_screen(few, duration_seconds=100.0)  # no alphabet, unless the manifest names these letters
+    assert not needs_screen(few, duration_seconds=100.0, letters="KLMNO")
