@@ -22,6 +22,8 @@ FetchStatus = Literal["ok", "gone", "blocked", "failed", "invalid", "skipped"]
 CaptionKind = Literal["manual", "auto", "file"]
 Origin = Literal["manual_captions", "auto_captions", "google", "whisper", "file", "none"]
 Timing = Literal["native", "interpolated", "aligned"]
+ObjectWordSource = Literal["words", "screen", ""]
+"""Where an object word was found: in the words (captions or speech recognition), or as text on the screen."""
 Split = Literal["train", "validation", "test"]
 Stage = Literal["fetch", "transcribe", "segment", "shard"]
 
@@ -44,6 +46,7 @@ Reason = Literal[
     # segment
     "not_an_alphabet_song",
     "no_letters",
+    "letter_not_found",
     "too_short",
     # shard
     "no_frames",
@@ -178,10 +181,12 @@ class Segment:
     rule: str
     """``phrase``, ``phrase_split`` (the phrase was over the maximum) or ``phrase_grown`` (it was under the minimum)."""
     evidence: str
-    """Comma-separated sources of evidence, the leading one first: ``captions``, ``screen``, ``speech``; or one of
-    `IMPORTED_EVIDENCE`."""
+    """Comma-separated sources of evidence, the leading one first: ``captions``, ``screen``, ``speech``; or ``manifest`` if
+    only the manifest names the letter; or one of `IMPORTED_EVIDENCE`."""
     confidence: float
     """0..1"""
+    object_word_source: ObjectWordSource = ""
+    """Empty without an object word, and for one that was imported with its video."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -209,6 +214,8 @@ class Clip:
     """Of the sample's frames member followed by its audio member."""
     evidence: str
     confidence: float
+    object_word_source: ObjectWordSource = ""
+    """As in `Segment`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

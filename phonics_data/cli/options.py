@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from phonics_data.recognizers import whisper
     from phonics_data.recognizers.engines import AlignMode, EngineName
     from phonics_data.recognizers.google import ApiVersion
+    from phonics_data.segmentation.units import Unit
     from phonics_data.segmentation.viterbi import Order
     from phonics_data.stages.fetch.options import FetchOptions
     from phonics_data.stages.segment import SegmentOptions
@@ -145,6 +146,7 @@ class SegmentArguments:
     min_frames: int = option(14, "Minimum length of a clip, in frames (paper: 14).", min=1)
     max_frames: int = option(100, "Maximum length of a clip, in frames (paper: 100).", min=1)
     order: str = option("auto", "Letters in alphabetical order: strict, any (no order), auto (detected per video).")
+    unit: str = option("phrase", "A clip for each object word (phrase), or for all phrases of a letter (letter).")
 
     def options(self) -> SegmentOptions:
         from phonics_data.stages.segment import SegmentOptions
@@ -154,6 +156,7 @@ class SegmentArguments:
             min_frames=self.min_frames,
             max_frames=self.max_frames,
             order=cast("Order", self.order),
+            unit=cast("Unit", self.unit),
         )
 
 

@@ -32,6 +32,7 @@ class Sample:
         video_id: source video.
         start_seconds: start of the first frame's interval in the source video.
         object_word: object named in the phrase ("apple"), or None.
+        object_word_source: ``words`` or ``screen``; empty without an object word, or if it was imported.
     """
 
     key: str
@@ -44,6 +45,7 @@ class Sample:
     video_id: str
     start_seconds: float
     object_word: str | None = None
+    object_word_source: str = ""
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:

@@ -35,7 +35,7 @@ FramesFormat = Literal["npy", "mp4"]
 
 _META_FIELDS = (
     "key", "frame_rate", "audio_rate_hz", "label", "label_set", "video_id", "start_seconds", "object_word",
-    "schema_version",
+    "object_word_source", "schema_version",
 )  # fmt: skip
 
 
@@ -123,9 +123,10 @@ def decode(key: str, members: Mapping[str, bytes], *, where: str = "shard") -> S
             f"{where}: sample {key}: shards of schema version {version}, this program reads {SCHEMA_VERSION}; "
             "rebuild the dataset with `phonics-data shard`, or install the release that wrote it"
         )
+    fields.setdefault("object_word_source", "")  # shards of earlier releases lack it
     if missing := [name for name in _META_FIELDS if name not in fields]:
         raise DatasetError(f"{where}: sample {key}: {META} lacks {', '.join(missing)}")
-    for name in ("label", "label_set", "video_id"):
+    for name in ("label", "label_set", "video_id", "object_word_source"):
         if not isinstance(fields[name], str):
             raise DatasetError(f"{where}: sample {key}: {name} in {META} is {fields[name]!r}, expected text")
     if not (fields["object_word"] is None or isinstance(fields["object_word"], str)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,10 @@ from phonics_data.media.scaler import quarter_turns
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
+_THUMBNAIL = (96, 54)
+_THUMBNAIL_CHANGED = 20
+"""Two frames differ if a channel of a pixel of their thumbnails differs by more than this (of 255)."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SampledFrame:
@@ -26,10 +31,13 @@ class SampledFrame:
     Args:
         seconds: from the first video frame.
         frame_HWC: uint8 RGB, upright.
+        change_seconds: when the picture changed since the previous sampled frame: the time of the source's frame that
+            differs most from the one before it. None if there is no such frame, or the change was gradual.
     """
 
     seconds: float
     frame_HWC: NDArray[np.uint8]
+    change_seconds: float | None = None
 
 
 def sample_frames(path: Path, *, rate: int = 8, max_width: int = 640, threads: int = 1) -> Iterator[SampledFrame]:
@@ -53,6 +61,8 @@ def sample_frames(path: Path, *, rate: int = 8, max_width: int = 640, threads: i
         origin: Fraction | None = None
         number = 0
         shown: VideoFrame | None = None
+        # The frames since the previous sampling time, with their times.
+        recent: list[tuple[VideoFrame, float]] = []
         for packet in container.demux(stream):
             for frame in frames_of(packet):
                 if frame.pts is None:
@@ -61,12 +71,33 @@ def sample_frames(path: Path, *, rate: int = 8, max_width: int = 640, threads: i
                 origin = seconds if origin is None else origin
                 # `shown` is displayed until this frame replaces it.
                 while shown is not None and number * step < seconds - origin:
-                    yield SampledFrame(float(number * step), _pixels(shown, max_width))
+                    yield SampledFrame(float(number * step), _pixels(shown, max_width), _change_seconds(recent))
+                    recent = recent[-1:]
                     number += 1
                 shown = frame
+                recent.append((frame, float(seconds - origin)))
         if shown is None:
             raise MediaError("does_not_decode", f"{path}: no video frame decodes; fetch it again")
-        yield SampledFrame(float(number * step), _pixels(shown, max_width))
+        yield SampledFrame(float(number * step), _pixels(shown, max_width), _change_seconds(recent))
+
+
+def _change_seconds(frames: list[tuple[VideoFrame, float]]) -> float | None:
+    """`SampledFrame.change_seconds` of the last of `frames` since the first."""
+    if len(frames) < 2:
+        return None
+    ends = [_thumbnail(frame) for frame, _ in (frames[0], frames[-1])]
+    if not np.abs(ends[1] - ends[0]).max() > _THUMBNAIL_CHANGED:
+        return None
+    thumbnails = [ends[0], *(_thumbnail(frame) for frame, _ in frames[1:-1]), ends[1]]
+    changes = [float(np.abs(after - before).sum()) for before, after in pairwise(thumbnails)]
+    most = int(np.argmax(changes))
+    return frames[most + 1][1] if changes[most] > 0.5 * sum(changes) else None
+
+
+def _thumbnail(frame: VideoFrame) -> NDArray[np.int16]:
+    width, height = _THUMBNAIL
+    small = frame.reformat(width=width, height=height, format="rgb24", interpolation="FAST_BILINEAR")
+    return small.to_ndarray().astype(np.int16)
 
 
 def _pixels(frame: VideoFrame, max_width: int) -> NDArray[np.uint8]:

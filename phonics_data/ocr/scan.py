@@ -84,7 +84,7 @@ def read_frames(frames: Iterable[SampledFrame], *, rate: int, recognizer: Letter
     """`read_screen` for frames that are already sampled at `rate`."""
     scanner = _Scanner(recognizer, rate)
     for frame in frames:
-        scanner.add(frame.frame_HWC)
+        scanner.add(frame.frame_HWC, frame.change_seconds)
     return scanner.trace()
 
 
@@ -117,6 +117,7 @@ class _Scanner:
         self._possible_flashes: list[tuple[int, Frame]] = []
         self._cuts: list[bool] = []
         self._changed: list[float] = []
+        self._change_seconds: list[float] = []
         self._edges: list[NDArray[np.uint8]] = []
         self._detections: list[_Detection] = []
         self._text = TextReader(recognizer, line_detector(), rate)
@@ -129,7 +130,7 @@ class _Scanner:
         self._budget = float(_IMAGES_AT_ONCE)
         self._drawings: list[tuple[int, PixelBox]] = []
 
-    def add(self, frame_HWC: Frame) -> None:
+    def add(self, frame_HWC: Frame, change_seconds: float | None) -> None:
         """Process the next sampled frame."""
         height, width = frame_HWC.shape[:2]
         size = (_SMALL_WIDTH, max(2, round(height * _SMALL_WIDTH / width)))
@@ -137,6 +138,9 @@ class _Scanner:
         self._edges.append(_edge_grid(small))
         blurred: Frame = np.asarray(cv2.blur(small, (3, 3)), np.uint8)
         number = len(self._changed)
+        # A change at an unknown time was on average half a frame interval before the frame that shows it first.
+        middle = max((number - 0.5) / self._rate, 0.0)
+        self._change_seconds.append(middle if change_seconds is None else change_seconds)
         self._budget = min(self._budget + _IMAGES_PER_SECOND / self._rate, _IMAGES_AT_ONCE)
         if self._previous:
             self._changed.append(float(_changed_pixels(blurred, self._previous[-1]).mean()))
@@ -286,6 +290,7 @@ class _Scanner:
         return ScreenTrace(
             rate=self._rate,
             changed_T=np.array(self._changed, np.float32),
+            change_seconds_T=np.array(self._change_seconds, np.float32),
             cut_T=np.array(self._cuts, np.bool_),
             edges_TGG=np.array(self._edges, np.uint8).reshape(-1, _GRID[1], _GRID[0]),
             frame_R=np.array([one.frame for one in detections], np.int32),

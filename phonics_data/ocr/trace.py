@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-TRACE_VERSION = "screen-11"
+TRACE_VERSION = "screen-12"
 """Increase whenever the same video would give another trace."""
 
 
@@ -35,6 +35,8 @@ class ScreenTrace:
         letters_R26: float32 probability of each letter.
         colour_R6: float32 RGB of the shape and of the background around it, 0..255.
         after_cut_R: bool; True if the whole frame was read because of a cut, not because the shape had changed.
+        change_seconds_T: float32 time at which the picture changed since the previous sampled frame, exact to a frame of the
+            source where the change was sudden, else the middle between both; empty if unknown.
         text_frame_N: int32 sampled frame of each text line.
         text_box_N4: float32 as `box_R4`.
         text_N: str, the recognized text of each line, as on the screen ("Apple", "Aa", "THE ALPHABET").
@@ -50,6 +52,7 @@ class ScreenTrace:
     letters_R26: NDArray[np.float32]
     colour_R6: NDArray[np.float32]
     after_cut_R: NDArray[np.bool_]
+    change_seconds_T: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
     text_frame_N: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     text_box_N4: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
     text_N: NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, "U1"))
@@ -64,6 +67,12 @@ class ScreenTrace:
     def score_R(self) -> NDArray[np.float32]:  # noqa: N802
         """(detections,) probability of the most probable letter."""
         return self.letters_R26.max(axis=1)
+
+    def change_seconds(self, frame: int) -> float:
+        """When what sampled frame `frame` shows for the first time appeared, in seconds."""
+        if self.change_seconds_T.size:
+            return float(self.change_seconds_T[frame])
+        return max((frame - 0.5) / self.rate, 0.0)
 
     @property
     def num_frames(self) -> int:

@@ -140,6 +140,7 @@ def _sample_faults(shard: str, sample: Sample, row: MetadataRow, members: Mappin
         ("label", row.label, sample.label),
         ("label_set", row.label_set, sample.label_set),
         ("object_word", row.object_word, sample.object_word),
+        ("object_word_source", row.object_word_source, sample.object_word_source),
         ("video_id", row.video_id, sample.video_id),
         ("start_seconds", row.start_seconds, sample.start_seconds),
         ("sha256", row.sha256, content_digest(members)),

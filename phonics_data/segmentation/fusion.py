@@ -24,6 +24,8 @@ _FOREIGN_EDGE_COST = 0.1
 """For each boundary of a match that is the other source's and far from the primary source's."""
 _MATCH_FRACTION = 0.4
 """Two phrases of one letter match if they share this fraction of the shorter one."""
+_LOOSE_SNAP_SECONDS = 0.8
+"""From this `snap_seconds` on, the times of the primary source are those of lines, and phrases match without overlap too."""
 _MAX_OVERLAP = 0.35
 """Neighbours may share this fraction of the shorter one; the start of the later one divides them."""
 _SKIP_EACH_COST, _BACK_COST = 0.04, 0.8
@@ -74,7 +76,6 @@ def fuse(
     order: Order,
     snap_seconds: float,
     options: FusionOptions,
-    fills_only: bool = False,
 ) -> list[Phrase]:
     """The best song from both sources, in time order, without overlaps.
 
@@ -82,18 +83,66 @@ def fuse(
         primary: its boundaries are kept where the other's are more than `snap_seconds` away and nothing indicates that
             they are wrong.
         order: ``strict`` if the song is in alphabetical order.
-        fills_only: phrases that only `other` contains are used only in gaps of the primary source.
     """
     if not primary or not other:
         return without_overlaps(primary or other)
     matches = _matches(primary, other, snap_seconds, options)
     match_fraction = 2 * len({one.pair for one in matches}) / (len(primary) + len(other))
     penalty = options.single_source_penalty + options.unmatched_penalty * min(match_fraction, 1.0)
-    usable = [one for one in other if not fills_only or _fits_gap(one, primary, order)]
-    candidates = [*matches, *_single_source(primary, penalty), *_single_source(usable, penalty)]
+    candidates = [*matches, *_single_source(primary, penalty), *_single_source(other, penalty)]
     candidates.sort(key=lambda one: (one.phrase.start_seconds, one.phrase.end_seconds))
     chain = _without_repeats(_best_chain(candidates, order, options))
     return without_overlaps([one.phrase for one in chain])
+
+
+def fill(primary: Sequence[Phrase], other: Sequence[Phrase], *, order: Order, options: FusionOptions) -> list[Phrase]:
+    """The phrases of `primary`, unchanged in letter and time, and those of `other` that fit into its gaps.
+
+    For speech recognition beside a screen that shows an alphabet: its times differ from the frames by up to half a second,
+    and it recognizes letters in music. Where both contain a letter, `other` names the object and gives the cut points.
+
+    Args:
+        order: ``strict`` if the song is in alphabetical order.
+    """
+    if not primary or not other:
+        return without_overlaps(primary or other)
+    leading = without_overlaps(primary)
+    matched = [_best_match(own, other) for own in leading]
+    match_fraction = 2 * sum(one is not None for one in matched) / (len(primary) + len(other))
+    penalty = options.single_source_penalty + options.unmatched_penalty * min(match_fraction, 1.0)
+    least = _MIN_RELATIVE_LENGTH * _usual_length(leading)
+    fillers = [
+        filler
+        for one in other
+        if one.confidence > penalty and (filler := _in_gap(one, leading, order)) and filler.length_seconds >= least
+    ]
+    named = [
+        own if one is None else _merged(own, one, own.start_seconds, own.end_seconds)
+        for own, one in zip(leading, matched, strict=True)
+    ]
+    return without_overlaps([*named, *fillers])
+
+
+def _best_match(own: Phrase, other: Sequence[Phrase]) -> Phrase | None:
+    """The phrase of the same letter that shares most time with `own`, if it matches."""
+    same = [one for one in other if one.letter == own.letter and _overlap(own, one) >= _MATCH_FRACTION]
+    return max(same, key=lambda one: _overlap(own, one), default=None)
+
+
+def _in_gap(phrase: Phrase, primary: Sequence[Phrase], order: Order) -> Phrase | None:
+    """The part of a phrase in a gap of the primary source; None if there is no gap, or no place in the order for its letter."""
+    if any(_overlap(phrase, one) > _MAX_OVERLAP for one in primary):
+        return None
+    before = [one for one in primary if one.start_seconds < phrase.start_seconds]
+    after = [one for one in primary if one.start_seconds >= phrase.start_seconds]
+    if order != "strict":
+        if any(one.letter == phrase.letter for one in primary):
+            return None
+    elif (before and before[-1].letter >= phrase.letter) or (after and phrase.letter >= after[0].letter):
+        return None
+    start = max([phrase.start_seconds, *(one.end_seconds for one in before[-1:])])
+    end = min([phrase.end_seconds, *(one.start_seconds for one in after[:1])])
+    return phrase.between(start, end) if start < end else None
 
 
 def _usual_length(phrases: Sequence[Phrase]) -> float:
@@ -111,17 +160,6 @@ def _single_source(phrases: Sequence[Phrase], penalty: float) -> list[_Candidate
     ]
 
 
-def _fits_gap(phrase: Phrase, primary: Sequence[Phrase], order: Order) -> bool:
-    """Whether the primary source has time, and a place in the order, for a letter that it does not contain."""
-    if any(_overlap(phrase, one) > _MAX_OVERLAP for one in primary):
-        return False
-    if order != "strict":
-        return all(one.letter != phrase.letter for one in primary)
-    before = [one.letter for one in primary if one.start_seconds < phrase.start_seconds]
-    after = [one.letter for one in primary if one.start_seconds >= phrase.start_seconds]
-    return (not before or before[-1] < phrase.letter) and (not after or phrase.letter < after[0])
-
-
 def _matches(
     primary: Sequence[Phrase], other: Sequence[Phrase], snap_seconds: float, options: FusionOptions
 ) -> list[_Candidate]:
@@ -131,7 +169,9 @@ def _matches(
     prefers_other = _has_better_boundaries(primary, other, options)
     for index, own in enumerate(primary):
         for number, one in enumerate(other):
-            if one.letter != own.letter or _overlap(own, one) < _MATCH_FRACTION:
+            # Words whose times are those of a line can miss the whole letter; then their starts are still near.
+            is_near = snap_seconds >= _LOOSE_SNAP_SECONDS and abs(own.start_seconds - one.start_seconds) <= snap_seconds
+            if one.letter != own.letter or not (is_near or _overlap(own, one) >= _MATCH_FRACTION):
                 continue
             # A gap in the words before the phrase may contain its lost beginning.
             free = primary[index - 1].end_seconds if index else 0.0
@@ -175,14 +215,20 @@ def _boundaries(own: float, other: float, snap_seconds: float, *, is_known: bool
 
 
 def _merged(own: Phrase, other: Phrase, start: float, end: float) -> Phrase:
-    return replace(
+    """`own` from `start` to `end`; what only `other` has (object word, parts, cut points) is taken from it."""
+    named = own if own.object_word else other
+    divided = own if own.cut_points else other
+    merged = replace(
         own,
-        start_seconds=start,
-        end_seconds=end,
-        object_word=own.object_word or other.object_word,
+        object_word=named.object_word,
+        object_word_source=named.object_word_source,
+        parts=named.parts,
+        cut_points=divided.cut_points,
+        num_strong_cuts=divided.num_strong_cuts,
         confidence=round(1 - (1 - own.confidence) * (1 - other.confidence), 3),
         evidence=f"{own.evidence},{other.evidence}",
     )
+    return merged.between(start, end)
 
 
 def _best_chain(candidates: Sequence[_Candidate], order: Order, options: FusionOptions) -> list[_Candidate]:
@@ -241,19 +287,4 @@ def without_overlaps(phrases: Sequence[Phrase]) -> list[Phrase]:
     ordered = sorted(phrases, key=lambda phrase: (phrase.start_seconds, phrase.end_seconds))
     ends = [min(one.end_seconds, after.start_seconds) for one, after in pairwise(ordered)]
     ends += [one.end_seconds for one in ordered[-1:]]
-    return [_shortened(phrase, end) for phrase, end in zip(ordered, ends, strict=True)]
-
-
-def _shortened(phrase: Phrase, end: float) -> Phrase:
-    """The phrase up to `end`, with the cut points that are inside it."""
-    inside = [
-        (time, index < phrase.num_strong_cuts)
-        for index, time in enumerate(phrase.cut_points)
-        if phrase.start_seconds <= time <= end
-    ]
-    return replace(
-        phrase,
-        end_seconds=max(end, phrase.start_seconds),
-        cut_points=tuple(time for time, _ in inside),
-        num_strong_cuts=sum(is_strong for _, is_strong in inside),
-    )
+    return [phrase.between(phrase.start_seconds, end) for phrase, end in zip(ordered, ends, strict=True)]

@@ -12,6 +12,7 @@ import numpy as np
 from phonics_data.segmentation.evidence import Evidence, Scores
 from phonics_data.segmentation.lexicon import FILLERS, LETTERS, Token
 from phonics_data.segmentation.viterbi import LetterRun
+from phonics_data.types import ObjectWordSource
 
 _TRAILING_GAP_SECONDS = 0.8
 """Words without evidence for the letter belong to it until the first pause of this length."""
@@ -62,7 +63,10 @@ class Phrase:
         evidence: as in `phonics_data.types.Segment`.
         cut_points: times at which the phrase may be divided: starts of names and examples first, then of other words.
         num_strong_cuts: number of `cut_points` that are starts of names or examples.
+        object_word_source: ``words``, ``screen``, or empty without an object word.
         starts_named: the phrase begins with evidence for its letter (name, frame), not where a name is missing.
+        edge_support: 0..1, fraction of the boundaries that were seen (a cut, the letter appears or disappears); half for
+            an end at which only the next letter appears. 1 for phrases of words.
     """
 
     letter: str
@@ -75,10 +79,27 @@ class Phrase:
     num_strong_cuts: int = 0
     starts_named: bool = True
     parts: tuple[PhrasePart, ...] = ()
+    object_word_source: ObjectWordSource = ""
+    edge_support: float = 1.0
 
     @property
     def length_seconds(self) -> float:
         return self.end_seconds - self.start_seconds
+
+    def between(self, start_seconds: float, end_seconds: float) -> Phrase:
+        """The phrase with these boundaries, and with the cut points that are inside them."""
+        inside = [
+            (time, index < self.num_strong_cuts)
+            for index, time in enumerate(self.cut_points)
+            if start_seconds <= time <= end_seconds
+        ]
+        return replace(
+            self,
+            start_seconds=start_seconds,
+            end_seconds=max(end_seconds, start_seconds),
+            cut_points=tuple(time for time, _ in inside),
+            num_strong_cuts=sum(is_strong for _, is_strong in inside),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +166,7 @@ def _phrase(draft: _Draft, end: float, found: Sequence[Token], evidence: Evidenc
         num_strong_cuts=len(strong_cuts),
         starts_named=not draft.is_inferred and _is_name(low, letter, evidence),
         parts=_parts(draft, object_word, end, found, evidence) if object_word else (),
+        object_word_source="words" if object_word else "",
     )
 
 

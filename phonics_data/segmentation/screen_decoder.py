@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from collections import Counter
 from dataclasses import dataclass, replace
+from math import ceil
 from statistics import median
 
 import numpy as np
@@ -12,18 +13,25 @@ import numpy as np
 from phonics_data.ocr.trace import ScreenTrace
 from phonics_data.segmentation.lexicon import LETTERS
 from phonics_data.segmentation.phrases import Phrase
-from phonics_data.segmentation.screen_evidence import ScreenOptions, detection_weights, screen_evidence
+from phonics_data.segmentation.screen_evidence import ScreenOptions, detection_weights, screen_evidence, without_wide_i
 from phonics_data.segmentation.significance import distinct_z, order_z
 from phonics_data.segmentation.tracks import best_detection
 from phonics_data.segmentation.visibility import screen_phrases
-from phonics_data.segmentation.viterbi import LetterRun, Order, Scores, best_path, runs_of, transition_costs
+from phonics_data.segmentation.viterbi import LetterRun, Order, Scores, best_path, ranks, runs_of, transition_costs
 
-MIN_CHAIN = 8
+MIN_CHAIN = 6
 """Letters in alphabetical order that a video must show in a row, or"""
 MIN_LETTERS = 12
 """different letters that a video with another order must show. Otherwise the video shows no alphabet."""
+_MIN_CHAIN_FRACTION, _MIN_LETTERS_FRACTION = 0.6, 0.8
+_LEAST = 3
+"""The same as fractions of the allowed letters, and at least three, if only some are allowed. Of one or two letters there
+is no order."""
+_FEW_LETTERS = 13
+"""So few allowed letters are announced: the video shows them, in any order, if most letters that it shows are among them."""
+_LONG_CHAIN = 8
 _MIN_ISOLATED_CHAIN = 4
-"""Shorter chains beside a chain of `MIN_CHAIN` or more do not belong to the alphabet."""
+"""Shorter chains beside a chain of `_LONG_CHAIN` or more do not belong to the alphabet."""
 _ORDERED_FRACTION = 0.6
 """The order is ``strict`` if so large a fraction of the letters rises through the alphabet."""
 _MIN_RELATIVE_DURATION = 0.25
@@ -39,7 +47,7 @@ class ScreenDecoding:
 
     Args:
         is_alphabet: if False, the video is rejected and `phrases` is empty.
-        longest_chain: letters in the longest sequence of runs that rises by one to three letters.
+        longest_chain: letters in the longest sequence of detected letters that rises by one to three letters.
         num_letters: different letters on the path.
         order_z, distinct_z: deviations from chance (`phonics_data.segmentation.significance`).
     """
@@ -53,28 +61,44 @@ class ScreenDecoding:
     distinct_z: float
 
 
-def decode_screen(trace: ScreenTrace, options: ScreenOptions, *, letters: str = LETTERS) -> ScreenDecoding:
+def decode_screen(
+    trace: ScreenTrace, options: ScreenOptions, *, letters: str = LETTERS, is_expected: bool = False
+) -> ScreenDecoding:
     """The letters that a video shows, with their times.
 
     Args:
-        letters: the letters that the video may contain; detections of others are ignored.
+        letters: the letters that the video may contain; detections of others are ignored. The video must show most of them.
+        is_expected: something else says that the video shows letters of the alphabet (its words, its manifest row), so
+            that less evidence suffices. True if `letters` are only some of the alphabet.
     """
-    if letters != LETTERS:
-        is_allowed_L = np.array([letter in letters for letter in LETTERS])
-        trace = replace(trace, letters_R26=trace.letters_R26 * is_allowed_L)
+    is_expected |= letters != LETTERS
+    trace = without_wide_i(trace)
+    table = transition_costs(options.costs, "strict")
+    # Both tests use the evidence before the location prior, which is derived from the letters found and would favour them,
+    # and the order test that of all letters: a few letters that are left always are in some order.
     weights = detection_weights(trace, options)
     letters_TL = screen_evidence(trace, options, weights=weights)
-    # Both tests use the evidence before the location prior, which is derived from the letters found and would favour them.
-    order_deviation = order_z(letters_TL, transition_costs(options.costs, "strict"))
-    distinct_deviation = distinct_z(_strong_letters(_path_runs(letters_TL, options, "any"), letters_TL))
-    prior_R = _location_prior(_decode(letters_TL, options)[0], letters_TL, trace, options)
+    order_deviation = order_z(letters_TL, table)
+    is_announced, shows_others = False, False
+    if letters != LETTERS:
+        found = _strong_letters(_path_runs(letters_TL, options, "any", LETTERS), letters_TL)
+        shows_others = 2 * sum(LETTERS[one] in letters for one in found) < len(found)
+        is_announced = len(letters) <= _FEW_LETTERS and not shows_others
+        is_allowed_L = np.array([letter in letters for letter in LETTERS])
+        trace = replace(trace, letters_R26=trace.letters_R26 * is_allowed_L)
+        weights = detection_weights(trace, options)
+        letters_TL = screen_evidence(trace, options, weights=weights)
+    distinct_deviation = distinct_z(_strong_letters(_path_runs(letters_TL, options, "any", LETTERS), letters_TL))
+    prior_R = _location_prior(_decode(letters_TL, options, letters)[0], letters_TL, trace, options)
     letters_TL = screen_evidence(trace, options, weights=weights, prior_R=prior_R)
-    runs, order = _decode(letters_TL, options)
-    longest_chain = max((len(chain) for chain in _chains(runs)), default=0)
-    is_ordered = longest_chain >= MIN_CHAIN and order_deviation >= options.min_order_z
-    has_enough_letters = len(set(_strong_letters(runs, letters_TL))) >= MIN_LETTERS
+    runs, order = _decode(letters_TL, options, letters)
+    longest_chain = max((len(chain) for chain in _chains(runs, letters)), default=0)
+    min_chain, min_letters = required_letters(letters)
+    min_order_z = options.min_expected_order_z if is_expected else options.min_order_z
+    is_ordered = longest_chain >= min_chain and order_deviation >= min_order_z
+    has_enough_letters = len(set(_strong_letters(runs, letters_TL))) >= min_letters
     is_shuffled = order == "any" and has_enough_letters and distinct_deviation >= options.min_distinct_z
-    is_alphabet = is_ordered or is_shuffled
+    is_alphabet = (is_ordered or is_shuffled or (is_announced and has_enough_letters)) and not shows_others
     return ScreenDecoding(
         phrases=tuple(screen_phrases(runs, letters_TL, trace)) if is_alphabet else (),
         is_alphabet=is_alphabet,
@@ -83,6 +107,14 @@ def decode_screen(trace: ScreenTrace, options: ScreenOptions, *, letters: str = 
         order=order,
         order_z=order_deviation,
         distinct_z=distinct_deviation,
+    )
+
+
+def required_letters(letters: str) -> tuple[int, int]:
+    """(letters in order, different letters without an order) that a video of these letters must show."""
+    return (
+        min(MIN_CHAIN, max(_LEAST, ceil(_MIN_CHAIN_FRACTION * len(letters)))),
+        min(MIN_LETTERS, max(_LEAST, ceil(_MIN_LETTERS_FRACTION * len(letters)))),
     )
 
 
@@ -97,7 +129,7 @@ def _location_prior(runs: list[LetterRun], letters_TL: Scores, trace: ScreenTrac
         frames = np.flatnonzero(letters_TL[run.low : run.high, run.letter] > 0) + run.low
         if frames.size:
             rows.append(best_detection(int(frames[letters_TL[frames, run.letter].argmax()]), run.letter, trace))
-    if len(rows) < MIN_CHAIN:
+    if len(rows) < _LONG_CHAIN:
         return np.ones(trace.frame_R.size)
     centre_R = trace.box_R4[:, [1, 3]].mean(axis=1)
     height_R = trace.box_R4[:, 3] - trace.box_R4[:, 1]
@@ -112,18 +144,21 @@ def _location_prior(runs: list[LetterRun], letters_TL: Scores, trace: ScreenTrac
 # --- path ----------------------------------------------------------------------------------------------------------
 
 
-def _decode(letters_TL: Scores, options: ScreenOptions) -> tuple[list[LetterRun], Order]:
+def _decode(letters_TL: Scores, options: ScreenOptions, letters: str) -> tuple[list[LetterRun], Order]:
     """(runs of the best path, the order that was used)."""
     order = options.order
     if order == "auto":
-        letters = _strong_letters(_path_runs(letters_TL, options, "any"), letters_TL)
-        order = "strict" if _longest_rise(letters) >= _ORDERED_FRACTION * len(set(letters)) else "any"
-    runs = _divide_shared_frames(_path_runs(letters_TL, options, order), letters_TL)
-    return (_without_isolated_runs(runs) if order == "strict" else _best_of_each(runs, letters_TL)), order
+        found = _strong_letters(_path_runs(letters_TL, options, "any", letters), letters_TL)
+        order = "strict" if _longest_rise(found) >= _ORDERED_FRACTION * len(set(found)) else "any"
+    runs = _divide_shared_frames(_path_runs(letters_TL, options, order, letters), letters_TL)
+    # The path passes letters that were not detected, because each step to the next letter costs less than a leap.
+    runs = [run for run in runs if letters_TL[run.low : run.high, run.letter].any()]
+    return (_without_isolated_runs(runs, letters) if order == "strict" else _best_of_each(runs, letters_TL)), order
 
 
-def _path_runs(letters_TL: Scores, options: ScreenOptions, order: Order) -> list[LetterRun]:
-    return runs_of(best_path(letters_TL, np.zeros(letters_TL.shape[0]), transition_costs(options.costs, order)))
+def _path_runs(letters_TL: Scores, options: ScreenOptions, order: Order, letters: str) -> list[LetterRun]:
+    table = transition_costs(options.costs, order, letters)
+    return runs_of(best_path(letters_TL, np.zeros(letters_TL.shape[0]), table))
 
 
 def _evidence(run: LetterRun, letters_TL: Scores) -> float:
@@ -171,21 +206,22 @@ def _longest_rise(letters: list[int]) -> int:
     return len(tails)
 
 
-def _chains(runs: list[LetterRun]) -> list[list[LetterRun]]:
-    """The runs in sequences that rise through the alphabet by one to three letters."""
+def _chains(runs: list[LetterRun], letters: str) -> list[list[LetterRun]]:
+    """The runs in sequences that rise through `letters` by one to three letters."""
+    rank = ranks(letters)
     chains: list[list[LetterRun]] = []
     for run in runs:
-        if chains and 1 <= run.letter - chains[-1][-1].letter <= 3:
+        if chains and 1 <= rank[run.letter] - rank[chains[-1][-1].letter] <= 3:
             chains[-1].append(run)
         else:
             chains.append([run])
     return chains
 
 
-def _without_isolated_runs(runs: list[LetterRun]) -> list[LetterRun]:
+def _without_isolated_runs(runs: list[LetterRun], letters: str) -> list[LetterRun]:
     """The runs without titles, choruses and end cards: short chains beside a long one that do not fit between its parts."""
-    chains = _chains(runs)
-    if max((len(chain) for chain in chains), default=0) < MIN_CHAIN:
+    chains = _chains(runs, letters)
+    if max((len(chain) for chain in chains), default=0) < _LONG_CHAIN:
         return runs
     kept: list[LetterRun] = []
     for index, chain in enumerate(chains):

@@ -10,7 +10,7 @@ Letters of a row that appear together are unmarked: they have almost no weight u
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -48,7 +48,9 @@ class ScreenOptions:
         min_prior: factor on detections at places and sizes at which this video shows few letters.
         full_weight_height: letters of at least this fraction of the frame's height have full weight, smaller ones less.
         min_order_z, min_distinct_z: a video shows an alphabet if its letters exceed what is expected by chance by so
-            many standard deviations (`phonics_data.segmentation.significance`).
+            many standard deviations (`phonics_data.segmentation.significance`). Letters without order reach 4 with a
+            probability of at most 0.003.
+        min_expected_order_z: the same for a video of which something else says that it shows an alphabet (0.012 for 3).
     """
 
     order: Order = "auto"
@@ -56,7 +58,8 @@ class ScreenOptions:
     repeat_decay: float = 0.9
     min_prior: float = 0.25
     full_weight_height: float = 0.18
-    min_order_z: float = 5.0
+    min_order_z: float = 4.0
+    min_expected_order_z: float = 3.0
     min_distinct_z: float = 3.0
     costs: TransitionCosts = field(default_factory=lambda: TransitionCosts(next=0.2))
 
@@ -74,8 +77,12 @@ _LOGO_FRACTION = 1 / 3
 """A letter at the same place in a larger fraction of the frames after cuts is a logo."""
 _TRACK_SECONDS = 12.0
 """A track without detections is dropped after this time."""
+_SAME_COLOURS = 25.0
+"""Difference of a colour channel (of 255) below which two letters of a chart have the same colours."""
 _FADED = 0.6
 """A letter with a smaller contrast than this fraction of another letter's in its row is not marked."""
+_SAME_HUE = 0.3
+"""Two contrasts have one hue if, scaled to the same size, they differ by less than this fraction."""
 _PART_SECONDS = 0.5
 """A part of a letter that was detected within this time is not another letter."""
 _FLICKER_SECONDS = 0.75
@@ -103,6 +110,7 @@ def screen_evidence(
         weights: `detection_weights` of this trace, if the caller has computed them.
         prior_R: (detections,) factor on each detection; default 1.
     """
+    trace = without_wide_i(trace)
     weight_R, min_weight_R = weights or detection_weights(trace, options)
     factor_R = np.maximum(min_weight_R, weight_R if prior_R is None else weight_R * prior_R)
     weights_L = np.array([LETTER_WEIGHTS.get(letter, 1.0) for letter in LETTERS])
@@ -113,16 +121,22 @@ def screen_evidence(
 
 def detection_weights(trace: ScreenTrace, options: ScreenOptions) -> DetectionWeights:
     """Weight of each detection, from the other detections of its frame and from earlier frames."""
+    trace = without_wide_i(trace)
     weight_R, min_weight_R = np.zeros(trace.frame_R.size), np.zeros(trace.frame_R.size)
-    is_used_R = ~(_logos(trace) | _flickers(trace) | _too_wide(trace)) & (trace.score_R >= MIN_SCORE)
+    is_used_R = ~(_logos(trace) | _flickers(trace)) & (trace.score_R >= MIN_SCORE)
     tracks: list[ColourTrack] = []
+    chart, last_frame = _Chart({}, None), 0
     for frame, all_rows in rows_by_frame(trace):
         rows = [row for row in all_rows if is_used_R[row]]
+        visible = [(trace.box_R4[row], trace.colour_R6[row]) for row in _confident(rows, trace)]
         words = _words(rows, trace)
         rows = _distinct([row for row in rows if row not in words], trace)
         rows = [row for row in rows if not _is_part(row, tracks, trace)]
         num_letters = len({int(trace.letter_R[row]) for row in _confident(rows, trace)})
         is_chart = num_letters >= _CHART_LETTERS
+        if is_chart or trace.cut_T[last_frame + 1 : frame + 1].any():
+            chart = _chart_of(rows, trace) if is_chart else _Chart({}, None)
+        last_frame = frame
         matches = [matching_track(tracks, row, trace) for row in rows]
         new = [row for row, track in zip(rows, matches, strict=True) if track is None]
         recent = [
@@ -132,9 +146,9 @@ def detection_weights(trace: ScreenTrace, options: ScreenOptions) -> DetectionWe
         ]
         unmarked_row = _unmarked_row(recent, trace)
         unmarked = unmarked_row | _unmarked_letters(new, trace)
-        visible = [(trace.box_R4[row], trace.colour_R6[row]) for row in _confident(rows, trace)]
         visible += [(one.box, one.colour) for one in tracks if not trace.cut_T[one.last + 1 : frame + 1].any()]
         unmarked |= {row for row in rows if _is_faded(trace.box_R4[row], trace.colour_R6[row], visible)}
+        unmarked |= {row for row in rows if _is_unmarked_in(chart, row, trace)}
         for row, track in zip(rows, matches, strict=True):
             if track is None:
                 track = start_track(row, trace, is_unmarked=row in unmarked)
@@ -144,7 +158,7 @@ def detection_weights(trace: ScreenTrace, options: ScreenOptions) -> DetectionWe
                 track.is_unmarked |= row in unmarked
             if not is_chart and row in unmarked_row:
                 min_weight_R[row] = UNMARKED_WEIGHT
-            if is_chart or track.is_unmarked:
+            if track.is_unmarked or (is_chart and row != chart.marked):
                 continue
             height = float(trace.box_R4[row, 3] - trace.box_R4[row, 1])
             weight_R[row] = track.weight * min(1.0, max(height / options.full_weight_height, 0.3))
@@ -152,6 +166,14 @@ def detection_weights(trace: ScreenTrace, options: ScreenOptions) -> DetectionWe
                 weight_R[row] *= options.single_after_cut_weight if num_letters == 1 else _AFTER_CUT_WEIGHT
         tracks = [track for track in tracks if frame - track.last <= _TRACK_SECONDS * trace.rate]
     return DetectionWeights(weight_R, min_weight_R)
+
+
+def without_wide_i(trace: ScreenTrace) -> ScreenTrace:
+    """The trace, where shapes about as wide as high are no I: they are beams, arrows, drawings, or the second best letter."""
+    width_R, height_R = trace.box_R4[:, 2] - trace.box_R4[:, 0], trace.box_R4[:, 3] - trace.box_R4[:, 1]
+    is_wide_R = width_R * 16 / 9 > _WIDEST_I * height_R
+    is_i_L = np.array([letter == "I" for letter in LETTERS])
+    return replace(trace, letters_R26=np.where(is_wide_R[:, None] & is_i_L, 0.0, trace.letters_R26).astype(np.float32))
 
 
 # --- detections of one frame ---------------------------------------------------------------------------------------
@@ -247,6 +269,41 @@ def _unmarked_letters(rows: Sequence[int], trace: ScreenTrace) -> set[int]:
     return {rows[other] for other in others} if is_clear else set()
 
 
+class _Chart(NamedTuple):
+    """Letters that are shown together in one pair of colours.
+
+    Args:
+        letters: letter -> its box and colours.
+        marked: row of the only letter with other colours, if there is one.
+    """
+
+    letters: dict[int, tuple[Box, Colour]]
+    marked: int | None
+
+
+def _chart_of(rows: Sequence[int], trace: ScreenTrace) -> _Chart:
+    rows = _confident(rows, trace)
+    common_6 = np.median(trace.colour_R6[rows], axis=0)
+    is_common = np.abs(trace.colour_R6[rows] - common_6).max(axis=1) < _SAME_COLOURS
+    common = [row for row, same in zip(rows, is_common, strict=True) if same]
+    others = [row for row, same in zip(rows, is_common, strict=True) if not same]
+    if len(common) < _CHART_LETTERS:
+        return _Chart({}, None)
+    letters = {int(trace.letter_R[row]): (trace.box_R4[row], trace.colour_R6[row]) for row in common}
+    marked = others[0] if len(others) == 1 and int(trace.letter_R[others[0]]) not in letters else None
+    return _Chart(letters, marked)
+
+
+def _is_unmarked_in(chart: _Chart, row: int, trace: ScreenTrace) -> bool:
+    """Whether a letter is at its place in the chart, in the chart's colours: it is not marked, or no longer."""
+    letter = int(trace.letter_R[row])
+    colours = [colour for _, colour in chart.letters.values()]
+    if not colours or float(np.abs(np.median(colours, axis=0) - trace.colour_R6[row]).max()) >= _SAME_COLOURS:
+        return False
+    place = chart.letters.get(letter)
+    return place is None or intersection_over_union(place[0], trace.box_R4[row]) > 0
+
+
 def _is_faded(box: Box, colour: Colour, visible: Sequence[tuple[Box, Colour]]) -> bool:
     """Whether another letter of the same row has the same hue and clearly more contrast: that letter is marked, not this one.
 
@@ -256,19 +313,16 @@ def _is_faded(box: Box, colour: Colour, visible: Sequence[tuple[Box, Colour]]) -
     for other_box, other_colour in visible:
         if are_aligned(box, other_box) and intersection_over_union(box, other_box) == 0:
             ratio = contrast_ratio(contrast(other_colour), contrast(colour))
-            difference = np.abs(contrast(colour) - ratio * contrast(other_colour)).max()
-            if 0 < ratio < _FADED and float(difference) < NEW_COLOUR:
+            difference = contrast(colour) - ratio * contrast(other_colour)
+            # Dark red on red is not a faded green, so the limit is relative; a pale grey has no hue.
+            has_same_hue = float(np.linalg.norm(difference)) < _SAME_HUE * float(np.linalg.norm(contrast(colour)))
+            is_grey = float(np.abs(contrast(colour)).max()) < NEW_COLOUR
+            if 0 < ratio < _FADED and float(np.abs(difference).max()) < NEW_COLOUR and (has_same_hue or is_grey):
                 return True
     return False
 
 
 # --- detections to ignore ------------------------------------------------------------------------------------------
-
-
-def _too_wide(trace: ScreenTrace) -> NDArray[np.bool_]:
-    """(detections,) True for an I that is about as wide as high: it is a beam, an arrow or a drawing."""
-    width_R, height_R = trace.box_R4[:, 2] - trace.box_R4[:, 0], trace.box_R4[:, 3] - trace.box_R4[:, 1]
-    return (trace.letter_R == LETTERS.index("I")) & (width_R * 16 / 9 > _WIDEST_I * height_R)
 
 
 def _flickers(trace: ScreenTrace) -> NDArray[np.bool_]:

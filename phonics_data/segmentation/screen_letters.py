@@ -14,15 +14,15 @@ def screen_letters(video_id: str, trace: ScreenTrace) -> list[ScreenLetter]:
 
 
 def _screen_letter(video_id: str, track: LetterTrack, trace: ScreenTrace) -> ScreenLetter:
-    # A change that a frame shows first happened on average half a frame interval before it.
-    half = 0.5 / trace.rate
-    start = max(appearance(track, trace) / trace.rate - half, 0.0)
+    start = trace.change_seconds(appearance(track, trace))
+    gone = disappearance(track, trace)
+    end = trace.duration_seconds if gone >= trace.num_frames else trace.change_seconds(gone)
     left, top, right, bottom = (round(float(side), 4) for side in trace.box_R4[track.best_row])
     return ScreenLetter(
         video_id=video_id,
         letter=LETTERS[track.letter],
         start_seconds=start,
-        end_seconds=max(disappearance(track, trace) / trace.rate - half, start + half),
+        end_seconds=max(end, start + 0.5 / trace.rate),
         score=round(track.best_score, 3),
         box=(left, top, right, bottom),
     )

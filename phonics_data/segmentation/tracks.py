@@ -27,6 +27,8 @@ SAME_TRACK_IOU = 0.2
 """Intersection over union of two boxes from which detections of one letter belong to one track."""
 VISIBLE_SIMILARITY = 0.6
 """`edge_similarity` from which a letter is still visible at its place."""
+_GROWN_SIMILARITY = 0.75
+"""The same for edges that have become stronger, relative to the strengthened edges of the letter."""
 NEW_COLOUR = 40.0
 """Difference of a colour channel (of 255) from which a letter has another colour."""
 UNMARKED_WEIGHT = 0.1
@@ -78,6 +80,17 @@ def edges_at(box: Box, trace: ScreenTrace) -> NDArray[np.float64]:
     left, top = int(box[0] * columns), int(box[1] * rows)
     right, bottom = max(left + 1, round(float(box[2]) * columns)), max(top + 1, round(float(box[3]) * rows))
     return trace.edges_TGG[:, top:bottom, left:right].astype(np.float64)
+
+
+def is_visible(edges_TGG: NDArray[np.float64], reference_GG: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(frames,) whether the edges at a letter's place are those of the letter, or the same ones stronger.
+
+    A letter that fades in has the same edges at each time; only their strength grows.
+    """
+    growth_T = edges_TGG.sum(axis=(1, 2)) / max(float(reference_GG.sum()), 1.0)
+    grown_TGG = np.maximum(growth_T, 1.0)[:, None, None] * reference_GG
+    is_same_T = edge_similarity(edges_TGG, reference_GG) >= VISIBLE_SIMILARITY
+    return is_same_T | ((growth_T > 1) & (edge_similarity(edges_TGG, grown_TGG) >= _GROWN_SIMILARITY))
 
 
 def edge_similarity(edges_TGG: NDArray[np.float64], reference_GG: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -254,7 +267,7 @@ def disappearance(track: LetterTrack, trace: ScreenTrace) -> int:
     """The first sampled frame after the track in which the letter is not visible, or another letter is at its place."""
     box, after = trace.box_R4[track.last_row], track.last + 1
     edges_TGG = edges_at(box, trace)
-    is_gone = edge_similarity(edges_TGG, edges_TGG[track.last])[after:] < VISIBLE_SIMILARITY
+    is_gone = ~is_visible(edges_TGG[after:], edges_TGG[track.last])
     gone = after + int(np.flatnonzero(is_gone)[0]) if is_gone.any() else trace.num_frames
     return min([gone, *frames_with_other_letter(box, track.letter, trace, min_iou=0.5, low=after).tolist()])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -27,6 +28,9 @@ from phonics_data.types import Word
 MIN_PAIRS, MIN_PATTERNS, MIN_NAMES = 10, 6, 15
 """A transcript is an alphabet song if it reaches one of these with `count_alphabet_pairs`, `count_pattern_letters` and
 `count_named_letters`."""
+
+_RANGE_SHARES = 0.75, 0.6, 0.9
+"""The same for a few letters: shares of the pairs, patterns and names that these letters can give."""
 
 _MAX_SLOT_STEPS = 3
 """Letters between two neighbours among which a rhyming name may take the place of one."""
@@ -57,6 +61,7 @@ class WordDecoding:
         is_alphabet: if False, the transcript is rejected and `phrases` is empty.
         num_pairs: result of `count_alphabet_pairs`.
         num_patterns: result of `count_pattern_letters`.
+        num_names: result of `count_named_letters`.
         order: ``strict`` or ``any``: the one that was used.
     """
 
@@ -64,6 +69,7 @@ class WordDecoding:
     is_alphabet: bool
     num_pairs: int
     num_patterns: int
+    num_names: int
     order: Order
 
 
@@ -81,17 +87,43 @@ def decode_words(
     evidence = word_evidence(found, options.weights)
     if letters != LETTERS:
         evidence = evidence.restricted_to(letters)
-    pairs, patterns = count_alphabet_pairs(found, evidence), count_pattern_letters(evidence)
-    if pairs < MIN_PAIRS and patterns < MIN_PATTERNS and count_named_letters(evidence) < MIN_NAMES:
-        return WordDecoding(phrases=(), is_alphabet=False, num_pairs=pairs, num_patterns=patterns, order=options.order)
+    counts = count_alphabet_pairs(found, evidence), count_pattern_letters(evidence), count_named_letters(evidence)
+    if all(count < least for count, least in zip(counts, required_counts(letters), strict=True)):
+        return _decoding((), counts, options.order)
     path, order = _best_path(found, evidence, options)
     runs = _letter_runs(path, found, evidence)
     if order == "strict":
         runs = _without_short_rounds(runs, evidence)
-    phrases = build_phrases(runs, found, evidence, duration_seconds)
+    return _decoding(tuple(build_phrases(runs, found, evidence, duration_seconds)), counts, order)
+
+
+def _decoding(phrases: tuple[Phrase, ...], counts: tuple[int, int, int], order: Order) -> WordDecoding:
+    pairs, patterns, names = counts
     return WordDecoding(
-        phrases=tuple(phrases), is_alphabet=bool(phrases), num_pairs=pairs, num_patterns=patterns, order=order
+        phrases=phrases,
+        is_alphabet=bool(phrases),
+        num_pairs=pairs,
+        num_patterns=patterns,
+        num_names=names,
+        order=order,
     )
+
+
+def required_counts(letters: str) -> tuple[int, int, int]:
+    """(pairs, patterns, names) of which a transcript must reach one to contain a song of `letters`.
+
+    Those of the whole alphabet, or, for a few letters, as large a share of what these can give. A song of one letter has
+    no pairs and is not decoded here (`phonics_data.segmentation.single_letter`).
+    """
+    possible = sum(
+        LETTERS.index(letter) + 1 < 26 and LETTERS[LETTERS.index(letter) + 1] in letters for letter in letters
+    )
+    limits = zip(
+        (MIN_PAIRS, MIN_PATTERNS, MIN_NAMES), _RANGE_SHARES, (possible, len(letters), len(letters)), strict=True
+    )
+    pairs, patterns, names = (min(most, max(math.ceil(share * count), 1)) for most, share, count in limits)
+    # A single letter may be named by accident, and vowels have no neighbours among them.
+    return (pairs if possible else MIN_PAIRS), max(patterns, 2), max(names, 2)
 
 
 # --- path ----------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import string
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -18,9 +19,12 @@ from phonics_data.errors import InputError, ItemError, MediaError
 from phonics_data.executors.isolated import Limits, map_isolated
 from phonics_data.executors.items import OnProgress, rejected, write_rejections
 from phonics_data.media import decodes_to_end, probe
+from phonics_data.storage.manifest import kind_of
 from phonics_data.storage.tables import write_table
 from phonics_data.storage.workspace import Workspace, file_sha256
 from phonics_data.types import FetchedVideo, Rejection, Segment, StageCount, segment_id
+
+LETTERS = string.ascii_uppercase
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,6 +127,9 @@ def _inspect(file: LabelledFile) -> FetchedVideo:
         raise MediaError("no_video_stream", f"{file.path}: no video frames in it")
     decodes_to_end(file.path)
     status = file.path.stat()
+    labels = sorted({segment.label for segment in file.segments})
+    are_letters = bool(labels) and all(label in LETTERS for label in labels)  # speakers and words are none
+    letters = "".join(labels) if are_letters else LETTERS
     return FetchedVideo(
         video_id=file.video_id,
         path=file.path.absolute().as_posix(),
@@ -136,6 +143,8 @@ def _inspect(file: LabelledFile) -> FetchedVideo:
         captions=None,
         fetched_at=datetime.fromtimestamp(int(status.st_mtime), UTC).isoformat().replace("+00:00", "Z"),
         fetcher_version="import",
+        kind=kind_of(letters),
+        letters=letters,
     )
 
 

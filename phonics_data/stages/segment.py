@@ -9,14 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import get_args
 
 from phonics_data.errors import ItemError, OptionError
 from phonics_data.executors.items import OnProgress, Outcome, run_items, write_rejections
 from phonics_data.ocr.trace import ScreenTrace, trace_path
 from phonics_data.segmentation.length import FrameSegment, LengthLimits, apply_length_rule
 from phonics_data.segmentation.segmenter import SegmenterOptions, segment_song
+from phonics_data.segmentation.units import Unit
 from phonics_data.segmentation.viterbi import Order
-from phonics_data.segmentation.word_decoder import MIN_PAIRS
+from phonics_data.segmentation.word_decoder import required_counts
 from phonics_data.storage.tables import read_table, to_plain, write_table
 from phonics_data.storage.workspace import Workspace, file_sha256, fingerprint
 from phonics_data.types import (
@@ -30,7 +32,7 @@ from phonics_data.types import (
     segment_id,
 )
 
-SEGMENT_VERSION = "segment-5"
+SEGMENT_VERSION = "segment-6"
 """Increased whenever the same evidence would give other segments."""
 
 
@@ -42,14 +44,19 @@ class SegmentOptions:
         frame_rate: of the dataset; lengths are counted in its frames.
         min_frames, max_frames: allowed length of a segment, both included (the paper's section 4.1).
         order: whether the song follows the order of the alphabet; ``auto`` detects it.
+        unit: ``phrase`` gives a segment for each object word ("L is for lion, L is for lamp": two), ``letter`` one for each
+            letter.
     """
 
     frame_rate: Fraction = Fraction(25)
     min_frames: int = 14
     max_frames: int = 100
     order: Order = "auto"
+    unit: Unit = "phrase"
 
     def __post_init__(self) -> None:
+        if self.unit not in get_args(Unit):
+            raise OptionError("--unit", self.unit, "phrase or letter")
         if self.order not in ("strict", "any", "auto"):
             raise OptionError("--order", self.order, "strict, any or auto")
         _ = self.limits  # validates the other options
@@ -76,7 +83,8 @@ def segment(
 ) -> StageCount:
     """Write segments.parquet, one row a segment, in the order of videos.parquet and of time.
 
-    Rejections: videos without an alphabet in words or on the screen, and letters that are too short.
+    Rejections: videos without an alphabet in words or on the screen, videos of one letter without a sign of it, and letters
+    that are too short.
     """
     words: dict[str, list[Word]] = defaultdict(list)
     origins: dict[str, Origin] = {}
@@ -93,7 +101,11 @@ def segment(
         )
     videos = read_table(workspace.table("videos"), FetchedVideo)
     tasks = {video.video_id: _task(workspace, video, words[video.video_id], origins) for video in videos}
-    settings = [SEGMENT_VERSION, to_plain(options), dataclasses.asdict(SegmenterOptions.for_order(options.order))]
+    settings = [
+        SEGMENT_VERSION,
+        to_plain(options),
+        dataclasses.asdict(SegmenterOptions.of(options.order, options.unit)),
+    ]
     fingerprints = {video_id: fingerprint(settings, *_content(task)) for video_id, task in tasks.items()}
     function = functools.partial(_segment_one, options)
     result = run_items(
@@ -116,24 +128,31 @@ def _task(workspace: Workspace, video: FetchedVideo, words: Sequence[Word], orig
 
 def _content(task: _Task) -> list[object]:
     trace_sha256 = file_sha256(task.trace) if task.trace is not None else None
-    return [task.video.duration_seconds, task.origin, to_plain(task.words), trace_sha256]
+    video = task.video
+    return [video.duration_seconds, video.letters, task.origin, to_plain(task.words), trace_sha256]
 
 
 def _segment_one(options: SegmentOptions, task: _Task) -> Outcome[Segment]:
     video = task.video
     trace = ScreenTrace.from_file(task.trace) if task.trace is not None else None
-    if not task.words and trace is None:
+    is_single = len(video.letters) == 1
+    if not task.words and trace is None and not is_single:
         raise ItemError("no_letters", f"{video.video_id}: no words, and OCR was not run (see the stage transcribe)")
-    segmenter_options = SegmenterOptions.for_order(options.order)
+    segmenter_options = SegmenterOptions.of(options.order, options.unit)
     segmentation = segment_song(
-        task.words, task.origin, trace, duration_seconds=video.duration_seconds, options=segmenter_options
+        task.words,
+        task.origin,
+        trace,
+        duration_seconds=video.duration_seconds,
+        options=segmenter_options,
+        letters=video.letters,
     )
     if not segmentation.phrases:
         raise ItemError(
-            "not_an_alphabet_song",
+            "letter_not_found" if is_single else "not_an_alphabet_song",
             f"{video.video_id}: {segmentation.rejection_detail(segmenter_options)}",
             measured=float(segmentation.words.num_pairs) if segmentation.words is not None else None,
-            threshold=float(MIN_PAIRS) if segmentation.words is not None else None,
+            threshold=float(required_counts(video.letters)[0]) if segmentation.words is not None else None,
         )
     accepted, too_short = apply_length_rule(segmentation.phrases, options.limits, video.duration_seconds)
     return Outcome(
@@ -154,6 +173,7 @@ def _segment(video_id: str, frame_segment: FrameSegment, options: SegmentOptions
         rule=frame_segment.rule,
         evidence=frame_segment.phrase.evidence,
         confidence=frame_segment.phrase.confidence,
+        object_word_source=frame_segment.phrase.object_word_source,
     )
 
 

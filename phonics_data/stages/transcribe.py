@@ -29,8 +29,7 @@ from phonics_data.recognizers.engines import EngineOptions, engine_fingerprint, 
 from phonics_data.recognizers.google import Google, max_sent_seconds
 from phonics_data.segmentation.lexicon import examples
 from phonics_data.segmentation.screen_letters import screen_letters
-from phonics_data.segmentation.segmenter import CAPTION_ORIGINS, needs_screen
-from phonics_data.segmentation.word_decoder import WordDecoderOptions, decode_words
+from phonics_data.segmentation.segmenter import CAPTION_ORIGINS, names_letters, needs_screen
 from phonics_data.storage.tables import read_table, to_plain, write_table
 from phonics_data.storage.workspace import Workspace, file_sha256, fingerprint
 from phonics_data.types import (
@@ -153,7 +152,8 @@ def _fingerprint(
         # By content, since users may replace the fetched captions.
         captions = [to_plain(video.captions), file_sha256(path) if path.is_file() else "missing"]
     screen = [TRACE_VERSION, video.sha256] if options.ocr != "never" else None
-    settings = [options.language, video.language, video.page_language, options.ocr, options.ignore_captions, engine]
+    settings = [options.language, options.ocr, options.ignore_captions, engine]
+    settings += [video.language, video.page_language, video.letters]
     audio = video.sha256 if engine else None
     return fingerprint(CAPTIONS_VERSION, settings, video.duration_seconds, captions, screen, audio)
 
@@ -191,10 +191,10 @@ def _words_and_screen(root: Path, options: TranscribeOptions, video: FetchedVide
         missing = error
     rejections = transcript.rejections if transcript is not None else ()
     is_paused = False
-    if transcript is None or not _is_alphabet(transcript.words, video):
+    if transcript is None or not _names_letters(transcript.words, video):
         try:
             recognized = _recognize(root, options, video, load_audio)
-            if recognized is not None and (transcript is None or _is_alphabet(recognized.words, video)):
+            if recognized is not None and (transcript is None or _names_letters(recognized.words, video)):
                 transcript = _aligned(options, recognized, load_audio)
                 rejections += recognized.rejections
         except EnginePausedError as error:
@@ -238,8 +238,9 @@ def _rows(video: FetchedVideo, options: TranscribeOptions, transcript: _Transcri
     )
 
 
-def _is_alphabet(words: Sequence[Word], video: FetchedVideo) -> bool:
-    return decode_words(words, duration_seconds=video.duration_seconds, options=WordDecoderOptions()).is_alphabet
+def _names_letters(words: Sequence[Word], video: FetchedVideo) -> bool:
+    """Whether the words are enough: captions then need no speech recognition, and recognized words replace captions."""
+    return names_letters(words, duration_seconds=video.duration_seconds, letters=video.letters)
 
 
 # --- captions ------------------------------------------------------------------------------------------------------
@@ -394,7 +395,7 @@ def _needs_recognition(root: Path, options: TranscribeOptions, video: FetchedVid
     if options.ignore_captions:
         return True
     try:
-        return not _is_alphabet(_read_captions(root, options, video).words, video)
+        return not _names_letters(_read_captions(root, options, video).words, video)
     except ItemError as error:
         return error.reason != "wrong_language"
 
@@ -418,7 +419,8 @@ def _read_screen(root: Path, options: TranscribeOptions, video: FetchedVideo, tr
     # Recognized words are never the primary source if the screen shows an alphabet (segmentation/segmenter.py).
     is_written = transcript is not None and transcript.origin in CAPTION_ORIGINS
     words = transcript.words if transcript is not None and is_written else ()
-    if options.ocr == "auto" and not needs_screen(words, duration_seconds=video.duration_seconds):
+    is_certain = not needs_screen(words, duration_seconds=video.duration_seconds, letters=video.letters)
+    if options.ocr == "auto" and is_certain:
         return "the words are certain enough without OCR"
     try:
         # Imported only when needed: OCR requires optional packages and loads a model.

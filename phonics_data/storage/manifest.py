@@ -113,8 +113,29 @@ def _row_faults(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             text = _text(row, column)
             if text and not pattern.fullmatch(text):
                 yield f"row {number}, column {column}: got {text!r}, allowed: {allowed}"
-            elif column == "letters" and kind == "letter" and len(text) != 1:
-                yield f"row {number}, column letters: got {text!r}, allowed for kind letter: one letter"
+        if fault := _letters_fault(kind, _text(row, "letters")):
+            yield f"row {number}, column letters: {fault}"
+
+
+def _letters_fault(kind: str, letters: str) -> str:
+    """Why `letters` do not fit `kind`; empty if they do, or if a cell is wrong or empty for which a default applies."""
+    if not re.fullmatch(r"[A-Z]*", letters) or (not kind and not letters):
+        return ""
+    if repeated := sorted({letter for letter in letters if letters.count(letter) > 1}):
+        return f"got {letters!r}, allowed: each letter once, but {', '.join(repeated)} is repeated"
+    # A song of the alphabet may lack letters, and a range is one by its kind.
+    allowed = {
+        "letter": ("one letter", len(letters) == 1),
+        "range": ("2 to 25 letters", 2 <= len(letters) <= 25),
+        "alphabet": ("more than one letter, or empty", len(letters) != 1),
+    }
+    text, fits = allowed.get(kind, ("", True))
+    return "" if fits else f"got {letters!r}, allowed for kind {kind}: {text}"
+
+
+def kind_of(letters: str) -> Kind:
+    """The kind of a video with these letters, at least one."""
+    return "letter" if len(letters) == 1 else "range" if len(letters) < 26 else "alphabet"
 
 
 def youtube_id(url: str) -> str | None:
@@ -151,6 +172,9 @@ def _text(row: Mapping[str, Any], column: str) -> str:
 def _source_video(row: Mapping[str, Any], location: str) -> SourceVideo:
     values: dict[str, Any] = {name: text for name in COLUMNS if (text := _text(row, name))}
     values["url"] = resolve_url(values["url"], location)
+    if "letters" in values:
+        # A manifest without a column `kind` means what its letters say.
+        values.setdefault("kind", kind_of(values["letters"]))
     for name, convert in (("tier", int), ("duration_seconds", float)):
         if name in values:
             values[name] = convert(values[name])

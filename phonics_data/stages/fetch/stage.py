@@ -119,9 +119,14 @@ def fetch(
 def _write_tables(
     workspace: Workspace, videos: Sequence[SourceVideo], ledger: FetchLedger, entries: dict[str, FetchEntry]
 ) -> None:
-    found = [entries.get(video.video_id) or ledger.stored_entry(video) for video in videos]
-    kept = [entry.video for entry in found if entry is not None and entry.video is not None]
-    rejections = [entry.rejection for entry in found if entry is not None and entry.rejection is not None]
+    found = [(video, entries.get(video.video_id) or ledger.stored_entry(video)) for video in videos]
+    # The files do not depend on kind and letters, so a changed row needs no new download, only a new record.
+    kept = [
+        dataclasses.replace(entry.video, kind=video.kind, letters=video.letters)
+        for video, entry in found
+        if entry is not None and entry.video is not None
+    ]
+    rejections = [entry.rejection for _, entry in found if entry is not None and entry.rejection is not None]
     write_table(workspace.table("videos"), FetchedVideo, kept)
     write_rejections(workspace, "fetch", rejections)
 

@@ -123,6 +123,7 @@ def _store(tar: tarfile.TarFile, cut: DecodedClip, segment: Segment, options: Sh
         video_id=segment.video_id,
         start_seconds=cut.start_seconds,
         object_word=segment.object_word,
+        object_word_source=segment.object_word_source,
     )
     members = encode(sample, options.frames)
     offset = tar.offset

@@ -303,6 +303,7 @@ def _rows(
                     sha256=clip.sha256,
                     evidence=segment.evidence,
                     confidence=segment.confidence,
+                    object_word_source=segment.object_word_source,
                     offset=offset,
                     num_bytes=packed.num_bytes,
                     duration_seconds=float(clip.num_frames / options.frame_rate),

@@ -6,7 +6,7 @@ import string
 from collections.abc import Sequence
 from dataclasses import replace
 
-from phonics_data.segmentation.fusion import FusionOptions, fuse
+from phonics_data.segmentation.fusion import FusionOptions, fill, fuse, without_overlaps
 from phonics_data.segmentation.phrases import Phrase
 from phonics_data.segmentation.viterbi import Order
 
@@ -121,15 +121,18 @@ def test_boundaries_of_the_source_with_the_regular_rhythm_are_taken() -> None:
     ]
 
 
-def test_fills_only_adds_letters_only_in_gaps_of_the_leader() -> None:
+def filled(primary: Sequence[Phrase], other: Sequence[Phrase], *, order: Order = "strict") -> list[Phrase]:
+    return fill(primary, other, order=order, options=FusionOptions())
+
+
+def test_fill_adds_letters_only_in_gaps_of_the_leader() -> None:
     shown = [one for one in every(ALPHABET, evidence="screen") if one.letter not in "FZ"]
     missing, last = phrase("F", 10.1, 11.9, evidence="speech"), phrase("Z", 50.1, 51.9, evidence="speech")
     chorus = [phrase("A", 54.0, 55.0, evidence="speech"), phrase("B", 55.0, 56.0, evidence="speech")]
     wrong = phrase("T", 10.2, 11.8, evidence="speech")
 
     def letters(other: Sequence[Phrase], order: Order = "strict") -> str:
-        found = fuse(shown, other, order=order, snap_seconds=0.0, options=FusionOptions(), fills_only=True)
-        return "".join(one.letter for one in found)
+        return "".join(one.letter for one in filled(shown, other, order=order))
 
     known = "".join(one.letter for one in shown)
     assert letters([missing, last, *chorus]) == ALPHABET
@@ -138,3 +141,52 @@ def test_fills_only_adds_letters_only_in_gaps_of_the_leader() -> None:
     # Without an order only the time and the letter count.
     assert letters([missing, last], order="any") == ALPHABET
     assert letters([wrong], order="any") == known
+
+
+def test_fill_keeps_every_letter_and_time_of_the_leader() -> None:
+    # Short, uncertain letters of a run, and speech that is late, certain, and lacks some of them.
+    shown = [
+        phrase(letter, index * 0.5, index * 0.5 + (0.15 if letter in "LMN" else 0.5), 0.25, "screen")
+        for index, letter in enumerate(ALPHABET)
+    ]
+    heard = [
+        phrase(letter, index * 0.5 + 0.3, index * 0.5 + 0.8, 0.97, "speech")
+        for index, letter in enumerate(ALPHABET)
+        if letter not in "JMQ"
+    ]
+    times = [(one.letter, one.start_seconds, one.end_seconds) for one in shown]
+    assert [(one.letter, one.start_seconds, one.end_seconds) for one in filled(shown, heard)] == times
+    assert [(one.letter, one.start_seconds, one.end_seconds) for one in filled(shown, heard, order="any")] == times
+
+
+def test_filler_is_cut_to_its_gap() -> None:
+    shown = [phrase("A", 0.0, 2.0, evidence="screen"), phrase("C", 4.0, 6.0, evidence="screen")]
+    assert [(one.letter, one.start_seconds, one.end_seconds) for one in filled(shown, [phrase("B", 1.7, 4.3)])] == [
+        ("A", 0.0, 2.0),
+        ("B", 2.0, 4.0),
+        ("C", 4.0, 6.0),
+    ]
+
+
+def test_fill_names_the_object_and_gives_the_cut_points() -> None:
+    shown = [phrase("A", 0.0, 6.0, evidence="screen"), phrase("B", 6.0, 9.0, evidence="screen")]
+    spoken = replace(
+        phrase("A", 0.4, 5.0, evidence="speech"),
+        object_word="apple",
+        object_word_source="words",
+        cut_points=(0.4, 2.5),
+        num_strong_cuts=2,
+    )
+    first, second = filled(shown, [spoken])
+    assert (first.object_word, first.object_word_source, first.evidence) == ("apple", "words", "screen,speech")
+    assert (first.cut_points, first.num_strong_cuts) == ((0.4, 2.5), 2)
+    assert (second.object_word, second.object_word_source) == (None, "")
+
+
+def test_captions_of_lines_match_the_screen_without_overlap() -> None:
+    # Short letters, and captions that are half a second late: no phrase shares time with its letter on the screen.
+    shown = [phrase(letter, 0.4 * n, 0.4 * n + 0.4, evidence="screen") for n, letter in enumerate(ALPHABET)]
+    late = [phrase(letter, 0.4 * n + 0.5, 0.4 * n + 0.9) for n, letter in enumerate(ALPHABET)]
+    assert fused(late, shown, snap_seconds=1.0) == [
+        (one.letter, one.start_seconds, one.end_seconds) for one in without_overlaps(shown)
+    ]

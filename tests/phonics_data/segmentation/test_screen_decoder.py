@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from phonics_data.segmentation.lexicon import LETTERS
 from phonics_data.segmentation.screen_decoder import ScreenDecoding, decode_screen
@@ -19,11 +20,12 @@ def test_trace_without_detections_is_no_alphabet() -> None:
     assert decoding.longest_chain == decoding.num_letters == 0
 
 
-def decode_cards(letters: str) -> ScreenDecoding:
+def decode_cards(letters: str, *, allowed: str = LETTERS, is_expected: bool = False) -> ScreenDecoding:
     """One letter per second, each after a cut: cards with a single letter that OCR detects."""
     cuts = [RATE * index for index in range(len(letters))]
     detections = [Detection(frame=cut, letter=one, after_cut=True) for cut, one in zip(cuts, letters, strict=True)]
-    return decode_screen(trace_of(detections, RATE * len(letters), cuts), OPTIONS)
+    trace = trace_of(detections, RATE * len(letters), cuts)
+    return decode_screen(trace, OPTIONS, letters=allowed, is_expected=is_expected)
 
 
 def test_cards_of_letters_are_an_alphabet_in_any_order() -> None:
@@ -35,6 +37,37 @@ def test_cards_of_letters_are_an_alphabet_in_any_order() -> None:
     # A single detection of I or O has less evidence than the cost of a change against the order.
     assert found == "".join(letter for letter in shuffled if letter in found)
     assert len(found) >= 20
+
+
+@pytest.mark.parametrize("letters", ["ABCDEFGH", "MNOPQRSTUVWXYZ", "STUVWXYZ", "ABDEFGHJK"])
+def test_part_of_the_alphabet_is_an_alphabet(letters: str) -> None:
+    decoding = decode_cards(letters)
+    assert decoding.is_alphabet
+    assert "".join(phrase.letter for phrase in decoding.phrases) == letters
+
+
+def test_few_letters_are_accepted_only_if_they_are_announced() -> None:
+    assert not decode_cards("ABCDE").is_alphabet
+    assert [one.letter for one in decode_cards("ABCDE", allowed="ABCDE").phrases] == list("ABCDE")
+    assert [one.letter for one in decode_cards("KPST", allowed="KPST").phrases] == list("KPST")
+    assert [one.letter for one in decode_cards("PTKS", allowed="KPST").phrases] == list("PTKS")
+    # Other letters, or some of the letters among others.
+    assert not decode_cards("MEADOW", allowed="BFGHJ").is_alphabet
+    assert not decode_cards("NESTDRUMLIONKITEAPPLEFROGZEBRA", allowed="ABCDE").is_alphabet
+
+
+def test_expected_alphabet_needs_less_evidence() -> None:
+    """Seven letters in order, with gaps, among nine others."""
+    letters = "BDEFGUNJLMOEOTAE"
+    assert 3.0 < decode_cards(letters).order_z < 4.0
+    assert not decode_cards(letters).is_alphabet
+    assert decode_cards(letters, is_expected=True).is_alphabet
+
+
+def test_song_that_shows_the_alphabet_three_times_is_one_song() -> None:
+    decoding = decode_cards(3 * LETTERS)
+    assert "".join(phrase.letter for phrase in decoding.phrases) == 3 * LETTERS
+    assert decoding.order == "strict"
 
 
 def test_letters_of_printed_words_are_no_alphabet() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -54,6 +55,35 @@ def test_paler_neighbour_waits_and_neighbour_of_another_colour_does_not() -> Non
     assert frames_of_letters(trace_of([first, yellow], 20)) == {"Q": [2], "R": [8]}
 
 
+def test_dark_letter_of_another_hue_is_not_faded() -> None:
+    """On a red background the contrast of a dark red letter is small, but has another hue than that of a green one."""
+    red, green, dark_red, dull_green = (250.0, 0.0, 0.0), (60.0, 174.0, 111.0), (164.0, 40.0, 0.0), (188.0, 56.0, 36.0)
+    for colour, letters in ((dark_red, {"P", "R"}), (dull_green, {"P"})):
+        shown = [Detection(frame=2, letter="P", colour=green), Detection(frame=8, letter="R", cell=1, colour=colour)]
+        trace = trace_of(shown, 20)
+        colour_R6 = trace.colour_R6.copy()
+        colour_R6[:, 3:] = red
+        assert frames_of_letters(replace(trace, colour_R6=colour_R6)).keys() == letters
+
+
+def in_chart(letter: str, frame: int, colour: Colour = BLACK) -> Detection:
+    left = 0.05 + 0.1 * "ABCDEF".index(letter)
+    return Detection(frame=frame, letter=letter, box=(left, 0.3, left + 0.07, 0.6), colour=colour)
+
+
+def test_letter_of_a_chart_counts_only_while_it_is_marked() -> None:
+    chart = [replace(in_chart(one, 2, BLUE if one == "A" else BLACK), after_cut=True) for one in "ABCDEF"]
+    changes = [in_chart("A", 8), in_chart("B", 8, BLUE), in_chart("B", 16), in_chart("C", 16, BLUE)]
+    trace = trace_of([*chart, *changes], 30, cuts=[2])
+    assert frames_of_letters(trace) == {"A": [2], "B": [8], "C": [16]}
+    # A chart of one colour marks no letter.
+    plain = [replace(one, colour=BLACK) for one in chart]
+    assert frames_of_letters(trace_of(plain, 30, cuts=[2])) == {}
+    # After a cut a letter with the chart's colours is a card.
+    card = Detection(frame=20, letter="D", after_cut=True)
+    assert frames_of_letters(trace_of([*plain, card], 30, cuts=[2, 20])) == {"D": [20]}
+
+
 def test_part_of_a_recently_detected_letter_is_ignored() -> None:
     letter = [Detection(frame=frame, letter="M", width=0.2) for frame in (2, 4, 6)]
     part = Detection(frame=8, letter="N", width=0.12)
@@ -91,7 +121,11 @@ def test_letter_that_reads_differently_in_a_single_frame_is_a_flicker() -> None:
 
 def test_shape_as_wide_as_high_is_not_an_i() -> None:
     assert frames_of_letters(trace_of([Detection(frame=2, letter="I", width=0.05)], 10)).keys() == {"I"}
-    assert frames_of_letters(trace_of([Detection(frame=2, letter="I", width=0.22)], 10)) == {}
+    wide = trace_of([Detection(frame=2, letter="I", width=0.22)], 10)
+    assert frames_of_letters(wide) == {}
+    letters_R26 = wide.letters_R26.copy()
+    letters_R26[0, LETTERS.index("Z")] = 0.4
+    assert frames_of_letters(replace(wide, letters_R26=letters_R26)) == {"Z": [2]}
 
 
 def test_card_after_a_cut_has_more_evidence_than_a_title() -> None:

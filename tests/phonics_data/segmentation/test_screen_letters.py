@@ -26,7 +26,7 @@ def test_static_letter_is_visible_until_it_disappears() -> None:
 
 
 def test_letter_that_is_visible_to_the_end_ends_with_the_video() -> None:
-    assert intervals((EMPTY, 8), (A, 8)) == [("A", pytest.approx(1 - HALF), pytest.approx(2 - HALF))]
+    assert intervals((EMPTY, 8), (A, 8)) == [("A", pytest.approx(1 - HALF), 2.0)]
 
 
 def test_letter_that_reappears_gives_two_records() -> None:

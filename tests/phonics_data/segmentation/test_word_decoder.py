@@ -16,7 +16,14 @@ from phonics_data.segmentation import word_decoder
 from phonics_data.segmentation.phrases import HOLD_SECONDS
 from phonics_data.segmentation.scoring import iou
 from phonics_data.segmentation.viterbi import Order, TransitionCosts, best_path, transition_costs
-from phonics_data.segmentation.word_decoder import WordDecoderOptions, decode_words
+from phonics_data.segmentation.word_decoder import (
+    MIN_NAMES,
+    MIN_PAIRS,
+    MIN_PATTERNS,
+    WordDecoderOptions,
+    decode_words,
+    required_counts,
+)
 from phonics_data.types import TrueSegment, Word
 from tests.phonics_data.segmentation.transcripts import CHORUS, EXAMPLES, INTRO, OUTRO, doubled, is_for, name_only, song
 
@@ -349,6 +356,29 @@ def test_loop_of_the_decoder_is_no_letter() -> None:
     heard = replaced(words, {0: "A4A4A4A4A4A4A4A4A4A4A4", 1: "", 2: "", 3: ""})
     found = decoded(heard).phrases
     assert found[0].letter == "B"
+
+
+@pytest.mark.parametrize("phrase", [is_for, doubled, name_only])
+@pytest.mark.parametrize("letters", ["IJKL", "KLMNO", "ABCDEFGHIJ"])
+def test_song_of_a_few_letters_that_the_manifest_names(phrase: Callable[[str], str], letters: str) -> None:
+    words, _ = song(letters, phrase, before=[INTRO], after=[OUTRO])
+    decoding = decode_words(words, duration_seconds=120.0, options=WordDecoderOptions(), letters=letters)
+    assert "".join(one.letter for one in decoding.phrases) == letters
+    assert len(letters) > 6 or not decode_words(words, duration_seconds=120.0, options=WordDecoderOptions()).is_alphabet
+
+
+def test_range_that_the_words_do_not_name_is_rejected() -> None:
+    words, _ = song("QRSTU", is_for, before=[INTRO, CHORUS], after=[OUTRO])
+    for letters in ("ABCDE", "FGHIJ", "AEIOU"):
+        decoding = decode_words(words, duration_seconds=120.0, options=WordDecoderOptions(), letters=letters)
+        assert not decoding.is_alphabet
+
+
+def test_required_counts_are_those_that_the_letters_can_reach() -> None:
+    assert required_counts(ALPHABET) == (MIN_PAIRS, MIN_PATTERNS, MIN_NAMES)
+    assert required_counts("IJKL") == (3, 3, 4)
+    assert required_counts("AB") == (1, 2, 2)
+    assert required_counts("AEIOU")[0] > 4  # it has no pairs
 
 
 def test_round_that_follows_a_chorus_at_once_keeps_its_first_letters() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,12 +17,17 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Detection:
-    """A detection in sampled frame `frame`; `cell` is one of four cells side by side."""
+    """A detection in sampled frame `frame`; `cell` is one of four cells side by side.
+
+    Args:
+        box: instead of the cell's: left, top, right, bottom.
+    """
 
     frame: int
     letter: str
     cell: int = 0
     width: float = 0.15
+    box: tuple[float, float, float, float] | None = None
     colour: Colour = BLACK
     after_cut: bool = False
     score: float = 1.0
@@ -39,7 +44,7 @@ def trace_of(detections: Sequence[Detection], num_frames: int, cuts: Sequence[in
     cut = np.zeros(num_frames, np.bool_)
     cut[list(cuts)] = True
     lefts = [0.05 + 0.22 * detection.cell for detection in ordered]
-    boxes = [[left, 0.3, left + one.width, 0.7] for left, one in zip(lefts, ordered, strict=True)]
+    boxes = [one.box or (left, 0.3, left + one.width, 0.7) for left, one in zip(lefts, ordered, strict=True)]
     return ScreenTrace(
         rate=RATE,
         changed_T=changed,
@@ -51,3 +56,15 @@ def trace_of(detections: Sequence[Detection], num_frames: int, cuts: Sequence[in
         colour_R6=np.array([[*one.colour, *BACKGROUND] for one in ordered], np.float32).reshape(-1, 6),
         after_cut_R=np.array([one.after_cut for one in ordered], np.bool_),
     )
+
+
+def with_edges(
+    trace: ScreenTrace, parts: Sequence[tuple[tuple[float, float, float, float], range, int]]
+) -> ScreenTrace:
+    """The trace with no edges but those of `parts`: box, sampled frames, edge strength."""
+    edges_TGG = np.zeros_like(trace.edges_TGG)
+    rows, columns = edges_TGG.shape[1:]
+    for (left, top, right, bottom), frames, strength in parts:
+        place = (slice(int(top * rows), round(bottom * rows)), slice(int(left * columns), round(right * columns)))
+        edges_TGG[frames.start : frames.stop, *place] = strength
+    return replace(trace, edges_TGG=edges_TGG)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+import string
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -8,12 +10,16 @@ import pytest
 
 from phonics_data.errors import OptionError
 from phonics_data.segmentation.scoring import score_segments
+from phonics_data.segmentation.segmenter import needs_screen
+from phonics_data.segmentation.single_letter import MANIFEST_CONFIDENCE
 from phonics_data.stages.segment import SegmentOptions, segment
 from phonics_data.stages.transcribe import TranscribeOptions, transcribe
 from phonics_data.storage.tables import read_table, write_table
 from phonics_data.storage.workspace import Workspace
 from phonics_data.types import Captions, FetchedVideo, Origin, Rejection, Segment, TranscriptWord, Word
-from tests.phonics_data.segmentation.transcripts import CHORUS, INTRO, name_only, song
+from tests.phonics_data.segmentation.transcripts import CHORUS, EXAMPLES, INTRO, name_only, song
+
+ALPHABET = string.ascii_uppercase
 
 
 def video(name: str, duration: float = 100.0, captions: Captions | None = None) -> FetchedVideo:
@@ -33,8 +39,11 @@ def video(name: str, duration: float = 100.0, captions: Captions | None = None) 
     )
 
 
-def prepare(workspace: Workspace, origin: Origin = "auto_captions", /, **songs: Sequence[Word]) -> None:
-    write_table(workspace.table("videos"), FetchedVideo, [video(name) for name in songs])
+def prepare(
+    workspace: Workspace, origin: Origin = "auto_captions", letters: str = ALPHABET, /, **songs: Sequence[Word]
+) -> None:
+    videos = [dataclasses.replace(video(name), letters=letters) for name in songs]
+    write_table(workspace.table("videos"), FetchedVideo, videos)
     rows = [
         TranscriptWord(
             video_id=name,
@@ -164,7 +173,7 @@ def test_rendered_songs_from_captions_to_segments(songs: Path, workspace: Worksp
     assert videos
     write_table(workspace.table("videos"), FetchedVideo, videos)
     transcribe(workspace, TranscribeOptions())
-    segment(workspace, SegmentOptions())
+    segment(workspace, SegmentOptions(unit="letter"))  # as the ground truth
     captioned = {video.video_id for video in videos}
     assert (
         score_segments(segments(workspace), [segment for segment in truth if segment.video_id in captioned]).f1 >= 0.95
@@ -193,3 +202,91 @@ def test_recognized_speech_without_letters_is_rejected(workspace: Workspace) -> 
     segment(workspace, SegmentOptions())
     assert segments(workspace) == []
     assert rejections(workspace)["talk"].reason == "not_an_alphabet_song"
+
+
+def two_objects_each() -> list[Word]:
+    """ "A is for apple, A is for ant", and so on, one word each half second."""
+    second = "ant bear cow duck elephant fox grass hand ink jar".split()
+    lines = [
+        f"{letter} is for {EXAMPLES[letter]} {letter} is for {word}"
+        for letter, word in zip(ALPHABET, second, strict=False)
+    ]
+    texts = " ".join(lines).split()
+    return [Word(text=text, start_seconds=0.5 * n, end_seconds=0.5 * n + 0.4) for n, text in enumerate(texts)]
+
+
+def test_unit_phrase_gives_a_segment_for_each_object_word_and_unit_letter_one_for_each_letter(
+    workspace: Workspace,
+) -> None:
+    prepare(workspace, song=two_objects_each())
+    segment(workspace, SegmentOptions())
+    found = segments(workspace)
+    assert [(one.letter, one.object_word, one.object_word_source) for one in found[:3]] == [
+        ("A", "apple", "words"),
+        ("A", "ant", "words"),
+        ("B", "ball", "words"),
+    ]
+    assert len(found) == 20
+    assert found[1].start_seconds == pytest.approx(2.0)
+    segment(workspace, SegmentOptions(unit="letter", max_frames=200))
+    assert [(one.letter, one.object_word) for one in segments(workspace)[:2]] == [("A", "apple"), ("B", "ball")]
+    with pytest.raises(OptionError, match="--unit"):
+        SegmentOptions(unit="word")  # pyright: ignore[reportArgumentType]
+
+
+def test_repeated_object_word_is_one_segment(workspace: Workspace) -> None:
+    def repeated(letter: str) -> str:
+        return f"{letter} is for {EXAMPLES[letter]} {letter} {letter} {EXAMPLES[letter]}"
+
+    words, _ = song(phrase=repeated, beat=0.4, rest=0.2)
+    prepare(workspace, song=words)
+    segment(workspace, SegmentOptions())
+    assert [one.letter for one in segments(workspace)] == list(ALPHABET)
+
+
+def test_row_of_one_letter_or_of_a_few_letters(workspace: Workspace) -> None:
+    words = [
+        Word(text=text, start_seconds=0.5 * n, end_seconds=0.5 * n + 0.4)
+        for n, text in enumerate("B is for bat B is for ball".split())
+    ]
+    prepare(workspace, "whisper", "B", song=words)
+    segment(workspace, SegmentOptions())
+    assert [(one.letter, one.object_word, one.evidence) for one in segments(workspace)] == [
+        ("B", "bat", "speech"),
+        ("B", "ball", "speech"),
+    ]
+    # Another row for the same words takes effect at once.
+    prepare(workspace, "whisper", "K", song=words)
+    assert segment(workspace, SegmentOptions()).num_skipped == 0
+    assert segments(workspace) == []
+    rejection = rejections(workspace)["song"]
+    assert rejection.reason == "letter_not_found"
+    assert "the manifest has letter K" in rejection.detail
+    few, truth = song("KLMNO")
+    prepare(workspace, "whisper", "KLMNO", song=few)
+    segment(workspace, SegmentOptions())
+    assert score_segments(segments(workspace), truth, iou=0.9).f1 == 1.0
+    prepare(workspace, "whisper", "ABCDE", song=few)
+    segment(workspace, SegmentOptions())
+    rejection = rejections(workspace)["song"]
+    assert (rejection.reason, rejection.threshold) == ("not_an_alphabet_song", 3.0)
+    assert "a song of the letters ABCDE" in rejection.detail
+
+
+def test_one_letter_without_words_and_screen_is_labelled_by_the_manifest_with_low_confidence(
+    workspace: Workspace,
+) -> None:
+    prepare(workspace, "whisper", "B", song=[])
+    segment(workspace, SegmentOptions())
+    found = segments(workspace)
+    assert {(one.letter, one.evidence, one.confidence) for one in found} == {("B", "manifest", MANIFEST_CONFIDENCE)}
+
+
+def test_captions_that_time_whole_lines_need_the_screen() -> None:
+    words, _ = song()
+    assert not needs_screen(words, duration_seconds=100.0)
+    lines = [dataclasses.replace(word, timing="interpolated") for word in words]
+    assert needs_screen(lines, duration_seconds=100.0)
+    few, _ = song("KLMNO")
+    assert needs_screen(few, duration_seconds=100.0)  # no alphabet, unless the manifest names these letters
+    assert not needs_screen(few, duration_seconds=100.0, letters="KLMNO")

@@ -241,3 +241,36 @@ def test_diff_lists_added_removed_and_changed(tmp_path: Path) -> None:
     new = write(tmp_path / "new.csv", "video_id,url,title,tier\nb,2,Bee,1\nc,3,C,2\n")
     assert diff_manifests(old, new) == ["- column note", "+ column tier", "- a", "+ c", "~ b title: 'B' -> 'Bee'"]
     assert diff_manifests(old, old) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "letters", "fault"),
+    [
+        ("letter", "", "allowed for kind letter: one letter"),
+        ("letter", "AB", "allowed for kind letter: one letter"),
+        ("range", "A", "allowed for kind range: 2 to 25 letters"),
+        ("range", "", "allowed for kind range: 2 to 25 letters"),
+        ("range", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "allowed for kind range: 2 to 25 letters"),
+        ("range", "ABA", "A is repeated"),
+        ("alphabet", "B", "allowed for kind alphabet: more than one letter, or empty"),
+        ("letter", "b", "allowed: capital letters A to Z"),
+    ],
+)
+def test_letters_must_fit_the_kind(tmp_path: Path, kind: str, letters: str, fault: str) -> None:
+    with pytest.raises(ManifestError, match=re.escape(fault)) as caught:
+        read_manifest(write(tmp_path / "m.csv", f"video_id,url,kind,letters\na,a.mp4,{kind},{letters}\n"))
+    assert "row 2, column letters" in str(caught.value)
+
+
+def test_kind_follows_from_letters_if_it_is_empty(tmp_path: Path) -> None:
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    text = f"video_id,url,letters\na,a,B\nb,b,KLMNO\nc,c,{alphabet}\nd,d,\n"
+    found = read_manifest(write(tmp_path / "m.csv", text))
+    assert [(video.kind, video.letters) for video in found] == [
+        ("letter", "B"),
+        ("range", "KLMNO"),
+        ("alphabet", alphabet),
+        ("alphabet", alphabet),
+    ]
+    partial = read_manifest(write(tmp_path / "n.csv", "video_id,url,kind,letters\na,a,alphabet,ABCDEFGHIJ\n"))
+    assert (partial[0].kind, partial[0].letters) == ("alphabet", "ABCDEFGHIJ")

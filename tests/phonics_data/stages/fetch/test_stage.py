@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -181,6 +182,19 @@ def test_finished_videos_are_skipped_until_their_files_change(folder: Path, work
     (folder / "song.en.vtt").write_text("WEBVTT\n")
     assert run(workspace, *videos).num_skipped == 1
     assert (workspace.media / "song" / "song.en.vtt").is_file()
+
+
+def test_changed_kind_and_letters_of_a_row_take_effect_without_a_new_download(
+    folder: Path, workspace: Workspace
+) -> None:
+    write_clip(folder / "song.mp4")
+    first = local(folder)
+    run(workspace, first)
+    before = the_video(workspace)
+    assert (before.kind, len(before.letters)) == ("alphabet", 26)
+    count = run(workspace, dataclasses.replace(first, kind="letter", letters="B"))
+    assert count.num_skipped == 1
+    assert the_video(workspace) == dataclasses.replace(before, kind="letter", letters="B")
 
 
 def test_complete_video_is_not_fetched_again_after_a_crash(folder: Path, workspace: Workspace) -> None:
