@@ -165,5 +165,5 @@ def _too_short(video_id: str, frame_segment: FrameSegment, options: SegmentOptio
         reason="too_short",
         measured=float(frame_segment.num_frames),
         threshold=float(options.min_frames),
-        detail=f"letter {frame_segment.phrase.letter} at {start:.2f} s: {frame_segment.num_frames} frames, and no adjacent gap to extend into",
+        detail=f"letter {frame_segment.phrase.letter} at {start:.2f} s: {frame_segment.why_short}",
     )
