@@ -161,7 +161,11 @@ class SegmentArguments:
 class ShardArguments:
     frame_rate: str = _frame_rate()
     size: int = _size()
-    fit: str = option("crop", "crop, pad, squash, or letterbox-detect (removes black bars, then crops).")
+    fit: str = option(
+        "squash",
+        "How wide frames become square: squash (the whole frame, as the paper), letter (the square around letter and object), "
+        "pad (black bars), crop (the centre), letterbox-detect (the centre without black bars).",
+    )
     frames: str = option("npy", "Storage of frames: npy (raw, fast to read), or mp4 (small, lossy) for large frames.")
     filters: Path | None = option(None, "TOML file with limits of the quality filters, e.g. min_seconds = 1.0.")
     drop_static: bool = option(False, "Drop clips of a still image.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from phonics_data.quality.filters import FilterHit, apply_filters, is_dropped, visible_share
+from phonics_data.quality.filters import WHOLE_SHARE, FilterHit, apply_filters, is_dropped, shown_share, visible_share
 from phonics_data.quality.near_duplicates import Candidate, duplicate_groups, near_duplicates
 from phonics_data.stages.shard.cutting import CutClip
 from phonics_data.stages.shard.options import ShardOptions
@@ -100,7 +100,7 @@ def _letter_seen_share(
     intervals = [
         (letter.start_seconds, letter.end_seconds)
         for letter in screen_letters[clip.segment.video_id]
-        if letter.letter == clip.segment.letter
+        if letter.letter == clip.segment.letter and shown_share(letter.box, clip.region) >= WHOLE_SHARE
     ]
     return round(visible_share(clip.start_seconds, clip.end_seconds, intervals), 3)
 

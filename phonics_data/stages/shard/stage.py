@@ -33,10 +33,13 @@ from phonics_data.dataset.layout import (
 from phonics_data.errors import DatasetError, InputError, OptionError
 from phonics_data.executors.isolated import Limits
 from phonics_data.executors.items import OnProgress, Outcome, run_items, write_rejections
+from phonics_data.media import Region
+from phonics_data.ocr.trace import ScreenTrace, trace_path
 from phonics_data.quality.split import split_by_source
 from phonics_data.stages.shard.croissant import croissant_metadata
 from phonics_data.stages.shard.cutting import CUT_VERSION, CutClip, CutTask, cut_video
 from phonics_data.stages.shard.dataset_card import dataset_card, dataset_description, versions
+from phonics_data.stages.shard.focus import letter_focus
 from phonics_data.stages.shard.options import ShardOptions
 from phonics_data.stages.shard.packing import LostClipsError, PackedClip, Shard, assign_to_shards, pack
 from phonics_data.stages.shard.selection import SelectedClip, Selection, select_clips
@@ -134,14 +137,15 @@ def _shard(
     workers: int,
     on_progress: OnProgress | None,
 ) -> StageCount:
-    tasks = _tasks(workspace, options, videos, segments)
+    letters = _screen_letters(workspace)
+    tasks = _tasks(workspace, options, videos, segments, letters)
     sha256 = {video.video_id: video.sha256 for video in videos}
     fingerprints = {video_id: _fingerprint(task, sha256[video_id]) for video_id, task in tasks.items()}
     num_skipped = _forget_lost_clips(workspace, tasks, fingerprints)
     result = run_items(
         workspace, "shard", tasks, fingerprints, _cut, CutClip, workers=workers, limits=_limits, on_progress=on_progress
     )
-    selection = select_clips(result.kept, options, _screen_letters(workspace))
+    selection = select_clips(result.kept, options, letters)
     rejections = [*result.rejections, *selection.rejections]
     write_rejections(workspace, "shard", rejections)
     if not selection.clips:
@@ -162,9 +166,17 @@ def _shard(
 
 
 def _tasks(
-    workspace: Workspace, options: ShardOptions, videos: Sequence[FetchedVideo], segments: Sequence[Segment]
+    workspace: Workspace,
+    options: ShardOptions,
+    videos: Sequence[FetchedVideo],
+    segments: Sequence[Segment],
+    letters: dict[str, list[ScreenLetter]],
 ) -> dict[str, CutTask]:
-    """One task for each video that has segments, sorted by id."""
+    """One task for each video that has segments, sorted by id.
+
+    Args:
+        letters: as returned by `_screen_letters`.
+    """
     by_video: dict[str, list[Segment]] = {}
     for segment in segments:
         by_video.setdefault(segment.video_id, []).append(segment)
@@ -179,6 +191,9 @@ def _tasks(
                 options=options,
                 out=workspace.clips / video.video_id / "clips.tar",
                 duration_seconds=video.duration_seconds,
+                focus=_focus(workspace, video_segments, letters.get(video.video_id, []))
+                if options.fit == "letter"
+                else (),
             )
     if by_video:
         raise InputError(
@@ -186,6 +201,15 @@ def _tasks(
             f"({', '.join(sorted(by_video)[:5])}); run `phonics-data segment` again"
         )
     return tasks
+
+
+def _focus(
+    workspace: Workspace, segments: Sequence[Segment], letters: Sequence[ScreenLetter]
+) -> tuple[Region | None, ...]:
+    """The focus of each segment of one video."""
+    path = trace_path(workspace.root, segments[0].video_id)
+    trace = ScreenTrace.from_file(path) if path.exists() else None
+    return tuple(letter_focus(segment, letters, trace) for segment in segments)
 
 
 def _screen_letters(workspace: Workspace) -> dict[str, list[ScreenLetter]]:
@@ -208,7 +232,8 @@ def _limits(task: CutTask) -> Limits:
 
 
 def _fingerprint(task: CutTask, source_sha256: str) -> str:
-    return fingerprint(CUT_VERSION, source_sha256, to_plain(task.segments), task.options.cut_key())
+    focus = [to_plain(task.focus)] if task.options.fit == "letter" else []
+    return fingerprint(CUT_VERSION, source_sha256, to_plain(task.segments), task.options.cut_key(), *focus)
 
 
 def _forget_lost_clips(workspace: Workspace, tasks: dict[str, CutTask], fingerprints: dict[str, str]) -> int:
@@ -308,6 +333,12 @@ def _rows(
                     duration_seconds=float(clip.num_frames / options.frame_rate),
                     flags=",".join(selected.flags),
                     duplicate_of=selected.duplicate_of,
+                    rule=segment.rule,
+                    fit=clip.fit,
+                    region_left=clip.region[0],
+                    region_top=clip.region[1],
+                    region_right=clip.region[2],
+                    region_bottom=clip.region[3],
                     letter_seen_share=selected.letter_seen_share,
                     made_with=made_with,
                     **dataclasses.asdict(clip.measures),
