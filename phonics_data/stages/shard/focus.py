@@ -1,14 +1,18 @@
-"""Where the letter and the object of a segment are on the screen, for ``--fit letter``. Pure."""
+"""Where the letter and the object of a segment are on the screen. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from phonics_data.media import Region
 from phonics_data.ocr.geometry import intersection_over_union
 from phonics_data.ocr.trace import ScreenTrace
+from phonics_data.segmentation.lexicon import LETTERS
+from phonics_data.segmentation.tracks import CONFIDENT_SCORE, SAME_TRACK_IOU
 from phonics_data.types import ScreenLetter, Segment
 
 _LEAD_SECONDS = 0.5
@@ -23,26 +27,82 @@ _STANDING_TEXT_SECONDS = 3.0
 _SAME_LINE_IOU = 0.5
 
 
-def letter_focus(segment: Segment, letters: Sequence[ScreenLetter], trace: ScreenTrace | None) -> Region | None:
+@dataclass(frozen=True, slots=True)
+class LetterPlace:
+    """The box of a letter during one interval, in seconds and in fractions of the frame."""
+
+    start_seconds: float
+    end_seconds: float
+    box: Region
+
+
+def letter_places(letter: str, tracks: Sequence[ScreenLetter], trace: ScreenTrace | None) -> list[LetterPlace]:
+    """Where a letter of one video stands: for each of its tracks, one place from each detection to the next.
+
+    Args:
+        tracks: the tracks of the video, of all letters.
+        trace: None if it is lost; each track has a single place then.
+    """
+    places: list[LetterPlace] = []
+    for track in tracks:
+        if track.letter != letter:
+            continue
+        moves = _moves(track, trace) if trace is not None else []
+        starts = [track.start_seconds, *(seconds for seconds, _ in moves[1:]), track.end_seconds]
+        boxes = [box for _, box in moves] or [track.box]
+        for (start, end), box in zip(pairwise(starts), boxes, strict=True):
+            if start < end:
+                places.append(LetterPlace(start, end, box))
+    return places
+
+
+def _moves(track: ScreenLetter, trace: ScreenTrace) -> list[tuple[float, Region]]:
+    """(seconds, box) of the detections of a track, in time order: its best one, and those that continue it on both sides."""
+    half = 0.5 / trace.rate
+    is_letter = (trace.letter_R == LETTERS.index(track.letter)) & (trace.score_R >= CONFIDENT_SCORE)
+    seconds_R = trace.frame_R / trace.rate - half
+    rows = np.flatnonzero(
+        is_letter & (seconds_R >= track.start_seconds - half) & (seconds_R <= track.end_seconds + half)
+    )
+    if not rows.size:
+        return []
+    best = int(rows[np.abs(trace.box_R4[rows] - np.array(track.box, np.float32)).max(axis=1).argmin()])
+    earlier = [*_linked(best, rows[rows < best][::-1].tolist(), trace)]
+    linked = [*reversed(earlier), best, *_linked(best, rows[rows > best].tolist(), trace)]
+    moves: list[tuple[float, Region]] = []
+    for row in linked:
+        left, top, right, bottom = (float(side) for side in trace.box_R4[row])
+        moves.append((float(seconds_R[row]), (left, top, right, bottom)))
+    return moves
+
+
+def _linked(row: int, others: Iterable[int], trace: ScreenTrace) -> Iterator[int]:
+    """Those of `others`, which are in order, that continue the detection `row`."""
+    for other in others:
+        overlaps = intersection_over_union(trace.box_R4[row], trace.box_R4[other]) >= SAME_TRACK_IOU
+        if overlaps and trace.frame_R[other] != trace.frame_R[row]:
+            yield other
+            row = other
+
+
+def letter_focus(segment: Segment, places: Sequence[LetterPlace], trace: ScreenTrace | None) -> Region | None:
     """The box that holds everything that belongs to the segment: its letter, its object and its text. One for all its frames.
 
-    * The letter: the boxes of its tracks that are visible during the segment.
+    * The letter: its places during the segment.
     * The object: the cells of the trace's edge grid in which something appears or moves.
     * Text: the lines that are read in the segment and did not stand there before.
 
     Args:
-        letters: the tracks of the segment's video, of all letters.
+        places: those of the segment's letter in the whole video.
         trace: None if OCR did not read the screen.
 
     Returns:
         Fractions of the frame; None if the screen does not show where the letter is.
     """
     boxes = [
-        letter.box
-        for letter in letters
-        if letter.letter == segment.letter
-        and letter.start_seconds < segment.end_seconds
-        and letter.end_seconds > segment.start_seconds
+        place.box
+        for place in places
+        if place.start_seconds < segment.end_seconds and place.end_seconds > segment.start_seconds
     ]
     if not boxes or trace is None:
         return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import functools
 import re
 import shutil
 from collections import Counter
@@ -39,7 +40,7 @@ from phonics_data.quality.split import split_by_source
 from phonics_data.stages.shard.croissant import croissant_metadata
 from phonics_data.stages.shard.cutting import CUT_VERSION, CutClip, CutTask, cut_video
 from phonics_data.stages.shard.dataset_card import dataset_card, dataset_description, versions
-from phonics_data.stages.shard.focus import letter_focus
+from phonics_data.stages.shard.focus import LetterPlace, letter_focus, letter_places
 from phonics_data.stages.shard.options import ShardOptions
 from phonics_data.stages.shard.packing import LostClipsError, PackedClip, Shard, assign_to_shards, pack
 from phonics_data.stages.shard.selection import SelectedClip, Selection, select_clips
@@ -137,15 +138,15 @@ def _shard(
     workers: int,
     on_progress: OnProgress | None,
 ) -> StageCount:
-    letters = _screen_letters(workspace)
-    tasks = _tasks(workspace, options, videos, segments, letters)
+    screens = _Screens(workspace)
+    tasks = _tasks(workspace, options, videos, segments, screens)
     sha256 = {video.video_id: video.sha256 for video in videos}
     fingerprints = {video_id: _fingerprint(task, sha256[video_id]) for video_id, task in tasks.items()}
     num_skipped = _forget_lost_clips(workspace, tasks, fingerprints)
     result = run_items(
         workspace, "shard", tasks, fingerprints, _cut, CutClip, workers=workers, limits=_limits, on_progress=on_progress
     )
-    selection = select_clips(result.kept, options, letters)
+    selection = select_clips(result.kept, options, screens.places)
     rejections = [*result.rejections, *selection.rejections]
     write_rejections(workspace, "shard", rejections)
     if not selection.clips:
@@ -170,13 +171,9 @@ def _tasks(
     options: ShardOptions,
     videos: Sequence[FetchedVideo],
     segments: Sequence[Segment],
-    letters: dict[str, list[ScreenLetter]],
+    screens: _Screens,
 ) -> dict[str, CutTask]:
-    """One task for each video that has segments, sorted by id.
-
-    Args:
-        letters: as returned by `_screen_letters`.
-    """
+    """One task for each video that has segments, sorted by id."""
     by_video: dict[str, list[Segment]] = {}
     for segment in segments:
         by_video.setdefault(segment.video_id, []).append(segment)
@@ -191,9 +188,7 @@ def _tasks(
                 options=options,
                 out=workspace.clips / video.video_id / "clips.tar",
                 duration_seconds=video.duration_seconds,
-                focus=_focus(workspace, video_segments, letters.get(video.video_id, []))
-                if options.fit == "letter"
-                else (),
+                focus=tuple(map(screens.focus, video_segments)) if options.fit == "letter" else (),
             )
     if by_video:
         raise InputError(
@@ -203,22 +198,31 @@ def _tasks(
     return tasks
 
 
-def _focus(
-    workspace: Workspace, segments: Sequence[Segment], letters: Sequence[ScreenLetter]
-) -> tuple[Region | None, ...]:
-    """The focus of each segment of one video."""
-    path = trace_path(workspace.root, segments[0].video_id)
-    trace = ScreenTrace.from_file(path) if path.exists() else None
-    return tuple(letter_focus(segment, letters, trace) for segment in segments)
+class _Screens:
+    """What OCR read on the screens of a workspace's videos."""
 
+    def __init__(self, workspace: Workspace) -> None:
+        self._root = workspace.root
+        self._tracks: dict[str, list[ScreenLetter]] = {}
+        path = workspace.table("screen_letters")
+        for row in read_table(path, ScreenLetter) if path.exists() else []:
+            self._tracks.setdefault(row.video_id, []).append(row)
+        self._trace = functools.lru_cache(maxsize=2)(self._read_trace)  # callers go through one video after the other
 
-def _screen_letters(workspace: Workspace) -> dict[str, list[ScreenLetter]]:
-    """video id -> the letters that OCR detected on its screen; no entry if there are none."""
-    letters: dict[str, list[ScreenLetter]] = {}
-    path = workspace.table("screen_letters")
-    for row in read_table(path, ScreenLetter) if path.exists() else []:
-        letters.setdefault(row.video_id, []).append(row)
-    return letters
+    def places(self, video_id: str, letter: str) -> list[LetterPlace] | None:
+        """Where a letter stands; None if OCR did not read the screen or detected no letters at all."""
+        if video_id not in self._tracks:
+            return None
+        return letter_places(letter, self._tracks[video_id], self._trace(video_id))
+
+    def focus(self, segment: Segment) -> Region | None:
+        """The box that the segment's clip must show, or None."""
+        places = self.places(segment.video_id, segment.letter)
+        return letter_focus(segment, places, self._trace(segment.video_id)) if places else None
+
+    def _read_trace(self, video_id: str) -> ScreenTrace | None:
+        path = trace_path(self._root, video_id)
+        return ScreenTrace.from_file(path) if path.exists() else None
 
 
 def _cut(task: CutTask) -> Outcome[CutClip]:
