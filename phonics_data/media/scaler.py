@@ -66,8 +66,8 @@ def picture_region(
             return region
         wanted = max(needed + 2 * _FOCUS_MARGIN * max(box_width, box_height), _MIN_FOCUS_HEIGHT)
         width, height = min(wanted, highest) * float(target) / here * width, min(wanted, highest) * height
-        left = min(max((focus[0] + focus[2] - width) / 2, left), right - width)
-        top = min(max((focus[1] + focus[3] - height) / 2, top), bottom - height)
+        left = max(min((focus[0] + focus[2] - width) / 2, right - width), left)
+        top = max(min((focus[1] + focus[3] - height) / 2, bottom - height), top)
         return (left, top, left + width, top + height)
     else:
         return region

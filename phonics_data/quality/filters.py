@@ -25,6 +25,9 @@ QUIETEST_DBFS = -120.0
 """Level of digital silence, so that every measurement is finite."""
 
 
+MIN_CONFIDENCE = 0.1
+"""Default of `FilterOptions.min_confidence`. Labels that were imported have confidence 1."""
+
 WHOLE_SHARE = 0.95
 """Share of a letter's box inside the picture from which the letter is whole; boxes are accurate to a few pixels."""
 
@@ -70,7 +73,7 @@ class FilterOptions:
     min_bright_level: float = 32.0
     min_loudness_dbfs: float = -50.0
     max_clipped_share: float = 0.05
-    min_confidence: float = 0.0
+    min_confidence: float = MIN_CONFIDENCE
     max_bar_share: float = 0.15
     """Not applied with ``--fit pad``, which adds bars."""
     min_letter_seen_share: float = 0.05

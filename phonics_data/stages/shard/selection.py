@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -60,7 +61,9 @@ def select_clips(
         )
         dropping = next((hit for hit in hits if is_dropped(hit, filters)), None)
         if dropping is not None:
-            rejections.append(_rejection(clip, dropping, f"starts at {clip.start_seconds:.2f} s"))
+            rejections.append(
+                _rejection(clip, dropping, f"starts at {clip.start_seconds:.2f} s{_hint(clip, dropping)}")
+            )
         else:
             passed.append((clip, tuple(hit.reason for hit in hits)))
     candidates = [
@@ -110,6 +113,14 @@ def _letter_seen_share(
         if shown_share(place.box, clip.region) >= WHOLE_SHARE
     ]
     return round(visible_share(clip.start_seconds, clip.end_seconds, whole), 3)
+
+
+def _hint(clip: CutClip, hit: FilterHit) -> str:
+    if hit.reason != "low_confidence":
+        return ""
+    only_manifest = "manifest" in clip.segment.evidence.split(",")
+    label = "; its letter is known from the manifest only" if only_manifest else ""
+    return f"{label}; --min-confidence {math.floor(100 * hit.measured) / 100:g} keeps it"
 
 
 def _rejection(clip: CutClip, hit: FilterHit, detail: str) -> Rejection:
