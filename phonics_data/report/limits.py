@@ -36,13 +36,13 @@ def limit_effects(
     ]
     if minimum is not None:
         lower = round(_LOWER * minimum)
-        # Letters of this length need no frames of their neighbours then. Some of the others can be extended, too.
+        # What is measured is the largest minimum with which the letter is kept.
         still = sum(row.measured is None or row.measured < lower for row in short)
-        effects.insert(1, (f"min_frames {lower}", "rejected at most", still))
+        effects.append((f"min_frames {lower}", "would reject", still))
     if min_confidence is not None:
         low = sum((row.stage, row.reason) == ("shard", "low_confidence") for row in rejections)
         effects.append((f"min_confidence {min_confidence:g}", "rejected", low))
-    return [effect for effect in effects if effect[2] or "at most" in effect[1]]
+    return [effect for effect in effects if effect[2] or effect[1] == "would reject"]
 
 
 def limit_line(effects: Sequence[LimitEffect]) -> str:

@@ -20,6 +20,9 @@ LengthRule = Literal["phrase", "phrase_split", "phrase_grown", "phrase_lent"]
 Frames = tuple[int, int]
 """``[start, end)``"""
 
+_MAX_TRIALS = 32
+"""Most minima that are tried to find the one with which a rejected phrase is kept."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LengthLimits:
@@ -44,13 +47,15 @@ class FrameSegment:
     """A segment after the length rule, in frames from time 0: ``[start, end)``.
 
     Args:
-        why_short: why the length rule rejects the phrase; empty for a segment that it accepts.
+        reach: for a phrase that the length rule rejects: the largest minimum with which it is kept, in frames; else 0.
+        why_short: why it is rejected; empty for a segment that is accepted.
     """
 
     phrase: Phrase
     start_frame: int
     end_frame: int
     rule: LengthRule
+    reach: int = 0
     why_short: str = ""
 
     @property
@@ -84,12 +89,14 @@ def apply_length_rule(
     short: list[FrameSegment] = []
     for phrase, frames in zip(phrases, own, strict=True):
         if frames[0] == frames[1]:  # beyond the end of the video, or shorter than a frame: nothing of it can be shown
-            short.append(_rejected(phrase, frames, limits))
+            short.append(_rejected(phrase, frames, limits, 0))
     shown = [(phrase, frames) for phrase, frames in zip(phrases, own, strict=True) if frames[0] < frames[1]]
     own = [frames for _, frames in shown]
-    for index, ((phrase, frames), placed) in enumerate(zip(shown, _place(own, limits.min_frames, last), strict=True)):
+    places = _place(own, limits.min_frames, last)
+    reach = _reach(own, [index for index, placed in enumerate(places) if placed is None], limits.min_frames, last)
+    for index, ((phrase, frames), placed) in enumerate(zip(shown, places, strict=True)):
         if placed is None:
-            short.append(_rejected(phrase, frames, limits))
+            short.append(_rejected(phrase, frames, limits, reach[index]))
             continue
         start, end = placed
         if end - start > limits.max_frames:
@@ -106,13 +113,27 @@ def apply_length_rule(
     return good, sorted(short, key=lambda one: one.start_frame)
 
 
-def _rejected(phrase: Phrase, own: Frames, limits: LengthLimits) -> FrameSegment:
+def _reach(own: Sequence[Frames], rejected: Sequence[int], minimum: int, last: int) -> dict[int, int]:
+    """Index of each rejected phrase -> the largest minimum with which it is kept; at least its own length."""
+    reach = {index: own[index][1] - own[index][0] for index in rejected}
+    if not reach:
+        return {}
+    shortest = min(reach.values())
+    for lower in range(shortest + 1, minimum, -(-(minimum - shortest) // _MAX_TRIALS)):
+        places = _place(own, lower, last)
+        reach.update({index: lower for index in rejected if places[index] is not None and lower > reach[index]})
+    return reach
+
+
+def _rejected(phrase: Phrase, own: Frames, limits: LengthLimits, reach: int) -> FrameSegment:
     num_own, minimum = own[1] - own[0], limits.min_frames
     if 2 * num_own < minimum:
         why = f"{num_own} frames; extended to {minimum}, it would mostly show the letters beside it"
     else:
         why = f"{num_own} frames, and neither gaps nor the letters beside it have the missing {minimum - num_own} to spare"
-    return FrameSegment(phrase=phrase, start_frame=own[0], end_frame=own[1], rule="phrase", why_short=why)
+    if reach:
+        why += f"; --min-frames {reach} keeps it"
+    return FrameSegment(phrase=phrase, start_frame=own[0], end_frame=own[1], rule="phrase", reach=reach, why_short=why)
 
 
 def _free(own: Sequence[Frames], index: int, last: int) -> Frames:

@@ -163,7 +163,7 @@ def _too_short(video_id: str, frame_segment: FrameSegment, options: SegmentOptio
         stage="segment",
         item_id=segment_id(video_id, start),
         reason="too_short",
-        measured=float(frame_segment.num_frames),
+        measured=float(frame_segment.reach),
         threshold=float(options.min_frames),
         detail=f"letter {frame_segment.phrase.letter} at {start:.2f} s: {frame_segment.why_short}",
     )

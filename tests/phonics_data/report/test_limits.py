@@ -19,8 +19,8 @@ def test_effects_of_all_limits() -> None:
     rules = ["phrase"] * 5 + ["phrase_grown"] * 7 + ["phrase_lent"] * 6 + ["phrase_split"] * 2
     effects = limit_effects(rules, rejections, min_confidence=0.1)
     assert limit_line(effects) == (
-        "min_frames 14: 4 rejected, 7 phrase_grown, 6 phrase_lent; min_frames 10: 2 rejected at most; "
-        "max_frames: 2 phrase_split; min_confidence 0.1: 1 rejected"
+        "min_frames 14: 4 rejected, 7 phrase_grown, 6 phrase_lent; max_frames: 2 phrase_split; "
+        "min_frames 10: 2 would reject; min_confidence 0.1: 1 rejected"
     )
 
 

@@ -101,9 +101,16 @@ def test_short_phrases_share_a_gap() -> None:
 def test_rejected_phrases_say_why() -> None:
     _, (hopeless,) = apply_length_rule(whole(40, 6, 40), LengthLimits(), 10)
     assert (hopeless.start_frame, hopeless.end_frame) == (40, 46)
-    assert hopeless.why_short == "6 frames; extended to 14, it would mostly show the letters beside it"
+    assert hopeless.why_short == (
+        "6 frames; extended to 14, it would mostly show the letters beside it; --min-frames 12 keeps it"
+    )
+    assert hopeless.reach == 12
     _, (between,) = apply_length_rule(whole(14, 12, 14), LengthLimits(), 40 / 25)
-    assert between.why_short == "12 frames, and neither gaps nor the letters beside it have the missing 2 to spare"
+    assert between.why_short == (
+        "12 frames, and neither gaps nor the letters beside it have the missing 2 to spare; --min-frames 13 keeps it"
+    )
+    _, (empty,) = apply_length_rule([phrase(1.0, 1.01)], LengthLimits(), 2)
+    assert (empty.reach, empty.why_short) == (0, "0 frames; extended to 14, it would mostly show the letters beside it")
 
 
 def test_short_phrase_extends_into_the_gap_after_it_then_before_it() -> None:
@@ -166,6 +173,11 @@ def test_segments_satisfy_the_limits_and_do_not_overlap(
             assert 2 * (min(last, one.end_frame) - max(first, one.start_frame)) >= low
     assert end <= here * rate
     assert all(one.num_frames < low and one.why_short for one in short)
+    for one in short:
+        assert min(one.num_frames, 1) <= one.reach < low
+        if one.reach > 0:
+            lower, _ = apply_length_rule(phrases, LengthLimits(frame_rate=rate, min_frames=one.reach), here)
+            assert one.phrase in [other.phrase for other in lower]
     assert sorted({id(one.phrase) for one in good} | {id(one.phrase) for one in short}) == sorted(map(id, phrases))
     assert {id(one.phrase) for one in good}.isdisjoint(id(one.phrase) for one in short)
 
