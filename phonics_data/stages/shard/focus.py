@@ -16,15 +16,17 @@ from phonics_data.segmentation.tracks import CONFIDENT_SCORE, SAME_TRACK_IOU
 from phonics_data.types import ScreenLetter, Segment
 
 _LEAD_SECONDS = 0.5
-"""What appears is compared with what is seen from this time before the segment on, since a segment can begin after it."""
+"""What appears is compared with what is seen from this time before the phrase on, since a phrase can begin after it."""
 _SCENE_BEFORE_SECONDS = 0.2
-"""The first frames of a segment can still show the scene before; what disappears with it does not count."""
+"""The first frames of a phrase can still show the scene before; what disappears with it does not count."""
 _MIN_EDGE_CHANGE = 12
 """Change of the edge strength of a cell of the grid, of 255, from which something appeared or moved there. Noise of codecs and
 slow changes of light stay under 6 in real songs."""
 _STANDING_TEXT_SECONDS = 3.0
-"""A line of text that was at the same place in this time before the segment is no part of it: a title, the name of a channel."""
+"""A line of text that was at the same place in this time before the phrase is no part of it: a title, the name of a channel."""
 _SAME_LINE_IOU = 0.5
+
+_TOUCHING_SECONDS = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,36 +87,61 @@ def _linked(row: int, others: Iterable[int], trace: ScreenTrace) -> Iterator[int
             row = other
 
 
-def letter_focus(segment: Segment, places: Sequence[LetterPlace], trace: ScreenTrace | None) -> Region | None:
-    """The box that holds everything that belongs to the segment: its letter, its object and its text. One for all its frames.
-
-    * The letter: its places during the segment.
-    * The object: the cells of the trace's edge grid in which something appears or moves.
-    * Text: the lines that are read in the segment and did not stand there before.
+def phrase_intervals(segments: Sequence[Segment]) -> list[tuple[float, float]]:
+    """(start, end) in seconds of each segment's phrase: its own, or those of all parts of a divided phrase.
 
     Args:
-        places: those of the segment's letter in the whole video.
+        segments: of one video, in time order.
+    """
+    starts = [segment.start_seconds for segment in segments]
+    ends = [segment.end_seconds for segment in segments]
+    for index in range(1, len(segments)):
+        if _are_parts(segments[index - 1], segments[index]):
+            starts[index] = starts[index - 1]
+    for index in range(len(segments) - 1, 0, -1):
+        if _are_parts(segments[index - 1], segments[index]):
+            ends[index - 1] = ends[index]
+    return list(zip(starts, ends, strict=True))
+
+
+def _are_parts(one: Segment, following: Segment) -> bool:
+    return (
+        one.rule == following.rule == "phrase_split"
+        and one.letter == following.letter
+        and abs(following.start_seconds - one.end_seconds) < _TOUCHING_SECONDS
+    )
+
+
+def letter_focus(
+    interval: tuple[float, float], places: Sequence[LetterPlace], trace: ScreenTrace | None
+) -> Region | None:
+    """The box that holds everything that belongs to a phrase: its letter, its object and its text. One for all its frames.
+
+    * The letter: its places during the phrase.
+    * The object: the cells of the trace's edge grid in which something appears or moves.
+    * Text: the lines that are read in the phrase and did not stand there before.
+
+    Args:
+        interval: (start, end) of the phrase in seconds.
+        places: those of the phrase's letter in the whole video.
         trace: None if OCR did not read the screen.
 
     Returns:
         Fractions of the frame; None if the screen does not show where the letter is.
     """
-    boxes = [
-        place.box
-        for place in places
-        if place.start_seconds < segment.end_seconds and place.end_seconds > segment.start_seconds
-    ]
+    start_seconds, end_seconds = interval
+    boxes = [place.box for place in places if place.start_seconds < end_seconds and place.end_seconds > start_seconds]
     if not boxes or trace is None:
         return None
-    boxes += [*_changed_cells(segment, trace), *_text_boxes(segment, trace)]
+    boxes += [*_changed_cells(interval, trace), *_text_boxes(interval, trace)]
     lefts, tops, rights, bottoms = zip(*boxes, strict=True)
     return (max(min(lefts), 0.0), max(min(tops), 0.0), min(max(rights), 1.0), min(max(bottoms), 1.0))
 
 
-def _changed_cells(segment: Segment, trace: ScreenTrace) -> Iterator[Region]:
+def _changed_cells(interval: tuple[float, float], trace: ScreenTrace) -> Iterator[Region]:
     """The box of the cells in which something appears or moves; none if nothing does."""
-    first, end = _sampled_frames(segment.start_seconds, segment.end_seconds, trace)
-    lead = max(0, round((segment.start_seconds - _LEAD_SECONDS) * trace.rate))
+    first, end = _sampled_frames(*interval, trace)
+    lead = max(0, round((interval[0] - _LEAD_SECONDS) * trace.rate))
     shown = min(first + round(_SCENE_BEFORE_SECONDS * trace.rate), end - 1)
     edges_TGG = trace.edges_TGG.astype(np.int16)
     grown_GG = edges_TGG[shown:end].max(axis=0) - edges_TGG[lead:end].min(axis=0)
@@ -129,8 +156,8 @@ def _changed_cells(segment: Segment, trace: ScreenTrace) -> Iterator[Region]:
         )
 
 
-def _text_boxes(segment: Segment, trace: ScreenTrace) -> Iterator[Region]:
-    first, end = _sampled_frames(segment.start_seconds, segment.end_seconds, trace)
+def _text_boxes(interval: tuple[float, float], trace: ScreenTrace) -> Iterator[Region]:
+    first, end = _sampled_frames(*interval, trace)
     before = first - round(_STANDING_TEXT_SECONDS * trace.rate)
     earlier = np.flatnonzero((trace.text_frame_N >= before) & (trace.text_frame_N < first))
     for line in np.flatnonzero((trace.text_frame_N >= first) & (trace.text_frame_N < end)):

@@ -40,7 +40,7 @@ from phonics_data.quality.split import split_by_source
 from phonics_data.stages.shard.croissant import croissant_metadata
 from phonics_data.stages.shard.cutting import CUT_VERSION, CutClip, CutTask, cut_video
 from phonics_data.stages.shard.dataset_card import dataset_card, dataset_description, versions
-from phonics_data.stages.shard.focus import LetterPlace, letter_focus, letter_places
+from phonics_data.stages.shard.focus import LetterPlace, letter_focus, letter_places, phrase_intervals
 from phonics_data.stages.shard.options import ShardOptions
 from phonics_data.stages.shard.packing import LostClipsError, PackedClip, Shard, assign_to_shards, pack
 from phonics_data.stages.shard.selection import SelectedClip, Selection, select_clips
@@ -188,7 +188,7 @@ def _tasks(
                 options=options,
                 out=workspace.clips / video.video_id / "clips.tar",
                 duration_seconds=video.duration_seconds,
-                focus=tuple(map(screens.focus, video_segments)) if options.fit == "letter" else (),
+                focus=screens.focus(video_segments) if options.fit == "letter" else (),
             )
     if by_video:
         raise InputError(
@@ -215,10 +215,13 @@ class _Screens:
             return None
         return letter_places(letter, self._tracks[video_id], self._trace(video_id))
 
-    def focus(self, segment: Segment) -> Region | None:
-        """The box that the segment's clip must show, or None."""
-        places = self.places(segment.video_id, segment.letter)
-        return letter_focus(segment, places, self._trace(segment.video_id)) if places else None
+    def focus(self, segments: Sequence[Segment]) -> tuple[Region | None, ...]:
+        """The box that the clip of each segment must show, or None; `segments` are those of one video in time order."""
+        boxes: list[Region | None] = []
+        for segment, interval in zip(segments, phrase_intervals(segments), strict=True):
+            places = self.places(segment.video_id, segment.letter)
+            boxes.append(letter_focus(interval, places, self._trace(segment.video_id)) if places else None)
+        return tuple(boxes)
 
     def _read_trace(self, video_id: str) -> ScreenTrace | None:
         path = trace_path(self._root, video_id)

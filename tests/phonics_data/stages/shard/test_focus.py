@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 
 from phonics_data.ocr.trace import ScreenTrace
-from phonics_data.stages.shard.focus import LetterPlace, letter_focus, letter_places
-from phonics_data.types import ScreenLetter, Segment
+from phonics_data.stages.shard.focus import LetterPlace, letter_focus, letter_places, phrase_intervals
+from phonics_data.types import ScreenLetter, Segment, segment_id
 from tests.phonics_data.segmentation.traces import RATE, Detection, trace_of
 
+PHRASE = (2.0, 4.0)
 
-def segment(letter: str = "B", start: float = 2.0, end: float = 4.0) -> Segment:
+
+def segment(letter: str, start: float, end: float, rule: str = "phrase_split") -> Segment:
     return Segment(
-        segment_id="v-0002000", video_id="v", letter=letter, object_word=None, start_seconds=start, end_seconds=end,
-        rule="phrase", evidence="screen", confidence=0.9,
+        segment_id=segment_id("v", start), video_id="v", letter=letter, object_word=None, start_seconds=start,
+        end_seconds=end, rule=rule, evidence="screen", confidence=0.9,
     )  # fmt: skip
 
 
@@ -49,25 +51,25 @@ B_PLACE = LetterPlace(2.0, 4.0, (0.1, 0.3, 0.25, 0.7))
 
 
 def test_focus_is_the_letter_where_nothing_else_appears() -> None:
-    assert letter_focus(segment(), [B_PLACE], quiet_trace()) == (0.1, 0.3, 0.25, 0.7)
+    assert letter_focus(PHRASE, [B_PLACE], quiet_trace()) == (0.1, 0.3, 0.25, 0.7)
 
 
 def test_focus_holds_the_object_that_appears_in_the_segment() -> None:
     trace = with_edges(quiet_trace(), 22, slice(9, 12), slice(12, 16))
-    assert letter_focus(segment(), [B_PLACE], trace) == (0.1, 0.3, 0.5, 0.7)
+    assert letter_focus(PHRASE, [B_PLACE], trace) == (0.1, 0.3, 0.5, 0.7)
 
 
 def test_focus_does_not_hold_what_stood_there_before_or_leaves() -> None:
     trace = with_edges(quiet_trace(), 0, slice(0, 3), slice(0, 3))
     leaving = with_edges(with_edges(trace, 0, slice(15, 18), slice(28, 32)), 17, slice(15, 18), slice(28, 32), 40)
-    assert letter_focus(segment(), [B_PLACE], leaving) == (0.1, 0.3, 0.25, 0.7)
+    assert letter_focus(PHRASE, [B_PLACE], leaving) == (0.1, 0.3, 0.25, 0.7)
 
 
 def test_codec_noise_is_no_object() -> None:
     rng = np.random.default_rng(0)
     trace = quiet_trace()
     noisy = (trace.edges_TGG + rng.integers(0, 6, trace.edges_TGG.shape)).astype(np.uint8)
-    assert letter_focus(segment(), [B_PLACE], dataclasses.replace(trace, edges_TGG=noisy)) == (0.1, 0.3, 0.25, 0.7)
+    assert letter_focus(PHRASE, [B_PLACE], dataclasses.replace(trace, edges_TGG=noisy)) == (0.1, 0.3, 0.25, 0.7)
 
 
 def test_focus_holds_new_text_but_no_standing_titles() -> None:
@@ -75,14 +77,14 @@ def test_focus_holds_new_text_but_no_standing_titles() -> None:
     trace = with_text(
         quiet_trace(), (2, "ABC SONG", title), (10, "ABC SONG", title), (18, "ABC SONG", title), (20, "Ball", word)
     )
-    focus = letter_focus(segment(), [B_PLACE], trace)
+    focus = letter_focus(PHRASE, [B_PLACE], trace)
     assert focus == pytest.approx((0.1, 0.3, 0.4, 0.9))
 
 
 def test_focus_is_unknown_without_the_letter_or_the_trace() -> None:
-    assert letter_focus(segment(), [], quiet_trace()) is None
-    assert letter_focus(segment(), [LetterPlace(4.5, 6.0, (0.1, 0.3, 0.25, 0.7))], quiet_trace()) is None
-    assert letter_focus(segment(), [B_PLACE], None) is None
+    assert letter_focus(PHRASE, [], quiet_trace()) is None
+    assert letter_focus(PHRASE, [LetterPlace(4.5, 6.0, (0.1, 0.3, 0.25, 0.7))], quiet_trace()) is None
+    assert letter_focus(PHRASE, [B_PLACE], None) is None
 
 
 def test_places_follow_a_letter_that_moves() -> None:
@@ -117,3 +119,15 @@ def test_places_without_a_trace_are_the_boxes_of_the_tracks() -> None:
     assert letter_places("B", [track("B", 1.0, 6.0, (0.1, 0.2, 0.3, 0.4))], None) == [
         LetterPlace(1.0, 6.0, (0.1, 0.2, 0.3, 0.4))
     ]
+
+
+def test_parts_of_a_phrase_have_one_interval() -> None:
+    """The object appears in the first part; all parts show it at one place."""
+    segments = [
+        segment("A", 0.0, 2.0, "phrase"),
+        *(segment("B", start, start + 2.0) for start in (2.0, 4.0, 6.0)),
+        *(segment("C", start, start + 2.0) for start in (8.0, 10.0)),
+        segment("C", 13.0, 15.0),
+    ]
+    assert phrase_intervals(segments) == [(0.0, 2.0), *[(2.0, 8.0)] * 3, *[(8.0, 12.0)] * 2, (13.0, 15.0)]
+    assert phrase_intervals([]) == []
