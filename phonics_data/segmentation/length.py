@@ -47,6 +47,7 @@ class FrameSegment:
     """A segment after the length rule, in frames from time 0: ``[start, end)``.
 
     Args:
+        lent_share: share of its frames that are outside of its phrase, if it has lent frames; else 0.
         reach: for a phrase that the length rule rejects: the largest minimum with which it is kept, in frames; else 0.
         why_short: why it is rejected; empty for a segment that is accepted.
     """
@@ -55,12 +56,22 @@ class FrameSegment:
     start_frame: int
     end_frame: int
     rule: LengthRule
+    lent_share: float = 0.0
     reach: int = 0
     why_short: str = ""
 
     @property
     def num_frames(self) -> int:
         return self.end_frame - self.start_frame
+
+    @property
+    def confidence(self) -> float:
+        """That of the phrase, lower with lent frames: they show other letters, and errors of the phrase's boundaries count more.
+
+        Of right phrases with simulated errors of 1 to 3 frames at each boundary, the clip is right (IoU 0.5) in .54 to .65 with
+        half of its frames lent, .78 to .9 with 5 of 14, .96 to 1 with 2 of 14.
+        """
+        return self.phrase.confidence * (1 - 2 * self.lent_share**2)
 
 
 def apply_length_rule(
@@ -109,7 +120,9 @@ def apply_length_rule(
         free = _free(own, index, last)
         is_lent, is_grown = start < free[0] or end > free[1], start < frames[0] or end > frames[1]
         rule: LengthRule = "phrase_lent" if is_lent else "phrase_grown" if is_grown else "phrase"
-        good.append(FrameSegment(phrase=phrase, start_frame=start, end_frame=end, rule=rule))
+        num_own = min(end, frames[1]) - max(start, frames[0])
+        lent_share = 1 - num_own / (end - start) if is_lent else 0.0
+        good.append(FrameSegment(phrase=phrase, start_frame=start, end_frame=end, rule=rule, lent_share=lent_share))
     return good, sorted(short, key=lambda one: one.start_frame)
 
 

@@ -30,7 +30,7 @@ from phonics_data.types import (
     segment_id,
 )
 
-SEGMENT_VERSION = "segment-5"
+SEGMENT_VERSION = "segment-6"
 """Increased whenever the same evidence would give other segments."""
 
 
@@ -153,7 +153,7 @@ def _segment(video_id: str, frame_segment: FrameSegment, options: SegmentOptions
         end_seconds=float(frame_segment.end_frame / options.frame_rate),
         rule=frame_segment.rule,
         evidence=frame_segment.phrase.evidence,
-        confidence=frame_segment.phrase.confidence,
+        confidence=frame_segment.confidence,
     )
 
 

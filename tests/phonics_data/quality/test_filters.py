@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -158,6 +160,12 @@ def test_overlapping_intervals_count_once(intervals: list[tuple[float, float]], 
 )
 def test_shown_share(box: tuple[float, ...], share: float) -> None:
     assert shown_share(box, (0.25, 0.0, 0.75, 1.0)) == pytest.approx(share)
+
+
+def test_documented_minimum_confidence() -> None:
+    root = Path(__file__).parents[3]
+    assert f"under {MIN_CONFIDENCE:g} (`--min-confidence`)" in (root / "docs" / "dataset.md").read_text()
+    assert f"default: that of --filters, else {MIN_CONFIDENCE:g}." in (root / "docs" / "cli.md").read_text()
 
 
 def test_out_of_range_limits_are_refused() -> None:
