@@ -66,12 +66,12 @@ class FrameSegment:
 
     @property
     def confidence(self) -> float:
-        """That of the phrase, lower with lent frames: they show other letters, and errors of the phrase's boundaries count more.
+        """That of the phrase times the share of its own frames: with lent frames, errors of its boundaries count more.
 
-        Of right phrases with simulated errors of 1 to 3 frames at each boundary, the clip is right (IoU 0.5) in .54 to .65 with
-        half of its frames lent, .78 to .9 with 5 of 14, .96 to 1 with 2 of 14.
+        Of right phrases in fast real songs, clips with over .7 own frames were right (IoU 0.5) in 19 of 21 cases, others in 11 of
+        21. With simulated errors of 1 to 3 frames at each boundary: .96 to 1 with .86 own frames, .54 to .65 with half.
         """
-        return self.phrase.confidence * (1 - 2 * self.lent_share**2)
+        return self.phrase.confidence * (1 - self.lent_share)
 
 
 def apply_length_rule(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import ceil
 
 import numpy as np
+from numpy.typing import NDArray
 
 from phonics_data.media import Region
 from phonics_data.ocr.geometry import intersection_over_union
@@ -22,9 +24,8 @@ _SCENE_BEFORE_SECONDS = 0.2
 _MIN_EDGE_CHANGE = 12
 """Change of the edge strength of a cell of the grid, of 255, from which something appeared or moved there. Noise of codecs and
 slow changes of light stay under 6 in real songs."""
-_STANDING_TEXT_SECONDS = 3.0
-"""A line of text that was at the same place in this time before the phrase is no part of it: a title, the name of a channel."""
-_SAME_LINE_IOU = 0.5
+_MIN_NEW_SHARE = 0.5
+"""Share of a text line's cells in which something appeared from which the line is new. Standing titles are read again and again."""
 
 _TOUCHING_SECONDS = 1e-6
 
@@ -119,7 +120,7 @@ def letter_focus(
 
     * The letter: its places during the phrase.
     * The object: the cells of the trace's edge grid in which something appears or moves.
-    * Text: the lines that are read in the phrase and did not stand there before.
+    * Text: the lines that appear in the phrase, as a whole.
 
     Args:
         interval: (start, end) of the phrase in seconds.
@@ -133,21 +134,26 @@ def letter_focus(
     boxes = [place.box for place in places if place.start_seconds < end_seconds and place.end_seconds > start_seconds]
     if not boxes or trace is None:
         return None
-    boxes += [*_changed_cells(interval, trace), *_text_boxes(interval, trace)]
+    changed_GG = _changed_cells(interval, trace)
+    boxes += [*_box_around(changed_GG), *_new_text(interval, changed_GG, trace)]
     lefts, tops, rights, bottoms = zip(*boxes, strict=True)
     return (max(min(lefts), 0.0), max(min(tops), 0.0), min(max(rights), 1.0), min(max(bottoms), 1.0))
 
 
-def _changed_cells(interval: tuple[float, float], trace: ScreenTrace) -> Iterator[Region]:
-    """The box of the cells in which something appears or moves; none if nothing does."""
+def _changed_cells(interval: tuple[float, float], trace: ScreenTrace) -> NDArray[np.bool_]:
+    """(rows, columns) cells of the edge grid in which something appears or moves."""
     first, end = _sampled_frames(*interval, trace)
     lead = max(0, round((interval[0] - _LEAD_SECONDS) * trace.rate))
     shown = min(first + round(_SCENE_BEFORE_SECONDS * trace.rate), end - 1)
     edges_TGG = trace.edges_TGG.astype(np.int16)
-    grown_GG = edges_TGG[shown:end].max(axis=0) - edges_TGG[lead:end].min(axis=0)
-    rows, columns = np.nonzero(grown_GG >= _MIN_EDGE_CHANGE)
+    return edges_TGG[shown:end].max(axis=0) - edges_TGG[lead:end].min(axis=0) >= _MIN_EDGE_CHANGE
+
+
+def _box_around(cells_GG: NDArray[np.bool_]) -> Iterator[Region]:
+    """The box of all True cells; none if there are none."""
+    rows, columns = np.nonzero(cells_GG)
     if rows.size:
-        num_rows, num_columns = grown_GG.shape
+        num_rows, num_columns = cells_GG.shape
         yield (
             float(columns.min() / num_columns),
             float(rows.min() / num_rows),
@@ -156,18 +162,15 @@ def _changed_cells(interval: tuple[float, float], trace: ScreenTrace) -> Iterato
         )
 
 
-def _text_boxes(interval: tuple[float, float], trace: ScreenTrace) -> Iterator[Region]:
+def _new_text(interval: tuple[float, float], changed_GG: NDArray[np.bool_], trace: ScreenTrace) -> Iterator[Region]:
+    """The boxes of the text lines that are read in the interval and have appeared."""
     first, end = _sampled_frames(*interval, trace)
-    before = first - round(_STANDING_TEXT_SECONDS * trace.rate)
-    earlier = np.flatnonzero((trace.text_frame_N >= before) & (trace.text_frame_N < first))
+    num_rows, num_columns = changed_GG.shape
     for line in np.flatnonzero((trace.text_frame_N >= first) & (trace.text_frame_N < end)):
-        box = trace.text_box_N4[line]
-        if not any(
-            trace.text_N[other] == trace.text_N[line]
-            and intersection_over_union(trace.text_box_N4[other], box) >= _SAME_LINE_IOU
-            for other in earlier
-        ):
-            left, top, right, bottom = (float(side) for side in box)
+        left, top, right, bottom = (float(side) for side in trace.text_box_N4[line])
+        rows = slice(int(top * num_rows), ceil(bottom * num_rows))
+        columns = slice(int(left * num_columns), ceil(right * num_columns))
+        if changed_GG[rows, columns].mean() >= _MIN_NEW_SHARE:
             yield (left, top, right, bottom)
 
 

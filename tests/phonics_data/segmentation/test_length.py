@@ -101,7 +101,7 @@ def test_short_phrases_share_a_gap() -> None:
 def test_lent_frames_lower_the_confidence() -> None:
     good, _ = apply_length_rule(whole(40, 12, 40, 7, 40), LengthLimits(), 140 / 25)
     assert [one.lent_share for one in good] == pytest.approx([0, 2 / 14, 0, 0.5, 0])
-    assert [one.confidence for one in good] == pytest.approx([1, 1 - 8 / 196, 1, 0.5, 1])
+    assert [one.confidence for one in good] == pytest.approx([1, 12 / 14, 1, 0.5, 1])
     grown, _ = apply_length_rule([phrase(1.0, 1.2)], LengthLimits(), 3)
     assert [one.confidence for one in grown] == [1.0]
 

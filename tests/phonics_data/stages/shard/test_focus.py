@@ -73,12 +73,11 @@ def test_codec_noise_is_no_object() -> None:
 
 
 def test_focus_holds_new_text_but_no_standing_titles() -> None:
-    title, word = (0.3, 0.0, 0.7, 0.1), (0.1, 0.8, 0.4, 0.9)
-    trace = with_text(
-        quiet_trace(), (2, "ABC SONG", title), (10, "ABC SONG", title), (18, "ABC SONG", title), (20, "Ball", word)
-    )
-    focus = letter_focus(PHRASE, [B_PLACE], trace)
-    assert focus == pytest.approx((0.1, 0.3, 0.4, 0.9))
+    """Lines are read again and again; only the word has appeared. The end of its line is too pale to change the edges."""
+    title, word = (0.3, 0.0, 0.7, 0.1), (0.125, 0.75, 0.5, 0.95)
+    trace = with_edges(quiet_trace(), 20, slice(13, 18), slice(4, 13))
+    trace = with_text(trace, (10, "ABC SONG", title), (18, "ABC SONG", title), (21, "Ball", word))
+    assert letter_focus(PHRASE, [B_PLACE], trace) == pytest.approx((0.1, 0.3, 0.5, 1.0))
 
 
 def test_focus_is_unknown_without_the_letter_or_the_trace() -> None:
