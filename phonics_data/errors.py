@@ -7,7 +7,8 @@
     |-- InputError                   a file or folder that the user named is unusable      (exit code 1)
     |   |-- ManifestError            a manifest is missing, unreadable, or has invalid rows
     |   |-- TableError               a parquet table is missing or has another schema
-    |   `-- DatasetError             a dataset folder or shard is missing, empty or has another schema version
+    |   |-- DatasetError             a dataset folder or shard is missing, empty or has another schema version
+    |   `-- NothingKeptError         a stage rejected all of its input; the next stage would have none
     |-- ItemError                    one item (video, segment, clip) failed; carries a Rejection reason
     |   |-- MediaError               not a video, no audio stream, does not decode
     |   |-- CaptionError             a caption file does not parse
@@ -84,6 +85,10 @@ class TableError(InputError):
 
 
 class DatasetError(InputError):
+    pass
+
+
+class NothingKeptError(InputError):
     pass
 
 

@@ -112,7 +112,7 @@ def fetch(
 
     Example: phonics-data fetch manifests/alphabet.csv --work work --dry-run
     """
-    from phonics_data.cli.progress import print_counts
+    from phonics_data.cli.progress import check_kept, print_counts
     from phonics_data.stages.fetch.display import display, print_preview
     from phonics_data.stages.fetch.stage import fetch as run
     from phonics_data.storage.manifest import read_manifest
@@ -134,6 +134,7 @@ def fetch(
             typer.echo(
                 f"{excluded} rows of the manifest were excluded by --only, --letters or --tier {options.max_tier}"
             )
+    check_kept(count, workspace)
 
 
 @app.command()
@@ -152,7 +153,7 @@ def transcribe(
     Example: phonics-data transcribe --work work --engine google --max-minutes 30
     """
     from phonics_data.cli.google_upload import confirm_upload, print_waiting_videos
-    from phonics_data.cli.progress import print_counts, progress
+    from phonics_data.cli.progress import check_kept, print_counts, progress
     from phonics_data.stages.transcribe import transcribe as run
 
     options = arguments.options()
@@ -162,6 +163,7 @@ def transcribe(
             count = run(workspace, options, workers=workers, on_progress=on_progress)
         print_counts([count])
         print_waiting_videos(workspace, options)
+    check_kept(count, workspace)
 
 
 @app.command()
@@ -178,13 +180,15 @@ def segment(
 
     Example: phonics-data segment --work work --max-frames 120
     """
-    from phonics_data.cli.progress import print_counts, progress
+    from phonics_data.cli.progress import check_kept, print_counts, print_limits, progress
     from phonics_data.stages.segment import segment as run
 
     options = arguments.options()
     with open_workspace(ctx, work, must_exist=True) as workspace, progress() as on_progress:
         count = run(workspace, options, workers=workers, on_progress=on_progress)
     print_counts([count])
+    print_limits(workspace)
+    check_kept(count, workspace)
 
 
 @app.command()
@@ -236,7 +240,7 @@ def build(
     Example: phonics-data build songs/manifest.csv --work work --out dataset --workers 2
     """
     from phonics_data.cli.google_upload import with_upload_messages
-    from phonics_data.cli.progress import print_counts, print_dataset, progress
+    from phonics_data.cli.progress import print_counts, print_dataset, progress, require_kept, with_limit_messages
     from phonics_data.stages.pipeline import BuildOptions
     from phonics_data.stages.pipeline import build as run
     from phonics_data.storage.manifest import read_manifest
@@ -255,7 +259,9 @@ def build(
     videos = read_manifest(manifest)
     with open_workspace(ctx, work) as workspace, progress() as on_progress:
         counts = run(workspace, videos, out, options, workers=workers, on_progress=on_progress)
-        print_counts(with_upload_messages(counts, workspace, options.transcribe))
+        # Innermost, so that all messages about a stage are printed before its error.
+        counts = require_kept(counts, workspace)
+        print_counts(with_limit_messages(with_upload_messages(counts, workspace, options.transcribe), workspace))
     print_dataset(out)
 
 
@@ -441,7 +447,7 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def main() -> None:
-    """Entry point. Prints every user error as one line; exit code 2 for usage errors, 1 for failures."""
+    """Entry point. Prints every user error as one line; exit code 2 for usage errors, 1 for failures and if nothing is kept."""
     signal.signal(signal.SIGTERM, _interrupt)  # clean up after SIGTERM as after Ctrl-C
     try:
         check_platform()

@@ -73,9 +73,15 @@ def import_grid(
     out: Out = Path("dataset"),
     workers: Workers = 1,
     arguments: ShardArguments,
-    label: Annotated[str, typer.Option(help="speaker, or letter (the letter in the sentence).")] = "speaker",
+    label: Annotated[
+        str, typer.Option(help="speaker (whole sentences), or letter (only the seconds of the sentence's letter).")
+    ] = "speaker",
+    min_frames: Annotated[
+        int,
+        typer.Option(min=1, help="Minimum length of the clip of a letter, in frames; the sentence around it fills it."),
+    ] = 14,
 ) -> None:
-    """Import the GRID corpus.
+    """Import the GRID corpus. The letters need its alignments (.align).
 
     Example: phonics-data import grid GRID --label letter --work work --out dataset
     """
@@ -87,7 +93,7 @@ def import_grid(
     if label not in get_args(GridLabel):
         raise OptionError("--label", label, ", ".join(get_args(GridLabel)))
     options = arguments.options("letters" if label == "letter" else "grid", near_duplicates=False)
-    files = grid_files(folder, cast("GridLabel", label))
+    files = grid_files(folder, cast("GridLabel", label), frame_rate=options.frame_rate, min_frames=min_frames)
     workspace = Workspace(work)
     with workspace.lock():
         _import_and_shard(workspace, files, out, options, evidence="grid", workers=workers)

@@ -164,9 +164,16 @@ class SegmentArguments:
 class ShardArguments:
     frame_rate: str = _frame_rate()
     size: int = _size()
-    fit: str = option("crop", "crop, pad, squash, or letterbox-detect (removes black bars, then crops).")
+    fit: str = option(
+        "squash",
+        "How wide frames become square: squash (the whole frame, as the paper), letter (the square around letter and object), "
+        "pad (black bars), crop (the centre), letterbox-detect (the centre without black bars).",
+    )
     frames: str = option("npy", "Storage of frames: npy (raw, fast to read), or mp4 (small, lossy) for large frames.")
     filters: Path | None = option(None, "TOML file with limits of the quality filters, e.g. min_seconds = 1.0.")
+    min_confidence: float | None = option(
+        None, "Drop segments with a lower confidence, 0 to 1; default: that of --filters, else 0.1.", min=0.0, max=1.0
+    )
     drop_static: bool = option(False, "Drop clips of a still image.")
     split_ratios: str = option("0.8,0.1,0.1", "Fractions of train, validation, test.")
     shard_bytes: int = option(100_000_000, "Mean size of a shard.")
@@ -182,6 +189,8 @@ class ShardArguments:
         from phonics_data.stages.shard.options import ShardOptions
 
         filters = read_filter_options(self.filters) if self.filters is not None else FilterOptions()
+        if self.min_confidence is not None:
+            filters = replace(filters, min_confidence=self.min_confidence)
         if self.drop_static:
             filters = replace(filters, drop_static=True)
         if not near_duplicates:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from phonics_data.errors import NothingKeptError
 from phonics_data.types import StageCount
+
+if TYPE_CHECKING:
+    from phonics_data.storage.workspace import Workspace
 
 
 class OnProgress(Protocol):
@@ -71,6 +75,69 @@ def print_counts(counts: Iterable[StageCount]) -> None:
     """Print the counts of each stage as soon as they are available."""
     for count in counts:
         print(stage_line(count), flush=True)  # noqa: T201 - console output
+
+
+def require_kept(counts: Iterable[StageCount], workspace: Workspace) -> Iterator[StageCount]:
+    """`counts`, up to the first stage that kept nothing; then raises the error of `check_kept`."""
+    for count in counts:
+        yield count
+        check_kept(count, workspace)
+
+
+def check_kept(count: StageCount, workspace: Workspace) -> None:
+    """Check that a stage kept something. What an earlier run kept counts as kept.
+
+    Raises:
+        NothingKeptError: the stage kept nothing, and the next one has no other input.
+    """
+    if not count.num_kept and not (count.stage == "transcribe" and _needs_no_words(workspace)):
+        raise NothingKeptError(_nothing_kept(count, workspace))
+
+
+def _needs_no_words(workspace: Workspace) -> bool:
+    """Whether any video has an OCR trace, or gets its letter from the manifest."""
+    from phonics_data.ocr.trace import trace_path
+    from phonics_data.storage.tables import read_table
+    from phonics_data.types import FetchedVideo
+
+    videos = read_table(workspace.table("videos"), FetchedVideo)
+    return any(video.kind != "alphabet" or trace_path(workspace.root, video.video_id).exists() for video in videos)
+
+
+def _nothing_kept(count: StageCount, workspace: Workspace) -> str:
+    from phonics_data.storage.tables import read_table
+    from phonics_data.types import Rejection
+
+    if not count.num_in:
+        what = "videos of the manifest are selected (--only, --letters, --tier)"
+        return f"{count.stage}: no {what if count.stage == 'fetch' else f'videos in {workspace.root}'}"
+    rows = [row for row in read_table(workspace.table("rejections"), Rejection) if row.stage == count.stage]
+    first = f"; the first: {rows[0].detail}" if rows else ""
+    items = "segments" if count.stage == "shard" else "videos"
+    return (
+        f"{count.stage}: nothing is kept of {count.num_in} {items}{first}; "
+        f"`phonics-data status --work {workspace.root}` counts the reasons"
+    )
+
+
+def with_limit_messages(counts: Iterable[StageCount], workspace: Workspace) -> Iterator[StageCount]:
+    """`counts`; after that of segment, prints how many letters the limits of length cost."""
+    for count in counts:
+        yield count
+        if count.stage == "segment":
+            print_limits(workspace)
+
+
+def print_limits(workspace: Workspace) -> None:
+    """Print how many letters the limits of length cost, from the tables of a workspace."""
+    from phonics_data.report.limits import limit_effects, limit_line
+    from phonics_data.storage.tables import read_table
+    from phonics_data.types import Rejection, Segment
+
+    segments = read_table(workspace.table("segments"), Segment)
+    rejections = read_table(workspace.table("rejections"), Rejection)
+    if line := limit_line(limit_effects((segment.rule for segment in segments), rejections)):
+        print(f"{'':<10} {line}", flush=True)  # noqa: T201 - console output
 
 
 def print_dataset(dataset: Path) -> None:

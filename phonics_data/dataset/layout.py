@@ -57,8 +57,18 @@ class MetadataRow(Clip):
     image_hash: str
     audio_hash: str
     """Hashes that find near duplicates (`phonics_data.quality.near_duplicates`)."""
+    rule: str
+    """How the length rule made the segment, as in `phonics_data.types.Segment`."""
+    fit: str
+    """How the frames were fitted to the picture, as ``--fit``; ``squash`` where ``--fit letter`` was not possible."""
+    region_left: float
+    region_top: float
+    region_right: float
+    region_bottom: float
+    """The part of the upright frame that the picture shows, as fractions of the frame's width and height."""
     letter_seen_share: float | None
-    """Share of the clip's duration during which OCR detected its letter, 0..1; None if OCR did not read the screen."""
+    """Share of the clip's duration during which its whole letter was in the picture, by OCR, 0..1; None if OCR did not
+    read the screen."""
     flags: str
     """Comma-separated reasons of filters that flag the clip without dropping it, e.g. ``static_picture``."""
     duplicate_of: str | None

@@ -8,15 +8,17 @@ from phonics_data.media.black_bars import content_region
 from phonics_data.media.container import decode_all, ffmpeg_path
 from phonics_data.media.cut import DecodedClip, cut_segments
 from phonics_data.media.probe import MediaInfo, decodes_to_end, probe
-from phonics_data.media.scaler import Fit
+from phonics_data.media.scaler import FULL_FRAME, Fit, Region
 from phonics_data.media.suffixes import VIDEO_SUFFIXES, is_video_file
 from phonics_data.media.video_writer import encode_mp4, video_from_images, write_mp4, write_song_mp4
 
 __all__ = [
+    "FULL_FRAME",
     "VIDEO_SUFFIXES",
     "DecodedClip",
     "Fit",
     "MediaInfo",
+    "Region",
     "content_region",
     "cut_segments",
     "decode_all",

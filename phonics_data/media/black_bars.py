@@ -13,11 +13,11 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from phonics_data.media.container import frames_of, open_media, video_stream
-from phonics_data.media.scaler import FULL_FRAME, Region
+from phonics_data.media.scaler import FULL_FRAME, Region, quarter_turns
 
 
 def content_region(path: Path, duration_seconds: float, *, num_frames: int = 12, dark_level: int = 24) -> Region:
-    """The part of the stored frame without black bars: (left, top, right, bottom) as fractions of its size.
+    """The part of the upright frame without black bars.
 
     * `num_frames` key frames at equal distances are examined.
     * A row or column belongs to a bar if it is dark (luma <= `dark_level`) in all of them.
@@ -37,7 +37,7 @@ def content_region(path: Path, duration_seconds: float, *, num_frames: int = 12,
             frame = _key_frame_at(container, video, duration_seconds * (index + 0.5) / num_frames)
             if frame is None:
                 continue
-            luma = np.asarray(frame.to_ndarray(format="gray"), np.uint8)
+            luma = np.rot90(np.asarray(frame.to_ndarray(format="gray"), np.uint8), quarter_turns(frame))
             if brightest is not None and luma.shape != brightest.shape:
                 return FULL_FRAME  # the frame size changes: no single region fits
             brightest = luma if brightest is None else np.maximum(brightest, luma)

@@ -55,6 +55,8 @@ class DecodedClip:
     """Start of its first frame's interval: the requested start, rounded to the nearest boundary of the grid."""
     end_seconds: float
     frames_LHWC: NDArray[np.uint8]
+    region: Region
+    """The part of the upright frame that the clip shows, the same in all its frames."""
     audio_N: NDArray[np.float32]
     """Mono in [-1, 1], quantized to 16 bits, of the same duration as the frames."""
 
@@ -66,8 +68,10 @@ class _PendingSegment:
     index: int
     first: int
     end: int
+    focus: Region | None = None
     frames: list[NDArray[np.uint8]] = field(default_factory=list[NDArray[np.uint8]])
     video_done: bool = False
+    region: Region = FULL_FRAME
 
 
 def cut_segments(
@@ -77,9 +81,10 @@ def cut_segments(
     frame_rate: Fraction,
     width: int,
     height: int,
-    fit: Fit = "crop",
+    fit: Fit = "squash",
     audio_rate_hz: int,
     region: Region = FULL_FRAME,
+    focus: Sequence[Region | None] | None = None,
     threads: int = 1,
 ) -> Iterator[DecodedClip]:
     """Cut all `segments` from one source; each is yielded as soon as it is complete.
@@ -91,7 +96,8 @@ def cut_segments(
         height: of the clips in pixels.
         fit: how frames of another aspect ratio are fitted.
         audio_rate_hz: of the clips.
-        region: the part of the stored frame that is used.
+        region: the part of the frame that may be used.
+        focus: for each segment, the box that its clip must show, if `fit` is ``focus``; None where none is known.
         threads: decoder threads.
 
     Yields:
@@ -101,7 +107,12 @@ def cut_segments(
         MediaError: ``no_video_stream``, ``no_audio_stream``, ``does_not_decode`` or ``not_a_video``.
     """
     wanted = [
-        _PendingSegment(index=index, first=max(0, _boundary(start, frame_rate)), end=_boundary(end, frame_rate))
+        _PendingSegment(
+            index=index,
+            first=max(0, _boundary(start, frame_rate)),
+            end=_boundary(end, frame_rate),
+            focus=focus[index] if focus is not None else None,
+        )
         for index, (start, end) in enumerate(segments)
     ]
     wanted.sort(key=lambda segment: (segment.first, segment.end, segment.index))
@@ -143,13 +154,13 @@ def _decode_pass(
         if audio is None:
             raise MediaError("no_audio_stream", f"{path}: has no audio stream")
         video.codec_context.thread_count = output.threads
-        scaler = Scaler(output.width, output.height, output.fit, _pixel_aspect(video), output.region)
+        scalers = _Scalers(output, _pixel_aspect(video))
         track = AudioTrack(_seconds(wanted, output.frame_rate), output.audio_rate_hz, str(path))
         display = _Display(video, output.frame_rate, can_seek=use_seek)
         if use_seek and "matroska" in container.format.name:
             _seek(container, 0)  # reads the index, which is often at the end of the file
         for covered, frame in _decode_streams(path, container, audio, display, track, wanted):
-            if frame is not None and not _append_frame(wanted, covered, frame, scaler):
+            if frame is not None and not _append_frame(wanted, covered, frame, scalers):
                 continue
             ready = [
                 segment for segment in wanted if segment.video_done and track.covers(segment.end / output.frame_rate)
@@ -159,6 +170,7 @@ def _decode_pass(
                 yield _finish(segment, track, output)
             if ready:
                 track.forget(_seconds(wanted, output.frame_rate))
+                scalers.forget(wanted)
             if not wanted:
                 return
         if display.is_lost:
@@ -332,12 +344,33 @@ class _Display:
         return timestamp
 
 
-def _append_frame(wanted: Sequence[_PendingSegment], covered: range, frame: VideoFrame, scaler: Scaler) -> bool:
+class _Scalers:
+    """One scaler for each focus of the segments that are being decoded."""
+
+    def __init__(self, output: _OutputFormat, pixel_aspect: Fraction) -> None:
+        self._output, self._pixel_aspect = output, pixel_aspect
+        self._by_focus: dict[Region | None, Scaler] = {}
+
+    def scaler(self, focus: Region | None) -> Scaler:
+        if focus not in self._by_focus:
+            output = self._output
+            self._by_focus[focus] = Scaler(
+                output.width, output.height, output.fit, self._pixel_aspect, output.region, focus
+            )
+        return self._by_focus[focus]
+
+    def forget(self, wanted: Sequence[_PendingSegment]) -> None:
+        """Free the scalers that no segment of `wanted` needs."""
+        needed = {segment.focus for segment in wanted}
+        self._by_focus = {focus: scaler for focus, scaler in self._by_focus.items() if focus in needed}
+
+
+def _append_frame(wanted: Sequence[_PendingSegment], covered: range, frame: VideoFrame, scalers: _Scalers) -> bool:
     """Append the frame to every pending segment, once for each interval of the segment that it covers.
 
     Returns whether the video of at least one segment is complete.
     """
-    scaled: NDArray[np.uint8] | None = None
+    scaled: dict[Region | None, NDArray[np.uint8]] = {}
     start, stop, done = covered.start, covered.stop, False
     for segment in wanted:
         if segment.first >= stop:
@@ -346,9 +379,11 @@ def _append_frame(wanted: Sequence[_PendingSegment], covered: range, frame: Vide
             raise _SeekError
         count = min(segment.end, stop) - max(segment.first, start)
         if count > 0:
-            if scaled is None:
-                scaled = scaler.scale(frame)
-            segment.frames.extend([scaled] * count)
+            scaler = scalers.scaler(segment.focus)
+            if segment.focus not in scaled:
+                scaled[segment.focus] = scaler.scale(frame)
+            segment.frames.extend([scaled[segment.focus]] * count)
+            segment.region = scaler.picture
         segment.video_done = stop >= segment.end
         done = done or segment.video_done
     return done
@@ -365,5 +400,6 @@ def _finish(segment: _PendingSegment, track: AudioTrack, output: _OutputFormat) 
         start_seconds=float(start),
         end_seconds=float(start + num_frames / output.frame_rate),
         frames_LHWC=np.stack(frames) if frames else empty,
+        region=segment.region,
         audio_N=quantize_audio(track.take(start, num_samples)),
     )

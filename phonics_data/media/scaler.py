@@ -14,18 +14,69 @@ if TYPE_CHECKING:
     import av.filter
     from av.video.frame import VideoFrame
 
-Fit = Literal["crop", "pad", "squash"]
-"""How frames of another aspect ratio are fitted: crop the excess, pad with black bars, or distort."""
+Fit = Literal["squash", "focus", "pad", "crop"]
+"""How frames of another aspect ratio are fitted:
+
+* ``squash``: the whole frame, distorted.
+* ``focus``: the smallest part that has the output's aspect ratio and holds a given box; ``squash`` if there is none.
+* ``pad``: the whole frame, with black bars.
+* ``crop``: the centre, without the excess.
+"""
 
 Region = tuple[float, float, float, float]
-"""(left, top, right, bottom) of the stored frame, as fractions of its size."""
+"""(left, top, right, bottom) of the upright frame, as fractions of its width and height."""
 
 FULL_FRAME: Region = (0.0, 0.0, 1.0, 1.0)
+
+_FOCUS_MARGIN = 0.06
+"""Space around the box of ``focus``, as a fraction of its larger side; less where the frame has no room for it."""
+_MIN_FOCUS_HEIGHT = 0.5
+"""Least height of the part that ``focus`` takes, as a fraction of the frame's height."""
 
 
 def quarter_turns(frame: VideoFrame) -> int:
     """How many anticlockwise quarter turns make the decoded frame upright, by its rotation metadata: 0..3."""
     return round(frame.rotation / 90) % 4
+
+
+def picture_region(
+    fit: Fit, aspect: Fraction, target: Fraction, region: Region = FULL_FRAME, focus: Region | None = None
+) -> Region:
+    """The part of the upright frame that a picture shows.
+
+    Args:
+        aspect: displayed width of the frame divided by its height.
+        target: width of the picture divided by its height.
+        region: the part of the frame that may be used.
+        focus: box that the picture must hold, if `fit` is ``focus``. None: no such box is known.
+    """
+    left, top, right, bottom = region
+    width, height = right - left, bottom - top
+    here = float(aspect) * width / height  # aspect ratio of the region
+    if fit == "crop" and here > target:
+        width = width * float(target) / here
+    elif fit == "crop":
+        height = height * here / float(target)
+    elif fit == "focus" and focus is not None:
+        # The unit is the region's height.
+        box_width, box_height = (focus[2] - focus[0]) / width * here, (focus[3] - focus[1]) / height
+        needed = max(box_height, box_width / float(target))
+        highest = min(1.0, here / float(target))
+        if needed > highest:
+            return region
+        wanted = max(needed + 2 * _FOCUS_MARGIN * max(box_width, box_height), _MIN_FOCUS_HEIGHT)
+        width, height = min(wanted, highest) * float(target) / here * width, min(wanted, highest) * height
+        left = max(min((focus[0] + focus[2] - width) / 2, right - width), left)
+        top = max(min((focus[1] + focus[3] - height) / 2, bottom - height), top)
+        return (left, top, left + width, top + height)
+    else:
+        return region
+    return (
+        (left + right - width) / 2,
+        (top + bottom - height) / 2,
+        (left + right + width) / 2,
+        (top + bottom + height) / 2,
+    )
 
 
 class Scaler:
@@ -37,8 +88,13 @@ class Scaler:
     Args:
         width: of the output in pixels.
         height: of the output in pixels.
-        pixel_aspect: width of a source pixel divided by its height.
-        region: the part of the stored frame that is used.
+        fit: how frames of another aspect ratio are fitted.
+        pixel_aspect: width of a stored pixel divided by its height.
+        region: the part of the frame that may be used.
+        focus: box that the picture must hold, if `fit` is ``focus``.
+
+    Attributes:
+        picture: the part of the frame that the last picture shows; the whole frame before the first one.
     """
 
     def __init__(
@@ -48,8 +104,11 @@ class Scaler:
         fit: Fit,
         pixel_aspect: Fraction = Fraction(1),
         region: Region = FULL_FRAME,
+        focus: Region | None = None,
     ) -> None:
-        self.width, self.height, self.fit, self.region = width, height, fit, region
+        self.width, self.height, self.region, self.focus = width, height, region, focus
+        self.fit: Fit = fit
+        self.picture = FULL_FRAME
         self.pixel_aspect = pixel_aspect if pixel_aspect > 0 else Fraction(1)
         self._key: tuple[object, ...] | None = None
         self._graph: av.filter.Graph | None = None
@@ -59,7 +118,7 @@ class Scaler:
         turns = quarter_turns(frame)
         key = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, turns)
         if key != self._key:
-            self._graph, self._key = self._make_graph(frame, sideways=turns % 2 == 1), key
+            self._graph, self._key = self._make_graph(frame, turns), key
         assert self._graph is not None
         self._graph.vpush(frame)
         scaled = _rgb_array(self._graph.vpull())
@@ -72,26 +131,30 @@ class Scaler:
         canvas[top : top + scaled.shape[0], left : left + scaled.shape[1]] = scaled
         return canvas
 
-    def _make_graph(self, frame: VideoFrame, *, sideways: bool) -> av.filter.Graph:
+    def _make_graph(self, frame: VideoFrame, turns: int) -> av.filter.Graph:
         import av.filter
 
         # A sideways frame is scaled as stored and rotated afterwards, when it is small.
-        width, height = (self.height, self.width) if sideways else (self.width, self.height)
-        region_x, region_y = round(self.region[0] * frame.width), round(self.region[1] * frame.height)
-        region_w = max(1, round(self.region[2] * frame.width) - region_x)
-        region_h = max(1, round(self.region[3] * frame.height) - region_y)
-        aspect = Fraction(region_w, region_h) * self.pixel_aspect
-        target = Fraction(width, height)
-        crop_w, crop_h, out_w, out_h = region_w, region_h, width, height
-        if self.fit == "crop" and aspect > target:
-            crop_w = max(1, half_up(region_w * target / aspect))
-        elif self.fit == "crop":
-            crop_h = max(1, half_up(region_h * aspect / target))
-        elif self.fit == "pad" and aspect > target:
-            out_h = max(1, half_up(height * target / aspect))
+        out_w, out_h = (self.height, self.width) if turns % 2 else (self.width, self.height)
+        stored_aspect = Fraction(frame.width, frame.height) * self.pixel_aspect
+        self.picture = picture_region(
+            self.fit,
+            1 / stored_aspect if turns % 2 else stored_aspect,
+            Fraction(self.width, self.height),
+            self.region,
+            self.focus,
+        )
+        part = _as_stored(self.picture, turns)
+        left, top = (
+            min(round(part[0] * frame.width), frame.width - 1),
+            min(round(part[1] * frame.height), frame.height - 1),
+        )
+        crop_w, crop_h = max(1, round(part[2] * frame.width) - left), max(1, round(part[3] * frame.height) - top)
+        aspect, target = Fraction(crop_w, crop_h) * self.pixel_aspect, Fraction(out_w, out_h)
+        if self.fit == "pad" and aspect > target:
+            out_h = max(1, half_up(out_h * target / aspect))
         elif self.fit == "pad":
-            out_w = max(1, half_up(width * aspect / target))
-        left, top = region_x + (region_w - crop_w) // 2, region_y + (region_h - crop_h) // 2
+            out_w = max(1, half_up(out_w * aspect / target))
         # High-definition files without a colour matrix use BT.709.
         matrix = "bt709" if frame.colorspace == 2 and frame.height >= 720 else "auto"
         graph = av.filter.Graph()
@@ -113,6 +176,14 @@ class Scaler:
         graph.link_nodes(*nodes)
         graph.configure()
         return graph
+
+
+def _as_stored(region: Region, turns: int) -> Region:
+    """`region` in the frame as it is stored, before `turns` anticlockwise quarter turns make it upright."""
+    left, top, right, bottom = region
+    for _ in range(turns):
+        left, top, right, bottom = 1 - bottom, left, 1 - top, right
+    return left, top, right, bottom
 
 
 def _rgb_array(frame: VideoFrame) -> NDArray[np.uint8]:

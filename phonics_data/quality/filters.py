@@ -5,7 +5,7 @@ Measurements are stored with the clip, so clips are not cut again when only the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,13 @@ BAR_LEVEL = 24
 
 QUIETEST_DBFS = -120.0
 """Level of digital silence, so that every measurement is finite."""
+
+
+MIN_CONFIDENCE = 0.1
+"""Default of `FilterOptions.min_confidence`. Labels that were imported have confidence 1."""
+
+WHOLE_SHARE = 0.95
+"""Share of a letter's box inside the picture from which the letter is whole; boxes are accurate to a few pixels."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +73,7 @@ class FilterOptions:
     min_bright_level: float = 32.0
     min_loudness_dbfs: float = -50.0
     max_clipped_share: float = 0.05
-    min_confidence: float = 0.0
+    min_confidence: float = MIN_CONFIDENCE
     max_bar_share: float = 0.15
     """Not applied with ``--fit pad``, which adds bars."""
     min_letter_seen_share: float = 0.05
@@ -146,8 +153,8 @@ def apply_filters(
     """All filters that the clip fails; those that always drop it are first.
 
     Args:
-        letter_seen_share: share of the clip's duration during which OCR detected its letter, 0..1; None if OCR did not
-            read the screen.
+        letter_seen_share: share of the clip's duration during which its letter was whole in the picture, by OCR, 0..1;
+            None if OCR did not read the screen.
     """
     hits = (
         _below("too_short", duration_seconds, options.min_seconds),
@@ -181,6 +188,18 @@ def visible_share(start_seconds: float, end_seconds: float, intervals: Iterable[
             covered += high - low
             reached = high
     return covered / (end_seconds - start_seconds) if end_seconds > start_seconds else 0.0
+
+
+def shown_share(box: Sequence[float], picture: Sequence[float]) -> float:
+    """Share of a box's area inside the part of the frame that a picture shows, 0..1.
+
+    Args:
+        box, picture: left, top, right, bottom, in the same unit.
+    """
+    area = (box[2] - box[0]) * (box[3] - box[1])
+    width = min(box[2], picture[2]) - max(box[0], picture[0])
+    height = min(box[3], picture[3]) - max(box[1], picture[1])
+    return max(width, 0.0) * max(height, 0.0) / area if area > 0 else 0.0
 
 
 def _below(reason: Reason, measured: float | None, threshold: float) -> FilterHit | None:

@@ -19,6 +19,7 @@ from phonics_data.contract.shard import decode, read_members
 from phonics_data.dataset.layout import CHECKSUMS, REJECTIONS, REPORT, MetadataRow, read_description, read_metadata
 from phonics_data.media import encode_mp4
 from phonics_data.quality.split import SPLITS
+from phonics_data.report.limits import limit_effects, limit_line
 from phonics_data.storage.tables import read_table
 from phonics_data.types import Rejection
 
@@ -82,6 +83,14 @@ def write_report(dataset: Path) -> Path:
         sheets=sheets,
         lengths=_histogram([row.duration_seconds for row in rows]),
         confidences=_histogram([row.confidence for row in rows], ends=(0.0, 1.0), num_bins=20),
+        limits=limit_line(
+            limit_effects(
+                (row.rule for row in rows),
+                rejections,
+                min_confidence=description["options"]["filters"]["min_confidence"],
+            )
+        ),
+        fits=sorted(Counter(row.fit for row in rows).items()),
         rejections=sorted(Counter((row.stage, row.reason) for row in rejections).items()),
         flags=sorted(Counter(flag for row in rows for flag in row.flags.split(",") if flag).items()),
         sources=_sources(rows),

@@ -10,6 +10,7 @@ from statistics import median
 
 from phonics_data.dataset.layout import REJECTIONS, MetadataRow, read_description, read_metadata
 from phonics_data.quality.split import SPLITS
+from phonics_data.report.limits import limit_effects
 from phonics_data.storage.tables import read_table
 from phonics_data.types import Rejection
 
@@ -50,15 +51,18 @@ def _text(column: str, value: str | int | float | None) -> str:
 
 
 def stats(dataset: Path) -> list[Table]:
-    """Clips by class, by split and by evidence; rejections and flags.
+    """Clips by class, split, evidence and fit; the effects of limits; rejections and flags.
 
     Raises:
         DatasetError: the folder is not a finished dataset.
     """
-    names: list[str] = read_description(dataset)["label_set"]["names"]
+    description = read_description(dataset)
+    names: list[str] = description["label_set"]["names"]
+    min_confidence: float = description["options"]["filters"]["min_confidence"]
     rows = read_metadata(dataset)
     counts = Counter((row.label, row.split) for row in rows)
-    rejections = Counter((row.stage, row.reason) for row in read_table(dataset / REJECTIONS, Rejection))
+    rejected = read_table(dataset / REJECTIONS, Rejection)
+    rejections = Counter((row.stage, row.reason) for row in rejected)
     flags = Counter(flag for row in rows for flag in row.flags.split(",") if flag)
     columns = ("clips", "sources", "minutes", "median_seconds", "mean_confidence")
     return [
@@ -88,6 +92,18 @@ def stats(dataset: Path) -> list[Table]:
                 (name, *_measured([row for row in rows if row.evidence == name]))
                 for name in sorted({row.evidence for row in rows})
             ],
+        ),
+        Table(
+            key="by_fit",
+            title="by fit of the picture",
+            columns=("fit", "clips"),
+            values=sorted(Counter(row.fit for row in rows).items()),
+        ),
+        Table(
+            key="limits",
+            title="effects of the limits",
+            columns=("limit", "effect", "items"),
+            values=limit_effects((row.rule for row in rows), rejected, min_confidence=min_confidence),
         ),
         Table(
             key="rejections",

@@ -101,7 +101,7 @@ def _nearest(seconds: float, candidates: Sequence[BoundaryReason], rule: str) ->
     near = [one for one in candidates if one.seconds is not None and abs(one.seconds - seconds) <= MAX_DISTANCE_SECONDS]
     if near:
         return min(near, key=rank)
-    if rule == "phrase_grown":
+    if rule in ("phrase_grown", "phrase_lent"):
         return BoundaryReason(kind="grown", seconds=None, text="extended to the minimum length")
     return BoundaryReason(kind="none", seconds=None, text=f"nothing within {MAX_DISTANCE_SECONDS} s")
 

@@ -172,7 +172,7 @@ def _segment(video_id: str, frame_segment: FrameSegment, options: SegmentOptions
         end_seconds=float(frame_segment.end_frame / options.frame_rate),
         rule=frame_segment.rule,
         evidence=frame_segment.phrase.evidence,
-        confidence=frame_segment.phrase.confidence,
+        confidence=frame_segment.confidence,
         object_word_source=frame_segment.phrase.object_word_source,
     )
 
@@ -183,7 +183,7 @@ def _too_short(video_id: str, frame_segment: FrameSegment, options: SegmentOptio
         stage="segment",
         item_id=segment_id(video_id, start),
         reason="too_short",
-        measured=float(frame_segment.num_frames),
+        measured=float(frame_segment.reach),
         threshold=float(options.min_frames),
-        detail=f"letter {frame_segment.phrase.letter} at {start:.2f} s: {frame_segment.num_frames} frames, and no adjacent gap to extend into",
+        detail=f"letter {frame_segment.phrase.letter} at {start:.2f} s: {frame_segment.why_short}",
     )

@@ -1,7 +1,7 @@
 """Positions of letters and pictures in the 640 x 360 frame.
 
-Letters and pictures are inside the central square of 360 pixels, because clips are cropped to it. Only logos, charts and
-titles use the whole width.
+Letters and pictures are inside the central square of 360 pixels, so that they are whole with ``--fit crop`` too. Only
+logos, charts and titles use the whole width.
 """
 
 from __future__ import annotations

@@ -15,17 +15,25 @@ import soundfile
 from phonics_data.contract.files import atomic_path
 from phonics_data.contract.sample import Sample
 from phonics_data.contract.shard import add_sample, encode
-from phonics_data.media import DecodedClip, content_region, cut_segments
+from phonics_data.media import FULL_FRAME, DecodedClip, Fit, Region, content_region, cut_segments
 from phonics_data.quality.filters import ClipMeasurements, measure_clip
 from phonics_data.quality.near_duplicates import ClipHashes, clip_hashes
-from phonics_data.stages.shard.options import ShardOptions
+from phonics_data.stages.shard.options import DatasetFit, ShardOptions
 from phonics_data.types import Rejection, Segment
 
 # Imported here, so that a worker imports it once and not in each process that it forks.
 _ = soundfile.__version__
 
-CUT_VERSION = 4
+CUT_VERSION = 5
 """Increased whenever the same source, segment and options give other bytes; all clips are then cut again."""
+
+_MEDIA_FIT: dict[DatasetFit, Fit] = {
+    "squash": "squash",
+    "letter": "focus",
+    "pad": "pad",
+    "crop": "crop",
+    "letterbox-detect": "crop",
+}
 
 _COPY_BYTES = 1 << 20
 """Block size of tar writes: the default of 16 kB costs more time than hashing a clip."""
@@ -43,6 +51,8 @@ class CutTask:
     """The tar to write."""
     duration_seconds: float
     """Of the source, as probed."""
+    focus: tuple[Region | None, ...] = ()
+    """For ``--fit letter``: the box of each segment that its clip must show, None where it is not known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +70,10 @@ class CutClip:
     """Over all members."""
     offset: int
     num_bytes: int
+    fit: DatasetFit
+    """That of the options, but ``squash`` where letter and object did not fit into ``letter``, or are not known."""
+    region: Region
+    """The part of the upright frame that it shows."""
     measures: ClipMeasurements
     hashes: ClipHashes
 
@@ -75,7 +89,7 @@ def cut_video(task: CutTask) -> tuple[tuple[CutClip, ...], tuple[Rejection, ...]
     """
     options = task.options
     removes_bars = options.fit == "letterbox-detect"
-    region = content_region(task.media, task.duration_seconds) if removes_bars else (0.0, 0.0, 1.0, 1.0)
+    region = content_region(task.media, task.duration_seconds) if removes_bars else FULL_FRAME
     clips: list[CutClip] = []
     rejections: list[Rejection] = []
     with (
@@ -88,8 +102,9 @@ def cut_video(task: CutTask) -> tuple[tuple[CutClip, ...], tuple[Rejection, ...]
             frame_rate=options.frame_rate,
             width=options.width,
             height=options.height,
-            fit="crop" if options.fit == "letterbox-detect" else options.fit,
+            fit=_MEDIA_FIT[options.fit],
             region=region,
+            focus=task.focus or None,
             audio_rate_hz=options.audio_rate_hz,
         ):
             segment = task.segments[cut.index]
@@ -143,6 +158,8 @@ def _store(tar: tarfile.TarFile, cut: DecodedClip, segment: Segment, options: Sh
         content_sha256=digest.hexdigest(),
         offset=offset,
         num_bytes=tar.offset - offset,
+        fit="squash" if options.fit == "letter" and cut.region == FULL_FRAME else options.fit,
+        region=cut.region,
         measures=measure_clip(cut.frames_LHWC, cut.audio_N, options.audio_rate_hz),
         hashes=clip_hashes(cut.frames_LHWC, cut.audio_N, options.audio_rate_hz),
     )

@@ -74,6 +74,7 @@ def dataset_card(
         table.append(f"| {name.replace('|', chr(92) + '|')} | " + " | ".join(str(number) for number in numbers) + " |")
     rejected = [f"- {reason}: {number}" for reason, number in counts["rejections_by_reason"].items()] or ["- none"]
     flags = Counter(flag for row in rows for flag in row.flags.split(",") if flag)
+    fits = ", ".join(f"{fit} {number}" for fit, number in sorted(Counter(row.fit for row in rows).items()))
     sources = [f"- `{video.video_id}`: {video.duration_seconds:.1f} s" for video in videos]
     size = "n<1K" if len(rows) < 1000 else "1K<n<10K" if len(rows) < 10_000 else "10K<n<100K"
     return "\n".join(
@@ -127,6 +128,7 @@ def dataset_card(
                 "sources and reliability."
             ),
             "",
+            f"- fit of the frames (clips): {fits}. `squash` shows whole frames, distorted to the shape of the clip.",
             *(f"- flagged, not dropped: {flag}: {number}" for flag, number in sorted(flags.items())),
             "",
             "Rejected items by reason (rows in `rejections.parquet`):",

@@ -11,8 +11,16 @@ from phonics_data.errors import OptionError
 from phonics_data.quality.filters import FilterOptions
 from phonics_data.quality.split import Ratios
 
-DatasetFit = Literal["crop", "pad", "squash", "letterbox-detect"]
-"""As `phonics_data.media.Fit`; ``letterbox-detect`` removes black bars, then crops."""
+DatasetFit = Literal["squash", "letter", "pad", "crop", "letterbox-detect"]
+"""How frames of another aspect ratio are fitted:
+
+* ``squash``: the whole frame, distorted; the paper's files are made so.
+* ``letter``: the smallest part of the frame that holds the segment's letter and object, undistorted and the same in all frames;
+  ``squash`` where they do not fit or are not known.
+* ``pad``: the whole frame, with black bars.
+* ``crop``: the centre of the frame.
+* ``letterbox-detect``: the centre of the frame without its black bars.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +36,7 @@ class ShardOptions:
     frame_rate: Fraction = Fraction(25)
     width: int = 64
     height: int = 64
-    fit: DatasetFit = "crop"
+    fit: DatasetFit = "squash"
     audio_rate_hz: int = 16_000
     target_shard_bytes: int = 100_000_000
     ratios: Ratios = field(default_factory=Ratios)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from phonics_data.quality.filters import FilterHit, apply_filters, is_dropped, visible_share
+from phonics_data.quality.filters import WHOLE_SHARE, FilterHit, apply_filters, is_dropped, shown_share, visible_share
 from phonics_data.quality.near_duplicates import Candidate, duplicate_groups, near_duplicates
 from phonics_data.stages.shard.cutting import CutClip
+from phonics_data.stages.shard.focus import LetterPlace
 from phonics_data.stages.shard.options import ShardOptions
-from phonics_data.types import Rejection, ScreenLetter
+from phonics_data.types import Rejection
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,19 +34,21 @@ class Selection:
 
 
 def select_clips(
-    clips: Sequence[CutClip], options: ShardOptions, screen_letters: Mapping[str, Sequence[ScreenLetter]] | None = None
+    clips: Sequence[CutClip],
+    options: ShardOptions,
+    places: Callable[[str, str], Sequence[LetterPlace] | None] | None = None,
 ) -> Selection:
     """Apply the filters of `phonics_data.quality.filters`, then remove near duplicates.
 
     Of two near duplicates the one with the higher confidence is the original, whatever the order of `clips`.
 
     Args:
-        screen_letters: video id -> letters detected on its screen; has no entry if OCR did not read the screen or
-            detected no letters.
+        places: (video id, letter) -> where the letter stands on the screen; None if OCR did not read the screen or
+            detected no letters at all.
     """
     # With `pad`, black bars come from the scaling and not from the source.
     filters = replace(options.filters, max_bar_share=1.0) if options.fit == "pad" else options.filters
-    seen_share = {clip.segment.segment_id: _letter_seen_share(clip, options, screen_letters or {}) for clip in clips}
+    seen_share = {clip.segment.segment_id: _letter_seen_share(clip, options, places) for clip in clips}
     rejections: list[Rejection] = []
     passed: list[tuple[CutClip, tuple[str, ...]]] = []
     for clip in clips:
@@ -57,7 +61,9 @@ def select_clips(
         )
         dropping = next((hit for hit in hits if is_dropped(hit, filters)), None)
         if dropping is not None:
-            rejections.append(_rejection(clip, dropping, f"starts at {clip.start_seconds:.2f} s"))
+            rejections.append(
+                _rejection(clip, dropping, f"starts at {clip.start_seconds:.2f} s{_hint(clip, dropping)}")
+            )
         else:
             passed.append((clip, tuple(hit.reason for hit in hits)))
     candidates = [
@@ -93,16 +99,28 @@ def select_clips(
 
 
 def _letter_seen_share(
-    clip: CutClip, options: ShardOptions, screen_letters: Mapping[str, Sequence[ScreenLetter]]
+    clip: CutClip, options: ShardOptions, places: Callable[[str, str], Sequence[LetterPlace] | None] | None
 ) -> float | None:
-    if options.label_set != "letters" or clip.segment.video_id not in screen_letters:
+    """Share of the clip during which the whole letter is inside the picture, not only on the source's screen."""
+    if options.label_set != "letters" or places is None:
         return None
-    intervals = [
-        (letter.start_seconds, letter.end_seconds)
-        for letter in screen_letters[clip.segment.video_id]
-        if letter.letter == clip.segment.letter
+    found = places(clip.segment.video_id, clip.segment.letter)
+    if found is None:
+        return None
+    whole = [
+        (place.start_seconds, place.end_seconds)
+        for place in found
+        if shown_share(place.box, clip.region) >= WHOLE_SHARE
     ]
-    return round(visible_share(clip.start_seconds, clip.end_seconds, intervals), 3)
+    return round(visible_share(clip.start_seconds, clip.end_seconds, whole), 3)
+
+
+def _hint(clip: CutClip, hit: FilterHit) -> str:
+    if hit.reason != "low_confidence":
+        return ""
+    only_manifest = "manifest" in clip.segment.evidence.split(",")
+    label = "; its letter is known from the manifest only" if only_manifest else ""
+    return f"{label}; --min-confidence {math.floor(100 * hit.measured) / 100:g} keeps it"
 
 
 def _rejection(clip: CutClip, hit: FilterHit, detail: str) -> Rejection:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import functools
 import re
 import shutil
 from collections import Counter
@@ -33,10 +34,13 @@ from phonics_data.dataset.layout import (
 from phonics_data.errors import DatasetError, InputError, OptionError
 from phonics_data.executors.isolated import Limits
 from phonics_data.executors.items import OnProgress, Outcome, run_items, write_rejections
+from phonics_data.media import Region
+from phonics_data.ocr.trace import ScreenTrace, trace_path
 from phonics_data.quality.split import split_by_source
 from phonics_data.stages.shard.croissant import croissant_metadata
 from phonics_data.stages.shard.cutting import CUT_VERSION, CutClip, CutTask, cut_video
 from phonics_data.stages.shard.dataset_card import dataset_card, dataset_description, versions
+from phonics_data.stages.shard.focus import LetterPlace, letter_focus, letter_places, phrase_intervals
 from phonics_data.stages.shard.options import ShardOptions
 from phonics_data.stages.shard.packing import LostClipsError, PackedClip, Shard, assign_to_shards, pack
 from phonics_data.stages.shard.selection import SelectedClip, Selection, select_clips
@@ -134,14 +138,15 @@ def _shard(
     workers: int,
     on_progress: OnProgress | None,
 ) -> StageCount:
-    tasks = _tasks(workspace, options, videos, segments)
+    screens = _Screens(workspace)
+    tasks = _tasks(workspace, options, videos, segments, screens)
     sha256 = {video.video_id: video.sha256 for video in videos}
     fingerprints = {video_id: _fingerprint(task, sha256[video_id]) for video_id, task in tasks.items()}
     num_skipped = _forget_lost_clips(workspace, tasks, fingerprints)
     result = run_items(
         workspace, "shard", tasks, fingerprints, _cut, CutClip, workers=workers, limits=_limits, on_progress=on_progress
     )
-    selection = select_clips(result.kept, options, _screen_letters(workspace))
+    selection = select_clips(result.kept, options, screens.places)
     rejections = [*result.rejections, *selection.rejections]
     write_rejections(workspace, "shard", rejections)
     if not selection.clips:
@@ -162,7 +167,11 @@ def _shard(
 
 
 def _tasks(
-    workspace: Workspace, options: ShardOptions, videos: Sequence[FetchedVideo], segments: Sequence[Segment]
+    workspace: Workspace,
+    options: ShardOptions,
+    videos: Sequence[FetchedVideo],
+    segments: Sequence[Segment],
+    screens: _Screens,
 ) -> dict[str, CutTask]:
     """One task for each video that has segments, sorted by id."""
     by_video: dict[str, list[Segment]] = {}
@@ -179,6 +188,7 @@ def _tasks(
                 options=options,
                 out=workspace.clips / video.video_id / "clips.tar",
                 duration_seconds=video.duration_seconds,
+                focus=screens.focus(video_segments) if options.fit == "letter" else (),
             )
     if by_video:
         raise InputError(
@@ -188,13 +198,34 @@ def _tasks(
     return tasks
 
 
-def _screen_letters(workspace: Workspace) -> dict[str, list[ScreenLetter]]:
-    """video id -> the letters that OCR detected on its screen; no entry if there are none."""
-    letters: dict[str, list[ScreenLetter]] = {}
-    path = workspace.table("screen_letters")
-    for row in read_table(path, ScreenLetter) if path.exists() else []:
-        letters.setdefault(row.video_id, []).append(row)
-    return letters
+class _Screens:
+    """What OCR read on the screens of a workspace's videos."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._root = workspace.root
+        self._tracks: dict[str, list[ScreenLetter]] = {}
+        path = workspace.table("screen_letters")
+        for row in read_table(path, ScreenLetter) if path.exists() else []:
+            self._tracks.setdefault(row.video_id, []).append(row)
+        self._trace = functools.lru_cache(maxsize=2)(self._read_trace)  # callers go through one video after the other
+
+    def places(self, video_id: str, letter: str) -> list[LetterPlace] | None:
+        """Where a letter stands; None if OCR did not read the screen or detected no letters at all."""
+        if video_id not in self._tracks:
+            return None
+        return letter_places(letter, self._tracks[video_id], self._trace(video_id))
+
+    def focus(self, segments: Sequence[Segment]) -> tuple[Region | None, ...]:
+        """The box that the clip of each segment must show, or None; `segments` are those of one video in time order."""
+        boxes: list[Region | None] = []
+        for segment, interval in zip(segments, phrase_intervals(segments), strict=True):
+            places = self.places(segment.video_id, segment.letter)
+            boxes.append(letter_focus(interval, places, self._trace(segment.video_id)) if places else None)
+        return tuple(boxes)
+
+    def _read_trace(self, video_id: str) -> ScreenTrace | None:
+        path = trace_path(self._root, video_id)
+        return ScreenTrace.from_file(path) if path.exists() else None
 
 
 def _cut(task: CutTask) -> Outcome[CutClip]:
@@ -208,7 +239,8 @@ def _limits(task: CutTask) -> Limits:
 
 
 def _fingerprint(task: CutTask, source_sha256: str) -> str:
-    return fingerprint(CUT_VERSION, source_sha256, to_plain(task.segments), task.options.cut_key())
+    focus = [to_plain(task.focus)] if task.options.fit == "letter" else []
+    return fingerprint(CUT_VERSION, source_sha256, to_plain(task.segments), task.options.cut_key(), *focus)
 
 
 def _forget_lost_clips(workspace: Workspace, tasks: dict[str, CutTask], fingerprints: dict[str, str]) -> int:
@@ -309,6 +341,12 @@ def _rows(
                     duration_seconds=float(clip.num_frames / options.frame_rate),
                     flags=",".join(selected.flags),
                     duplicate_of=selected.duplicate_of,
+                    rule=segment.rule,
+                    fit=clip.fit,
+                    region_left=clip.region[0],
+                    region_top=clip.region[1],
+                    region_right=clip.region[2],
+                    region_bottom=clip.region[3],
                     letter_seen_share=selected.letter_seen_share,
                     made_with=made_with,
                     **dataclasses.asdict(clip.measures),

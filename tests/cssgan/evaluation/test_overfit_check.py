@@ -198,7 +198,7 @@ def test_a_signal_is_reported_with_its_exit_code(
 def test_eight_rendered_clips_can_be_overfitted(songs: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "phonics_data", "build", str(songs / "manifest.csv"), "--split-ratios", "1,0,0"]
     command += ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "data"), "--engine", "captions"]
-    subprocess.run([*command, "--ocr", "never"], check=True, capture_output=True)
+    subprocess.run([*command, "--ocr", "never", "--fit", "crop"], check=True, capture_output=True)
     config = overfit_config(preset("small"), 4000)
     eight = write_overfit_dataset(tmp_path / "data", tmp_path / "eight", config.data.num_frames)
 

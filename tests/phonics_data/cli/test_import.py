@@ -74,10 +74,17 @@ def test_grid_by_speaker_and_by_letter(tmp_path: Path) -> None:
     for speaker, sentence, seed in (("s1", "bbaf2n", 1), ("s2", "lgwm5s", 2)):
         made = write_video(tmp_path / "GRID" / speaker / "video.mkv", seed)
         made.rename(made.with_name(f"{sentence}.mpg"))
+        words = ["bin", "blue", "at", sentence[3], "two", "now"]
+        lines = [f"{4000 * index} {4000 * index + 4000} {word}" for index, word in enumerate(words)]
+        made.with_name(f"{sentence}.align").write_text("\n".join(lines))
     for label, expected in (("speaker", ["s1", "s2"]), ("letter", ["F", "M"])):
         dataset = tmp_path / label
         run("import", "grid", tmp_path / "GRID", "--label", label, "--work", tmp_path / f"w-{label}", "--out", dataset)
         assert sorted(row.label for row in rows_of(dataset)) == expected
+    assert [row.num_frames for row in rows_of(tmp_path / "letter")] == [14, 14]
+    again = ("--label", "letter", "--min-frames", "20", "--work", tmp_path / "w20", "--out", tmp_path / "d20")
+    run("import", "grid", tmp_path / "GRID", *again)
+    assert [row.num_frames for row in rows_of(tmp_path / "d20")] == [20, 20]
 
 
 def test_vidtimit_has_all_speakers_in_all_splits_and_no_head_rotations(tmp_path: Path) -> None:

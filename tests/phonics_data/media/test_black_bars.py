@@ -50,3 +50,12 @@ def test_a_dark_video_has_no_bars(tmp_path: Path) -> None:
         pictures=[np.zeros((64, 64, 3), np.uint8)] * 25,
     )  # fmt: skip
     assert content_region(path, 1.0) == (0.0, 0.0, 1.0, 1.0)
+
+
+def test_bars_are_those_of_the_upright_frame(tmp_path: Path) -> None:
+    stored = [np.ascontiguousarray(np.rot90(picture, -1)) for picture in bright_frames(96, 128, (12, 0))]
+    path = make_source(
+        tmp_path / "a.mp4", constant(25, 2), clicks(2, [1.0], 16_000), sound_rate_hz=16_000, audio_codec="aac",
+        pictures=stored, video_options={"g": "10"}, rotation=90,
+    )  # fmt: skip
+    assert content_region(path, 2.0) == pytest.approx((0.0, 0.125, 1.0, 0.875), abs=0.03)

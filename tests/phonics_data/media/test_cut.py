@@ -11,15 +11,17 @@ import av
 import av.error
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from phonics_data.contract.sample import num_audio_samples
 from phonics_data.errors import MediaError
-from phonics_data.media import DecodedClip, cut_segments
+from phonics_data.media import FULL_FRAME, DecodedClip, Region, cut_segments
 from phonics_data.media import cut as cut_module
 from phonics_data.media.cut import _Display
 from phonics_data.media.frame_sampler import sample_frames
-from phonics_data.media.scaler import Scaler
+from phonics_data.media.scaler import Scaler, picture_region
 from tests.counted_videos import click_times, clicks, constant, make_source, read_number
 
 pytestmark = pytest.mark.dependencies
@@ -304,6 +306,93 @@ def test_fit_modes(tmp_path: Path) -> None:
     assert brightness["pad"][32, 20:].min() > 180
     assert brightness["squash"][:, :7].max() < 40
     assert brightness["squash"][:, 10:].min() > 180
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        # A letter of 30 % of the height: the part has half the frame's height, around the letter.
+        ((0.4, 0.4, 0.5, 0.7), (0.309, 0.3, 0.591, 0.8)),
+        # At the edge it is moved inside the frame.
+        ((0.0, 0.0, 0.1, 0.2), (0.0, 0.0, 0.281, 0.5)),
+        # Letter and object side by side, with a margin.
+        ((0.2, 0.3, 0.6, 0.7), (0.176, 0.102, 0.624, 0.898)),
+        # No room for the whole margin.
+        ((0.2, 0.0, 0.76, 0.5), (0.199, 0.0, 0.761, 1.0)),
+        # Wider than the frame is high, and unknown: the whole frame.
+        ((0.1, 0.3, 0.7, 0.7), FULL_FRAME),
+        (None, FULL_FRAME),
+    ],
+)
+def test_focus_is_a_square_around_the_box(box: Region | None, expected: Region) -> None:
+    found = picture_region("focus", Fraction(16, 9), Fraction(1), focus=box)
+    assert found == pytest.approx(expected, abs=0.001)
+
+
+@given(
+    st.tuples(*[st.floats(0, 1)] * 4),
+    st.fractions(Fraction(1, 3), 3, max_denominator=50),
+    st.fractions(Fraction(1, 2), 2, max_denominator=8),
+)
+def test_focus_holds_its_box_undistorted_or_is_the_whole_frame(
+    corners: tuple[float, ...], aspect: Fraction, target: Fraction
+) -> None:
+    (left, right), (top, bottom) = sorted(corners[:2]), sorted(corners[2:])
+    found = picture_region("focus", aspect, target, focus=(left, top, right, bottom))
+    assert 0 <= found[0] <= left + 1e-9
+    assert 0 <= found[1] <= top + 1e-9
+    assert right - 1e-9 <= found[2] <= 1 + 1e-9
+    assert bottom - 1e-9 <= found[3] <= 1 + 1e-9
+    if found != FULL_FRAME:
+        shown = float(aspect) * (found[2] - found[0]) / (found[3] - found[1])
+        assert shown == pytest.approx(float(target), rel=1e-6)
+
+
+def test_each_segment_has_its_own_focus(tmp_path: Path) -> None:
+    wide = np.full((96, 192, 3), 20, np.uint8)
+    wide[16:80, 16:80], wide[16:80, 112:176] = (220, 30, 30), (30, 30, 220)
+    path = make_source(
+        tmp_path / "a.mkv", constant(25, 2), clicks(2, [0.5], 48_000), pictures=[wide] * 50, video_options={"qp": "0"}
+    )
+    boxes: list[Region | None] = [
+        (16 / 192, 16 / 96, 80 / 192, 80 / 96),
+        (112 / 192, 16 / 96, 176 / 192, 80 / 96),
+        None,
+    ]
+    cuts = cut_segments(
+        path, [(0.0, 1.0), (0.4, 1.2), (0.4, 1.2)], frame_rate=Fraction(25), width=64, height=64, fit="focus",
+        focus=boxes, audio_rate_hz=RATE,
+    )  # fmt: skip
+    red, blue, both = sorted(cuts, key=lambda one: one.index)
+    for one, channel, box in ((red, 0, boxes[0]), (blue, 2, boxes[1])):
+        assert box is not None
+        assert len({frame.tobytes() for frame in one.frames_LHWC}) == 1
+        picture = one.frames_LHWC[0].astype(int)
+        assert (picture[..., channel] > 150).mean() == pytest.approx(1 / 1.12**2, abs=0.05)
+        assert (picture[..., 2 - channel] > 150).mean() == 0
+        assert one.region[0] < box[0] < box[2] < one.region[2]
+    assert both.region == FULL_FRAME
+    assert (both.frames_LHWC[0, ..., 0] > 150).mean() == pytest.approx(64 * 64 / (96 * 192), abs=0.02)
+
+
+@pytest.mark.parametrize("rotation", [90, -90, 180])
+def test_focus_and_region_are_in_the_upright_frame(tmp_path: Path, rotation: int) -> None:
+    upright = np.full((96, 192, 3), 20, np.uint8)
+    upright[0:48, 144:192] = (220, 30, 30)
+    path = make_source(
+        tmp_path / "a.mp4", constant(25, 1), clicks(1, [0.5], 48_000), audio_codec="aac", rotation=rotation,
+        pictures=[np.ascontiguousarray(np.rot90(upright, -rotation // 90))] * 25,
+    )  # fmt: skip
+    (one,) = cut_segments(
+        path, [(0.0, 0.4)], frame_rate=Fraction(25), width=64, height=64, fit="focus", focus=[(0.75, 0.0, 1.0, 0.5)],
+        audio_rate_hz=RATE,
+    )  # fmt: skip
+    assert one.region == pytest.approx((0.72, 0.0, 1.0, 0.56), abs=0.001)
+    assert (one.frames_LHWC[0, :56, 8:, 0] > 150).mean() > 0.97
+    (cropped,) = cut_segments(
+        path, [(0.0, 0.4)], frame_rate=Fraction(25), width=64, height=64, fit="crop", audio_rate_hz=RATE
+    )
+    assert cropped.region == pytest.approx((0.25, 0.0, 0.75, 1.0))
 
 
 def test_pixels_are_means_of_their_source_area(tmp_path: Path) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from phonics_data.errors import OptionError
 from phonics_data.quality.filters import (
+    MIN_CONFIDENCE,
     ClipMeasurements,
     FilterOptions,
     apply_filters,
     is_dropped,
     measure_clip,
+    shown_share,
     visible_share,
 )
 
@@ -84,7 +88,7 @@ def test_limits_are_inclusive() -> None:
     edge = ClipMeasurements(
         moving_share=0.01, bright_level=32.0, loudness_dbfs=-50.0, clipped_share=0.05, bar_share=0.0
     )
-    assert apply_filters(edge, 0.5, 0.0, FilterOptions()) == ()
+    assert apply_filters(edge, 0.5, MIN_CONFIDENCE, FilterOptions()) == ()
 
 
 def test_static_pictures_are_only_flagged_by_default() -> None:
@@ -142,6 +146,26 @@ def test_single_bars_and_dark_frames_do_not_count() -> None:
 )
 def test_overlapping_intervals_count_once(intervals: list[tuple[float, float]], share: float) -> None:
     assert visible_share(1.0, 3.0, intervals) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("box", "share"),
+    [
+        ((0.3, 0.2, 0.5, 0.8), 1.0),
+        ((0.0, 0.2, 0.4, 0.8), 0.375),
+        ((0.7, 0.9, 0.8, 1.0), 0.5),
+        ((0.0, 0.2, 0.2, 0.8), 0.0),
+        ((0.4, 0.4, 0.4, 0.8), 0.0),
+    ],
+)
+def test_shown_share(box: tuple[float, ...], share: float) -> None:
+    assert shown_share(box, (0.25, 0.0, 0.75, 1.0)) == pytest.approx(share)
+
+
+def test_documented_minimum_confidence() -> None:
+    root = Path(__file__).parents[3]
+    assert f"under {MIN_CONFIDENCE:g} (`--min-confidence`)" in (root / "docs" / "dataset.md").read_text()
+    assert f"default: that of --filters, else {MIN_CONFIDENCE:g}." in (root / "docs" / "cli.md").read_text()
 
 
 def test_out_of_range_limits_are_refused() -> None:

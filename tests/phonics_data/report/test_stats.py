@@ -21,11 +21,13 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_tables(dataset: Path) -> None:
-    by_class, by_split, by_evidence, rejected = stats(dataset)
+    by_class, by_split, by_evidence, by_fit, limits, rejected = stats(dataset)
     assert [len(row) == len(table.headings) for table in stats(dataset) for row in table.rows].count(False) == 0
     assert by_class.rows[:3] == [("A", "1", "1", "1", "3"), ("B", "1", "1", "1", "3"), ("C", "0", "0", "0", "0")]
     assert by_split.rows[-1] == ("all", "6", "3", "0.1", "0.80", "0.50")
     assert by_evidence.rows == [("captions", "6", "3", "0.1", "0.80", "0.50")]
+    assert by_fit.rows == [("squash", "6")]
+    assert limits.rows == [("none", "", "")]
     assert rejected.rows == [("none", "", "")]
 
 

@@ -138,14 +138,68 @@ def test_grid_labels(tmp_path: Path) -> None:
         grid_files(tmp_path / "GRID")
 
 
+WORDS = ("lay", "red", "in", "q", "six", "now")
+
+
+def put_sentence(folder: Path, borders: list[int] | None, *, seed: int = 1) -> None:
+    """A video of 3 s, s1/lriq6n.mpg, with the words between `borders` (in units of an alignment)."""
+    made = write_video(folder / "s1" / "video.mkv", seed, seconds=3)
+    made.rename(made.with_name("lriq6n.mpg"))
+    if borders is not None:
+        lines = [f"0 {borders[0]} sil"]
+        lines += [f"{low} {high} {word}" for low, high, word in zip(borders, borders[1:], WORDS, strict=False)]
+        lines += [f"{borders[-1]} 74500 sil"]
+        (folder / "s1" / "lriq6n.align").write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("letter", "min_frames", "expected"),
+    [
+        ((35_500, 41_000), 14, (31, 45)),  # frames 35.5 to 41: 6 of its own, 4 before and 4 after
+        ((35_000, 40_000), 14, (31, 45)),  # 5 of its own; the odd frame comes after it
+        ((35_000, 40_000), 4, (35, 40)),
+        ((35_000, 60_000), 14, (35, 60)),
+        ((71_000, 74_000), 14, (60, 74)),  # the sentence ends
+        ((2_000, 4_000), 14, (0, 14)),  # the sentence begins
+    ],
+)
+def test_grid_letters_are_cut_at_their_seconds(
+    tmp_path: Path, letter: tuple[int, int], min_frames: int, expected: tuple[int, int]
+) -> None:
+    start, end = letter
+    borders = [start - 900, start - 600, start - 300, start, end, end + 100, end + 200]
+    put_sentence(tmp_path, borders)
+    (file,) = grid_files(tmp_path, "letter", min_frames=min_frames)
+    (segment,) = file.segments
+    assert segment.end_seconds is not None
+    assert (segment.start_seconds * 25, segment.end_seconds * 25) == pytest.approx(expected)
+    (sentence,) = grid_files(tmp_path)
+    assert (sentence.segments[0].start_seconds, sentence.segments[0].end_seconds) == (0.0, None)
+
+
+def test_grid_letters_without_an_alignment_are_rejected(tmp_path: Path) -> None:
+    put_sentence(tmp_path, None)
+    workspace = Workspace(tmp_path / "work")
+    with pytest.raises(InputError, match=r"none of 1 files is usable; .*lriq6n\.align with six words"):
+        import_files(workspace, grid_files(tmp_path, "letter"), evidence="grid")
+    assert import_files(workspace, grid_files(tmp_path), evidence="grid").num_kept == 1
+
+
 def test_real_grid_files(shared_data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "s1"
     folder.mkdir()
     for path in sorted((shared_data / "media" / "GRID").glob("*.mpg"))[:3]:
         (folder / path.name.rpartition("__")[2]).symlink_to(path)
+        alignment = path.with_name(path.name.replace("data__", "data__alignments__")).with_suffix(".align")
+        (folder / alignment.name.rpartition("__")[2]).symlink_to(alignment)
     workspace = Workspace(tmp_path / "work")
     import_files(workspace, grid_files(tmp_path, "letter"), evidence="grid")
     shard(workspace, tmp_path / "dataset", ShardOptions())
     rows = read_metadata(tmp_path / "dataset")
     assert sorted(row.label for row in rows) == ["F", "L", "S"]
-    assert all(row.num_frames in (74, 75) for row in rows), "GRID sentences have 3 s at 25 frames/s"
+    assert [row.num_frames for row in rows] == [14, 14, 14]
+    spoken = {"F": (35_500, 41_000)}
+    for row in rows:
+        if row.label in spoken:
+            low, high = (units / 25_000 for units in spoken[row.label])
+            assert row.start_seconds <= low < high <= row.end_seconds

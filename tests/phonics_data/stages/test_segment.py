@@ -108,7 +108,7 @@ def long_phrase(letter: str) -> str:
     return f"{letter} is for {letter} {letter} is for {letter} {letter} {letter}"
 
 
-@pytest.mark.parametrize(("beat", "rest", "num_short"), [(0.3, 0.0, 26), (0.3, 0.4, 0)])
+@pytest.mark.parametrize(("beat", "rest", "num_short"), [(0.2, 0.0, 26), (0.3, 0.4, 0)])
 def test_letters_without_adjacent_gaps_are_rejected_as_too_short(
     workspace: Workspace, beat: float, rest: float, num_short: int
 ) -> None:

@@ -16,20 +16,26 @@ import numpy as np
 import pandas
 import pytest
 import webdataset
+from typer.testing import CliRunner
 
 from phonics_data import open_dataset
+from phonics_data.cli.app import app
 from phonics_data.contract.shard import read_shard
 from phonics_data.dataset.layout import read_description, read_metadata, shard_paths
 from phonics_data.errors import InputError, OptionError
 from phonics_data.media import probe
-from phonics_data.quality.filters import FilterOptions
+from phonics_data.ocr.trace import trace_path
+from phonics_data.quality.filters import MIN_CONFIDENCE, FilterOptions
 from phonics_data.quality.split import Ratios
+from phonics_data.report.stats import stats
 from phonics_data.report.verify import verify
+from phonics_data.stages.shard.options import DatasetFit
 from phonics_data.stages.shard.stage import ShardOptions, check_folder, shard
 from phonics_data.storage.tables import read_table, write_table
 from phonics_data.storage.workspace import Workspace, file_sha256
 from phonics_data.types import FetchedVideo, Rejection, ScreenLetter, Segment, segment_id
 from tests.counted_videos import clicks, constant, make_source, modulated_noise, numbered_picture, read_number
+from tests.phonics_data.segmentation.traces import trace_of
 
 SMALL = ShardOptions(target_shard_bytes=1_000_000)
 
@@ -354,6 +360,97 @@ def test_clip_whose_letter_was_not_detected_on_the_screen_is_flagged(
     assert rows["video-2-0001000"].letter_seen_share is None
     dropping = ShardOptions(target_shard_bytes=1_000_000, filters=FilterOptions(drop_letter_not_visible=True))
     assert shard(workspace, tmp_path / "dropped", dropping).by_reason == {"letter_not_visible": 4}
+
+
+def test_segments_of_low_confidence_are_dropped_and_say_how_to_keep_them(
+    finished: tuple[Workspace, Path], tmp_path: Path
+) -> None:
+    workspace = copy_inputs(finished, tmp_path / "work")
+    segments = read_table(workspace.table("segments"), Segment)
+    segments[0] = dataclasses.replace(segments[0], confidence=0.0999)
+    segments[1] = dataclasses.replace(segments[1], confidence=0.05, evidence="manifest")
+    segments[2] = dataclasses.replace(segments[2], confidence=MIN_CONFIDENCE)
+    write_table(workspace.table("segments"), Segment, segments)
+    count = shard(workspace, tmp_path / "dataset", SMALL)
+    assert count.by_reason == {"low_confidence": 2}
+    rows = {row.item_id: row for row in read_table(tmp_path / "dataset" / "rejections.parquet", Rejection)}
+    first, second = rows[segments[0].segment_id], rows[segments[1].segment_id]
+    assert (first.measured, first.threshold) == (0.0999, MIN_CONFIDENCE)
+    assert first.detail == "A: starts at 0.00 s; --min-confidence 0.09 keeps it"
+    assert second.detail == (
+        "B: starts at 1.00 s; its letter is known from the manifest only; --min-confidence 0.05 keeps it"
+    )
+    arguments = ["shard", "--work", workspace.root, "--out", tmp_path / "more", "--min-confidence", "0.05"]
+    assert CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False).exit_code == 0
+    assert len(read_metadata(tmp_path / "more")) == 25
+
+
+WIDE = 128 / 228
+"""Share of the width of a numbered picture with black to its right."""
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace of one video of 228 x 128 pixels whose picture is at the left; A is in its left half and B in its right."""
+    workspace = Workspace(tmp_path_factory.mktemp("wide") / "work")
+    pictures = [
+        np.pad(numbered_picture(first_number("good") + index), ((0, 0), (0, 100), (0, 0))) for index in range(50)
+    ]
+    video = put_video(workspace, "good", seconds=2, pictures=pictures)
+    write_inputs(workspace, [video], segments_of("good", "AB"))
+    tracks = [
+        ScreenLetter(video_id="good", letter=letter, start_seconds=start, end_seconds=start + 1, score=0.9, box=box)
+        for letter, start, box in (("A", 0.0, (0.0, 0.0, WIDE, 1.0)), ("B", 1.0, (0.6, 0.2, 0.7, 0.6)))
+    ]
+    write_table(workspace.table("screen_letters"), ScreenLetter, tracks)
+    trace = trace_of([], 16)
+    (workspace.root / "ocr").mkdir()
+    trace_path(workspace.root, "good").write_bytes(trace.to_bytes())
+    return workspace
+
+
+@pytest.mark.parametrize(
+    ("fit", "seen", "fits"),
+    [
+        ("squash", [1.0, 1.0], ["squash"] * 2),
+        ("pad", [1.0, 1.0], ["pad"] * 2),
+        ("crop", [0.0, 1.0], ["crop"] * 2),
+        ("letter", [1.0, 1.0], ["letter"] * 2),
+    ],
+)
+def test_visibility_is_measured_in_the_picture(
+    wide: Workspace, tmp_path: Path, fit: DatasetFit, seen: list[float], fits: list[str]
+) -> None:
+    filters = FilterOptions(max_bar_share=1.0)
+    shard(wide, tmp_path / "dataset", ShardOptions(fit=fit, filters=filters))
+    rows = sorted(read_metadata(tmp_path / "dataset"), key=lambda row: row.start_seconds)
+    assert [row.letter_seen_share for row in rows] == seen
+    assert [row.fit for row in rows] == fits
+
+
+def test_letter_fit_shows_the_letter_undistorted(wide: Workspace, tmp_path: Path) -> None:
+    shard(wide, tmp_path / "dataset", ShardOptions(fit="letter"))
+    (sample,) = [sample for sample in open_dataset(tmp_path / "dataset") if sample.label == "A"]
+    first = first_number("good")
+    assert [read_number(frame) for frame in sample.frames_LHWC] == list(range(first, first + 25))
+    (row,) = [row for row in read_metadata(tmp_path / "dataset") if row.label == "A"]
+    assert (row.region_left, row.region_top, row.region_bottom) == (0.0, 0.0, 1.0)
+    assert row.region_right == pytest.approx(WIDE)
+
+
+def test_letter_fit_falls_back_and_cuts_again_when_the_screen_is_read(wide: Workspace, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "work")
+    shutil.copytree(wide.media, workspace.media)
+    for name in ("videos", "segments"):
+        shutil.copyfile(wide.table(name), workspace.table(name))
+    shard(workspace, tmp_path / "unread", ShardOptions(fit="letter"))
+    assert [(row.fit, row.region_right) for row in read_metadata(tmp_path / "unread")] == [("squash", 1.0)] * 2
+    fits = next(table for table in stats(tmp_path / "unread") if table.key == "by_fit")
+    assert fits.as_plain() == [{"fit": "squash", "clips": 2}]
+    shutil.copyfile(wide.table("screen_letters"), workspace.table("screen_letters"))
+    shutil.copytree(wide.root / "ocr", workspace.root / "ocr")
+    assert shard(workspace, tmp_path / "read", ShardOptions(fit="letter")).num_skipped == 0
+    assert {row.fit for row in read_metadata(tmp_path / "read")} == {"letter"}
 
 
 def test_frames_can_be_stored_as_mp4(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
