@@ -50,8 +50,8 @@ _MIN_HEIGHT = 0.08
 """Height of a letter that is a sign, as a fraction of the frame's."""
 _MIN_PAIR_HEIGHT = 0.15
 """Of a letter that is evidence without words and text: equal letters of printed words ("Apple") are smaller."""
-_MAX_PAIR_RATIO, _MIN_PAIR_SCORE = 0.92, 0.9
-"""Of the heights of the two letters of a pair, and the probability of each."""
+_MAX_PAIR_RATIO, _MIN_PAIR_SCORE, _MIN_PAIR_SECONDS = 0.92, 0.9, 1.0
+"""Of the heights of the two letters of a pair, the probability of each, and the time for which both are visible."""
 _BAR_WEIGHT = 0.5
 """`LETTER_WEIGHTS` of letters that are bars and discs."""
 _MIN_DOMINANT_SHARE, _MIN_VISIBLE_SHARE, _DOMINANT_SCORE = 0.45, 0.4, 0.97
@@ -297,7 +297,7 @@ def _visible_seconds(tracks: Sequence[ScreenLetter]) -> float:
 
 
 def _has_pair(tracks: Sequence[ScreenLetter]) -> bool:
-    """Whether the letter is shown twice side by side, in upper and lower case, for half a second."""
+    """Whether the letter is shown twice side by side, in upper and lower case, for a second."""
     for one in tracks:
         for other in tracks:
             shared = min(one.end_seconds, other.end_seconds) - max(one.start_seconds, other.start_seconds)
@@ -306,7 +306,7 @@ def _has_pair(tracks: Sequence[ScreenLetter]) -> bool:
             is_pair = height >= _MIN_PAIR_HEIGHT and low <= _MAX_PAIR_RATIO * height
             is_pair &= min(one.score, other.score) >= _MIN_PAIR_SCORE
             is_beside = 0 <= other.box[0] - one.box[2] < height and abs(other.box[3] - one.box[3]) < 0.5 * height
-            if is_pair and is_beside and shared >= _MIN_SHOWN_SECONDS:
+            if is_pair and is_beside and shared >= _MIN_PAIR_SECONDS:
                 return True
     return False
 
