@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,8 @@ _STROKE_INSIDE, _STROKE_GROWTH, _STROKE_COLOUR = 0.95, 1.03, 45.0
 """A shape that has grown into another letter within `_STROKE_SECONDS` was a stroke of it: that letter covers at least
 `_STROKE_INSIDE` of it, is larger by `_STROKE_GROWTH`, and has the same colours."""
 _INK_STEP = 4
+_SINGLE, _CONFIRM_OVERLAP, _CONFIRM_SCORE = 0.5, 0.3, 0.5
+"""Factor on the probabilities of a textured shape that is recognized in one frame only; what counts as recognized."""
 _FOUND_OVERLAP = 0.5
 _IN_WORD = 0.8
 _GRID = (32, 18)
@@ -95,7 +97,8 @@ class _Detection:
         colours: of the letter and around it.
         cut_from: the detection follows a cut if there was one in the frames from this one to `frame`. None for letters
             in what has changed a little.
-        ink: (columns, rows) coarse pixels that the letter covers, as numbers.
+        ink: coarse pixels of the frame that the letter covers, as numbers.
+        is_textured: the letter is not of one colour.
     """
 
     frame: int
@@ -104,6 +107,7 @@ class _Detection:
     colours: tuple[float, ...]
     cut_from: int | None
     ink: frozenset[int]
+    is_textured: bool
 
 
 class _Scanner:
@@ -184,7 +188,7 @@ class _Scanner:
         self, number: int, frame_HWC: Frame, shape: LetterShape, letters_26: NDArray[np.float32], cut_from: int | None
     ) -> None:
         box, colours = _fractions(shape.box, frame_HWC), (*shape.colour, *shape.background)
-        found = _Detection(number, box, letters_26, colours, cut_from, _ink(shape))
+        found = _Detection(number, box, letters_26, colours, cut_from, _ink(shape), shape.pixels is not None)
         if letters_26.max() >= _SURE:
             self._mark_strokes(found)
         self._detections.append(found)
@@ -280,6 +284,7 @@ class _Scanner:
         detections = [
             one for row, one in enumerate(self._detections) if row not in self._strokes and not self._is_in_word(one)
         ]
+        factors = [1.0 if self._is_confirmed(one, row, detections) else _SINGLE for row, one in enumerate(detections)]
         # A frame that was read as a whole because of a flash does not follow a cut.
         after_cut = [one.cut_from is not None and any(self._cuts[one.cut_from : one.frame + 1]) for one in detections]
         return ScreenTrace(
@@ -290,7 +295,9 @@ class _Scanner:
             edges_TGG=np.array(self._edges, np.uint8).reshape(-1, _GRID[1], _GRID[0]),
             frame_R=np.array([one.frame for one in detections], np.int32),
             box_R4=np.array([one.box for one in detections], np.float32).reshape(-1, 4),
-            letters_R26=np.array([one.letters_26 for one in detections], np.float32).reshape(-1, 26),
+            letters_R26=np.array(
+                [factor * one.letters_26 for factor, one in zip(factors, detections, strict=True)], np.float32
+            ).reshape(-1, 26),
             colour_R6=np.array([one.colours for one in detections], np.float32).reshape(-1, 6),
             after_cut_R=np.array(after_cut, np.bool_),
             text_frame_N=np.array([number for number, _, _ in self._lines], np.int32),
@@ -298,6 +305,25 @@ class _Scanner:
             text_N=np.array([line.text for _, _, line in self._lines], np.str_),
             text_score_N=np.array([line.score for _, _, line in self._lines], np.float32),
         )
+
+    @staticmethod
+    def _is_confirmed(one: _Detection, row: int, detections: Sequence[_Detection]) -> bool:
+        """Whether the letter of a textured shape was also recognized there in a neighbouring frame.
+
+        Whatever appears counts as changed for `_LAG` frames. Drawings that move look like a letter for one frame only.
+        """
+        if not one.is_textured or one.cut_from is not None:
+            return True
+        letter = one.letters_26.argmax()
+        for step in (-1, 1):
+            other = row + step
+            while 0 <= other < len(detections) and abs(detections[other].frame - one.frame) <= _LAG + 1:
+                found = detections[other]
+                is_here = intersection(found.box, one.box) >= _CONFIRM_OVERLAP * min(area(found.box), area(one.box))
+                if is_here and found.frame != one.frame and found.letters_26[letter] >= _CONFIRM_SCORE:
+                    return True
+                other += step
+        return False
 
     def _is_in_word(self, one: _Detection) -> bool:
         """Whether a detection is a letter of a word. The word was read up to a second later."""

@@ -40,6 +40,8 @@ _EMPTY = 0.08
 """A place is empty if its edge strength is up to this fraction of the range above its minimum."""
 _MIN_FILL = 0.4
 """A place was empty if at least this fraction of its edge strength has been added since."""
+_MAX_PART, _MAX_LOST = 0.85, 0.1
+"""A letter that is being drawn has at most the first fraction of its edge strength, and loses at most the second."""
 _OWN_EDGES, _MIN_OWN_EDGES = 0.4, 0.25
 """A cell belongs to the letter if this fraction of its edge strength came with it; the cells together must have this
 fraction of the strength at the letter's place."""
@@ -201,7 +203,9 @@ def _start(interval: _Interval, before: _Interval | None, letters_TL: Scores, tr
         first = int(marks[0])
     low = max(min(last_before + 1, first), first - 3 * trace.rate, 0)
     others = frames_with_other_letter(interval.first_box, letter, trace, min_iou=0.35, low=low, high=first)
-    low = max([low, *(others + 1).tolist()])
+    low = max(
+        [low, *(frame + 1 for frame in others.tolist() if not _is_drawn(interval.first_box, frame, first, trace))]
+    )
     window = np.arange(low, first + 1)
     cuts = window[trace.cut_T[window]]
     is_row = bool(cuts.size) and opens and _was_unmarked(int(cuts[-1]), first, interval, trace)
@@ -215,6 +219,15 @@ def _start(interval: _Interval, before: _Interval | None, letters_TL: Scores, tr
     near = window[window > first - 0.3 * trace.rate]
     largest = int(near[int(trace.changed_T[near].argmax())])
     return _Start(largest, bool(trace.changed_T[largest] > 0))
+
+
+def _is_drawn(box: Box, before: int, first: int, trace: ScreenTrace) -> bool:
+    """Whether what frame `before` shows at a letter's place is a part of the letter: edges were added, none was lost."""
+    edges_TGG = edges_at(box, trace)
+    lost = np.maximum(edges_TGG[before] - edges_TGG[first], 0.0).sum()
+    return bool(
+        edges_TGG[before].sum() < _MAX_PART * edges_TGG[first].sum() and lost < _MAX_LOST * edges_TGG[before].sum()
+    )
 
 
 def _fill(box: Box, window: NDArray[np.int64], trace: ScreenTrace) -> int | None:

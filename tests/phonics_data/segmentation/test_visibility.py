@@ -47,6 +47,18 @@ def test_empty_card_after_a_cut_does_not_belong_to_the_letter() -> None:
     assert only_phrase(with_edges(trace, [(LETTER_BOX, range(10, 60), 60)])).start_seconds == seconds(10)
 
 
+def test_stroke_of_a_letter_that_is_being_drawn_belongs_to_it() -> None:
+    stroke_box = (0.25, 0.25, 0.34, 0.75)
+    stroke = Detection(frame=12, letter="I", box=(0.25, 0.25, 0.4, 0.75))
+    letter = Detection(frame=24, letter="B", box=LETTER_BOX)
+    trace = trace_of([stroke, letter], NUM_FRAMES)
+    drawn = [(stroke_box, range(10, 60), 60), ((0.34, 0.25, 0.5, 0.75), range(20, 60), 60)]
+    assert only_phrase(with_edges(trace, drawn)).start_seconds == seconds(10)
+    # Another letter loses its edges when the letter replaces it.
+    replaced = [((0.25, 0.25, 0.4, 0.75), range(10, 20), 90), (LETTER_BOX, range(20, 60), 60)]
+    assert only_phrase(with_edges(trace, replaced)).start_seconds > seconds(12)
+
+
 def test_letter_that_fades_in_does_not_end() -> None:
     trace = trace_of([Detection(frame=10, letter="B", box=LETTER_BOX)], NUM_FRAMES)
     fading = [(LETTER_BOX, range(10 + step, 11 + step), 8 + 6 * step) for step in range(20)]
