@@ -50,6 +50,8 @@ _MIN_HEIGHT = 0.08
 """Height of a letter that is a sign, as a fraction of the frame's."""
 _MIN_PAIR_HEIGHT = 0.15
 """Of a letter that is evidence without words and text: equal letters of printed words ("Apple") are smaller."""
+_MAX_PAIR_RATIO, _MIN_PAIR_SCORE, _MIN_PAIR_SECONDS = 0.92, 0.9, 1.0
+"""Of the heights of the two letters of a pair, the probability of each, and the time for which both are visible."""
 _BAR_WEIGHT = 0.5
 """`LETTER_WEIGHTS` of letters that are bars and discs."""
 _MIN_DOMINANT_SHARE, _MIN_VISIBLE_SHARE, _DOMINANT_SCORE = 0.45, 0.4, 0.97
@@ -61,6 +63,8 @@ _MIN_SHOWN_SHARE = 0.25
 """A letter that the video is about is shown for at least this share of the time (weighted by height) of the letter shown most."""
 _MIN_LETTER_LINE_SCORE = 0.8
 """Confidence of a text line that is the letter alone."""
+_MIN_PRINTED_SHARE = 0.25
+"""Share of the video in which a letter that a text line contains alone is visible; letters of titles fly in one by one."""
 _MIN_LINE_SHARE = 0.3
 """Share of the screen's words that begin with the letter; of the words of signs and credits about one in 20 does."""
 _EARLY_SECONDS, _LATE_SECONDS = 0.3, 1.5
@@ -254,7 +258,7 @@ def _signs(words: Sequence[Word], trace: ScreenTrace | None, letter: str) -> _Si
         visible_share=0.0 if trace is None else _visible_seconds(own) / max(trace.duration_seconds, 1e-3),
         lines=[] if trace is None else object_lines(trace, letter),
         line_share=initials.count(letter) / len(initials) if initials else 0.0,
-        has_pair=has_pair or (trace is not None and _is_printed(trace, letter)),
+        has_pair=has_pair or (trace is not None and _is_printed(trace, letter, own)),
         is_alphabet=trace is not None and decode_screen(trace, ScreenOptions()).is_alphabet,
         was_read=trace is not None,
     )
@@ -293,29 +297,34 @@ def _visible_seconds(tracks: Sequence[ScreenLetter]) -> float:
 
 
 def _has_pair(tracks: Sequence[ScreenLetter]) -> bool:
-    """Whether the letter is shown twice side by side, in upper and lower case, for half a second."""
+    """Whether the letter is shown twice side by side, in upper and lower case, for a second."""
     for one in tracks:
         for other in tracks:
             shared = min(one.end_seconds, other.end_seconds) - max(one.start_seconds, other.start_seconds)
-            height = max(one.box[3] - one.box[1], other.box[3] - other.box[1])
-            is_large = height >= _MIN_PAIR_HEIGHT  # two equal letters of a printed word ("Apple") are smaller
-            is_beside = (
-                is_large and 0 <= other.box[0] - one.box[2] < height and abs(other.box[3] - one.box[3]) < 0.5 * height
-            )
-            if is_beside and shared >= _MIN_SHOWN_SECONDS:
+            low, height = sorted((one.box[3] - one.box[1], other.box[3] - other.box[1]))
+            # Equal letters of a printed word ("BUNNY") have one height.
+            is_pair = height >= _MIN_PAIR_HEIGHT and low <= _MAX_PAIR_RATIO * height
+            is_pair &= min(one.score, other.score) >= _MIN_PAIR_SCORE
+            is_beside = 0 <= other.box[0] - one.box[2] < height and abs(other.box[3] - one.box[3]) < 0.5 * height
+            if is_pair and is_beside and shared >= _MIN_PAIR_SECONDS:
                 return True
     return False
 
 
-def _is_printed(trace: ScreenTrace, letter: str) -> bool:
-    """Whether a text line is the letter in both cases, "Bb", or the letter alone, read at two times."""
+def _is_printed(trace: ScreenTrace, letter: str, tracks: Sequence[ScreenLetter]) -> bool:
+    """Whether a text line is the letter in both cases, "Bb", or the letter alone, read at two times and visible for long.
+
+    Args:
+        tracks: of the letter.
+    """
     rows = [
         row
         for row in range(trace.text_frame_N.size)
         if trace.text_score_N[row] >= _MIN_LETTER_LINE_SCORE and shows_letter_alone(str(trace.text_N[row]), letter)
     ]
     has_both = any(begins_with_pair(str(trace.text_N[row])) for row in rows)
-    return has_both or np.unique(trace.text_frame_N[rows]).size > 1
+    is_visible = _visible_seconds(tracks) >= _MIN_PRINTED_SHARE * trace.duration_seconds
+    return has_both or (is_visible and np.unique(trace.text_frame_N[rows]).size > 1)
 
 
 def _contradiction(signs: _Signs) -> str:
