@@ -1,14 +1,16 @@
-"""Calibrated confidence of phrases: a logistic regression on features of the phrase and its neighbours. Pure.
+"""Calibrated confidence of phrases: a logistic regression on features of the phrase, its neighbours and its song. Pure.
 
-The weights are fitted on labelled songs (`benchmarks.fit_segmentation`), so that about nine of ten segments with a
-confidence of 0.9 are right at an IoU of 0.5. The evidence for the letter alone is a poor predictor: a letter detected once
-between its neighbours of the alphabet is more certain than one detected often where another letter is expected.
+The weights are fitted on labelled songs, real and rendered (`benchmarks.fit_calibration`), so that about nine of ten segments
+with a confidence of 0.9 are right at an IoU of 0.5 after the length rule. The evidence for the letter alone is a poor
+predictor: a letter detected once between its neighbours of the alphabet is more certain than one detected often where another
+letter is expected. Real songs have an uneven rhythm, so a long phrase is no sign of an error; a very short one is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from statistics import median
 
 import numpy as np
@@ -16,6 +18,11 @@ from numpy.typing import NDArray
 
 from phonics_data.segmentation.lexicon import LETTERS
 from phonics_data.segmentation.phrases import Phrase
+
+MIN_CLIP_SECONDS = 0.56
+"""14 frames of 25 a second, the shortest clip by default. A shorter letter shares its clip with its neighbours."""
+_MAX_LOG_RATIO = 1.5
+"""Length ratios beyond e to the power of this are equally odd."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +36,11 @@ class CalibrationWeights:
         several_sources: 1 for a phrase that two sources contain.
         source_confidence: log odds of the confidence that the source gives.
         neighbours: fraction (0, 0.5, 1) of the two neighbours that are the alphabet's.
-        odd_length: absolute log ratio of the phrase's length to the song's median.
+        song_order: fraction of the song's neighbouring phrases that are neighbours in the alphabet, without this phrase's.
+        song_letters: fraction of the alphabet that the song's phrases contain.
+        too_short: log ratio of the song's median length to the phrase's, 0 for longer phrases, at most 1.5.
+        too_long: log ratio of the phrase's length to the song's median, 0 for shorter phrases, at most 1.5.
+        below_clip: log ratio of `MIN_CLIP_SECONDS` to the phrase's length, 0 for longer phrases, at most 1.5.
     """
 
     captions: float = 2.502
@@ -38,11 +49,17 @@ class CalibrationWeights:
     several_sources: float = 3.103
     source_confidence: float = 0.483
     neighbours: float = 2.068
-    odd_length: float = -6.017
+    song_order: float = 0.0
+    song_letters: float = 0.0
+    too_short: float = -6.017
+    too_long: float = -6.017
+    below_clip: float = 0.0
 
 
 FEATURES = tuple(field.name for field in fields(CalibrationWeights))
 """Columns of `features_of`, named as their weights."""
+
+_SOURCES = ("captions", "speech", "screen")
 
 
 def features_of(phrases: Sequence[Phrase]) -> NDArray[np.float64]:
@@ -51,49 +68,65 @@ def features_of(phrases: Sequence[Phrase]) -> NDArray[np.float64]:
     Args:
         phrases: in time order, with the confidence that their sources give.
     """
-    features = np.zeros((len(phrases), len(FEATURES)))
-    lengths = [max(phrase.end_seconds - phrase.start_seconds, 1e-3) for phrase in phrases]
-    usual = median(lengths) if lengths else 1.0
+    columns = {name: np.zeros(len(phrases)) for name in FEATURES}
+    if not phrases:
+        return np.zeros((0, len(FEATURES)))
+    lengths = np.maximum([phrase.length_seconds for phrase in phrases], 1e-3)
+    for row, phrase in enumerate(phrases):
+        sources = [source for source in phrase.evidence.split(",") if source in _SOURCES]
+        columns[sources[0] if len(sources) == 1 else "several_sources"][row] = 1.0
+    confidence = np.clip([phrase.confidence for phrase in phrases], 0.02, 0.98)
+    columns["source_confidence"] = np.log(confidence / (1 - confidence))
     indices = [LETTERS.index(phrase.letter) for phrase in phrases]
-    for row, (phrase, length) in enumerate(zip(phrases, lengths, strict=True)):
-        source = "several_sources" if "," in phrase.evidence else phrase.evidence
-        features[row, FEATURES.index(source)] = 1.0
-        confidence = min(max(phrase.confidence, 0.02), 0.98)
-        follows = [
-            row > 0 and indices[row - 1] == indices[row] - 1,
-            row + 1 < len(indices) and indices[row + 1] == indices[row] + 1,
-        ]
-        features[row, 4:] = (np.log(confidence / (1 - confidence)), sum(follows) / 2, abs(np.log(length / usual)))
-    return features
+    follows = np.array([False, *(after == before + 1 for before, after in pairwise(indices)), False], np.float64)
+    own = follows[:-1] + follows[1:]
+    columns["neighbours"] = own / 2
+    columns["song_order"] = (follows.sum() - own) / max(len(phrases) - 2, 1)
+    columns["song_letters"] = np.full(len(phrases), len(set(indices)) / len(LETTERS))
+    log_ratio = np.log(lengths / median(lengths.tolist()))
+    columns["too_short"] = np.clip(-log_ratio, 0, _MAX_LOG_RATIO)
+    columns["too_long"] = np.clip(log_ratio, 0, _MAX_LOG_RATIO)
+    columns["below_clip"] = np.clip(np.log(MIN_CLIP_SECONDS / lengths), 0, _MAX_LOG_RATIO)
+    return np.stack([columns[name] for name in FEATURES], axis=1)
 
 
 def calibrated(phrases: Sequence[Phrase], calibration: CalibrationWeights) -> list[Phrase]:
     """The phrases of one song with calibrated confidence."""
-    weights = np.array([getattr(calibration, name) for name in FEATURES])
-    log_odds = features_of(phrases) @ weights
+    confidence = confidence_of(features_of(phrases), calibration)
     return [
-        replace(phrase, confidence=round(float(1 / (1 + np.exp(-value))), 3))
-        for phrase, value in zip(phrases, log_odds.tolist(), strict=True)
+        replace(phrase, confidence=round(value, 3)) for phrase, value in zip(phrases, confidence.tolist(), strict=True)
     ]
 
 
+def confidence_of(features_NK: NDArray[np.float64], calibration: CalibrationWeights) -> NDArray[np.float64]:
+    """(N,) confidence, 0..1, of phrases with these features."""
+    weights = np.array([getattr(calibration, name) for name in FEATURES])
+    return 1 / (1 + np.exp(-features_NK @ weights))
+
+
 def fit_calibration(
-    features_NK: NDArray[np.float64], is_right_N: NDArray[np.bool_], *, ridge: float = 1.0
+    features_NK: NDArray[np.float64],
+    is_right_N: NDArray[np.bool_],
+    *,
+    weight_N: NDArray[np.float64] | None = None,
+    ridge: float = 1.0,
 ) -> CalibrationWeights:
     """The weights with the highest likelihood, with a ridge penalty of `ridge` / 2 times the sum of their squares.
 
     Args:
         features_NK: (segments, len(FEATURES)) from `features_of`.
         is_right_N: whether each segment is right.
+        weight_N: how much each segment counts; None: 1 each.
     """
     from scipy.optimize import minimize
 
     sign_N = np.where(is_right_N, 1.0, -1.0)
+    counts_N = np.ones(sign_N.size) if weight_N is None else weight_N
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         margin_N = sign_N * (features_NK @ weights)
-        slope_N = -sign_N / (1 + np.exp(margin_N))
-        value = float(np.logaddexp(0, -margin_N).sum() + ridge / 2 * (weights @ weights))
+        slope_N = -counts_N * sign_N / (1 + np.exp(margin_N))
+        value = float((counts_N * np.logaddexp(0, -margin_N)).sum() + ridge / 2 * (weights @ weights))
         return value, features_NK.T @ slope_N + ridge * weights
 
     found = minimize(loss, np.zeros(features_NK.shape[1]), jac=True, method="L-BFGS-B")
