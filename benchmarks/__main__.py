@@ -179,6 +179,30 @@ def bench_segmentation_real(
         raise PhonicsDataError("benchmarks segmentation-real: a target in the table above was missed")
 
 
+@app.command("segmentation-sheets")
+def bench_segmentation_sheets(
+    clips: Annotated[int, typer.Option(min=1, help="Number of clips on the contact sheet.")] = 40,
+    cache: Annotated[
+        Path,
+        typer.Option(help="Folder for OCR results, recognized words and workspaces; the images go into its sheets/."),
+    ] = Path("bench-segmentation"),
+    workers: Workers = 2,
+) -> None:
+    """Draw timelines of the real songs, and a contact sheet of clips that the pipeline makes of three of them.
+
+    The songs are read from the folder in PHONICS_SHARED_DATA (default ../shared/data).
+
+    Example: python -m benchmarks segmentation-sheets --clips 40
+    """
+    from benchmarks.segmentation_sheets import write_sheets
+    from phonics_data.cli.progress import progress
+
+    with progress() as on_progress:
+        paths = write_sheets(cache, num_clips=clips, workers=workers, on_progress=on_progress)
+    for path in paths:
+        typer.echo(path)
+
+
 @app.command("fit-segmentation")
 def bench_fit_segmentation(
     out: Annotated[Path, typer.Option("--json", help="JSON file for the record of the fit.")],

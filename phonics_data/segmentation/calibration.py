@@ -74,7 +74,8 @@ def features_of(phrases: Sequence[Phrase]) -> NDArray[np.float64]:
     lengths = np.maximum([phrase.length_seconds for phrase in phrases], 1e-3)
     for row, phrase in enumerate(phrases):
         sources = [source for source in phrase.evidence.split(",") if source in _SOURCES]
-        columns[sources[0] if len(sources) == 1 else "several_sources"][row] = 1.0
+        if sources:
+            columns[sources[0] if len(sources) == 1 else "several_sources"][row] = 1.0
     confidence = np.clip([phrase.confidence for phrase in phrases], 0.02, 0.98)
     columns["source_confidence"] = np.log(confidence / (1 - confidence))
     indices = [LETTERS.index(phrase.letter) for phrase in phrases]
