@@ -21,6 +21,8 @@ from phonics_data.segmentation.phrases import Phrase
 
 MIN_CLIP_SECONDS = 0.56
 """14 frames of 25 a second, the shortest clip by default. A shorter letter shares its clip with its neighbours."""
+WORD_PHRASE_SECONDS = 2.0
+"""Word times are off by a few tenths of a second, which matters for phrases shorter than this."""
 _MAX_LOG_RATIO = 1.5
 """Length ratios beyond e to the power of this are equally odd."""
 
@@ -41,6 +43,8 @@ class CalibrationWeights:
         too_short: log ratio of the song's median length to the phrase's, 0 for longer phrases, at most 1.5.
         too_long: log ratio of the phrase's length to the song's median, 0 for shorter phrases, at most 1.5.
         below_clip: log ratio of `MIN_CLIP_SECONDS` to the phrase's length, 0 for longer phrases, at most 1.5.
+        short_words: log ratio of `WORD_PHRASE_SECONDS` to the length of a phrase that the screen does not contain, 0 for longer
+            phrases, at most 1.5.
     """
 
     captions: float = 2.502
@@ -54,6 +58,7 @@ class CalibrationWeights:
     too_short: float = -6.017
     too_long: float = -6.017
     below_clip: float = 0.0
+    short_words: float = 0.0
 
 
 FEATURES = tuple(field.name for field in fields(CalibrationWeights))
@@ -88,6 +93,8 @@ def features_of(phrases: Sequence[Phrase]) -> NDArray[np.float64]:
     columns["too_short"] = np.clip(-log_ratio, 0, _MAX_LOG_RATIO)
     columns["too_long"] = np.clip(log_ratio, 0, _MAX_LOG_RATIO)
     columns["below_clip"] = np.clip(np.log(MIN_CLIP_SECONDS / lengths), 0, _MAX_LOG_RATIO)
+    has_screen = np.array(["screen" in phrase.evidence for phrase in phrases])
+    columns["short_words"] = np.where(has_screen, 0, np.clip(np.log(WORD_PHRASE_SECONDS / lengths), 0, _MAX_LOG_RATIO))
     return np.stack([columns[name] for name in FEATURES], axis=1)
 
 
