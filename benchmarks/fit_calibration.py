@@ -48,6 +48,8 @@ CUES = (
     EvidenceSet(name="cues", words="cues", screen=False),
     EvidenceSet(name="cues + screen", words="cues", screen=True),
 )
+MIN_KEPT_RIGHT = 0.98
+"""Fraction of right segments that the proposed default minimum confidence keeps."""
 THRESHOLDS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
@@ -274,8 +276,11 @@ def precision_curve(confidence_N: NDArray[np.float64], is_right_N: NDArray[np.bo
 
 
 def proposed_threshold(curve: Sequence[ThresholdPoint]) -> float:
-    """The threshold with the largest difference of the fractions of right and wrong segments that it keeps (Youden's index)."""
-    return max(curve, key=lambda point: (point.kept_right - point.kept_wrong, -point.min_confidence)).min_confidence
+    """The largest threshold that keeps `MIN_KEPT_RIGHT` of the right segments.
+
+    A default must not cost clips that are right; who needs fewer errors raises it along the curve.
+    """
+    return max(point.min_confidence for point in curve if point.kept_right >= MIN_KEPT_RIGHT)
 
 
 SONG_HEADINGS = ("song", "right", "wrong", "error before", "error", "wrong: mean", "wrong: max", "right: mean")

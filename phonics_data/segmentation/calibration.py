@@ -47,18 +47,18 @@ class CalibrationWeights:
             phrases, at most 1.5.
     """
 
-    captions: float = 2.502
-    speech: float = 1.422
-    screen: float = 3.06
-    several_sources: float = 3.103
-    source_confidence: float = 0.483
-    neighbours: float = 2.068
-    song_order: float = 0.0
-    song_letters: float = 0.0
-    too_short: float = -6.017
-    too_long: float = -6.017
-    below_clip: float = 0.0
-    short_words: float = 0.0
+    captions: float = 0.321
+    speech: float = 0.257
+    screen: float = 1.71
+    several_sources: float = 1.109
+    source_confidence: float = 0.401
+    neighbours: float = 1.553
+    song_order: float = -0.126
+    song_letters: float = 0.629
+    too_short: float = -2.96
+    too_long: float = -2.156
+    below_clip: float = -0.283
+    short_words: float = -2.494
 
 
 FEATURES = tuple(field.name for field in fields(CalibrationWeights))
