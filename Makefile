@@ -90,7 +90,7 @@ bench-segmentation: $(READY)
 	$(BIN)/python -m benchmarks segmentation --cache bench-segmentation --json bench-segmentation/segmentation.json
 
 bench-segmentation-real: $(READY)
-	$(BIN)/python -m benchmarks segmentation-real --cache bench-segmentation --json bench-segmentation/real.json
+	$(BIN)/python -m benchmarks segmentation-real --cache bench-segmentation --json bench-segmentation/real.json --markdown bench-segmentation/real.md
 
 bench-segmentation-sheets: $(READY)
 	$(BIN)/python -m benchmarks segmentation-sheets --cache bench-segmentation

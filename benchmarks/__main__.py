@@ -141,6 +141,9 @@ def bench_segmentation_real(
         Path, typer.Option(help="Folder for OCR results, recognized words and workspaces, reused by later runs.")
     ] = Path("bench-segmentation"),
     out: Annotated[Path | None, typer.Option("--json", help="JSON file for all results.")] = None,
+    tables: Annotated[
+        Path | None, typer.Option("--markdown", help="File for the tables as in docs/segmentation.md.")
+    ] = None,
     workers: Workers = 2,
 ) -> None:
     """Measure segmentation on real videos that are not part of the project, against the targets.
@@ -154,6 +157,7 @@ def bench_segmentation_real(
         TARGET_HEADINGS,
         RealBenchmarkOptions,
         as_plain,
+        markdown,
         notes,
         song_table,
         target_table,
@@ -175,6 +179,8 @@ def bench_segmentation_real(
         typer.echo(line)
     if out is not None:
         write_json(out, as_plain(found))
+    if tables is not None:
+        tables.write_text(markdown(found))
     if not found.within_targets:
         raise PhonicsDataError("benchmarks segmentation-real: a target in the table above was missed")
 

@@ -996,6 +996,20 @@ def notes(found: RealBenchmark) -> Iterable[str]:
         yield f"{part}: {ratio:.3f} CPU seconds per second of video"
 
 
+def markdown(found: RealBenchmark) -> str:
+    """The tables and notes for docs/segmentation.md."""
+    parts: list[str] = []
+    for headings, rows in (
+        (TARGET_HEADINGS, target_table(found)),
+        (SONG_HEADINGS, song_table(found.songs)),
+        (SONG_HEADINGS, song_table(found.captions)),
+    ):
+        lines = [headings, ("---",) * len(headings), *rows]
+        parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    parts.append("\n".join(f"* {note}" for note in notes(found)))
+    return "\n\n".join(parts) + "\n"
+
+
 def as_plain(found: RealBenchmark) -> dict[str, object]:
     """All results as values for JSON; numbers that do not exist (NaN) are null."""
 

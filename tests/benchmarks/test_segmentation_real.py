@@ -23,6 +23,7 @@ from benchmarks.segmentation_real import (
     joined,
     joined_traces,
     line_cues,
+    markdown,
     one_letter_result,
     phrase_cues,
     read_one_letter_truth,
@@ -203,6 +204,7 @@ def test_targets_are_met(tmp_path: Path) -> None:
     assert rows[0][:4] == ("drawn cards", "F1 at 0.5 (letters)", "1.000 (26 of 26)", ">= 0.9")
     assert rows[0][4] == "1.00 / 1.00 / 1.00"
     assert as_plain(found)["within_targets"] is True
+    assert "| drawn cards | F1 at 0.5 (letters) | 1.000 (26 of 26) | >= 0.9 |" in markdown(found)
 
 
 def test_missed_targets_are_marked(tmp_path: Path) -> None:
