@@ -201,10 +201,10 @@ def test_targets_are_met(tmp_path: Path) -> None:
     found = benchmark(tmp_path)
     assert found.within_targets
     rows = target_table(found)
-    assert rows[0][:4] == ("drawn cards", "F1 at 0.5 (letters)", "1.000 (26 of 26)", ">= 0.9")
+    assert rows[0][:4] == ("drawn cards", "F1 at 0.5 (letters)", "1.000 (26 of 26; ceiling 1.00)", ">= 0.9")
     assert rows[0][4] == "1.00 / 1.00 / 1.00"
     assert as_plain(found)["within_targets"] is True
-    assert "| drawn cards | F1 at 0.5 (letters) | 1.000 (26 of 26) | >= 0.9 |" in markdown(found)
+    assert "| drawn cards | F1 at 0.5 (letters) | 1.000 (26 of 26; ceiling 1.00) | >= 0.9 |" in markdown(found)
 
 
 def test_missed_targets_are_marked(tmp_path: Path) -> None:
