@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from statistics import median
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,9 @@ MIN_CLIP_SECONDS = 0.56
 """14 frames of 25 a second, the shortest clip by default. A shorter letter shares its clip with its neighbours."""
 WORD_PHRASE_SECONDS = 2.0
 """Word times are off by a few tenths of a second, which matters for phrases shorter than this."""
+_MAX_SKIPPED = 4
+_MAX_FORWARD_STEP = 13
+"""A larger step in the circle of the alphabet is one backwards."""
 _MAX_LOG_RATIO = 1.5
 """Length ratios beyond e to the power of this are equally odd."""
 
@@ -37,7 +41,9 @@ class CalibrationWeights:
         captions, speech, screen: 1 for a phrase of this one source.
         several_sources: 1 for a phrase that two sources contain.
         source_confidence: log odds of the confidence that the source gives.
-        neighbours: fraction (0, 0.5, 1) of the two neighbours that are the alphabet's.
+        neighbours: fraction (0, 0.5, 1) of the two neighbours that are the alphabet's; A follows Z.
+        skipped: letters that are missing between the phrase and its neighbours, mean of both sides, at most 4 each, over 4.
+        backwards: fraction of the two neighbours that contradict the order of the alphabet.
         song_order: fraction of the song's neighbouring phrases that are neighbours in the alphabet, without this phrase's.
         song_letters: fraction of the alphabet that the song's phrases contain.
         too_short: log ratio of the song's median length to the phrase's, 0 for longer phrases, at most 1.5.
@@ -47,18 +53,20 @@ class CalibrationWeights:
             phrases, at most 1.5.
     """
 
-    captions: float = 0.321
-    speech: float = 0.257
-    screen: float = 1.71
-    several_sources: float = 1.109
-    source_confidence: float = 0.401
-    neighbours: float = 1.553
-    song_order: float = -0.126
-    song_letters: float = 0.629
-    too_short: float = -2.96
-    too_long: float = -2.156
-    below_clip: float = -0.283
-    short_words: float = -2.494
+    captions: float = 0.125
+    speech: float = 0.143
+    screen: float = 1.551
+    several_sources: float = 0.973
+    source_confidence: float = 0.357
+    neighbours: float = 1.356
+    skipped: float = -0.112
+    backwards: float = 1.229
+    song_order: float = 0.61
+    song_letters: float = 0.313
+    too_short: float = -3.148
+    too_long: float = -2.211
+    below_clip: float = -0.294
+    short_words: float = -2.48
 
 
 FEATURES = tuple(field.name for field in fields(CalibrationWeights))
@@ -84,10 +92,13 @@ def features_of(phrases: Sequence[Phrase]) -> NDArray[np.float64]:
     confidence = np.clip([phrase.confidence for phrase in phrases], 0.02, 0.98)
     columns["source_confidence"] = np.log(confidence / (1 - confidence))
     indices = [LETTERS.index(phrase.letter) for phrase in phrases]
-    follows = np.array([False, *(after == before + 1 for before, after in pairwise(indices)), False], np.float64)
-    own = follows[:-1] + follows[1:]
-    columns["neighbours"] = own / 2
-    columns["song_order"] = (follows.sum() - own) / max(len(phrases) - 2, 1)
+    steps = np.array([(after - before) % len(LETTERS) for before, after in pairwise(indices)], np.int64)
+    is_back = (steps == 0) | (steps > _MAX_FORWARD_STEP)
+    follows = steps == 1
+    columns["neighbours"] = _of_both_sides(follows) / 2
+    columns["skipped"] = _of_both_sides(np.where(is_back, 0, np.minimum(steps - 1, _MAX_SKIPPED)) / _MAX_SKIPPED) / 2
+    columns["backwards"] = _of_both_sides(is_back) / 2
+    columns["song_order"] = (follows.sum() - _of_both_sides(follows)) / max(len(phrases) - 2, 1)
     columns["song_letters"] = np.full(len(phrases), len(set(indices)) / len(LETTERS))
     log_ratio = np.log(lengths / median(lengths.tolist()))
     columns["too_short"] = np.clip(-log_ratio, 0, _MAX_LOG_RATIO)
@@ -96,6 +107,12 @@ def features_of(phrases: Sequence[Phrase]) -> NDArray[np.float64]:
     has_screen = np.array(["screen" in phrase.evidence for phrase in phrases])
     columns["short_words"] = np.where(has_screen, 0, np.clip(np.log(WORD_PHRASE_SECONDS / lengths), 0, _MAX_LOG_RATIO))
     return np.stack([columns[name] for name in FEATURES], axis=1)
+
+
+def _of_both_sides(between: NDArray[Any]) -> NDArray[np.float64]:
+    """(phrases,) sum of the values of the pairs before and after each phrase, from those of the (phrases - 1) pairs."""
+    padded = np.concatenate([[0.0], between.astype(np.float64), [0.0]])
+    return padded[:-1] + padded[1:]
 
 
 def calibrated(phrases: Sequence[Phrase], calibration: CalibrationWeights) -> list[Phrase]:

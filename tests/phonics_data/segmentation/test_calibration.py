@@ -38,6 +38,13 @@ def test_features_of_source_neighbours_and_length() -> None:
     assert (feature("screen", 6, song), feature("several_sources", 6, song)) == (0.0, 1.0)
 
 
+def test_missing_letters_and_the_order_of_neighbours() -> None:
+    song = [phrase(letter, 2.0 * index, 2.0 * index + 2) for index, letter in enumerate("ABNCDGYZAB")]
+    assert [feature("neighbours", row, song) for row in range(10)] == [0.5, 0.5, 0, 0.5, 0.5, 0, 0.5, 1, 1, 0.5]
+    assert [feature("backwards", row, song) for row in range(10)] == [0, 0, 0.5, 0.5, 0, 0.5, 0.5, 0, 0, 0]
+    assert [feature("skipped", row, song) for row in range(10)] == [0, 0.5, 0.5, 0, 0.25, 0.25, 0, 0, 0, 0]
+
+
 def test_length_ratios_are_bounded() -> None:
     song = [replace(one, end_seconds=one.start_seconds + 1.6) for one in SONG]
     song[3] = replace(song[3], end_seconds=song[3].start_seconds + 0.4)
