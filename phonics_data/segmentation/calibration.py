@@ -53,20 +53,20 @@ class CalibrationWeights:
             phrases, at most 1.5.
     """
 
-    captions: float = 0.125
-    speech: float = 0.143
-    screen: float = 1.551
-    several_sources: float = 0.973
-    source_confidence: float = 0.357
-    neighbours: float = 1.356
-    skipped: float = -0.112
-    backwards: float = 1.229
-    song_order: float = 0.61
-    song_letters: float = 0.313
-    too_short: float = -3.148
-    too_long: float = -2.211
-    below_clip: float = -0.294
-    short_words: float = -2.48
+    captions: float = 0.262
+    speech: float = 0.055
+    screen: float = 1.05
+    several_sources: float = 0.664
+    source_confidence: float = 0.41
+    neighbours: float = 1.133
+    skipped: float = -0.179
+    backwards: float = 1.247
+    song_order: float = 0.535
+    song_letters: float = 0.239
+    too_short: float = -4.582
+    too_long: float = -1.483
+    below_clip: float = -0.818
+    short_words: float = -1.894
 
 
 FEATURES = tuple(field.name for field in fields(CalibrationWeights))
