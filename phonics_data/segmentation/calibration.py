@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -43,7 +42,6 @@ class CalibrationWeights:
         source_confidence: log odds of the confidence that the source gives.
         neighbours: fraction (0, 0.5, 1) of the two neighbours that are the alphabet's; A follows Z.
         skipped: letters that are missing between the phrase and its neighbours, mean of both sides, at most 4 each, over 4.
-        backwards: fraction of the two neighbours that contradict the order of the alphabet.
         song_order: fraction of the song's neighbouring phrases that are neighbours in the alphabet, without this phrase's.
         song_letters: fraction of the alphabet that the song's phrases contain.
         too_short: log ratio of the song's median length to the phrase's, 0 for longer phrases, at most 1.5.
@@ -53,24 +51,28 @@ class CalibrationWeights:
             phrases, at most 1.5.
     """
 
-    captions: float = 0.262
-    speech: float = 0.055
-    screen: float = 1.05
-    several_sources: float = 0.664
-    source_confidence: float = 0.41
-    neighbours: float = 1.133
-    skipped: float = -0.179
-    backwards: float = 1.247
-    song_order: float = 0.535
-    song_letters: float = 0.239
-    too_short: float = -4.582
-    too_long: float = -1.483
-    below_clip: float = -0.818
-    short_words: float = -1.894
+    captions: float = 0.567
+    speech: float = 0.302
+    screen: float = 1.248
+    several_sources: float = 0.878
+    source_confidence: float = 0.446
+    neighbours: float = 0.669
+    skipped: float = -0.734
+    song_order: float = 0.173
+    song_letters: float = 0.729
+    too_short: float = -4.455
+    too_long: float = -1.505
+    below_clip: float = -0.814
+    short_words: float = -1.893
 
 
 FEATURES = tuple(field.name for field in fields(CalibrationWeights))
 """Columns of `features_of`, named as their weights."""
+
+_BOUNDS: dict[str, tuple[float | None, float | None]] = {
+    **dict.fromkeys(("source_confidence", "neighbours", "song_order", "song_letters"), (0.0, None)),
+    **dict.fromkeys(("skipped", "too_short", "too_long", "below_clip", "short_words"), (None, 0.0)),
+}
 
 _SOURCES = ("captions", "speech", "screen")
 
@@ -92,12 +94,11 @@ def features_of(phrases: Sequence[Phrase]) -> NDArray[np.float64]:
     confidence = np.clip([phrase.confidence for phrase in phrases], 0.02, 0.98)
     columns["source_confidence"] = np.log(confidence / (1 - confidence))
     indices = [LETTERS.index(phrase.letter) for phrase in phrases]
-    steps = np.array([(after - before) % len(LETTERS) for before, after in pairwise(indices)], np.int64)
-    is_back = (steps == 0) | (steps > _MAX_FORWARD_STEP)
+    steps = np.diff(indices) % len(LETTERS)  # forward in the circle of the alphabet
     follows = steps == 1
     columns["neighbours"] = _of_both_sides(follows) / 2
-    columns["skipped"] = _of_both_sides(np.where(is_back, 0, np.minimum(steps - 1, _MAX_SKIPPED)) / _MAX_SKIPPED) / 2
-    columns["backwards"] = _of_both_sides(is_back) / 2
+    skipped = np.where(steps > _MAX_FORWARD_STEP, 0, np.clip(steps - 1, 0, _MAX_SKIPPED)) / _MAX_SKIPPED
+    columns["skipped"] = _of_both_sides(skipped) / 2
     columns["song_order"] = (follows.sum() - _of_both_sides(follows)) / max(len(phrases) - 2, 1)
     columns["song_letters"] = np.full(len(phrases), len(set(indices)) / len(LETTERS))
     log_ratio = np.log(lengths / median(lengths.tolist()))
@@ -138,6 +139,9 @@ def fit_calibration(
 ) -> CalibrationWeights:
     """The weights with the highest likelihood, with a ridge penalty of `ridge` / 2 times the sum of their squares.
 
+    Features whose meaning is known keep the sign of their weight, so that chance in a few songs cannot turn a sign of an error into
+    one of success.
+
     Args:
         features_NK: (segments, len(FEATURES)) from `features_of`.
         is_right_N: whether each segment is right.
@@ -154,6 +158,7 @@ def fit_calibration(
         value = float((counts_N * np.logaddexp(0, -margin_N)).sum() + ridge / 2 * (weights @ weights))
         return value, features_NK.T @ slope_N + ridge * weights
 
-    found = minimize(loss, np.zeros(features_NK.shape[1]), jac=True, method="L-BFGS-B")
+    bounds = [_BOUNDS.get(name, (None, None)) for name in FEATURES]
+    found = minimize(loss, np.zeros(features_NK.shape[1]), jac=True, method="L-BFGS-B", bounds=bounds)
     values = {name: round(float(weight), 3) for name, weight in zip(FEATURES, found.x, strict=True)}
     return CalibrationWeights(**values)

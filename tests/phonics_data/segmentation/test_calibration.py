@@ -38,10 +38,9 @@ def test_features_of_source_neighbours_and_length() -> None:
     assert (feature("screen", 6, song), feature("several_sources", 6, song)) == (0.0, 1.0)
 
 
-def test_missing_letters_and_the_order_of_neighbours() -> None:
+def test_missing_letters_between_neighbours() -> None:
     song = [phrase(letter, 2.0 * index, 2.0 * index + 2) for index, letter in enumerate("ABNCDGYZAB")]
     assert [feature("neighbours", row, song) for row in range(10)] == [0.5, 0.5, 0, 0.5, 0.5, 0, 0.5, 1, 1, 0.5]
-    assert [feature("backwards", row, song) for row in range(10)] == [0, 0, 0.5, 0.5, 0, 0.5, 0.5, 0, 0, 0]
     assert [feature("skipped", row, song) for row in range(10)] == [0, 0.5, 0.5, 0, 0.25, 0.25, 0, 0, 0, 0]
 
 
@@ -68,6 +67,14 @@ def test_letter_between_its_neighbours_has_more_confidence_than_an_isolated_lett
     assert found[3].confidence < min(one.confidence for row, one in enumerate(found) if row != 3)
     assert [replace(one, confidence=0.0) for one in found] == [replace(one, confidence=0.0) for one in song]
     assert calibrated([], CalibrationWeights()) == []
+
+
+def test_fit_keeps_the_sign_of_known_features() -> None:
+    features = np.ones((100, len(FEATURES)))
+    always_right = fit_calibration(features, np.ones(100, np.bool_))
+    never_right = fit_calibration(features, np.zeros(100, np.bool_))
+    assert always_right.screen > 0 == always_right.skipped == always_right.too_short
+    assert never_right.screen < 0 == never_right.neighbours == never_right.source_confidence
 
 
 def test_fit_recovers_the_log_odds() -> None:
