@@ -187,6 +187,9 @@ def bench_segmentation_real(
 
 @app.command("segmentation-sheets")
 def bench_segmentation_sheets(
+    song: Annotated[
+        list[str] | None, typer.Option(help="Song of which clips are shown, named as in the table; can be repeated.")
+    ] = None,
     clips: Annotated[int, typer.Option(min=1, help="Number of clips on the contact sheet.")] = 40,
     cache: Annotated[
         Path,
@@ -200,11 +203,17 @@ def bench_segmentation_sheets(
 
     Example: python -m benchmarks segmentation-sheets --clips 40
     """
-    from benchmarks.segmentation_sheets import write_sheets
+    from benchmarks.segmentation_sheets import CLIP_SONGS, write_sheets
     from phonics_data.cli.progress import progress
 
     with progress() as on_progress:
-        paths = write_sheets(cache, num_clips=clips, workers=workers, on_progress=on_progress)
+        paths = write_sheets(
+            cache,
+            songs=tuple(song) if song else CLIP_SONGS,
+            num_clips=clips,
+            workers=workers,
+            on_progress=on_progress,
+        )
     for path in paths:
         typer.echo(path)
 

@@ -55,7 +55,7 @@ from phonics_data.segmentation.scoring import (
 )
 from phonics_data.segmentation.segmenter import SegmenterOptions, segment_song
 from phonics_data.storage.workspace import fingerprint
-from phonics_data.types import Kind, Segment, TrueSegment, Word, segment_id
+from phonics_data.types import Segment, TrueSegment, Word, segment_id
 
 SHARED_DATA = "PHONICS_SHARED_DATA"
 DEFAULT_SHARED_DATA = Path("../shared/data")
@@ -696,6 +696,8 @@ def run_real_benchmark(cache: Path, options: RealBenchmarkOptions, *, on_progres
             on_progress=on_progress,
         )
     songs, letters = (_with_evidence(some, cache, models, options, on_progress) for some in (songs, letters))
+    others = _with_evidence(others, cache, models[:1], options, on_progress)
+    default = evidence_sets(models)[1 if models else 0]
     found = [song_result(video, evidence) for video in songs for evidence in evidence_sets(models)]
     cues = (
         EvidenceSet(name="cues", words="cues", screen=False),
@@ -710,12 +712,12 @@ def run_real_benchmark(cache: Path, options: RealBenchmarkOptions, *, on_progres
                 _one_letter(cache, letters, model, options, on_progress) for model in models or options.models[:1]
             ),
             captions=tuple(song_result(video, evidence) for video in subtitled for evidence in cues),
-            false_segments=tuple(_false_segments(cache, others, models, options, on_progress)),
+            false_segments=tuple(false_segments(others, default)),
             num_without_letters=len(others),
             cpu_ratios=_cpu_ratios(songs, models),
             targets=(),
         ),
-        default_evidence=evidence_sets(models)[-1].name if not models else f"screen + {speech_key(models[0])}",
+        default_evidence=default.name,
     )
 
 
@@ -769,33 +771,16 @@ def _one_letter(
     return one_letter_result(f"screen + {speech_key(model)}", videos, found, refusals)
 
 
-def _false_segments(
-    cache: Path,
-    videos: Sequence[BenchmarkVideo],
-    models: Sequence[str],
-    options: RealBenchmarkOptions,
-    on_progress: OnProgress,
-) -> Iterable[FalseSegments]:
-    """Segments that the pipeline finds in videos without letters, as alphabets and with wrong rows of one letter."""
-    rows: list[tuple[Kind, str]] = [("alphabet", LETTERS), *(("letter", letter) for letter in WRONG_LETTERS)]
-    for kind, letters in rows:
-        built = build_dataset(
-            cache,
-            "no-letters",
-            videos,
-            kind=kind,
-            letters=letters,
-            model=models[0] if models else options.models[0],
-            workers=options.workers,
-            on_progress=on_progress,
-        )
+def false_segments(videos: Sequence[BenchmarkVideo], evidence: EvidenceSet) -> Iterable[FalseSegments]:
+    """Segments that are found in videos without letters, as alphabets and with wrong rows of one letter."""
+    for kind, letters in (("alphabet", LETTERS), *((f"letter {letter}", letter) for letter in WRONG_LETTERS)):
         for video in videos:
-            segments = [segment for segment in built.segments if segment.video_id == built_id(video)]
+            segments = segment_video(video, evidence, letters).finished
             if segments:
                 yield FalseSegments(
                     video_id=video.video_id,
-                    evidence="default",
-                    kind=kind if kind == "alphabet" else f"{kind} {letters}",
+                    evidence=evidence.name,
+                    kind=kind,
                     by_evidence=dict(Counter(segment.evidence for segment in segments)),
                     num_kept=sum(map(is_confident, segments)),
                 )

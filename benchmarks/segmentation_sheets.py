@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from benchmarks.segmentation import EvidenceSet
 from benchmarks.segmentation_pipeline import build_dataset, built_id
 from benchmarks.segmentation_real import (
+    SONGS,
     Found,
     evidence_sets,
     real_songs,
@@ -27,11 +28,13 @@ from benchmarks.segmentation_real import (
 from benchmarks.segmentation_songs import BenchmarkVideo, OnProgress, with_speech, with_traces
 from phonics_data.contract.sample import Sample
 from phonics_data.dataset.reader import open_dataset
+from phonics_data.errors import OptionError
 from phonics_data.recognizers.whisper import DEFAULT_MODEL, local_model
 from phonics_data.segmentation.scoring import TimedLetter
 from phonics_data.show.page import show
 from phonics_data.show.timeline import letter_colour
 
+CLIP_SONGS = ("drawn cards", "two rounds", "rows")
 ROW_SECONDS = 40.0
 _WIDTH, _LEFT, _BAR, _GAP = 1600, 190, 16, 14
 _INK, _SOFT, _WRONG, _PAPER = (30, 34, 40), (110, 118, 128), (208, 36, 48), (255, 255, 255)
@@ -111,12 +114,23 @@ def evenly_chosen(samples: Sequence[Sample], number: int) -> list[Sample]:
 
 
 def write_sheets(
-    cache: Path, *, models: Sequence[str] = (DEFAULT_MODEL,), num_clips: int = 40, workers: int, on_progress: OnProgress
+    cache: Path,
+    *,
+    songs: Sequence[str] = CLIP_SONGS,
+    models: Sequence[str] = (DEFAULT_MODEL,),
+    num_clips: int = 40,
+    workers: int,
+    on_progress: OnProgress,
 ) -> list[Path]:
     """Write the images; returns their paths.
 
-    The contact sheet shows clips of the first three songs, from the pipeline with its default options.
+    Args:
+        songs: names of the songs (`benchmarks.segmentation_real.SONGS`) of which the contact sheet shows clips, from the pipeline
+            with its default options. Timelines are drawn of all songs.
     """
+    for name in songs:
+        if name not in [song.name for song in SONGS]:
+            raise OptionError("--song", name, ", ".join(song.name for song in SONGS))
     folder = cache / "sheets"
     folder.mkdir(parents=True, exist_ok=True)
     models = [model for model in models if local_model(model) is not None]
@@ -131,16 +145,17 @@ def write_sheets(
         path = folder / f"timeline-{built_id(video)}.png"
         draw_timeline(video, {one.name: segment_video(video, one) for one in sets}).save(path)
         paths.append(path)
+    chosen = [video for video in videos if video.video_id in songs]
     built = build_dataset(
         cache,
         "songs",
-        videos[:3],
+        chosen,
         kind="alphabet",
         model=models[0] if models else DEFAULT_MODEL,
         workers=workers,
         on_progress=on_progress,
     )
-    for video in videos[:3]:
+    for video in chosen:
         truth = [replace(segment, video_id=built_id(video)) for segment in video.truth]
         paths += show(built.workspace, built_id(video), folder, truth=truth)
     samples = list(open_dataset(built.folder)) if built.clips else []

@@ -20,6 +20,7 @@ from benchmarks.segmentation_real import (
     RealBenchmark,
     as_plain,
     controls,
+    false_segments,
     joined,
     joined_traces,
     line_cues,
@@ -241,3 +242,10 @@ def test_real_songs_have_their_letters() -> None:
     songs = real_songs(shared / "media")
     assert [len(song.truth) for song in songs] == [26, 52, 26, 26]
     assert all(song.truth[-1].end_seconds <= song.duration_seconds + 0.5 for song in songs)
+
+
+def test_segments_of_a_video_without_letters_are_counted_by_manifest_row(tmp_path: Path) -> None:
+    song = replace(cards(tmp_path, "song"), truth=())
+    found = {one.kind: one for one in false_segments([song], SCREEN)}
+    assert found["alphabet"].by_evidence == {"screen": 26}
+    assert found["alphabet"].num_kept == 26
