@@ -18,7 +18,7 @@ import numpy as np
 from phonics_data import ocr
 from phonics_data.captions.parse import CAPTION_SUFFIXES, parse_captions, read_captions
 from phonics_data.contract.files import write_bytes
-from phonics_data.errors import InputError, ItemError
+from phonics_data.errors import InputError, ItemError, MediaError, RecognitionError
 from phonics_data.executors.local import map_items
 from phonics_data.media import frame_sampler, is_video_file, probe
 from phonics_data.ocr.trace import TRACE_VERSION, ScreenTrace
@@ -397,11 +397,20 @@ def _recognize(task: tuple[BenchmarkVideo, Path, Path, EngineOptions]) -> None:
         _, samples = mix(plan, build_timeline(plan))
         audio, rate_hz = np.asarray(samples, np.float32), RATE_HZ
     else:
-        audio, rate_hz = read_audio(video.path, duration_seconds=video.duration_seconds, rate_hz=16_000), 16_000
+        try:
+            audio, rate_hz = read_audio(video.path, duration_seconds=video.duration_seconds, rate_hz=16_000), 16_000
+        except MediaError:  # no audio, or none that decodes: no words
+            write_json(path, {"words": [], "cpu_seconds": 0.0})
+            return
     engine = open_recognizer(options)
     assert engine is not None  # `with_speech`
     started = time.process_time()
-    words = recognize_cached(engine, audio, audio_rate_hz=rate_hz, language="en", folder=cache / "recognitions").words
+    try:
+        words = recognize_cached(
+            engine, audio, audio_rate_hz=rate_hz, language="en", folder=cache / "recognitions"
+        ).words
+    except RecognitionError:  # as in the stage `transcribe`: the video has no words
+        words = ()
     if uses_aligner(options):
         words = refine(words, audio, audio_rate_hz=rate_hz, options=options.align_options).words
     write_json(path, {"words": [to_plain(word) for word in words], "cpu_seconds": time.process_time() - started})
