@@ -281,6 +281,11 @@ def bench_fit_segmentation(
     print_table("Minimum confidence, over the real songs", curve_table(calibration), CURVE_HEADINGS)
     for name, value in dataclasses.asdict(calibration.calibration).items():
         typer.echo(f"    {name}: float = {value}")
+    for margin in calibration.thresholds:
+        typer.echo(
+            f"{margin.name} {margin.threshold:g}: songs from {margin.lowest_of_songs:g}, without letters up to "
+            f"{margin.highest_without_letters:g}"
+        )
     typer.echo(
         f"{calibration.num_segments} segments, {calibration.num_real_segments} of them of real songs; proposed minimum "
         f"confidence {calibration.proposed_min_confidence:g}"

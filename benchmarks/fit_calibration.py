@@ -8,19 +8,23 @@ short for a clip are left out.
 * Weights: the real songs together count as much as the rendered ones, and each song as much as any other of its group.
 * Validation: leave one real song out; each real song is calibrated with weights that were fitted without it.
 
+The margins of the whole-song tests are measured on the same songs and on the real videos without letters.
+
 The fit does not change the code: it writes a record, and a test compares the defaults with it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.fit_segmentation import with_heavily_corrupted_words
+from benchmarks.fit_segmentation import ThresholdMargin, threshold_margins, with_heavily_corrupted_words
 from benchmarks.segmentation import CachedSegmenter, EvidenceSet, finished_of_phrases
 from benchmarks.segmentation_real import (
     captioned,
@@ -116,6 +120,8 @@ class CalibrationFit:
     songs: tuple[SongCalibration, ...]
     curve: tuple[ThresholdPoint, ...]
     proposed_min_confidence: float
+    thresholds: tuple[ThresholdMargin, ...] = ()
+    """Of the whole-song tests, over the real and the rendered songs and the videos without letters."""
 
     def merged_into(self, record: Mapping[str, object]) -> dict[str, object]:
         """The record of `benchmarks.fit_segmentation` with this calibration."""
@@ -123,7 +129,15 @@ class CalibrationFit:
         calibration = plain.pop("calibration")
         old = ("calibration_before", "calibration_after", "num_segments")
         kept = {key: value for key, value in record.items() if key not in old}
-        return {**kept, "calibration": calibration, "calibration_fit": plain}
+        thresholds = {one["name"]: one for one in cast("list[dict[str, Any]]", record.get("thresholds", []))}
+        # A test for which there was no song keeps its old entry.
+        thresholds |= {one["name"]: one for one in plain.pop("thresholds")}
+        return {
+            **kept,
+            "thresholds": list(thresholds.values()),
+            "calibration": calibration,
+            "calibration_fit": plain,
+        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,12 +181,15 @@ def run_calibration_fit(cache: Path, options: CalibrationFitOptions, *, on_progr
         songs = with_speech(
             songs, cache, workers=options.workers, on_progress=on_progress, model=model, key=speech_key(model)
         )
+    others = with_traces(negatives(media), cache, workers=options.workers, on_progress=on_progress)
     samples = [
         *collect(rendered, RENDERED_EVIDENCE, is_real=False),
         *collect(songs, evidence_sets(models), is_real=True),
         *collect(captioned(songs, letters, cache / "joined"), CUES, is_real=True),
     ]
-    return fit_and_validate(samples)
+    margins = threshold_margins([*songs, *rendered, *others], SegmenterOptions().screen)
+    thresholds = tuple(margin for margin in margins if math.isfinite(margin.lowest_of_songs))
+    return replace(fit_and_validate(samples), thresholds=thresholds)
 
 
 def collect(

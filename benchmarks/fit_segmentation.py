@@ -268,11 +268,11 @@ def fit_segmentation(
         held_out_after=round(_objective(validation, held_out, options), 5),
         values={name: value_of(options, name) for name in search_space},
         trials=tuple(trials),
-        thresholds=_threshold_margins([*videos, *held_out], options.screen),
+        thresholds=threshold_margins([*videos, *held_out], options.screen),
     )
 
 
-def _threshold_margins(videos: Sequence[BenchmarkVideo], options: ScreenOptions) -> tuple[ThresholdMargin, ...]:
+def threshold_margins(videos: Sequence[BenchmarkVideo], options: ScreenOptions) -> tuple[ThresholdMargin, ...]:
     """Of the two whole-song tests: the order test for songs in alphabetical order, the distinct test for the others."""
     decodings = [(video, decode_screen(video.read_trace(), options)) for video in videos]
 
