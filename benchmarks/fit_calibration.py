@@ -29,6 +29,7 @@ from benchmarks.segmentation import CachedSegmenter, EvidenceSet, finished_of_ph
 from benchmarks.segmentation_real import (
     captioned,
     evidence_sets,
+    negatives,
     one_letter_videos,
     real_songs,
     shared_media,
