@@ -284,7 +284,7 @@ def bench_fit_segmentation(
     for margin in calibration.thresholds:
         typer.echo(
             f"{margin.name} {margin.threshold:g}: songs from {margin.lowest_of_songs:g}, without letters up to "
-            f"{margin.highest_without_letters:g}"
+            f"{margin.highest_without_letters:g}, refused: {', '.join(margin.refused_songs) or 'none'}"
         )
     typer.echo(
         f"{calibration.num_segments} segments, {calibration.num_real_segments} of them of real songs; proposed minimum "

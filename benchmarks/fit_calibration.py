@@ -15,7 +15,6 @@ The fit does not change the code: it writes a record, and a test compares the de
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -188,8 +187,7 @@ def run_calibration_fit(cache: Path, options: CalibrationFitOptions, *, on_progr
         *collect(songs, evidence_sets(models), is_real=True),
         *collect(captioned(songs, letters, cache / "joined"), CUES, is_real=True),
     ]
-    margins = threshold_margins([*songs, *rendered, *others], SegmenterOptions().screen)
-    thresholds = tuple(margin for margin in margins if math.isfinite(margin.lowest_of_songs))
+    thresholds = threshold_margins([*songs, *rendered, *others], SegmenterOptions().screen)
     return replace(fit_and_validate(samples), thresholds=thresholds)
 
 

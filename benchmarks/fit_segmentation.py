@@ -26,7 +26,7 @@ from benchmarks.segmentation_songs import (
 )
 from phonics_data.errors import OptionError
 from phonics_data.segmentation.scoring import score_segments
-from phonics_data.segmentation.screen_decoder import decode_screen
+from phonics_data.segmentation.screen_decoder import MIN_CHAIN, MIN_LETTERS, decode_screen
 from phonics_data.segmentation.screen_evidence import ScreenOptions
 from phonics_data.segmentation.segmenter import SegmenterOptions
 
@@ -86,12 +86,19 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ThresholdMargin:
-    """A threshold of the whole-song tests, the lowest value of songs, and the highest value of videos without letters."""
+    """A threshold of the whole-song tests, and the videos for which the test decides.
+
+    Args:
+        lowest_of_songs: lowest value of an accepted song.
+        highest_without_letters: highest value of a video without letters; 0 without one.
+        refused_songs: songs below the threshold.
+    """
 
     name: str
     lowest_of_songs: float
     highest_without_letters: float
     threshold: float
+    refused_songs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -273,20 +280,32 @@ def fit_segmentation(
 
 
 def threshold_margins(videos: Sequence[BenchmarkVideo], options: ScreenOptions) -> tuple[ThresholdMargin, ...]:
-    """Of the two whole-song tests: the order test for songs in alphabetical order, the distinct test for the others."""
+    """Of the two whole-song tests: the order test for songs in alphabetical order, the distinct test for the others.
+
+    Only videos for which the test decides are compared: those that show enough letters. A test without such a song has no entry.
+    """
     decodings = [(video, decode_screen(video.read_trace(), options)) for video in videos]
-
-    def margin(test: str, is_ordered: bool) -> ThresholdMargin:
-        songs = [getattr(one, test) for video, one in decodings if video.truth and _is_ordered(video) == is_ordered]
-        others = [getattr(one, test) for video, one in decodings if not video.truth]
-        return ThresholdMargin(
-            name=f"min_{test}",
-            lowest_of_songs=round(min(songs, default=float("nan")), 2),
-            highest_without_letters=round(max(others, default=float("nan")), 2),
-            threshold=getattr(options, f"min_{test}"),
-        )
-
-    return margin("order_z", True), margin("distinct_z", False)
+    margins: list[ThresholdMargin] = []
+    for test, is_ordered in (("order_z", True), ("distinct_z", False)):
+        deciding = [
+            (video, getattr(one, test))
+            for video, one in decodings
+            if (one.longest_chain >= MIN_CHAIN if is_ordered else one.num_letters >= MIN_LETTERS)
+        ]
+        threshold: float = getattr(options, f"min_{test}")
+        songs = {video.video_id: value for video, value in deciding if video.truth and _is_ordered(video) == is_ordered}
+        accepted = [value for value in songs.values() if value >= threshold]
+        if accepted:
+            margins.append(
+                ThresholdMargin(
+                    name=f"min_{test}",
+                    lowest_of_songs=round(min(accepted), 2),
+                    highest_without_letters=round(max((z for video, z in deciding if not video.truth), default=0.0), 2),
+                    threshold=threshold,
+                    refused_songs=tuple(name for name, value in songs.items() if value < threshold),
+                )
+            )
+    return tuple(margins)
 
 
 def _is_ordered(video: BenchmarkVideo) -> bool:
