@@ -805,7 +805,7 @@ def _cpu_ratios(songs: Sequence[BenchmarkVideo], models: Sequence[str]) -> dict[
 
 
 def with_targets(found: RealBenchmark, *, default_evidence: str) -> RealBenchmark:
-    """The results with the table of targets; the four songs are judged by the evidence that a user gets by default."""
+    """The results with the table of targets; those of the four songs apply to the evidence that a user gets by default."""
     rows: list[TargetRow] = []
     results = {one.song: one for one in found.songs if one.evidence == default_evidence}
     for song in SONGS:
