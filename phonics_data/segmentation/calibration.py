@@ -51,19 +51,19 @@ class CalibrationWeights:
             phrases, at most 1.5.
     """
 
-    captions: float = 0.567
-    speech: float = 0.302
-    screen: float = 1.248
-    several_sources: float = 0.878
-    source_confidence: float = 0.446
-    neighbours: float = 0.669
-    skipped: float = -0.734
-    song_order: float = 0.173
-    song_letters: float = 0.729
-    too_short: float = -4.455
-    too_long: float = -1.505
-    below_clip: float = -0.814
-    short_words: float = -1.893
+    captions: float = 1.02
+    speech: float = 0.705
+    screen: float = 1.608
+    several_sources: float = 1.182
+    source_confidence: float = 0.393
+    neighbours: float = 0.284
+    skipped: float = -0.26
+    song_order: float = 0.677
+    song_letters: float = 0.552
+    too_short: float = -4.891
+    too_long: float = -1.812
+    below_clip: float = -0.995
+    short_words: float = -2.193
 
 
 FEATURES = tuple(field.name for field in fields(CalibrationWeights))
