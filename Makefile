@@ -7,7 +7,7 @@ DEMO := demo
 CHECK_TRAINING := check-training
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-all test-newest test-lowest test-wheel check docs coverage format soak-fetch fuzz bench-fetch bench-shard bench-segmentation bench-step bench-evaluation study-smoke check-training clean
+.PHONY: help demo test test-all test-newest test-lowest test-wheel check docs coverage format soak-fetch fuzz bench-fetch bench-shard bench-segmentation bench-segmentation-real bench-segmentation-sheets bench-step bench-evaluation study-smoke check-training clean
 
 help:
 	@echo "make demo                set up, render songs, build a dataset, train a small CSSGAN, evaluate it (about 10 minutes)"
@@ -24,6 +24,8 @@ help:
 	@echo "make bench-fetch         CPU and memory of fetching, compared with yt-dlp alone"
 	@echo "make bench-shard         CPU, memory and disk of cutting and packing clips"
 	@echo "make bench-segmentation  precision and recall of segments on 60 rendered songs (1 to 2 hours; minutes when repeated)"
+	@echo "make bench-segmentation-real    the same on real songs, against the targets (needs their folder, PHONICS_SHARED_DATA; half an hour)"
+	@echo "make bench-segmentation-sheets  timelines of the real songs and a contact sheet of 40 clips (needs their folder)"
 	@echo "make bench-step          time and memory of a training step"
 	@echo "make bench-evaluation    time and memory of evaluating 2,048 videos"
 	@echo "make study-smoke         train and compare all models and ablation steps briefly, on the demo's songs (half an hour)"
@@ -86,6 +88,12 @@ bench-shard: $(READY)
 
 bench-segmentation: $(READY)
 	$(BIN)/python -m benchmarks segmentation --cache bench-segmentation --json bench-segmentation/segmentation.json
+
+bench-segmentation-real: $(READY)
+	$(BIN)/python -m benchmarks segmentation-real --cache bench-segmentation --json bench-segmentation/real.json --markdown bench-segmentation/real.md
+
+bench-segmentation-sheets: $(READY)
+	$(BIN)/python -m benchmarks segmentation-sheets --cache bench-segmentation
 
 bench-step: $(READY)
 	$(BIN)/python -m benchmarks step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -129,6 +130,94 @@ def bench_segmentation(
         raise PhonicsDataError("benchmarks segmentation: a target in the table above was missed")
 
 
+@app.command("segmentation-real")
+def bench_segmentation_real(
+    negatives: Annotated[int, typer.Option(min=0, help="Number of rendered videos without letters.")] = 20,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Speech model, a name or a folder; can be repeated; the first one decides the targets."),
+    ] = None,
+    cache: Annotated[
+        Path, typer.Option(help="Folder for OCR results, recognized words and workspaces, reused by later runs.")
+    ] = Path("bench-segmentation"),
+    out: Annotated[Path | None, typer.Option("--json", help="JSON file for all results.")] = None,
+    tables: Annotated[
+        Path | None, typer.Option("--markdown", help="File for the tables as in docs/segmentation.md.")
+    ] = None,
+    workers: Workers = 2,
+) -> None:
+    """Measure segmentation on real videos that are not part of the project, against the targets.
+
+    The videos are read from the folder in PHONICS_SHARED_DATA (default ../shared/data).
+
+    Example: python -m benchmarks segmentation-real --cache bench-segmentation --json real.json
+    """
+    from benchmarks.segmentation_real import (
+        SONG_HEADINGS,
+        TARGET_HEADINGS,
+        RealBenchmarkOptions,
+        as_plain,
+        markdown,
+        notes,
+        song_table,
+        target_table,
+    )
+    from benchmarks.segmentation_real import run_real_benchmark as run
+    from phonics_data.cli.progress import print_table, progress
+    from phonics_data.storage.workspace import write_json
+
+    defaults = RealBenchmarkOptions()
+    options = RealBenchmarkOptions(
+        models=tuple(model) if model else defaults.models, num_negatives=negatives, workers=workers
+    )
+    with progress() as on_progress:
+        found = run(cache, options, on_progress=on_progress)
+    print_table("Real songs without captions", song_table(found.songs), SONG_HEADINGS)
+    print_table("Captions with cue times", song_table(found.captions), SONG_HEADINGS)
+    print_table("Targets", target_table(found), TARGET_HEADINGS)
+    for line in notes(found):
+        typer.echo(line)
+    if out is not None:
+        write_json(out, as_plain(found))
+    if tables is not None:
+        tables.write_text(markdown(found))
+    if not found.within_targets:
+        raise PhonicsDataError("benchmarks segmentation-real: a target in the table above was missed")
+
+
+@app.command("segmentation-sheets")
+def bench_segmentation_sheets(
+    song: Annotated[
+        list[str] | None, typer.Option(help="Song of which clips are shown, named as in the table; can be repeated.")
+    ] = None,
+    clips: Annotated[int, typer.Option(min=1, help="Number of clips on the contact sheet.")] = 40,
+    cache: Annotated[
+        Path,
+        typer.Option(help="Folder for OCR results, recognized words and workspaces; the images go into its sheets/."),
+    ] = Path("bench-segmentation"),
+    workers: Workers = 2,
+) -> None:
+    """Draw timelines of the real songs, and a contact sheet of clips that the pipeline makes of three of them.
+
+    The songs are read from the folder in PHONICS_SHARED_DATA (default ../shared/data).
+
+    Example: python -m benchmarks segmentation-sheets --clips 40
+    """
+    from benchmarks.segmentation_sheets import CLIP_SONGS, write_sheets
+    from phonics_data.cli.progress import progress
+
+    with progress() as on_progress:
+        paths = write_sheets(
+            cache,
+            songs=tuple(song) if song else CLIP_SONGS,
+            num_clips=clips,
+            workers=workers,
+            on_progress=on_progress,
+        )
+    for path in paths:
+        typer.echo(path)
+
+
 @app.command("fit-segmentation")
 def bench_fit_segmentation(
     out: Annotated[Path, typer.Option("--json", help="JSON file for the record of the fit.")],
@@ -138,43 +227,70 @@ def bench_fit_segmentation(
     songs: Annotated[int, typer.Option(min=1, help="Number of songs per seed.")] = 12,
     negatives: Annotated[int, typer.Option(min=0, help="Number of videos without letters per seed.")] = 5,
     held_out: Annotated[int, typer.Option(min=0, help="Seed of the held-out songs.")] = 9100,
+    calibration_only: Annotated[
+        bool,
+        typer.Option("--calibration-only", help="Fit only the calibration (minutes); keep the rest of the record."),
+    ] = False,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Speech model for the real songs, a name or a folder; can be repeated.")
+    ] = None,
     cache: Annotated[
         Path, typer.Option(help="Folder for rendered videos and OCR results, reused by later runs.")
     ] = Path("bench-segmentation"),
     workers: Workers = 2,
 ) -> None:
-    """Fit the parameters of segmentation on rendered songs, and record all trials.
+    """Fit the parameters of segmentation on rendered songs and its calibration on rendered and real songs.
 
-    No code is changed: the defaults are set by hand, and a test compares them with benchmarks/segmentation-fit.json.
+    No code is changed: the defaults are set by hand, and a test compares them with benchmarks/segmentation-fit.json. The real
+    songs are read from the folder in PHONICS_SHARED_DATA (default ../shared/data).
 
-    Example: python -m benchmarks fit-segmentation --json benchmarks/segmentation-fit.json
+    Example: python -m benchmarks fit-segmentation --calibration-only --json benchmarks/segmentation-fit.json
     """
+    from benchmarks.fit_calibration import CURVE_HEADINGS, SONG_HEADINGS, CalibrationFitOptions, curve_table, song_table
+    from benchmarks.fit_calibration import run_calibration_fit as fit_calibration
     from benchmarks.fit_segmentation import SegmentationFitOptions, run_fit, table
     from phonics_data.cli.progress import print_table, progress
     from phonics_data.storage.workspace import write_json
 
-    options = SegmentationFitOptions(
-        seeds=tuple(seed or (31, 700)),
-        num_songs=songs,
-        num_negatives=negatives,
-        held_out_seed=held_out,
-        workers=workers,
-    )
+    defaults = CalibrationFitOptions()
+    calibration_options = CalibrationFitOptions(models=tuple(model) if model else defaults.models, workers=workers)
+    if calibration_only:
+        record: dict[str, object] = json.loads(out.read_bytes())
+    else:
+        options = SegmentationFitOptions(
+            seeds=tuple(seed or (31, 700)),
+            num_songs=songs,
+            num_negatives=negatives,
+            held_out_seed=held_out,
+            workers=workers,
+        )
+        with progress() as on_progress:
+            found = run_fit(cache, options, on_progress=on_progress)
+        print_table("Parameters", table(found), ("parameter", "before", "fitted", "gain"))
+        for margin in found.thresholds:
+            typer.echo(
+                f"{margin.name} {margin.threshold:g}: songs from {margin.lowest_of_songs:g}, without letters up to "
+                f"{margin.highest_without_letters:g}"
+            )
+        typer.echo(f"objective on the fit's songs {found.before:.4f} -> {found.after:.4f}")
+        typer.echo(f"objective on held-out songs {found.held_out_before:.4f} -> {found.held_out_after:.4f}")
+        record = found.as_plain(options)
     with progress() as on_progress:
-        found = run_fit(cache, options, on_progress=on_progress)
-    print_table("Parameters", table(found), ("parameter", "before", "fitted", "gain"))
-    for margin in found.thresholds:
+        calibration = fit_calibration(cache, calibration_options, on_progress=on_progress)
+    print_table("Calibration: each real song with weights fitted without it", song_table(calibration), SONG_HEADINGS)
+    print_table("Minimum confidence, over the real songs", curve_table(calibration), CURVE_HEADINGS)
+    for name, value in dataclasses.asdict(calibration.calibration).items():
+        typer.echo(f"    {name}: float = {value}")
+    for margin in calibration.thresholds:
         typer.echo(
             f"{margin.name} {margin.threshold:g}: songs from {margin.lowest_of_songs:g}, without letters up to "
-            f"{margin.highest_without_letters:g}"
+            f"{margin.highest_without_letters:g}, refused: {', '.join(margin.refused_songs) or 'none'}"
         )
-    typer.echo(f"objective on the fit's songs {found.before:.4f} -> {found.after:.4f}")
-    typer.echo(f"objective on held-out songs {found.held_out_before:.4f} -> {found.held_out_after:.4f}")
     typer.echo(
-        f"calibration error on held-out songs {found.calibration_before:.3f} -> {found.calibration_after:.3f}, "
-        f"fitted on {found.num_segments} segments"
+        f"{calibration.num_segments} segments, {calibration.num_real_segments} of them of real songs; proposed minimum "
+        f"confidence {calibration.proposed_min_confidence:g}"
     )
-    write_json(out, found.as_plain(options))
+    write_json(out, calibration.merged_into(record))
 
 
 @app.command("step")

@@ -1,8 +1,8 @@
 """Fits the numbers of `SegmenterOptions` on rendered songs and records all trials: `python -m benchmarks fit-segmentation`.
 
 One round of coordinate ascent: for each number a few values are tried while the others are fixed. A value is taken if it
-gains more than `MIN_GAIN`; smaller gains may be noise. Then the calibration is fitted by logistic regression. Both are
-validated on held-out songs. The fit does not change the code: it writes a record, and a test compares the defaults to it.
+gains more than `MIN_GAIN`; smaller gains may be noise. The result is validated on held-out songs. The fit does not change the
+code: it writes a record, and a test compares the defaults to it. `benchmarks.fit_calibration` fits the calibration.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.segmentation import CachedSegmenter, EvidenceSet, SegmentationBenchmarkOptions, segments_of_phrases
 from benchmarks.segmentation_songs import (
@@ -26,9 +25,8 @@ from benchmarks.segmentation_songs import (
     with_traces,
 )
 from phonics_data.errors import OptionError
-from phonics_data.segmentation.calibration import CalibrationWeights, features_of, fit_calibration
-from phonics_data.segmentation.scoring import calibration_error, matched_pairs, score_segments
-from phonics_data.segmentation.screen_decoder import decode_screen
+from phonics_data.segmentation.scoring import score_segments
+from phonics_data.segmentation.screen_decoder import MIN_CHAIN, MIN_LETTERS, decode_screen
 from phonics_data.segmentation.screen_evidence import ScreenOptions
 from phonics_data.segmentation.segmenter import SegmenterOptions
 
@@ -88,12 +86,19 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ThresholdMargin:
-    """A threshold of the whole-song tests, the lowest value of songs, and the highest value of videos without letters."""
+    """A threshold of the whole-song tests, and the videos for which the test decides.
+
+    Args:
+        lowest_of_songs: lowest value of an accepted song.
+        highest_without_letters: highest value of a video without letters; 0 without one.
+        refused_songs: songs below the threshold.
+    """
 
     name: str
     lowest_of_songs: float
     highest_without_letters: float
     threshold: float
+    refused_songs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,9 +109,6 @@ class SegmentationFit:
         before, after: objective on the fitted songs with the values before and after the fit.
         held_out_before, held_out_after: the same on held-out songs.
         values: option -> fitted value, for all options of `SEARCH_SPACE`.
-        calibration: fitted weights.
-        calibration_before, calibration_after: calibration error on the held-out songs, of the sources' confidence and of
-            the calibrated one.
     """
 
     num_songs: int
@@ -119,10 +121,6 @@ class SegmentationFit:
     values: Mapping[str, float]
     trials: tuple[Trial, ...]
     thresholds: tuple[ThresholdMargin, ...]
-    calibration: CalibrationWeights
-    num_segments: int
-    calibration_before: float
-    calibration_after: float
 
     def as_plain(self, options: SegmentationFitOptions) -> dict[str, object]:
         """The record as values for JSON."""
@@ -267,7 +265,6 @@ def fit_segmentation(
         options, best = with_value(options, name, chosen), objectives[chosen]
         segmenter.keep_only(options)
     on_progress("options", len(search_space), len(search_space))
-    calibration, num_segments = _fit_calibration(segmenter, videos, options)
     return SegmentationFit(
         num_songs=sum(bool(video.truth) for video in videos),
         num_without_letters=sum(not video.truth for video in videos),
@@ -278,63 +275,37 @@ def fit_segmentation(
         held_out_after=round(_objective(validation, held_out, options), 5),
         values={name: value_of(options, name) for name in search_space},
         trials=tuple(trials),
-        thresholds=_threshold_margins([*videos, *held_out], options.screen),
-        calibration=calibration,
-        num_segments=num_segments,
-        calibration_before=round(_calibration_error(validation, held_out, options), 4),
-        calibration_after=round(_calibration_error(validation, held_out, replace(options, calibration=calibration)), 4),
+        thresholds=threshold_margins([*videos, *held_out], options.screen),
     )
 
 
-def _fit_calibration(
-    segmenter: CachedSegmenter, videos: Sequence[BenchmarkVideo], options: SegmenterOptions
-) -> tuple[CalibrationWeights, int]:
-    """(weights, number of segments that they were fitted on)."""
-    features: list[NDArray[np.float64]] = []
-    is_right: list[bool] = []
-    for video, evidence in _pairs(videos):
-        phrases = segmenter.phrases(video, evidence, options)
-        if not phrases or not video.truth:
-            continue
-        segments = segments_of_phrases(video, phrases)
-        right = {id(segment) for segment, _ in matched_pairs(segments, video.truth, 0.5)}
-        features.append(features_of(phrases))
-        is_right += [id(segment) in right for segment in segments]
-    return fit_calibration(np.concatenate(features), np.array(is_right)), len(is_right)
+def threshold_margins(videos: Sequence[BenchmarkVideo], options: ScreenOptions) -> tuple[ThresholdMargin, ...]:
+    """Of the two whole-song tests: the order test for songs in alphabetical order, the distinct test for the others.
 
-
-def _calibration_error(
-    segmenter: CachedSegmenter, videos: Sequence[BenchmarkVideo], options: SegmenterOptions
-) -> float:
-    """Mean over evidence sets of the calibration error over all their segments."""
-    errors: list[float] = []
-    for evidence in EVIDENCE_SETS:
-        songs = [video for video, one in _pairs(videos) if one == evidence and video.truth]
-        segments = [
-            segment
-            for video in songs
-            for segment in segments_of_phrases(video, segmenter.phrases(video, evidence, options))
-        ]
-        if segments:
-            errors.append(calibration_error(segments, [segment for video in songs for segment in video.truth]))
-    return float(np.mean(errors))
-
-
-def _threshold_margins(videos: Sequence[BenchmarkVideo], options: ScreenOptions) -> tuple[ThresholdMargin, ...]:
-    """Of the two whole-song tests: the order test for songs in alphabetical order, the distinct test for the others."""
+    Only videos for which the test decides are compared: those that show enough letters. A test without such a song has no entry.
+    """
     decodings = [(video, decode_screen(video.read_trace(), options)) for video in videos]
-
-    def margin(test: str, is_ordered: bool) -> ThresholdMargin:
-        songs = [getattr(one, test) for video, one in decodings if video.truth and _is_ordered(video) == is_ordered]
-        others = [getattr(one, test) for video, one in decodings if not video.truth]
-        return ThresholdMargin(
-            name=f"min_{test}",
-            lowest_of_songs=round(min(songs, default=float("nan")), 2),
-            highest_without_letters=round(max(others, default=float("nan")), 2),
-            threshold=getattr(options, f"min_{test}"),
-        )
-
-    return margin("order_z", True), margin("distinct_z", False)
+    margins: list[ThresholdMargin] = []
+    for test, is_ordered in (("order_z", True), ("distinct_z", False)):
+        deciding = [
+            (video, getattr(one, test))
+            for video, one in decodings
+            if (one.longest_chain >= MIN_CHAIN if is_ordered else one.num_letters >= MIN_LETTERS)
+        ]
+        threshold: float = getattr(options, f"min_{test}")
+        songs = {video.video_id: value for video, value in deciding if video.truth and _is_ordered(video) == is_ordered}
+        accepted = [value for value in songs.values() if value >= threshold]
+        if accepted:
+            margins.append(
+                ThresholdMargin(
+                    name=f"min_{test}",
+                    lowest_of_songs=round(min(accepted), 2),
+                    highest_without_letters=round(max((z for video, z in deciding if not video.truth), default=0.0), 2),
+                    threshold=threshold,
+                    refused_songs=tuple(name for name, value in songs.items() if value < threshold),
+                )
+            )
+    return tuple(margins)
 
 
 def _is_ordered(video: BenchmarkVideo) -> bool:

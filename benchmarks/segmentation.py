@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.segmentation_songs import (
@@ -17,6 +17,7 @@ from benchmarks.segmentation_songs import (
     with_traces,
 )
 from phonics_data.errors import OptionError
+from phonics_data.segmentation.length import LengthLimits, apply_length_rule
 from phonics_data.segmentation.phrases import Phrase
 from phonics_data.segmentation.scoring import SegmentScore, calibration_error, score_segments
 from phonics_data.segmentation.screen_decoder import ScreenDecoding, decode_screen
@@ -248,6 +249,38 @@ def segments_of_phrases(video: BenchmarkVideo, phrases: Sequence[Phrase]) -> lis
         )
         for phrase in phrases
     ]
+
+
+def finished_segments(video: BenchmarkVideo, phrases: Sequence[Phrase]) -> list[Segment]:
+    """The segments after the length rule with the default limits."""
+    return [segment for _, segment in _after_length_rule(video, phrases)]
+
+
+def finished_of_phrases(video: BenchmarkVideo, phrases: Sequence[Phrase]) -> list[Segment | None]:
+    """For each phrase its interval after the length rule, from the first to the last of its segments; None if too short."""
+    by_phrase: dict[int, Segment] = {}
+    for phrase, segment in _after_length_rule(video, phrases):
+        first = by_phrase.get(id(phrase), segment)
+        by_phrase[id(phrase)] = replace(first, end_seconds=segment.end_seconds)
+    return [by_phrase.get(id(phrase)) for phrase in phrases]
+
+
+def _after_length_rule(video: BenchmarkVideo, phrases: Sequence[Phrase]) -> Iterable[tuple[Phrase, Segment]]:
+    limits = LengthLimits()
+    accepted, _ = apply_length_rule(phrases, limits, video.duration_seconds)
+    for one in accepted:
+        start = float(one.start_frame / limits.frame_rate)
+        (segment,) = segments_of_phrases(video, [one.phrase])
+        yield (
+            one.phrase,
+            replace(
+                segment,
+                segment_id=segment_id(video.video_id, start),
+                start_seconds=start,
+                end_seconds=float(one.end_frame / limits.frame_rate),
+                rule=one.rule,
+            ),
+        )
 
 
 def _results(

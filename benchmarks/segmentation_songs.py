@@ -15,11 +15,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from phonics_data import ocr
 from phonics_data.captions.parse import CAPTION_SUFFIXES, parse_captions, read_captions
 from phonics_data.contract.files import write_bytes
-from phonics_data.errors import InputError, ItemError
+from phonics_data.errors import InputError, ItemError, MediaError, RecognitionError
 from phonics_data.executors.local import map_items
-from phonics_data.media import is_video_file, probe
+from phonics_data.media import frame_sampler, is_video_file, probe
 from phonics_data.ocr.trace import TRACE_VERSION, ScreenTrace
 from phonics_data.recognizers.aligner import refine
 from phonics_data.recognizers.cache import recognize_cached
@@ -30,14 +31,14 @@ from phonics_data.recognizers.engines import (
     selected_engine,
     uses_aligner,
 )
-from phonics_data.recognizers.whisper import WhisperOptions
+from phonics_data.recognizers.whisper import DEFAULT_MODEL, WhisperOptions
 from phonics_data.segmentation.lexicon import LETTERS, confusable
 from phonics_data.segmentation.scoring import read_truth_table, true_segment
 from phonics_data.sources.synthetic import captions as rendered_captions
 from phonics_data.sources.synthetic.music import RATE_HZ, mix
 from phonics_data.sources.synthetic.negatives import plan_negative
 from phonics_data.sources.synthetic.render import RENDERER_VERSION, is_rendered, render_song, render_songs
-from phonics_data.sources.synthetic.song_plan import CaptionStyle, SongPlan, plan_song
+from phonics_data.sources.synthetic.song_plan import CaptionStyle, SectionPlan, SongPlan, plan_song
 from phonics_data.sources.synthetic.timeline import Timeline, build_timeline, true_segments
 from phonics_data.storage.tables import from_plain, to_plain
 from phonics_data.storage.workspace import file_sha256, fingerprint, write_json
@@ -52,7 +53,8 @@ TRUTH_NAME = "truth.tsv"
 SPEECH_MUSIC_DECIBELS = -5.0
 """Level of the music relative to the voice for speech recognition."""
 
-_ENGINE = EngineOptions(whisper=WhisperOptions(threads=1))
+_UNEVEN_HALF_BEATS = (0, 0, 0, 1, 1, 2, 2, 4, 8, 14)
+"""Pauses of songs with an uneven rhythm, in half beats (about a quarter of a second); one is sampled for each letter."""
 
 _REPLACEMENTS = (
     "the and you it's go on see look oh yeah all right what is that here we are hey wow come play now".split()
@@ -76,11 +78,13 @@ class BenchmarkVideo:
         kind: kind of song, ``no letters``, or the name of its folder.
         way: how letters appear; empty if unknown.
         is_whole: contains all 26 letters in alphabetical order.
+        letters: the letters that the video may contain, by its manifest row.
         truth: empty for a video without letters.
         plan: plan of a rendered song.
         words: name of the source (``words``, ``cues``, ``corrupted``, ``own``, ``speech``) -> its words.
         trace: file of the OCR trace.
         screen_cpu_seconds: CPU time of OCR, video decoding included.
+        speech_cpu_seconds: key of the words -> CPU time of speech recognition; without that of words that were cached.
     """
 
     video_id: str
@@ -91,10 +95,12 @@ class BenchmarkVideo:
     is_rendered: bool
     truth: tuple[TrueSegment, ...]
     duration_seconds: float
+    letters: str = LETTERS
     plan: SongPlan | None = None
     words: Mapping[str, SourceWords] = field(default_factory=dict)
     trace: Path | None = None
     screen_cpu_seconds: float = 0.0
+    speech_cpu_seconds: Mapping[str, float] = field(default_factory=dict)
 
     def read_trace(self) -> ScreenTrace:
         assert self.trace is not None  # `with_traces`
@@ -115,17 +121,41 @@ def _run(
 
 
 def rendered_videos(
-    cache: Path, *, num_songs: int, num_negatives: int, seed: int, workers: int, on_progress: OnProgress
+    cache: Path,
+    *,
+    num_songs: int,
+    num_negatives: int,
+    num_uneven: int = 0,
+    seed: int,
+    workers: int,
+    on_progress: OnProgress,
 ) -> list[BenchmarkVideo]:
-    """Songs and negatives of one seed, rendered if the cache does not contain them."""
-    songs, negatives = cache / f"songs-{seed}", cache / f"negatives-{seed}"
+    """Songs, negatives and songs with an uneven rhythm of one seed, rendered if the cache does not contain them."""
+    songs, negatives, uneven = cache / f"songs-{seed}", cache / f"negatives-{seed}", cache / f"uneven-{seed}"
     if num_songs:
         render_songs(songs, num_songs=num_songs, seed=seed, workers=workers, on_progress=on_progress)
     plans = [(plan_song(seed, index), songs) for index in range(num_songs)]
     plans += [(plan_negative(seed, index), negatives) for index in range(num_negatives)]
+    plans += [(with_uneven_rhythm(plan_song(seed, index)), uneven) for index in range(num_uneven)]
     waiting = [(plan, folder) for plan, folder in plans if not _cached_evidence(plan, folder)]
     _run("captions", _write_evidence, waiting, workers=workers, on_progress=on_progress)
     return [_rendered(plan, folder, seed) for plan, folder in plans]
+
+
+def with_uneven_rhythm(plan: SongPlan) -> SongPlan:
+    """The song with random pauses after its letters, as in real songs: letters last from one beat to eight."""
+    rng = np.random.default_rng((plan.seed, plan.index, 0x0DD))
+    half_beats = rng.choice(_UNEVEN_HALF_BEATS, size=len(plan.sections)).tolist()
+
+    def uneven(section: SectionPlan, extra: int) -> SectionPlan:
+        if section.kind != "letter":
+            return section
+        if section.half_beats:  # letter runs: the exact length
+            return replace(section, half_beats=2 + extra)
+        return replace(section, rest_half_beats=extra)
+
+    sections = tuple(uneven(section, extra) for section, extra in zip(plan.sections, half_beats, strict=True))
+    return replace(plan, video_id=f"uneven-{plan.index:04d}", sections=sections)
 
 
 def _evidence_path(plan: SongPlan, folder: Path) -> Path:
@@ -282,13 +312,21 @@ def with_traces(
     videos: Sequence[BenchmarkVideo], cache: Path, *, workers: int, on_progress: OnProgress
 ) -> list[BenchmarkVideo]:
     """The videos with their OCR traces, made if the cache does not contain them."""
-    paths = {video.path: cache / "screen" / f"{TRACE_VERSION}-{file_sha256(video.path)[:16]}.npz" for video in videos}
+    reader = ocr_fingerprint()
+    paths = {video.path: cache / "screen" / f"{reader}-{file_sha256(video.path)[:16]}.npz" for video in videos}
     waiting = [(path, trace) for path, trace in paths.items() if not trace.with_suffix(".json").exists()]
     _run("screen", _write_trace, waiting, workers=workers, on_progress=on_progress)
     return [
         replace(video, trace=paths[video.path], screen_cpu_seconds=_cpu_seconds(paths[video.path].with_suffix(".json")))
         for video in videos
     ]
+
+
+@functools.cache
+def ocr_fingerprint() -> str:
+    """Version of the trace and digest of the code that reads the screen, so that each change of it is measured."""
+    sources = sorted([*Path(ocr.__file__).parent.glob("*.py"), Path(frame_sampler.__file__)])
+    return f"{TRACE_VERSION}-{fingerprint(*(file_sha256(source) for source in sources))[:8]}"
 
 
 def _write_trace(task: tuple[Path, Path]) -> None:
@@ -313,22 +351,33 @@ def _cpu_seconds(path: Path) -> float:
 
 
 def with_speech(
-    videos: Sequence[BenchmarkVideo], cache: Path, *, workers: int, on_progress: OnProgress
+    videos: Sequence[BenchmarkVideo],
+    cache: Path,
+    *,
+    workers: int,
+    on_progress: OnProgress,
+    model: str = DEFAULT_MODEL,
+    key: str = "speech",
 ) -> list[BenchmarkVideo]:
-    """The videos with the words of the installed speech recognition; unchanged if there is none.
+    """The videos with the words of the speech recognition under `key`; unchanged if its model is not installed.
 
     The music of rendered songs is raised to `SPEECH_MUSIC_DECIBELS`.
+
+    Args:
+        model: as in `WhisperOptions`.
     """
-    if selected_engine(_ENGINE) is None:
+    engine = EngineOptions(whisper=WhisperOptions(threads=1, model=model))
+    if selected_engine(engine) is None:
         return list(videos)
-    recognizer = fingerprint("speech-1", *engine_fingerprint(_ENGINE))
+    recognizer = fingerprint("speech-1", *engine_fingerprint(engine))
     paths = {video.video_id: cache / "speech" / f"{_cache_name(video, recognizer)}.json" for video in videos}
-    waiting = [(video, paths[video.video_id], cache) for video in videos if not paths[video.video_id].exists()]
-    _run("speech", _recognize, waiting, workers=workers, on_progress=on_progress)
+    waiting = [(video, paths[video.video_id], cache, engine) for video in videos if not paths[video.video_id].exists()]
+    _run(f"speech {model}", _recognize, waiting, workers=workers, on_progress=on_progress)
     return [
         replace(
             video,
-            words={**video.words, "speech": SourceWords(words=_cached_words(paths[video.video_id]), origin="whisper")},
+            words={**video.words, key: SourceWords(words=_cached_words(paths[video.video_id]), origin="whisper")},
+            speech_cpu_seconds={**video.speech_cpu_seconds, key: _cpu_seconds(paths[video.video_id])},
         )
         for video in videos
     ]
@@ -339,23 +388,32 @@ def _cache_name(video: BenchmarkVideo, recognizer: str) -> str:
     return fingerprint(recognizer, *audio)[:24]
 
 
-def _recognize(task: tuple[BenchmarkVideo, Path, Path]) -> None:
+def _recognize(task: tuple[BenchmarkVideo, Path, Path, EngineOptions]) -> None:
     from phonics_data.media.audio_reader import read_audio
 
-    video, path, cache = task
+    video, path, cache, options = task
     if video.plan is not None:
         plan = replace(video.plan, music_decibels=SPEECH_MUSIC_DECIBELS)
         _, samples = mix(plan, build_timeline(plan))
         audio, rate_hz = np.asarray(samples, np.float32), RATE_HZ
     else:
-        audio, rate_hz = read_audio(video.path, duration_seconds=video.duration_seconds, rate_hz=16_000), 16_000
-    engine = open_recognizer(_ENGINE)
+        try:
+            audio, rate_hz = read_audio(video.path, duration_seconds=video.duration_seconds, rate_hz=16_000), 16_000
+        except MediaError:  # no audio, or none that decodes: no words
+            write_json(path, {"words": [], "cpu_seconds": 0.0})
+            return
+    engine = open_recognizer(options)
     assert engine is not None  # `with_speech`
-    started = time.monotonic()
-    words = recognize_cached(engine, audio, audio_rate_hz=rate_hz, language="en", folder=cache / "recognitions").words
-    if uses_aligner(_ENGINE):
-        words = refine(words, audio, audio_rate_hz=rate_hz, options=_ENGINE.align_options).words
-    write_json(path, {"words": [to_plain(word) for word in words], "seconds": time.monotonic() - started})
+    started = time.process_time()
+    try:
+        words = recognize_cached(
+            engine, audio, audio_rate_hz=rate_hz, language="en", folder=cache / "recognitions"
+        ).words
+    except RecognitionError:  # as in the stage `transcribe`: the video has no words
+        words = ()
+    if uses_aligner(options):
+        words = refine(words, audio, audio_rate_hz=rate_hz, options=options.align_options).words
+    write_json(path, {"words": [to_plain(word) for word in words], "cpu_seconds": time.process_time() - started})
 
 
 def _cached_words(path: Path) -> tuple[Word, ...]:

@@ -151,11 +151,20 @@ def calibration_error(
     if not segments:
         return float("nan")
     right = {id(segment) for segment, _ in matched_pairs(segments, truth, iou)}
-    confidence = np.array([segment.confidence for segment in segments])
-    is_right = np.array([id(segment) in right for segment in segments], np.float64)
-    bins = np.minimum((confidence * num_bins).astype(np.int64), num_bins - 1)
-    gaps = [abs(float((confidence - is_right)[bins == one].sum())) for one in np.unique(bins)]
-    return sum(gaps) / len(segments)
+    confidence_N = np.array([segment.confidence for segment in segments])
+    is_right_N = np.array([id(segment) in right for segment in segments])
+    return expected_calibration_error(confidence_N, is_right_N, num_bins)
+
+
+def expected_calibration_error(
+    confidence_N: NDArray[np.float64], is_right_N: NDArray[np.bool_], num_bins: int = 10
+) -> float:
+    """`calibration_error` of segments of which it is known whether they are right; NaN without segments."""
+    if not confidence_N.size:
+        return float("nan")
+    bin_N = np.minimum((confidence_N * num_bins).astype(np.int64), num_bins - 1)
+    gap_N = confidence_N - is_right_N
+    return sum(abs(float(gap_N[bin_N == one].sum())) for one in np.unique(bin_N)) / confidence_N.size
 
 
 def read_truth_table(path: Path, video_id: str) -> list[TrueSegment]:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.segmentation import EVIDENCE_SETS, SegmentationBenchmarkOptions, as_plain, measure, table
-from benchmarks.segmentation_songs import BenchmarkVideo, SourceWords
+from benchmarks.segmentation_songs import BenchmarkVideo, SourceWords, with_uneven_rhythm
 from phonics_data.errors import OptionError
 from phonics_data.segmentation.lexicon import LETTERS
+from phonics_data.sources.synthetic.song_plan import plan_song
 from phonics_data.types import Word
 from tests.benchmarks.test_fit_segmentation import cards
 from tests.phonics_data.segmentation.traces import RATE, Detection, trace_of
@@ -79,3 +80,15 @@ def test_unknown_evidence_set_is_refused() -> None:
         SegmentationBenchmarkOptions(evidence=("smell",))
     with pytest.raises(OptionError, match="--folder"):
         SegmentationBenchmarkOptions(num_songs=0, num_negatives=0)
+
+
+def test_uneven_rhythm_changes_only_the_pauses() -> None:
+    plan = plan_song(31, 3)
+    uneven = with_uneven_rhythm(plan)
+    assert (uneven.letters, uneven.voice, uneven.way) == (plan.letters, plan.voice, plan.way)
+    assert uneven == with_uneven_rhythm(plan)
+    pauses = [section.rest_half_beats for section in uneven.sections if section.kind == "letter"]
+    assert max(pauses) >= 8
+    assert min(pauses) == 0
+    assert [section.tokens for section in uneven.sections] == [section.tokens for section in plan.sections]
+    assert uneven.video_id != plan.video_id
