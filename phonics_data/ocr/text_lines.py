@@ -41,6 +41,8 @@ _MIN_CHANGED = 0.02
 """A line is recognized again if more than this fraction of its box has changed."""
 _SAME_LINE = 0.7
 _SURE_WORD = 0.9
+_WORD_PITCH = 0.67
+"""Distance of the letters of a word, at most, as a fraction of the line's height (with a margin)."""
 _ALPHABET_PAIRS = 1 / 3
 """Fraction of neighbouring characters that are neighbours in the alphabet, from which a text is part of it."""
 
@@ -70,10 +72,15 @@ class TextLine:
         return characters[0].upper() if is_one and characters[0].upper() in LETTERS else ""
 
     def words(self) -> Iterator[PixelBox]:
-        """Boxes of the words of three or more letters that are certain and no part of the alphabet."""
+        """Boxes of the words of three or more letters that are certain and no part of the alphabet.
+
+        Letters far apart are a row of letters in any order and no word.
+        """
         if self.score < _SURE_WORD:
             return
         left, top, right, bottom = self.box
+        if right - left > _WORD_PITCH * (bottom - top) * len(self.text):
+            return
         start = 0
         for word in self.text.split(" "):
             if sum(character.isalpha() for character in word) >= 3 and not _is_alphabet(word):
