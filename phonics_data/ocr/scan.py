@@ -14,6 +14,7 @@ from phonics_data.media.frame_sampler import SampledFrame, sample_frames
 from phonics_data.ocr.geometry import Box, PixelBox, area, intersection, overlap_of
 from phonics_data.ocr.recognizer import LETTERS, Frame, LetterRecognizer, Mask, letter_recognizer
 from phonics_data.ocr.shapes import (
+    SIMPLE,
     LetterShape,
     find_shapes,
     is_distorted,
@@ -59,11 +60,13 @@ _CACHE_SIZE = 48
 """Recognized shapes that are kept: most letters only move, so they need not be recognized again."""
 _IMAGES_PER_SECOND, _IMAGES_AT_ONCE = 10, 20
 """Images that are recognized on average per second of the video, and in one frame after a pause. Moving drawings give
-more new shapes than that, and letters must not wait for them."""
+more new shapes than that, and letters must not wait for them. Letters that are not simple do not count."""
 _DRAWING_SCORE = 0.3
 _DRAWING_FRAMES = 6
 _DRAWING_OVERLAP = 0.4
 """A shape is recognized after all others if a shape of the last `_DRAWING_FRAMES` at its place had no better score."""
+_LETTER_FRAMES, _LETTER_OVERLAP = 40, 0.7
+"""A shape is recognized before all others if a letter was recognized at its place in the last `_LETTER_FRAMES`."""
 
 
 def read_screen(path: Path, *, rate: int = OCR_FRAME_RATE, recognizer: LetterRecognizer | None = None) -> ScreenTrace:
@@ -129,6 +132,7 @@ class _Scanner:
         self._last_whole = -rate
         self._budget = float(_IMAGES_AT_ONCE)
         self._drawings: list[tuple[int, PixelBox]] = []
+        self._letter_places: list[tuple[int, PixelBox]] = []
 
     def add(self, frame_HWC: Frame, change_seconds: float | None) -> None:
         """Process the next sampled frame."""
@@ -243,7 +247,7 @@ class _Scanner:
         """
         found = [self._cached(shape) for shape in shapes]
         unknown = [row for row, letters in enumerate(found) if letters is None]
-        unknown.sort(key=lambda row: self._is_drawing(number, shapes[row]))
+        unknown.sort(key=lambda row: self._rank(number, shapes[row]))
         views: list[tuple[int, NDArray[np.uint8]]] = []
         for row in unknown:
             own = _views(shapes[row])
@@ -257,6 +261,9 @@ class _Scanner:
             best = read.max(axis=0) if shapes[row].pixels is None else read.mean(axis=0)
             if is_distorted(shapes[row], LETTERS[int(best.argmax())]):
                 best = np.zeros(26, np.float32)
+            if best.max() >= _SURE and LETTERS[int(best.argmax())] not in SIMPLE:
+                self._budget += len(read)
+                self._letter_places.append((number, shapes[row].box))
             found[row] = best
             self._cache.insert(0, (shapes[row], best))
             if best.max() < _DRAWING_SCORE:
@@ -266,10 +273,13 @@ class _Scanner:
         letters = [nothing if one is None else one for one in found]
         return np.array(letters, np.float32).reshape(len(shapes), 26)
 
-    def _is_drawing(self, number: int, shape: LetterShape) -> bool:
-        """Whether something at the shape's place was recently recognized as no letter."""
+    def _rank(self, number: int, shape: LetterShape) -> int:
+        """0 where a letter was recognized recently (it may be marked now), 2 where something else was, else 1."""
         self._drawings = [one for one in self._drawings if number - one[0] <= _DRAWING_FRAMES]
-        return any(overlap_of(shape.box, box) >= _DRAWING_OVERLAP for _, box in self._drawings)
+        self._letter_places = [one for one in self._letter_places if number - one[0] <= _LETTER_FRAMES]
+        if any(overlap_of(shape.box, box) >= _LETTER_OVERLAP for _, box in self._letter_places):
+            return 0
+        return 2 if any(overlap_of(shape.box, box) >= _DRAWING_OVERLAP for _, box in self._drawings) else 1
 
     def _cached(self, shape: LetterShape) -> NDArray[np.float32] | None:
         for other, letters in self._cache:

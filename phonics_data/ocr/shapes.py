@@ -71,7 +71,7 @@ sticks, blades of grass and halves of rings, which are read as I and O, are belo
 _HOLE_READS_AS = frozenset("OQDICU")
 """Letters that the hole of A, B, D, O, P, Q or R is read as."""
 _HAS_HOLE = frozenset("ABDOPQRG")
-_SIMPLE = frozenset("IOLCJ")
+SIMPLE = frozenset("IOLCJ")
 """Letters that parts of other letters and simple drawings are read as."""
 
 
@@ -410,7 +410,7 @@ def without_contained(shapes: Sequence[LetterShape], letters_R26: NDArray[np.flo
     best = letters_R26.argmax(axis=1)
     removed = {row for row, shape in enumerate(shapes) if shape.is_card and LETTERS[best[row]] in _READ_IN_CARDS}
     # Simple letters may be parts of other letters.
-    scores = letters_R26.max(axis=1) * np.array([0.6 if LETTERS[letter] in _SIMPLE else 1.0 for letter in best])
+    scores = letters_R26.max(axis=1) * np.array([0.6 if LETTERS[letter] in SIMPLE else 1.0 for letter in best])
     boxes = [shape.box for shape in shapes]
     for outer, inner in itertools.permutations(range(len(boxes)), 2):
         if removed & {outer, inner} or not contains(boxes[outer], boxes[inner], tolerance=_CONTAINMENT_TOLERANCE):

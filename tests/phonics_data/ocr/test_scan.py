@@ -163,6 +163,29 @@ def test_static_text_is_read_again_only_when_something_changes() -> None:
     assert np.diff(np.unique(scan(moving).text_frame_N)).tolist() == [12, 12]
 
 
+def test_letters_do_not_wait_for_moving_drawings() -> None:
+    rng = np.random.default_rng(3)
+    letters = (("G", 60, 120, 110, "#1d3fbb"), ("W", 260, 120, 110, "#1d3fbb"))
+
+    def picture(*shown: tuple[str, int, int, int, str]) -> Frame:
+        image = Image.fromarray(image_of(*shown))
+        draw = ImageDraw.Draw(image)
+        for left in range(10, 600, 75):
+            for top in (5, 250):
+                points = [(left + float(x), top + float(y)) for x, y in rng.uniform(0, 70, (7, 2))]
+                draw.polygon(points, fill="#2e7d32")
+        return np.asarray(image)
+
+    marked = (letters[0], (*letters[1][:4], "#d50000"))
+    found = scan([(picture(), 1) for _ in range(24)] + [(picture(*letters), 1) for _ in range(8)]
+                 + [(picture(*marked), 1) for _ in range(8)])  # fmt: skip
+    first = {frame: set[str]() for frame in range(40)}
+    for frame, letter in certain_letters(found):
+        first[frame].add(letter)
+    assert {"G", "W"} <= first[24] | first[25]
+    assert "W" in first[32] | first[33]
+
+
 @pytest.mark.parametrize(
     ("text", "letter"), [("Aa", "A"), ("J j", "J"), ("W", "W"), ("AB", ""), ("Aaa", ""), ("l", ""), ("é", "")]
 )
@@ -177,6 +200,9 @@ def test_words_are_told_from_parts_of_the_alphabet() -> None:
     assert words("A is for Apple") == [(45, 0, 85, 20), (85, 0, 140, 20)]
     assert words("ABCDEFG") == words("H I J K") == words("LMNOP") == words("Aa") == []
     assert words("Apple", score=0.7) == []
+    # A row of letters in any order.
+    assert list(TextLine((0, 0, 90, 40), "BUR", 0.95, 1.0).words()) == []
+    assert list(TextLine((0, 0, 60, 40), "BUR", 0.95, 1.0).words()) == [(0, 0, 60, 40)]
 
 
 def test_only_the_letter_of_a_row_that_changes_its_colour_is_detected() -> None:
