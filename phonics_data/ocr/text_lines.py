@@ -41,13 +41,8 @@ _MIN_CHANGED = 0.02
 """A line is recognized again if more than this fraction of its box has changed."""
 _SAME_LINE = 0.7
 _SURE_WORD = 0.9
-<<<<<<< HEAD
-_SPACED = 0.7
-"""Width over height of a character, with its space, from which letters stand apart. Printed words have 0.3 to 0.66."""
-=======
 _WORD_PITCH = 0.67
 """Distance of the letters of a word, at most, as a fraction of the line's height (with a margin)."""
->>>>>>> ocr
 _ALPHABET_PAIRS = 1 / 3
 """Fraction of neighbouring characters that are neighbours in the alphabet, from which a text is part of it."""
 
@@ -79,20 +74,12 @@ class TextLine:
     def words(self) -> Iterator[PixelBox]:
         """Boxes of the words of three or more letters that are certain and no part of the alphabet.
 
-<<<<<<< HEAD
-        Letters that stand apart are a row of letters, in whatever order.
-=======
         Letters far apart are a row of letters in any order and no word.
->>>>>>> ocr
         """
         if self.score < _SURE_WORD:
             return
         left, top, right, bottom = self.box
-<<<<<<< HEAD
-        if right - left >= _SPACED * (bottom - top) * len(self.text):
-=======
         if right - left > _WORD_PITCH * (bottom - top) * len(self.text):
->>>>>>> ocr
             return
         start = 0
         for word in self.text.split(" "):
