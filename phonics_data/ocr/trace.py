@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-TRACE_VERSION = "screen-13"
+TRACE_VERSION = "screen-14"
 """Increase whenever the same video would give another trace."""
 
 
