@@ -35,7 +35,7 @@ _MIN_FILL, _MAX_FILL = 0.08, 0.92
 
 _SAME_COLOUR = 25.0
 
-_BOARD_AREA = 0.012
+_BOARD_AREA = 0.05
 """Fraction of the frame from which a flat region is searched for holes."""
 _JOIN = 5
 """Changed parts at most this far apart, in pixels of the change mask, are one box."""
