@@ -270,7 +270,7 @@ def bench_fit_segmentation(
         for margin in found.thresholds:
             typer.echo(
                 f"{margin.name} {margin.threshold:g}: songs from {margin.lowest_of_songs:g}, without letters up to "
-                f"{margin.highest_without_letters:g}"
+                f"{margin.highest_without_letters}"
             )
         typer.echo(f"objective on the fit's songs {found.before:.4f} -> {found.after:.4f}")
         typer.echo(f"objective on held-out songs {found.held_out_before:.4f} -> {found.held_out_after:.4f}")
@@ -284,7 +284,7 @@ def bench_fit_segmentation(
     for margin in calibration.thresholds:
         typer.echo(
             f"{margin.name} {margin.threshold:g}: songs from {margin.lowest_of_songs:g}, without letters up to "
-            f"{margin.highest_without_letters:g}, refused: {', '.join(margin.refused_songs) or 'none'}"
+            f"{margin.highest_without_letters}"
         )
     typer.echo(
         f"{calibration.num_segments} segments, {calibration.num_real_segments} of them of real songs; proposed minimum "

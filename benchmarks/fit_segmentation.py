@@ -90,15 +90,13 @@ class ThresholdMargin:
 
     Args:
         lowest_of_songs: lowest value of an accepted song.
-        highest_without_letters: highest value of a video without letters; 0 without one.
-        refused_songs: songs below the threshold.
+        highest_without_letters: highest value of a video without letters for which the test decides; None without one.
     """
 
     name: str
     lowest_of_songs: float
-    highest_without_letters: float
+    highest_without_letters: float | None
     threshold: float
-    refused_songs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -292,17 +290,15 @@ def threshold_margins(videos: Sequence[BenchmarkVideo], options: ScreenOptions) 
             for video, one in decodings
             if (one.longest_chain >= MIN_CHAIN if is_ordered else one.num_letters >= MIN_LETTERS)
         ]
-        threshold: float = getattr(options, f"min_{test}")
-        songs = {video.video_id: value for video, value in deciding if video.truth and _is_ordered(video) == is_ordered}
-        accepted = [value for value in songs.values() if value >= threshold]
-        if accepted:
+        songs = [value for video, value in deciding if video.truth and _is_ordered(video) == is_ordered]
+        others = [value for video, value in deciding if not video.truth]
+        if songs:
             margins.append(
                 ThresholdMargin(
                     name=f"min_{test}",
-                    lowest_of_songs=round(min(accepted), 2),
-                    highest_without_letters=round(max((z for video, z in deciding if not video.truth), default=0.0), 2),
-                    threshold=threshold,
-                    refused_songs=tuple(name for name, value in songs.items() if value < threshold),
+                    lowest_of_songs=round(min(songs), 2),
+                    highest_without_letters=round(max(others), 2) if others else None,
+                    threshold=getattr(options, f"min_{test}"),
                 )
             )
     return tuple(margins)

@@ -171,13 +171,16 @@ def test_lines_of_letters_become_cues() -> None:
 def test_one_letter_videos_are_scored_by_object_phrase() -> None:
     own = video((true("B", 0, 2, "bat"), true("B", 2, 4, "ball"), true("B", 4, 7)), 7.0)
     right = [segment("B", 0, 2, "bat"), segment("B", 2, 4.2, "ball"), segment("B", 4.2, 7)]
-    found = one_letter_result("all", [own], {"song": right}, {})
-    assert (found.num_right_labels, found.num_segments, found.num_object_words, found.num_true_words) == (3, 3, 2, 2)
+    found = one_letter_result("all", [own], {"song": right}, {}, {"song: D": False})
+    assert (found.num_wrong_rows, found.kept_of_wrong_rows) == (1, ())
+    assert (found.num_object_words, found.num_true_words) == (2, 2)
     assert found.objects.f1 == 1.0  # the part without an object word is neither right nor wrong
     assert found.num_phrases == {"song": 3}
     assert 0 < found.control_f1 <= 1.0
-    wrong = one_letter_result("all", [own], {"song": [segment("D", 0, 2, "bat"), segment("B", 2, 4, "boat")]}, {})
-    assert (wrong.num_right_labels, wrong.num_object_words) == (1, 1)
+    wrong = one_letter_result(
+        "all", [own], {"song": [segment("D", 0, 2, "bat"), segment("B", 2, 4, "boat")]}, {}, {"song: D": True}
+    )
+    assert (wrong.kept_of_wrong_rows, wrong.num_object_words) == (("song: D",), 1)
     assert wrong.objects.f1 == 0.5
 
 
