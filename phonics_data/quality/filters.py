@@ -68,7 +68,7 @@ class FilterOptions:
     * Hits of all other filters drop the clip.
     """
 
-    min_seconds: float = 0.5
+    min_seconds: float = 0.2
     min_moving_share: float = 0.01
     min_bright_level: float = 32.0
     min_loudness_dbfs: float = -50.0

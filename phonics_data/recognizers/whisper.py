@@ -209,7 +209,10 @@ class Whisper:
             for word in merge(recognized, settings.merge)
             if is_above_silence(audio[_samples_around(word)], RATE_HZ)
         ]
-        warnings = (f"decoder loops in {len(loops)} of {len(audible)} windows ({', '.join(loops)})",)
+        warnings = (
+            f"decoder loops in {len(loops)} of {len(audible)} windows ({', '.join(loops)}); the words before each loop "
+            "are used",
+        )
         return Recognition(
             words=normalize_words(words, audio_N.size / audio_rate_hz), warnings=warnings if loops else ()
         )

@@ -50,6 +50,7 @@ class ScreenDecoding:
         longest_chain: letters in the longest sequence of detected letters that rises by one to three letters.
         num_letters: different letters on the path.
         order_z, distinct_z: deviations from chance (`phonics_data.segmentation.significance`).
+        shows_others: most letters that the video shows are not among the allowed ones.
     """
 
     phrases: tuple[Phrase, ...]
@@ -59,6 +60,7 @@ class ScreenDecoding:
     order: Order
     order_z: float
     distinct_z: float
+    shows_others: bool = False
 
 
 def decode_screen(
@@ -94,11 +96,12 @@ def decode_screen(
     runs, order = _decode(letters_TL, options, letters)
     longest_chain = max((len(chain) for chain in _chains(runs, letters)), default=0)
     min_chain, min_letters = required_letters(letters)
-    min_order_z = options.min_expected_order_z if is_expected else options.min_order_z
+    min_order_z = options.min_expected_order_z if is_expected and not shows_others else options.min_order_z
     is_ordered = longest_chain >= min_chain and order_deviation >= min_order_z
     has_enough_letters = len(set(_strong_letters(runs, letters_TL))) >= min_letters
     is_shuffled = order == "any" and has_enough_letters and distinct_deviation >= options.min_distinct_z
-    is_alphabet = (is_ordered or is_shuffled or (is_announced and has_enough_letters)) and not shows_others
+    # A video of more letters than its row allows is one of an alphabet; without an order, its letters are drawings.
+    is_alphabet = is_ordered or ((is_shuffled or (is_announced and has_enough_letters)) and not shows_others)
     return ScreenDecoding(
         phrases=tuple(screen_phrases(runs, letters_TL, trace)) if is_alphabet else (),
         is_alphabet=is_alphabet,
@@ -107,6 +110,7 @@ def decode_screen(
         order=order,
         order_z=order_deviation,
         distinct_z=distinct_deviation,
+        shows_others=shows_others,
     )
 
 

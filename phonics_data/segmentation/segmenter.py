@@ -29,6 +29,9 @@ from phonics_data.segmentation.viterbi import Order
 from phonics_data.segmentation.word_decoder import WordDecoderOptions, WordDecoding, decode_words, required_counts
 from phonics_data.types import Origin, Word
 
+_MIN_EQUAL_STARTS = 0.8
+"""Captions with cue times have priority over the screen if such a fraction of their phrases begins with one on the screen.
+Exact cues have 0.88 to 1 (eight rendered songs), cues of three real songs 0.6 to 0.7."""
 CAPTION_ORIGINS: frozenset[Origin] = frozenset({"manual_captions", "auto_captions", "file"})
 
 
@@ -90,12 +93,14 @@ class Segmentation:
         if self.screen is not None:
             chain, different = required_letters(self.letters)
             is_expected = self.letters != LETTERS or (self.words is not None and self.words.is_alphabet)
+            is_expected = is_expected and not self.screen.shows_others
             order_z = options.screen.min_expected_order_z if is_expected else options.screen.min_order_z
+            others = ", and most of its letters are others" if self.screen.shows_others else ""
             parts.append(
                 f"the screen shows {self.screen.longest_chain} letters in order (required: {chain}), "
                 f"{self.screen.order_z:.1f} standard deviations above chance level (required: {order_z:g}); without an "
                 f"order {self.screen.num_letters} different letters (required: {different}), "
-                f"{self.screen.distinct_z:.1f} above it (required: {options.screen.min_distinct_z:g})"
+                f"{self.screen.distinct_z:.1f} above it (required: {options.screen.min_distinct_z:g}){others}"
             )
         song = "an alphabet song" if self.letters == LETTERS else f"a song of the letters {self.letters}"
         return f"not {song}: {'; '.join(parts) or 'no words, and OCR was not run'}"
@@ -153,8 +158,12 @@ def fuse_decodings(
         order = by_words.order
     else:
         order = by_screen.order if by_screen is not None else "any"
-    if not word_phrases or (source == "speech" and screen_phrases):
-        # Speech recognition hallucinates letters in music. A screen that shows an alphabet shows most of its letters.
+    is_led_by_screen = source == "speech" or (
+        has_cue_times(words) and _fraction_of_equal_starts(word_phrases, screen_phrases, options) < _MIN_EQUAL_STARTS
+    )
+    if not word_phrases or (screen_phrases and is_led_by_screen):
+        # Speech recognition hallucinates letters in music, and a line of captions with several letters does not tell their
+        # times ("A B C D", "A - P - P - L - E spells apple"). A screen that shows an alphabet shows most of its letters.
         phrases = fill(screen_phrases, word_phrases, order=order, options=options.fusion)
     else:
         snap_seconds = options.snap_cue_seconds if has_cue_times(words) else options.snap_seconds
@@ -167,6 +176,18 @@ def fuse_decodings(
     if options.calibration is not None:
         phrases = calibrated(phrases, options.calibration)
     return Segmentation(phrases=tuple(phrases), words=by_words, screen=by_screen)
+
+
+def _fraction_of_equal_starts(
+    word_phrases: Sequence[Phrase], screen_phrases: Sequence[Phrase], options: SegmenterOptions
+) -> float:
+    """Fraction of the phrases of words that begin with a phrase of their letter on the screen."""
+    starts = [(phrase.letter, phrase.start_seconds) for phrase in screen_phrases]
+    equal = [
+        any(letter == one.letter and abs(start - one.start_seconds) <= options.snap_seconds for letter, start in starts)
+        for one in word_phrases
+    ]
+    return sum(equal) / max(len(equal), 1)
 
 
 def has_cue_times(words: Sequence[Word]) -> bool:

@@ -24,6 +24,7 @@ from phonics_data.segmentation.tracks import (
     SAME_TRACK_IOU,
     UNMARKED_WEIGHT,
     best_detection,
+    edge_similarity,
     edges_at,
     frames_with_other_letter,
     is_visible,
@@ -47,6 +48,8 @@ _OWN_EDGES, _MIN_OWN_EDGES = 0.4, 0.25
 fraction of the strength at the letter's place."""
 _MIN_RELATIVE_HEIGHT = 0.25
 """Smaller shapes within a letter's place are parts of the letter."""
+_SAME_LOOK = 0.92
+"""`edge_similarity` from which a place shows the same, in frames without motion. "Aa" and "Bb" on one card have 0.84."""
 _SAME_SIZE = 0.3
 """Absolute log ratio of two heights below which two letters have the same size."""
 
@@ -189,6 +192,7 @@ def _start(interval: _Interval, before: _Interval | None, letters_TL: Scores, tr
     """The first sampled frame in which the letter is visible.
 
     - The frame in which its place begins to fill, after the last cut before its first detection, else
+    - the frame after this cut in which its place changes once (another letter was there), else
     - this cut, else
     - the largest change shortly before, if it was visible there before (in a row of letters).
 
@@ -212,6 +216,8 @@ def _start(interval: _Interval, before: _Interval | None, letters_TL: Scores, tr
     if not is_row:
         window = window[window >= cuts[-1]] if cuts.size else window
         filled = _fill(interval.first_box, window, trace)
+        if filled is None and cuts.size and not _was_unmarked(int(cuts[-1]), first, interval, trace):
+            filled = _step(interval.first_box, window, trace)
         if filled is not None or cuts.size:
             return _Start(filled if filled is not None else int(cuts[-1]), True)
     else:
@@ -238,6 +244,19 @@ def _fill(box: Box, window: NDArray[np.int64], trace: ScreenTrace) -> int | None
         return None
     empty = np.flatnonzero(strength <= floor + _EMPTY * (full - floor))
     return int(window[empty[-1]]) + 1
+
+
+def _step(box: Box, window: NDArray[np.int64], trace: ScreenTrace) -> int | None:
+    """The frame of `window` in which a place that did not change before takes the look of the last frame; None if none.
+
+    Another letter stood there, for example on a card in the corner of a scene that was cut.
+    """
+    edges_TGG = edges_at(box, trace)[window]
+    is_old, is_new = (edge_similarity(edges_TGG, edges_TGG[index]) >= _SAME_LOOK for index in (0, -1))
+    if is_new[0] or not (is_old ^ is_new).all():
+        return None
+    changed = int(is_new.argmax())
+    return int(window[changed]) if is_new[changed:].all() else None
 
 
 def _was_unmarked(cut: int, first: int, interval: _Interval, trace: ScreenTrace) -> bool:

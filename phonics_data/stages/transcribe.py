@@ -434,7 +434,7 @@ def _read_screen(root: Path, options: TranscribeOptions, video: FetchedVideo, tr
     except MediaError as error:
         return f"OCR failed ({error.detail})"
     write_bytes(trace_path(root, video.video_id), trace.to_bytes())
-    return "OCR was run"
+    return "the letters on the screen are used (OCR was run)"
 
 
 def _screen_rows(workspace: Workspace, videos: Sequence[FetchedVideo]) -> Iterator[ScreenLetter]:

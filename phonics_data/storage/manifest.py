@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import os
 import re
 import urllib.error
 import urllib.parse
@@ -187,7 +188,8 @@ def resolve_url(url: str, location: str) -> str:
         return url
     if is_http_url(location):
         return urllib.parse.urljoin(location, urllib.parse.quote(url))
-    return str((Path(location).parent / Path(url).expanduser()).resolve())
+    # Links are not followed: captions are found beside the link.
+    return os.path.abspath(Path(location).parent / Path(url).expanduser())
 
 
 def bundled_path(name: str) -> Path:

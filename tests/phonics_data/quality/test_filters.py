@@ -65,7 +65,7 @@ def test_clipped_share() -> None:
 @pytest.mark.parametrize(
     ("reason", "measures", "seconds", "confidence"),
     [
-        ("too_short", {}, 0.49, 1.0),
+        ("too_short", {}, 0.19, 1.0),
         ("black", {"bright_level": 31.0}, 2.0, 1.0),
         ("silent", {"loudness_dbfs": -50.1}, 2.0, 1.0),
         ("clipped_sound", {"clipped_share": 0.051}, 2.0, 1.0),

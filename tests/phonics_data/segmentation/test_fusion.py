@@ -8,7 +8,11 @@ from dataclasses import replace
 
 from phonics_data.segmentation.fusion import FusionOptions, fill, fuse, without_overlaps
 from phonics_data.segmentation.phrases import Phrase
+from phonics_data.segmentation.screen_decoder import ScreenDecoding
+from phonics_data.segmentation.segmenter import SegmenterOptions, fuse_decodings
 from phonics_data.segmentation.viterbi import Order
+from phonics_data.segmentation.word_decoder import decode_words
+from phonics_data.types import Word
 
 ALPHABET = string.ascii_uppercase
 
@@ -190,3 +194,44 @@ def test_captions_of_lines_match_the_screen_without_overlap() -> None:
     assert fused(late, shown, snap_seconds=1.0) == [
         (one.letter, one.start_seconds, one.end_seconds) for one in without_overlaps(shown)
     ]
+
+
+def test_screen_leads_captions_whose_cues_do_not_begin_with_its_letters() -> None:
+    """One cue for each word that is spelled: "A - P - P - L - E spells apple"."""
+
+    def words_of(texts: Sequence[str]) -> list[Word]:
+        return [
+            Word(
+                text=word,
+                start_seconds=2 * index + 2 * number / len(text.split()),
+                end_seconds=2 * index + 2 * (number + 1) / len(text.split()),
+                timing="interpolated",
+            )
+            for index, text in enumerate(texts)
+            for number, word in enumerate(text.split())
+        ]
+
+    shown = ScreenDecoding(
+        phrases=tuple(every(ALPHABET[:12], evidence="screen")),
+        is_alphabet=True,
+        longest_chain=12,
+        num_letters=12,
+        order="strict",
+        order_z=9.0,
+        distinct_z=3.0,
+    )
+    options = SegmenterOptions(calibration=None)
+
+    def found(texts: Sequence[str]) -> list[tuple[str, float, str]]:
+        words = words_of(texts)
+        spoken = decode_words(words, duration_seconds=30.0, options=options.words)
+        assert spoken.is_alphabet
+        song = fuse_decodings(words, "file", spoken, shown, duration_seconds=30.0, options=options)
+        return [(one.letter, one.start_seconds, one.evidence.split(",")[0]) for one in song.phrases]
+
+    examples = ("apple", "ball", "cat", "dog", "egg", "fish", "goat", "hat", "ink", "jam", "kite", "lion")
+    phrases = [f"{letter} is for {word}" for letter, word in zip(ALPHABET, examples, strict=False)]
+    assert found(phrases) == [(letter, 2.0 * index, "captions") for index, letter in enumerate(ALPHABET[:12])]
+    spelled = [f"{phrase} {' - '.join(phrase.split()[-1].upper())}" for phrase in phrases]
+    late = [f"well now {phrase}" for phrase in spelled]
+    assert found(late) == [(letter, 2.0 * index, "screen") for index, letter in enumerate(ALPHABET[:12])]

@@ -56,6 +56,15 @@ def test_few_letters_are_accepted_only_if_they_are_announced() -> None:
     assert not decode_cards("NESTDRUMLIONKITEAPPLEFROGZEBRA", allowed="ABCDE").is_alphabet
 
 
+def test_range_of_a_whole_alphabet_gives_its_letters() -> None:
+    decoding = decode_cards(LETTERS, allowed="ABCDEFG")
+    assert [one.letter for one in decoding.phrases] == list("ABCDEFG")
+    assert decoding.shows_others
+    wrong = decode_cards("MNOPQRSTUVWXYZ", allowed="ABCDE")
+    assert not wrong.is_alphabet
+    assert wrong.shows_others
+
+
 def test_expected_alphabet_needs_less_evidence() -> None:
     """Seven letters in order, with gaps, among nine others."""
     letters = "BDEFGUNJLMOEOTAE"

@@ -47,6 +47,16 @@ def test_empty_card_after_a_cut_does_not_belong_to_the_letter() -> None:
     assert only_phrase(with_edges(trace, [(LETTER_BOX, range(10, 60), 60)])).start_seconds == seconds(10)
 
 
+def test_letter_that_changes_after_a_cut_of_the_scene_begins_when_it_changes() -> None:
+    """A card in the corner shows another letter until frame 30; the scene behind it is cut in frame 10."""
+    upper, lower = (0.25, 0.25, 0.5, 0.5), (0.25, 0.5, 0.5, 0.75)
+    trace = trace_of([Detection(frame=30, letter="B", box=LETTER_BOX)], NUM_FRAMES, cuts=[10])
+    changed = [(LETTER_BOX, range(60), 100), (upper, range(30, 60), 60), (lower, range(30, 60), 70)]
+    assert only_phrase(with_edges(trace, changed)).start_seconds == seconds(30)
+    same = [(LETTER_BOX, range(60), 100)]
+    assert only_phrase(with_edges(trace, same)).start_seconds == seconds(10)
+
+
 def test_stroke_of_a_letter_that_is_being_drawn_belongs_to_it() -> None:
     stroke_box = (0.25, 0.25, 0.34, 0.75)
     stroke = Detection(frame=12, letter="I", box=(0.25, 0.25, 0.4, 0.75))
