@@ -189,7 +189,7 @@ def resolve_url(url: str, location: str) -> str:
     if is_http_url(location):
         return urllib.parse.urljoin(location, urllib.parse.quote(url))
     # Links are not followed: captions are found beside the link.
-    return os.path.abspath(Path(location).parent / Path(url).expanduser())
+    return os.path.abspath(Path(location).parent / Path(url).expanduser())  # noqa: PTH100 - resolve follows links
 
 
 def bundled_path(name: str) -> Path:
