@@ -65,8 +65,9 @@ _MIN_LETTER_LINE_SCORE = 0.8
 """Confidence of a text line that is the letter alone."""
 _MIN_PRINTED_SHARE = 0.25
 """Share of the video in which a letter that a text line contains alone is visible; letters of titles fly in one by one."""
-_MIN_LINE_SHARE = 0.3
-"""Share of the screen's words that begin with the letter; of the words of signs and credits about one in 20 does."""
+_MIN_LINE_SHARE, _MIN_LONE_LINE_SHARE = 0.3, 0.7
+"""Share of the screen's words that begin with the letter, if the letter itself is on the screen, and if it is not. Of the words
+of signs and credits about one in 20 begins with it; of "one" to "ten", or of names of colours, up to three in ten."""
 _EARLY_SECONDS, _LATE_SECONDS = 0.3, 1.5
 """A text line belongs to words that begin up to 0.3 s after it and end up to 1.5 s before it."""
 _TOGETHER_SECONDS = 0.4
@@ -159,9 +160,11 @@ class _Signs:
 
     @property
     def is_listed(self) -> bool:
-        """The screen's text names objects of this letter, and mostly of this letter."""
+        """The screen's text names objects of this letter: some beside the letter, or mostly and several without it."""
         num_objects = len({line.object_word for line in self.lines})
-        return self.line_share >= _MIN_LINE_SHARE and (num_objects > 1 or (num_objects == 1 and self.is_main))
+        has_letter = self.is_main or self.has_pair
+        is_beside_letter = has_letter and self.line_share >= _MIN_LINE_SHARE and num_objects > 0
+        return is_beside_letter or (self.line_share >= _MIN_LONE_LINE_SHARE and num_objects > 1)
 
     @property
     def is_shown(self) -> bool:

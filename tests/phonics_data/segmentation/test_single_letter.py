@@ -194,6 +194,38 @@ def test_nothing_on_a_screen_that_was_read_is_refused() -> None:
     assert "there are no words" in decoding.refusal
 
 
+@pytest.mark.parametrize(
+    ("texts", "letters"),
+    [
+        ("one two three four five six seven eight nine ten", "EFNOST"),
+        ("red blue green yellow orange purple pink brown black white", "BGOPRWY"),
+    ],
+)
+def test_printed_words_without_the_letter_are_a_weak_sign(texts: str, letters: str) -> None:
+    words = texts.split()
+    lines: list[Line] = [(2.0 * n, 2.0 * n + 1.5, word, LEFT) for n, word in enumerate(words)]
+    trace = shown(lines, letter="", seconds=2.0 * len(words))
+    for letter in letters:
+        found = phrases([], trace, letter, seconds=2.0 * len(words))
+        assert {one.confidence for one in found} == {MANIFEST_CONFIDENCE}, letter
+
+
+def test_pair_that_is_only_read_as_text_is_the_letter_itself() -> None:
+    # The letters of the pair are inside the box of a line that was misread, so that none of them counts.
+    lines: list[Line] = [(0.0, 3.0, "Bb", LEFT), (3.0, 4.5, "Ball", LEFT), (5.0, 7.0, "Bat", LEFT)]
+    lines += [(3.0, 7.0, text, RIGHT) for text in ("Chu", "Kids")]
+    assert [one.object_word for one in phrases([], shown(lines, letter=""))] == ["ball", "bat"]
+
+
+def test_printed_words_that_mostly_begin_with_the_letter_are_a_strong_sign() -> None:
+    lines: list[Line] = [(2.0 * n, 2.0 * n + 1.5, text, LEFT) for n, text in enumerate(("Ball", "Bat", "Bear", "Kids"))]
+    found = phrases([], shown(lines, letter="", seconds=8.0), seconds=8.0)
+    assert [one.object_word for one in found] == ["ball", "bat", "bear"]
+    # One object may be a sign or a title.
+    once = phrases([], shown(lines[:1], letter="", seconds=8.0), seconds=8.0)
+    assert {one.confidence for one in once} == {MANIFEST_CONFIDENCE}
+
+
 def test_bars_side_by_side_are_no_letter_i() -> None:
     bars = [Detection(frame=frame, letter="I", cell=cell) for frame in range(0, 32, 4) for cell in (0, 1)]
     assert decode_single_letter([], "speech", trace_of(bars, 40), "I", duration_seconds=5.0).phrases == ()
