@@ -28,7 +28,7 @@ from phonics_data.segmentation.screen_decoder import decode_screen
 from phonics_data.segmentation.screen_evidence import LETTER_WEIGHTS, ScreenOptions
 from phonics_data.segmentation.screen_letters import screen_letters
 from phonics_data.segmentation.text_lines import ObjectLine, begins_with_pair, object_lines, shows_letter_alone
-from phonics_data.segmentation.units import MIN_PART_SECONDS, Unit
+from phonics_data.segmentation.units import MIN_PART_SECONDS, Unit, replaces_words
 from phonics_data.types import ObjectWordSource, ScreenLetter, Word
 
 MANIFEST_CONFIDENCE = 0.05
@@ -374,7 +374,7 @@ def _refusal(signs: _Signs) -> str:
 
 
 def _phrases(signs: _Signs, source: str, trace: ScreenTrace | None, duration_seconds: float) -> list[Phrase]:
-    events = _events(signs)
+    events = _events(signs, source)
     intervals = _sign_intervals(signs)
     cuts = [] if trace is None else (np.flatnonzero(trace.cut_T) / trace.rate - 0.5 / trace.rate).tolist()
     if not events:
@@ -416,11 +416,11 @@ def _phrases(signs: _Signs, source: str, trace: ScreenTrace | None, duration_sec
     return [phrase for phrase in phrases if phrase.length_seconds > 0]
 
 
-def _events(signs: _Signs) -> list[_Event]:
+def _events(signs: _Signs, words_source: str) -> list[_Event]:
     """The beginnings of phrases, in time order: two neighbours have different object words."""
     spoken = _spoken_events(signs)
     together, single = _scenes_of_several(signs.lines)
-    spoken, unmatched, leads = _matched(spoken, single)
+    spoken, unmatched, leads = _matched(spoken, single, words_source)
     lead = median(leads) if leads else _DEFAULT_LEAD_SECONDS
     events = [*spoken, *together]
     ends = sorted(line.end_seconds for line in signs.lines)
@@ -468,7 +468,7 @@ def _scenes_of_several(lines: Sequence[ObjectLine]) -> tuple[list[_Event], list[
 
 
 def _matched(
-    spoken: Sequence[_Event], lines: Sequence[ObjectLine]
+    spoken: Sequence[_Event], lines: Sequence[ObjectLine], words_source: str
 ) -> tuple[list[_Event], list[ObjectLine], list[float]]:
     """(the spoken events with the words of their lines, lines without spoken event, seconds from each event to its line)."""
     rest = list(lines)
@@ -481,12 +481,14 @@ def _matched(
         own = [line for line in rest if event.start - _EARLY_SECONDS <= line.start_seconds < limit]
         if own:
             agreeing = [line for line in own if line.object_word == event.object_word]
-            line = (agreeing or own)[0]
+            line = agreeing[0] if agreeing else max(own, key=lambda one: (one.score, -one.start_seconds))
             rest = [one for one in rest if one is not line]
-            leads.append(line.start_seconds - event.start)
-            # Print is read more reliably than singing.
-            word, source = (event.object_word, event.source) if agreeing else (line.object_word, "screen")
-            event = _Event(event.start, max(event.end, line.end_seconds), word, source, is_spoken=True, is_shown=True)
+            is_named = event.object_word is None or (not agreeing and replaces_words(line, words_source))
+            if agreeing or is_named:
+                leads.append(line.start_seconds - event.start)
+                word, source = (line.object_word, "screen") if is_named else (event.object_word, event.source)
+                end = max(event.end, line.end_seconds)
+                event = _Event(event.start, end, word, source, is_spoken=True, is_shown=True)
         matched.append(event)
     return matched, rest, [lead for lead in leads if lead > 0]
 

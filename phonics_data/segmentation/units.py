@@ -58,6 +58,17 @@ def divide_phrases(phrases: Sequence[Phrase], trace: ScreenTrace | None, unit: U
     return units
 
 
+def replaces_words(line: ObjectLine, evidence: str) -> bool:
+    """Whether a text line is surer than another object word that the words name.
+
+    Print that is read with certainty is surer than speech recognition, which errs in music; captions are written by people.
+
+    Args:
+        evidence: of the words, as in `Phrase.evidence`.
+    """
+    return "speech" in evidence.split(",") and line.score >= _CERTAIN_LINE
+
+
 def _lines_of(phrase: Phrase, lines: Sequence[ObjectLine]) -> list[ObjectLine]:
     """The lines that appear during the phrase or shortly before it."""
     return [
@@ -74,8 +85,7 @@ def _named(phrase: Phrase, shown: Sequence[ObjectLine]) -> Phrase:
     if best is None:
         return phrase
     words = [phrase.object_word, *(part.object_word for part in phrase.parts)]
-    is_uncertain = "speech" in phrase.evidence and best.score >= _CERTAIN_LINE
-    if phrase.object_word is not None and (best.object_word in words or not is_uncertain):
+    if phrase.object_word is not None and (best.object_word in words or not replaces_words(best, phrase.evidence)):
         return phrase
     return replace(phrase, object_word=best.object_word, object_word_source="screen", parts=())
 

@@ -16,7 +16,7 @@ from phonics_data.segmentation.phrases import Phrase
 from phonics_data.segmentation.segmenter import SegmenterOptions, names_letters, needs_screen, segment_song
 from phonics_data.segmentation.single_letter import MANIFEST_CONFIDENCE, decode_single_letter
 from phonics_data.segmentation.text_lines import object_lines
-from phonics_data.segmentation.units import Unit
+from phonics_data.segmentation.units import Unit, divide_phrases
 from phonics_data.types import Word
 from tests.phonics_data.segmentation.traces import RATE, Detection, trace_of
 
@@ -112,6 +112,29 @@ def test_text_on_the_screen_corrects_a_word_that_was_recognized_as_another_one()
     words = said(("B", 0.2), ("for", 0.5), ("bed", 0.9), ("B", 1.8), ("for", 2.1), ("ball", 2.5))
     found = phrases(words, shown(BAT_AND_BALL))
     assert described(found)[:2] == [("bat", "screen", 0.0, 1.8), ("ball", "words", 1.8, 3.9)]
+
+
+def test_captions_and_doubtful_print_replace_no_word_as_in_songs_of_more_letters() -> None:
+    words = said(("B", 0.2), ("for", 0.5), ("bed", 0.9), ("B", 1.8), ("for", 2.1), ("ball", 2.5))
+    certain = shown(BAT_AND_BALL)
+    doubtful = replace(certain, text_score_N=np.full_like(certain.text_score_N, 0.81))
+    unknown = shown([(1.0, 2.0, "Bonk", LEFT), (2.5, 3.5, "Ball", LEFT)])
+    for source, trace, expected in (
+        ("speech", certain, ("bat", "screen")),
+        ("speech", doubtful, ("bed", "words")),
+        ("speech", unknown, ("bed", "words")),
+        ("captions", certain, ("bed", "words")),
+        ("captions", unknown, ("bed", "words")),
+    ):
+        first, second, *_ = decode_single_letter(words, source, trace, "B", duration_seconds=7.0).phrases
+        assert (first.object_word, first.object_word_source) == expected
+        assert (second.object_word, second.object_word_source) == ("ball", "words")
+        phrase = Phrase(
+            letter="B", object_word="bed", object_word_source="words",
+            start_seconds=0.2, end_seconds=1.8, confidence=0.9, evidence=source,
+        )  # fmt: skip
+        (same,) = divide_phrases([phrase], trace, "phrase")
+        assert (same.object_word, same.object_word_source) == expected
 
 
 def test_repeated_object_is_one_phrase() -> None:
