@@ -15,7 +15,7 @@ from phonics_data.ocr.trace import ScreenTrace
 from phonics_data.segmentation.phrases import Phrase
 from phonics_data.segmentation.segmenter import SegmenterOptions, names_letters, needs_screen, segment_song
 from phonics_data.segmentation.single_letter import MANIFEST_CONFIDENCE, decode_single_letter
-from phonics_data.segmentation.text_lines import object_lines
+from phonics_data.segmentation.text_lines import begins_with_pair, object_lines
 from phonics_data.segmentation.units import Unit, divide_phrases
 from phonics_data.types import Word
 from tests.phonics_data.segmentation.traces import RATE, Detection, trace_of
@@ -281,6 +281,19 @@ def test_object_lines_leave_out_titles_logos_and_other_words() -> None:
     ]
     assert [line.object_word for line in object_lines(shown(lines), "B")] == ["ball"]
     assert [line.object_word for line in object_lines(shown(lines), "A")] == ["apple"]
+
+
+@pytest.mark.parametrize("text", ["Eel", "Eels", "Oops", "Ooze", "Aah", "Aahs", "Llama"])
+def test_words_that_begin_with_a_letter_twice_are_objects(text: str) -> None:
+    assert not begins_with_pair(text)
+    (line,) = object_lines(shown([(1.0, 3.0, text, LEFT)]), text[0])
+    assert line.object_word == text.lower()
+
+
+@pytest.mark.parametrize("text", ["Ee", "Oo", "Aa", "Bb", "Bb o", "Ee l", "Hhe", "Kk"])
+def test_letters_in_both_cases_are_no_objects(text: str) -> None:
+    assert begins_with_pair(text)
+    assert object_lines(shown([(1.0, 3.0, text, LEFT)]), text[0]) == []
 
 
 def test_readings_of_a_line_that_slides_in_are_one_object() -> None:
