@@ -38,6 +38,10 @@ class LengthLimits:
             # Otherwise a phrase slightly over the maximum could not be divided into two that are long enough.
             raise OptionError("--max-frames", self.max_frames, f"twice --min-frames ({2 * self.min_frames}) or more")
 
+    @property
+    def min_seconds(self) -> float:
+        return float(self.min_frames / self.frame_rate)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrameSegment:

@@ -21,6 +21,7 @@ import numpy as np
 
 from phonics_data.ocr.trace import ScreenTrace
 from phonics_data.segmentation.evidence import EvidenceWeights, word_evidence
+from phonics_data.segmentation.length import LengthLimits
 from phonics_data.segmentation.letter_mentions import Mention, letter_mentions
 from phonics_data.segmentation.lexicon import LETTERS, tokens
 from phonics_data.segmentation.phrases import HOLD_SECONDS, Phrase
@@ -28,7 +29,7 @@ from phonics_data.segmentation.screen_decoder import decode_screen
 from phonics_data.segmentation.screen_evidence import LETTER_WEIGHTS, ScreenOptions
 from phonics_data.segmentation.screen_letters import screen_letters
 from phonics_data.segmentation.text_lines import ObjectLine, begins_with_pair, object_lines, shows_letter_alone
-from phonics_data.segmentation.units import MIN_PART_SECONDS, Unit, replaces_words
+from phonics_data.segmentation.units import Unit, replaces_words
 from phonics_data.types import ObjectWordSource, ScreenLetter, Word
 
 MANIFEST_CONFIDENCE = 0.05
@@ -204,6 +205,7 @@ def decode_single_letter(
     *,
     duration_seconds: float,
     unit: Unit = "phrase",
+    min_seconds: float = LengthLimits().min_seconds,
 ) -> SingleLetterDecoding:
     """The phrases of a video of one letter, one for each object word.
 
@@ -213,15 +215,16 @@ def decode_single_letter(
         trace: None if OCR was not run.
         letter: upper case.
         unit: ``letter`` joins phrases that follow each other.
+        min_seconds: a shorter phrase would be no clip, so it is joined to the one before.
     """
     signs = _signs(words, trace, letter)
     if refusal := _contradiction(signs):
         return SingleLetterDecoding(refusal=refusal)
     phrases: list[Phrase] = []
     if signs.is_spoken or signs.is_shown or signs.is_listed:
-        phrases = _phrases(signs, source, trace, duration_seconds)
+        phrases = _phrases(signs, source, trace, duration_seconds, min_seconds)
     elif signs.is_weak or (not words and trace is None):
-        phrases = _pieces(words, trace, letter, duration_seconds)
+        phrases = _pieces(words, trace, letter, duration_seconds, min_seconds)
     if not phrases:
         return SingleLetterDecoding(refusal=_refusal(signs))
     return SingleLetterDecoding(phrases=tuple(_joined(phrases) if unit == "letter" else phrases))
@@ -373,10 +376,12 @@ def _refusal(signs: _Signs) -> str:
 # --- events --------------------------------------------------------------------------------------------------------
 
 
-def _phrases(signs: _Signs, source: str, trace: ScreenTrace | None, duration_seconds: float) -> list[Phrase]:
-    events = _events(signs, source)
+def _phrases(
+    signs: _Signs, source: str, trace: ScreenTrace | None, duration_seconds: float, min_seconds: float
+) -> list[Phrase]:
+    events = _events(signs, source, min_seconds)
     intervals = _sign_intervals(signs)
-    cuts = [] if trace is None else (np.flatnonzero(trace.cut_T) / trace.rate - 0.5 / trace.rate).tolist()
+    cuts = _cut_seconds(trace)
     if not events:
         # The letter is shown or sung without an object: one phrase for each stretch of signs.
         events = [_Event(start, end, None, "", is_shown=bool(signs.shown)) for start, end in _stretches(intervals)]
@@ -384,7 +389,8 @@ def _phrases(signs: _Signs, source: str, trace: ScreenTrace | None, duration_sec
     events = [event for event in events if event.start < duration_seconds]
     if not events:
         return []
-    events[0] = replace(events[0], start=_first_start(events[0], signs, intervals))
+    latest = events[1].start - min_seconds if len(events) > 1 else duration_seconds
+    events[0] = replace(events[0], start=_first_start(events[0], signs, intervals, latest))
     phrases: list[Phrase] = []
     for event, following in zip(events, [*events[1:], None], strict=True):
         limit = duration_seconds if following is None else following.start
@@ -416,7 +422,7 @@ def _phrases(signs: _Signs, source: str, trace: ScreenTrace | None, duration_sec
     return [phrase for phrase in phrases if phrase.length_seconds > 0]
 
 
-def _events(signs: _Signs, words_source: str) -> list[_Event]:
+def _events(signs: _Signs, words_source: str, min_seconds: float) -> list[_Event]:
     """The beginnings of phrases, in time order: two neighbours have different object words."""
     spoken = _spoken_events(signs)
     together, single = _scenes_of_several(signs.lines)
@@ -431,7 +437,7 @@ def _events(signs: _Signs, words_source: str) -> list[_Event]:
         events.append(_Event(start, line.end_seconds, line.object_word, "screen", is_shown=True))
     merged: list[_Event] = []
     for event in sorted(events, key=lambda one: (one.start, one.object_word is None)):
-        if merged and _is_same_phrase(merged[-1], event):
+        if merged and _is_same_phrase(merged[-1], event, min_seconds):
             merged[-1] = _joined_events(merged[-1], event)
         else:
             merged.append(event)
@@ -493,11 +499,11 @@ def _matched(
     return matched, rest, [lead for lead in leads if lead > 0]
 
 
-def _is_same_phrase(before: _Event, event: _Event) -> bool:
+def _is_same_phrase(before: _Event, event: _Event, min_seconds: float) -> bool:
     """Whether an event repeats the object before, or would leave the phrase before too short for a clip."""
     words = [(one.object_word or "").removesuffix("s") for one in (before, event)]
     is_repeat = words[0] == words[1] != ""
-    return is_repeat or event.start - before.start < MIN_PART_SECONDS
+    return is_repeat or event.start - before.start < min_seconds
 
 
 def _joined_events(before: _Event, event: _Event) -> _Event:
@@ -533,15 +539,18 @@ def _stretches(intervals: Sequence[tuple[float, float]]) -> list[tuple[float, fl
     return stretches
 
 
-def _first_start(event: _Event, signs: _Signs, intervals: Sequence[tuple[float, float]]) -> float:
+def _first_start(event: _Event, signs: _Signs, intervals: Sequence[tuple[float, float]], latest: float) -> float:
     """Start of the first phrase: the first of the signs that lead to it without a gap.
 
     A letter that appears just after the recognized name gives the exact time, since the first recognized word of a
     video often begins too early: the video may begin with the end of another scene.
+
+    Args:
+        latest: a letter that appears after this time belongs to the next phrase.
     """
     start = event.start
     appeared = [one.start_seconds for one in signs.shown if one.start_seconds <= start + _MAX_SIGN_GAP_SECONDS]
-    if event.is_spoken and appeared and min(appeared) > start:
+    if event.is_spoken and appeared and start < min(appeared) <= latest:
         return min(appeared)
     for low, high in reversed(intervals):
         if low < start and high >= start - _MAX_SIGN_GAP_SECONDS:
@@ -558,6 +567,11 @@ def _end(event: _Event, limit: float, intervals: Sequence[tuple[float, float]], 
     if limit - last <= _MAX_SIGN_GAP_SECONDS:
         return limit
     return min([last + HOLD_SECONDS, *(cut for cut in cuts if last <= cut)])
+
+
+def _cut_seconds(trace: ScreenTrace | None) -> list[float]:
+    """The times of the cuts, in order."""
+    return [] if trace is None else [trace.change_seconds(frame) for frame in np.flatnonzero(trace.cut_T).tolist()]
 
 
 def _joined(phrases: Sequence[Phrase]) -> list[Phrase]:
@@ -584,17 +598,18 @@ def _joined(phrases: Sequence[Phrase]) -> list[Phrase]:
 # --- only the manifest ---------------------------------------------------------------------------------------------
 
 
-def _pieces(words: Sequence[Word], trace: ScreenTrace | None, letter: str, duration_seconds: float) -> list[Phrase]:
+def _pieces(
+    words: Sequence[Word], trace: ScreenTrace | None, letter: str, duration_seconds: float, min_seconds: float
+) -> list[Phrase]:
     """The video between its cuts and the pauses of its words. Scenes of a title at the beginning are left out."""
     pauses = [
         (before.end_seconds + after.start_seconds) / 2
         for before, after in pairwise(words)
         if after.start_seconds - before.end_seconds >= _PAUSE_SECONDS
     ]
-    cuts = [] if trace is None else (np.flatnonzero(trace.cut_T) / trace.rate).tolist()
     boundaries = [0.0]
-    for time in sorted([*pauses, *cuts]):
-        if time - boundaries[-1] >= 2 * MIN_PART_SECONDS and duration_seconds - time >= 2 * MIN_PART_SECONDS:
+    for time in sorted([*pauses, *_cut_seconds(trace)]):
+        if min(time - boundaries[-1], duration_seconds - time) >= 2 * min_seconds:
             boundaries.append(time)
     pieces = list(pairwise([*boundaries, duration_seconds]))
     while len(pieces) > 1 and trace is not None and _is_title(pieces[0], trace, letter):

@@ -139,11 +139,11 @@ def _line(row: int, word: tuple[str, float], trace: ScreenTrace) -> ObjectLine:
     after = np.flatnonzero(differs_T[frame + 1 :] | trace.cut_T[frame + 1 :])
     first = earliest + int(before[-1]) + 1 if before.size else earliest
     end = frame + 1 + int(after[0]) if after.size else trace.num_frames
-    half = 0.5 / trace.rate
+    end_seconds = trace.duration_seconds if end == trace.num_frames else trace.change_seconds(end)
     return ObjectLine(
         object_word=word[0],
-        start_seconds=max(first / trace.rate - half, 0.0),
-        end_seconds=max(end / trace.rate - half, frame / trace.rate + half),
+        start_seconds=trace.change_seconds(first),
+        end_seconds=max(end_seconds, frame / trace.rate),
         box=box,
         score=word[1],
     )

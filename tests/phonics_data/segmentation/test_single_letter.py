@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -153,6 +154,38 @@ def test_video_begins_with_the_end_of_another_scene() -> None:
     assert phrases(BAT_AND_BALL_WORDS, trace)[0].start_seconds == pytest.approx(0.44, abs=0.1)
 
 
+def test_letter_that_appears_in_the_second_phrase_does_not_delete_the_first_one() -> None:
+    words = said(("B", 0.0), ("for", 0.2), ("ball", 0.4), ("B", 0.75), ("for", 0.95), ("bat", 1.15), ("bye", 6.0))
+    trace = trace_of([Detection(frame=frame, letter="B") for frame in (8, 9, 30)], 64)
+    edges = trace.edges_TGG.copy()
+    edges[:8] = 0
+    found = phrases(words, replace(trace, edges_TGG=edges))
+    assert [one.object_word for one in found] == ["ball", "bat"]
+    assert found[0].end_seconds == pytest.approx(0.75)
+
+
+def test_times_are_those_of_the_changes_of_the_picture() -> None:
+    trace = trace_of([], 10 * RATE, cuts=[0, 4 * RATE])
+    exact = np.maximum(np.arange(10 * RATE) / RATE - 0.11, 0).astype(np.float32)
+    pieces = phrases([], replace(trace, change_seconds_T=exact, **some_text()), seconds=10.0)
+    assert [one.start_seconds for one in pieces] == pytest.approx([0.0, 3.89])
+    lines = shown([(1.0, 3.0, "Ball", LEFT)])
+    (line,) = object_lines(replace(lines, change_seconds_T=exact[: lines.num_frames]), "B")
+    assert (line.start_seconds, line.end_seconds) == pytest.approx((0.89, 2.89))
+    ending = shown([(3.0, 7.0, "Ball", LEFT)])
+    assert object_lines(ending, "B")[0].end_seconds == 7.0
+
+
+def some_text() -> dict[str, Any]:
+    """A line in the middle of a trace of 10 s, a weak sign of B."""
+    return {
+        "text_frame_N": np.array([2 * RATE], np.int32),
+        "text_N": np.array(["Ball"]),
+        "text_box_N4": np.array([LEFT], np.float32),
+        "text_score_N": np.array([0.95], np.float32),
+    }
+
+
 def test_unit_letter_joins_the_phrases() -> None:
     (found,) = phrases(BAT_AND_BALL_WORDS, shown(BAT_AND_BALL), unit="letter")
     assert described([found]) == [("bat", "words", 0.0, 7.0)]
@@ -206,7 +239,9 @@ def test_weak_signs_give_pieces_between_cuts_and_pauses_without_the_title() -> N
         text_score_N=np.array([0.9], np.float32),
     )
     found = phrases(words, trace, seconds=9.0)
-    assert [(one.start_seconds, one.end_seconds) for one in found] == [(2.0, 4.7), (4.7, 9.0)]
+    # Between the sampled frames before and after the cut.
+    cut = 2.0 - 0.5 / RATE
+    assert [(one.start_seconds, one.end_seconds) for one in found] == [(cut, 4.7), (4.7, 9.0)]
     assert {(one.evidence, one.confidence) for one in found} == {("manifest", MANIFEST_CONFIDENCE)}
 
 
@@ -252,6 +287,14 @@ def test_printed_words_that_mostly_begin_with_the_letter_are_a_strong_sign() -> 
 def test_bars_side_by_side_are_no_letter_i() -> None:
     bars = [Detection(frame=frame, letter="I", cell=cell) for frame in range(0, 32, 4) for cell in (0, 1)]
     assert decode_single_letter([], "speech", trace_of(bars, 40), "I", duration_seconds=5.0).phrases == ()
+
+
+def test_phrases_are_not_shorter_than_the_shortest_clip() -> None:
+    for minimum, expected in ((0.56, 2), (1.7, 1)):
+        decoding = decode_single_letter(
+            BAT_AND_BALL_WORDS, "speech", None, "B", duration_seconds=7.0, min_seconds=minimum
+        )
+        assert len(decoding.phrases) == expected
 
 
 def test_segment_song_uses_the_letter_of_the_manifest() -> None:
