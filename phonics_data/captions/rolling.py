@@ -29,6 +29,8 @@ _ROLLING_FRACTION, _DOUBT_FRACTION = 0.6, 0.3
 it cannot be told."""
 _MIN_SUNG_GROWTH = 0.6
 """Growth of a line's duration with its words, as exponent, from which its first words are sung again; 1: the same time for each."""
+_SUNG_WORD_SECONDS = 0.3
+"""Time per word from which all words of a cue can be sung while it is displayed; lines that grow word by word have less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,12 @@ def new_lines(cues: Sequence[Cue], name: str, warnings: list[str]) -> list[Cue]:
     has_completion = any(cue.is_completion for cue in cues)
     scrolls = _is_rolling(num_scrolled, num_two_lines) or (num_scrolled > 0 and has_completion)
     grows = _is_rolling(num_grown, len(pairs)) and not _is_sung_again(cues)
+    if grows and not scrolls and _may_be_sung_again(cues):
+        warnings.append(
+            f"{name}: {num_grown} of {len(pairs)} captions continue the text of the caption before, which is long enough to "
+            "sing it again; it cannot be told whether that is so, and repeated words were left out; json3 captions have the "
+            "time of each word"
+        )
     if scrolls or grows:
         return _unrolled(cues, name, warnings, grows=grows)
     if _is_rolling(num_overlapping, len(pairs)):
@@ -161,14 +169,27 @@ def _grows(before: str, after: str) -> bool:
 def _is_sung_again(cues: Sequence[Cue]) -> bool:
     """Whether lines that grow are sung from their beginning each time ("A", "A, B", "A, B, C"): they last longer each time."""
     growth = [
-        math.log((after.end - after.start) / (before.end - before.start))
-        / math.log(len(new.split()) / len(old.split()))
+        math.log((after.end - after.start) / (before.end - before.start)) / math.log(num_new / num_old)
+        for before, after, num_old, num_new in _growths(cues)
+    ]
+    return bool(growth) and median(growth) >= _MIN_SUNG_GROWTH
+
+
+def _may_be_sung_again(cues: Sequence[Cue]) -> bool:
+    """Whether lines that grow are displayed long enough to sing all of their words each time."""
+    paces = [(after.end - after.start) / num_new for _, after, _, num_new in _growths(cues)]
+    return bool(paces) and median(paces) >= _SUNG_WORD_SECONDS
+
+
+def _growths(cues: Sequence[Cue]) -> list[tuple[Cue, Cue, int, int]]:
+    """(cue, next cue, words of the first, words of the second) where the second continues the text of the first."""
+    return [
+        (before, after, len(old.split()), len(new.split()))
         for before, after in pairwise(cues)
         if _is_near(before, after)
         for old, new in [(" ".join(_visible(before.lines)), " ".join(_visible(after.lines)))]
         if old and _grows(old, new)
     ]
-    return bool(growth) and median(growth) >= _MIN_SUNG_GROWTH
 
 
 def _num_shared(before: str, after: str) -> int:

@@ -77,9 +77,13 @@ def import_grid(
         str, typer.Option(help="speaker (whole sentences), or letter (only the seconds of the sentence's letter).")
     ] = "speaker",
     min_frames: Annotated[
-        int,
-        typer.Option(min=1, help="Minimum length of the clip of a letter, in frames; the sentence around it fills it."),
-    ] = 14,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Only for --label letter: minimum length of a clip, in frames; the sentence around the letter fills it. "
+            "Default: 14.",
+        ),
+    ] = None,
 ) -> None:
     """Import the GRID corpus. The letters need its alignments (.align).
 
@@ -92,8 +96,10 @@ def import_grid(
 
     if label not in get_args(GridLabel):
         raise OptionError("--label", label, ", ".join(get_args(GridLabel)))
+    if min_frames is not None and label != "letter":
+        raise OptionError("--min-frames", min_frames, "only --label letter; a whole sentence is one clip of any length")
     options = arguments.options("letters" if label == "letter" else "grid", near_duplicates=False)
-    files = grid_files(folder, cast("GridLabel", label), frame_rate=options.frame_rate, min_frames=min_frames)
+    files = grid_files(folder, cast("GridLabel", label), frame_rate=options.frame_rate, min_frames=min_frames or 14)
     workspace = Workspace(work)
     with workspace.lock():
         _import_and_shard(workspace, files, out, options, evidence="grid", workers=workers)

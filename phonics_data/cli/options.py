@@ -172,7 +172,10 @@ class ShardArguments:
     frames: str = option("npy", "Storage of frames: npy (raw, fast to read), or mp4 (small, lossy) for large frames.")
     filters: Path | None = option(None, "TOML file with limits of the quality filters, e.g. min_seconds = 1.0.")
     min_confidence: float | None = option(
-        None, "Drop segments with a lower confidence, 0 to 1; default: that of --filters, else 0.1.", min=0.0, max=1.0
+        None,
+        "Drop segments with a lower confidence, 0 to 1; imported labels have 1. Default: that of --filters, else 0.1.",
+        min=0.0,
+        max=1.0,
     )
     drop_static: bool = option(False, "Drop clips of a still image.")
     split_ratios: str = option("0.8,0.1,0.1", "Fractions of train, validation, test.")

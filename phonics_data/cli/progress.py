@@ -95,13 +95,13 @@ def check_kept(count: StageCount, workspace: Workspace) -> None:
 
 
 def _needs_no_words(workspace: Workspace) -> bool:
-    """Whether any video has an OCR trace, or gets its letter from the manifest."""
+    """Whether any video has an OCR trace, or one letter, which the manifest names. A few letters need words or OCR."""
     from phonics_data.ocr.trace import trace_path
     from phonics_data.storage.tables import read_table
     from phonics_data.types import FetchedVideo
 
     videos = read_table(workspace.table("videos"), FetchedVideo)
-    return any(video.kind != "alphabet" or trace_path(workspace.root, video.video_id).exists() for video in videos)
+    return any(video.kind == "letter" or trace_path(workspace.root, video.video_id).exists() for video in videos)
 
 
 def _nothing_kept(count: StageCount, workspace: Workspace) -> str:

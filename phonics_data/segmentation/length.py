@@ -38,13 +38,17 @@ class LengthLimits:
             # Otherwise a phrase slightly over the maximum could not be divided into two that are long enough.
             raise OptionError("--max-frames", self.max_frames, f"twice --min-frames ({2 * self.min_frames}) or more")
 
+    @property
+    def min_seconds(self) -> float:
+        return float(self.min_frames / self.frame_rate)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrameSegment:
     """A segment after the length rule, in frames from time 0: ``[start, end)``.
 
     Args:
-        lent_share: share of its frames that are outside of its phrase, if it has lent frames; else 0.
+        own_share: share of its frames that belong to its phrase.
         reach: for a phrase that the length rule rejects: the largest minimum with which it is kept, in frames; else 0.
         why_short: why it is rejected; empty for a segment that is accepted.
     """
@@ -53,7 +57,7 @@ class FrameSegment:
     start_frame: int
     end_frame: int
     rule: LengthRule
-    lent_share: float = 0.0
+    own_share: float = 1.0
     reach: int = 0
     why_short: str = ""
 
@@ -63,12 +67,16 @@ class FrameSegment:
 
     @property
     def confidence(self) -> float:
-        """That of the phrase times the share of its own frames: with lent frames, errors of its boundaries count more.
+        """That of the phrase, times the share of its own frames if it has lent some: errors of its boundaries count more.
 
         With simulated errors of 0.08 s at each boundary, a segment of 14 frames has an IoU of 0.5 with the true one in .49,
         .76, .92 and .98 of all cases if .5, .64, .79 and .93 of its frames are its own.
+
+        Frames of gaps show no other letter, but perhaps nothing of this one, so they count if they are most of the segment.
         """
-        return self.phrase.confidence * (1 - self.lent_share)
+        if self.rule == "phrase_lent":
+            return self.phrase.confidence * self.own_share
+        return self.phrase.confidence * min(1.0, 2 * self.own_share)
 
 
 def apply_length_rule(
@@ -80,7 +88,10 @@ def apply_length_rule(
     * A phrase under the minimum is extended to it: into the gap after it, then into the gap before it, then evenly
       into the phrases beside it. Those keep their frames, so neighbouring segments can share some: the authors' own
       clips begin with up to four frames of the scene before.
-    * At least half of a segment is its own phrase. Otherwise it would mostly show another letter.
+    * At least half of a segment with frames of other phrases is its own phrase. Otherwise it would mostly show another
+      letter. Gaps show none, so a segment that is extended into gaps alone can contain any share of its phrase; its
+      confidence falls where that is less than half.
+    * No two segments are the same frames: the second of two such phrases is rejected.
 
     Args:
         phrases: in time order, not overlapping.
@@ -118,6 +129,9 @@ def apply_length_rule(
                 end - start,
             )
             short.append(_rejected(phrase, (start, end), limits, reach))
+        elif good and placed == (good[-1].start_frame, good[-1].end_frame):
+            # Two halves of a video of the minimum length; with a smaller minimum their segments differ.
+            short.append(_same_frames(phrase, (start, end), limits, good[-1].phrase.letter))
         else:
             low, high = placed
             taken = min(high, after)
@@ -128,7 +142,7 @@ def apply_length_rule(
                     start_frame=low,
                     end_frame=high,
                     rule="phrase_lent" if is_lent else "phrase_grown",
-                    lent_share=1 - (end - start) / (high - low) if is_lent else 0.0,
+                    own_share=(end - start) / (high - low),
                 )
             )
     return good, short
@@ -162,6 +176,14 @@ def _rejected(phrase: Phrase, own: Frames, limits: LengthLimits, reach: int) -> 
         why = f"{num_own} frames, and the video has fewer than {minimum}"
     if reach:
         why += f"; --min-frames {reach} keeps it"
+    return FrameSegment(phrase=phrase, start_frame=own[0], end_frame=own[1], rule="phrase", reach=reach, why_short=why)
+
+
+def _same_frames(phrase: Phrase, own: Frames, limits: LengthLimits, other: str) -> FrameSegment:
+    num_own, minimum = own[1] - own[0], limits.min_frames
+    why = f"{num_own} frames; extended to {minimum}, it has exactly the frames of the segment of {other} before it"
+    reach = minimum - 1
+    why += f"; --min-frames {reach} keeps it"
     return FrameSegment(phrase=phrase, start_frame=own[0], end_frame=own[1], rule="phrase", reach=reach, why_short=why)
 
 

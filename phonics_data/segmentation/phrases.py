@@ -116,11 +116,20 @@ class _Draft:
 
 
 def build_phrases(
-    runs: Sequence[LetterRun], found: Sequence[Token], evidence: Evidence, duration_seconds: float
+    runs: Sequence[LetterRun],
+    found: Sequence[Token],
+    evidence: Evidence,
+    duration_seconds: float,
+    letters: str = LETTERS,
 ) -> list[Phrase]:
-    """The phrases of `runs`, in time order, without overlaps, ending at `duration_seconds` at the latest."""
+    """The phrases of `runs`, in time order, without overlaps, ending at `duration_seconds` at the latest.
+
+    Args:
+        letters: the letters that the video may contain; only these are inferred.
+    """
+    allowed = sorted(LETTERS.index(letter) for letter in letters)
     rhythm = _rhythm(runs, found, evidence)
-    drafts = _with_missing_letters(_drafts(runs, found, evidence, rhythm), found, evidence, rhythm)
+    drafts = _with_missing_letters(_drafts(runs, found, evidence, rhythm), found, evidence, rhythm, allowed)
     phrases: list[Phrase] = []
     for draft, following in zip(drafts, [*drafts[1:], None], strict=False):
         low, _, letter = draft.run
@@ -130,7 +139,7 @@ def build_phrases(
         if following is not None:
             next_start = min(next_start, following.start)
         end = next_start if next_start - last_end <= _MAX_HOLD_SECONDS else last_end + HOLD_SECONDS
-        if following is not None and _has_gap(draft, following, rhythm):
+        if following is not None and _has_gap(draft, following, rhythm, allowed):
             # The time of a missing letter does not belong to the one before it.
             end = min(end, max(last_end, draft.start + (rhythm.period or np.inf)))
         end = min(max(end, draft.start), duration_seconds)
@@ -139,10 +148,15 @@ def build_phrases(
     return phrases
 
 
-def _has_gap(draft: _Draft, following: _Draft, rhythm: _Rhythm) -> bool:
+def _missing(before: _Draft, after: _Draft, allowed: Sequence[int]) -> list[int]:
+    """The indices of the allowed letters between two phrases, in alphabetical order."""
+    return [letter for letter in allowed if before.run.letter < letter < after.run.letter]
+
+
+def _has_gap(draft: _Draft, following: _Draft, rhythm: _Rhythm, allowed: Sequence[int]) -> bool:
     """Whether letters are missing between two phrases by the order and by the time."""
     is_long = rhythm.period is not None and following.start - draft.start >= _MIN_GAP_PERIODS * rhythm.period
-    return is_long and following.run.letter > draft.run.letter + 1
+    return is_long and bool(_missing(draft, following, allowed))
 
 
 def _phrase(draft: _Draft, end: float, found: Sequence[Token], evidence: Evidence) -> Phrase:
@@ -282,9 +296,9 @@ def _missing_start(
 
 
 def _with_missing_letters(
-    drafts: list[_Draft], found: Sequence[Token], evidence: Evidence, rhythm: _Rhythm
+    drafts: list[_Draft], found: Sequence[Token], evidence: Evidence, rhythm: _Rhythm, allowed: Sequence[int]
 ) -> list[_Draft]:
-    """The drafts, with one or two missing letters inserted between alphabetical neighbours.
+    """The drafts, with one or two missing letters inserted between neighbours of the order of the allowed letters.
 
     Only if the time between the neighbours fits so many phrases, and each of them contains words.
     """
@@ -292,11 +306,12 @@ def _with_missing_letters(
         return drafts
     filled: list[_Draft] = []
     for here, following in pairwise(drafts):
-        num_missing = following.run.letter - here.run.letter - 1
+        missing = _missing(here, following, allowed)
+        num_missing = len(missing)
         periods = (following.start - here.start) / rhythm.period
         inferred: list[_Draft] = []
         if num_missing in (1, 2) and abs(periods - num_missing - 1) < 0.3 * (num_missing + 1):
-            inferred = _inferred(here, following, num_missing, found, evidence)
+            inferred = _inferred(here, following, missing, found, evidence)
         if inferred and len(inferred) == num_missing:
             low, high, _ = here.run
             here = replace(here, run=here.run._replace(high=max(min(high, inferred[0].run.low), low + 1)))
@@ -307,13 +322,13 @@ def _with_missing_letters(
 
 
 def _inferred(
-    here: _Draft, following: _Draft, num_missing: int, found: Sequence[Token], evidence: Evidence
+    here: _Draft, following: _Draft, missing: Sequence[int], found: Sequence[Token], evidence: Evidence
 ) -> list[_Draft]:
-    """The missing letters between two phrases, evenly divided; only those with words of their own."""
+    """The `missing` letters between two phrases, evenly divided; only those with words of their own."""
     free = _after_evidence(here.run, evidence)
-    step = (following.start - here.start) / (num_missing + 1)
+    step = (following.start - here.start) / (len(missing) + 1)
     inferred: list[_Draft] = []
-    for order in range(1, num_missing + 1):
+    for order, letter in enumerate(missing, start=1):
         begin = max(here.start + order * step, _spoken_end(found[free - 1]) if free else 0.0)
         rows = [
             row
@@ -321,7 +336,7 @@ def _inferred(
             if begin - 0.1 <= found[row].start_seconds < begin + step - 0.1 and evidence.none_T[row] <= _MAX_NO_LETTER
         ]
         if rows:
-            run = LetterRun(rows[0], rows[-1] + 1, here.run.letter + order)
+            run = LetterRun(rows[0], rows[-1] + 1, letter)
             inferred.append(_Draft(run, min(begin, found[rows[0]].start_seconds), True))
     return inferred
 

@@ -19,6 +19,7 @@ from itertools import pairwise
 from phonics_data.ocr.trace import ScreenTrace
 from phonics_data.segmentation.calibration import CalibrationWeights, calibrated
 from phonics_data.segmentation.fusion import FusionOptions, fill, fuse
+from phonics_data.segmentation.length import LengthLimits
 from phonics_data.segmentation.lexicon import LETTERS
 from phonics_data.segmentation.phrases import INFERRED_CONFIDENCE, Phrase
 from phonics_data.segmentation.screen_decoder import ScreenDecoding, decode_screen, required_letters
@@ -43,6 +44,7 @@ class SegmenterOptions:
         snap_seconds: a boundary moves to the screen's if it is this near; for words with times of their own.
         snap_cue_seconds: the same for words that share the time of a caption line.
         unit: ``phrase`` divides the interval of a letter into one phrase for each object word.
+        min_seconds: length of the shortest clip; no phrase is divided into shorter ones.
         calibration: None keeps the confidence that the sources give.
     """
 
@@ -52,12 +54,18 @@ class SegmenterOptions:
     snap_cue_seconds: float = 1.0
     fusion: FusionOptions = field(default_factory=FusionOptions)
     unit: Unit = "letter"
+    min_seconds: float = LengthLimits().min_seconds
     calibration: CalibrationWeights | None = field(default_factory=CalibrationWeights)
 
     @staticmethod
-    def of(order: Order, unit: Unit) -> SegmenterOptions:
-        """The defaults with this order for words and screen, and this unit."""
-        return SegmenterOptions(words=WordDecoderOptions(order=order), screen=ScreenOptions(order=order), unit=unit)
+    def of(order: Order, unit: Unit, limits: LengthLimits | None = None) -> SegmenterOptions:
+        """The defaults with this order for words and screen, this unit, and the minimum of these limits."""
+        return SegmenterOptions(
+            words=WordDecoderOptions(order=order),
+            screen=ScreenOptions(order=order),
+            unit=unit,
+            min_seconds=(limits or LengthLimits()).min_seconds,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,7 +130,13 @@ def segment_song(
     """
     if len(letters) == 1:
         single = decode_single_letter(
-            words, _source(origin), trace, letters, duration_seconds=duration_seconds, unit=options.unit
+            words,
+            _source(origin),
+            trace,
+            letters,
+            duration_seconds=duration_seconds,
+            unit=options.unit,
+            min_seconds=options.min_seconds,
         )
         return Segmentation(phrases=single.phrases, words=None, screen=None, refusal=single.refusal, letters=letters)
     by_words: WordDecoding | None = None
@@ -133,7 +147,8 @@ def segment_song(
         is_expected = by_words is not None and by_words.is_alphabet
         by_screen = decode_screen(trace, options.screen, letters=letters, is_expected=is_expected)
     fused = fuse_decodings(words, origin, by_words, by_screen, duration_seconds=duration_seconds, options=options)
-    return replace(fused, phrases=tuple(divide_phrases(fused.phrases, trace, options.unit)), letters=letters)
+    phrases = divide_phrases(fused.phrases, trace, options.unit, min_seconds=options.min_seconds)
+    return replace(fused, phrases=tuple(phrases), letters=letters)
 
 
 def _source(origin: Origin) -> str:

@@ -21,6 +21,7 @@ import numpy as np
 
 from phonics_data.ocr.trace import ScreenTrace
 from phonics_data.segmentation.evidence import EvidenceWeights, word_evidence
+from phonics_data.segmentation.length import LengthLimits
 from phonics_data.segmentation.letter_mentions import Mention, letter_mentions
 from phonics_data.segmentation.lexicon import LETTERS, tokens
 from phonics_data.segmentation.phrases import HOLD_SECONDS, Phrase
@@ -28,7 +29,7 @@ from phonics_data.segmentation.screen_decoder import decode_screen
 from phonics_data.segmentation.screen_evidence import LETTER_WEIGHTS, ScreenOptions
 from phonics_data.segmentation.screen_letters import screen_letters
 from phonics_data.segmentation.text_lines import ObjectLine, begins_with_pair, object_lines, shows_letter_alone
-from phonics_data.segmentation.units import MIN_PART_SECONDS, Unit
+from phonics_data.segmentation.units import Unit, replaces_words
 from phonics_data.types import ObjectWordSource, ScreenLetter, Word
 
 MANIFEST_CONFIDENCE = 0.05
@@ -65,8 +66,9 @@ _MIN_LETTER_LINE_SCORE = 0.8
 """Confidence of a text line that is the letter alone."""
 _MIN_PRINTED_SHARE = 0.25
 """Share of the video in which a letter that a text line contains alone is visible; letters of titles fly in one by one."""
-_MIN_LINE_SHARE = 0.3
-"""Share of the screen's words that begin with the letter; of the words of signs and credits about one in 20 does."""
+_MIN_LINE_SHARE, _MIN_LONE_LINE_SHARE = 0.3, 0.7
+"""Share of the screen's words that begin with the letter, if the letter itself is on the screen, and if it is not. Of the words
+of signs and credits about one in 20 begins with it; of "one" to "ten", or of names of colours, up to three in ten."""
 _EARLY_SECONDS, _LATE_SECONDS = 0.3, 1.5
 """A text line belongs to words that begin up to 0.3 s after it and end up to 1.5 s before it."""
 _TOGETHER_SECONDS = 0.4
@@ -159,9 +161,11 @@ class _Signs:
 
     @property
     def is_listed(self) -> bool:
-        """The screen's text names objects of this letter, and mostly of this letter."""
+        """The screen's text names objects of this letter: some beside the letter, or mostly and several without it."""
         num_objects = len({line.object_word for line in self.lines})
-        return self.line_share >= _MIN_LINE_SHARE and (num_objects > 1 or (num_objects == 1 and self.is_main))
+        has_letter = self.is_main or self.has_pair
+        is_beside_letter = has_letter and self.line_share >= _MIN_LINE_SHARE and num_objects > 0
+        return is_beside_letter or (self.line_share >= _MIN_LONE_LINE_SHARE and num_objects > 1)
 
     @property
     def is_shown(self) -> bool:
@@ -201,6 +205,7 @@ def decode_single_letter(
     *,
     duration_seconds: float,
     unit: Unit = "phrase",
+    min_seconds: float = LengthLimits().min_seconds,
 ) -> SingleLetterDecoding:
     """The phrases of a video of one letter, one for each object word.
 
@@ -210,15 +215,16 @@ def decode_single_letter(
         trace: None if OCR was not run.
         letter: upper case.
         unit: ``letter`` joins phrases that follow each other.
+        min_seconds: a shorter phrase would be no clip, so it is joined to the one before.
     """
     signs = _signs(words, trace, letter)
     if refusal := _contradiction(signs):
         return SingleLetterDecoding(refusal=refusal)
     phrases: list[Phrase] = []
     if signs.is_spoken or signs.is_shown or signs.is_listed:
-        phrases = _phrases(signs, source, trace, duration_seconds)
+        phrases = _phrases(signs, source, trace, duration_seconds, min_seconds)
     elif signs.is_weak or (not words and trace is None):
-        phrases = _pieces(words, trace, letter, duration_seconds)
+        phrases = _pieces(words, trace, letter, duration_seconds, min_seconds)
     if not phrases:
         return SingleLetterDecoding(refusal=_refusal(signs))
     return SingleLetterDecoding(phrases=tuple(_joined(phrases) if unit == "letter" else phrases))
@@ -370,10 +376,12 @@ def _refusal(signs: _Signs) -> str:
 # --- events --------------------------------------------------------------------------------------------------------
 
 
-def _phrases(signs: _Signs, source: str, trace: ScreenTrace | None, duration_seconds: float) -> list[Phrase]:
-    events = _events(signs)
+def _phrases(
+    signs: _Signs, source: str, trace: ScreenTrace | None, duration_seconds: float, min_seconds: float
+) -> list[Phrase]:
+    events = _events(signs, source, min_seconds)
     intervals = _sign_intervals(signs)
-    cuts = [] if trace is None else (np.flatnonzero(trace.cut_T) / trace.rate - 0.5 / trace.rate).tolist()
+    cuts = _cut_seconds(trace)
     if not events:
         # The letter is shown or sung without an object: one phrase for each stretch of signs.
         events = [_Event(start, end, None, "", is_shown=bool(signs.shown)) for start, end in _stretches(intervals)]
@@ -381,7 +389,8 @@ def _phrases(signs: _Signs, source: str, trace: ScreenTrace | None, duration_sec
     events = [event for event in events if event.start < duration_seconds]
     if not events:
         return []
-    events[0] = replace(events[0], start=_first_start(events[0], signs, intervals))
+    latest = events[1].start - min_seconds if len(events) > 1 else duration_seconds
+    events[0] = replace(events[0], start=_first_start(events[0], signs, intervals, latest))
     phrases: list[Phrase] = []
     for event, following in zip(events, [*events[1:], None], strict=True):
         limit = duration_seconds if following is None else following.start
@@ -413,11 +422,11 @@ def _phrases(signs: _Signs, source: str, trace: ScreenTrace | None, duration_sec
     return [phrase for phrase in phrases if phrase.length_seconds > 0]
 
 
-def _events(signs: _Signs) -> list[_Event]:
+def _events(signs: _Signs, words_source: str, min_seconds: float) -> list[_Event]:
     """The beginnings of phrases, in time order: two neighbours have different object words."""
     spoken = _spoken_events(signs)
     together, single = _scenes_of_several(signs.lines)
-    spoken, unmatched, leads = _matched(spoken, single)
+    spoken, unmatched, leads = _matched(spoken, single, words_source)
     lead = median(leads) if leads else _DEFAULT_LEAD_SECONDS
     events = [*spoken, *together]
     ends = sorted(line.end_seconds for line in signs.lines)
@@ -428,7 +437,7 @@ def _events(signs: _Signs) -> list[_Event]:
         events.append(_Event(start, line.end_seconds, line.object_word, "screen", is_shown=True))
     merged: list[_Event] = []
     for event in sorted(events, key=lambda one: (one.start, one.object_word is None)):
-        if merged and _is_same_phrase(merged[-1], event):
+        if merged and _is_same_phrase(merged[-1], event, min_seconds):
             merged[-1] = _joined_events(merged[-1], event)
         else:
             merged.append(event)
@@ -465,7 +474,7 @@ def _scenes_of_several(lines: Sequence[ObjectLine]) -> tuple[list[_Event], list[
 
 
 def _matched(
-    spoken: Sequence[_Event], lines: Sequence[ObjectLine]
+    spoken: Sequence[_Event], lines: Sequence[ObjectLine], words_source: str
 ) -> tuple[list[_Event], list[ObjectLine], list[float]]:
     """(the spoken events with the words of their lines, lines without spoken event, seconds from each event to its line)."""
     rest = list(lines)
@@ -478,21 +487,23 @@ def _matched(
         own = [line for line in rest if event.start - _EARLY_SECONDS <= line.start_seconds < limit]
         if own:
             agreeing = [line for line in own if line.object_word == event.object_word]
-            line = (agreeing or own)[0]
+            line = agreeing[0] if agreeing else max(own, key=lambda one: (one.score, -one.start_seconds))
             rest = [one for one in rest if one is not line]
-            leads.append(line.start_seconds - event.start)
-            # Print is read more reliably than singing.
-            word, source = (event.object_word, event.source) if agreeing else (line.object_word, "screen")
-            event = _Event(event.start, max(event.end, line.end_seconds), word, source, is_spoken=True, is_shown=True)
+            is_named = event.object_word is None or (not agreeing and replaces_words(line, words_source))
+            if agreeing or is_named:
+                leads.append(line.start_seconds - event.start)
+                word, source = (line.object_word, "screen") if is_named else (event.object_word, event.source)
+                end = max(event.end, line.end_seconds)
+                event = _Event(event.start, end, word, source, is_spoken=True, is_shown=True)
         matched.append(event)
     return matched, rest, [lead for lead in leads if lead > 0]
 
 
-def _is_same_phrase(before: _Event, event: _Event) -> bool:
+def _is_same_phrase(before: _Event, event: _Event, min_seconds: float) -> bool:
     """Whether an event repeats the object before, or would leave the phrase before too short for a clip."""
     words = [(one.object_word or "").removesuffix("s") for one in (before, event)]
     is_repeat = words[0] == words[1] != ""
-    return is_repeat or event.start - before.start < MIN_PART_SECONDS
+    return is_repeat or event.start - before.start < min_seconds
 
 
 def _joined_events(before: _Event, event: _Event) -> _Event:
@@ -528,15 +539,18 @@ def _stretches(intervals: Sequence[tuple[float, float]]) -> list[tuple[float, fl
     return stretches
 
 
-def _first_start(event: _Event, signs: _Signs, intervals: Sequence[tuple[float, float]]) -> float:
+def _first_start(event: _Event, signs: _Signs, intervals: Sequence[tuple[float, float]], latest: float) -> float:
     """Start of the first phrase: the first of the signs that lead to it without a gap.
 
     A letter that appears just after the recognized name gives the exact time, since the first recognized word of a
     video often begins too early: the video may begin with the end of another scene.
+
+    Args:
+        latest: a letter that appears after this time belongs to the next phrase.
     """
     start = event.start
     appeared = [one.start_seconds for one in signs.shown if one.start_seconds <= start + _MAX_SIGN_GAP_SECONDS]
-    if event.is_spoken and appeared and min(appeared) > start:
+    if event.is_spoken and appeared and start < min(appeared) <= latest:
         return min(appeared)
     for low, high in reversed(intervals):
         if low < start and high >= start - _MAX_SIGN_GAP_SECONDS:
@@ -553,6 +567,11 @@ def _end(event: _Event, limit: float, intervals: Sequence[tuple[float, float]], 
     if limit - last <= _MAX_SIGN_GAP_SECONDS:
         return limit
     return min([last + HOLD_SECONDS, *(cut for cut in cuts if last <= cut)])
+
+
+def _cut_seconds(trace: ScreenTrace | None) -> list[float]:
+    """The times of the cuts, in order."""
+    return [] if trace is None else [trace.change_seconds(frame) for frame in np.flatnonzero(trace.cut_T).tolist()]
 
 
 def _joined(phrases: Sequence[Phrase]) -> list[Phrase]:
@@ -579,17 +598,18 @@ def _joined(phrases: Sequence[Phrase]) -> list[Phrase]:
 # --- only the manifest ---------------------------------------------------------------------------------------------
 
 
-def _pieces(words: Sequence[Word], trace: ScreenTrace | None, letter: str, duration_seconds: float) -> list[Phrase]:
+def _pieces(
+    words: Sequence[Word], trace: ScreenTrace | None, letter: str, duration_seconds: float, min_seconds: float
+) -> list[Phrase]:
     """The video between its cuts and the pauses of its words. Scenes of a title at the beginning are left out."""
     pauses = [
         (before.end_seconds + after.start_seconds) / 2
         for before, after in pairwise(words)
         if after.start_seconds - before.end_seconds >= _PAUSE_SECONDS
     ]
-    cuts = [] if trace is None else (np.flatnonzero(trace.cut_T) / trace.rate).tolist()
     boundaries = [0.0]
-    for time in sorted([*pauses, *cuts]):
-        if time - boundaries[-1] >= 2 * MIN_PART_SECONDS and duration_seconds - time >= 2 * MIN_PART_SECONDS:
+    for time in sorted([*pauses, *_cut_seconds(trace)]):
+        if min(time - boundaries[-1], duration_seconds - time) >= 2 * min_seconds:
             boundaries.append(time)
     pieces = list(pairwise([*boundaries, duration_seconds]))
     while len(pieces) > 1 and trace is not None and _is_title(pieces[0], trace, letter):

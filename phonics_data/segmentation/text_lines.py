@@ -31,6 +31,8 @@ _MAX_UNREAD_SECONDS = 1.5
 _LOGO_FRACTION = 0.7
 """A line that is visible for a larger fraction of the video is a logo, if the video also shows others."""
 _PAIR = re.compile(r"[A-Z][a-z](?![a-z]{3})")
+_DOUBLED = "AELO"
+"""Letters with which words begin twice: aah, eel, llama, oops. With other letters there is no such word."""
 _HEADINGS = GREETINGS | frozenset(
     "abc abcs alphabet letter letters phonics sound sounds song songs kids kid learn learning english lesson tv music "
     "rhymes rhyme nursery baby more next like share the end www com http https by and".split()
@@ -88,8 +90,12 @@ def shows_letter_alone(text: str, letter: str) -> bool:
 
 
 def begins_with_pair(text: str) -> bool:
-    """Whether a line is a letter in both cases, perhaps with a part of the picture beside it: "Bb", "Hhe", "Bb o"."""
-    return bool(_PAIR.match(text)) and text[0].lower() == text[1].lower()
+    """Whether a line is a letter in both cases, perhaps with a part of the picture beside it: "Bb", "Hhe", "Bb o".
+
+    "Eel" and "Oops" are words.
+    """
+    is_word = text[:1] in _DOUBLED and text[2:3].isalpha()
+    return bool(_PAIR.match(text)) and text[0].lower() == text[1].lower() and not is_word
 
 
 def _object_word(text: str, score: float, letter: str) -> tuple[str, float] | None:
@@ -133,11 +139,11 @@ def _line(row: int, word: tuple[str, float], trace: ScreenTrace) -> ObjectLine:
     after = np.flatnonzero(differs_T[frame + 1 :] | trace.cut_T[frame + 1 :])
     first = earliest + int(before[-1]) + 1 if before.size else earliest
     end = frame + 1 + int(after[0]) if after.size else trace.num_frames
-    half = 0.5 / trace.rate
+    end_seconds = trace.duration_seconds if end == trace.num_frames else trace.change_seconds(end)
     return ObjectLine(
         object_word=word[0],
-        start_seconds=max(first / trace.rate - half, 0.0),
-        end_seconds=max(end / trace.rate - half, frame / trace.rate + half),
+        start_seconds=trace.change_seconds(first),
+        end_seconds=max(end_seconds, frame / trace.rate),
         box=box,
         score=word[1],
     )

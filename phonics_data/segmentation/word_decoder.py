@@ -94,7 +94,7 @@ def decode_words(
     runs = _letter_runs(path, found, evidence)
     if order == "strict":
         runs = _without_short_rounds(runs, evidence)
-    return _decoding(tuple(build_phrases(runs, found, evidence, duration_seconds)), counts, order)
+    return _decoding(tuple(build_phrases(runs, found, evidence, duration_seconds, letters)), counts, order)
 
 
 def _decoding(phrases: tuple[Phrase, ...], counts: tuple[int, int, int], order: Order) -> WordDecoding:

@@ -32,7 +32,7 @@ from phonics_data.types import (
     segment_id,
 )
 
-SEGMENT_VERSION = "segment-6"
+SEGMENT_VERSION = "segment-7"
 """Increased whenever the same evidence would give other segments."""
 
 
@@ -104,7 +104,7 @@ def segment(
     settings = [
         SEGMENT_VERSION,
         to_plain(options),
-        dataclasses.asdict(SegmenterOptions.of(options.order, options.unit)),
+        dataclasses.asdict(SegmenterOptions.of(options.order, options.unit, options.limits)),
     ]
     fingerprints = {video_id: fingerprint(settings, *_content(task)) for video_id, task in tasks.items()}
     function = functools.partial(_segment_one, options)
@@ -138,7 +138,7 @@ def _segment_one(options: SegmentOptions, task: _Task) -> Outcome[Segment]:
     is_single = len(video.letters) == 1
     if not task.words and trace is None and not is_single:
         raise ItemError("no_letters", f"{video.video_id}: no words, and OCR was not run (see the stage transcribe)")
-    segmenter_options = SegmenterOptions.of(options.order, options.unit)
+    segmenter_options = SegmenterOptions.of(options.order, options.unit, options.limits)
     segmentation = segment_song(
         task.words,
         task.origin,

@@ -123,6 +123,15 @@ def test_lines_that_are_sung_from_their_beginning_each_time_are_kept() -> None:
     assert "song.srt" in track.warnings[0]
 
 
+def test_cumulative_song_with_equal_cues_is_reported_because_its_repeats_are_left_out() -> None:
+    lines = ["A", "A B", "A B C", "A B C D", "A B C D E", "A B C D E F"]
+    track = read([(2.0 * n, 2.0 * n + 2, [line]) for n, line in enumerate(lines)], ".srt")
+    assert texts(track) == list("ABCDEF")
+    (warning,) = track.warnings
+    assert warning.startswith("song.srt: 5 of 5 captions continue the text")
+    assert "left out" in warning
+
+
 def test_doubt_is_reported_with_the_name_of_the_file() -> None:
     # A line, then the same line with more words: sung twice, or displayed while it grows?
     cues: Cues = []

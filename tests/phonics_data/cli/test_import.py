@@ -135,6 +135,12 @@ def test_full_vidtimit(tmp_path: Path) -> None:
     assert {row.num_frames for row in rows} == set(range(14, 24))
 
 
+def test_minimum_length_of_whole_sentences_is_refused(tmp_path: Path) -> None:
+    for label in ((), ("--label", "speaker")):
+        with pytest.raises(OptionError, match="--min-frames: got 20, allowed: only --label letter"):
+            run("import", "grid", tmp_path, *label, "--min-frames", "20", "--work", tmp_path / "w", "--out", tmp_path)
+
+
 def test_unknown_label_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PhonicsDataError, match="--label"):
         run("import", "grid", tmp_path, "--label", "word", "--work", tmp_path / "w", "--out", tmp_path / "d")

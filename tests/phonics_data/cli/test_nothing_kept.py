@@ -105,6 +105,9 @@ def test_transcribe_needs_no_words_if_there_is_other_evidence(video: Path, tmp_p
     video.write_text("video_id,url,kind,letters\nvideo,video.mkv,letter,B\n")
     run("fetch", video, "--work", tmp_path / "letter")
     run("transcribe", "--work", tmp_path / "letter", *words[3:])
+    video.write_text("video_id,url,kind,letters\nvideo,video.mkv,range,ABC\n")
+    run("fetch", video, "--work", tmp_path / "range")
+    failed("transcribe", "--work", tmp_path / "range", *words[3:])
 
 
 def test_stages_after_an_empty_one(tmp_path: Path) -> None:

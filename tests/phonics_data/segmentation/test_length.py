@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -86,10 +87,28 @@ def test_short_phrases_share_a_gap() -> None:
 
 def test_lent_frames_lower_the_confidence() -> None:
     good, _ = apply_length_rule(whole(40, 12, 40, 7, 40), LengthLimits(), 140 / 25)
-    assert [one.lent_share for one in good] == pytest.approx([0, 2 / 14, 0, 0.5, 0])
+    assert [one.own_share for one in good] == pytest.approx([1, 12 / 14, 1, 0.5, 1])
     assert [one.confidence for one in good] == pytest.approx([1, 12 / 14, 1, 0.5, 1])
-    grown, _ = apply_length_rule([phrase(1.0, 1.2)], LengthLimits(), 3)
-    assert [one.confidence for one in grown] == [1.0]
+
+
+@pytest.mark.parametrize(("num_own", "confidence"), [(13, 1.0), (7, 1.0), (6, 12 / 14), (1, 2 / 14)])
+def test_gaps_lower_the_confidence_where_they_are_most_of_the_segment(num_own: int, confidence: float) -> None:
+    (grown,), short = apply_length_rule([phrase(1.0, 1.0 + num_own / 25)], LengthLimits(), 3)
+    assert (grown.rule, grown.num_frames, short) == ("phrase_grown", 14, [])
+    assert grown.confidence == pytest.approx(confidence)
+
+
+def test_two_halves_of_the_shortest_video_are_not_the_same_clip_twice() -> None:
+    phrases = [replace(one, letter=letter) for one, letter in zip(whole(7, 7), "AB", strict=True)]
+    (first,), (second,) = apply_length_rule(phrases, LengthLimits(), 14 / 25)
+    assert (first.phrase.letter, first.start_frame, first.end_frame) == ("A", 0, 14)
+    assert (second.phrase.letter, second.reach) == ("B", 13)
+    assert second.why_short == (
+        "7 frames; extended to 14, it has exactly the frames of the segment of A before it; --min-frames 13 keeps it"
+    )
+    good, short = apply_length_rule(phrases, LengthLimits(min_frames=second.reach), 14 / 25)
+    assert frames(good) == [(0, 13, "phrase_lent"), (1, 14, "phrase_lent")]
+    assert short == []
 
 
 def test_rejected_phrases_say_why() -> None:
@@ -163,6 +182,8 @@ def test_segments_satisfy_the_limits(
             assert one.num_frames == low
             assert 2 * (min(last, one.end_frame) - max(first, one.start_frame)) >= low
     assert all(one.num_frames < low and one.why_short for one in short)
+    intervals = [(one.start_frame, one.end_frame) for one in good]
+    assert len(set(intervals)) == len(intervals)
     for one in short:
         assert min(one.num_frames, 1) <= one.reach < low
         if one.reach > 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,8 @@ from phonics_data.ocr.trace import ScreenTrace
 from phonics_data.segmentation.phrases import Phrase
 from phonics_data.segmentation.segmenter import SegmenterOptions, names_letters, needs_screen, segment_song
 from phonics_data.segmentation.single_letter import MANIFEST_CONFIDENCE, decode_single_letter
-from phonics_data.segmentation.text_lines import object_lines
-from phonics_data.segmentation.units import Unit
+from phonics_data.segmentation.text_lines import begins_with_pair, object_lines
+from phonics_data.segmentation.units import Unit, divide_phrases
 from phonics_data.types import Word
 from tests.phonics_data.segmentation.traces import RATE, Detection, trace_of
 
@@ -114,6 +115,29 @@ def test_text_on_the_screen_corrects_a_word_that_was_recognized_as_another_one()
     assert described(found)[:2] == [("bat", "screen", 0.0, 1.8), ("ball", "words", 1.8, 3.9)]
 
 
+def test_captions_and_doubtful_print_replace_no_word_as_in_songs_of_more_letters() -> None:
+    words = said(("B", 0.2), ("for", 0.5), ("bed", 0.9), ("B", 1.8), ("for", 2.1), ("ball", 2.5))
+    certain = shown(BAT_AND_BALL)
+    doubtful = replace(certain, text_score_N=np.full_like(certain.text_score_N, 0.81))
+    unknown = shown([(1.0, 2.0, "Bonk", LEFT), (2.5, 3.5, "Ball", LEFT)])
+    for source, trace, expected in (
+        ("speech", certain, ("bat", "screen")),
+        ("speech", doubtful, ("bed", "words")),
+        ("speech", unknown, ("bed", "words")),
+        ("captions", certain, ("bed", "words")),
+        ("captions", unknown, ("bed", "words")),
+    ):
+        first, second, *_ = decode_single_letter(words, source, trace, "B", duration_seconds=7.0).phrases
+        assert (first.object_word, first.object_word_source) == expected
+        assert (second.object_word, second.object_word_source) == ("ball", "words")
+        phrase = Phrase(
+            letter="B", object_word="bed", object_word_source="words",
+            start_seconds=0.2, end_seconds=1.8, confidence=0.9, evidence=source,
+        )  # fmt: skip
+        (same,) = divide_phrases([phrase], trace, "phrase")
+        assert (same.object_word, same.object_word_source) == expected
+
+
 def test_repeated_object_is_one_phrase() -> None:
     words = said(("B", 0.2), ("is", 0.5), ("for", 0.7), ("ball", 1.0), ("b", 1.6), ("b", 2.2), ("ball", 2.8))
     assert [one.object_word for one in phrases(words, None)] == ["ball"]
@@ -128,6 +152,38 @@ def test_video_begins_with_the_end_of_another_scene() -> None:
     edges[:4, 5:13, :12] = 0
     trace = replace(trace, edges_TGG=edges, **{name: getattr(trace, name)[later] for name in rows})
     assert phrases(BAT_AND_BALL_WORDS, trace)[0].start_seconds == pytest.approx(0.44, abs=0.1)
+
+
+def test_letter_that_appears_in_the_second_phrase_does_not_delete_the_first_one() -> None:
+    words = said(("B", 0.0), ("for", 0.2), ("ball", 0.4), ("B", 0.75), ("for", 0.95), ("bat", 1.15), ("bye", 6.0))
+    trace = trace_of([Detection(frame=frame, letter="B") for frame in (8, 9, 30)], 64)
+    edges = trace.edges_TGG.copy()
+    edges[:8] = 0
+    found = phrases(words, replace(trace, edges_TGG=edges))
+    assert [one.object_word for one in found] == ["ball", "bat"]
+    assert found[0].end_seconds == pytest.approx(0.75)
+
+
+def test_times_are_those_of_the_changes_of_the_picture() -> None:
+    trace = trace_of([], 10 * RATE, cuts=[0, 4 * RATE])
+    exact = np.maximum(np.arange(10 * RATE) / RATE - 0.11, 0).astype(np.float32)
+    pieces = phrases([], replace(trace, change_seconds_T=exact, **some_text()), seconds=10.0)
+    assert [one.start_seconds for one in pieces] == pytest.approx([0.0, 3.89])
+    lines = shown([(1.0, 3.0, "Ball", LEFT)])
+    (line,) = object_lines(replace(lines, change_seconds_T=exact[: lines.num_frames]), "B")
+    assert (line.start_seconds, line.end_seconds) == pytest.approx((0.89, 2.89))
+    ending = shown([(3.0, 7.0, "Ball", LEFT)])
+    assert object_lines(ending, "B")[0].end_seconds == 7.0
+
+
+def some_text() -> dict[str, Any]:
+    """A line in the middle of a trace of 10 s, a weak sign of B."""
+    return {
+        "text_frame_N": np.array([2 * RATE], np.int32),
+        "text_N": np.array(["Ball"]),
+        "text_box_N4": np.array([LEFT], np.float32),
+        "text_score_N": np.array([0.95], np.float32),
+    }
 
 
 def test_unit_letter_joins_the_phrases() -> None:
@@ -183,7 +239,9 @@ def test_weak_signs_give_pieces_between_cuts_and_pauses_without_the_title() -> N
         text_score_N=np.array([0.9], np.float32),
     )
     found = phrases(words, trace, seconds=9.0)
-    assert [(one.start_seconds, one.end_seconds) for one in found] == [(2.0, 4.7), (4.7, 9.0)]
+    # Between the sampled frames before and after the cut.
+    cut = 2.0 - 0.5 / RATE
+    assert [(one.start_seconds, one.end_seconds) for one in found] == [(cut, 4.7), (4.7, 9.0)]
     assert {(one.evidence, one.confidence) for one in found} == {("manifest", MANIFEST_CONFIDENCE)}
 
 
@@ -194,9 +252,49 @@ def test_nothing_on_a_screen_that_was_read_is_refused() -> None:
     assert "there are no words" in decoding.refusal
 
 
+@pytest.mark.parametrize(
+    ("texts", "letters"),
+    [
+        ("one two three four five six seven eight nine ten", "EFNOST"),
+        ("red blue green yellow orange purple pink brown black white", "BGOPRWY"),
+    ],
+)
+def test_printed_words_without_the_letter_are_a_weak_sign(texts: str, letters: str) -> None:
+    words = texts.split()
+    lines: list[Line] = [(2.0 * n, 2.0 * n + 1.5, word, LEFT) for n, word in enumerate(words)]
+    trace = shown(lines, letter="", seconds=2.0 * len(words))
+    for letter in letters:
+        found = phrases([], trace, letter, seconds=2.0 * len(words))
+        assert {one.confidence for one in found} == {MANIFEST_CONFIDENCE}, letter
+
+
+def test_pair_that_is_only_read_as_text_is_the_letter_itself() -> None:
+    # The letters of the pair are inside the box of a line that was misread, so that none of them counts.
+    lines: list[Line] = [(0.0, 3.0, "Bb", LEFT), (3.0, 4.5, "Ball", LEFT), (5.0, 7.0, "Bat", LEFT)]
+    lines += [(3.0, 7.0, text, RIGHT) for text in ("Chu", "Kids")]
+    assert [one.object_word for one in phrases([], shown(lines, letter=""))] == ["ball", "bat"]
+
+
+def test_printed_words_that_mostly_begin_with_the_letter_are_a_strong_sign() -> None:
+    lines: list[Line] = [(2.0 * n, 2.0 * n + 1.5, text, LEFT) for n, text in enumerate(("Ball", "Bat", "Bear", "Kids"))]
+    found = phrases([], shown(lines, letter="", seconds=8.0), seconds=8.0)
+    assert [one.object_word for one in found] == ["ball", "bat", "bear"]
+    # One object may be a sign or a title.
+    once = phrases([], shown(lines[:1], letter="", seconds=8.0), seconds=8.0)
+    assert {one.confidence for one in once} == {MANIFEST_CONFIDENCE}
+
+
 def test_bars_side_by_side_are_no_letter_i() -> None:
     bars = [Detection(frame=frame, letter="I", cell=cell) for frame in range(0, 32, 4) for cell in (0, 1)]
     assert decode_single_letter([], "speech", trace_of(bars, 40), "I", duration_seconds=5.0).phrases == ()
+
+
+def test_phrases_are_not_shorter_than_the_shortest_clip() -> None:
+    for minimum, expected in ((0.56, 2), (1.7, 1)):
+        decoding = decode_single_letter(
+            BAT_AND_BALL_WORDS, "speech", None, "B", duration_seconds=7.0, min_seconds=minimum
+        )
+        assert len(decoding.phrases) == expected
 
 
 def test_segment_song_uses_the_letter_of_the_manifest() -> None:
@@ -226,6 +324,19 @@ def test_object_lines_leave_out_titles_logos_and_other_words() -> None:
     ]
     assert [line.object_word for line in object_lines(shown(lines), "B")] == ["ball"]
     assert [line.object_word for line in object_lines(shown(lines), "A")] == ["apple"]
+
+
+@pytest.mark.parametrize("text", ["Eel", "Eels", "Oops", "Ooze", "Aah", "Aahs", "Llama"])
+def test_words_that_begin_with_a_letter_twice_are_objects(text: str) -> None:
+    assert not begins_with_pair(text)
+    (line,) = object_lines(shown([(1.0, 3.0, text, LEFT)]), text[0])
+    assert line.object_word == text.lower()
+
+
+@pytest.mark.parametrize("text", ["Ee", "Oo", "Aa", "Bb", "Bb o", "Ee l", "Hhe", "Kk"])
+def test_letters_in_both_cases_are_no_objects(text: str) -> None:
+    assert begins_with_pair(text)
+    assert object_lines(shown([(1.0, 3.0, text, LEFT)]), text[0]) == []
 
 
 def test_readings_of_a_line_that_slides_in_are_one_object() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 import pytest
 
 from phonics_data.ocr.trace import ScreenTrace
+from phonics_data.segmentation.length import LengthLimits
 from phonics_data.segmentation.phrases import Phrase, PhrasePart
+from phonics_data.segmentation.segmenter import SegmenterOptions
 from phonics_data.segmentation.units import Unit, divide_phrases
 from tests.phonics_data.segmentation.test_single_letter import LEFT, RIGHT, shown
 
@@ -51,6 +54,14 @@ def test_parts_outside_the_phrase_or_too_short_for_a_clip_divide_nothing() -> No
     # The boundaries of a phrase can be those of the screen, and its parts those of the words.
     assert divided([phrase("L", 2.0, 6.0, (0.0, "lion"), (1.5, "lamp"))]) == [("L", "lion", "words", 2.0, 6.0)]
     assert divided([phrase("L", 0.0, 3.2, (0.0, "lion"), (3.0, "lamp"))]) == [("L", "lion", "words", 0.0, 3.2)]
+
+
+@pytest.mark.parametrize(("rate", "frames", "number"), [("25", 14, 2), ("25/2", 14, 1), ("25", 24, 1), ("25", 7, 2)])
+def test_shortest_part_follows_from_the_limits_of_length(rate: str, frames: int, number: int) -> None:
+    limits = LengthLimits(frame_rate=Fraction(rate), min_frames=frames)
+    one = phrase("L", 1.0, 2.2, (1.0, "lion"), (1.6, "lamp"))
+    assert len(divide_phrases([one], None, "phrase", min_seconds=limits.min_seconds)) == number
+    assert SegmenterOptions.of("auto", "phrase", limits).min_seconds == limits.min_seconds
 
 
 def test_text_lines_one_after_the_other_divide_and_name() -> None:

@@ -15,6 +15,7 @@ from phonics_data.captions.parse import read_captions
 from phonics_data.segmentation import word_decoder
 from phonics_data.segmentation.phrases import HOLD_SECONDS
 from phonics_data.segmentation.scoring import iou
+from phonics_data.segmentation.segmenter import needs_screen
 from phonics_data.segmentation.viterbi import Order, TransitionCosts, best_path, transition_costs
 from phonics_data.segmentation.word_decoder import (
     MIN_NAMES,
@@ -402,3 +403,40 @@ def test_i_and_a_are_letters_in_any_order(line: str) -> None:
     words, _ = song("BWITAROSMCHLPDFGUVXZ", lambda one: line.format(one, EXAMPLES[one]), beat=0.3, rest=0.0)
     lower = [replace(word, text=word.text.lower() if word.text != "I" else "I") for word in words]
     assert letters_of(lower) == "BWITAROSMCHLPDFGUVXZ"
+
+
+def timed(texts: Sequence[str]) -> list[Word]:
+    return [Word(text=text, start_seconds=n, end_seconds=n + 0.6, confidence=0.9) for n, text in enumerate(texts)]
+
+
+def test_letter_that_the_manifest_leaves_out_is_not_inferred() -> None:
+    words = timed([*"ABCDEFGHI", "jam", *"KLMNOP"])
+    letters = "ABCDEFGHIKLMNOP"
+    decoding = decode_words(words, duration_seconds=20.0, options=WordDecoderOptions(), letters=letters)
+    assert "".join(one.letter for one in decoding.phrases) == letters
+    assert not needs_screen(timed([*"ABCDEFGHI", "J", *"KLMNOP"]), duration_seconds=20.0, letters=letters)
+
+
+def test_missing_letter_is_inferred_among_the_letters_of_the_manifest() -> None:
+    # J is not in the video, so that one letter, K, is missing between I and L.
+    words = timed([*"ABCDEFGHI", "what", *"LMNOP"])
+    letters = "ABCDEFGHIKLMNOP"
+    decoding = decode_words(words, duration_seconds=20.0, options=WordDecoderOptions(), letters=letters)
+    assert "".join(one.letter for one in decoding.phrases) == letters
+
+
+@given(
+    texts=st.lists(
+        st.sampled_from([*ALPHABET, "is", "for", "jam", "apple", "kite", "moon", "hey", "now"]), min_size=8, max_size=40
+    ),
+    letters=st.sets(st.sampled_from(ALPHABET), min_size=2, max_size=26),
+    is_alphabet=st.booleans(),
+)
+def test_each_letter_is_one_of_the_letters_of_the_manifest(
+    texts: list[str], letters: set[str], is_alphabet: bool
+) -> None:
+    words = timed(list(ALPHABET) if is_alphabet else texts)
+    allowed = "".join(sorted(letters))
+    decoding = decode_words(words, duration_seconds=len(words) + 1.0, options=WordDecoderOptions(), letters=allowed)
+    assert {one.letter for one in decoding.phrases} <= letters
+    needs_screen(words, duration_seconds=len(words) + 1.0, letters=allowed)
