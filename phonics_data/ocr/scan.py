@@ -257,7 +257,7 @@ class _Scanner:
         self._budget -= len(views)
         for row in dict.fromkeys(row for row, _ in views):
             read = letters_V26[[number for number, (other, _) in enumerate(views) if other == row]]
-            # A textured shape is a letter if its pixels and its mask say so.
+            # A textured shape is a letter if both its pixels and its mask are recognized as that letter.
             best = read.max(axis=0) if shapes[row].pixels is None else read.mean(axis=0)
             if is_distorted(shapes[row], LETTERS[int(best.argmax())]):
                 best = np.zeros(26, np.float32)

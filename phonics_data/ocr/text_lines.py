@@ -164,7 +164,7 @@ class LineDetector:
         """Boxes in pixels of the frame, the largest first."""
         height, width = frame_HWC.shape[:2]
         scale = min(1.0, _LONG_SIDE / max(height, width))
-        # The model wants multiples of 32.
+        # The model accepts multiples of 32.
         size = (max(32, round(width * scale / 32) * 32), max(32, round(height * scale / 32) * 32))
         small = cv2.resize(frame_HWC, size, interpolation=cv2.INTER_AREA)
         batch = np.ascontiguousarray(small[:, :, ::-1].transpose(2, 0, 1)[None], np.float32) / 127.5 - 1

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 pytest.importorskip("rapidocr", reason="the model that recognizes letters is part of the package rapidocr")
 pytest.importorskip("onnxruntime")
 
-from phonics_data.errors import MediaError
+from phonics_data.errors import InputError, MediaError
 from phonics_data.media.frame_sampler import SampledFrame
 from phonics_data.ocr import read_screen
 from phonics_data.ocr.recognizer import letter_recognizer
@@ -262,6 +262,13 @@ def test_trace_is_unchanged_after_a_round_trip_through_a_file(tmp_path: Path) ->
     loaded = ScreenTrace.from_file(path)
     for field in fields(ScreenTrace):
         np.testing.assert_array_equal(getattr(loaded, field.name), getattr(found, field.name))
+
+
+def test_trace_of_another_release_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "v.npz"
+    np.savez(path, rate=RATE, changed_T=np.zeros(3, np.float32))
+    with pytest.raises(InputError, match=r"v\.npz: .*another release.*cut_T.*run `phonics-data transcribe` again"):
+        ScreenTrace.from_file(path)
 
 
 def test_video_without_detections_gives_an_empty_trace(tmp_path: Path) -> None:
