@@ -200,9 +200,25 @@ def test_words_are_told_from_parts_of_the_alphabet() -> None:
     assert words("A is for Apple") == [(45, 0, 85, 20), (85, 0, 140, 20)]
     assert words("ABCDEFG") == words("H I J K") == words("LMNOP") == words("Aa") == []
     assert words("Apple", score=0.7) == []
-    # A row of letters in any order.
-    assert list(TextLine((0, 0, 90, 40), "BUR", 0.95, 1.0).words()) == []
+    assert words("SNOW") == [(0, 0, 40, 20)]
+    # A row of letters in any order, by their gaps or, if those are unknown, by their distance.
+    box = (0, 0, 90, 40)
+    assert list(TextLine(box, "BUR", 0.95, 1.0, gap=0.25).words()) == []
+    assert list(TextLine(box, "BUR", 0.95, 1.0, gap=0.18).words()) == [box]
+    assert list(TextLine(box, "LKT", 0.95, 1.0, gap=0.18).words()) == []
+    assert list(TextLine(box, "BUR", 0.95, 1.0).words()) == []
     assert list(TextLine((0, 0, 60, 40), "BUR", 0.95, 1.0).words()) == [(0, 0, 60, 40)]
+
+
+@pytest.mark.parametrize("word", ["COW", "DOG", "MOM", "HAT", "moon", "Queen"])
+def test_letters_of_printed_words_are_told_from_rows_of_letters(word: str) -> None:
+    def letters(text: str) -> set[str]:
+        shown = [image_of((text, 100, 100, 110, colour)) for colour in ("#1d3fbb", "#b71c1c")]
+        return {letter for _, letter in certain_letters(scan([(EMPTY, 4), (shown[0], 12), (shown[1], 12)]))}
+
+    assert letters(word) == set()
+    if word.isupper() and len(set(word)) == 3:
+        assert letters(" ".join(word)) == set(word)
 
 
 def test_only_the_letter_of_a_row_that_changes_its_colour_is_detected() -> None:
