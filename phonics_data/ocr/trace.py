@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from phonics_data.errors import InputError
 
-TRACE_VERSION = "screen-14"
+TRACE_VERSION = "screen-15"
 """Increase whenever the same video would give another trace."""
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 pytest.importorskip("rapidocr", reason="the model that recognizes letters is part of the package rapidocr")
 pytest.importorskip("onnxruntime")
@@ -233,6 +233,23 @@ def test_only_the_letter_of_a_row_that_changes_its_colour_is_detected() -> None:
     found = scan([(row(-1), 6), (row(1), 6), (row(2), 6)])
     assert {letter for frame, letter in certain_letters(found) if 6 <= frame < 12} == {"B"}
     assert {letter for frame, letter in certain_letters(found) if frame >= 12} == {"B", "C"}
+
+
+def test_letter_of_a_chart_that_is_marked_by_a_card_is_read_and_its_neighbours_are_not() -> None:
+    def chart(active: int) -> Frame:
+        image = Image.new("RGB", (640, 360), "#e3f2fd")
+        draw = ImageDraw.Draw(image)
+        for cell, letter in enumerate("BCKSW"):
+            left = 40 + 120 * cell
+            if cell == active:
+                draw.rounded_rectangle((left, 130, left + 72, 214), 14, fill="#fff176")
+            draw.text((left + 36, 172), letter, fill="#d50000", font=ImageFont.load_default(54), anchor="mm")
+        # Letters that are not sharp have no flat region.
+        return np.asarray(image.filter(ImageFilter.GaussianBlur(1.5)))
+
+    found = scan([(chart(-1), 6), (chart(1), 8), (chart(3), 8)])
+    assert {letter for frame, letter in certain_letters(found) if 6 <= frame < 14} == {"C"}
+    assert "S" in {letter for frame, letter in certain_letters(found) if frame >= 14} <= {"C", "S"}
 
 
 def test_whole_frame_is_read_once_after_a_cut() -> None:
