@@ -64,7 +64,9 @@ more new shapes than that, and letters must not wait for them. Letters that are 
 _DRAWING_SCORE = 0.3
 _DRAWING_FRAMES = 6
 _DRAWING_OVERLAP = 0.4
-"""A shape is recognized after all others if a shape of the last `_DRAWING_FRAMES` at its place had no better score."""
+_WAITING_FRAMES = 2
+"""A shape is recognized after all others if, at its place in the last `_DRAWING_FRAMES`, a shape had no better score, or
+shapes were beyond the budget in `_WAITING_FRAMES` of them. What has just appeared is found in one frame before."""
 _LETTER_FRAMES, _LETTER_OVERLAP = 40, 0.7
 """A shape is recognized before all others if a letter was recognized at its place in the last `_LETTER_FRAMES`."""
 
@@ -132,6 +134,7 @@ class _Scanner:
         self._last_whole = -rate
         self._budget = float(_IMAGES_AT_ONCE)
         self._drawings: list[tuple[int, PixelBox]] = []
+        self._waiting: list[tuple[int, PixelBox]] = []
         self._letter_places: list[tuple[int, PixelBox]] = []
 
     def add(self, frame_HWC: Frame, change_seconds: float | None) -> None:
@@ -253,11 +256,13 @@ class _Scanner:
             own = _views(shapes[row])
             if len(views) + len(own) <= self._budget:
                 views += [(row, view) for view in own]
+            else:
+                self._waiting.append((number, shapes[row].box))
         letters_V26 = self._recognizer.read([view for _, view in views])
         self._budget -= len(views)
         for row in dict.fromkeys(row for row, _ in views):
             read = letters_V26[[number for number, (other, _) in enumerate(views) if other == row]]
-            # A textured shape is a letter if its pixels and its mask say so.
+            # A textured shape is a letter if both its pixels and its mask are recognized as that letter.
             best = read.max(axis=0) if shapes[row].pixels is None else read.mean(axis=0)
             if is_distorted(shapes[row], LETTERS[int(best.argmax())]):
                 best = np.zeros(26, np.float32)
@@ -279,7 +284,11 @@ class _Scanner:
         self._letter_places = [one for one in self._letter_places if number - one[0] <= _LETTER_FRAMES]
         if any(overlap_of(shape.box, box) >= _LETTER_OVERLAP for _, box in self._letter_places):
             return 0
-        return 2 if any(overlap_of(shape.box, box) >= _DRAWING_OVERLAP for _, box in self._drawings) else 1
+        if any(overlap_of(shape.box, box) >= _DRAWING_OVERLAP for _, box in self._drawings):
+            return 2
+        self._waiting = [one for one in self._waiting if number - one[0] <= _DRAWING_FRAMES]
+        waiting = {frame for frame, box in self._waiting if overlap_of(shape.box, box) >= _DRAWING_OVERLAP}
+        return 2 if len(waiting) >= _WAITING_FRAMES else 1
 
     def _cached(self, shape: LetterShape) -> NDArray[np.float32] | None:
         for other, letters in self._cache:

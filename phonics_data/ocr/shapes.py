@@ -3,7 +3,8 @@
 There are three kinds of shapes, because letters are printed, drawn and painted:
 
 * flat shapes: connected regions of one colour;
-* holes in large flat regions, whatever fills them: letters of chalk on a board, with dots, gradients or faces;
+* holes in large flat regions and in cards, whatever fills them: letters of chalk on a board, with dots, gradients or
+  faces;
 * changed boxes: what has just been drawn, has appeared or has moved on a background that is not flat.
 """
 
@@ -37,6 +38,8 @@ _SAME_COLOUR = 25.0
 
 _BOARD_AREA = 0.05
 """Fraction of the frame from which a flat region is searched for holes."""
+_CARD_AREA, _CARD_SOLIDITY = 0.01, 0.93
+"""The same for cards and disks: regions that, with their holes, fill their convex hull to this fraction."""
 _JOIN = 5
 """Changed parts at most this far apart, in pixels of the change mask, are one box."""
 _SAME_PLACE = 0.7
@@ -194,15 +197,25 @@ def largest_channel(image_HWC: NDArray[np.uint8] | cv2.typing.MatLike) -> Mask:
 
 
 def _holes(labels: NDArray[Any], stats: NDArray[Any]) -> Iterator[tuple[PixelBox, Mask]]:
-    """Box and mask of what large flat regions enclose."""
-    for label in (np.flatnonzero(stats[1:, 4] >= _BOARD_AREA * labels.size) + 1).tolist():
-        left, top, w, h, _ = stats[label].tolist()
-        other: Mask = (labels[top : top + h, left : left + w] != label).astype(np.uint8)
+    """Box and mask of what large flat regions and cards enclose."""
+    for label in (np.flatnonzero(stats[1:, 4] >= _CARD_AREA * labels.size) + 1).tolist():
+        left, top, w, h, area = stats[label].tolist()
+        own = labels[top : top + h, left : left + w] == label
+        if area < _BOARD_AREA * labels.size and not _is_convex(own.astype(np.uint8)):
+            continue
+        other: Mask = (~own).astype(np.uint8)
         _, inner_labels, inner_stats, _ = cv2.connectedComponentsWithStats(other, connectivity=8)
         for inner in _inner(inner_stats, other, labels):
             x, y, inner_w, inner_h, _ = inner_stats[inner].tolist()
             mask = (inner_labels[y : y + inner_h, x : x + inner_w] == inner).astype(np.uint8)
             yield (left + x, top + y, left + x + inner_w, top + y + inner_h), mask
+
+
+def _is_convex(mask: Mask) -> bool:
+    """Whether the mask, with its holes, is a card, a disk or another convex form."""
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    outline = max(contours, key=cv2.contourArea)
+    return cv2.contourArea(outline) >= _CARD_SOLIDITY * cv2.contourArea(cv2.convexHull(outline))
 
 
 def _changed_boxes(changed_HW: Mask) -> Iterator[tuple[PixelBox, None]]:

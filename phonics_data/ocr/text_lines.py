@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -21,6 +21,7 @@ from phonics_data.ocr.recognizer import (
     inference_session,
     model_path,
 )
+from phonics_data.ocr.shapes import largest_channel
 
 _LONG_SIDE = 384
 """Frames are scaled to this width or height. Words of a fifteenth of the frame's height are still detected."""
@@ -41,10 +42,18 @@ _MIN_CHANGED = 0.02
 """A line is recognized again if more than this fraction of its box has changed."""
 _SAME_LINE = 0.7
 _SURE_WORD = 0.9
+_WORD_GAP = 0.22
+"""Median gap between the letters of a word, at most, as a fraction of the height of capitals. Measured on 49 fonts: 99 of
+100 words are below."""
+_SMALL, _SMALL_HEIGHT = frozenset("acemnorsuvwxz"), 0.73
+"""Letters without strokes up or down, and their height as a fraction of that of capitals."""
 _WORD_PITCH = 0.67
-"""Distance of the letters of a word, at most, as a fraction of the line's height (with a margin)."""
-_ALPHABET_PAIRS = 1 / 3
-"""Fraction of neighbouring characters that are neighbours in the alphabet, from which a text is part of it."""
+"""Distance of the letters of a word, at most, as a fraction of the line's height (with a margin), if the gaps are unknown."""
+_MIN_PARTS = 2 / 3
+"""Parts of ink per character from which the gaps between the parts are those between the letters."""
+_VOWELS = frozenset("AEIOUY")
+_ALPHABET_PAIRS = 1 / 2
+"""A text is part of the alphabet if a larger fraction of neighbouring characters are neighbours in it. "NOW" has half."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +65,15 @@ class TextLine:
         text: as on the screen.
         score: mean probability of the characters, 0..1.
         changed: fraction of the box that has changed since the text lines were read before.
+        gap: median gap between the letters as a fraction of the height of capitals; None if unknown, because letters
+            touch each other or the background is not even.
     """
 
     box: PixelBox
     text: str
     score: float
     changed: float
+    gap: float | None = None
 
     @property
     def letter(self) -> str:
@@ -79,11 +91,12 @@ class TextLine:
         if self.score < _SURE_WORD:
             return
         left, top, right, bottom = self.box
-        if right - left > _WORD_PITCH * (bottom - top) * len(self.text):
+        pitch = (right - left) / ((bottom - top) * len(self.text))
+        if pitch > _WORD_PITCH if self.gap is None else self.gap > _WORD_GAP:
             return
         start = 0
         for word in self.text.split(" "):
-            if sum(character.isalpha() for character in word) >= 3 and not _is_alphabet(word):
+            if sum(character.isalpha() for character in word) >= 3 and not (_is_alphabet(word) or _has_no_vowel(word)):
                 # Characters are about equally wide; half of the space on each side makes up for the difference.
                 first, last = max(start - 0.5, 0), min(start + len(word) + 0.5, len(self.text))
                 x, end = (left + (right - left) * at / len(self.text) for at in (first, last))
@@ -94,7 +107,27 @@ class TextLine:
 def _is_alphabet(word: str) -> bool:
     codes = [ord(character) for character in word.upper()]
     neighbours = sum(after - before == 1 for before, after in itertools.pairwise(codes))
-    return neighbours >= _ALPHABET_PAIRS * (len(codes) - 1)
+    return neighbours > _ALPHABET_PAIRS * (len(codes) - 1)
+
+
+def _has_no_vowel(word: str) -> bool:
+    # Letters with accents may be vowels.
+    return word.isascii() and not _VOWELS & set(word.upper())
+
+
+def _gap(pixels_HWC: Frame, text: str) -> float | None:
+    """`TextLine.gap` of the text in the pixels of a line's box."""
+    around = np.median(np.concatenate([pixels_HWC[0], pixels_HWC[-1]]), axis=0).astype(np.uint8)
+    difference = largest_channel(cv2.absdiff(pixels_HWC, np.broadcast_to(around, pixels_HWC.shape)))
+    ink = cv2.threshold(difference, 0, 1, cv2.THRESH_BINARY + cv2.THRESH_OTSU)[1] > 0
+    edges = np.flatnonzero(np.diff(ink.any(axis=0).astype(np.int8), prepend=0, append=0))
+    starts, ends = edges[::2], edges[1::2]
+    characters = text.replace(" ", "")
+    if starts.size < 2 or not _MIN_PARTS * len(characters) <= starts.size <= len(characters):
+        return None
+    rows = np.flatnonzero(ink.any(axis=1))
+    height = float(rows[-1] - rows[0] + 1) / (_SMALL_HEIGHT if _SMALL.issuperset(characters) else 1.0)
+    return float(np.median(starts[1:] - ends[:-1])) / height
 
 
 class TextReader:
@@ -135,12 +168,13 @@ class TextReader:
             changed = float(changed_hw[top : bottom + 1, left : right + 1].mean())
             same = next((line for line in self._lines if overlap_of(line.box, box) >= _SAME_LINE), None)
             if same is not None and changed < _MIN_CHANGED:
-                yield TextLine(same.box, same.text, same.score, changed)
+                yield replace(same, changed=changed)
                 continue
             left, top, right, bottom = box
-            text, score = self._recognizer.read_line(frame_HWC[top:bottom, left:right])
+            pixels = frame_HWC[top:bottom, left:right]
+            text, score = self._recognizer.read_line(pixels)
             if score >= _MIN_TEXT_SCORE and any(character.upper() in LETTERS for character in text):
-                yield TextLine(box, text, score, changed)
+                yield TextLine(box, text, score, changed, _gap(pixels, text))
 
 
 @functools.lru_cache(maxsize=1)
@@ -164,7 +198,7 @@ class LineDetector:
         """Boxes in pixels of the frame, the largest first."""
         height, width = frame_HWC.shape[:2]
         scale = min(1.0, _LONG_SIDE / max(height, width))
-        # The model wants multiples of 32.
+        # The model accepts multiples of 32.
         size = (max(32, round(width * scale / 32) * 32), max(32, round(height * scale / 32) * 32))
         small = cv2.resize(frame_HWC, size, interpolation=cv2.INTER_AREA)
         batch = np.ascontiguousarray(small[:, :, ::-1].transpose(2, 0, 1)[None], np.float32) / 127.5 - 1

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-TRACE_VERSION = "screen-14"
+from phonics_data.errors import InputError
+
+TRACE_VERSION = "screen-15"
 """Increase whenever the same video would give another trace."""
 
 
@@ -93,9 +95,15 @@ class ScreenTrace:
         """The trace that `to_bytes` wrote.
 
         Raises:
-            KeyError: the file has an older layout.
+            InputError: another release wrote the file.
         """
         with np.load(path, allow_pickle=False) as data:
+            missing = [one.name for one in fields(ScreenTrace) if one.name not in data]
+            if missing:
+                raise InputError(
+                    f"{path}: these letters on the screen were read by another release ({', '.join(missing)} missing); "
+                    "run `phonics-data transcribe` again"
+                )
             values: dict[str, Any] = {one.name: data[one.name] for one in fields(ScreenTrace)}
         values["rate"] = int(values["rate"])
         return ScreenTrace(**values)

@@ -70,8 +70,8 @@ def decode_screen(
 
     Args:
         letters: the letters that the video may contain; detections of others are ignored. The video must show most of them.
-        is_expected: something else says that the video shows letters of the alphabet (its words, its manifest row), so
-            that less evidence suffices. True if `letters` are only some of the alphabet.
+        is_expected: its words or its manifest row contain letters of the alphabet, so that less evidence suffices. True if
+            `letters` are only some of the alphabet.
     """
     is_expected |= letters != LETTERS
     trace = without_wide_i(trace)

@@ -50,7 +50,7 @@ class ScreenOptions:
         min_order_z, min_distinct_z: a video shows an alphabet if its letters exceed what is expected by chance by so
             many standard deviations (`phonics_data.segmentation.significance`). Letters without order reach 4 with a
             probability of at most 0.003.
-        min_expected_order_z: the same for a video of which something else says that it shows an alphabet (0.012 for 3).
+        min_expected_order_z: the same for a video whose words or manifest row contain letters of the alphabet (0.012 for 3).
     """
 
     order: Order = "auto"

@@ -19,7 +19,7 @@ from typing import Literal, get_args
 from phonics_data.captions.language import foreign_language
 from phonics_data.captions.parse import CaptionTrack, read_captions
 from phonics_data.contract.files import write_bytes
-from phonics_data.errors import DependencyError, EnginePausedError, ItemError, MediaError, OptionError
+from phonics_data.errors import DependencyError, EnginePausedError, InputError, ItemError, MediaError, OptionError
 from phonics_data.executors.items import OnProgress, Outcome, rejected, run_items, write_rejections
 from phonics_data.media.audio_track import MonoAudio
 from phonics_data.ocr.trace import TRACE_VERSION, ScreenTrace, trace_path
@@ -440,8 +440,15 @@ def _read_screen(root: Path, options: TranscribeOptions, video: FetchedVideo, tr
 def _screen_rows(workspace: Workspace, videos: Sequence[FetchedVideo]) -> Iterator[ScreenLetter]:
     for video in videos:
         path = trace_path(workspace.root, video.video_id)
-        if path.exists():
-            yield from screen_letters(video.video_id, ScreenTrace.from_file(path))
+        if not path.exists():
+            continue
+        try:
+            trace = ScreenTrace.from_file(path)
+        except InputError:
+            # Another release wrote it, and with these options the screen was not read again.
+            path.unlink()
+        else:
+            yield from screen_letters(video.video_id, trace)
 
 
 # --- language ------------------------------------------------------------------------------------------------------

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 pytest.importorskip("rapidocr", reason="the model that recognizes letters is part of the package rapidocr")
 pytest.importorskip("onnxruntime")
 
-from phonics_data.errors import MediaError
+from phonics_data.errors import InputError, MediaError
 from phonics_data.media.frame_sampler import SampledFrame
 from phonics_data.ocr import read_screen
 from phonics_data.ocr.recognizer import letter_recognizer
@@ -200,9 +200,25 @@ def test_words_are_told_from_parts_of_the_alphabet() -> None:
     assert words("A is for Apple") == [(45, 0, 85, 20), (85, 0, 140, 20)]
     assert words("ABCDEFG") == words("H I J K") == words("LMNOP") == words("Aa") == []
     assert words("Apple", score=0.7) == []
-    # A row of letters in any order.
-    assert list(TextLine((0, 0, 90, 40), "BUR", 0.95, 1.0).words()) == []
+    assert words("SNOW") == [(0, 0, 40, 20)]
+    # A row of letters in any order, by their gaps or, if those are unknown, by their distance.
+    box = (0, 0, 90, 40)
+    assert list(TextLine(box, "BUR", 0.95, 1.0, gap=0.25).words()) == []
+    assert list(TextLine(box, "BUR", 0.95, 1.0, gap=0.18).words()) == [box]
+    assert list(TextLine(box, "LKT", 0.95, 1.0, gap=0.18).words()) == []
+    assert list(TextLine(box, "BUR", 0.95, 1.0).words()) == []
     assert list(TextLine((0, 0, 60, 40), "BUR", 0.95, 1.0).words()) == [(0, 0, 60, 40)]
+
+
+@pytest.mark.parametrize("word", ["COW", "DOG", "MOM", "HAT", "moon", "Queen"])
+def test_letters_of_printed_words_are_told_from_rows_of_letters(word: str) -> None:
+    def letters(text: str) -> set[str]:
+        shown = [image_of((text, 100, 100, 110, colour)) for colour in ("#1d3fbb", "#b71c1c")]
+        return {letter for _, letter in certain_letters(scan([(EMPTY, 4), (shown[0], 12), (shown[1], 12)]))}
+
+    assert letters(word) == set()
+    if word.isupper() and len(set(word)) == 3:
+        assert letters(" ".join(word)) == set(word)
 
 
 def test_only_the_letter_of_a_row_that_changes_its_colour_is_detected() -> None:
@@ -217,6 +233,23 @@ def test_only_the_letter_of_a_row_that_changes_its_colour_is_detected() -> None:
     found = scan([(row(-1), 6), (row(1), 6), (row(2), 6)])
     assert {letter for frame, letter in certain_letters(found) if 6 <= frame < 12} == {"B"}
     assert {letter for frame, letter in certain_letters(found) if frame >= 12} == {"B", "C"}
+
+
+def test_letter_of_a_chart_that_is_marked_by_a_card_is_read_and_its_neighbours_are_not() -> None:
+    def chart(active: int) -> Frame:
+        image = Image.new("RGB", (640, 360), "#e3f2fd")
+        draw = ImageDraw.Draw(image)
+        for cell, letter in enumerate("BCKSW"):
+            left = 40 + 120 * cell
+            if cell == active:
+                draw.rounded_rectangle((left, 130, left + 72, 214), 14, fill="#fff176")
+            draw.text((left + 36, 172), letter, fill="#d50000", font=ImageFont.load_default(54), anchor="mm")
+        # Letters that are not sharp have no flat region.
+        return np.asarray(image.filter(ImageFilter.GaussianBlur(1.5)))
+
+    found = scan([(chart(-1), 6), (chart(1), 8), (chart(3), 8)])
+    assert {letter for frame, letter in certain_letters(found) if 6 <= frame < 14} == {"C"}
+    assert "S" in {letter for frame, letter in certain_letters(found) if frame >= 14} <= {"C", "S"}
 
 
 def test_whole_frame_is_read_once_after_a_cut() -> None:
@@ -262,6 +295,13 @@ def test_trace_is_unchanged_after_a_round_trip_through_a_file(tmp_path: Path) ->
     loaded = ScreenTrace.from_file(path)
     for field in fields(ScreenTrace):
         np.testing.assert_array_equal(getattr(loaded, field.name), getattr(found, field.name))
+
+
+def test_trace_of_another_release_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "v.npz"
+    np.savez(path, rate=RATE, changed_T=np.zeros(3, np.float32))
+    with pytest.raises(InputError, match=r"v\.npz: .*another release.*cut_T.*run `phonics-data transcribe` again"):
+        ScreenTrace.from_file(path)
 
 
 def test_video_without_detections_gives_an_empty_trace(tmp_path: Path) -> None:

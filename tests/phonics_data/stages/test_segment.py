@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from phonics_data.errors import OptionError
+from phonics_data.errors import InputError, OptionError
+from phonics_data.ocr.trace import trace_path
 from phonics_data.segmentation.scoring import score_segments
 from phonics_data.segmentation.segmenter import needs_screen
 from phonics_data.segmentation.single_letter import MANIFEST_CONFIDENCE
@@ -290,3 +292,14 @@ def test_captions_that_time_whole_lines_need_the_screen() -> None:
     few, _ = song("KLMNO")
     assert needs_screen(few, duration_seconds=100.0)  # no alphabet, unless the manifest names these letters
     assert not needs_screen(few, duration_seconds=100.0, letters="KLMNO")
+
+
+def test_trace_of_another_release_needs_a_new_transcription(workspace: Workspace) -> None:
+    prepare(workspace, song=song()[0])
+    path = trace_path(workspace.root, "song")
+    path.parent.mkdir(parents=True)
+    np.savez(path, rate=8)
+    with pytest.raises(InputError, match="run `phonics-data transcribe` again"):
+        segment(workspace, SegmentOptions())
+    transcribe(workspace, TranscribeOptions(ocr="never"))
+    assert not path.exists()
