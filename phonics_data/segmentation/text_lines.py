@@ -101,6 +101,9 @@ def begins_with_pair(text: str) -> bool:
 def _object_word(text: str, score: float, letter: str) -> tuple[str, float] | None:
     """(object word, score) of a text line; None if it names no object of the letter."""
     words = re.findall(r"[A-Za-z][A-Za-z']*", text)
+    if pattern := re.search(rf"\b{letter}\W+is\W+for\W+(?:an?\W+)?([A-Za-z][A-Za-z']*)", text, re.IGNORECASE):
+        # Printed lyrics: "A is for apple, a, a, apple". The rest of the line names no other object.
+        words = [pattern[1]]
     most = _MAX_PATTERN_WORDS if letter in (word.upper() for word in words) else _MAX_WORDS
     if score < _MIN_SCORE or begins_with_pair(text) or not 1 <= len(words) <= most:
         return None

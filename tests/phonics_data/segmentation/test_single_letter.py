@@ -396,3 +396,9 @@ def test_real_videos_of_one_letter_without_words(shared_data: Path, name: str, o
     assert found[-1].end_seconds == pytest.approx(trace.duration_seconds, abs=0.1)
     other = decode_single_letter([], "speech", trace, "K", duration_seconds=trace.duration_seconds)
     assert f"mostly {name.upper()}" in other.refusal
+
+
+def test_printed_lyrics_name_their_object() -> None:
+    lines = [(1.0, 3.0, "B is for bear, b b bear", LEFT), (4.0, 6.0, "Sing along with Bob and Betty, B B B", LEFT)]
+    (line,) = object_lines(shown(lines), "B")
+    assert line.object_word == "bear"
