@@ -148,7 +148,7 @@ def bench_segmentation_real(
 ) -> None:
     """Measure segmentation on real videos that are not part of the project, against the targets.
 
-    The videos are read from the folder in PHONICS_SHARED_DATA (default ../shared/data).
+    The videos are read from the folder in PHONICS_SHARED_DATA.
 
     Example: python -m benchmarks segmentation-real --cache bench-segmentation --json real.json
     """
@@ -199,7 +199,7 @@ def bench_segmentation_sheets(
 ) -> None:
     """Draw timelines of the real songs, and a contact sheet of clips that the pipeline makes of three of them.
 
-    The songs are read from the folder in PHONICS_SHARED_DATA (default ../shared/data).
+    The songs are read from the folder in PHONICS_SHARED_DATA.
 
     Example: python -m benchmarks segmentation-sheets --clips 40
     """
@@ -242,7 +242,7 @@ def bench_fit_segmentation(
     """Fit the parameters of segmentation on rendered songs and its calibration on rendered and real songs.
 
     No code is changed: the defaults are set by hand, and a test compares them with benchmarks/segmentation-fit.json. The real
-    songs are read from the folder in PHONICS_SHARED_DATA (default ../shared/data).
+    songs are read from the folder in PHONICS_SHARED_DATA.
 
     Example: python -m benchmarks fit-segmentation --calibration-only --json benchmarks/segmentation-fit.json
     """

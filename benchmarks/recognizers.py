@@ -1,4 +1,4 @@
-"""Accuracy of speech recognition alone on real videos: `python -m benchmarks.recognizers --folder ../shared/data/media`.
+"""Accuracy of speech recognition alone on real videos: `python -m benchmarks.recognizers --folder VIDEOS`.
 
 For each model: letters in their place and F1 of phrases of songs with a ground-truth file, object words of videos of one letter,
 and CPU time. The screen is not used. The results stand in docs/recognizers.md.

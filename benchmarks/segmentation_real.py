@@ -1,6 +1,6 @@
 """Accuracy of segmentation on real videos, against the project's targets: `python -m benchmarks segmentation-real`.
 
-The videos are not part of the project. They are read from the folder in `PHONICS_SHARED_DATA` (default ``../shared/data``),
+The videos are not part of the project. They are read from the folder in `PHONICS_SHARED_DATA`,
 and nothing that is made from them is stored outside the cache folder. Nothing is hard-coded but the paths of the videos, the
 targets, and the table of the phrases of the one-letter videos (one-letter.tsv).
 
@@ -58,7 +58,6 @@ from phonics_data.storage.workspace import fingerprint
 from phonics_data.types import Segment, TrueSegment, Word, segment_id
 
 SHARED_DATA = "PHONICS_SHARED_DATA"
-DEFAULT_SHARED_DATA = Path("../shared/data")
 
 ONE_LETTER_TRUTH = Path(__file__).parent / "one-letter.tsv"
 NO_WORD = "-"
@@ -242,10 +241,10 @@ def shared_media() -> Path:
     Raises:
         InputError: it does not exist.
     """
-    folder = Path(os.environ.get(SHARED_DATA) or DEFAULT_SHARED_DATA) / "media"
-    if not folder.is_dir():
+    folder = Path(os.environ.get(SHARED_DATA) or ".") / "media"
+    if not os.environ.get(SHARED_DATA) or not folder.is_dir():
         raise InputError(
-            f"{folder}: no such folder; the real videos are not part of the project; set {SHARED_DATA} to the folder that "
+            f"{SHARED_DATA}={os.environ.get(SHARED_DATA, '')}: no folder with media/ in it; the real videos are not part of the project; set {SHARED_DATA} to the folder that "
             "contains media/ (docs/segmentation.md lists the files)"
         )
     return folder

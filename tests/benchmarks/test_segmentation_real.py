@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -238,11 +237,8 @@ def test_missing_folder_is_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         shared_media()
 
 
-def test_real_songs_have_their_letters() -> None:
-    shared = Path(os.environ.get("PHONICS_SHARED_DATA", "../shared/data"))
-    if not (shared / "media").is_dir():
-        pytest.skip(f"{shared}: no real videos (PHONICS_SHARED_DATA)")
-    songs = real_songs(shared / "media")
+def test_real_songs_have_their_letters(shared_data: Path) -> None:
+    songs = real_songs(shared_data / "media")
     assert [len(song.truth) for song in songs] == [26, 52, 26, 26]
     assert all(song.truth[-1].end_seconds <= song.duration_seconds + 0.5 for song in songs)
 
