@@ -181,7 +181,7 @@ class Segment:
     rule: str
     """How the length rule made it from its phrase: ``phrase`` (as it is), ``phrase_split`` (over the maximum: divided),
     ``phrase_grown`` (under the minimum: extended into gaps) or ``phrase_lent`` (under the minimum: extended by frames of the
-    phrases beside it, which keep them; at least half is its own phrase). ``given`` for labels that were imported."""
+    phrases beside it, which keep them; more than half is its own phrase). ``given`` for labels that were imported."""
     evidence: str
     """Comma-separated sources of evidence, the leading one first: ``captions``, ``screen``, ``speech``; or ``manifest`` if
     only the manifest names the letter; or one of `IMPORTED_EVIDENCE`."""

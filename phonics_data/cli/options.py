@@ -173,7 +173,7 @@ class ShardArguments:
     filters: Path | None = option(None, "TOML file with limits of the quality filters, e.g. min_seconds = 1.0.")
     min_confidence: float | None = option(
         None,
-        "Drop segments with a lower confidence, 0 to 1; imported labels have 1. Default: that of --filters, else 0.1.",
+        "Drop segments with a lower confidence, 0 to 1; imported labels have 1. Default: that of --filters, else 0.25.",
         min=0.0,
         max=1.0,
     )

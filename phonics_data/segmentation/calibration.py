@@ -51,19 +51,19 @@ class CalibrationWeights:
             phrases, at most 1.5.
     """
 
-    captions: float = 1.02
-    speech: float = 0.705
-    screen: float = 1.608
-    several_sources: float = 1.182
-    source_confidence: float = 0.393
-    neighbours: float = 0.284
-    skipped: float = -0.26
-    song_order: float = 0.677
-    song_letters: float = 0.552
-    too_short: float = -4.891
-    too_long: float = -1.812
-    below_clip: float = -0.995
-    short_words: float = -2.193
+    captions: float = 0.73
+    speech: float = 0.552
+    screen: float = 2.081
+    several_sources: float = 1.41
+    source_confidence: float = 0.365
+    neighbours: float = 0.53
+    skipped: float = -0.043
+    song_order: float = 0.685
+    song_letters: float = 0.477
+    too_short: float = -3.266
+    too_long: float = -1.508
+    below_clip: float = -1.115
+    short_words: float = -1.871
 
 
 FEATURES = tuple(field.name for field in fields(CalibrationWeights))

@@ -88,10 +88,9 @@ def apply_length_rule(
     * A phrase under the minimum is extended to it: into the gap after it, then into the gap before it, then evenly
       into the phrases beside it. Those keep their frames, so neighbouring segments can share some: the authors' own
       clips begin with up to four frames of the scene before.
-    * At least half of a segment with frames of other phrases is its own phrase. Otherwise it would mostly show another
-      letter. Gaps show none, so a segment that is extended into gaps alone can contain any share of its phrase; its
+    * More than half of a segment with frames of other phrases is its own phrase. Otherwise it would mostly show other
+      letters. Gaps show none, so a segment that is extended into gaps alone can contain any share of its phrase; its
       confidence falls where that is less than half.
-    * No two segments are the same frames: the second of two such phrases is rejected.
 
     Args:
         phrases: in time order, not overlapping.
@@ -129,9 +128,6 @@ def apply_length_rule(
                 end - start,
             )
             short.append(_rejected(phrase, (start, end), limits, reach))
-        elif good and placed == (good[-1].start_frame, good[-1].end_frame):
-            # Two halves of a video of the minimum length; with a smaller minimum their segments differ.
-            short.append(_same_frames(phrase, (start, end), limits, good[-1].phrase.letter))
         else:
             low, high = placed
             taken = min(high, after)
@@ -160,7 +156,7 @@ def _extended(own: Frames, free: Frames, minimum: int, last: int) -> Frames | No
     low = min(start, max(high - minimum, free[0]))
     missing = minimum - (high - low)
     if missing > 0:
-        if 2 * (end - start) < minimum or last < minimum:
+        if 2 * (end - start) <= minimum or last < minimum:
             return None
         low = min(max(low - missing // 2, 0), last - minimum)
         high = low + minimum
@@ -172,18 +168,10 @@ def _rejected(phrase: Phrase, own: Frames, limits: LengthLimits, reach: int) -> 
     why = f"{num_own} frames; extended to {minimum}, it would mostly show the letters beside it"
     if not reach:
         why = "nothing of it is inside the video"
-    elif 2 * num_own >= minimum:
+    elif 2 * num_own > minimum:
         why = f"{num_own} frames, and the video has fewer than {minimum}"
     if reach:
         why += f"; --min-frames {reach} keeps it"
-    return FrameSegment(phrase=phrase, start_frame=own[0], end_frame=own[1], rule="phrase", reach=reach, why_short=why)
-
-
-def _same_frames(phrase: Phrase, own: Frames, limits: LengthLimits, other: str) -> FrameSegment:
-    num_own, minimum = own[1] - own[0], limits.min_frames
-    why = f"{num_own} frames; extended to {minimum}, it has exactly the frames of the segment of {other} before it"
-    reach = minimum - 1
-    why += f"; --min-frames {reach} keeps it"
     return FrameSegment(phrase=phrase, start_frame=own[0], end_frame=own[1], rule="phrase", reach=reach, why_short=why)
 
 
