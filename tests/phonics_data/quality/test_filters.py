@@ -165,7 +165,7 @@ def test_shown_share(box: tuple[float, ...], share: float) -> None:
 def test_documented_minimum_confidence() -> None:
     root = Path(__file__).parents[3]
     assert f"under {MIN_CONFIDENCE:g} (`--min-confidence`)" in (root / "docs" / "dataset.md").read_text()
-    assert f"default: that of --filters, else {MIN_CONFIDENCE:g}." in (root / "docs" / "cli.md").read_text()
+    assert f"efault: that of --filters, else {MIN_CONFIDENCE:g}." in (root / "docs" / "cli.md").read_text()
 
 
 def test_out_of_range_limits_are_refused() -> None:
