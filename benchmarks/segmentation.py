@@ -279,6 +279,7 @@ def _after_length_rule(video: BenchmarkVideo, phrases: Sequence[Phrase]) -> Iter
                 start_seconds=start,
                 end_seconds=float(one.end_frame / limits.frame_rate),
                 rule=one.rule,
+                confidence=one.confidence,
             ),
         )
 

@@ -40,9 +40,11 @@ that only a lone shape of the letter supports. Set, not fitted: there are too fe
 
 _STRONG_MENTION, _WEAK_MENTION = 0.6, 0.3
 """`Mention.strength` that other talk does not reach, and that it reaches by accident."""
-_MIN_MENTIONED_SHARE, _MIN_LONE_MENTION_SHARE = 0.08, 0.25
+_MIN_MENTIONED_SHARE, _MIN_LONE_MENTION_SHARE = 0.2, 0.25
 """Share of a transcript's words in several strong mentions, or in a single one; "see you for coffee" in a talk is no video of
 C."""
+_MIN_BESIDE_SHARE = 0.2
+"""Share of the video in which the letter must be visible to stand beside its object words."""
 _MIN_WEAK_MENTIONS = 2
 """Weak mentions below which nothing fits the letter."""
 _MAX_OTHER_LETTERS = 8
@@ -127,6 +129,7 @@ class _Signs:
         lines: text lines that name objects.
         line_share: share of the screen's words that begin with the letter.
         has_pair: the screen shows the letter twice side by side, or as printed text.
+        other_pairs: other letters that it shows so.
         is_alphabet: the screen shows the whole alphabet.
         was_read: OCR was run.
     """
@@ -143,6 +146,7 @@ class _Signs:
     lines: list[ObjectLine]
     line_share: float
     has_pair: bool
+    other_pairs: str
     is_alphabet: bool
     was_read: bool
 
@@ -163,14 +167,15 @@ class _Signs:
     def is_listed(self) -> bool:
         """The screen's text names objects of this letter: some beside the letter, or mostly and several without it."""
         num_objects = len({line.object_word for line in self.lines})
-        has_letter = self.is_main or self.has_pair
+        has_letter = self.has_pair or (self.is_main and self.visible_share >= _MIN_BESIDE_SHARE)
         is_beside_letter = has_letter and self.line_share >= _MIN_LINE_SHARE and num_objects > 0
         return is_beside_letter or (self.line_share >= _MIN_LONE_LINE_SHARE and num_objects > 1)
 
     @property
     def is_shown(self) -> bool:
         """The letter itself is on the screen: as a pair ("Bb"), as printed text, or as the one large shape of the video."""
-        return (self.is_main and self.has_pair) or self.is_dominant
+        is_pair = self.is_main and self.has_pair and self.total_share >= _MIN_DOMINANT_SHARE
+        return is_pair or self.is_dominant
 
     @property
     def is_dominant(self) -> bool:
@@ -250,8 +255,7 @@ def _signs(words: Sequence[Word], trace: ScreenTrace | None, letter: str) -> _Si
     texts = [] if trace is None else [str(text) for text in trace.text_N.tolist()]
     initials = [word[0].upper() for text in set(texts) for word in text.split() if len(word) > 2 and word.isalpha()]
     own = [one for one in tracks if one.letter == letter]
-    # Bars and discs are drawn everywhere; two of them side by side are no "Ii" or "Oo".
-    has_pair = LETTER_WEIGHTS.get(letter, 1.0) > _BAR_WEIGHT and _has_pair(own)
+    pairs = [one for one in LETTERS if trace is not None and _is_pair(trace, one, tracks)]
     return _Signs(
         letter=letter,
         mentions=letter_mentions(words, letter),
@@ -264,7 +268,8 @@ def _signs(words: Sequence[Word], trace: ScreenTrace | None, letter: str) -> _Si
         visible_share=0.0 if trace is None else _visible_seconds(own) / max(trace.duration_seconds, 1e-3),
         lines=[] if trace is None else object_lines(trace, letter),
         line_share=initials.count(letter) / len(initials) if initials else 0.0,
-        has_pair=has_pair or (trace is not None and _is_printed(trace, letter, own)),
+        has_pair=letter in pairs,
+        other_pairs="".join(one for one in pairs if one != letter),
         is_alphabet=trace is not None and decode_screen(trace, ScreenOptions()).is_alphabet,
         was_read=trace is not None,
     )
@@ -300,6 +305,13 @@ def _visible_seconds(tracks: Sequence[ScreenLetter]) -> float:
         seconds += max(one.end_seconds - max(one.start_seconds, seen), 0.0)
         seen = max(seen, one.end_seconds)
     return seconds
+
+
+def _is_pair(trace: ScreenTrace, letter: str, tracks: Sequence[ScreenLetter]) -> bool:
+    own = [one for one in tracks if one.letter == letter]
+    # Bars and discs are drawn everywhere; two of them side by side are no "Ii" or "Oo".
+    is_distinct = LETTER_WEIGHTS.get(letter, 1.0) > _BAR_WEIGHT
+    return (is_distinct and _has_pair(own)) or _is_printed(trace, letter, own)
 
 
 def _has_pair(tracks: Sequence[ScreenLetter]) -> bool:
@@ -339,6 +351,11 @@ def _contradiction(signs: _Signs) -> str:
         return (
             f"the manifest has letter {signs.letter}, but the words name {len(signs.other_letters)} other letters "
             f"({signs.other_letters}); a video of one letter: fewer than {_MAX_OTHER_LETTERS}"
+        )
+    if signs.other_pairs and not signs.has_pair and not signs.is_main:
+        return (
+            f"the manifest has letter {signs.letter}, but the screen shows {signs.other_pairs} in upper and lower case and no "
+            f"{signs.letter}; correct the letter in the manifest"
         )
     if signs.is_alphabet and signs.main_letter != signs.letter:
         return (

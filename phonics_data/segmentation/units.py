@@ -99,7 +99,9 @@ def _named(phrase: Phrase, shown: Sequence[ObjectLine]) -> Phrase:
 def _parts(phrase: Phrase, shown: Sequence[ObjectLine], min_seconds: float) -> list[_Part]:
     """The parts of a phrase by its words; if these name fewer than two objects, by the lines of the screen."""
     spoken = [_Part(part.start_seconds, part.object_word, "words") for part in _inside(phrase, min_seconds)]
-    if len(spoken) > 1:
+    # Recognized words beside a letter of the screen name its object; they err too often to divide it ("jays, juice").
+    is_certain = not {"speech", "screen"} <= set(phrase.evidence.split(","))
+    if len(spoken) > 1 and is_certain:
         return spoken
     certain = [line for line in shown if line.score >= _CERTAIN_LINE]
     parts: list[_Part] = []

@@ -32,7 +32,7 @@ from phonics_data.types import (
     segment_id,
 )
 
-SEGMENT_VERSION = "segment-7"
+SEGMENT_VERSION = "segment-8"
 """Increased whenever the same evidence would give other segments."""
 
 

@@ -395,7 +395,7 @@ def test_real_videos_of_one_letter_without_words(shared_data: Path, name: str, o
     assert found[0].start_seconds == pytest.approx({"b": 0.0, "h": 0.25}[name], abs=0.15)
     assert found[-1].end_seconds == pytest.approx(trace.duration_seconds, abs=0.1)
     other = decode_single_letter([], "speech", trace, "K", duration_seconds=trace.duration_seconds)
-    assert f"mostly {name.upper()}" in other.refusal
+    assert f"shows {name.upper()} in upper and lower case" in other.refusal
 
 
 def test_printed_lyrics_name_their_object() -> None:
