@@ -54,6 +54,7 @@ from phonics_data.segmentation.scoring import (
     score_segments,
 )
 from phonics_data.segmentation.segmenter import SegmenterOptions, segment_song
+from phonics_data.segmentation.units import Unit
 from phonics_data.storage.workspace import fingerprint
 from phonics_data.types import Segment, TrueSegment, Word, segment_id
 
@@ -530,14 +531,17 @@ class Found:
         return tuple(filter(is_confident, self.finished))
 
 
-def segment_video(video: BenchmarkVideo, evidence: EvidenceSet, letters: str | None = None) -> Found:
+def segment_video(
+    video: BenchmarkVideo, evidence: EvidenceSet, letters: str | None = None, unit: Unit = "phrase"
+) -> Found:
     """Segment a video as the stage `segment` does, with its default options.
 
     Args:
         letters: by the manifest row; None for those of `video`.
+        unit: as in `SegmenterOptions`.
     """
     source = video.words.get(evidence.words, NO_WORDS)
-    options = SegmenterOptions(unit="phrase")
+    options = SegmenterOptions(unit=unit)
     segmentation = segment_song(
         source.words,
         source.origin,
@@ -554,9 +558,13 @@ def segment_video(video: BenchmarkVideo, evidence: EvidenceSet, letters: str | N
     )
 
 
-def song_result(video: BenchmarkVideo, evidence: EvidenceSet) -> SongResult:
-    """Segment and score one song."""
-    found = segment_video(video, evidence)
+def song_result(video: BenchmarkVideo, evidence: EvidenceSet, unit: Unit = "phrase") -> SongResult:
+    """Segment and score one song.
+
+    Args:
+        unit: of the true segments: those of one-letter videos that are joined are whole letters.
+    """
+    found = segment_video(video, evidence, unit=unit)
     ceiling = finished_segments(video, [_true_phrase(segment) for segment in video.truth])
     wrong = [segment.confidence for segment in wrong_segments(found.finished, video.truth)]
     return SongResult(
@@ -721,7 +729,7 @@ def run_real_benchmark(cache: Path, options: RealBenchmarkOptions, *, on_progres
             one_letter=tuple(
                 _one_letter(cache, letters, model, options, on_progress) for model in models or options.models[:1]
             ),
-            captions=tuple(song_result(video, evidence) for video in subtitled for evidence in cues),
+            captions=tuple(song_result(video, evidence, "letter") for video in subtitled for evidence in cues),
             false_segments=tuple(false_segments(others, default)),
             num_without_letters=len(others),
             cpu_ratios=_cpu_ratios(songs, models),
