@@ -94,23 +94,35 @@ def best_path(letters_TL: Scores, none_T: Scores, table: Scores) -> NDArray[np.i
         none_T: (steps,) evidence for no letter.
         table: `transition_costs`.
     """
-    count = none_T.size
-    gain = np.concatenate([letters_TL, np.repeat(none_T[:, None], 27, axis=1)], axis=1)
-    score = np.full(53, -np.inf)
-    score[_START] = 0.0
-    back = np.zeros((count, 53), np.int64)
+    gain_TS = np.concatenate([letters_TL, np.repeat(none_T[:, None], 27, axis=1)], axis=1)
+    return best_states(gain_TS, table, 1 - np.eye(53), start=_START)
+
+
+def best_states(gain_TS: Scores, table: Scores, is_change_SS: Scores, *, start: int) -> NDArray[np.int64]:
+    """(steps,) the states of the path with the largest sum of gains minus costs; of equal paths the one with later changes.
+
+    Args:
+        gain_TS: (steps, states) evidence for each state in each step.
+        table: (states, states) cost of changing from one state (row) to another (column).
+        is_change_SS: (states, states) 1 for changes, 0 for transitions that do not count as one.
+        start: state before the first step.
+    """
+    count, num_states = gain_TS.shape
+    score_S = np.full(num_states, -np.inf)
+    score_S[start] = 0.0
+    back_TS = np.zeros((count, num_states), np.int64)
     # A tiny bonus for later changes; otherwise rounding errors would decide between equal paths.
-    later = 1e-9 * (1 - np.eye(53))
+    later_SS = 1e-9 * is_change_SS
     for row in range(count):
-        reach = score[:, None] - table + row * later
-        back[row] = reach.argmax(axis=0)
-        score = reach.max(axis=0) + gain[row]
-    path = np.empty(count, np.int64)
-    state = int(score.argmax()) if count else 0
+        reach_SS = score_S[:, None] - table + row * later_SS
+        back_TS[row] = reach_SS.argmax(axis=0)
+        score_S = reach_SS.max(axis=0) + gain_TS[row]
+    path_T = np.empty(count, np.int64)
+    state = int(score_S.argmax()) if count else 0
     for row in reversed(range(count)):
-        path[row] = state
-        state = int(back[row, state])
-    return path
+        path_T[row] = state
+        state = int(back_TS[row, state])
+    return path_T
 
 
 def best_scores(letters_PTL: Scores, table: Scores) -> Scores:

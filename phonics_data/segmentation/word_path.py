@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phonics_data.segmentation.evidence import Evidence
-from phonics_data.segmentation.viterbi import Order, Scores, TransitionCosts, transition_costs
+from phonics_data.segmentation.viterbi import Order, Scores, TransitionCosts, best_states, transition_costs
 
 _NEXT_ROUND = 0.5
 """Cost of going back to A after the last letters: songs sing the alphabet several times."""
@@ -46,27 +46,13 @@ def _costs(costs: TransitionCosts, order: Order) -> Scores:
 
 def best_word_path(evidence: Evidence, costs: TransitionCosts, order: Order) -> NDArray[np.int64]:
     """(tokens,) states as in `viterbi.best_path`: 0..25 a letter, 26..51 the background after it, 52 before any letter."""
-    table = _costs(costs, order)
-    count = evidence.none_T.size
     # Without an order, nothing but the words themselves can correct a name that rhymes with another one.
     first_TL, later_TL = (evidence.letters_TL,) * 2 if order == "any" else (evidence.first_TL, evidence.later_TL)
     gain_TS = np.concatenate([first_TL, later_TL, np.repeat(evidence.none_T[:, None], 27, axis=1)], axis=1)
-    score_S = np.full(79, -np.inf)
-    score_S[_START] = 0.0
-    back_TS = np.zeros((count, 79), np.int64)
-    # Of equal paths, the one with later changes; otherwise rounding errors would decide.
     is_change_SS = np.ones((79, 79))
     letters = np.arange(26)
     for first in (0, _LATER):
         is_change_SS[first + letters, _LATER + letters] = 0
     is_change_SS[np.arange(_BACKGROUND, 79), np.arange(_BACKGROUND, 79)] = 0
-    for row in range(count):
-        reach_SS = score_S[:, None] - table + row * 1e-9 * is_change_SS
-        back_TS[row] = reach_SS.argmax(axis=0)
-        score_S = reach_SS.max(axis=0) + gain_TS[row]
-    path_T = np.empty(count, np.int64)
-    state = int(score_S.argmax()) if count else 0
-    for row in reversed(range(count)):
-        path_T[row] = state if state < _LATER else state - 26
-        state = int(back_TS[row, state])
-    return path_T
+    path_T = best_states(gain_TS, _costs(costs, order), is_change_SS, start=_START)
+    return np.where(path_T < _LATER, path_T, path_T - 26)
