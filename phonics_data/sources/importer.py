@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import string
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from phonics_data.contract.labels import LETTERS
 from phonics_data.errors import InputError, ItemError, MediaError
 from phonics_data.executors.isolated import Limits, map_isolated
 from phonics_data.executors.items import OnProgress, rejected, write_rejections
@@ -23,8 +23,6 @@ from phonics_data.storage.manifest import kind_of
 from phonics_data.storage.tables import write_table
 from phonics_data.storage.workspace import Workspace, file_sha256
 from phonics_data.types import FetchedVideo, Rejection, Segment, StageCount, segment_id
-
-LETTERS = string.ascii_uppercase
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,8 +126,8 @@ def _inspect(file: LabelledFile) -> FetchedVideo:
     decodes_to_end(file.path)
     status = file.path.stat()
     labels = sorted({segment.label for segment in file.segments})
-    are_letters = bool(labels) and all(label in LETTERS for label in labels)  # speakers and words are none
-    letters = "".join(labels) if are_letters else LETTERS
+    are_letters = bool(labels) and set(labels) <= set(LETTERS.names)  # speakers and words are none
+    letters = "".join(labels if are_letters else LETTERS.names)
     return FetchedVideo(
         video_id=file.video_id,
         path=file.path.absolute().as_posix(),

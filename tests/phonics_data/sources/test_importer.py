@@ -13,7 +13,9 @@ from phonics_data.sources.folder import files_by_csv, files_by_subfolder
 from phonics_data.sources.grid import grid_files
 from phonics_data.sources.importer import file_id, import_files
 from phonics_data.stages.shard.stage import ShardOptions, shard
+from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import Workspace
+from phonics_data.types import FetchedVideo
 from tests.counted_videos import clicks, constant, make_source, modulated_noise, numbered_picture
 
 
@@ -203,3 +205,15 @@ def test_real_grid_files(shared_data: Path, tmp_path: Path) -> None:
         if row.label in spoken:
             low, high = (units / 25_000 for units in spoken[row.label])
             assert row.start_seconds <= low < high <= row.end_seconds
+
+
+@pytest.mark.parametrize(
+    ("label", "kind", "letters"),
+    [("B", "letter", "B"), ("HI", "alphabet", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"), ("cat", "alphabet", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")],
+)  # fmt: skip
+def test_only_single_letters_are_letters_of_a_video(tmp_path: Path, label: str, kind: str, letters: str) -> None:
+    write_video(tmp_path / "videos" / label / "one.mkv", 3)
+    workspace = Workspace(tmp_path / "work")
+    import_files(workspace, files_by_subfolder(tmp_path / "videos"), evidence="folder")
+    (video,) = read_table(workspace.table("videos"), FetchedVideo)
+    assert (video.kind, video.letters) == (kind, letters)
