@@ -130,7 +130,7 @@ class LetterRecognizer:
         height, width = pixels_HWC.shape[:2]
         size = (min(max(round(width * HEIGHT / height), _LINE_WIDTHS[0]), _LINE_WIDTHS[1]), HEIGHT)
         page = cv2.resize(pixels_HWC, size, interpolation=cv2.INTER_AREA if height > HEIGHT else cv2.INTER_LINEAR)
-        steps_SC: NDArray[np.float32] = self._session.run(None, {self._input: _normalized(page)[None]})[0][0]
+        steps_SC: NDArray[np.float32] = self._session.run(None, {self._input: normalized(page)[None]})[0][0]
         best_S = steps_SC.argmax(axis=1)
         is_new_S = (best_S != 0) & (best_S != np.concatenate([[0], best_S[:-1]]))
         rows = np.flatnonzero(is_new_S)
@@ -169,7 +169,7 @@ def _pixels_input(pixels_HWC: Frame) -> NDArray[np.float32]:
     page[:] = np.median(np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]]), axis=0)
     top, left = (HEIGHT - size[1]) // 2, (WIDTH - size[0]) // 2
     page[top : top + size[1], left : left + size[0]] = small
-    return _normalized(page)
+    return normalized(page)
 
 
 def _size_on_page(image: Mask | Frame, letter_height: int) -> tuple[int, int]:
@@ -183,6 +183,6 @@ def _interpolation(image: Mask | Frame, size: tuple[int, int]) -> int:
     return cv2.INTER_AREA if size[1] < image.shape[0] else cv2.INTER_LINEAR
 
 
-def _normalized(pixels_HWC: NDArray[np.uint8] | cv2.typing.MatLike) -> NDArray[np.float32]:
+def normalized(pixels_HWC: NDArray[np.uint8] | cv2.typing.MatLike) -> NDArray[np.float32]:
     """(3, height, width) in [-1, 1], BGR."""
     return np.ascontiguousarray(pixels_HWC[:, :, ::-1].transpose(2, 0, 1), np.float32) / 127.5 - 1

@@ -20,6 +20,7 @@ from phonics_data.ocr.recognizer import (
     Mask,
     inference_session,
     model_path,
+    normalized,
 )
 from phonics_data.ocr.shapes import largest_channel
 
@@ -201,8 +202,7 @@ class LineDetector:
         # The model accepts multiples of 32.
         size = (max(32, round(width * scale / 32) * 32), max(32, round(height * scale / 32) * 32))
         small = cv2.resize(frame_HWC, size, interpolation=cv2.INTER_AREA)
-        batch = np.ascontiguousarray(small[:, :, ::-1].transpose(2, 0, 1)[None], np.float32) / 127.5 - 1
-        probability_HW = self._session.run(None, {self._input: batch})[0][0, 0]
+        probability_HW = self._session.run(None, {self._input: normalized(small)[None]})[0][0, 0]
         core = (probability_HW > _TEXT).astype(np.uint8)
         number, labels, stats, _ = cv2.connectedComponentsWithStats(core, connectivity=8)
         found: list[tuple[int, PixelBox]] = []
