@@ -162,7 +162,7 @@ def _objective(segmenter: CachedSegmenter, videos: Sequence[BenchmarkVideo], opt
     scores: list[float] = []
     has_false_segments: list[bool] = []
     for video, evidence in _pairs(videos):
-        segments = segments_of_phrases(video, segmenter.phrases(video, evidence, options))
+        segments = segments_of_phrases(video.video_id, segmenter.phrases(video, evidence, options))
         if video.truth:
             scores += [score_segments(segments, video.truth, iou).f1 for iou in (0.5, 0.75)]
         else:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.segmentation import segments_of_phrases
 from phonics_data.media import is_video_file, probe
 from phonics_data.media.audio_reader import read_audio
 from phonics_data.recognizers.aligner import AlignOptions, refine
@@ -58,20 +59,7 @@ def song_result(
     """Score of the phrases of `words` against `truth`."""
     end = max(duration, truth[-1].end_seconds)
     phrases = segment_song(words, "whisper", None, duration_seconds=end, options=SegmenterOptions()).phrases
-    segments = [
-        Segment(
-            segment_id=f"{name}-{index}",
-            video_id=truth[0].video_id,
-            letter=phrase.letter,
-            object_word=phrase.object_word,
-            start_seconds=phrase.start_seconds,
-            end_seconds=phrase.end_seconds,
-            rule="phrase",
-            evidence=phrase.evidence,
-            confidence=phrase.confidence,
-        )
-        for index, phrase in enumerate(phrases)
-    ]
+    segments = segments_of_phrases(truth[0].video_id, phrases)
     in_place = sum(any(one.letter == own.letter and _overlap(one, own) for own in segments) for one in truth)
     score = score_segments(segments, truth)
     return SongResult(name, len(truth), len(segments), in_place, score.f1, cpu)

@@ -209,7 +209,8 @@ def measure(videos: Sequence[BenchmarkVideo], evidence_sets: Sequence[EvidenceSe
             unavailable[evidence.name] = "no video has these sources" if evidence.words != "speech" else "no recognizer"
             continue
         found = {
-            video.video_id: segments_of_phrases(video, segmenter.phrases(video, evidence, options)) for video in usable
+            video.video_id: segments_of_phrases(video.video_id, segmenter.phrases(video, evidence, options))
+            for video in usable
         }
         false_segments += [
             (evidence.name, video.video_id, len(found[video.video_id]))
@@ -233,12 +234,12 @@ def _has(video: BenchmarkVideo, evidence: EvidenceSet) -> bool:
     return not evidence.words or evidence.words in video.words
 
 
-def segments_of_phrases(video: BenchmarkVideo, phrases: Sequence[Phrase]) -> list[Segment]:
+def segments_of_phrases(video_id: str, phrases: Sequence[Phrase]) -> list[Segment]:
     """Phrases as segments that can be scored."""
     return [
         Segment(
-            segment_id=segment_id(video.video_id, phrase.start_seconds),
-            video_id=video.video_id,
+            segment_id=segment_id(video_id, phrase.start_seconds),
+            video_id=video_id,
             letter=phrase.letter,
             object_word=phrase.object_word,
             start_seconds=phrase.start_seconds,
@@ -270,7 +271,7 @@ def _after_length_rule(video: BenchmarkVideo, phrases: Sequence[Phrase]) -> Iter
     accepted, _ = apply_length_rule(phrases, limits, video.duration_seconds)
     for one in accepted:
         start = float(one.start_frame / limits.frame_rate)
-        (segment,) = segments_of_phrases(video, [one.phrase])
+        (segment,) = segments_of_phrases(video.video_id, [one.phrase])
         yield (
             one.phrase,
             replace(

@@ -552,7 +552,7 @@ def segment_video(
     )
     phrases = segmentation.phrases
     return Found(
-        phrases=tuple(segments_of_phrases(video, phrases)),
+        phrases=tuple(segments_of_phrases(video.video_id, phrases)),
         finished=tuple(finished_segments(video, phrases)),
         refusal="" if phrases else segmentation.rejection_detail(options),
     )
