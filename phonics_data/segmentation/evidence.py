@@ -30,7 +30,7 @@ _CHORUS, _GREETING, _FILLER = 0.6, 0.15, 0.02
 """For no letter: words of "now I know my ABC"; words of greetings, farewells and adverts; words without evidence."""
 _MAX_DISTANCE_SECONDS = 5.0
 """Between a letter's name and its example."""
-_NAMED, _CLEARLY_NAMED = 0.3, 0.65
+_NAMED, CLEARLY_NAMED = 0.3, 0.65
 """Value from which a token names its letter; the same for names that are no common words."""
 _FIRST_LETTER = 0.3
 """Value of an example word that only its first letter indicates."""
@@ -161,7 +161,7 @@ def word_evidence(found: Sequence[Token], weights: EvidenceWeights) -> Evidence:
     bonus = _PATTERN * patterns + _LINKED * (linked & ~patterns)
     letters = np.maximum(_NAME * _with_confusable(names, weights.confusable), others) + bonus
     bonus += _LINKED * (contradicting & ~patterns)
-    is_clear = names >= _CLEARLY_NAMED
+    is_clear = names >= CLEARLY_NAMED
     is_other = is_clear.any(axis=1, keepdims=True) & ~is_clear & (others + bonus == 0)
     first = np.maximum(_NAME * _with_confusable(names, _SIMILAR_FIRST), others) + bonus
     later = np.maximum(_NAME * _REPEATED * names, others) + bonus - _OTHER_NAME * is_other
@@ -239,7 +239,7 @@ def _linked(found: Sequence[Token], names: Scores, examples: Scores) -> tuple[ND
         if name < 0 or found[row].start_seconds - found[name].end_seconds > _MAX_FOR_SECONDS:
             mask[example, letters] = True
             continue
-        is_clear = names[name].max() >= _CLEARLY_NAMED
+        is_clear = names[name].max() >= CLEARLY_NAMED
         if is_clear and not letters:
             # "M is for no": the word is not in the lexicon, and its first letter rhymes with the name.
             text, own = found[example].text, LETTERS[int(names[name].argmax())]
@@ -319,7 +319,7 @@ def _patterns(found: Sequence[Token], names: Scores, sounds: Scores, examples: S
         for letter in np.flatnonzero(names[row] >= _NAMED).tolist():
             members = _pattern_from(row, letter, found, names, sounds, examples)
             mask[members, letter] = True
-            if not members and names[row, letter] >= 0.65:
+            if not members and names[row, letter] >= CLEARLY_NAMED:
                 # "N is for moon": the example shows that a similar name was recognized.
                 for other in map(LETTERS.index, confusable(LETTERS[letter])):
                     members = _pattern_from(row, other, found, names, sounds, examples >= 0.9)
@@ -374,7 +374,12 @@ def count_alphabet_pairs(found: Sequence[Token], evidence: Evidence, within_seco
 
 def count_named_letters(evidence: Evidence) -> int:
     """Number of letters with an unambiguous name; "a" and "I" do not count."""
-    return int((evidence.names_TL >= 0.65).any(axis=0).sum())
+    return len(clearly_named(evidence))
+
+
+def clearly_named(evidence: Evidence) -> str:
+    """The letters with an unambiguous name, in the order of the alphabet."""
+    return "".join(LETTERS[index] for index in np.flatnonzero((evidence.names_TL >= CLEARLY_NAMED).any(axis=0)))
 
 
 def count_pattern_letters(evidence: Evidence) -> int:

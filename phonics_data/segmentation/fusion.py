@@ -24,8 +24,6 @@ _FOREIGN_EDGE_COST = 0.1
 """For each boundary of a match that is the other source's and far from the primary source's."""
 _MATCH_FRACTION = 0.4
 """Two phrases of one letter match if they share this fraction of the shorter one."""
-_LOOSE_SNAP_SECONDS = 0.8
-"""From this `snap_seconds` on, the times of the primary source are those of lines, and phrases match without overlap too."""
 _MAX_OVERLAP = 0.35
 """Neighbours may share this fraction of the shorter one; the start of the later one divides them."""
 _SKIP_EACH_COST, _BACK_COST = 0.04, 0.8
@@ -76,6 +74,7 @@ def fuse(
     order: Order,
     snap_seconds: float,
     options: FusionOptions,
+    has_line_times: bool = False,
 ) -> list[Phrase]:
     """The best song from both sources, in time order, without overlaps.
 
@@ -83,10 +82,12 @@ def fuse(
         primary: its boundaries are kept where the other's are more than `snap_seconds` away and nothing indicates that
             they are wrong.
         order: ``strict`` if the song is in alphabetical order.
+        has_line_times: the times of the primary source are those of lines of captions. They can miss a whole letter, so
+            phrases whose starts are within `snap_seconds` match without overlap too.
     """
     if not primary or not other:
         return without_overlaps(primary or other)
-    matches = _matches(primary, other, snap_seconds, options)
+    matches = _matches(primary, other, snap_seconds, options, has_line_times=has_line_times)
     match_fraction = 2 * len({one.pair for one in matches}) / (len(primary) + len(other))
     penalty = options.single_source_penalty + options.unmatched_penalty * min(match_fraction, 1.0)
     candidates = [*matches, *_single_source(primary, penalty), *_single_source(other, penalty)]
@@ -161,7 +162,12 @@ def _single_source(phrases: Sequence[Phrase], penalty: float) -> list[_Candidate
 
 
 def _matches(
-    primary: Sequence[Phrase], other: Sequence[Phrase], snap_seconds: float, options: FusionOptions
+    primary: Sequence[Phrase],
+    other: Sequence[Phrase],
+    snap_seconds: float,
+    options: FusionOptions,
+    *,
+    has_line_times: bool,
 ) -> list[_Candidate]:
     """A candidate for each pair of matching phrases and each choice of boundaries."""
     found: list[_Candidate] = []
@@ -169,8 +175,7 @@ def _matches(
     prefers_other = _has_better_boundaries(primary, other, options)
     for index, own in enumerate(primary):
         for number, one in enumerate(other):
-            # Words whose times are those of a line can miss the whole letter; then their starts are still near.
-            is_near = snap_seconds >= _LOOSE_SNAP_SECONDS and abs(own.start_seconds - one.start_seconds) <= snap_seconds
+            is_near = has_line_times and abs(own.start_seconds - one.start_seconds) <= snap_seconds
             if one.letter != own.letter or not (is_near or _overlap(own, one) >= _MATCH_FRACTION):
                 continue
             # A gap in the words before the phrase may contain its lost beginning.

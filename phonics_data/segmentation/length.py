@@ -13,12 +13,15 @@ from typing import Literal
 
 from phonics_data.errors import OptionError
 from phonics_data.segmentation.phrases import Phrase
+from phonics_data.types import Segment
 
 LengthRule = Literal["phrase", "phrase_split", "phrase_grown", "phrase_lent"]
 """How a segment follows from its phrase; see `phonics_data.types.Segment.rule`."""
 
 Frames = tuple[int, int]
 """``[start, end)``"""
+
+_TOUCHING_SECONDS = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,6 +176,15 @@ def _rejected(phrase: Phrase, own: Frames, limits: LengthLimits, reach: int) -> 
     if reach:
         why += f"; --min-frames {reach} keeps it"
     return FrameSegment(phrase=phrase, start_frame=own[0], end_frame=own[1], rule="phrase", reach=reach, why_short=why)
+
+
+def are_parts(one: Segment, following: Segment) -> bool:
+    """Whether two segments that follow each other are parts of one phrase that was divided."""
+    return (
+        one.rule == following.rule == "phrase_split"
+        and (one.video_id, one.letter) == (following.video_id, following.letter)
+        and abs(following.start_seconds - one.end_seconds) < _TOUCHING_SECONDS
+    )
 
 
 def _frame(seconds: float, limits: LengthLimits) -> int:

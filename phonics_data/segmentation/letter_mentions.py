@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from phonics_data.segmentation.evidence import chorus_mask
+from phonics_data.segmentation.evidence import CLEARLY_NAMED, chorus_mask
 from phonics_data.segmentation.lexicon import (
     FILLERS,
     GREETINGS,
@@ -262,7 +262,7 @@ def name_likeness(token: Token, letter: str) -> float:
     """How much a word is the letter's name, 0..1, for a letter that is known from elsewhere."""
     names = name_of(token)
     own = names.get(letter, 0.0)
-    if own >= 0.65 or (own and token.text == letter.lower()):
+    if own >= CLEARLY_NAMED or (own and token.text == letter.lower()):
         return _NAME if token.text == letter.lower() else _SPELLED
     if own >= 0.3:
         return _HOMOPHONE

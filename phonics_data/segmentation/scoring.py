@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phonics_data.errors import InputError
+from phonics_data.segmentation.length import are_parts
 from phonics_data.segmentation.lexicon import LETTERS
 from phonics_data.types import Segment, TrueSegment
 
@@ -68,12 +69,7 @@ def join_split_segments(segments: Iterable[Segment]) -> list[Segment]:
     joined: list[Segment] = []
     for segment in sorted(segments, key=lambda segment: (segment.video_id, segment.start_seconds)):
         last = joined[-1] if joined else None
-        if (
-            last is not None
-            and last.rule == segment.rule == "phrase_split"
-            and (last.video_id, last.letter) == (segment.video_id, segment.letter)
-            and abs(segment.start_seconds - last.end_seconds) < 1e-6
-        ):
+        if last is not None and are_parts(last, segment):
             joined[-1] = replace(last, end_seconds=segment.end_seconds)
         else:
             joined.append(segment)

@@ -50,6 +50,7 @@ class ScreenDecoding:
         longest_chain: letters in the longest sequence of detected letters that rises by one to three letters.
         num_letters: different letters on the path.
         order_z, distinct_z: deviations from chance (`phonics_data.segmentation.significance`).
+        min_order_z: the limit of `order_z` that applies to this video.
         shows_others: most letters that the video shows are not among the allowed ones.
     """
 
@@ -60,6 +61,7 @@ class ScreenDecoding:
     order: Order
     order_z: float
     distinct_z: float
+    min_order_z: float
     shows_others: bool = False
 
 
@@ -110,6 +112,7 @@ def decode_screen(
         order=order,
         order_z=order_deviation,
         distinct_z=distinct_deviation,
+        min_order_z=min_order_z,
         shows_others=shows_others,
     )
 

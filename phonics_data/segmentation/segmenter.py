@@ -100,13 +100,10 @@ class Segmentation:
             )
         if self.screen is not None:
             chain, different = required_letters(self.letters)
-            is_expected = self.letters != LETTERS or (self.words is not None and self.words.is_alphabet)
-            is_expected = is_expected and not self.screen.shows_others
-            order_z = options.screen.min_expected_order_z if is_expected else options.screen.min_order_z
             others = ", and most of its letters are others" if self.screen.shows_others else ""
             parts.append(
                 f"the screen shows {self.screen.longest_chain} letters in order (required: {chain}), "
-                f"{self.screen.order_z:.1f} standard deviations above chance level (required: {order_z:g}); without an "
+                f"{self.screen.order_z:.1f} standard deviations above chance level (required: {self.screen.min_order_z:g}); without an "
                 f"order {self.screen.num_letters} different letters (required: {different}), "
                 f"{self.screen.distinct_z:.1f} above it (required: {options.screen.min_distinct_z:g}){others}"
             )
@@ -173,16 +170,23 @@ def fuse_decodings(
         order = by_words.order
     else:
         order = by_screen.order if by_screen is not None else "any"
+    has_line_times = has_cue_times(words)
     is_led_by_screen = source == "speech" or (
-        has_cue_times(words) and _fraction_of_equal_starts(word_phrases, screen_phrases, options) < _MIN_EQUAL_STARTS
+        has_line_times and _fraction_of_equal_starts(word_phrases, screen_phrases, options) < _MIN_EQUAL_STARTS
     )
     if not word_phrases or (screen_phrases and is_led_by_screen):
         # Speech recognition hallucinates letters in music, and a line of captions with several letters does not tell their
         # times ("A B C D", "A - P - P - L - E spells apple"). A screen that shows an alphabet shows most of its letters.
         phrases = fill(screen_phrases, word_phrases, order=order, options=options.fusion)
     else:
-        snap_seconds = options.snap_cue_seconds if has_cue_times(words) else options.snap_seconds
-        phrases = fuse(word_phrases, screen_phrases, order=order, snap_seconds=snap_seconds, options=options.fusion)
+        phrases = fuse(
+            word_phrases,
+            screen_phrases,
+            order=order,
+            snap_seconds=options.snap_cue_seconds if has_line_times else options.snap_seconds,
+            options=options.fusion,
+            has_line_times=has_line_times,
+        )
     phrases = [
         replace(phrase, end_seconds=min(phrase.end_seconds, duration_seconds))
         for phrase in phrases

@@ -20,7 +20,7 @@ from statistics import median
 import numpy as np
 
 from phonics_data.ocr.trace import ScreenTrace
-from phonics_data.segmentation.evidence import EvidenceWeights, word_evidence
+from phonics_data.segmentation.evidence import EvidenceWeights, clearly_named, word_evidence
 from phonics_data.segmentation.length import LengthLimits
 from phonics_data.segmentation.letter_mentions import Mention, letter_mentions
 from phonics_data.segmentation.lexicon import LETTERS, tokens
@@ -245,7 +245,6 @@ def is_mentioned(words: Sequence[Word], letter: str) -> bool:
 
 def _signs(words: Sequence[Word], trace: ScreenTrace | None, letter: str) -> _Signs:
     found = tokens(words)
-    named = np.flatnonzero((word_evidence(found, EvidenceWeights()).names_TL >= 0.65).any(axis=0)).tolist()
     tracks = [] if trace is None else _letter_tracks(trace)
     seconds = dict.fromkeys(LETTERS, 0.0)
     for one in tracks:
@@ -260,7 +259,7 @@ def _signs(words: Sequence[Word], trace: ScreenTrace | None, letter: str) -> _Si
         letter=letter,
         mentions=letter_mentions(words, letter),
         num_words=len(found),
-        other_letters="".join(LETTERS[one] for one in named if LETTERS[one] != letter),
+        other_letters=clearly_named(word_evidence(found, EvidenceWeights())).replace(letter, ""),
         shown=own,
         shown_share=seconds[letter] / seconds[main] if seconds[main] > 0 else 0.0,
         main_letter=main if seconds[main] > 0 else "",

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phonics_data.segmentation.evidence import (
+    CLEARLY_NAMED,
     Evidence,
     EvidenceWeights,
     count_alphabet_pairs,
@@ -129,21 +130,17 @@ def required_counts(letters: str) -> tuple[int, int, int]:
 # --- path ----------------------------------------------------------------------------------------------------------
 
 
-def _path(evidence: Evidence, options: WordDecoderOptions, order: Order) -> NDArray[np.int64]:
-    return best_word_path(evidence, options.costs, order)
-
-
 def _best_path(
     found: Sequence[Token], evidence: Evidence, options: WordDecoderOptions
 ) -> tuple[NDArray[np.int64], Order]:
     """(state of each token, the order that was used)."""
     if options.order != "auto":
-        return _path(evidence, options, options.order), options.order
-    path = _path(evidence, options, "any")
+        return best_word_path(evidence, options.costs, options.order), options.order
+    path = best_word_path(evidence, options.costs, "any")
     steps = np.diff(np.array([run.letter for run in _letter_runs(path, found, evidence)], np.int64))
     # If most steps are alphabetical, the exceptions are more likely errors of the transcript than of the song.
     if steps.size and np.mean((steps >= 1) & (steps <= 2)) >= 0.5:
-        return _path(evidence, options, "strict"), "strict"
+        return best_word_path(evidence, options.costs, "strict"), "strict"
     return path, "any"
 
 
@@ -223,7 +220,7 @@ def _from_own_name(run: LetterRun, evidence: Evidence) -> LetterRun:
     """The run from its first clear name on, if it has names only: words before it resemble the name at most."""
     low, high, letter = run
     has_other = (evidence.examples_TL[low:high, letter] >= 0.9).any() or evidence.patterns_TL[low:high, letter].any()
-    clear = np.flatnonzero(evidence.names_TL[low:high, letter] >= 0.65)
+    clear = np.flatnonzero(evidence.names_TL[low:high, letter] >= CLEARLY_NAMED)
     return run if has_other or not clear.size else LetterRun(low + int(clear[0]), high, letter)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from phonics_data.media import Region
 from phonics_data.ocr.geometry import intersection_over_union
 from phonics_data.ocr.trace import ScreenTrace
+from phonics_data.segmentation.length import are_parts
 from phonics_data.segmentation.lexicon import LETTERS
 from phonics_data.segmentation.tracks import CONFIDENT_SCORE, SAME_TRACK_IOU
 from phonics_data.types import ScreenLetter, Segment
@@ -26,8 +27,6 @@ _MIN_EDGE_CHANGE = 12
 slow changes of light stay under 6 in real songs."""
 _MIN_NEW_SHARE = 0.5
 """Share of a text line's cells in which something appeared from which the line is new. Standing titles are read again and again."""
-
-_TOUCHING_SECONDS = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +96,12 @@ def phrase_intervals(segments: Sequence[Segment]) -> list[tuple[float, float]]:
     starts = [segment.start_seconds for segment in segments]
     ends = [segment.end_seconds for segment in segments]
     for index in range(1, len(segments)):
-        if _are_parts(segments[index - 1], segments[index]):
+        if are_parts(segments[index - 1], segments[index]):
             starts[index] = starts[index - 1]
     for index in range(len(segments) - 1, 0, -1):
-        if _are_parts(segments[index - 1], segments[index]):
+        if are_parts(segments[index - 1], segments[index]):
             ends[index - 1] = ends[index]
     return list(zip(starts, ends, strict=True))
-
-
-def _are_parts(one: Segment, following: Segment) -> bool:
-    return (
-        one.rule == following.rule == "phrase_split"
-        and one.letter == following.letter
-        and abs(following.start_seconds - one.end_seconds) < _TOUCHING_SECONDS
-    )
 
 
 def letter_focus(

@@ -32,9 +32,21 @@ def every(letters: str, *, later: float = 0.0, evidence: str = "captions") -> li
 
 
 def fused(
-    primary: Sequence[Phrase], other: Sequence[Phrase], *, order: Order = "strict", snap_seconds: float = 0.35
+    primary: Sequence[Phrase],
+    other: Sequence[Phrase],
+    *,
+    order: Order = "strict",
+    snap_seconds: float = 0.35,
+    has_line_times: bool = False,
 ) -> list[tuple[str, float, float]]:
-    found = fuse(primary, other, order=order, snap_seconds=snap_seconds, options=FusionOptions())
+    found = fuse(
+        primary,
+        other,
+        order=order,
+        snap_seconds=snap_seconds,
+        options=FusionOptions(),
+        has_line_times=has_line_times,
+    )
     return [(one.letter, one.start_seconds, one.end_seconds) for one in found]
 
 
@@ -191,7 +203,7 @@ def test_captions_of_lines_match_the_screen_without_overlap() -> None:
     # Short letters, and captions that are half a second late: no phrase shares time with its letter on the screen.
     shown = [phrase(letter, 0.4 * n, 0.4 * n + 0.4, evidence="screen") for n, letter in enumerate(ALPHABET)]
     late = [phrase(letter, 0.4 * n + 0.5, 0.4 * n + 0.9) for n, letter in enumerate(ALPHABET)]
-    assert fused(late, shown, snap_seconds=1.0) == [
+    assert fused(late, shown, snap_seconds=1.0, has_line_times=True) == [
         (one.letter, one.start_seconds, one.end_seconds) for one in without_overlaps(shown)
     ]
 
@@ -219,6 +231,7 @@ def test_screen_leads_captions_whose_cues_do_not_begin_with_its_letters() -> Non
         order="strict",
         order_z=9.0,
         distinct_z=3.0,
+        min_order_z=4.0,
     )
     options = SegmenterOptions(calibration=None)
 
