@@ -111,6 +111,8 @@ def windows(num_videos: int, size: int, num_frames: int) -> EvalWindows:
         mels_NTMU=mels,
         num_valid_N=np.full(num_videos, num_frames, np.int64),
         frame_rates=(RATE,) * num_videos,
+        start_seconds=(0.0,) * num_videos,
+        object_words=("",) * num_videos,
     )
 
 

@@ -207,6 +207,8 @@ def synthetic_clips(num_clips: int, num_frames: int) -> tuple[Clip, ...]:
             frame_rate=FRAME_RATE,
             num_frames=num_frames,
             first_frame=number * num_frames,
+            start_seconds=0.0,
+            object_word="",
             num_hops=num_hops,
             first_hop=number * (num_hops + 2),
         )

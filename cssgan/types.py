@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
     from phonics_data.contract.labels import LabelSet
 
-Split = Literal["train", "validation", "test"]
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+Split = Literal["train", "validation", "test", "unseen-styles"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test", "unseen-styles")
+"""``unseen-styles``: songs of styles that no training song has."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,9 +73,29 @@ class EvalWindows:
     """Standardized and clamped: the model's input."""
     num_valid_N: NDArray[np.int64]
     frame_rates: tuple[Fraction, ...]
+    start_seconds: tuple[float, ...]
+    """Time of each window's first frame in its source video."""
+    object_words: tuple[str, ...]
+    """Object word of each clip; empty if it has none."""
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def select(self, index_M: NDArray[np.int64]) -> EvalWindows:
+        """The windows `index_M`, in that order."""
+        return EvalWindows(
+            keys=tuple(self.keys[n] for n in index_M),
+            video_ids=tuple(self.video_ids[n] for n in index_M),
+            label_set=self.label_set,
+            labels_N=self.labels_N[index_M],
+            video_NTHWC=self.video_NTHWC[index_M],
+            raw_mels_NTMU=self.raw_mels_NTMU[index_M],
+            mels_NTMU=self.mels_NTMU[index_M],
+            num_valid_N=self.num_valid_N[index_M],
+            frame_rates=tuple(self.frame_rates[n] for n in index_M),
+            start_seconds=tuple(self.start_seconds[n] for n in index_M),
+            object_words=tuple(self.object_words[n] for n in index_M),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

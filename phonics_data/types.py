@@ -24,7 +24,7 @@ Origin = Literal["manual_captions", "auto_captions", "google", "whisper", "file"
 Timing = Literal["native", "interpolated", "aligned"]
 ObjectWordSource = Literal["words", "screen", ""]
 """Where an object word was found: in the words (captions or speech recognition), or as text on the screen."""
-Split = Literal["train", "validation", "test"]
+Split = Literal["train", "validation", "test", "unseen-styles"]
 Stage = Literal["fetch", "transcribe", "segment", "shard"]
 
 Reason = Literal[

@@ -12,7 +12,7 @@ import typer
 from phonics_data.errors import OptionError
 
 WeightsKind = Literal["last", "ema"]
-SplitName = Literal["train", "validation", "test"]
+SplitName = Literal["train", "validation", "test", "unseen-styles"]
 T = TypeVar("T")
 
 PRESET_HELP = (
@@ -25,7 +25,7 @@ NewRunOption = Annotated[Path, typer.Option("--run", "--run-folder", help="Run f
 RunOption = Annotated[Path, typer.Option("--run", "--run-folder", help="Run folder of `cssgan train`.")]
 ModelOption = Annotated[Path, typer.Option("--run", "--run-folder", help="Run folder, or folder of `cssgan export`.")]
 ShardsOption = Annotated[str, typer.Option("--shards", help="Dataset: folder or address (s3://...) with *.tar shards.")]
-SplitOption = Annotated[str, typer.Option(help="Split of the dataset: train, validation or test.")]
+SplitOption = Annotated[str, typer.Option(help="Split of the dataset: train, validation, test or unseen-styles.")]
 WeightsOption = Annotated[str, typer.Option(help="last (last step) or ema (exponential moving average, if it exists).")]
 SetOption = Annotated[list[str], typer.Option("--set", metavar="FIELD=VALUE", help="Change a field; can be repeated.")]
 EvaluatorsOption = Annotated[

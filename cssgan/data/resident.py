@@ -51,6 +51,10 @@ class Clip:
     frame_rate: Fraction
     num_frames: int
     first_frame: int
+    start_seconds: float
+    """Time of the clip's first frame in its source video."""
+    object_word: str
+    """Empty if the clip has none."""
     num_hops: int
     """Without the two hops of silence."""
     first_hop: int
@@ -198,6 +202,8 @@ def _decode(dataset: Dataset, shards: list[Shard], size: int, frames: IO[bytes],
             frame_rate=sample.frame_rate,
             num_frames=sample.num_frames,
             first_frame=num_frames,
+            start_seconds=sample.start_seconds,
+            object_word=sample.object_word or "",
             num_hops=len(mel),
             first_hop=num_hops,
         )
@@ -320,7 +326,7 @@ def split_windows(
     shape = (count, num_frames, MEL_SPEC.num_bands, MEL_SPEC.segment_hops)
     video = memmap.empty((count, num_frames, *data.frames_NHWC.shape[1:]), np.uint8)
     raw_mels, mels = memmap.empty(shape, np.float32), memmap.empty(shape, np.float32)
-    valid = np.zeros(count, np.int64)
+    valid, start_seconds = np.zeros(count, np.int64), np.zeros(count)
     for rows in memmap.blocks(count, 32, video, raw_mels, mels, data.frames_NHWC, data.hops_HM):
         for n in range(rows.start, rows.stop):
             clip = clips[n]
@@ -331,6 +337,7 @@ def split_windows(
             )
             video[n], raw_mels[n], valid[n] = window.frames_THWC, window.raw_mels_TMU, window.num_valid_frames
             mels[n] = windowing.standardize(model_input.raw_mels_TMU, mel_stats)
+            start_seconds[n] = clip.start_seconds + float(first / clip.frame_rate)
     return EvalWindows(
         keys=tuple(clip.key for clip in clips),
         video_ids=tuple(clip.video_id for clip in clips),
@@ -341,4 +348,6 @@ def split_windows(
         mels_NTMU=mels,
         num_valid_N=valid,
         frame_rates=tuple(clip.frame_rate for clip in clips),
+        start_seconds=tuple(start_seconds.tolist()),
+        object_words=tuple(clip.object_word for clip in clips),
     )

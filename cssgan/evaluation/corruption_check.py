@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from cssgan.metrics.motion import motion_results
 from cssgan.metrics.random_feature_distance import random_feature_results
 from cssgan.metrics.result import MetricResult, format_number
 from cssgan.metrics.synchrony_results import Curves, synchrony_results
-from cssgan.metrics.videos import Ints, VideoPairs, Videos
+from cssgan.metrics.videos import VideoPairs, Videos
 from cssgan.types import EvalWindows
 
 Trend = Mapping[Name, int]
@@ -103,7 +103,7 @@ def check_corruptions(
         names: corruptions that are used; the others have no values.
         on_progress: called with the current corruption.
     """
-    data = _select(data, np.flatnonzero(data.num_valid_N == data.video_NTHWC.shape[1]))
+    data = data.select(np.flatnonzero(data.num_valid_N == data.video_NTHWC.shape[1]))
     on_progress(f"real clips: {len(data)}")
     real = _metrics(data, data.video_NTHWC, evaluators)
     found: dict[Name, list[Values]] = {name: [] for name in NAMES}
@@ -132,7 +132,7 @@ def _corrupted_metrics(
     if corruption.whole_clip:
         return _metrics(data, data.video_NTHWC[others], evaluators)
     # The videos stay and the conditions change, so only the metrics that depend on the audio are taken from there.
-    swapped = _metrics(_select(data, others), data.video_NTHWC, evaluators)
+    swapped = _metrics(data.select(others), data.video_NTHWC, evaluators)
     return {name: swapped[name] if name.startswith(AUDIO_METRICS) else value for name, value in real.items()}
 
 
@@ -152,20 +152,6 @@ def _metrics(data: EvalWindows, fake: Videos, evaluators: TrainedEvaluators | No
 def _without_rounding(value: float | None) -> float | None:
     """Distances of equal sets are 0 except for rounding errors."""
     return 0.0 if value is not None and abs(value) < ROUNDING else value
-
-
-def _select(data: EvalWindows, index: Ints) -> EvalWindows:
-    return replace(
-        data,
-        keys=tuple(data.keys[n] for n in index),
-        video_ids=tuple(data.video_ids[n] for n in index),
-        labels_N=data.labels_N[index],
-        video_NTHWC=data.video_NTHWC[index],
-        raw_mels_NTMU=data.raw_mels_NTMU[index],
-        mels_NTMU=data.mels_NTMU[index],
-        num_valid_N=data.num_valid_N[index],
-        frame_rates=tuple(data.frame_rates[n] for n in index),
-    )
 
 
 def markdown(rows: Sequence[Row]) -> str:

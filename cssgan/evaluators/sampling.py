@@ -128,6 +128,8 @@ def concatenate(parts: list[EvalWindows]) -> EvalWindows:
         mels_NTMU=np.concatenate([part.mels_NTMU for part in parts]),
         num_valid_N=np.concatenate([part.num_valid_N for part in parts]),
         frame_rates=tuple(rate for part in parts for rate in part.frame_rates),
+        start_seconds=tuple(seconds for part in parts for seconds in part.start_seconds),
+        object_words=tuple(word for part in parts for word in part.object_words),
     )
 
 

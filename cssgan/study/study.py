@@ -47,7 +47,7 @@ class StudyOptions:
     table: Literal["table1", "table2", "table3", "all"]
     budget: Budget
     settings: tuple[str, ...] = ()
-    split: Literal["train", "validation", "test"] = "test"
+    split: Literal["train", "validation", "test", "unseen-styles"] = "test"
     workers: int = 1
     devices: tuple[str, ...] = ()
     evaluate: tuple[str, ...] = ()

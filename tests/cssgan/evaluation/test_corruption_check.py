@@ -98,6 +98,7 @@ def bench_windows(scene: toy_scenes.Scenes) -> EvalWindows:
         keys=tuple(map(str, range(n))), video_ids=tuple(f"song-{k // 12}" for k in range(n)), label_set=LETTERS,
         labels_N=np.arange(n) % 26, video_NTHWC=scene.videos_NTHWC, raw_mels_NTMU=scene.mels_NTMU,
         mels_NTMU=scene.mels_NTMU, num_valid_N=scene.num_valid_N, frame_rates=(Fraction(25),) * n,
+        start_seconds=(0.0,) * n, object_words=("",) * n,
     )  # fmt: skip
 
 

@@ -57,7 +57,7 @@ def _data() -> EvalWindows:
         keys=tuple(f"clip-{n}" for n in range(16)), video_ids=tuple(f"song-{n % 3}" for n in range(16)),
         label_set=LETTERS, labels_N=np.arange(16), video_NTHWC=videos, raw_mels_NTMU=scene.mels_NTMU,
         mels_NTMU=((scene.mels_NTMU + 10.0) / 3.0).astype(np.float32), num_valid_N=valid,
-        frame_rates=(Fraction(25),) * 16,
+        frame_rates=(Fraction(25),) * 16, start_seconds=(0.0,) * 16, object_words=("",) * 16,
     )  # fmt: skip
 
 
@@ -102,12 +102,7 @@ def test_a_copied_image_misses_every_gate(data: EvalWindows) -> None:
 @pytest.mark.parametrize("num_videos", [1, 2, 5])
 @pytest.mark.parametrize("generate", [audio_conditioned, static])
 def test_few_videos_give_values_or_reasons(data: EvalWindows, generate: Generate, num_videos: int) -> None:
-    few = EvalWindows(
-        keys=data.keys[:num_videos], video_ids=data.video_ids[:num_videos], label_set=LETTERS,
-        labels_N=data.labels_N[:num_videos], video_NTHWC=data.video_NTHWC[:num_videos],
-        raw_mels_NTMU=data.raw_mels_NTMU[:num_videos], mels_NTMU=data.mels_NTMU[:num_videos],
-        num_valid_N=data.num_valid_N[:num_videos], frame_rates=data.frame_rates[:num_videos],
-    )  # fmt: skip
+    few = data.select(np.arange(num_videos))
     evaluation = evaluate(generate, few)
     json.dumps(evaluation.as_json(), allow_nan=False)
     assert len(evaluation.results) > 10
