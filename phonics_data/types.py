@@ -122,6 +122,8 @@ class FetchedVideo:
     """`SourceVideo.kind` of the manifest row."""
     letters: str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     """`SourceVideo.letters` of the manifest row."""
+    group: str = ""
+    """Files of one group stay in one split, e.g. all clips of one song; empty: the file is a group of its own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -244,6 +246,8 @@ class StageCount:
     """Items that an earlier run finished with the same inputs and options; also counted in num_kept or num_rejected."""
     by_reason: dict[str, int]
     wall_seconds: float
+    notes: tuple[str, ...] = ()
+    """Remarks for the user, one line each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 from phonics_data.contract.labels import label_set
 from phonics_data.contract.sample import SCHEMA_VERSION
 from phonics_data.dataset.layout import MetadataRow
-from phonics_data.quality.split import SPLITS
+from phonics_data.quality.split import used_splits
 from phonics_data.stages.shard.options import ShardOptions
 from phonics_data.storage.tables import to_plain
 from phonics_data.types import IMPORTED_EVIDENCE, FetchedVideo, Rejection
@@ -42,7 +42,9 @@ def dataset_description(
         "counts": {
             "clips": len(rows),
             "videos": len({row.video_id for row in rows}),
-            "clips_by_split": {split: sum(row.split == split for row in rows) for split in SPLITS},
+            "clips_by_split": {
+                split: sum(row.split == split for row in rows) for split in used_splits(row.split for row in rows)
+            },
             "clips_by_label": {name: sum(row.label == name for row in rows) for name in names},
             "seconds": round(sum(row.duration_seconds for row in rows), 3),
             "rejections_by_reason": dict(sorted(Counter(row.reason for row in rejections).items())),
@@ -68,9 +70,10 @@ def dataset_card(
     """README.md of the dataset, in the form of a Hugging Face dataset card."""
     options, counts = description["options"], description["counts"]
     names: list[str] = description["label_set"]["names"]
-    table = ["| class | train | validation | test |", "| --- | ---: | ---: | ---: |"]
+    splits = used_splits(row.split for row in rows)
+    table = [f"| class | {' | '.join(splits)} |", "| --- |" + " ---: |" * len(splits)]
     for name in names:
-        numbers = [sum(row.label == name and row.split == split for row in rows) for split in SPLITS]
+        numbers = [sum(row.label == name and row.split == split for row in rows) for split in splits]
         table.append(f"| {name.replace('|', chr(92) + '|')} | " + " | ".join(str(number) for number in numbers) + " |")
     rejected = [f"- {reason}: {number}" for reason, number in counts["rejections_by_reason"].items()] or ["- none"]
     flags = Counter(flag for row in rows for flag in row.flags.split(",") if flag)
@@ -88,7 +91,12 @@ def dataset_card(
             "configs:",
             "- config_name: default",
             "  data_files:",
-            *(f"  - {{split: {split}, path: {split}-*.tar}}" for split in SPLITS if counts["clips_by_split"][split]),
+            # Names of splits have no dashes there.
+            *(
+                f"  - {{split: {split.replace('-', '_')}, path: {split}-*.tar}}"
+                for split in splits
+                if counts["clips_by_split"][split]
+            ),
             "---",
             "",
             "# Short letter videos",

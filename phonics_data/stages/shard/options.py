@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from phonics_data.contract.shard import FramesFormat
 from phonics_data.errors import OptionError
 from phonics_data.quality.filters import FilterOptions
-from phonics_data.quality.split import Ratios
+from phonics_data.quality.split import GivenSplit, Ratios
 
 DatasetFit = Literal["squash", "letter", "pad", "crop", "letterbox-detect"]
 """How frames of another aspect ratio are fitted:
@@ -29,6 +29,7 @@ class ShardOptions:
 
     Args:
         target_shard_bytes: mean size of a shard; none is larger than twice this size, unless it has a single clip.
+        given_splits: splits of sources that are not chosen by `ratios`.
         label_set: name of the label set of the segments' labels.
         frames: how a clip's frames are stored: ``npy`` raw, or ``mp4``, small and lossy, for large frames.
     """
@@ -40,6 +41,7 @@ class ShardOptions:
     audio_rate_hz: int = 16_000
     target_shard_bytes: int = 100_000_000
     ratios: Ratios = field(default_factory=Ratios)
+    given_splits: tuple[GivenSplit, ...] = ()
     seed: int = 0
     label_set: str = "letters"
     frames: FramesFormat = "npy"
