@@ -43,7 +43,9 @@ def _size() -> Any:
 
 
 def _frame_rate() -> Any:
-    return option("25", "Frame rate of the dataset, e.g. 25 or 30000/1001.")
+    return option(
+        "25", "Frame rate of the clips, e.g. 25 or 30000/1001; source: each clip keeps the rate of its source."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,14 +221,18 @@ class ShardArguments:
         )
 
 
-def parse_frame_rate(text: str) -> Fraction:
-    """`text` as an exact frame rate in (0, 240]; raises `OptionError`."""
+def parse_frame_rate(text: str) -> Fraction | None:
+    """`text` as an exact frame rate in (0, 240], None for ``source``; raises `OptionError`."""
+    if text == "source":
+        return None
     try:
         rate = Fraction(text)
     except (ValueError, ZeroDivisionError):
         rate = Fraction(0)
     if not 0 < rate <= 240:
-        raise OptionError("--frame-rate", text, "a number or fraction over 0 and up to 240, e.g. 25 or 30000/1001")
+        raise OptionError(
+            "--frame-rate", text, "a number or fraction over 0 and up to 240, e.g. 25 or 30000/1001, or source"
+        )
     return rate
 
 

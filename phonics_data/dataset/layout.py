@@ -19,6 +19,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
 
@@ -134,6 +135,17 @@ def read_description(dataset: Path) -> dict[str, Any]:
             "build it again, or install the release that wrote it"
         )
     return cast("dict[str, Any]", found)
+
+
+def rates_text(clips_by_frame_rate: Mapping[str, int]) -> str:
+    """The frame rates of a dataset in words: ``25 frames a second``, or ``24 (3 clips) or 25 (4 clips) frames a second``.
+
+    Args:
+        clips_by_frame_rate: ``counts.clips_by_frame_rate`` of dataset.json.
+    """
+    rates = sorted(clips_by_frame_rate, key=Fraction)
+    parts = rates if len(rates) == 1 else [f"{rate} ({clips_by_frame_rate[rate]} clips)" for rate in rates]
+    return f"{' or '.join(parts)} frames a second"
 
 
 def shard_paths(dataset: Path) -> list[Path]:

@@ -16,7 +16,15 @@ import numpy as np
 from phonics_data.contract.files import write_bytes
 from phonics_data.contract.sample import Frames, Sample
 from phonics_data.contract.shard import decode, read_members
-from phonics_data.dataset.layout import CHECKSUMS, REJECTIONS, REPORT, MetadataRow, read_description, read_metadata
+from phonics_data.dataset.layout import (
+    CHECKSUMS,
+    REJECTIONS,
+    REPORT,
+    MetadataRow,
+    rates_text,
+    read_description,
+    read_metadata,
+)
 from phonics_data.media import encode_mp4
 from phonics_data.quality.split import used_splits
 from phonics_data.report.limits import limit_effects, limit_line
@@ -91,6 +99,7 @@ def write_report(dataset: Path) -> Path:
                 min_confidence=description["options"]["filters"]["min_confidence"],
             )
         ),
+        rates=rates_text(Counter(str(row.frame_rate) for row in rows)),
         fits=sorted(Counter(row.fit for row in rows).items()),
         rejections=sorted(Counter((row.stage, row.reason) for row in rejections).items()),
         flags=sorted(Counter(flag for row in rows for flag in row.flags.split(",") if flag).items()),

@@ -111,6 +111,10 @@ def _count_faults(rows: list[MetadataRow], description: Mapping[str, Any]) -> It
             for split, recorded in counts["clips_by_split"].items()
         ]
         pairs += [
+            (f"clips at {rate} frames a second", recorded, sum(str(row.frame_rate) == rate for row in rows))
+            for rate, recorded in counts["clips_by_frame_rate"].items()
+        ]
+        pairs += [
             (f"clips of class {name}", recorded, sum(row.label == name for row in rows))
             for name, recorded in counts["clips_by_label"].items()
         ]

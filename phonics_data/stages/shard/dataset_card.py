@@ -10,7 +10,7 @@ from typing import Any
 
 from phonics_data.contract.labels import label_set
 from phonics_data.contract.sample import SCHEMA_VERSION
-from phonics_data.dataset.layout import MetadataRow
+from phonics_data.dataset.layout import MetadataRow, rates_text
 from phonics_data.quality.split import used_splits
 from phonics_data.stages.shard.options import ShardOptions
 from phonics_data.storage.tables import to_plain
@@ -45,6 +45,7 @@ def dataset_description(
             "clips_by_split": {
                 split: sum(row.split == split for row in rows) for split in used_splits(row.split for row in rows)
             },
+            "clips_by_frame_rate": dict(Counter(str(row.frame_rate) for row in rows)),
             "clips_by_label": {name: sum(row.label == name for row in rows) for name in names},
             "seconds": round(sum(row.duration_seconds for row in rows), 3),
             "rejections_by_reason": dict(sorted(Counter(row.reason for row in rejections).items())),
@@ -102,7 +103,7 @@ def dataset_card(
             "# Short letter videos",
             "",
             f"{counts['clips']} short videos ({counts['seconds'] / 60:.1f} minutes) from {counts['videos']} source "
-            f"videos, {options['width']} x {options['height']} pixels at {options['frame_rate']} frames a second with "
+            f"videos, {options['width']} x {options['height']} pixels at {rates_text(counts['clips_by_frame_rate'])} with "
             f"mono audio at {options['audio_rate_hz']} Hz. Digest: `{description['digest'][:16]}`.",
             "",
             "Each sample of a shard is "
@@ -113,7 +114,12 @@ def dataset_card(
             )
             + ", `<key>.audio.flac` "
             "(16 bit, same duration as the frames) and `<key>.meta.json`. `metadata.parquet` has a row for each clip. "
-            "All clips of a source are in the same split.",
+            "All clips of a source are in the same split."
+            + (
+                " Each clip has the frame rate of its source (column `frame_rate`)."
+                if options["frame_rate"] is None
+                else ""
+            ),
             "",
             "## Clips by class and split",
             "",

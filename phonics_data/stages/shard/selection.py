@@ -54,7 +54,7 @@ def select_clips(
     for clip in clips:
         hits = apply_filters(
             clip.measures,
-            float(clip.num_frames / options.frame_rate),
+            float(clip.num_frames / clip.frame_rate),
             clip.segment.confidence,
             filters,
             letter_seen_share=seen_share[clip.segment.segment_id],

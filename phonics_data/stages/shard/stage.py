@@ -208,6 +208,7 @@ def _tasks(
                 options=options,
                 out=workspace.clips / video.video_id / "clips.tar",
                 duration_seconds=video.duration_seconds,
+                frame_rate=options.clip_rate(video.frame_rate),
                 focus=screens.focus(video_segments) if options.fit == "letter" else (),
             )
     if by_video:
@@ -260,7 +261,9 @@ def _limits(task: CutTask) -> Limits:
 
 def _fingerprint(task: CutTask, source_sha256: str) -> str:
     focus = [to_plain(task.focus)] if task.options.fit == "letter" else []
-    return fingerprint(CUT_VERSION, source_sha256, to_plain(task.segments), task.options.cut_key(), *focus)
+    return fingerprint(
+        CUT_VERSION, source_sha256, to_plain(task.segments), task.options.cut_key(task.frame_rate), *focus
+    )
 
 
 def _forget_lost_clips(workspace: Workspace, tasks: dict[str, CutTask], fingerprints: dict[str, str]) -> int:
@@ -362,7 +365,7 @@ def _rows(
                     start_seconds=clip.start_seconds,
                     end_seconds=clip.end_seconds,
                     num_frames=clip.num_frames,
-                    frame_rate=options.frame_rate,
+                    frame_rate=clip.frame_rate,
                     num_audio_samples=clip.num_audio_samples,
                     audio_rate_hz=options.audio_rate_hz,
                     width=options.width,
@@ -375,7 +378,7 @@ def _rows(
                     object_word_source=segment.object_word_source,
                     offset=offset,
                     num_bytes=packed.num_bytes,
-                    duration_seconds=float(clip.num_frames / options.frame_rate),
+                    duration_seconds=float(clip.num_frames / clip.frame_rate),
                     flags=",".join(selected.flags),
                     duplicate_of=selected.duplicate_of,
                     rule=segment.rule,
