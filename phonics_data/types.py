@@ -38,6 +38,8 @@ Reason = Literal[
     "no_audio_stream",
     "duration_mismatch",
     "does_not_decode",
+    "bad_name",
+    "no_label",
     # transcribe
     "no_transcript",
     "captions_unreadable",
@@ -165,7 +167,10 @@ class ScreenLetter:
     """left, top, right, bottom as fractions of width and height, 0..1."""
 
 
-IMPORTED_EVIDENCE = frozenset({"folder", "csv", "grid", "vidtimit"})
+Evidence = Literal["folder", "csv", "grid", "vidtimit", "file_name", "screen"]
+"""Where an importer found a label; ``screen``: by OCR."""
+
+IMPORTED_EVIDENCE = frozenset({"folder", "csv", "grid", "vidtimit", "file_name"})
 """Values of `Segment.evidence` for labels that were imported with their videos."""
 
 

@@ -165,7 +165,8 @@ def _shard(
     result = run_items(
         workspace, "shard", tasks, fingerprints, _cut, CutClip, workers=workers, limits=_limits, on_progress=on_progress
     )
-    selection = select_clips(result.kept, options, screens.places)
+    groups = {video.video_id: video.group for video in videos if video.group}
+    selection = select_clips(result.kept, options, screens.places, sources=groups)
     rejections = [*result.rejections, *selection.rejections]
     write_rejections(workspace, "shard", rejections)
     if not selection.clips:
