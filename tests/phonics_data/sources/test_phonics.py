@@ -120,7 +120,7 @@ def test_labels_are_read_from_the_screen(tmp_path: Path) -> None:
     cards = {
         "1_0": text_picture([("CAMEL", 60, 70, 80)]),
         "2_0": text_picture([("green", 20, 20, 80), ("grapes", 60, 120, 80)]),
-        "3_0": text_picture([("X", 140, 0, 110), ("fox", 120, 120, 80)]),
+        "3_0": text_picture([("X", 140, -10, 110), ("FOX", 80, 105, 100)]),
         "4_0": text_picture([("E", 130, 10, 180)]),
         "5_0": text_picture([]),
     }
