@@ -80,12 +80,13 @@ class Lite2:
     def __call__(self, items: NDArray[np.uint8]) -> Floats:
         """uint8 (N, H, W, 3) -> float64 (N, 240): mean and deviation of each map over the picture."""
         # Held frames are computed once: a static video has as many equal frames as it is long.
-        flat = np.ascontiguousarray(items).reshape(len(items), -1)
-        _, first, inverse = np.unique(flat, axis=0, return_index=True, return_inverse=True)
+        place: dict[bytes, int] = {}
+        rows = [place.setdefault(frame.tobytes(), len(place)) for frame in items]
+        different = items[np.unique(rows, return_index=True)[1]]
         with torch.inference_mode():
-            maps = self._maps(items[first]).flatten(2)
+            maps = self._maps(different).flatten(2)
             features = torch.cat([maps.mean(2), maps.std(2, correction=0)], 1).double().cpu().numpy()
-        return features[inverse.reshape(-1)]
+        return features[rows]
 
     def distance(self, a_NHWC: NDArray[np.uint8], b_NHWC: NDArray[np.uint8]) -> Floats:
         """Perceptual distance of frames: uint8 (N, H, W, 3) twice -> float64 (N,), 0 (equal) to 4.
