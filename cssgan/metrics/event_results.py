@@ -12,7 +12,7 @@ from cssgan.metrics.events import EventSpec, EventValues
 from cssgan.metrics.region_truth import RegionTruth
 from cssgan.metrics.result import Better, MetricResult, ProtocolValue, unavailable
 from cssgan.metrics.statistics import bootstrap_mean
-from cssgan.metrics.videos import Floats, Mask, VideoPairs, Videos, mean_defined
+from cssgan.metrics.videos import Floats, Mask, ReadVideos, VideoPairs, Videos, mean_defined
 from cssgan.types import EvalWindows
 
 GENERATED = "generated"
@@ -33,7 +33,7 @@ class EventEvaluation:
 def event_results(
     pairs: VideoPairs,
     data: EvalWindows,
-    controls: Mapping[str, Videos],
+    controls: Mapping[str, Videos | ReadVideos],
     *,
     truth: RegionTruth | None = None,
     spec: EventSpec | None = None,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
-from cssgan.metrics.videos import Floats, Ints, Mask, Videos, blocks
+from cssgan.metrics.videos import Floats, Ints, Mask, ReadVideos, Videos, blocks
 from phonics_data.contract.change import CHANGED_GREY_LEVELS, lasting_change, median_frames, summarize
 
 Times = NDArray[np.float64]
@@ -295,7 +295,7 @@ def change_similarity(
 
 def event_values(
     real_NTHWC: Videos,
-    videos: Mapping[str, Videos],
+    videos: Mapping[str, Videos | ReadVideos],
     num_valid_N: Ints,
     frames_per_second_N: Floats,
     spec: EventSpec,
@@ -306,22 +306,25 @@ def event_values(
 
     Args:
         real_NTHWC, num_valid_N: as in `VideoPairs`.
-        videos: name -> uint8 (N, T, H, W, 3); row n of each belongs to real clip n.
+        videos: name -> uint8 (N, T, H, W, 3), or a function that reads rows of it; row n of each belongs to real clip n.
         frames_per_second_N: float64 (N,).
         where_NHW: region of each clip in which events are searched and compared; None: the whole frame.
     """
-    sets = {"real": real_NTHWC, **videos}
+    sets: dict[str, Videos | ReadVideos] = {"real": real_NTHWC, **videos}
     count = len(real_NTHWC)
     times: dict[str, list[Times]] = {name: [] for name in sets}
     numbers = {name: np.full((3, count), np.nan) for name in sets}
-    for rows in blocks(count, 32, *sets.values()):
+    for rows in blocks(count, 32, *(videos for videos in sets.values() if isinstance(videos, np.ndarray))):
+        block = {
+            name: videos[rows] if isinstance(videos, np.ndarray) else videos(rows) for name, videos in sets.items()
+        }
         for n in range(rows.start, rows.stop):
             valid, rate = int(num_valid_N[n]), float(frames_per_second_N[n])
             where = None if where_NHW is None else where_NHW[n]
             real = np.ascontiguousarray(real_NTHWC[n, :valid])
             changes = lasting_changes(real, rate, spec, where)
-            for name, array in sets.items():
-                frames = np.ascontiguousarray(array[n, :valid])
+            for name, array in block.items():
+                frames = np.ascontiguousarray(array[n - rows.start, :valid])
                 times[name].append(changes.times if name == "real" else event_times(frames, rate, spec, where))
                 numbers[name][:, n] = (
                     persistence(real, frames, changes),
