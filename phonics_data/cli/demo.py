@@ -28,8 +28,6 @@ from phonics_data.segmentation.scoring import SegmentScore, score_segments
 from phonics_data.sources.synthetic.render import read_truth, render_songs
 from phonics_data.sources.synthetic.site import SongSite
 from phonics_data.stages.pipeline import BuildOptions, build
-from phonics_data.stages.segment import SegmentOptions
-from phonics_data.stages.shard.options import ShardOptions
 from phonics_data.stages.transcribe import TranscribeOptions
 from phonics_data.storage.manifest import read_manifest
 from phonics_data.storage.tables import read_table
@@ -40,13 +38,7 @@ MIN_SEGMENT_F1 = 0.95
 """Gate: F1 at IoU 0.5 of the segments against the ground truth, over the songs with captions."""
 
 # No speech recognition: songs without captions show their letters, and Whisper took 45 s for 5 of 530 clips.
-# One segment for a letter, as in the ground truth.
-# Letters and pictures of rendered songs are inside the central square, which `crop` keeps undistorted.
-OPTIONS = BuildOptions(
-    transcribe=TranscribeOptions(engine=EngineOptions(engine="captions")),
-    segment=SegmentOptions(unit="letter"),
-    shard=ShardOptions(fit="crop"),
-)
+OPTIONS = BuildOptions(transcribe=TranscribeOptions(engine=EngineOptions(engine="captions")))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
