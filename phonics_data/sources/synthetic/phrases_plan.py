@@ -96,7 +96,7 @@ class _PhrasesSampler(PlanSampler):
             pitch=self.integer(38, 66),
             pitch_range=self.integer(10, 35) if sung else self.integer(45, 70),
             melody=self.choose(MELODIES) if sung else (0,),
-            words_per_minute=self.integer(120, 150),
+            words_per_minute=self.integer(140, 165),
             key_note=self.integer(45, 56),
             chords=self.choose(CHORDS),
             music_decibels=self.uniform(-27.0, -19.0),
@@ -142,7 +142,7 @@ class _PhrasesSampler(PlanSampler):
     ) -> list[SectionPlan]:
         style = self._style
         seconds = self.uniform(*style.phrase_seconds)
-        half_beats = 2 * round(min(seconds, _MAX_PHRASE_SECONDS) / half_beat / 2)
+        half_beats = round(min(seconds, _MAX_PHRASE_SECONDS) / half_beat)
         while half_beats * half_beat > _MAX_PHRASE_SECONDS:
             half_beats -= 1
         repeats = self.bernoulli(0.3) and kind != "one_letter" and half_beats >= style.letter_half_beats + 8

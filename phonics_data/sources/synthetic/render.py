@@ -115,7 +115,7 @@ def render_songs(
             raise PhonicsDataError(f"{plan.video_id}: {result}; run the same command again, finished songs are kept")
         report("render", done := done + 1, len(plans))
     write_bytes(out / MANIFEST, _csv(_MANIFEST_COLUMNS, map(_manifest_row, plans)))
-    _write_tables(plans, out)
+    write_tables(plans, out)
     if splits is None:
         (out / SPLITS).unlink(missing_ok=True)  # of songs of the other family
     else:
@@ -359,7 +359,7 @@ def _regions_schema() -> Any:
     return pa.schema([("video_id", pa.string()), ("region", pa.string()), *((name, pa.float64()) for name in names)])
 
 
-def _write_tables(plans: Sequence[SongPlan], folder: Path) -> None:
+def write_tables(plans: Sequence[SongPlan], folder: Path) -> None:
     """Write the tables of the ground truth from the markers of the songs."""
     truth: list[dict[str, object]] = []
     events: list[dict[str, object]] = []
