@@ -447,7 +447,7 @@ def export(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Argument(help="Folder for all files of the demo.")] = Path("demo"),
-    songs: Annotated[int, typer.Option(min=3, help="Number of songs to render.")] = 20,
+    songs: Annotated[int, typer.Option(min=4, help="Number of songs to render.")] = 20,
     seed: Annotated[int, typer.Option(help="Seed of songs and training.")] = 1,
     workers: Workers = 2,
     shuffle_audio: Annotated[
