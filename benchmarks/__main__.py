@@ -389,6 +389,21 @@ def bench_evaluation(
     typer.echo(json.dumps(cost.to_json(), indent=1) if as_json else cost.summary())
 
 
+@app.command("real-phonics")
+def real_phonics(
+    out: Annotated[Path, typer.Argument(help="Dataset folder to write.")],
+    work: Annotated[Path, typer.Option(help="Workspace to write.")] = Path("work-real"),
+    size: Annotated[int, typer.Option(min=8, help="Width and height of the clips.")] = 64,
+) -> None:
+    """Build a dataset of the 30 real phonics clips in PHONICS_SHARED_DATA, each at its source's frame rate.
+
+    Example: PHONICS_SHARED_DATA=data python -m benchmarks real-phonics real
+    """
+    from benchmarks import real_phonics
+
+    typer.echo(f"dataset: {real_phonics.build(real_phonics.shared_folder(), work, out, size=size)}")
+
+
 def main() -> None:
     """Run a benchmark. User errors are printed as one line."""
     try:

@@ -38,6 +38,8 @@ Reason = Literal[
     "no_audio_stream",
     "duration_mismatch",
     "does_not_decode",
+    "bad_name",
+    "no_label",
     # transcribe
     "no_transcript",
     "captions_unreadable",
@@ -122,6 +124,8 @@ class FetchedVideo:
     """`SourceVideo.kind` of the manifest row."""
     letters: str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     """`SourceVideo.letters` of the manifest row."""
+    group: str = ""
+    """Files of one group stay in one split, e.g. all clips of one song; empty: the file is a group of its own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,7 +167,10 @@ class ScreenLetter:
     """left, top, right, bottom as fractions of width and height, 0..1."""
 
 
-IMPORTED_EVIDENCE = frozenset({"folder", "csv", "grid", "vidtimit"})
+Evidence = Literal["folder", "csv", "grid", "vidtimit", "file_name", "screen"]
+"""Where an importer found a label; ``screen``: by OCR."""
+
+IMPORTED_EVIDENCE = frozenset({"folder", "csv", "grid", "vidtimit", "file_name"})
 """Values of `Segment.evidence` for labels that were imported with their videos."""
 
 
@@ -244,6 +251,8 @@ class StageCount:
     """Items that an earlier run finished with the same inputs and options; also counted in num_kept or num_rejected."""
     by_reason: dict[str, int]
     wall_seconds: float
+    notes: tuple[str, ...] = ()
+    """Remarks for the user, one line each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -88,13 +88,14 @@ class ResidentSplit:
         """Frames start_frame .. start_frame + num_frames - 1 of a clip; its last frame is repeated past its end.
 
         Args:
-            audio_of: the clip whose audio is used, from the same frame on (control run); default: `clip`.
+            audio_of: the clip whose audio is used, from the same time on (control run); default: `clip`. The mel segments
+                are at the times of the frames of `clip`, whatever the frame rate of the other clip is.
             clip_frames: see `cssgan.data.windowing.segment_hops`.
         """
         audio = audio_of or clip
         rows = clip.first_frame + windowing.frame_rows(start_frame, num_frames, clip.num_frames)
         hops = windowing.segment_hops(
-            start_frame, num_frames, audio.frame_rate, audio.num_hops, MEL_SPEC, clip_frames=clip_frames
+            start_frame, num_frames, clip.frame_rate, audio.num_hops, MEL_SPEC, clip_frames=clip_frames
         )
         return Window(
             key=clip.key,
@@ -127,7 +128,7 @@ class ResidentSplit:
         ).T
         frames_BT = first_frame_B[:, None] + windowing.frame_rows(starts_B, num_frames, length_B)
         hops_BTU = np.empty((len(clips), num_frames, MEL_SPEC.segment_hops), np.int64)
-        rates = [audio.frame_rate for _, audio in clips]
+        rates = [clip.frame_rate for clip, _ in clips]
         for rate in set(rates):
             of_rate = np.flatnonzero([one == rate for one in rates])
             hops_BTU[of_rate] = windowing.segment_hops(

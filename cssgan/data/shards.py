@@ -1,4 +1,4 @@
-"""The shards of a dataset, DATASET/{train,validation,test}-000000.tar ..., on a disk or at an address, and their samples."""
+"""The shards of a dataset, DATASET/{train,validation,test,unseen-styles}-000000.tar ..., on a disk or at an address, and their samples."""
 
 from __future__ import annotations
 
@@ -51,9 +51,10 @@ def as_dataset(text: str) -> Dataset:
     return text if is_address(text) else Path(text)
 
 
-def available_splits(dataset: Dataset) -> set[str]:
+def available_splits(dataset: Dataset) -> set[Split]:
     """The splits of which a dataset has shards."""
-    return {name.partition("-")[0] for name in _listing(dataset)}
+    names = _listing(dataset)
+    return {split for split in SPLITS if any(name.startswith(f"{split}-") for name in names)}
 
 
 def find_shards(dataset: Dataset, split: Split) -> list[Shard]:

@@ -15,12 +15,19 @@ if TYPE_CHECKING:
     from phonics_data.sources.importer import LabelledFile
     from phonics_data.stages.shard.options import ShardOptions
     from phonics_data.storage.workspace import Workspace
+    from phonics_data.types import Evidence
 
 import_app = typer.Typer(no_args_is_help=True, help="Build a dataset from labelled videos on this machine.")
 
 
 def _import_and_shard(
-    workspace: Workspace, files: list[LabelledFile], out: Path, options: ShardOptions, *, evidence: str, workers: int
+    workspace: Workspace,
+    files: list[LabelledFile],
+    out: Path,
+    options: ShardOptions,
+    *,
+    evidence: Evidence,
+    workers: int,
 ) -> None:
     from phonics_data.cli.progress import print_counts, print_dataset, progress
     from phonics_data.sources.importer import import_files
@@ -60,7 +67,7 @@ def import_folder(
     files = files_by_csv(folder, table) if table is not None else files_by_subfolder(folder)
     workspace = Workspace(work)
     with workspace.lock():
-        evidence = "folder" if table is None else "csv"
+        evidence: Evidence = "folder" if table is None else "csv"
         _import_and_shard(workspace, files, out, options, evidence=evidence, workers=workers)
 
 
@@ -103,6 +110,38 @@ def import_grid(
     workspace = Workspace(work)
     with workspace.lock():
         _import_and_shard(workspace, files, out, options, evidence="grid", workers=workers)
+
+
+@import_app.command("phonics")
+@option_groups
+def import_phonics(
+    *,
+    folder: Annotated[Path, typer.Argument(help="Folder with the files <source>_<clip>.mp4.")],
+    work: Work = Path("work"),
+    out: Out = Path("dataset"),
+    workers: Workers = 1,
+    arguments: ShardArguments,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="CSV with file, letter, word. Default: letter and word are read from the screen."),
+    ] = None,
+) -> None:
+    """Import clips of the Phonics dataset as its authors published them, and videos that their model made.
+
+    Each file is one clip. All clips of one source are in one split.
+
+    Example: phonics-data import phonics clips --labels labels.csv --frame-rate source --work work --out dataset
+    """
+    from phonics_data.cli.progress import progress
+    from phonics_data.sources.phonics import phonics_files
+    from phonics_data.storage.workspace import Workspace
+
+    options = arguments.options("letters")
+    workspace = Workspace(work)
+    with workspace.lock():
+        with progress() as on_progress:
+            files = phonics_files(folder, labels, workers=workers, on_progress=on_progress)
+        _import_and_shard(workspace, files, out, options, evidence="csv", workers=workers)
 
 
 @import_app.command("vidtimit")

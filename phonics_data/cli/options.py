@@ -43,7 +43,9 @@ def _size() -> Any:
 
 
 def _frame_rate() -> Any:
-    return option("25", "Frame rate of the dataset, e.g. 25 or 30000/1001.")
+    return option(
+        "25", "Frame rate of the clips, e.g. 25 or 30000/1001; source: each clip keeps the rate of its source."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +181,11 @@ class ShardArguments:
     )
     drop_static: bool = option(False, "Drop clips of a still image.")
     split_ratios: str = option("0.8,0.1,0.1", "Fractions of train, validation, test.")
+    splits: Path | None = option(
+        None,
+        "CSV with the columns video_id and split (train, validation, test, unseen-styles); sources not in it are split by "
+        "--split-ratios.",
+    )
     shard_bytes: int = option(100_000_000, "Mean size of a shard.")
     seed: int = option(0, "Seed of the split and of the order of samples.")
 
@@ -189,6 +196,7 @@ class ShardArguments:
             near_duplicates: False disables their detection.
         """
         from phonics_data.quality.filters import FilterOptions, read_filter_options
+        from phonics_data.quality.split import read_given_splits
         from phonics_data.stages.shard.options import ShardOptions
 
         filters = read_filter_options(self.filters) if self.filters is not None else FilterOptions()
@@ -205,6 +213,7 @@ class ShardArguments:
             fit=cast("DatasetFit", self.fit),
             seed=self.seed,
             ratios=_parse_ratios(self.split_ratios),
+            given_splits=read_given_splits(self.splits) if self.splits is not None else (),
             filters=filters,
             target_shard_bytes=self.shard_bytes,
             label_set=label_set,
@@ -212,14 +221,18 @@ class ShardArguments:
         )
 
 
-def parse_frame_rate(text: str) -> Fraction:
-    """`text` as an exact frame rate in (0, 240]; raises `OptionError`."""
+def parse_frame_rate(text: str) -> Fraction | None:
+    """`text` as an exact frame rate in (0, 240], None for ``source``; raises `OptionError`."""
+    if text == "source":
+        return None
     try:
         rate = Fraction(text)
     except (ValueError, ZeroDivisionError):
         rate = Fraction(0)
     if not 0 < rate <= 240:
-        raise OptionError("--frame-rate", text, "a number or fraction over 0 and up to 240, e.g. 25 or 30000/1001")
+        raise OptionError(
+            "--frame-rate", text, "a number or fraction over 0 and up to 240, e.g. 25 or 30000/1001, or source"
+        )
     return rate
 
 

@@ -74,7 +74,8 @@ def stage_line(count: StageCount) -> str:
 def print_counts(counts: Iterable[StageCount]) -> None:
     """Print the counts of each stage as soon as they are available."""
     for count in counts:
-        print(stage_line(count), flush=True)  # noqa: T201 - console output
+        for line in (stage_line(count), *(f"{'':<10} {note}" for note in count.notes)):
+            print(line, flush=True)  # noqa: T201 - console output
 
 
 def require_kept(counts: Iterable[StageCount], workspace: Workspace) -> Iterator[StageCount]:

@@ -1,7 +1,7 @@
 """File names of a dataset folder; reading and writing of its tables, description and checksums.
 
     DATASET/
-      {train,validation,test}-000000.tar ...   the shards (`phonics_data.contract.shard`)
+      {train,validation,test,unseen-styles}-000000.tar ...   the shards (`phonics_data.contract.shard`)
       metadata.parquet                         one `MetadataRow` per clip, in the order of the shards
       videos.parquet rejections.parquet        the sources; the rejections with stage and reason
       dataset.json                             all options, counts, shards, and the digest of the dataset
@@ -19,12 +19,14 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
 
 from phonics_data.contract.files import atomic_path, write_bytes
 from phonics_data.contract.sample import SCHEMA_VERSION
 from phonics_data.errors import DatasetError
+from phonics_data.quality.split import SPLITS
 from phonics_data.storage.tables import from_plain, schema, to_plain
 from phonics_data.storage.workspace import file_sha256
 from phonics_data.types import Clip
@@ -37,7 +39,7 @@ CROISSANT = "croissant.json"
 CARD = "README.md"
 CHECKSUMS = "SHA256SUMS"
 REPORT = "report.html"
-SHARD_NAME = re.compile(r"(train|validation|test)-\d{6}\.tar")
+SHARD_NAME = re.compile(rf"({'|'.join(SPLITS)})-\d{{6}}\.tar")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,6 +135,17 @@ def read_description(dataset: Path) -> dict[str, Any]:
             "build it again, or install the release that wrote it"
         )
     return cast("dict[str, Any]", found)
+
+
+def rates_text(clips_by_frame_rate: Mapping[str, int]) -> str:
+    """The frame rates of a dataset in words: ``25 frames a second``, or ``24 (3 clips) or 25 (4 clips) frames a second``.
+
+    Args:
+        clips_by_frame_rate: ``counts.clips_by_frame_rate`` of dataset.json.
+    """
+    rates = sorted(clips_by_frame_rate, key=Fraction)
+    parts = rates if len(rates) == 1 else [f"{rate} ({clips_by_frame_rate[rate]} clips)" for rate in rates]
+    return f"{' or '.join(parts)} frames a second"
 
 
 def shard_paths(dataset: Path) -> list[Path]:

@@ -28,7 +28,7 @@ class MediaInfo:
     duration_seconds: float
     """Of the longest stream, from the container; measured from the packets where the container has none. 0 if empty."""
     frame_rate: Fraction
-    """Average frames per second; 0 without video."""
+    """Frames per second as `nominal_rate`; 0 without video."""
     width: int
     """Of the stored frame in pixels, before rotation and pixel aspect ratio; 0 without video."""
     height: int
@@ -67,10 +67,9 @@ def probe(path: Path, *, need_video: bool = True, need_audio: bool = False) -> M
             )
         if video is not None and (video.width <= 0 or video.height <= 0):
             raise MediaError("not_a_video", f"{path}: its header gives no frame size; the file is damaged")
-        rate = (video.average_rate or video.guessed_rate or video.base_rate) if video is not None else None
         return MediaInfo(
             duration_seconds=_duration_seconds(container),
-            frame_rate=as_fraction(rate) or Fraction(0),
+            frame_rate=_frame_rate(video) if video is not None else Fraction(0),
             width=video.width if video is not None else 0,
             height=video.height if video is not None else 0,
             video_codec=video.codec_context.name if video is not None else "",
@@ -79,6 +78,48 @@ def probe(path: Path, *, need_video: bool = True, need_audio: bool = False) -> M
             has_audio=audio is not None,
             num_frames=(video.frames or None) if video is not None else None,
         )
+
+
+COMMON_RATES = tuple(
+    Fraction(rate, base)
+    for rate, base in ((24000, 1001), (24, 1), (25, 1), (30000, 1001), (30, 1), (50, 1), (60000, 1001), (60, 1))
+)
+_SAME_RATE = Fraction(4, 10_000)
+"""Relative difference of two rates that are the same: containers round durations. 24000/1001 and 24 differ by 1/1000."""
+_FULL_SHARE = Fraction(9, 10)
+"""A file whose average is at least this share of its regular rate has lost single frames; a lower one has no regular rate."""
+MIN_RATE, MAX_RATE = Fraction(1), Fraction(240)
+
+
+def nominal_rate(average: Fraction | None, regular: Fraction | None) -> Fraction | None:
+    """The frame rate of a source.
+
+    * A constant rate is that rate, exactly: one that differs from one of `COMMON_RATES` by rounding only is the common rate.
+    * A variable rate is the regular rate if at most a tenth of its frames is missing (dropped frames), else the average.
+    * Rates below 1 and above 240 frames a second become these limits.
+
+    Args:
+        average: frames by duration; None or 0 if the file does not give it.
+        regular: the rate on whose grid the frames lie, by FFmpeg's estimate; None if unknown. Containers with times in
+            milliseconds can give 1000.
+
+    Returns:
+        None if the file gives neither.
+    """
+    if not average and not regular:
+        return None
+    rate = average or regular
+    assert rate is not None
+    if average and regular and _FULL_SHARE * regular <= average <= regular / _FULL_SHARE:
+        rate = regular
+    rate = next((common for common in COMMON_RATES if abs(rate - common) <= _SAME_RATE * common), rate)
+    return min(max(rate.limit_denominator(1001), MIN_RATE), MAX_RATE)
+
+
+def _frame_rate(video: av.VideoStream) -> Fraction:
+    average = as_fraction(video.average_rate)
+    regular = as_fraction(video.guessed_rate) or as_fraction(video.base_rate)
+    return nominal_rate(average, regular) or Fraction(0)
 
 
 def _duration_seconds(container: InputContainer) -> float:

@@ -3,19 +3,31 @@
 * All clips of a source are in one split, because they are similar.
 * The split of a source depends on a hash of its id, so adding sources does not move others, with two exceptions:
   no split is empty, and a label that enough sources have is in every split.
+* A CSV can give the splits of some or all sources (``--splits``). Only it can name the split ``unseen-styles``.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
 
-from phonics_data.errors import OptionError
+from phonics_data.errors import InputError, OptionError
 from phonics_data.types import Split
 
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+SPLITS: tuple[Split, ...] = get_args(Split)
+RATIO_SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+"""The splits that `split_by_source` fills by ratio."""
+
+
+def used_splits(splits: Iterable[str]) -> tuple[Split, ...]:
+    """The splits that tables show: those with a ratio, and others that occur in `splits`."""
+    found = set(splits)
+    return tuple(split for split in SPLITS if split in RATIO_SPLITS or split in found)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +46,58 @@ class Ratios:
             )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GivenSplit:
+    """The split that a user gives for one source video."""
+
+    video_id: str
+    split: Split
+
+
+def read_given_splits(path: Path) -> tuple[GivenSplit, ...]:
+    """The rows of a CSV with the columns ``video_id`` and ``split``, sorted by id. Other columns are ignored.
+
+    Raises:
+        InputError: no such file, not a CSV, a missing column, no rows, an empty id, an id twice, or an unknown split; the
+            message contains the row.
+    """
+    option = f"--splits {path}"
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            columns = [name.strip() for name in reader.fieldnames or []]
+            reader.fieldnames = columns
+            rows = [(reader.line_num, row) for row in reader]
+    except FileNotFoundError:
+        raise InputError(f"{option}: no such file; expected a CSV with the columns video_id and split") from None
+    except OSError as error:
+        raise InputError(f"{option}: cannot be read ({error.strerror}); expected a CSV file") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{option}: not a UTF-8 CSV file ({error})") from error
+    if missing := [name for name in ("video_id", "split") if columns.count(name) != 1]:
+        raise InputError(
+            f"{option}: columns are {', '.join(columns) or 'none'}; required, once each: video_id, split "
+            f"(not so: {', '.join(missing)})"
+        )
+    lines: dict[str, int] = {}
+    given: list[GivenSplit] = []
+    for line, row in rows:
+        video_id, split = (row["video_id"] or "").strip(), (row["split"] or "").strip()
+        if not video_id:
+            raise InputError(f"{option}: line {line}: video_id is empty; give the id of a source, or remove the line")
+        if split not in SPLITS:
+            raise InputError(f"{option}: line {line}: split of {video_id} is {split!r}, allowed: {', '.join(SPLITS)}")
+        if video_id in lines:
+            raise InputError(
+                f"{option}: line {line}: {video_id} is also in line {lines[video_id]}; allowed: one line for each source"
+            )
+        lines[video_id] = line
+        given.append(GivenSplit(video_id=video_id, split=split))
+    if not given:
+        raise InputError(f"{option}: has no rows; give at least one source, or omit the option")
+    return tuple(sorted(given, key=lambda row: row.video_id))
+
+
 def hash_fraction(text: str, seed: int) -> float:
     """A uniformly distributed number in [0, 1) that depends only on `text` and `seed`."""
     digest = hashlib.sha256(f"{seed}:{text}".encode()).digest()
@@ -46,27 +110,38 @@ def split_by_source(
     ratios: Ratios | None = None,
     seed: int = 0,
     groups: Mapping[str, str] | None = None,
+    given: Mapping[str, Split] | None = None,
 ) -> dict[str, Split]:
     """Assign every source video to a split.
 
-    1. Each group gets the split into whose range its hash falls.
+    0. A source with a given split gets it, and so do the other sources of its group. In a group with several given
+       splits (`divided_groups`), the sources without one get the first of these splits.
+    1. Each other group gets the split into whose range its hash falls.
     2. A split with a ratio over 0 that is empty gets the group with the most labels (ties: the nearest hash), so that
        a split of one source covers as much of the label set as possible. It stays empty only if there are too few
        groups.
     3. A label that at least as many groups have as there are splits is moved into each split that lacks it, if a group
        exists most of whose labels that split lacks: videos of one letter or sentences of one speaker move, whole songs
-       do not.
+       do not. Given splits count in 2 and 3, but are not changed.
 
     Args:
         labels_by_video: video id -> labels of its clips.
-        groups: video id -> name of its group of near duplicates (`phonics_data.quality.near_duplicates`); default: each
-            video is a group.
+        groups: video id -> name of its group of sources that belong together; default: each video is a group.
+        given: video id -> given split; may lack videos, and contain ids of others.
 
     Returns:
         video id -> split.
     """
     ratios = ratios or Ratios()
     names = {video: (groups or {}).get(video, video) for video in labels_by_video}
+    given_of_group = _given_of_groups(names, given or {})
+    fixed: dict[str, Split] = {}
+    for video, name in names.items():
+        if name in given_of_group:
+            split = (given or {}).get(video, given_of_group[name][0])
+            # The parts of a divided group are groups of their own.
+            part = name if len(given_of_group[name]) == 1 else f"{name} {split}"
+            names[video], fixed[part] = part, split
     labels: dict[str, set[str]] = {}
     for video, name in names.items():
         labels.setdefault(name, set()).update(labels_by_video[video])
@@ -77,19 +152,61 @@ def split_by_source(
         "train": (ratios.test + ratios.validation, 1.0),
     }
     fractions = {name: hash_fraction(name, seed) for name in labels}
-    splits: dict[str, Split] = {name: _split_of_fraction(fraction, edges) for name, fraction in fractions.items()}
-    nonzero: list[Split] = [split for split in SPLITS if edges[split][1] > edges[split][0]]
+    splits: dict[str, Split] = {
+        name: fixed.get(name) or _split_of_fraction(fraction, edges) for name, fraction in fractions.items()
+    }
+    nonzero: list[Split] = [split for split in RATIO_SPLITS if edges[split][1] > edges[split][0]]
     for split in nonzero:
         if split in splits.values():
             continue
-        donors = [name for name in sorted(splits) if list(splits.values()).count(splits[name]) > 1]
+        donors = [
+            name for name in sorted(splits) if name not in fixed and list(splits.values()).count(splits[name]) > 1
+        ]
         if donors:
             low, high = edges[split]
             middle = (low + high) / 2
             chosen = min(donors, key=lambda name: (-len(labels[name]), abs(fractions[name] - middle), name))
             splits[chosen] = split
-    _cover_labels(labels, splits, fractions, {split: edges[split] for split in nonzero})
+    _cover_labels(labels, splits, fractions, {split: edges[split] for split in nonzero}, fixed)
     return {video: splits[name] for video, name in names.items()}
+
+
+def merged_groups(*relations: Mapping[str, str]) -> dict[str, str]:
+    """The groups that the relations (video id -> group) form together: sources that share a group in any of them are in
+    the same one. It has the name of its first source in sorted order."""
+    group_of: dict[str, str] = {}
+    for relation in relations:
+        first_of: dict[str, str] = {}
+        for video_id, name in sorted(relation.items()):
+            group_of.setdefault(video_id, video_id)
+            one, other = group_of[first_of.setdefault(name, video_id)], group_of[video_id]
+            if one != other:
+                low, high = sorted((one, other))
+                group_of = {video: low if group == high else group for video, group in group_of.items()}
+    return group_of
+
+
+def divided_groups(groups: Mapping[str, str], given: Mapping[str, Split]) -> list[list[str]]:
+    """The groups of `groups` (video id -> group) whose sources have several given splits: each as its sources with a
+    given split, sorted."""
+    divided = {name for name, splits in _given_of_groups(groups, given).items() if len(splits) > 1}
+    return [
+        sorted(video for video, name in groups.items() if name == one and video in given) for one in sorted(divided)
+    ]
+
+
+def _given_of_groups(groups: Mapping[str, str], given: Mapping[str, Split]) -> dict[str, list[Split]]:
+    """Group -> the given splits of its sources in the order of `SPLITS`; groups without any are left out."""
+    found: dict[str, set[Split]] = {}
+    for video, name in groups.items():
+        if video in given:
+            found.setdefault(name, set()).add(given[video])
+    return {name: sorted(splits, key=SPLITS.index) for name, splits in found.items()}
+
+
+def given_by_video(rows: Sequence[GivenSplit]) -> dict[str, Split]:
+    """Video id -> given split."""
+    return {row.video_id: row.split for row in rows}
 
 
 def _cover_labels(
@@ -97,11 +214,12 @@ def _cover_labels(
     splits: dict[str, Split],
     fractions: Mapping[str, float],
     edges: Mapping[Split, tuple[float, float]],
+    fixed: Collection[str],
 ) -> None:
-    """Change `splits` so that each label of enough groups is in every split of `edges`."""
+    """Change `splits`, except of the groups `fixed`, so that each label of enough groups is in every split of `edges`."""
     groups_of_label: dict[str, list[str]] = {}
     counts: Counter[tuple[Split, str]] = Counter()
-    for name in sorted(labels):
+    for name in sorted(name for name in labels if splits[name] in edges):
         for label in labels[name]:
             groups_of_label.setdefault(label, []).append(name)
             counts[splits[name], label] += 1
@@ -114,7 +232,8 @@ def _cover_labels(
             movable = [
                 name
                 for name in groups_of_label[label]
-                if 2 * sum(not counts[split, other] for other in labels[name]) >= len(labels[name])
+                if name not in fixed
+                and 2 * sum(not counts[split, other] for other in labels[name]) >= len(labels[name])
                 and all(counts[splits[name], other] > 1 for other in labels[name])
             ]
             if not movable:

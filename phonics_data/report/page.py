@@ -16,9 +16,17 @@ import numpy as np
 from phonics_data.contract.files import write_bytes
 from phonics_data.contract.sample import Frames, Sample
 from phonics_data.contract.shard import decode, read_members
-from phonics_data.dataset.layout import CHECKSUMS, REJECTIONS, REPORT, MetadataRow, read_description, read_metadata
+from phonics_data.dataset.layout import (
+    CHECKSUMS,
+    REJECTIONS,
+    REPORT,
+    MetadataRow,
+    rates_text,
+    read_description,
+    read_metadata,
+)
 from phonics_data.media import encode_mp4
-from phonics_data.quality.split import SPLITS
+from phonics_data.quality.split import used_splits
 from phonics_data.report.limits import limit_effects, limit_line
 from phonics_data.storage.tables import read_table
 from phonics_data.types import Rejection
@@ -50,7 +58,7 @@ class Sheet:
 
     label: str
     numbers: tuple[int, ...]
-    """Numbers of clips in train, validation, test."""
+    """Numbers of clips in each split of the dataset."""
     strips: tuple[Strip, ...]
 
 
@@ -66,19 +74,20 @@ def write_report(dataset: Path) -> Path:
 
     description = read_description(dataset)
     rows = read_metadata(dataset)
+    splits = used_splits(row.split for row in rows)
     path = dataset / REPORT
     key = _key(dataset)
     if path.is_file() and key in path.read_text(errors="replace")[:1000]:
         return path
     rejections = read_table(dataset / REJECTIONS, Rejection)
-    uncertain, sheets = _sheets(dataset, rows, description["label_set"]["names"])
+    uncertain, sheets = _sheets(dataset, rows, description["label_set"]["names"], splits)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("phonics_data.report", "."), autoescape=True, undefined=jinja2.StrictUndefined
     )
     page = environment.get_template("page.html.j2").render(
         key=key,
         description=description,
-        splits=SPLITS,
+        splits=splits,
         uncertain=uncertain,
         sheets=sheets,
         lengths=_histogram([row.duration_seconds for row in rows]),
@@ -90,6 +99,7 @@ def write_report(dataset: Path) -> Path:
                 min_confidence=description["options"]["filters"]["min_confidence"],
             )
         ),
+        rates=rates_text(Counter(str(row.frame_rate) for row in rows)),
         fits=sorted(Counter(row.fit for row in rows).items()),
         rejections=sorted(Counter((row.stage, row.reason) for row in rejections).items()),
         flags=sorted(Counter(flag for row in rows for flag in row.flags.split(",") if flag).items()),
@@ -105,7 +115,9 @@ def _key(dataset: Path) -> str:
     return hashlib.sha256(b"".join(part.read_bytes() for part in parts if part.is_file())).hexdigest()
 
 
-def _sheets(dataset: Path, rows: Sequence[MetadataRow], names: Sequence[str]) -> tuple[tuple[Strip, ...], list[Sheet]]:
+def _sheets(
+    dataset: Path, rows: Sequence[MetadataRow], names: Sequence[str], splits: Sequence[str]
+) -> tuple[tuple[Strip, ...], list[Sheet]]:
     """(the least certain clips of the dataset, a sheet per class)."""
     ordered = sorted(rows, key=lambda row: (row.confidence, row.sample_id))
     uncertain = [row for row in ordered if row.confidence < CERTAIN][:NUM_UNCERTAIN]
@@ -114,7 +126,7 @@ def _sheets(dataset: Path, rows: Sequence[MetadataRow], names: Sequence[str]) ->
     sheets = [
         Sheet(
             label=name,
-            numbers=tuple(sum(row.label == name and row.split == split for row in rows) for split in SPLITS),
+            numbers=tuple(sum(row.label == name and row.split == split for row in rows) for split in splits),
             strips=tuple(strips[row.sample_id] for row in shown[name] if row.sample_id in strips),
         )
         for name in names

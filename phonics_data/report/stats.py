@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from phonics_data.dataset.layout import REJECTIONS, MetadataRow, read_description, read_metadata
-from phonics_data.quality.split import SPLITS
+from phonics_data.quality.split import used_splits
 from phonics_data.report.limits import limit_effects
 from phonics_data.storage.tables import read_table
 from phonics_data.types import Rejection
@@ -60,6 +60,7 @@ def stats(dataset: Path) -> list[Table]:
     names: list[str] = description["label_set"]["names"]
     min_confidence: float = description["options"]["filters"]["min_confidence"]
     rows = read_metadata(dataset)
+    splits = used_splits(row.split for row in rows)
     counts = Counter((row.label, row.split) for row in rows)
     rejected = read_table(dataset / REJECTIONS, Rejection)
     rejections = Counter((row.stage, row.reason) for row in rejected)
@@ -69,9 +70,9 @@ def stats(dataset: Path) -> list[Table]:
         Table(
             key="by_class",
             title="clips by class",
-            columns=("class", *SPLITS, "all"),
+            columns=("class", *splits, "all"),
             values=[
-                (name, *(counts[name, split] for split in SPLITS), sum(counts[name, split] for split in SPLITS))
+                (name, *(counts[name, split] for split in splits), sum(counts[name, split] for split in splits))
                 for name in names
             ],
         ),
@@ -80,7 +81,7 @@ def stats(dataset: Path) -> list[Table]:
             title="by split",
             columns=("split", *columns),
             values=[
-                *((split, *_measured([row for row in rows if row.split == split])) for split in SPLITS),
+                *((split, *_measured([row for row in rows if row.split == split])) for split in splits),
                 ("all", *_measured(rows)),
             ],
         ),

@@ -12,14 +12,17 @@ from phonics_data.contract.sample import Sample
 from phonics_data.contract.shard import content_digest, decode, read_members
 from phonics_data.dataset.layout import (
     SHARD_NAME,
+    VIDEOS,
     MetadataRow,
     read_checksums,
     read_description,
     read_metadata,
     shard_paths,
 )
-from phonics_data.errors import DatasetError
+from phonics_data.errors import DatasetError, TableError
+from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import file_sha256
+from phonics_data.types import FetchedVideo
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +43,7 @@ def verify(dataset: Path) -> VerifyResult:
     """
     description = read_description(dataset)
     rows = read_metadata(dataset)
-    faults = [*_checksum_faults(dataset), *_split_faults(rows), *_count_faults(rows, description)]
+    faults = [*_checksum_faults(dataset), *_split_faults(rows, _groups(dataset)), *_count_faults(rows, description)]
     by_id = {row.sample_id: row for row in rows}
     if len(by_id) != len(rows):
         twice = sorted(name for name, number in Counter(row.sample_id for row in rows).items() if number > 1)
@@ -72,16 +75,30 @@ def _checksum_faults(dataset: Path) -> Iterator[str]:
             yield f"{path.name}: not listed in SHA256SUMS"
 
 
-def _split_faults(rows: list[MetadataRow]) -> Iterator[str]:
+def _groups(dataset: Path) -> dict[str, str]:
+    """Video id -> `FetchedVideo.group`, of the videos that have one. A damaged table is reported by its checksum."""
+    try:
+        return {video.video_id: video.group for video in read_table(dataset / VIDEOS, FetchedVideo) if video.group}
+    except TableError:
+        return {}
+
+
+def _split_faults(rows: list[MetadataRow], groups: Mapping[str, str]) -> Iterator[str]:
     splits: dict[str, set[str]] = {}
+    group_splits: dict[str, set[str]] = {}
     for row in rows:
         splits.setdefault(row.video_id, set()).add(row.split)
+        if row.video_id in groups:
+            group_splits.setdefault(groups[row.video_id], set()).add(row.split)
         matched = SHARD_NAME.fullmatch(row.shard)
         if matched is None or matched[1] != row.split:
             yield f"metadata.parquet: sample {row.sample_id} of split {row.split} is listed in {row.shard}"
     for video_id, found in sorted(splits.items()):
         if len(found) > 1:
             yield f"metadata.parquet: source {video_id} leaks: its clips are in {' and '.join(sorted(found))}"
+    for group, found in sorted(group_splits.items()):
+        if len(found) > 1:
+            yield f"metadata.parquet: group {group} of videos.parquet leaks: its clips are in {' and '.join(sorted(found))}"
 
 
 def _count_faults(rows: list[MetadataRow], description: Mapping[str, Any]) -> Iterator[str]:
@@ -92,6 +109,10 @@ def _count_faults(rows: list[MetadataRow], description: Mapping[str, Any]) -> It
         pairs += [
             (f"clips of split {split}", recorded, sum(row.split == split for row in rows))
             for split, recorded in counts["clips_by_split"].items()
+        ]
+        pairs += [
+            (f"clips at {rate} frames a second", recorded, sum(str(row.frame_rate) == rate for row in rows))
+            for rate, recorded in counts["clips_by_frame_rate"].items()
         ]
         pairs += [
             (f"clips of class {name}", recorded, sum(row.label == name for row in rows))

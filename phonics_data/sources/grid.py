@@ -12,7 +12,8 @@ from math import ceil, floor
 from pathlib import Path
 from typing import Literal
 
-from phonics_data.errors import InputError, ItemError
+from phonics_data.errors import InputError, ItemError, MediaError
+from phonics_data.media import probe
 from phonics_data.media.suffixes import is_video_file
 from phonics_data.sources.importer import LabelledFile, LabelledSegment, file_id, require_folder
 
@@ -36,7 +37,7 @@ class _AlignedWord:
 
 
 def grid_files(
-    folder: Path, label: GridLabel = "speaker", *, frame_rate: Fraction = Fraction(25), min_frames: int = 14
+    folder: Path, label: GridLabel = "speaker", *, frame_rate: Fraction | None = Fraction(25), min_frames: int = 14
 ) -> list[LabelledFile]:
     """Every sentence below `folder` as one clip: the whole sentence of a speaker, or the seconds of its letter.
 
@@ -45,8 +46,8 @@ def grid_files(
 
     Args:
         label: the class: the speaker, or the letter in the sentence.
-        frame_rate: of the dataset.
-        min_frames: minimum length of the clip of a letter, in frames at `frame_rate`.
+        frame_rate: of the clips; None: each file's own.
+        min_frames: minimum length of the clip of a letter, in frames at that rate.
 
     Raises:
         InputError: no such folder, or no videos in GRID's layout, or a damaged alignment.
@@ -59,7 +60,7 @@ def grid_files(
         speaker, sentence = path.parent.name, path.stem
         lines = _lines(alignments.get((speaker, sentence)))
         words = [line for line in lines if line.text not in ("sil", "sp")]
-        fault = None
+        fault: ItemError | None = None
         segment = LabelledSegment(label=speaker)
         if label == "letter":
             letter = _letter(sentence, words)
@@ -70,8 +71,13 @@ def grid_files(
                 )
             segment = LabelledSegment(label=letter)
             if len(words) == 6:
-                start, end = _interval(words[_LETTER_WORD], lines[-1].end, frame_rate, min_frames)
-                segment = LabelledSegment(label=letter, start_seconds=start, end_seconds=end)
+                try:
+                    rate = frame_rate or probe(path).frame_rate or Fraction(25)
+                except MediaError as error:
+                    fault = error
+                else:
+                    start, end = _interval(words[_LETTER_WORD], lines[-1].end, rate, min_frames)
+                    segment = LabelledSegment(label=letter, start_seconds=start, end_seconds=end)
             else:
                 fault = ItemError(
                     "file_missing",

@@ -22,7 +22,7 @@ from phonics_data.media import decodes_to_end, probe
 from phonics_data.storage.manifest import kind_of
 from phonics_data.storage.tables import write_table
 from phonics_data.storage.workspace import Workspace, file_sha256
-from phonics_data.types import FetchedVideo, Rejection, Segment, StageCount, segment_id
+from phonics_data.types import Evidence, FetchedVideo, ObjectWordSource, Rejection, Segment, StageCount, segment_id
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +34,10 @@ class LabelledSegment:
     end_seconds: float | None = None
     """None: to the end of the file."""
     object_word: str | None = None
+    evidence: Evidence | None = None
+    """Source of this label; None: that of all files of the import."""
+    confidence: float = 1.0
+    object_word_source: ObjectWordSource = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +49,8 @@ class LabelledFile:
     segments: tuple[LabelledSegment, ...]
     fault: ItemError | None = None
     """An error found before the file is inspected; becomes its rejection."""
+    group: str = ""
+    """As `phonics_data.types.FetchedVideo.group`."""
 
 
 def require_folder(folder: Path) -> None:
@@ -66,14 +72,14 @@ def import_files(
     workspace: Workspace,
     files: Sequence[LabelledFile],
     *,
-    evidence: str,
+    evidence: Evidence,
     workers: int = 1,
     on_progress: OnProgress | None = None,
 ) -> StageCount:
     """Check every file and write videos.parquet, segments.parquet and the rejections.
 
     Args:
-        evidence: source of the labels, stored in the metadata of every clip; one of `phonics_data.types.GIVEN_EVIDENCE`.
+        evidence: source of the labels, stored in the metadata of every clip; where the label itself gives none.
         workers: processes.
         on_progress: called with ("fetch", files done, files in all).
 
@@ -143,10 +149,11 @@ def _inspect(file: LabelledFile) -> FetchedVideo:
         fetcher_version="import",
         kind=kind_of(letters),
         letters=letters,
+        group=file.group,
     )
 
 
-def _segments(file: LabelledFile, video: FetchedVideo, evidence: str) -> list[Segment]:
+def _segments(file: LabelledFile, video: FetchedVideo, evidence: Evidence) -> list[Segment]:
     return [
         Segment(
             segment_id=segment_id(file.video_id, segment.start_seconds),
@@ -156,8 +163,9 @@ def _segments(file: LabelledFile, video: FetchedVideo, evidence: str) -> list[Se
             start_seconds=segment.start_seconds,
             end_seconds=video.duration_seconds if segment.end_seconds is None else segment.end_seconds,
             rule="given",
-            evidence=evidence,
-            confidence=1.0,
+            evidence=segment.evidence or evidence,
+            confidence=segment.confidence,
+            object_word_source=segment.object_word_source,
         )
         for segment in file.segments
     ]

@@ -41,14 +41,14 @@ class SegmentOptions:
     """Options of the stage.
 
     Args:
-        frame_rate: of the dataset; lengths are counted in its frames.
+        frame_rate: of the dataset, or None: the rate of each source. Lengths are counted in these frames.
         min_frames, max_frames: allowed length of a segment, both included (the paper's section 4.1).
         order: whether the song follows the order of the alphabet; ``auto`` detects it.
         unit: ``phrase`` gives a segment for each object word ("L is for lion, L is for lamp": two), ``letter`` one for each
             letter.
     """
 
-    frame_rate: Fraction = Fraction(25)
+    frame_rate: Fraction | None = Fraction(25)
     min_frames: int = 14
     max_frames: int = 100
     order: Order = "auto"
@@ -59,11 +59,12 @@ class SegmentOptions:
             raise OptionError("--unit", self.unit, "phrase or letter")
         if self.order not in ("strict", "any", "auto"):
             raise OptionError("--order", self.order, "strict, any or auto")
-        _ = self.limits  # validates the other options
+        _ = self.limits(Fraction(25))  # validates the other options
 
-    @property
-    def limits(self) -> LengthLimits:
-        return LengthLimits(frame_rate=self.frame_rate, min_frames=self.min_frames, max_frames=self.max_frames)
+    def limits(self, source_rate: Fraction) -> LengthLimits:
+        """The limits for a source of `source_rate` frames a second."""
+        rate = source_rate if self.frame_rate is None else self.frame_rate
+        return LengthLimits(frame_rate=rate, min_frames=self.min_frames, max_frames=self.max_frames)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,12 +102,9 @@ def segment(
         )
     videos = read_table(workspace.table("videos"), FetchedVideo)
     tasks = {video.video_id: _task(workspace, video, words[video.video_id], origins) for video in videos}
-    settings = [
-        SEGMENT_VERSION,
-        to_plain(options),
-        dataclasses.asdict(SegmenterOptions.of(options.order, options.unit, options.limits)),
-    ]
-    fingerprints = {video_id: fingerprint(settings, *_content(task)) for video_id, task in tasks.items()}
+    fingerprints = {
+        video_id: fingerprint(_settings(options, task.video), *_content(task)) for video_id, task in tasks.items()
+    }
     function = functools.partial(_segment_one, options)
     result = run_items(
         workspace, "segment", tasks, fingerprints, function, Segment, workers=workers, on_progress=on_progress
@@ -114,6 +112,13 @@ def segment(
     write_table(workspace.table("segments"), Segment, result.kept)
     write_rejections(workspace, "segment", result.rejections)
     return result.count
+
+
+def _settings(options: SegmentOptions, video: FetchedVideo) -> list[object]:
+    limits = options.limits(video.frame_rate)
+    segmenter_options = SegmenterOptions.of(options.order, options.unit, limits)
+    settings: list[object] = [SEGMENT_VERSION, to_plain(options), dataclasses.asdict(segmenter_options)]
+    return settings if options.frame_rate is not None else [*settings, str(limits.frame_rate)]
 
 
 def _task(workspace: Workspace, video: FetchedVideo, words: Sequence[Word], origins: Mapping[str, Origin]) -> _Task:
@@ -138,7 +143,8 @@ def _segment_one(options: SegmentOptions, task: _Task) -> Outcome[Segment]:
     is_single = len(video.letters) == 1
     if not task.words and trace is None and not is_single:
         raise ItemError("no_letters", f"{video.video_id}: no words, and OCR was not run (see the stage transcribe)")
-    segmenter_options = SegmenterOptions.of(options.order, options.unit, options.limits)
+    limits = options.limits(video.frame_rate)
+    segmenter_options = SegmenterOptions.of(options.order, options.unit, limits)
     segmentation = segment_song(
         task.words,
         task.origin,
@@ -154,22 +160,22 @@ def _segment_one(options: SegmentOptions, task: _Task) -> Outcome[Segment]:
             measured=float(segmentation.words.num_pairs) if segmentation.words is not None else None,
             threshold=float(required_counts(video.letters)[0]) if segmentation.words is not None else None,
         )
-    accepted, too_short = apply_length_rule(segmentation.phrases, options.limits, video.duration_seconds)
+    accepted, too_short = apply_length_rule(segmentation.phrases, limits, video.duration_seconds)
     return Outcome(
-        kept=tuple(_segment(video.video_id, frame_segment, options) for frame_segment in accepted),
-        rejections=tuple(_too_short(video.video_id, frame_segment, options) for frame_segment in too_short),
+        kept=tuple(_segment(video.video_id, frame_segment, limits) for frame_segment in accepted),
+        rejections=tuple(_too_short(video.video_id, frame_segment, limits) for frame_segment in too_short),
     )
 
 
-def _segment(video_id: str, frame_segment: FrameSegment, options: SegmentOptions) -> Segment:
-    start = float(frame_segment.start_frame / options.frame_rate)
+def _segment(video_id: str, frame_segment: FrameSegment, limits: LengthLimits) -> Segment:
+    start = float(frame_segment.start_frame / limits.frame_rate)
     return Segment(
         segment_id=segment_id(video_id, start),
         video_id=video_id,
         letter=frame_segment.phrase.letter,
         object_word=frame_segment.phrase.object_word,
         start_seconds=start,
-        end_seconds=float(frame_segment.end_frame / options.frame_rate),
+        end_seconds=float(frame_segment.end_frame / limits.frame_rate),
         rule=frame_segment.rule,
         evidence=frame_segment.phrase.evidence,
         confidence=frame_segment.confidence,
@@ -177,13 +183,13 @@ def _segment(video_id: str, frame_segment: FrameSegment, options: SegmentOptions
     )
 
 
-def _too_short(video_id: str, frame_segment: FrameSegment, options: SegmentOptions) -> Rejection:
-    start = float(frame_segment.start_frame / options.frame_rate)
+def _too_short(video_id: str, frame_segment: FrameSegment, limits: LengthLimits) -> Rejection:
+    start = float(frame_segment.start_frame / limits.frame_rate)
     return Rejection(
         stage="segment",
         item_id=segment_id(video_id, start),
         reason="too_short",
         measured=float(frame_segment.reach),
-        threshold=float(options.min_frames),
+        threshold=float(limits.min_frames),
         detail=f"letter {frame_segment.phrase.letter} at {start:.2f} s: {frame_segment.why_short}",
     )

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from phonics_data.dataset.layout import METADATA, MetadataRow
+from phonics_data.dataset.layout import METADATA, MetadataRow, rates_text
 from phonics_data.storage.workspace import file_sha256
 
 _CONTEXT = {
@@ -64,7 +64,7 @@ def croissant_metadata(dataset: Path, description: Mapping[str, Any]) -> dict[st
         "name": f"short-videos-{description['digest'][:12]}",
         "description": (
             f"{counts['clips']} short videos of label set {description['label_set']['name']}, "
-            f"{options['width']} x {options['height']} pixels at {options['frame_rate']} frames a second with mono "
+            f"{options['width']} x {options['height']} pixels at {rates_text(counts['clips_by_frame_rate'])} with mono "
             f"sound at {options['audio_rate_hz']} Hz, as WebDataset shards."
         ),
         "conformsTo": "http://mlcommons.org/croissant/1.0",

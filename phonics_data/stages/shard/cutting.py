@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import tarfile
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import soundfile
@@ -24,7 +25,7 @@ from phonics_data.types import Rejection, Segment
 # Imported here, so that a worker imports it once and not in each process that it forks.
 _ = soundfile.__version__
 
-CUT_VERSION = 5
+CUT_VERSION = 6
 """Increased whenever the same source, segment and options give other bytes; all clips are then cut again."""
 
 _MEDIA_FIT: dict[DatasetFit, Fit] = {
@@ -51,6 +52,8 @@ class CutTask:
     """The tar to write."""
     duration_seconds: float
     """Of the source, as probed."""
+    frame_rate: Fraction
+    """Of the clips."""
     focus: tuple[Region | None, ...] = ()
     """For ``--fit letter``: the box of each segment that its clip must show, None where it is not known."""
 
@@ -63,6 +66,7 @@ class CutClip:
     start_seconds: float
     end_seconds: float
     num_frames: int
+    frame_rate: Fraction
     num_audio_samples: int
     sha256: str
     """Over the frames member, then the audio member."""
@@ -99,7 +103,7 @@ def cut_video(task: CutTask) -> tuple[tuple[CutClip, ...], tuple[Rejection, ...]
         for cut in cut_segments(
             task.media,
             [(segment.start_seconds, segment.end_seconds) for segment in task.segments],
-            frame_rate=options.frame_rate,
+            frame_rate=task.frame_rate,
             width=options.width,
             height=options.height,
             fit=_MEDIA_FIT[options.fit],
@@ -109,7 +113,7 @@ def cut_video(task: CutTask) -> tuple[tuple[CutClip, ...], tuple[Rejection, ...]
         ):
             segment = task.segments[cut.index]
             if cut.frames_LHWC.shape[0]:
-                clips.append(_store(tar, cut, segment, options))
+                clips.append(_store(tar, cut, segment, task))
             else:
                 rejections.append(
                     Rejection(
@@ -126,11 +130,12 @@ def cut_video(task: CutTask) -> tuple[tuple[CutClip, ...], tuple[Rejection, ...]
     return tuple(clips), tuple(rejections)
 
 
-def _store(tar: tarfile.TarFile, cut: DecodedClip, segment: Segment, options: ShardOptions) -> CutClip:
+def _store(tar: tarfile.TarFile, cut: DecodedClip, segment: Segment, task: CutTask) -> CutClip:
+    options = task.options
     sample = Sample(
         key=segment.segment_id,
         frames_LHWC=cut.frames_LHWC,
-        frame_rate=options.frame_rate,
+        frame_rate=task.frame_rate,
         audio_N=cut.audio_N,
         audio_rate_hz=options.audio_rate_hz,
         label=segment.letter,
@@ -153,6 +158,7 @@ def _store(tar: tarfile.TarFile, cut: DecodedClip, segment: Segment, options: Sh
         start_seconds=cut.start_seconds,
         end_seconds=cut.end_seconds,
         num_frames=sample.num_frames,
+        frame_rate=task.frame_rate,
         num_audio_samples=int(cut.audio_N.size),
         sha256=sha256,
         content_sha256=digest.hexdigest(),

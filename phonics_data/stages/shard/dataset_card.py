@@ -10,8 +10,8 @@ from typing import Any
 
 from phonics_data.contract.labels import label_set
 from phonics_data.contract.sample import SCHEMA_VERSION
-from phonics_data.dataset.layout import MetadataRow
-from phonics_data.quality.split import SPLITS
+from phonics_data.dataset.layout import MetadataRow, rates_text
+from phonics_data.quality.split import used_splits
 from phonics_data.stages.shard.options import ShardOptions
 from phonics_data.storage.tables import to_plain
 from phonics_data.types import IMPORTED_EVIDENCE, FetchedVideo, Rejection
@@ -42,7 +42,10 @@ def dataset_description(
         "counts": {
             "clips": len(rows),
             "videos": len({row.video_id for row in rows}),
-            "clips_by_split": {split: sum(row.split == split for row in rows) for split in SPLITS},
+            "clips_by_split": {
+                split: sum(row.split == split for row in rows) for split in used_splits(row.split for row in rows)
+            },
+            "clips_by_frame_rate": dict(Counter(str(row.frame_rate) for row in rows)),
             "clips_by_label": {name: sum(row.label == name for row in rows) for name in names},
             "seconds": round(sum(row.duration_seconds for row in rows), 3),
             "rejections_by_reason": dict(sorted(Counter(row.reason for row in rejections).items())),
@@ -68,9 +71,10 @@ def dataset_card(
     """README.md of the dataset, in the form of a Hugging Face dataset card."""
     options, counts = description["options"], description["counts"]
     names: list[str] = description["label_set"]["names"]
-    table = ["| class | train | validation | test |", "| --- | ---: | ---: | ---: |"]
+    splits = used_splits(row.split for row in rows)
+    table = [f"| class | {' | '.join(splits)} |", "| --- |" + " ---: |" * len(splits)]
     for name in names:
-        numbers = [sum(row.label == name and row.split == split for row in rows) for split in SPLITS]
+        numbers = [sum(row.label == name and row.split == split for row in rows) for split in splits]
         table.append(f"| {name.replace('|', chr(92) + '|')} | " + " | ".join(str(number) for number in numbers) + " |")
     rejected = [f"- {reason}: {number}" for reason, number in counts["rejections_by_reason"].items()] or ["- none"]
     flags = Counter(flag for row in rows for flag in row.flags.split(",") if flag)
@@ -88,13 +92,18 @@ def dataset_card(
             "configs:",
             "- config_name: default",
             "  data_files:",
-            *(f"  - {{split: {split}, path: {split}-*.tar}}" for split in SPLITS if counts["clips_by_split"][split]),
+            # Names of splits have no dashes there.
+            *(
+                f"  - {{split: {split.replace('-', '_')}, path: {split}-*.tar}}"
+                for split in splits
+                if counts["clips_by_split"][split]
+            ),
             "---",
             "",
             "# Short letter videos",
             "",
             f"{counts['clips']} short videos ({counts['seconds'] / 60:.1f} minutes) from {counts['videos']} source "
-            f"videos, {options['width']} x {options['height']} pixels at {options['frame_rate']} frames a second with "
+            f"videos, {options['width']} x {options['height']} pixels at {rates_text(counts['clips_by_frame_rate'])} with "
             f"mono audio at {options['audio_rate_hz']} Hz. Digest: `{description['digest'][:16]}`.",
             "",
             "Each sample of a shard is "
@@ -105,7 +114,12 @@ def dataset_card(
             )
             + ", `<key>.audio.flac` "
             "(16 bit, same duration as the frames) and `<key>.meta.json`. `metadata.parquet` has a row for each clip. "
-            "All clips of a source are in the same split.",
+            "All clips of a source are in the same split."
+            + (
+                " Each clip has the frame rate of its source (column `frame_rate`)."
+                if options["frame_rate"] is None
+                else ""
+            ),
             "",
             "## Clips by class and split",
             "",

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from phonics_data.contract.shard import FramesFormat
 from phonics_data.errors import OptionError
 from phonics_data.quality.filters import FilterOptions
-from phonics_data.quality.split import Ratios
+from phonics_data.quality.split import GivenSplit, Ratios
 
 DatasetFit = Literal["squash", "letter", "pad", "crop", "letterbox-detect"]
 """How frames of another aspect ratio are fitted:
@@ -25,29 +25,32 @@ DatasetFit = Literal["squash", "letter", "pad", "crop", "letterbox-detect"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardOptions:
-    """Options of the stage. Defaults are the paper's (64 x 64 pixels, 25 frames a second) where it gives any.
+    """Options of the stage. Defaults are the paper's (64 x 64 pixels) where it gives any.
 
     Args:
+        frame_rate: of all clips, or None: each clip has the rate of its source, `FetchedVideo.frame_rate`.
         target_shard_bytes: mean size of a shard; none is larger than twice this size, unless it has a single clip.
+        given_splits: splits of sources that are not chosen by `ratios`.
         label_set: name of the label set of the segments' labels.
         frames: how a clip's frames are stored: ``npy`` raw, or ``mp4``, small and lossy, for large frames.
     """
 
-    frame_rate: Fraction = Fraction(25)
+    frame_rate: Fraction | None = Fraction(25)
     width: int = 64
     height: int = 64
     fit: DatasetFit = "squash"
     audio_rate_hz: int = 16_000
     target_shard_bytes: int = 100_000_000
     ratios: Ratios = field(default_factory=Ratios)
+    given_splits: tuple[GivenSplit, ...] = ()
     seed: int = 0
     label_set: str = "letters"
     frames: FramesFormat = "npy"
     filters: FilterOptions = field(default_factory=FilterOptions)
 
     def __post_init__(self) -> None:
-        if not 0 < self.frame_rate <= 240:
-            raise OptionError("--frame-rate", str(self.frame_rate), "over 0 and up to 240")
+        if self.frame_rate is not None and not 0 < self.frame_rate <= 240:
+            raise OptionError("--frame-rate", str(self.frame_rate), "over 0 and up to 240, or source")
         for dimension, value in (("width", self.width), ("height", self.height)):
             if not 8 <= value <= 4096:
                 raise OptionError("--size", value, f"8 to 4096 pixels of {dimension}")
@@ -60,10 +63,14 @@ class ShardOptions:
         if self.target_shard_bytes < 100_000:
             raise OptionError("--shard-bytes", self.target_shard_bytes, "100000 or more")
 
-    def cut_key(self) -> list[object]:
-        """The options that determine the bytes of a clip. The others only select and arrange clips."""
+    def clip_rate(self, source_rate: Fraction) -> Fraction:
+        """The frame rate of the clips of a source of `source_rate` frames a second."""
+        return source_rate if self.frame_rate is None else self.frame_rate
+
+    def cut_key(self, source_rate: Fraction) -> list[object]:
+        """The options that determine the bytes of the clips of a source. The others only select and arrange clips."""
         key: list[object] = [
-            str(self.frame_rate),
+            str(self.clip_rate(source_rate)),
             self.width,
             self.height,
             self.fit,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from phonics_data.quality.filters import WHOLE_SHARE, FilterHit, apply_filters, is_dropped, shown_share, visible_share
@@ -37,6 +37,8 @@ def select_clips(
     clips: Sequence[CutClip],
     options: ShardOptions,
     places: Callable[[str, str], Sequence[LetterPlace] | None] | None = None,
+    *,
+    sources: Mapping[str, str] | None = None,
 ) -> Selection:
     """Apply the filters of `phonics_data.quality.filters`, then remove near duplicates.
 
@@ -45,6 +47,7 @@ def select_clips(
     Args:
         places: (video id, letter) -> where the letter stands on the screen; None if OCR did not read the screen or
             detected no letters at all.
+        sources: video id -> its source, for files that are parts of one source; others are sources of their own.
     """
     # With `pad`, black bars come from the scaling and not from the source.
     filters = replace(options.filters, max_bar_share=1.0) if options.fit == "pad" else options.filters
@@ -54,7 +57,7 @@ def select_clips(
     for clip in clips:
         hits = apply_filters(
             clip.measures,
-            float(clip.num_frames / options.frame_rate),
+            float(clip.num_frames / clip.frame_rate),
             clip.segment.confidence,
             filters,
             letter_seen_share=seen_share[clip.segment.segment_id],
@@ -78,11 +81,12 @@ def select_clips(
     duplicates = near_duplicates(
         candidates, max_image_hash_bits=filters.max_image_hash_bits, max_audio_hash_bits=filters.max_audio_hash_bits
     )
-    video_of = {candidate.sample_id: candidate.video_id for candidate in candidates}
+    source_of = {candidate.sample_id: _source(candidate.video_id, sources) for candidate in candidates}
     selected: list[SelectedClip] = []
     for clip, flags in passed:
         original, num_bits = duplicates.get(clip.segment.segment_id, (None, 0))
-        if original is not None and filters.drop_near_duplicates and video_of[original] != clip.segment.video_id:
+        is_other = original is not None and source_of[original] != source_of[clip.segment.segment_id]
+        if filters.drop_near_duplicates and is_other:
             limit = filters.max_image_hash_bits + filters.max_audio_hash_bits
             hit = FilterHit(reason="near_duplicate", measured=float(num_bits), threshold=float(limit))
             rejections.append(_rejection(clip, hit, f"repeats {original}"))
@@ -96,6 +100,11 @@ def select_clips(
                 )
             )
     return Selection(clips=selected, rejections=rejections, groups=duplicate_groups(candidates, duplicates))
+
+
+def _source(video_id: str, sources: Mapping[str, str] | None) -> tuple[str, bool]:
+    """An identifier of the source; the name of a group can equal the id of another video."""
+    return (sources[video_id], True) if sources and video_id in sources else (video_id, False)
 
 
 def _letter_seen_share(

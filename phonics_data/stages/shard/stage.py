@@ -14,7 +14,7 @@ import functools
 import re
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from phonics_data.contract.files import atomic_path, write_bytes
@@ -25,6 +25,7 @@ from phonics_data.dataset.layout import (
     DESCRIPTION,
     METADATA,
     REJECTIONS,
+    SHARD_NAME,
     VIDEOS,
     MetadataRow,
     matches_checksum,
@@ -36,7 +37,7 @@ from phonics_data.executors.isolated import Limits
 from phonics_data.executors.items import OnProgress, Outcome, run_items, write_rejections
 from phonics_data.media import Region
 from phonics_data.ocr.trace import ScreenTrace, trace_path
-from phonics_data.quality.split import split_by_source
+from phonics_data.quality.split import divided_groups, given_by_video, merged_groups, split_by_source
 from phonics_data.stages.shard.croissant import croissant_metadata
 from phonics_data.stages.shard.cutting import CUT_VERSION, CutClip, CutTask, cut_video
 from phonics_data.stages.shard.dataset_card import dataset_card, dataset_description, versions
@@ -75,6 +76,7 @@ def shard(
     """
     options = options or ShardOptions()
     videos = read_table(workspace.table("videos"), FetchedVideo)
+    _check_given_splits(workspace, options, videos)
     check_folder(out, videos)
     segments = read_table(workspace.table("segments"), Segment)
     try:
@@ -96,7 +98,24 @@ def shard(
         ) from error
 
 
-_INCOMPLETE_RUN_FILE = re.compile(r"(train|validation|test)-\d{6}\.tar|\..+\.partial(\.\w+)?")
+def _check_given_splits(workspace: Workspace, options: ShardOptions, videos: Sequence[FetchedVideo]) -> None:
+    """Raises:
+    InputError: none of the given splits is for a source of the workspace, or they divide the sources of one group.
+    """
+    given = given_by_video(options.given_splits)
+    if given and given.keys().isdisjoint(video.video_id for video in videos):
+        raise InputError(
+            f"--splits: none of its {len(given)} ids ({', '.join(sorted(given)[:3])}, ...) is a source of {workspace.root} "
+            f"({', '.join(sorted(video.video_id for video in videos)[:3])}, ...); use the ids of its videos.parquet"
+        )
+    for one in divided_groups({video.video_id: video.group or video.video_id for video in videos}, given):
+        raise InputError(
+            f"--splits: {', '.join(f'{video_id} is {given[video_id]}' for video_id in one)}, but these are parts of one "
+            "source; give them the same split"
+        )
+
+
+_INCOMPLETE_RUN_FILE = re.compile(rf"{SHARD_NAME.pattern}|\..+\.partial(\.\w+)?")
 
 
 def check_folder(out: Path, videos: Sequence[FetchedVideo]) -> None:
@@ -146,7 +165,8 @@ def _shard(
     result = run_items(
         workspace, "shard", tasks, fingerprints, _cut, CutClip, workers=workers, limits=_limits, on_progress=on_progress
     )
-    selection = select_clips(result.kept, options, screens.places)
+    groups = {video.video_id: video.group for video in videos if video.group}
+    selection = select_clips(result.kept, options, screens.places, sources=groups)
     rejections = [*result.rejections, *selection.rejections]
     write_rejections(workspace, "shard", rejections)
     if not selection.clips:
@@ -154,7 +174,7 @@ def _shard(
             f"--work {workspace.root}: no clip is left of {len(segments)} segments, no dataset is written; "
             f"`phonics-data status --work {workspace.root}` shows the reasons"
         )
-    _write_dataset(workspace, out, options, selection, tasks, videos, workers=workers)
+    notes = _write_dataset(workspace, out, options, selection, tasks, videos, workers=workers)
     return StageCount(
         stage="shard",
         num_in=len(segments),
@@ -163,6 +183,7 @@ def _shard(
         num_skipped=num_skipped,
         by_reason=dict(Counter(rejection.reason for rejection in rejections)),
         wall_seconds=result.count.wall_seconds,
+        notes=notes,
     )
 
 
@@ -188,6 +209,7 @@ def _tasks(
                 options=options,
                 out=workspace.clips / video.video_id / "clips.tar",
                 duration_seconds=video.duration_seconds,
+                frame_rate=options.clip_rate(video.frame_rate),
                 focus=screens.focus(video_segments) if options.fit == "letter" else (),
             )
     if by_video:
@@ -240,7 +262,9 @@ def _limits(task: CutTask) -> Limits:
 
 def _fingerprint(task: CutTask, source_sha256: str) -> str:
     focus = [to_plain(task.focus)] if task.options.fit == "letter" else []
-    return fingerprint(CUT_VERSION, source_sha256, to_plain(task.segments), task.options.cut_key(), *focus)
+    return fingerprint(
+        CUT_VERSION, source_sha256, to_plain(task.segments), task.options.cut_key(task.frame_rate), *focus
+    )
 
 
 def _forget_lost_clips(workspace: Workspace, tasks: dict[str, CutTask], fingerprints: dict[str, str]) -> int:
@@ -268,12 +292,15 @@ def _write_dataset(
     videos: Sequence[FetchedVideo],
     *,
     workers: int,
-) -> None:
+) -> tuple[str, ...]:
+    """Returns notes for the user about given splits."""
     labels: dict[str, set[str]] = {}
     for selected in selection.clips:
         segment = selected.clip.segment
         labels.setdefault(segment.video_id, set()).add(segment.letter)
-    splits = split_by_source(labels, ratios=options.ratios, seed=options.seed, groups=selection.groups)
+    given = given_by_video(options.given_splits)
+    groups = merged_groups(selection.groups, {video.video_id: video.group for video in videos if video.group})
+    splits = split_by_source(labels, ratios=options.ratios, seed=options.seed, groups=groups, given=given)
     packed_clips = [
         PackedClip(
             sample_id=clip.segment.segment_id,
@@ -301,6 +328,20 @@ def _write_dataset(
     write_json(out / CROISSANT, croissant_metadata(out, description))
     write_json(out / DESCRIPTION, description)
     write_checksums(out, checksums)
+    return _split_notes(splits, groups, given)
+
+
+def _split_notes(splits: Mapping[str, Split], groups: Mapping[str, str], given: Mapping[str, Split]) -> tuple[str, ...]:
+    notes: list[str] = []
+    if unknown := sorted(given.keys() - splits.keys()):
+        shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+        notes.append(f"--splits: {len(unknown)} of {len(given)} ids are not in the dataset: {shown}")
+    for one in divided_groups({video_id: groups[video_id] for video_id in splits}, given):
+        notes.append(
+            "--splits: near duplicates are in different splits, as given: "
+            + ", ".join(f"{video_id} ({given[video_id]})" for video_id in one)
+        )
+    return tuple(notes)
 
 
 def _rows(
@@ -325,7 +366,7 @@ def _rows(
                     start_seconds=clip.start_seconds,
                     end_seconds=clip.end_seconds,
                     num_frames=clip.num_frames,
-                    frame_rate=options.frame_rate,
+                    frame_rate=clip.frame_rate,
                     num_audio_samples=clip.num_audio_samples,
                     audio_rate_hz=options.audio_rate_hz,
                     width=options.width,
@@ -338,7 +379,7 @@ def _rows(
                     object_word_source=segment.object_word_source,
                     offset=offset,
                     num_bytes=packed.num_bytes,
-                    duration_seconds=float(clip.num_frames / options.frame_rate),
+                    duration_seconds=float(clip.num_frames / clip.frame_rate),
                     flags=",".join(selected.flags),
                     duplicate_of=selected.duplicate_of,
                     rule=segment.rule,

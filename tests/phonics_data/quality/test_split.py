@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phonics_data.errors import OptionError
-from phonics_data.quality.split import Ratios, hash_fraction, split_by_source
+from phonics_data.errors import InputError, OptionError
+from phonics_data.quality.split import (
+    GivenSplit,
+    Ratios,
+    divided_groups,
+    hash_fraction,
+    merged_groups,
+    read_given_splits,
+    split_by_source,
+    used_splits,
+)
+from phonics_data.types import Split
 
 LETTERS = set("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
@@ -128,3 +139,96 @@ def test_one_and_two_videos() -> None:
 def test_ratios_are_checked(shares: tuple[float, float, float]) -> None:
     with pytest.raises(OptionError, match="--split-ratios"):
         Ratios(train=shares[0], validation=shares[1], test=shares[2])
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_given_splits_are_obeyed_and_the_rest_is_split_by_ratio() -> None:
+    some = videos(200)
+    given: dict[str, Split] = {"song-0000": "unseen-styles", "song-0001": "test", "not-there": "validation"}
+    splits = split_by_source(some, given=given)
+    assert (splits["song-0000"], splits["song-0001"]) == ("unseen-styles", "test")
+    assert set(splits) == set(some)
+    others = split_by_source(some)
+    assert {name: split for name, split in splits.items() if name not in given} == {
+        name: split for name, split in others.items() if name not in given
+    }
+
+
+@given(seed=st.integers(0, 200), number=st.integers(4, 12))
+def test_a_given_source_never_moves_to_fill_or_cover_a_split(seed: int, number: int) -> None:
+    given: dict[str, Split] = {"song-0000": "train", "song-0001": "unseen-styles"}
+    splits = split_by_source(videos(number), seed=seed, given=given)
+    assert (splits["song-0000"], splits["song-0001"]) == ("train", "unseen-styles")
+    if number >= 5:
+        assert set(splits.values()) == {"train", "validation", "test", "unseen-styles"}
+
+
+def test_a_group_follows_its_given_source_and_is_divided_by_several() -> None:
+    groups = {"a": "a", "b": "a", "c": "a", "d": "d"}
+    some = {name: {"X"} for name in "abcd"}
+    assert {split_by_source(some, groups=groups, given={"b": "test"})[name] for name in "abc"} == {"test"}
+    given: dict[str, Split] = {"a": "unseen-styles", "b": "train"}
+    splits = split_by_source(some, groups=groups, given=given)
+    assert (splits["a"], splits["b"], splits["c"]) == ("unseen-styles", "train", "train")
+    assert divided_groups(groups, given) == [["a", "b"]]
+    assert divided_groups(groups, {"a": "train", "b": "train", "d": "test"}) == []
+
+
+def test_merged_groups_are_transitive() -> None:
+    assert merged_groups({"a": "a", "b": "b", "c": "c"}, {"b": "song", "c": "song"}, {"a": "x", "c": "x"}) == {
+        "a": "a",
+        "b": "a",
+        "c": "a",
+    }
+    assert merged_groups({"b": "n", "a": "n"}, {"z": "n"}) == {"a": "a", "b": "a", "z": "z"}
+
+
+def test_used_splits_lack_those_that_only_a_user_can_fill() -> None:
+    assert used_splits([]) == ("train", "validation", "test")
+    assert used_splits(["unseen-styles", "test"]) == ("train", "validation", "test", "unseen-styles")
+
+
+def test_a_csv_of_splits(tmp_path: Path) -> None:
+    text = "\ufeffsplit, note, video_id\r\n test ,,b\r\nunseen-styles,x,a\r\n\r\n"
+    table = tmp_path / "splits.csv"
+    table.write_bytes(text.encode())
+    assert read_given_splits(table) == (
+        GivenSplit(video_id="a", split="unseen-styles"),
+        GivenSplit(video_id="b", split="test"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("video_id,fold\na,test\n", "columns are video_id, fold; required, once each: video_id, split"),
+        ("", "columns are none"),
+        ("video_id,split,split\na,test,test\n", "once each"),
+        ("video_id,split\n", "has no rows"),
+        (
+            "video_id,split\na,test\nb,dev\n",
+            "line 3: split of b is 'dev', allowed: train, validation, test, unseen-styles",
+        ),
+        ("video_id,split\na,Test\n", "is 'Test'"),
+        ("video_id,split\na\n", "split of a is ''"),
+        ("video_id,split\n,test\n", "line 2: video_id is empty"),
+        ("video_id,split\na,test\nb,train\na,test\n", "line 4: a is also in line 2"),
+    ],
+)
+def test_faulty_csv_of_splits(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_given_splits(write(tmp_path / "splits.csv", text))
+
+
+def test_unreadable_csv_of_splits(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--splits .*gone\.csv: no such file"):
+        read_given_splits(tmp_path / "gone.csv")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_given_splits(tmp_path)
+    (tmp_path / "bytes.csv").write_bytes(b"video_id,split\n\xff\xfe,test\n")
+    with pytest.raises(InputError, match="not a UTF-8 CSV file"):
+        read_given_splits(tmp_path / "bytes.csv")
