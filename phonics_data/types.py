@@ -167,7 +167,7 @@ class ScreenLetter:
     """left, top, right, bottom as fractions of width and height, 0..1."""
 
 
-Evidence = Literal["folder", "csv", "grid", "vidtimit", "file_name", "screen"]
+LabelSource = Literal["folder", "csv", "grid", "vidtimit", "file_name", "screen"]
 """Where an importer found a label; ``screen``: by OCR."""
 
 IMPORTED_EVIDENCE = frozenset({"folder", "csv", "grid", "vidtimit", "file_name"})

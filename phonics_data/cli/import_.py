@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from phonics_data.sources.importer import LabelledFile
     from phonics_data.stages.shard.options import ShardOptions
     from phonics_data.storage.workspace import Workspace
-    from phonics_data.types import Evidence
+    from phonics_data.types import LabelSource
 
 import_app = typer.Typer(no_args_is_help=True, help="Build a dataset from labelled videos on this machine.")
 
@@ -26,7 +26,7 @@ def _import_and_shard(
     out: Path,
     options: ShardOptions,
     *,
-    evidence: Evidence,
+    evidence: LabelSource,
     workers: int,
 ) -> None:
     from phonics_data.cli.progress import print_counts, print_dataset, progress
@@ -67,7 +67,7 @@ def import_folder(
     files = files_by_csv(folder, table) if table is not None else files_by_subfolder(folder)
     workspace = Workspace(work)
     with workspace.lock():
-        evidence: Evidence = "folder" if table is None else "csv"
+        evidence: LabelSource = "folder" if table is None else "csv"
         _import_and_shard(workspace, files, out, options, evidence=evidence, workers=workers)
 
 

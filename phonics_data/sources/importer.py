@@ -22,7 +22,7 @@ from phonics_data.media import decodes_to_end, probe
 from phonics_data.storage.manifest import kind_of
 from phonics_data.storage.tables import write_table
 from phonics_data.storage.workspace import Workspace, file_sha256
-from phonics_data.types import Evidence, FetchedVideo, ObjectWordSource, Rejection, Segment, StageCount, segment_id
+from phonics_data.types import FetchedVideo, LabelSource, ObjectWordSource, Rejection, Segment, StageCount, segment_id
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +34,7 @@ class LabelledSegment:
     end_seconds: float | None = None
     """None: to the end of the file."""
     object_word: str | None = None
-    evidence: Evidence | None = None
+    evidence: LabelSource | None = None
     """Source of this label; None: that of all files of the import."""
     confidence: float = 1.0
     object_word_source: ObjectWordSource = ""
@@ -72,7 +72,7 @@ def import_files(
     workspace: Workspace,
     files: Sequence[LabelledFile],
     *,
-    evidence: Evidence,
+    evidence: LabelSource,
     workers: int = 1,
     on_progress: OnProgress | None = None,
 ) -> StageCount:
@@ -153,7 +153,7 @@ def _inspect(file: LabelledFile) -> FetchedVideo:
     )
 
 
-def _segments(file: LabelledFile, video: FetchedVideo, evidence: Evidence) -> list[Segment]:
+def _segments(file: LabelledFile, video: FetchedVideo, evidence: LabelSource) -> list[Segment]:
     return [
         Segment(
             segment_id=segment_id(file.video_id, segment.start_seconds),

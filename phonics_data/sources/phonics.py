@@ -28,7 +28,7 @@ from phonics_data.media.suffixes import VIDEO_SUFFIXES, is_video_file
 from phonics_data.ocr.recognizer import letter_recognizer
 from phonics_data.ocr.text_lines import line_detector
 from phonics_data.sources.importer import LabelledFile, LabelledSegment, file_id, require_folder
-from phonics_data.types import Evidence
+from phonics_data.types import LabelSource
 
 NAME = re.compile(r"(?P<source>[A-Za-z0-9][A-Za-z0-9_-]*?)_(?P<clip>\d+)")
 GENERATED_NAME = re.compile(r"output_(?P<source>[A-Za-z0-9][A-Za-z0-9_-]*?)_(?P<clip>\d+)_letter(?P<letter>[A-Za-z])")
@@ -121,7 +121,7 @@ def phonics_files(
     return _read_screens(files, workers, on_progress)
 
 
-def _labelled(file: LabelledFile, label: Label, evidence: Evidence) -> LabelledFile:
+def _labelled(file: LabelledFile, label: Label, evidence: LabelSource) -> LabelledFile:
     segment = LabelledSegment(
         label=label.letter,
         object_word=label.object_word,

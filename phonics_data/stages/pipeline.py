@@ -10,7 +10,7 @@ from pathlib import Path
 from phonics_data.executors.items import OnProgress
 from phonics_data.stages.fetch.stage import FetchOptions, fetch
 from phonics_data.stages.segment import SegmentOptions, segment
-from phonics_data.stages.shard.stage import ShardOptions, check_folder, shard
+from phonics_data.stages.shard.stage import ShardOptions, check_folder, check_given_splits, shard
 from phonics_data.stages.transcribe import TranscribeOptions, transcribe
 from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import Workspace
@@ -43,9 +43,9 @@ def build(
             servers limit the number of downloads, not this machine.
     """
     yield fetch(workspace, videos, options.fetch, on_progress=on_progress)
-    check_folder(
-        out, read_table(workspace.table("videos"), FetchedVideo)
-    )  # early: the stages before `shard` take hours
+    fetched = read_table(workspace.table("videos"), FetchedVideo)
+    check_folder(out, fetched)  # early: the stages before `shard` take hours
+    check_given_splits(workspace, options.shard, fetched)
     yield transcribe(workspace, options.transcribe, workers=workers, on_progress=on_progress)
     yield segment(workspace, options.segment, workers=workers, on_progress=on_progress)
     yield shard(workspace, out, options.shard, workers=workers, on_progress=on_progress)

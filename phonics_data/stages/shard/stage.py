@@ -49,7 +49,7 @@ from phonics_data.storage.tables import read_table, to_plain, write_table
 from phonics_data.storage.workspace import Workspace, fingerprint, write_json
 from phonics_data.types import FetchedVideo, Rejection, ScreenLetter, Segment, Split, StageCount
 
-__all__ = ["ShardOptions", "check_folder", "shard"]
+__all__ = ["ShardOptions", "check_folder", "check_given_splits", "shard"]
 
 
 def shard(
@@ -76,7 +76,7 @@ def shard(
     """
     options = options or ShardOptions()
     videos = read_table(workspace.table("videos"), FetchedVideo)
-    _check_given_splits(workspace, options, videos)
+    check_given_splits(workspace, options, videos)
     check_folder(out, videos)
     segments = read_table(workspace.table("segments"), Segment)
     try:
@@ -98,7 +98,7 @@ def shard(
         ) from error
 
 
-def _check_given_splits(workspace: Workspace, options: ShardOptions, videos: Sequence[FetchedVideo]) -> None:
+def check_given_splits(workspace: Workspace, options: ShardOptions, videos: Sequence[FetchedVideo]) -> None:
     """Raises:
     InputError: none of the given splits is for a source of the workspace, or they divide the sources of one group.
     """

@@ -308,8 +308,8 @@ def test_trace_of_another_release_needs_a_new_transcription(workspace: Workspace
 def test_limits_count_frames_of_each_source(workspace: Workspace) -> None:
     """With ``--frame-rate source``, lengths are counted in frames of the source's own rate."""
     words, _ = song(phrase=long_phrase)
-    prepare(workspace, film=words, phone=words)
-    rates = {"film": Fraction(24000, 1001), "phone": Fraction(60)}
+    prepare(workspace, cine=words, phone=words)
+    rates = {"cine": Fraction(24000, 1001), "phone": Fraction(60)}
     videos = [dataclasses.replace(video(name), frame_rate=rate) for name, rate in rates.items()]
     write_table(workspace.table("videos"), FetchedVideo, videos)
     segment(workspace, SegmentOptions(frame_rate=None, min_frames=4, max_frames=40))
@@ -319,7 +319,7 @@ def test_limits_count_frames_of_each_source(workspace: Workspace) -> None:
         assert frames == pytest.approx(round(frames), abs=1e-6)
         assert 4 <= round(frames) <= 40
         longest[one.video_id] = max(longest.get(one.video_id, 0), one.end_seconds - one.start_seconds)
-    assert longest["phone"] <= 40 / 60 + 1e-6 < longest["film"]  # the same words, the same limit in frames
+    assert longest["phone"] <= 40 / 60 + 1e-6 < longest["cine"]  # the same words, the same limit in frames
     write_table(
         workspace.table("videos"), FetchedVideo, [videos[0], dataclasses.replace(videos[1], frame_rate=Fraction(50))]
     )

@@ -28,7 +28,7 @@ from tests.counted_videos import clicks, constant, make_source, modulated_noise,
 from tests.phonics_data.stages.shard.test_stage import write_inputs
 
 RATES = {
-    "film": Fraction(24000, 1001),
+    "cine": Fraction(24000, 1001),
     "cinema": Fraction(24),
     "pal": Fraction(25),
     "ntsc": Fraction(30000, 1001),
