@@ -110,7 +110,7 @@ study-smoke: $(READY)
 check-training: $(READY)
 	$(BIN)/phonics-data render $(CHECK_TRAINING)/songs --songs 40 --seed 1
 	$(BIN)/phonics-data build $(CHECK_TRAINING)/songs/manifest.csv --work $(CHECK_TRAINING)/work --out $(CHECK_TRAINING)/dataset --workers 2 \
-		--engine captions --ocr never --fit crop --split-ratios 0.8,0.05,0.15
+		--engine captions --ocr never --splits $(CHECK_TRAINING)/songs/splits.csv
 	$(BIN)/cssgan check-training --shards $(CHECK_TRAINING)/dataset --out $(CHECK_TRAINING)/cssgan
 
 clean:

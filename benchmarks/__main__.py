@@ -12,7 +12,7 @@ import typer
 
 from cssgan.cli.options import EvaluatorsOption, SetOption
 from phonics_data.cli.options import Workers
-from phonics_data.errors import PhonicsDataError
+from phonics_data.errors import OptionError, PhonicsDataError
 
 app = typer.Typer(
     name="benchmarks",
@@ -345,6 +345,25 @@ def bench_step(
         typer.echo(report.table(rows))
         if base is None:
             typer.echo("\n" + report.targets(targets.rows(measured, where, seconds=seconds)))
+
+
+@app.command("rendered-clips")
+def rendered_clips(
+    songs: Annotated[Path, typer.Argument(help="Folder written by `phonics-data render`.")],
+    out: Annotated[Path, typer.Argument(help="PNG file to write.")],
+    clips: Annotated[int, typer.Option(min=1, help="Number of clips, each of another style.")] = 10,
+) -> None:
+    """Draw clips of rendered songs as rows of frames, one clip of each style.
+
+    Example: python -m benchmarks rendered-clips songs docs/images/rendered-clips.png
+    """
+    from benchmarks.rendered_clips import draw_rendered_clips
+    from phonics_data.contract.files import atomic_path
+
+    if out.suffix.lower() != ".png":
+        raise OptionError("OUT", str(out), "a file name that ends with .png")
+    with atomic_path(out) as temporary:
+        draw_rendered_clips(songs, num_clips=clips).quantize(128).save(temporary, format="PNG", optimize=True)
 
 
 @app.command("evaluation")

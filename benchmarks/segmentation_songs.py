@@ -35,10 +35,11 @@ from phonics_data.recognizers.whisper import DEFAULT_MODEL, WhisperOptions
 from phonics_data.segmentation.lexicon import LETTERS, confusable
 from phonics_data.segmentation.scoring import read_truth_table, true_segment
 from phonics_data.sources.synthetic import captions as rendered_captions
+from phonics_data.sources.synthetic.letters_plan import LettersPlan, plan_letters_song
 from phonics_data.sources.synthetic.music import RATE_HZ, mix
 from phonics_data.sources.synthetic.negatives import plan_negative
 from phonics_data.sources.synthetic.render import RENDERER_VERSION, is_rendered, render_song, render_songs
-from phonics_data.sources.synthetic.song_plan import CaptionStyle, SectionPlan, SongPlan, plan_song
+from phonics_data.sources.synthetic.song_plan import CaptionStyle, SectionPlan
 from phonics_data.sources.synthetic.timeline import Timeline, build_timeline, true_segments
 from phonics_data.storage.tables import from_plain, to_plain
 from phonics_data.storage.workspace import file_sha256, fingerprint, write_json
@@ -96,7 +97,7 @@ class BenchmarkVideo:
     truth: tuple[TrueSegment, ...]
     duration_seconds: float
     letters: str = LETTERS
-    plan: SongPlan | None = None
+    plan: LettersPlan | None = None
     words: Mapping[str, SourceWords] = field(default_factory=dict)
     trace: Path | None = None
     screen_cpu_seconds: float = 0.0
@@ -133,16 +134,16 @@ def rendered_videos(
     """Songs, negatives and songs with an uneven rhythm of one seed, rendered if the cache does not contain them."""
     songs, negatives, uneven = cache / f"songs-{seed}", cache / f"negatives-{seed}", cache / f"uneven-{seed}"
     if num_songs:
-        render_songs(songs, num_songs=num_songs, seed=seed, workers=workers, on_progress=on_progress)
-    plans = [(plan_song(seed, index), songs) for index in range(num_songs)]
+        render_songs(songs, num_songs=num_songs, seed=seed, family="letters", workers=workers, on_progress=on_progress)
+    plans = [(plan_letters_song(seed, index), songs) for index in range(num_songs)]
     plans += [(plan_negative(seed, index), negatives) for index in range(num_negatives)]
-    plans += [(with_uneven_rhythm(plan_song(seed, index)), uneven) for index in range(num_uneven)]
+    plans += [(with_uneven_rhythm(plan_letters_song(seed, index)), uneven) for index in range(num_uneven)]
     waiting = [(plan, folder) for plan, folder in plans if not _cached_evidence(plan, folder)]
     _run("captions", _write_evidence, waiting, workers=workers, on_progress=on_progress)
     return [_rendered(plan, folder, seed) for plan, folder in plans]
 
 
-def with_uneven_rhythm(plan: SongPlan) -> SongPlan:
+def with_uneven_rhythm(plan: LettersPlan) -> LettersPlan:
     """The song with random pauses after its letters, as in real songs: letters last from one beat to eight."""
     rng = np.random.default_rng((plan.seed, plan.index, 0x0DD))
     half_beats = rng.choice(_UNEVEN_HALF_BEATS, size=len(plan.sections)).tolist()
@@ -158,15 +159,15 @@ def with_uneven_rhythm(plan: SongPlan) -> SongPlan:
     return replace(plan, video_id=f"uneven-{plan.index:04d}", sections=sections)
 
 
-def _evidence_path(plan: SongPlan, folder: Path) -> Path:
+def _evidence_path(plan: LettersPlan, folder: Path) -> Path:
     return folder / ".evidence" / f"{plan.video_id}.json"
 
 
-def _digest(plan: SongPlan) -> str:
+def _digest(plan: LettersPlan) -> str:
     return fingerprint("evidence-1", RENDERER_VERSION, plan.digest())
 
 
-def _cached_evidence(plan: SongPlan, folder: Path) -> dict[str, Any]:
+def _cached_evidence(plan: LettersPlan, folder: Path) -> dict[str, Any]:
     """What `_write_evidence` wrote; empty if it has to be written."""
     try:
         found: dict[str, Any] = json.loads(_evidence_path(plan, folder).read_bytes())
@@ -175,7 +176,7 @@ def _cached_evidence(plan: SongPlan, folder: Path) -> dict[str, Any]:
     return found if found["digest"] == _digest(plan) and is_rendered(plan, folder) else {}
 
 
-def _write_evidence(task: tuple[SongPlan, Path]) -> None:
+def _write_evidence(task: tuple[LettersPlan, Path]) -> None:
     """Write the captions of the song in both styles, and its ground truth; render it if needed."""
     plan, folder = task
     if not is_rendered(plan, folder):
@@ -194,11 +195,11 @@ def _write_evidence(task: tuple[SongPlan, Path]) -> None:
     write_json(_evidence_path(plan, folder), value)
 
 
-def _json3(plan: SongPlan, style: CaptionStyle, timeline: Timeline) -> dict[str, Any]:
+def _json3(plan: LettersPlan, style: CaptionStyle, timeline: Timeline) -> dict[str, Any]:
     return rendered_captions.json3(replace(plan, captions=style), timeline)
 
 
-def _rendered(plan: SongPlan, folder: Path, seed: int) -> BenchmarkVideo:
+def _rendered(plan: LettersPlan, folder: Path, seed: int) -> BenchmarkVideo:
     found = _cached_evidence(plan, folder)
     duration = float(found["duration_seconds"])
     is_negative = plan.video_id.startswith("negative")

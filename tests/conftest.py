@@ -52,5 +52,5 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if os.environ.get("PYTEST_XDIST_WORKER"):
         root = root.parent  # each worker has a folder of its own below the common one
     with filelock.FileLock(root / "songs.lock"):
-        render_songs(root / "songs", num_songs=4, seed=11, workers=2)
+        render_songs(root / "songs", num_songs=4, seed=11, family="letters", workers=2)
     return root / "songs"

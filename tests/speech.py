@@ -10,9 +10,9 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from phonics_data.sources.synthetic.letters_plan import plan_letters_song
 from phonics_data.sources.synthetic.music import RATE_HZ as SONG_RATE_HZ
 from phonics_data.sources.synthetic.music import mix
-from phonics_data.sources.synthetic.song_plan import plan_song
 from phonics_data.sources.synthetic.timeline import build_timeline, true_segments
 from phonics_data.types import Word
 
@@ -42,7 +42,7 @@ class Speech:
 @functools.cache
 def a_is_for_ambulance() -> Speech:
     """11 s of "A is for ambulance" with soft music."""
-    plan = dataclasses.replace(plan_song(11, 3), music_decibels=-20.0)
+    plan = dataclasses.replace(plan_letters_song(11, 3), music_decibels=-20.0)
     assert (plan.kind, plan.letters[:5]) == ("is_for", "ABCDE"), (
         "the renderer samples other songs now: choose another song"
     )

@@ -10,7 +10,7 @@ import json
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -34,6 +34,9 @@ from phonics_data.cli.options import (
 )
 from phonics_data.cli.show import show
 from phonics_data.errors import UNUSABLE_PATH, InputError, OptionError, PhonicsDataError, UsageError, check_platform
+
+if TYPE_CHECKING:
+    from phonics_data.sources.synthetic.song_plan import Family
 
 app = typer.Typer(
     name="phonics-data",
@@ -63,6 +66,21 @@ def render(
     out: Annotated[Path, typer.Argument(help="Folder to write the songs into.")],
     songs: Annotated[int, typer.Option(min=1, help="Number of songs.")] = 24,
     seed: Annotated[int, typer.Option(help="Random seed; equal seeds give equal songs.")] = 1,
+    family: Annotated[
+        str,
+        typer.Option(
+            help="phrases: songs in the styles of channels, a picture for each object word. "
+            "letters: whole alphabets, letters that move with the syllables."
+        ),
+    ] = "phrases",
+    test_songs: Annotated[
+        int,
+        typer.Option(min=0, help="Number of further songs for the split test. 0: test songs are chosen among --songs."),
+    ] = 0,
+    test_seed: Annotated[int | None, typer.Option(help="Random seed of the test songs, other than --seed.")] = None,
+    unseen_style_songs: Annotated[
+        int, typer.Option(min=0, help="Number of further songs for the split unseen-styles.")
+    ] = 0,
     workers: Workers = 2,
 ) -> None:
     """Render alphabet songs with exact ground truth, for tests, benchmarks and demos without network.
@@ -73,8 +91,19 @@ def render(
     from phonics_data.sources.synthetic.render import render_songs
 
     with progress() as on_progress:
-        render_songs(out, num_songs=songs, seed=seed, workers=workers, on_progress=on_progress)
-    typer.echo(f"{songs} songs; manifest: {out}/manifest.csv   ground truth: {out}/truth.parquet")
+        render_songs(
+            out,
+            num_songs=songs,
+            seed=seed,
+            family=cast("Family", family),
+            test_songs=test_songs,
+            test_seed=test_seed,
+            unseen_style_songs=unseen_style_songs,
+            workers=workers,
+            on_progress=on_progress,
+        )
+    num_all = songs + test_songs + unseen_style_songs
+    typer.echo(f"{num_all} songs; manifest: {out}/manifest.csv   ground truth: {out}/truth.parquet")
 
 
 @app.command()
@@ -402,7 +431,7 @@ def export(
 
     Example: phonics-data export dataset clips --layout folder
     """
-    from typing import cast, get_args
+    from typing import get_args
 
     from phonics_data.cli.progress import progress
     from phonics_data.dataset.export import Layout
@@ -418,7 +447,7 @@ def export(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Argument(help="Folder for all files of the demo.")] = Path("demo"),
-    songs: Annotated[int, typer.Option(min=3, help="Number of songs to render.")] = 20,
+    songs: Annotated[int, typer.Option(min=4, help="Number of songs to render.")] = 20,
     seed: Annotated[int, typer.Option(help="Seed of songs and training.")] = 1,
     workers: Workers = 2,
     shuffle_audio: Annotated[

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,12 @@ from phonics_data.contract.sample import Sample
 from phonics_data.contract.shard import read_shard
 from phonics_data.dataset.layout import read_metadata
 from phonics_data.errors import DatasetError, DependencyError, PhonicsDataError
+from phonics_data.quality.split import read_given_splits
 from phonics_data.recognizers.engines import EngineOptions
 from phonics_data.segmentation.scoring import SegmentScore, score_segments
 from phonics_data.sources.synthetic.render import read_truth, render_songs
 from phonics_data.sources.synthetic.site import SongSite
 from phonics_data.stages.pipeline import BuildOptions, build
-from phonics_data.stages.segment import SegmentOptions
 from phonics_data.stages.shard.options import ShardOptions
 from phonics_data.stages.transcribe import TranscribeOptions
 from phonics_data.storage.manifest import read_manifest
@@ -40,13 +40,7 @@ MIN_SEGMENT_F1 = 0.95
 """Gate: F1 at IoU 0.5 of the segments against the ground truth, over the songs with captions."""
 
 # No speech recognition: songs without captions show their letters, and Whisper took 45 s for 5 of 530 clips.
-# One segment for a letter, as in the ground truth.
-# Letters and pictures of rendered songs are inside the central square, which `crop` keeps undistorted.
-OPTIONS = BuildOptions(
-    transcribe=TranscribeOptions(engine=EngineOptions(engine="captions")),
-    segment=SegmentOptions(unit="letter"),
-    shard=ShardOptions(fit="crop"),
-)
+OPTIONS = BuildOptions(transcribe=TranscribeOptions(engine=EngineOptions(engine="captions")))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,9 +107,11 @@ def _headline(step: str, text: str) -> None:
 
 def _build(songs: Path, work: Path, dataset: Path, options: DemoOptions) -> None:
     workspace = Workspace(work)
+    # Every style of the held-out songs is in the training split.
+    build_options = replace(OPTIONS, shard=ShardOptions(given_splits=read_given_splits(songs / "splits.csv")))
     with SongSite(songs) as site, workspace.lock(), progress() as on_progress:
         videos = read_manifest(f"{site.url}/manifest.csv")
-        for count in build(workspace, videos, dataset, OPTIONS, workers=options.workers, on_progress=on_progress):
+        for count in build(workspace, videos, dataset, build_options, workers=options.workers, on_progress=on_progress):
             print(stage_line(count))  # noqa: T201 - a command's output
 
 

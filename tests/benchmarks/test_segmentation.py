@@ -11,7 +11,7 @@ from benchmarks.segmentation import EVIDENCE_SETS, SegmentationBenchmarkOptions,
 from benchmarks.segmentation_songs import BenchmarkVideo, SourceWords, with_uneven_rhythm
 from phonics_data.errors import OptionError
 from phonics_data.segmentation.lexicon import LETTERS
-from phonics_data.sources.synthetic.song_plan import plan_song
+from phonics_data.sources.synthetic.letters_plan import plan_letters_song
 from phonics_data.types import Word
 from tests.benchmarks.test_fit_segmentation import cards
 from tests.phonics_data.segmentation.traces import RATE, Detection, trace_of
@@ -83,7 +83,7 @@ def test_unknown_evidence_set_is_refused() -> None:
 
 
 def test_uneven_rhythm_changes_only_the_pauses() -> None:
-    plan = plan_song(31, 3)
+    plan = plan_letters_song(31, 3)
     uneven = with_uneven_rhythm(plan)
     assert (uneven.letters, uneven.voice, uneven.way) == (plan.letters, plan.voice, plan.way)
     assert uneven == with_uneven_rhythm(plan)

@@ -18,7 +18,6 @@ Curve = NDArray[np.float64]
 ATTACK_SECONDS, DECAY_SECONDS = 0.03, 0.1
 _CLIP_FRAME_RATE = 25  # default frame rate of datasets cut from the songs
 _EARLY_SECONDS = 0.012  # half an analysis window: the earliest time at which a spectrogram shows an onset
-_LIGHT_SECONDS = 0.3  # after this time the light has nearly decayed
 _MIN_GAP_SECONDS = 0.1  # minimum distance of two syllables
 _MIN_RELATIVE_HEIGHT = 0.3  # of an onset inside a word, relative to the highest onset of the word
 _SIZE = {"letter": 1.0, "sound": 0.9, "object": 0.9, "filler": 0.8}
@@ -60,26 +59,6 @@ def onsets(timeline: Timeline, voice: Track) -> list[Onset]:
                     )
                 )
     return found
-
-
-def light_curve(sound: Track, num_frames: int, frame_rate: int) -> Curve:
-    """Brightness of a light that follows the whole soundtrack, 0..1 per frame: rises with onsets, then decays.
-
-    It is a function of the audio alone, unlike the animation of letters, which depends on the words.
-    """
-    spec = LogMelSpec()
-    flux = _flux(sound, spec)
-    hops = spec.rate_hz / spec.hop_samples / frame_rate
-    edges = np.minimum(np.rint(np.arange(num_frames + 1) * hops).astype(np.int64), flux.size)
-    total = np.concatenate([[0.0], np.cumsum(flux)])
-    onset_flux = total[edges[1:]] - total[edges[:-1]]
-    reference = max(float(np.percentile(onset_flux, 97)), 1e-9)
-    decay = 0.02 ** (1 / (_LIGHT_SECONDS * frame_rate))
-    out, level = np.zeros(num_frames), 0.0
-    for frame, rise in enumerate(np.clip((onset_flux / reference - 0.25) / 0.75, 0, 1)):
-        level = max(level * decay, float(rise))
-        out[frame] = level if level > 0.04 else 0.0
-    return out
 
 
 def _flux(voice: Track, spec: LogMelSpec) -> Curve:

@@ -12,7 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from phonics_data.sources.synthetic.song_plan import SectionPlan, SongPlan, Token, plan_song
+from phonics_data.sources.synthetic.letters_plan import LettersPlan, plan_letters_song
+from phonics_data.sources.synthetic.song_plan import SectionPlan, Token
 from phonics_data.sources.synthetic.word_list import pictures
 
 NegativeKind = Literal["counting", "words", "symbols"]
@@ -29,9 +30,9 @@ _SYMBOLS = (
 _TITLES: dict[NegativeKind, str] = {"counting": "Counting song", "words": "First words", "symbols": "Sign song"}
 
 
-def plan_negative(seed: int, index: int) -> SongPlan:
+def plan_negative(seed: int, index: int) -> LettersPlan:
     """The plan of negative `index`, for `render_song`."""
-    song = plan_song(seed, index)
+    song = plan_letters_song(seed, index)
     kind = _KINDS[index % len(_KINDS)]
     # Strokes are defined for letters only.
     song = replace(song, way="card" if song.way == "strokes" else song.way)
@@ -59,7 +60,7 @@ def plan_negative(seed: int, index: int) -> SongPlan:
     )
 
 
-def _verse(kind: NegativeKind, position: int, section: SectionPlan, song: SongPlan) -> SectionPlan:
+def _verse(kind: NegativeKind, position: int, section: SectionPlan, song: LettersPlan) -> SectionPlan:
     """A letter's section with the letter replaced on the screen and in the words; its pictures are kept."""
     if kind == "counting":
         number = position % len(_NUMBERS)

@@ -1,11 +1,12 @@
 """Rendered alphabet songs with ground truth, for offline use, tests and benchmarks.
 
-The files resemble songs on video sites: mp4 with audio, captions and info.json; a voice (espeak-ng) over music, letters
-animated with the syllables, pictures (OpenMoji) that appear with their word.
+The files resemble songs on video sites: mp4 with audio, captions and info.json; a voice (espeak-ng) over music, letters,
+words, and pictures (OpenMoji). There are two families: ``phrases`` (`phrases_plan`) and ``letters`` (`letters_plan`).
 
-* A song depends on (seed, index) only.
-* `plan_song` samples all random parameters of a song, `render_song` writes its files.
-* `render_songs` writes a collection with ``manifest.csv`` and ``truth.parquet``; equal seeds give equal bytes.
+* A song depends on (seed, index) and its collection only.
+* `plan_phrases_song` and `plan_letters_song` sample all random parameters of a song, `render_song` writes its files.
+* `render_songs` writes a collection with ``manifest.csv`` and ``truth.parquet``; equal seeds give equal bytes. For the
+  family ``phrases`` also ``events.parquet``, ``regions.parquet`` and ``splits.csv``.
 """
 
 from __future__ import annotations
@@ -13,41 +14,72 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from phonics_data.contract.files import atomic_path, write_bytes
 from phonics_data.errors import ItemError, OptionError, PhonicsDataError, TableError
 from phonics_data.executors.items import OnProgress
 from phonics_data.executors.local import map_items
 from phonics_data.sources.synthetic import captions
-from phonics_data.sources.synthetic.song_plan import MAX_SONGS, SectionPlan, SongPlan, Token, plan_song
+from phonics_data.sources.synthetic.letters_plan import LettersPlan, plan_letters_song
+from phonics_data.sources.synthetic.phrases_plan import PhrasesPlan, plan_phrases_song
+from phonics_data.sources.synthetic.song_plan import MAX_SONGS, Family, SongPlan
+from phonics_data.sources.synthetic.splits import split_songs
 from phonics_data.sources.synthetic.timeline import Timeline, build_timeline, true_segments
 from phonics_data.storage.workspace import write_json
-from phonics_data.types import TrueSegment, Word
+from phonics_data.types import Split, TrueSegment, Word
 
-__all__ = ["SectionPlan", "SongPlan", "Token", "is_rendered", "plan_song", "read_truth", "render_song", "render_songs"]
+if TYPE_CHECKING:
+    from PIL import Image
 
-RENDERER_VERSION = 6
+    from phonics_data.sources.synthetic.compose import Scene
+    from phonics_data.sources.synthetic.music import Track
+    from phonics_data.sources.synthetic.phrases_scenes import Event
+
+RENDERER_VERSION = 7
 """Part of a song's marker file; increase it whenever the same plan gives other files."""
 
 MANIFEST, TRUTH = "manifest.csv", "truth.parquet"
+EVENTS, REGIONS, SPLITS = "events.parquet", "regions.parquet", "splits.csv"
 _MARKERS = ".rendered"
 _MANIFEST_COLUMNS = ("video_id", "url", "title", "channel", "kind", "letters", "language", "tier", "note")
 
 
 def render_songs(
-    out: Path, *, num_songs: int, seed: int, workers: int = 2, on_progress: OnProgress | None = None
+    out: Path,
+    *,
+    num_songs: int,
+    seed: int,
+    family: Family = "phrases",
+    test_songs: int = 0,
+    test_seed: int | None = None,
+    unseen_style_songs: int = 0,
+    workers: int = 2,
+    on_progress: OnProgress | None = None,
 ) -> None:
     """Render `num_songs` songs into `out`; finished songs with the same plan are kept.
 
+    Files beside ``<video_id>.mp4``, ``.info.json`` and captions: ``manifest.csv`` and ``truth.parquet`` (a row for each
+    phrase); for the family ``phrases`` also
+
+    * ``splits.csv``: video_id, split. Songs of one style are in training if any of them is in another split.
+    * ``events.parquet``: video_id, phrase, style, event, region, start_seconds, end_seconds, lasting.
+    * ``regions.parquet``: video_id, region, start_seconds, end_seconds, left, top, right, bottom (fractions of the frame): the
+      box of each thing, one row for each time in which it is constant.
+
     Args:
-        out: folder for ``<video_id>.mp4``, ``.info.json``, captions, ``manifest.csv`` and ``truth.parquet``.
+        out: folder.
         num_songs: 1 to 10000. Songs do not depend on it.
-        seed: 0 or more. Equal seeds give equal bytes of manifest and truth.
+        seed: 0 or more. Equal seeds give equal bytes of all tables.
+        family: of the songs.
+        test_songs: further songs ``test-0000`` ..., the split ``test``, of styles that occur in training. 0: test songs
+            are chosen among the `num_songs` songs.
+        test_seed: seed of the test songs; not `seed`.
+        unseen_style_songs: further songs ``unseen-0000`` ..., the split ``unseen-styles``.
         workers: processes.
         on_progress: called with ("render", songs done, songs in all).
 
@@ -57,19 +89,52 @@ def render_songs(
     """
     if not 1 <= num_songs <= MAX_SONGS:
         raise OptionError("--songs", num_songs, f"1 to {MAX_SONGS}")
+    if family not in get_args(Family):
+        raise OptionError("--family", family, " or ".join(get_args(Family)))
+    for option, value in (("--test-songs", test_songs), ("--unseen-style-songs", unseen_style_songs)):
+        if not 0 <= value <= MAX_SONGS:
+            raise OptionError(option, value, f"0 to {MAX_SONGS}")
+        if value and family == "letters":
+            raise OptionError(option, value, "0 for --family letters, whose songs have no styles")
+    if test_songs and (test_seed is None or test_seed == seed):
+        raise OptionError("--test-seed", test_seed, f"with --test-songs, a seed other than --seed ({seed})")
     if workers < 1:
         raise OptionError("--workers", workers, "1 or more")
-    plans = [plan_song(seed, index) for index in range(num_songs)]
+    plans: Sequence[SongPlan]
+    if family == "letters":
+        plans = [plan_letters_song(seed, index) for index in range(num_songs)]
+        splits = None
+    else:
+        plans, splits = _phrases_plans(num_songs, seed, test_songs, test_seed, unseen_style_songs)
     waiting = [plan for plan in plans if not is_rendered(plan, out)]
-    done = num_songs - len(waiting)
+    done = len(plans) - len(waiting)
     report = on_progress or (lambda _stage, _done, _total: None)
-    report("render", done, num_songs)
+    report("render", done, len(plans))
     for plan, result in map_items(partial(_render, folder=out), waiting, workers=workers):
         if isinstance(result, ItemError):
             raise PhonicsDataError(f"{plan.video_id}: {result}; run the same command again, finished songs are kept")
-        report("render", done := done + 1, num_songs)
-    write_bytes(out / MANIFEST, _manifest(plans))
-    _write_truth(out / TRUTH, plans, out)
+        report("render", done := done + 1, len(plans))
+    write_bytes(out / MANIFEST, _csv(_MANIFEST_COLUMNS, map(_manifest_row, plans)))
+    write_tables(plans, out)
+    if splits is None:
+        (out / SPLITS).unlink(missing_ok=True)  # of songs of the other family
+    else:
+        write_bytes(out / SPLITS, _csv(("video_id", "split"), sorted(splits.items())))
+
+
+def _phrases_plans(
+    num_songs: int, seed: int, test_songs: int, test_seed: int | None, unseen_style_songs: int
+) -> tuple[list[PhrasesPlan], dict[str, Split]]:
+    songs = [plan_phrases_song(seed, index) for index in range(num_songs)]
+    splits = split_songs(songs, seed=seed, with_test=not test_songs)
+    seen = tuple(sorted({plan.style for plan in songs if splits[plan.video_id] == "train"}))
+    other_seed = seed if test_seed is None else test_seed
+    tests = [plan_phrases_song(other_seed, index, collection="test", styles=seen) for index in range(test_songs)]
+    unseen = [plan_phrases_song(other_seed, index, collection="unseen") for index in range(unseen_style_songs)]
+    others: tuple[tuple[Split, list[PhrasesPlan]], ...] = (("test", tests), ("unseen-styles", unseen))
+    for split, held_out in others:
+        splits |= dict.fromkeys((plan.video_id for plan in held_out), split)
+    return [*songs, *tests, *unseen], splits
 
 
 def render_song(plan: SongPlan, folder: Path) -> list[TrueSegment]:
@@ -79,17 +144,14 @@ def render_song(plan: SongPlan, folder: Path) -> list[TrueSegment]:
         The song's true segments, sorted by time.
     """
     from phonics_data.media import write_song_mp4
-    from phonics_data.sources.synthetic import compose, scenes
-    from phonics_data.sources.synthetic.motion import light_curve, onsets
+    from phonics_data.sources.synthetic import compose
     from phonics_data.sources.synthetic.music import RATE_HZ, mix
 
     timeline = build_timeline(plan)
     voice, soundtrack = mix(plan, timeline)
-    logo, logo_position = scenes.logo(plan)
-    brightness = light_curve(soundtrack, timeline.sections[-1].last_frame, plan.frame_rate)
-    song_scenes = scenes.build(plan, timeline, onsets(timeline, voice), brightness)
+    song_scenes, events = build_scenes(plan, timeline, voice)
     with atomic_path(folder / f"{plan.video_id}.mp4") as path:
-        frames = compose.frames(song_scenes, plan.camera, plan.frame_rate, logo, logo_position)
+        frames = compose.frames(song_scenes, *_logo(plan))
         write_song_mp4(path, frames, plan.frame_rate, soundtrack, RATE_HZ, key_frame_seconds=plan.key_frame_seconds)
     if suffix := captions.file_suffix(plan):
         text = json.dumps(captions.json3(plan, timeline), ensure_ascii=False, indent=1)
@@ -97,9 +159,70 @@ def render_song(plan: SongPlan, folder: Path) -> list[TrueSegment]:
     write_json(folder / f"{plan.video_id}.info.json", _info(plan, timeline))
     segments = true_segments(plan, timeline)
     sizes = {name: (folder / name).stat().st_size for name in _files(plan)}
-    marker = {"plan": _plan_id(plan), "sizes": sizes, "segments": [asdict(segment) for segment in segments]}
+    marker = {
+        "plan": _plan_id(plan),
+        "sizes": sizes,
+        "segments": [asdict(segment) for segment in segments],
+        "events": [_event_row(plan, event) for event in events],
+        "regions": _region_rows(plan, song_scenes) if isinstance(plan, PhrasesPlan) else [],
+    }
     write_json(folder / _MARKERS / f"{plan.video_id}.json", marker)
     return segments
+
+
+def build_scenes(plan: SongPlan, timeline: Timeline, voice: Track) -> tuple[list[Scene], list[Event]]:
+    """(the song's scenes, its events; none for the family ``letters``)."""
+    if isinstance(plan, PhrasesPlan):
+        from phonics_data.sources.synthetic import phrases_scenes
+
+        return phrases_scenes.build(plan, timeline)
+    assert isinstance(plan, LettersPlan)
+    from phonics_data.sources.synthetic import letters_scenes
+    from phonics_data.sources.synthetic.motion import onsets
+
+    return letters_scenes.build(plan, timeline, onsets(timeline, voice)), []
+
+
+def _logo(plan: SongPlan) -> tuple[Image.Image | None, tuple[int, int]]:
+    from phonics_data.sources.synthetic.sprites import logo
+
+    return logo(plan.logo, plan.logo_corner)
+
+
+def _event_row(plan: SongPlan, event: Event) -> dict[str, object]:
+    return {
+        "phrase": event.phrase,
+        "event": event.event,
+        "region": event.region,
+        "start_seconds": round(event.first_frame / plan.frame_rate, 6),
+        "end_seconds": round(event.last_frame / plan.frame_rate, 6),
+        "lasting": event.lasting,
+    }
+
+
+def _region_rows(plan: SongPlan, scenes: Iterable[Scene]) -> list[dict[str, object]]:
+    """The boxes of all regions by time; consecutive frames with equal boxes are one row."""
+    from phonics_data.sources.synthetic.compose import region_boxes
+
+    rows: list[dict[str, object]] = []
+    for scene in scenes:
+        for region, boxes in region_boxes(scene).items():
+            start = 0
+            for step in range(1, len(boxes) + 1):
+                if step < len(boxes) and boxes[step] == boxes[start]:
+                    continue
+                if box := boxes[start]:
+                    sides = zip(("left", "top", "right", "bottom"), box, strict=True)
+                    rows.append(
+                        {
+                            "region": region,
+                            "start_seconds": round((scene.first_frame + start) / plan.frame_rate, 6),
+                            "end_seconds": round((scene.first_frame + step) / plan.frame_rate, 6),
+                            **{side: round(value, 4) for side, value in sides},
+                        }
+                    )
+                start = step
+    return rows
 
 
 def _render(plan: SongPlan, folder: Path) -> None:
@@ -171,17 +294,26 @@ def _info(plan: SongPlan, timeline: Timeline) -> dict[str, object]:
     }
 
 
-def _manifest(plans: Sequence[SongPlan]) -> bytes:
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_MANIFEST_COLUMNS)
-    for plan in plans:
-        letters = "".join(dict.fromkeys(plan.letters))
-        note = f"rendered: {plan.kind}, letters by {plan.way}, captions {plan.captions}"
-        writer.writerow(
-            (plan.video_id, f"{plan.video_id}.mp4", plan.title, plan.channel, "alphabet", letters, "en", 1, note)
-        )
+    writer.writerow(columns)
+    writer.writerows(rows)
     return text.getvalue().encode()
+
+
+def _manifest_row(plan: SongPlan) -> tuple[object, ...]:
+    letters = "".join(dict.fromkeys(plan.letters))
+    kind = "alphabet" if isinstance(plan, LettersPlan) else "letter" if len(letters) == 1 else "range"
+    note = f"rendered: {plan.kind}, style {_style(plan)}, captions {plan.captions}"
+    return plan.video_id, f"{plan.video_id}.mp4", plan.title, plan.channel, kind, letters, "en", 1, note
+
+
+def _style(plan: SongPlan) -> str:
+    """Name of the style; for the family ``letters``, how letters appear."""
+    if isinstance(plan, PhrasesPlan):
+        return plan.style
+    return plan.way if isinstance(plan, LettersPlan) else ""
 
 
 def _truth_schema() -> Any:
@@ -198,25 +330,65 @@ def _truth_schema() -> Any:
             ("words", pa.list_(word)),
             ("captions", pa.string()),
             ("song_kind", pa.string()),
-            ("way", pa.string()),
+            ("style", pa.string()),
         ]
     )
 
 
-def _write_truth(path: Path, plans: Sequence[SongPlan], folder: Path) -> None:
+def _events_schema() -> Any:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    rows: list[dict[str, object]] = []
+    return pa.schema(
+        [
+            ("video_id", pa.string()),
+            ("phrase", pa.int64()),
+            ("style", pa.string()),
+            ("event", pa.string()),
+            ("region", pa.string()),
+            ("start_seconds", pa.float64()),
+            ("end_seconds", pa.float64()),
+            ("lasting", pa.bool_()),
+        ]
+    )
+
+
+def _regions_schema() -> Any:
+    import pyarrow as pa
+
+    names = ("start_seconds", "end_seconds", "left", "top", "right", "bottom")
+    return pa.schema([("video_id", pa.string()), ("region", pa.string()), *((name, pa.float64()) for name in names)])
+
+
+def write_tables(plans: Sequence[SongPlan], folder: Path) -> None:
+    """Write the tables of the ground truth from the markers of the songs."""
+    truth: list[dict[str, object]] = []
+    events: list[dict[str, object]] = []
+    regions: list[dict[str, object]] = []
     for plan in sorted(plans, key=lambda plan: plan.video_id):
-        for segment in _marker(plan, folder)["segments"]:
+        marker, video = _marker(plan, folder), {"video_id": plan.video_id}
+        song = {"captions": plan.captions, "song_kind": plan.kind, "style": _style(plan)}
+        for segment in marker["segments"]:
             words = [
                 {"text": w["text"], "start": w["start_seconds"], "end": w["end_seconds"]} for w in segment["words"]
             ]
-            song = {"captions": plan.captions, "song_kind": plan.kind, "way": plan.way}
-            rows.append(segment | {"words": words} | song)
+            truth.append(segment | {"words": words} | song)
+        events += [row | video | {"style": _style(plan)} for row in marker["events"]]
+        regions += [row | video for row in marker["regions"]]
+    _write_table(folder / TRUTH, truth, _truth_schema())
+    if all(isinstance(plan, PhrasesPlan) for plan in plans):
+        _write_table(folder / EVENTS, events, _events_schema())
+        _write_table(folder / REGIONS, regions, _regions_schema())
+    else:
+        for name in (EVENTS, REGIONS):  # of songs of the other family
+            (folder / name).unlink(missing_ok=True)
+
+
+def _write_table(path: Path, rows: list[dict[str, object]], schema: Any) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     with atomic_path(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(rows, schema=_truth_schema()), temporary)
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary)
 
 
 def _segment(row: dict[str, Any]) -> TrueSegment:

@@ -1,9 +1,10 @@
-"""Images of letters in seven fonts, OpenMoji drawings, cards and backdrops."""
+"""Images of letters and words in seven fonts, OpenMoji drawings, cards, logos and backdrops."""
 
 from __future__ import annotations
 
 import functools
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,20 @@ def text(
 
     Transparent pixels have the text's colour, so that interpolation adds no dark edges.
     """
+    return text_prefixes(content, font_index, height, max_width, colour, outline, counts=(len(content),))[0]
+
+
+def text_prefixes(
+    content: str,
+    font_index: int,
+    height: int,
+    max_width: int,
+    colour: str,
+    outline: str | None = None,
+    *,
+    counts: Sequence[int],
+) -> list[Image.Image]:
+    """The first `counts` characters of `content`, each image as large as that of the whole (see `text`), in the same place."""
     border = max(2, height // 28) if outline else 0
     trial = font(font_index, 200)
     left, top, right, bottom = trial.getbbox(content)
@@ -49,16 +64,77 @@ def text(
     thicken = max(1, height // 60) if FONTS[font_index][0] == "font_amatic_sc" and not outline else 0
     box = face.getbbox(content, stroke_width=border + thicken)
     size = (int(box[2] - box[0]) + 4, int(box[3] - box[1]) + 4)
-    image = Image.new("RGBA", size, (*_rgb(outline or colour), 0))
-    ImageDraw.Draw(image).text(
-        (2 - box[0], 2 - box[1]),
-        content,
-        fill=colour,
-        font=face,
-        stroke_width=border + thicken,
-        stroke_fill=outline or colour,
-    )
+    images: list[Image.Image] = []
+    for count in counts:
+        image = Image.new("RGBA", size, (*_rgb(outline or colour), 0))
+        ImageDraw.Draw(image).text(
+            (2 - box[0], 2 - box[1]),
+            content[:count],
+            fill=colour,
+            font=face,
+            stroke_width=border + thicken,
+            stroke_fill=outline or colour,
+        )
+        images.append(image)
+    return images
+
+
+def with_eyes(letter: Image.Image) -> Image.Image:
+    """A letter with two eyes that stand on its top, RGBA."""
+    radius = max(6, min(letter.height, 260) // 11)
+    ink = letter.getchannel("A").crop((0, 0, letter.width, max(1, letter.height // 6))).getbbox()
+    middle = (ink[0] + ink[2]) // 2 if ink else letter.width // 2
+    pad = max(0, 2 * radius + 2 - min(middle, letter.width - middle))
+    pixels = np.zeros((letter.height + radius, letter.width + 2 * pad, 4), np.uint8)
+    pixels[..., :3] = np.asarray(letter)[0, 0, :3]  # transparent, in the letter's colour (see `text`)
+    pixels[radius:, pad : pad + letter.width] = np.asarray(letter)
+    image = Image.fromarray(pixels)
+    canvas = ImageDraw.Draw(image)
+    for side in (-1, 1):
+        x, y = middle + pad + side * (radius + 1), radius + 1
+        canvas.ellipse((x - radius, y - radius, x + radius, y + radius), fill="#ffffff", outline="#333333", width=2)
+        canvas.ellipse((x - radius // 2, y - radius // 3, x + radius // 3, y + radius // 2), fill="#111111")
     return image
+
+
+def bent(image: Image.Image, reach: float) -> Image.Image:
+    """The image bent to one side: its foot stays, its top moves by `reach` of its height (right if positive), RGBA."""
+    pad = round(abs(reach) * image.height) + 1
+    source = np.asarray(image)
+    out = np.zeros((image.height, image.width + 2 * pad, 4), np.uint8)
+    out[..., :3] = source[0, 0, :3]
+    for y in range(image.height):
+        shift = pad + round(reach * image.height * (1 - y / image.height) ** 2)
+        out[y, shift : shift + image.width] = source[y]
+    return Image.fromarray(out)
+
+
+def folded(image: Image.Image, height: float) -> Image.Image:
+    """The image with its upper half scaled to `height` (0..1) of it, as wings that fold; of the same size, RGBA."""
+    half = image.height // 2
+    upper = image.crop((0, 0, image.width, half)).resize((image.width, max(1, round(half * height))))
+    out = image.copy()
+    out.paste(Image.new("RGBA", (image.width, half), (255, 255, 255, 0)), (0, 0))
+    out.paste(upper, (0, half - upper.height))
+    return out
+
+
+def faded(image: Image.Image, opacity: float) -> Image.Image:
+    """The image with its opacity multiplied by `opacity` (0..1), RGBA."""
+    pixels = np.array(image)
+    pixels[..., 3] = np.rint(pixels[..., 3] * opacity).astype(np.uint8)
+    return Image.fromarray(pixels)
+
+
+def logo(name: str, corner: int) -> tuple[Image.Image | None, tuple[int, int]]:
+    """(logo of a channel, its position in the corner 0..3); (None, ...) if the name is empty."""
+    if not name:
+        return None, (0, 0)
+    words = text(name, 0, 20, 96, "#ffffff")
+    badge = card(words.width + 20, words.height + 14, "#37474f", "#37474f")
+    badge.paste(words, (10, 7), words)
+    right, bottom = corner % 2, corner // 2
+    return badge, (WIDTH - badge.width - 10 if right else 10, HEIGHT - badge.height - 10 if bottom else 10)
 
 
 def drawing(openmoji: str, size: int, *, halo: bool = False) -> Image.Image:
@@ -129,5 +205,21 @@ def backdrop(kind: Backdrop, colours: tuple[str, str], width: int, height: int) 
     elif kind == "board":
         edge = np.minimum.reduce([x, y, width - 1 - x, height - 1 - y])
         fraction = np.where(edge < 16, 1.0, 0.0)
+    elif kind == "frame":
+        edge = np.minimum.reduce([x, y, width - 1 - x, height - 1 - y])
+        fraction = np.where((edge < 20) | ((edge >= 26) & (edge < 30)), 1.0, 0.0)
+    elif kind == "spot":
+        fraction = np.clip(1.1 - np.hypot((x - width * 0.55) / width, (y - height * 0.45) / height) / 0.42, 0, 1)
+    elif kind == "studio":
+        ground = height * 0.8
+        fraction = np.where(y > ground, 0.9 - (y - ground) / height, 0.45 * np.abs(x - width / 2) / width)
+    elif kind == "night":
+        fraction = y / height
+    elif kind == "paper":
+        fraction = np.where((y % 40 < 4) | (np.abs(x - 60) < 3), 1.0, 0.0)
     pixels = first + fraction[..., None] * (second - first)
+    if kind == "night":
+        stars = np.random.default_rng(7).uniform(size=(40, 2))  # the same sky in all songs
+        for star_y, star_x in stars * (height, width):
+            pixels[np.hypot(x - star_x, y - star_y) < 2.2] = 235.0
     return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from phonics_data.sources.synthetic.letters_plan import LettersPlan
 from phonics_data.sources.synthetic.song_plan import SectionPlan, SongPlan, Token
 from phonics_data.sources.synthetic.voice import RATE_HZ, Utterance, Waveform, synthesize
 from phonics_data.types import TrueSegment, Word
@@ -99,7 +100,7 @@ def _synthesize_all(plan: SongPlan) -> list[list[Waveform]]:
 
 def _utterance(plan: SongPlan, section: SectionPlan, index: int) -> Utterance:
     token = section.tokens[index]
-    is_short = token.role in ("filler", "sound") or (section.half_beats and token.role == "letter")
+    is_short = token.role in ("filler", "sound") or len(section.tokens) == 1
     return Utterance(
         say=token.say,
         voice=plan.voice,
@@ -136,13 +137,17 @@ def _with_frames(
 
 def appears_with_sound(plan: SongPlan, section: SectionPlan) -> bool:
     """Whether the section's letter appears at its first sound instead of with the scene."""
-    return section.kind == "letter" and plan.way in ("strokes", "fly", "row", "groups")
+    return (
+        isinstance(plan, LettersPlan) and section.kind == "letter" and plan.way in ("strokes", "fly", "row", "groups")
+    )
 
 
 def _lead(plan: SongPlan, section: SectionPlan) -> float:
     """Seconds from the scene's first frame to its first sound."""
     if section.kind != "letter":
         return 0.0
+    if not isinstance(plan, LettersPlan):
+        return plan.lead_seconds
     if plan.way in ("row", "groups") or plan.transition == "pan":
         return 0.0
     max_lead = 0.1 if plan.kind == "letter_run" else _MAX_LEAD_SECONDS

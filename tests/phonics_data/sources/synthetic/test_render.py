@@ -1,4 +1,4 @@
-"""Rendered songs: coverage of the plans, correctness of the true segments, format of the files."""
+"""Rendered songs: what both families share, and the family ``letters``."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from PIL import Image
 
 from phonics_data.captions.parse import read_captions
 from phonics_data.errors import OptionError, TableError
-from phonics_data.sources.synthetic import captions, compose, music, scenes, strokes
-from phonics_data.sources.synthetic.motion import Onset, animate, light_curve, onsets
-from phonics_data.sources.synthetic.render import plan_song, read_truth, render_songs
-from phonics_data.sources.synthetic.song_plan import MOVES, SongPlan
-from phonics_data.sources.synthetic.sprites import FONTS, drawing, font, text
+from phonics_data.sources.synthetic import captions, compose, letters_scenes, music, strokes
+from phonics_data.sources.synthetic.letters_plan import LettersPlan, plan_letters_song
+from phonics_data.sources.synthetic.motion import Onset, animate, onsets
+from phonics_data.sources.synthetic.render import read_truth, render_songs
+from phonics_data.sources.synthetic.song_plan import MOVES
+from phonics_data.sources.synthetic.sprites import FONTS, drawing, font, logo, text
 from phonics_data.sources.synthetic.timeline import Timeline, build_timeline, true_segments
 from phonics_data.sources.synthetic.voice import Utterance, synthesize
 from phonics_data.sources.synthetic.word_list import LETTER_SOUNDS, pictures
@@ -35,16 +36,16 @@ SHORT_SONG_SEED = 170
 """Its first song is a letter run of 17 letters, about 20 s long."""
 
 
-def first_letters(plan: SongPlan, count: int) -> SongPlan:
+def first_letters(plan: LettersPlan, count: int) -> LettersPlan:
     """`plan` with its first `count` letter sections only."""
     letters = [section for section in plan.sections if section.kind == "letter"][:count]
     return replace(plan, sections=tuple(letters))
 
 
-def find_plan(**values: object) -> SongPlan:
+def find_plan(**values: object) -> LettersPlan:
     """The first plan of seed 1 with these field values."""
     for index in range(200):
-        plan = plan_song(1, index)
+        plan = plan_letters_song(1, index)
         if all(getattr(plan, name) == value for name, value in values.items()):
             return plan
     raise AssertionError(f"no song with {values} among 200")
@@ -54,20 +55,20 @@ def find_plan(**values: object) -> SongPlan:
 
 
 def test_plans_depend_on_seed_and_index_only() -> None:
-    assert plan_song(1, 7) == plan_song(1, 7)
-    assert plan_song(1, 7).digest() == plan_song(1, 7).digest()
-    assert len({plan_song(seed, 7).digest() for seed in range(20)}) == 20
+    assert plan_letters_song(1, 7) == plan_letters_song(1, 7)
+    assert plan_letters_song(1, 7).digest() == plan_letters_song(1, 7).digest()
+    assert len({plan_letters_song(seed, 7).digest() for seed in range(20)}) == 20
 
 
 def test_sixty_songs_have_the_size_of_the_paper_dataset() -> None:
-    counts = Counter(letter for index in range(60) for letter in plan_song(1, index).letters)
+    counts = Counter(letter for index in range(60) for letter in plan_letters_song(1, index).letters)
     assert 1500 <= counts.total() <= 1640
     assert set(counts) == set(LETTERS)
     assert 30 <= min(counts.values()) <= max(counts.values()) <= 90
 
 
 def test_a_small_collection_covers_all_kinds_and_styles() -> None:
-    plans = [plan_song(3, index) for index in range(20)]
+    plans = [plan_letters_song(3, index) for index in range(20)]
     assert {plan.kind for plan in plans} == {"is_for", "a_a_apple", "phonics", "letter_run", "two_words"}
     assert {plan.way for plan in plans} == {"card", "strokes", "fly", "row", "groups", "pair"}
     assert {plan.captions for plan in plans} == {"words", "cues", "none"}
@@ -84,7 +85,7 @@ def test_a_small_collection_covers_all_kinds_and_styles() -> None:
 
 def test_values_out_of_range_are_rejected_with_the_option_name(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="--seed: got -1"):
-        plan_song(-1, 0)
+        plan_letters_song(-1, 0)
     with pytest.raises(OptionError, match="--songs: got 0"):
         render_songs(tmp_path, num_songs=0, seed=1)
     with pytest.raises(OptionError, match="--workers: got 0"):
@@ -135,7 +136,7 @@ def test_fonts_differ() -> None:
 
 
 def test_speech_synthesis_is_reproducible(monkeypatch: pytest.MonkeyPatch) -> None:
-    voices = sorted({plan_song(5, index).voice for index in range(80)})
+    voices = sorted({plan_letters_song(5, index).voice for index in range(80)})
     assert len(voices) >= 15
     words = [
         Utterance(say=say, voice=voice, pitch=50, pitch_range=30, words_per_minute=160)
@@ -163,14 +164,14 @@ def test_words_are_trimmed_to_their_audio() -> None:
 
 
 @pytest.fixture(scope="module", params=range(10))
-def laid_out(request: pytest.FixtureRequest) -> tuple[SongPlan, Timeline, list[TrueSegment]]:
-    plan = plan_song(1, request.param)
+def laid_out(request: pytest.FixtureRequest) -> tuple[LettersPlan, Timeline, list[TrueSegment]]:
+    plan = plan_letters_song(1, request.param)
     timeline = build_timeline(plan)
     return plan, timeline, true_segments(plan, timeline)
 
 
 def test_segments_are_disjoint_and_contain_their_words(
-    laid_out: tuple[SongPlan, Timeline, list[TrueSegment]],
+    laid_out: tuple[LettersPlan, Timeline, list[TrueSegment]],
 ) -> None:
     plan, timeline, segments = laid_out
     assert "".join(segment.letter for segment in segments) == plan.letters
@@ -188,7 +189,7 @@ def test_segments_are_disjoint_and_contain_their_words(
     assert segments[-1].end_seconds <= timeline.num_frames / plan.frame_rate
 
 
-def test_segment_lengths_match_the_paper(laid_out: tuple[SongPlan, Timeline, list[TrueSegment]]) -> None:
+def test_segment_lengths_match_the_paper(laid_out: tuple[LettersPlan, Timeline, list[TrueSegment]]) -> None:
     plan, _, segments = laid_out
     lengths = np.array([segment.end_seconds - segment.start_seconds for segment in segments])
     low, high = (0.6, 1.25) if plan.kind == "letter_run" else (1.4, 4.0)
@@ -196,7 +197,7 @@ def test_segment_lengths_match_the_paper(laid_out: tuple[SongPlan, Timeline, lis
     assert float(np.mean((lengths >= 14 / 25) & (lengths <= 100 / 25))) > 0.9
 
 
-def test_chorus_and_cards_are_outside_all_segments(laid_out: tuple[SongPlan, Timeline, list[TrueSegment]]) -> None:
+def test_chorus_and_cards_are_outside_all_segments(laid_out: tuple[LettersPlan, Timeline, list[TrueSegment]]) -> None:
     plan, timeline, segments = laid_out
     for section in timeline.sections:
         if section.plan.kind != "letter" and section.words:
@@ -206,7 +207,9 @@ def test_chorus_and_cards_are_outside_all_segments(laid_out: tuple[SongPlan, Tim
     assert plan.sections[0].kind in ("intro", "break")
 
 
-def test_scenes_cover_the_song_without_gap_or_overlap(laid_out: tuple[SongPlan, Timeline, list[TrueSegment]]) -> None:
+def test_scenes_cover_the_song_without_gap_or_overlap(
+    laid_out: tuple[LettersPlan, Timeline, list[TrueSegment]],
+) -> None:
     _, timeline, _ = laid_out
     assert timeline.sections[0].first_frame == 0
     assert timeline.sections[-1].last_frame == timeline.num_frames
@@ -233,17 +236,15 @@ def test_every_animation_starts_in_the_frame_of_the_onset(move: Any) -> None:
         assert step[onset_frame + 16 :].max() < 0.1 * step.max(), "does not return to rest"
 
 
-def soundtrack(plan: SongPlan) -> tuple[Timeline, list[Onset], music.Track]:
+def soundtrack(plan: LettersPlan) -> tuple[Timeline, list[Onset], music.Track]:
     timeline = build_timeline(plan)
     voice, sound = music.mix(plan, timeline)
     return timeline, onsets(timeline, voice), sound
 
 
-def render_frames(plan: SongPlan, timeline: Timeline, song_onsets: Sequence[Onset]) -> Iterator[Image.Image]:
-    _, sound = music.mix(plan, timeline)
-    brightness = light_curve(sound, timeline.sections[-1].last_frame, plan.frame_rate)
-    song_scenes = scenes.build(plan, timeline, song_onsets, brightness)
-    return compose.frames(song_scenes, plan.camera, plan.frame_rate, *scenes.logo(plan))
+def render_frames(plan: LettersPlan, timeline: Timeline, song_onsets: Sequence[Onset]) -> Iterator[Image.Image]:
+    song_scenes = letters_scenes.build(plan, timeline, song_onsets)
+    return compose.frames(song_scenes, *logo(plan.logo, plan.logo_corner))
 
 
 def rise_per_frame(sound: music.Track, frame_rate: int) -> NDArray[np.float64]:
@@ -345,7 +346,7 @@ def test_files_have_the_format_of_video_sites(songs: Path) -> None:
     videos = read_manifest(str(songs / "manifest.csv"))
     assert [video.video_id for video in videos] == [f"song-{index:04d}" for index in range(len(videos))]
     for index, video in enumerate(videos):
-        plan = plan_song(11, index)
+        plan = plan_letters_song(11, index)
         info = json.loads((songs / f"{video.video_id}.info.json").read_bytes())
         with av.open(songs / f"{video.video_id}.mp4") as container:
             picture, sound = container.streams.video[0], container.streams.audio[0]
@@ -370,7 +371,7 @@ def test_the_truth_table_contains_all_segments(songs: Path) -> None:
     assert [(segment.video_id, segment.start_seconds) for segment in segments] == sorted(
         (segment.video_id, segment.start_seconds) for segment in segments
     )
-    plan = plan_song(11, 1)
+    plan = plan_letters_song(11, 1)
     assert [segment for segment in segments if segment.video_id == plan.video_id] == true_segments(
         plan, build_timeline(plan)
     )
@@ -384,18 +385,18 @@ def test_a_second_run_renders_nothing_and_writes_equal_tables(songs: Path, tmp_p
         (copy / name).unlink()
     before = {path.name: path.stat().st_mtime_ns for path in copy.glob("song-*")}
     seen: list[tuple[str, int, int]] = []
-    render_songs(copy, num_songs=4, seed=11, workers=1, on_progress=lambda *step: seen.append(step))
+    render_songs(copy, num_songs=4, seed=11, family="letters", workers=1, on_progress=lambda *step: seen.append(step))
     assert seen == [("render", 4, 4)]
     assert {path.name: path.stat().st_mtime_ns for path in copy.glob("song-*")} == before
     assert {name: (copy / name).read_bytes() for name in tables} == tables
 
 
 def test_truncated_files_are_rendered_again(tmp_path: Path) -> None:
-    render_songs(tmp_path, num_songs=1, seed=SHORT_SONG_SEED, workers=1)
+    render_songs(tmp_path, num_songs=1, seed=SHORT_SONG_SEED, family="letters", workers=1)
     whole, video = (tmp_path / "truth.parquet").read_bytes(), tmp_path / "song-0000.mp4"
     size = video.stat().st_size
     video.write_bytes(video.read_bytes()[: size // 2])
-    render_songs(tmp_path, num_songs=1, seed=SHORT_SONG_SEED, workers=1)
+    render_songs(tmp_path, num_songs=1, seed=SHORT_SONG_SEED, family="letters", workers=1)
     assert video.stat().st_size == size
     assert (tmp_path / "truth.parquet").read_bytes() == whole
     assert not list(tmp_path.glob(".*partial*"))

@@ -1,20 +1,21 @@
-"""One scene per section of the timeline: its sprites, their positions and animation."""
+"""Scenes of the family ``letters``: one per section of the timeline; letters and pictures move with the syllables."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from phonics_data.sources.synthetic import layout, motion, strokes
-from phonics_data.sources.synthetic.compose import DRIFT_PIXELS, Scene, Sprite
+from phonics_data.sources.synthetic.compose import Scene, Sprite
 from phonics_data.sources.synthetic.layout import Box
+from phonics_data.sources.synthetic.letters_plan import LettersPlan
 from phonics_data.sources.synthetic.motion import Onset, Pose
-from phonics_data.sources.synthetic.song_plan import Move, SectionPlan, SongPlan
+from phonics_data.sources.synthetic.song_plan import Move, SectionPlan
 from phonics_data.sources.synthetic.sprites import HEIGHT, WIDTH, backdrop, card, drawing, text
 from phonics_data.sources.synthetic.timeline import Section, Timeline
 from phonics_data.sources.synthetic.word_list import pictures
@@ -24,34 +25,19 @@ _NUM_STROKE_IMAGES = 12
 _FLY_SECONDS = 0.12
 _FADE_FRAMES, _PAN_FRAMES = 4, 2  # short, because movement without sound should be small
 _NOTE, _STAR = "1F3B5", "2B50"
-_GLOW_DIAMETER, _GLOW_LEVELS, _GLOW_OPACITY = 384, 12, 0.75
-_GLOW_COLOUR = "#ff9800"  # visible on light and dark backgrounds, and behind light and dark letters
+_DRIFT_PIXELS, _DRIFT_PIXELS_PER_SECOND = 24, 3.0
+_ZOOM, _ZOOM_STEP = 0.04, 0.003
 
 
-def build(plan: SongPlan, timeline: Timeline, onsets: Sequence[Onset], light: motion.Curve) -> list[Scene]:
-    """The song's scenes in order; together they cover all frames.
-
-    Args:
-        light: (frames,) brightness of the light behind letters, 0..1.
-    """
-    builder = _SceneBuilder(plan, timeline, onsets, light)
+def build(plan: LettersPlan, timeline: Timeline, onsets: Sequence[Onset]) -> list[Scene]:
+    """The song's scenes in order; together they cover all frames."""
+    builder = _SceneBuilder(plan, timeline, onsets)
     return [builder.scene(section) for section in timeline.sections]
 
 
-def logo(plan: SongPlan) -> tuple[Image.Image | None, tuple[int, int]]:
-    """(logo of the channel or None, its position); it is drawn in every frame."""
-    if not plan.logo:
-        return None, (0, 0)
-    words = text(plan.logo, 0, 20, 96, "#ffffff")
-    badge = card(words.width + 20, words.height + 14, "#37474f", "#37474f")
-    badge.paste(words, (10, 7), words)
-    right, bottom = plan.logo_corner % 2, plan.logo_corner // 2
-    return badge, (WIDTH - badge.width - 10 if right else 10, HEIGHT - badge.height - 10 if bottom else 10)
-
-
 class _SceneBuilder:
-    def __init__(self, plan: SongPlan, timeline: Timeline, onsets: Sequence[Onset], light: motion.Curve) -> None:
-        self._plan, self._timeline, self._light = plan, timeline, light
+    def __init__(self, plan: LettersPlan, timeline: Timeline, onsets: Sequence[Onset]) -> None:
+        self._plan, self._timeline = plan, timeline
         self._onsets = {index: list(found) for index, found in groupby(onsets, key=lambda onset: onset.section)}
         self._with_pictures = any(section.plan.pictures for section in timeline.sections)
         self._groups = self._group_letters()
@@ -76,8 +62,6 @@ class _SceneBuilder:
             "outro": self._ending,
         }
         background, sprites = makers[section.plan.kind](section)
-        if section.plan.kind == "letter":
-            sprites = [self._glow(section), *sprites]
         is_new_screen = section.plan.kind != "letter" or not self._shares_screen(section)
         transition = self._plan.transition if is_new_screen else "cut"
         if transition == "pan" and section.plan.kind != "letter":
@@ -89,7 +73,15 @@ class _SceneBuilder:
             sprites=tuple(sprites),
             transition=transition,
             transition_frames=_PAN_FRAMES if transition == "pan" else _FADE_FRAMES,
+            background_x=self._drift(section) if self._plan.camera == "drift" else None,
+            view=_zoom(section) if self._plan.camera == "zoom" else None,
         )
+
+    def _drift(self, section: Section) -> NDArray[np.int64]:
+        """(frames,) offset of the background, which moves to and fro within the song."""
+        frame = np.arange(section.first_frame, section.last_frame)
+        distance = (frame / self._plan.frame_rate * _DRIFT_PIXELS_PER_SECOND).astype(np.int64) % (2 * _DRIFT_PIXELS)
+        return np.minimum(distance, 2 * _DRIFT_PIXELS - distance)
 
     def _shares_screen(self, section: Section) -> bool:
         return self._plan.way in ("row", "groups") and self._groups[section.index][0] is not section
@@ -105,7 +97,7 @@ class _SceneBuilder:
         return section.plan
 
     def _background(self, section: Section) -> Image.Image:
-        width = WIDTH + (DRIFT_PIXELS if self._plan.camera == "drift" else 0)
+        width = WIDTH + (_DRIFT_PIXELS if self._plan.camera == "drift" else 0)
         return backdrop(self._plan.backdrop, self._style(section).back_colours, width, HEIGHT)
 
     def _letter(self, section: Section) -> tuple[Image.Image, list[Sprite]]:
@@ -186,13 +178,6 @@ class _SceneBuilder:
             pose = _displaced(pose, dx=side_x * 300 * (1 - x) ** 2, dy=side_y * 280 * (1 - x) ** 2)
         pose = replace(pose, visible=frames_since >= 0)
         return Sprite(images=images, x=box.x, y=box.y, pose=pose, image_index=index)
-
-    def _glow(self, section: Section) -> Sprite:
-        """A light behind the letter that follows the soundtrack: a change that is visible even at low resolution."""
-        num_frames = section.last_frame - section.first_frame
-        level = np.rint(self._light[section.first_frame : section.last_frame] * _GLOW_LEVELS).astype(np.int64)
-        pose = replace(motion.still_pose(num_frames), visible=level > 0)
-        return Sprite(images=_glow_images(_GLOW_COLOUR), x=WIDTH / 2, y=HEIGHT / 2, pose=pose, image_index=level)
 
     def _pair_letter(self, section: Section, box: Box, half: int) -> Sprite:
         """Letter of a pair: upper case (half 0) animated by odd letter names, lower case (1) by even ones, both by other words."""
@@ -324,17 +309,12 @@ class _SceneBuilder:
         return background, self._dancers(section, [self._drawing(section, _STAR, 50)], [Box(590, 312, 50, 50)])
 
 
-@functools.cache
-def _glow_images(colour: str) -> tuple[Image.Image, ...]:
-    """RGBA images of a soft disc of light at opacity 0/`_GLOW_LEVELS`, 1/`_GLOW_LEVELS` ... 1 of its maximum."""
-    y, x = np.mgrid[-1 : 1 : _GLOW_DIAMETER * 1j, -1 : 1 : _GLOW_DIAMETER * 1j]
-    disc = np.clip(1 - np.hypot(x, y), 0, 1) ** 0.35
-    levels: list[Image.Image] = []
-    for level in range(_GLOW_LEVELS + 1):
-        light = Image.new("RGBA", (_GLOW_DIAMETER, _GLOW_DIAMETER), colour)
-        light.putalpha(Image.fromarray(np.rint(255 * _GLOW_OPACITY * level / _GLOW_LEVELS * disc).astype(np.uint8)))
-        levels.append(light)
-    return tuple(levels)
+def _zoom(section: Section) -> NDArray[np.float64]:
+    """(frames, 4) what a camera sees that approaches slowly within the section."""
+    num_frames = section.last_frame - section.first_frame
+    steps = (_ZOOM * np.arange(num_frames) / max(num_frames, 1) / _ZOOM_STEP).astype(np.int64)
+    inset = steps * _ZOOM_STEP / 2
+    return np.stack([WIDTH * inset, HEIGHT * inset, WIDTH * (1 - inset), HEIGHT * (1 - inset)], axis=1)
 
 
 def _displaced(pose: Pose, dx: motion.Curve, dy: motion.Curve) -> Pose:
