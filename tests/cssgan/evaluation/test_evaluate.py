@@ -53,7 +53,7 @@ def _untrained() -> Generate:
 
 @pytest.fixture(scope="module", name="phrases")
 def _phrases() -> tuple[toy_phrases.Phrases, EvalWindows]:
-    return toy_phrases.make(clips_per_song=6)
+    return toy_phrases.make(num_songs=2, clips_per_song=6)
 
 
 @pytest.fixture(scope="module", name="data")
@@ -161,7 +161,7 @@ def test_a_flash_that_follows_the_light_of_real_videos_saturates_the_synchrony_m
     assert not evaluation.passed
 
 
-@pytest.mark.parametrize("num_videos", [1, 2, 5])
+@pytest.mark.parametrize("num_videos", [1, 2])
 @pytest.mark.parametrize("kind", ["ideal", "static"])
 def test_few_videos_give_values_or_reasons(data: EvalWindows, ideal: Generate, kind: str, num_videos: int) -> None:
     few = data.select(np.arange(num_videos))
@@ -322,7 +322,7 @@ def test_values_per_video_average_to_the_metrics_of_the_set(
     ):  # fmt: skip
         assert float(np.nanmean(rows.values[name])) == pytest.approx(results[name].value), name
     assert float(np.nanmedian(rows.values["seam_ratio"])) == pytest.approx(results["seam_ratio"].value)
-    assert rows.real_ND.shape == rows.fake_ND.shape == (18, 64)
+    assert rows.real_ND.shape == rows.fake_ND.shape == (12, 64)
     assert rows.extractor == results["rfd_3d_fd64"].protocol["network"]
     fake, real = (Features(values_ND=side, extractor=rows.extractor) for side in (rows.fake_ND, rows.real_ND))
     scale = real_scale(real)

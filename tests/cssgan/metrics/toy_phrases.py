@@ -17,7 +17,7 @@ from cssgan.types import EvalWindows
 from phonics_data.contract.labels import LETTERS
 from tests.cssgan.metrics import toy_scenes
 
-RATE, FRAMES, SIZE = 25, 96, 32
+RATE, FRAMES, SIZE = 25, 64, 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,21 +57,21 @@ class Phrases:
 
 
 def make(num_songs: int = 3, clips_per_song: int = 8, seed: int = 0) -> tuple[Phrases, EvalWindows]:
-    """Phrases of 2.4 to 3.6 s whose burst lies between 1.2 and 2.4 s."""
+    """Phrases of 1.6 to 2.5 s whose burst lies between 1.0 and 1.8 s."""
     rng = np.random.default_rng(seed)
     n = num_songs * clips_per_song
     ramp = np.linspace(0, 30, SIZE)[:, None, None]
     styles = tuple(
         Style(
             background=(ramp + rng.integers(20, 200, 3)).astype(np.uint8) + np.zeros((SIZE, SIZE, 3), np.uint8),
-            word_lead=int(rng.integers(6, 10)), object_lead=int(rng.integers(18, 26)),
+            word_lead=int(rng.integers(5, 8)), object_lead=int(rng.integers(14, 19)),
         )
         for _ in range(num_songs)
     )  # fmt: skip
     song_N = np.repeat(np.arange(num_songs), clips_per_song)
-    bursts_N = np.concatenate([rng.permutation(np.linspace(30, 60, clips_per_song).astype(int)) for _ in styles])
+    bursts_N = np.concatenate([rng.permutation(np.linspace(26, 44, clips_per_song).astype(int)) for _ in styles])
     phrases = Phrases(
-        styles=styles, song_N=song_N, bursts_N=bursts_N, valid_N=bursts_N + rng.integers(25, 36, n),
+        styles=styles, song_N=song_N, bursts_N=bursts_N, valid_N=bursts_N + rng.integers(13, 19, n),
         objects_NHWC=rng.integers(0, 256, (n, 14, 14, 3)).astype(np.uint8),
     )  # fmt: skip
     when = np.zeros((n, FRAMES), np.bool_)
