@@ -11,6 +11,7 @@ from cssgan.evaluators.checkpoint import TrainedEvaluators
 from cssgan.evaluators.results import evaluator_results
 from cssgan.metrics import synchrony
 from cssgan.metrics.corruptions import NAMES, Corruption, Name, corruption_table
+from cssgan.metrics.event_results import event_results
 from cssgan.metrics.image_quality import image_quality_results
 from cssgan.metrics.motion import motion_results
 from cssgan.metrics.random_feature_distance import random_feature_results
@@ -37,6 +38,10 @@ EXPECTED: Mapping[str, Trend] = {
     "motion_match_auc": {"freeze": _DOWN, "shuffle": _DOWN, "wrong class": _DOWN},
     "onset_motion_correlation": _SYNCHRONY,
     "sync_auc": _SYNCHRONY,
+    "event_f1": {"freeze": _DOWN, "shuffle": _DOWN},
+    "persistence": {"freeze": _DOWN},
+    "object_similarity": {"freeze": _DOWN},
+    "flicker_share": {"noise": _UP, "shuffle": _UP, "flash": _UP},
     "rfd_2d_fd64": _APPEARANCE,
     "rfd_2d_kd64": _APPEARANCE,
     "rfd_3d_fd64": {**_APPEARANCE, "freeze": _UP, "shuffle": _UP},
@@ -53,7 +58,7 @@ EXPECTED: Mapping[str, Trend] = {
 }
 """Metric -> corruption that it must order -> whether it rises (1) or falls (-1) with the strength."""
 NOT_CHECKED = (
-    "seam_ratio", "best_lag", "ba_max", "ba_min", "rfd_2d_precision", "rfd_2d_recall", "rfd_2d_density", "rfd_2d_coverage",
+    "event_match", "seam_ratio", "best_lag", "ba_max", "ba_min", "rfd_2d_precision", "rfd_2d_recall", "rfd_2d_density", "rfd_2d_coverage",
     "rfd_3d_precision", "rfd_3d_recall", "rfd_3d_density", "rfd_3d_coverage", "domain_is", "syncnet_top1",
 )  # fmt: skip
 """Metrics without an expected order, which the table shows too."""
@@ -125,8 +130,9 @@ def _corrupted_metrics(
     corruption: Corruption, data: EvalWindows, real: Values, evaluators: TrainedEvaluators | None
 ) -> Values:
     rng = np.random.default_rng(0)
+    rates_N = np.array([float(rate) for rate in data.frame_rates])
     if corruption.corrupt is not None:
-        return _metrics(data, corruption.corrupt(data.video_NTHWC, rng), evaluators)
+        return _metrics(data, corruption.corrupt(data.video_NTHWC, rates_N, rng), evaluators)
     assert corruption.exchange is not None
     others = corruption.exchange(data.labels_N, data.video_ids, rng)
     if corruption.whole_clip:
@@ -143,6 +149,7 @@ def _metrics(data: EvalWindows, fake: Videos, evaluators: TrainedEvaluators | No
         *image_quality_results(pairs),
         *motion_results(pairs),
         *synchrony_results(curves, synchrony.SynchronySpec(num_resamples=10)).results,
+        *event_results(pairs, data, {}).results,
         *random_feature_results(pairs),
         *evaluator_results(evaluators, pairs, data).results,
     ]

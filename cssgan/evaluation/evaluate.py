@@ -177,13 +177,7 @@ def _event_results(
     values = dict(found.per_video)
     if n >= 2:
         swap, values["event_swap_auc"] = _event_swap(generate, untrained, data, fake, controls, spec)
-    return [_with_saturation(result).with_protocol(protocol) for result in (*found.results, swap)], values
-
-
-def _with_saturation(result: MetricResult) -> MetricResult:
-    """Event measures are between 0 and 1; a mismatched video is a real one and flickers as real videos do."""
-    exempt = ("song_mean", "mismatched") if result.name == "flicker_share" else ()
-    return result if result.value is None else result.with_controls({}, scale=1.0, exempt=exempt)
+    return [result.with_protocol(protocol) for result in (*found.results, swap)], values
 
 
 def _event_swap(

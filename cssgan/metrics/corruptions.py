@@ -9,9 +9,9 @@ from typing import Literal, get_args
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from cssgan.metrics.videos import Ints, Videos
+from cssgan.metrics.videos import Floats, Ints, Videos
 
-Name = Literal["blur", "noise", "freeze", "shuffle", "wrong class", "wrong audio"]
+Name = Literal["blur", "noise", "freeze", "shuffle", "late", "flash", "wrong class", "wrong audio"]
 NAMES: tuple[Name, ...] = get_args(Name)
 
 
@@ -21,7 +21,7 @@ class Corruption:
 
     Args:
         strength: higher is stronger, in `unit`.
-        corrupt: (real videos, rng) -> corrupted videos; None: the videos are unchanged.
+        corrupt: (real videos, frames per second of each, rng) -> corrupted videos; None: the videos are unchanged.
         exchange: (class indices, source videos, rng) -> for each video the index of the clip that replaces it
             (`whole_clip`) or whose audio it is compared with; None: its own.
         whole_clip: the video of the other clip replaces the real one; otherwise only the audio is exchanged.
@@ -30,7 +30,7 @@ class Corruption:
     name: Name
     strength: float
     unit: str
-    corrupt: Callable[[Videos, np.random.Generator], Videos] | None = None
+    corrupt: Callable[[Videos, Floats, np.random.Generator], Videos] | None = None
     exchange: Callable[[Ints, tuple[str, ...], np.random.Generator], Ints] | None = None
     whole_clip: bool = False
 
@@ -46,14 +46,16 @@ def corruption_table() -> tuple[Corruption, ...]:
         *(_noise(levels) for levels in (4.0, 12.0, 36.0)),
         *(_freeze(percent) for percent in (25.0, 50.0, 100.0)),
         *(_shuffle(frames) for frames in (4, 8, 32)),
+        *(_late(seconds) for seconds in (0.1, 0.2, 0.4)),
+        *(_flash(levels) for levels in (16.0, 32.0, 64.0)),
         *(_wrong_class(percent) for percent in (25.0, 50.0, 100.0)),
         *(_wrong_audio(percent) for percent in (25.0, 50.0, 100.0)),
     )
 
 
 def _blur(sigma: float) -> Corruption:
-    def corrupt(real_NTHWC: Videos, rng: np.random.Generator) -> Videos:
-        del rng
+    def corrupt(real_NTHWC: Videos, frames_per_second_N: Floats, rng: np.random.Generator) -> Videos:
+        del frames_per_second_N, rng
         out = np.empty_like(real_NTHWC)
         for n, frames in enumerate(real_NTHWC):
             blurred = gaussian_filter(frames.astype(np.float32), (0, sigma, sigma, 0))
@@ -64,7 +66,8 @@ def _blur(sigma: float) -> Corruption:
 
 
 def _noise(levels: float) -> Corruption:
-    def corrupt(real_NTHWC: Videos, rng: np.random.Generator) -> Videos:
+    def corrupt(real_NTHWC: Videos, frames_per_second_N: Floats, rng: np.random.Generator) -> Videos:
+        del frames_per_second_N
         out = np.empty_like(real_NTHWC)
         for n, frames in enumerate(real_NTHWC):
             noisy = frames + levels * rng.standard_normal(frames.shape, np.float32)
@@ -77,8 +80,8 @@ def _noise(levels: float) -> Corruption:
 def _freeze(percent: float) -> Corruption:
     """The last frames repeat the one before them; at 100 % all frames repeat the first."""
 
-    def corrupt(real_NTHWC: Videos, rng: np.random.Generator) -> Videos:
-        del rng
+    def corrupt(real_NTHWC: Videos, frames_per_second_N: Floats, rng: np.random.Generator) -> Videos:
+        del frames_per_second_N, rng
         length = real_NTHWC.shape[1]
         last = max(0, round(length * (1.0 - percent / 100.0)) - 1)
         return real_NTHWC[:, np.minimum(np.arange(length), last)]
@@ -89,7 +92,8 @@ def _freeze(percent: float) -> Corruption:
 def _shuffle(frames: int) -> Corruption:
     """Frames are permuted within runs of this length."""
 
-    def corrupt(real_NTHWC: Videos, rng: np.random.Generator) -> Videos:
+    def corrupt(real_NTHWC: Videos, frames_per_second_N: Floats, rng: np.random.Generator) -> Videos:
+        del frames_per_second_N
         length = real_NTHWC.shape[1]
         out = np.empty_like(real_NTHWC)
         for n, clip in enumerate(real_NTHWC):
@@ -98,6 +102,38 @@ def _shuffle(frames: int) -> Corruption:
         return out
 
     return Corruption(name="shuffle", strength=frames, unit="frames", corrupt=corrupt)
+
+
+def _late(seconds: float) -> Corruption:
+    """Everything happens later; the first frame is held before."""
+
+    def corrupt(real_NTHWC: Videos, frames_per_second_N: Floats, rng: np.random.Generator) -> Videos:
+        del rng
+        frames_N = np.rint(seconds * frames_per_second_N).astype(np.int64)
+        source_NT = np.maximum(np.arange(real_NTHWC.shape[1])[None, :] - frames_N[:, None], 0)
+        return np.take_along_axis(real_NTHWC, source_NT[:, :, None, None, None], axis=1)
+
+    return Corruption(name="late", strength=seconds, unit="s", corrupt=corrupt)
+
+
+FLASHES_PER_SECOND = 2.0
+FLASH_SECONDS = 0.08
+
+
+def _flash(levels: float) -> Corruption:
+    """Frames become brighter at random times for a moment, and return."""
+
+    def corrupt(real_NTHWC: Videos, frames_per_second_N: Floats, rng: np.random.Generator) -> Videos:
+        length = real_NTHWC.shape[1]
+        out = np.empty_like(real_NTHWC)
+        for n, (clip, rate) in enumerate(zip(real_NTHWC, frames_per_second_N, strict=True)):
+            light_T = np.zeros(length, np.int16)
+            for start in rng.integers(1, length, max(1, round(FLASHES_PER_SECOND * length / float(rate)))):
+                light_T[start : start + max(1, round(FLASH_SECONDS * float(rate)))] = round(levels)
+            out[n] = np.clip(clip + light_T[:, None, None, None], 0, 255).astype(np.uint8)
+        return out
+
+    return Corruption(name="flash", strength=levels, unit="grey levels", corrupt=corrupt)
 
 
 def _wrong_class(percent: float) -> Corruption:

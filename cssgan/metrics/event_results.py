@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from cssgan.metrics.region_truth import RegionTruth
 from cssgan.metrics.result import Better, MetricResult, ProtocolValue, unavailable
 from cssgan.metrics.statistics import bootstrap_mean
 from cssgan.metrics.videos import Floats, Mask, ReadVideos, VideoPairs, Videos, mean_defined
+from cssgan.metrics.word_reading import word_read_result
 from cssgan.types import EvalWindows
 
 GENERATED = "generated"
@@ -38,7 +39,7 @@ def event_results(
     truth: RegionTruth | None = None,
     spec: EventSpec | None = None,
 ) -> EventEvaluation:
-    """`event_match`, `event_f1`, `persistence`, `object_similarity`, `flicker_share`; with `truth` also by region.
+    """`event_match`, `event_f1`, `persistence`, `object_similarity`, `flicker_share`, `word_read`; with `truth` by region.
 
     Args:
         controls: name -> uint8 (N, T, H, W, 3), trivial videos of the same clips (first frame held, flash, mean of the
@@ -68,7 +69,8 @@ def event_results(
         for result, value_N in of_region.all(negatives_NN):
             results.append(result)
             per_video[result.name] = value_N
-    return EventEvaluation(results=tuple(results), per_video=per_video)
+    word, word_N = word_read_result(pairs, data.object_words, rates_N, controls, spec.seed)
+    return EventEvaluation(results=(*results, word), per_video={**per_video, word.name: word_N})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -110,7 +112,9 @@ class _Region:
                 reason="nothing lasts in any real clip", protocol={},
             ),
             *([] if self.suffix else [
-                self._result("flicker_share", flicker, better="neither", reason="no video changes", protocol={})
+                self._result("flicker_share", flicker, better="neither", reason="no video changes", exempt=("mismatched",),
+                    protocol={"compare_with": "real"},
+                )
             ]),
         ]  # fmt: skip
 
@@ -135,19 +139,21 @@ class _Region:
         better: Better = "higher",
         extra: Mapping[str, float] | None = None,
         undefined: int | None = None,
+        exempt: Sequence[str] = (),
     ) -> tuple[MetricResult, Floats]:
         value_N = values[GENERATED]
         count = len(value_N)
         value, missing = mean_defined(value_N)
         if value is None:
             return unavailable(name + self.suffix, reason, better=better, n_real=count, n_fake=count), value_N
-        controls = {
+        found = {
             control: mean
             for control, (mean, _) in ((control, mean_defined(items)) for control, items in values.items())
             if control != GENERATED and mean is not None
         }
-        return MetricResult(
+        result = MetricResult(
             name=name + self.suffix, value=value, better=better, n_real=count, n_fake=count,
             num_undefined=missing if undefined is None else undefined, interval=bootstrap_mean(value_N, self.spec.seed),
-            controls={**controls, **(extra or {})}, protocol={**asdict(self.spec), **protocol},
-        ), value_N  # fmt: skip
+            controls=dict(extra or {}), protocol={**asdict(self.spec), **protocol},
+        )  # fmt: skip
+        return result.with_controls(found, scale=1.0, exempt=exempt), value_N
