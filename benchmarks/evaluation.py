@@ -66,16 +66,21 @@ class Cost:
 
 
 def measure(
-    num_videos: int, *, size: int = 64, num_frames: int = 32, evaluators: TrainedEvaluators | None = None
+    num_videos: int,
+    *,
+    size: int = 64,
+    num_frames: int = 32,
+    phrase_frames: int = 104,
+    evaluators: TrainedEvaluators | None = None,
 ) -> Cost:
-    """Evaluate `num_videos` synthetic videos, with a pool of real windows of twice that number.
+    """Evaluate `num_videos` synthetic videos, with a pool of real windows of twice that number and with whole phrases.
 
     Raises:
         EvaluatorError: `evaluators` were trained on another size.
     """
     if evaluators is not None:
         evaluators.check(size=size, num_frames=num_frames, label_set=LETTERS)
-    data = windows(num_videos, size, num_frames)
+    data, phrases = windows(num_videos, size, num_frames), windows(num_videos, size, phrase_frames)
 
     def read(rows: slice) -> tuple[Videos, Ints]:
         index = np.arange(rows.start, rows.stop)
@@ -86,7 +91,9 @@ def measure(
     pool = RealPool(count=2 * num_videos, name="synthetic windows", read=read)
     with _peak_memory() as peak:
         started, cpu = time.monotonic(), time.process_time()
-        evaluate(shifted_at_onsets, data, evaluators=evaluators, pool=pool)
+        evaluate(
+            shifted_at_onsets, data, phrases=phrases, untrained=shifted_at_onsets, evaluators=evaluators, pool=pool
+        )
         seconds, cpu = time.monotonic() - started, time.process_time() - cpu
     return Cost(
         num_videos=num_videos, num_frames=num_frames, size=size, evaluators=evaluators is not None, seconds=seconds,
