@@ -29,6 +29,8 @@ class MetricResult:
         num_undefined: items for which the metric is not defined; `protocol` describes how they are counted.
         unavailable: the reason why there is no value; empty if there is one.
         caution: why the value must be interpreted with care, for example too few videos; empty if there is no reason.
+        saturated_by: the control (`CONTROL_NAMES`) that reaches the value of the real videos; empty if none does. Such a
+            measure does not tell a good model from that control: it takes part in no gate and in no verdict.
         controls: values of the same metric on trivial solutions or real data: floors, ceilings, baselines, chance level.
         protocol: everything that could change the value: frames, masks, resizing, network and its digest, seeds.
     """
@@ -43,6 +45,7 @@ class MetricResult:
     num_undefined: int = 0
     unavailable: str = ""
     caution: str = ""
+    saturated_by: str = ""
     controls: Mapping[str, float] = field(default_factory=dict[str, float])
     protocol: Mapping[str, ProtocolValue] = field(default_factory=dict[str, ProtocolValue])
 
