@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
-from itertools import product
+from itertools import cycle, product
 from typing import Any, Literal
 
 import numpy as np
@@ -50,7 +50,8 @@ class Design:
         seed_effect: standard deviation of the effect of a training run.
         interaction: standard deviation of the effect of a training run on one song.
         icc: share of the variance of one clip's difference that is between songs.
-        skewed: effects of songs have an exponential distribution (skewness 2) instead of a normal one.
+        skewed: the effects of songs on the difference have an exponential distribution (skewness 2) instead of a normal one:
+            the first model has all of their variance, so that they are not symmetric.
     """
 
     num_songs: int = 10
@@ -72,6 +73,7 @@ DESIGNS = (
     Design(seed_effect=0.0),
     Design(),
     Design(seed_effect=0.5),
+    Design(seed_effect=0.0, skewed=True),
     Design(skewed=True),
     Design(num_songs=20),
     Design(num_songs=3),
@@ -106,6 +108,10 @@ class _Songs:
         effect = self.rng.exponential(size=size) - 1.0 if self.design.skewed else self.rng.standard_normal(size)
         return deviation * effect[self.song_N]
 
+    def song_deviations(self, deviation: float) -> tuple[float, float]:
+        """Standard deviations of the effects of songs on two models."""
+        return (float(np.sqrt(2)) * deviation, 0.0) if self.design.skewed else (deviation, deviation)
+
     def normal(self, deviation: float, *shape: int) -> Floats:
         """Per clip, float64 (N, ...)."""
         return deviation * self.rng.standard_normal((len(self.song_N), *shape))
@@ -132,13 +138,13 @@ class _Songs:
 
 
 def simulate_models(effects: Sequence[float], design: Design, rng: np.random.Generator) -> list[tuple[PerVideo, ...]]:
-    """Runs of several models in a mean over videos; `effects` are their true values."""
+    """Runs of several models in a mean over videos; `effects` are their true values. Skewed songs: two models."""
     songs = _Songs.sample(design, rng)
     base = songs.normal(1.0) + songs.song_effect(2.0)  # difficult and easy clips: cancels
     models: list[tuple[PerVideo, ...]] = []
-    for effect in effects:
-        # Two models with half of the variance each.
-        model = effect + songs.song_effect(np.sqrt(design.icc / 2)) + songs.normal(np.sqrt((1 - design.icc) / 2))
+    song_deviations = songs.song_deviations(np.sqrt(design.icc / 2))  # two models with half of the variance each
+    for effect, deviation in zip(effects, cycle(song_deviations)):
+        model = effect + songs.song_effect(deviation) + songs.normal(np.sqrt((1 - design.icc) / 2))
         models.append(tuple(songs.run({"ssim": base + model + run}) for run in songs.run_effects()))
     return models
 
@@ -151,34 +157,31 @@ def _simulate_mean(effect: float, design: Design, rng: np.random.Generator) -> S
 def _simulate_win_rate(effect: float, design: Design, rng: np.random.Generator) -> Simulated:
     """Scores of every video with every audio signal of its song; the mean score with the own one is higher by a shift."""
     songs = _Songs.sample(design, rng)
-    song_sd, audio_sd, noise_sd, seed_scale = 0.9, 0.5, 1.0, 1.0
+    audio_sd, noise_sd = 0.5, 1.0
     negative_NN = (songs.song_N[:, None] == songs.song_N[None, :]) & ~np.eye(len(songs.song_N), dtype=np.bool_)
     audio_N = songs.normal(audio_sd)
-    total = (
-        song_sd**2 + 2 * audio_sd**2 + 2 * noise_sd**2
-        + seed_scale**2 * (design.seed_effect**2 + design.interaction**2)
-    )  # fmt: skip
+    variance = 2 * audio_sd**2 + 2 * noise_sd**2 + design.seed_effect**2 + design.interaction**2
     sides: list[tuple[PerVideo, ...]] = []
-    for shift in (0.6 + effect, 0.6):
+    truths: list[float] = []
+    for shift, song_sd in zip((0.6 + effect, 0.6), songs.song_deviations(0.9), strict=True):
         song_effect, runs = songs.song_effect(song_sd), list[PerVideo]()
         noise_NN = rng.normal(0.0, noise_sd, negative_NN.shape)
-        for run in songs.run_effects(seed_scale):
+        for run in songs.run_effects():
             own_N = shift + song_effect + run + audio_N + np.diag(noise_NN)
             wins = (own_N[:, None] > audio_N[None, :] + noise_NN) * negative_NN
             runs.append(songs.run({"sync_auc": wins.sum(axis=1) / negative_NN.sum(axis=1)}))
         sides.append(tuple(runs))
-    return Simulated(
-        first=sides[0], second=sides[1],
-        truth=_win_rate(0.6 + effect, total, design, song_sd) - _win_rate(0.6, total, design, song_sd),
-    )  # fmt: skip
+        truths.append(_win_rate(shift, variance, song_sd, skewed=design.skewed))
+    return Simulated(first=sides[0], second=sides[1], truth=truths[0] - truths[1])
 
 
-def _win_rate(shift: float, variance: float, design: Design, song_sd: float) -> float:
-    if not design.skewed:
-        return float(stats.norm.cdf(shift / np.sqrt(variance)))
-    # The rest is normal; the exponential effect of the song is integrated at its quantiles.
+def _win_rate(shift: float, variance: float, song_sd: float, *, skewed: bool) -> float:
+    """Probability that a normal difference with this mean and variance, plus the effect of the song, is above 0."""
+    if not skewed:
+        return float(stats.norm.cdf(shift / np.sqrt(variance + song_sd**2)))
+    # The exponential effect of the song is integrated at its quantiles.
     songs = -np.log1p(-(np.arange(20_000) + 0.5) / 20_000) - 1.0
-    return float(stats.norm.cdf((shift + song_sd * songs) / np.sqrt(variance - song_sd**2)).mean())
+    return float(stats.norm.cdf((shift + song_sd * songs) / np.sqrt(variance)).mean())
 
 
 def _simulate_ratio(effect: float, design: Design, rng: np.random.Generator) -> Simulated:
@@ -186,10 +189,11 @@ def _simulate_ratio(effect: float, design: Design, rng: np.random.Generator) -> 
     songs = _Songs.sample(design, rng)
     held = np.exp(songs.song_effect(0.4) + songs.normal(0.4))
     unit = 0.15
-    song_sd, clip_sd = unit * np.sqrt(design.icc / 2), unit * np.sqrt((1 - design.icc) / 2)
+    clip_sd = unit * np.sqrt((1 - design.icc) / 2)
     sides: list[tuple[PerVideo, ...]] = []
     truths: list[float] = []
-    for log_factor in (unit * effect, 0.0):
+    song_deviations = songs.song_deviations(unit * np.sqrt(design.icc / 2))
+    for log_factor, song_sd in zip((unit * effect, 0.0), song_deviations, strict=True):
         model = log_factor + songs.song_effect(song_sd) + songs.normal(clip_sd)
         sides.append(
             tuple(

@@ -46,6 +46,7 @@ MEASURES: tuple[Measure, ...] = (
     _mean("event_match"),
     _mean("event_f1"),
     _mean("persistence"),
+    _mean("event_swap_auc"),
     _mean("audio_swap_auc"),
     Measure(name="l1_over_copy_first", better="lower", metric="l1_over_copy_first", columns=("l1", "copy_first_l1")),
     _mean("ssim"),

@@ -22,7 +22,7 @@ from phonics_data.errors import InputError
 PAPER_METRICS = ("inception_score", "fid", "fvd32")
 """Columns of the paper: IS, FID, and FVD of all its 32 frames."""
 ADDED_METRICS = (
-    "event_match", "event_f1", "persistence", "audio_swap_auc", "rfd_3d_kd64", "kvd32", "rfd_2d_kd64",
+    "event_match", "event_f1", "persistence", "event_swap_auc", "audio_swap_auc", "rfd_3d_kd64", "kvd32", "rfd_2d_kd64",
     "l1_over_copy_first", "ssim", "motion_ratio", "seam_ratio", "sync_auc", "class_accuracy", "syncnet_auc", "order_pairs",
 )  # fmt: skip
 """Further columns, if `cssgan evaluate` reports them. All other metrics are in `all_metrics`."""
