@@ -30,7 +30,7 @@ class MetricResult:
         unavailable: the reason why there is no value; empty if there is one.
         caution: why the value must be interpreted with care, for example too few videos; empty if there is no reason.
         saturated_by: the control (`CONTROL_NAMES`) that reaches the value of the real videos; empty if none does. Such a
-            measure does not tell a good model from that control: it takes part in no gate and in no verdict.
+            measure does not tell a good model from that control: it takes part in no gate and in no comparison of models.
         controls: values of the same metric on trivial solutions or real data: floors, ceilings, baselines, chance level.
         protocol: everything that could change the value: frames, masks, resizing, network and its digest, seeds.
     """
