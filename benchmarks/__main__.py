@@ -80,7 +80,7 @@ def bench_fetch(
 @app.command("coverage")
 def bench_coverage(
     simulations: Annotated[
-        int, typer.Option(min=10, help="Simulations per measure and design; a fifth for distances.")
+        int, typer.Option(min=10, help="Simulations per measure and design; half for distances and conclusions.")
     ] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the simulations.")] = 0,
     out: Annotated[Path | None, typer.Option("--json", help="JSON file for all results.")] = None,

@@ -455,7 +455,7 @@ def _frechet_pseudo_values(run: PerVideo) -> Floats:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Verdicts:
+class Conclusions:
     """How often a claim "better than each of the others" and its parts get which result.
 
     Args:
@@ -473,7 +473,7 @@ class Verdicts:
     significant: float
 
 
-def measure_verdicts(effects: Sequence[float], design: Design, *, num_simulations: int, seed: int) -> Verdicts:
+def measure_conclusions(effects: Sequence[float], design: Design, *, num_simulations: int, seed: int) -> Conclusions:
     """Results of a claim about the first model and `len(effects)` others, after Holm's correction."""
     rng = np.random.default_rng(seed)
     measure = _BY_NAME[MEASURE_OF["mean"]]
@@ -485,7 +485,7 @@ def measure_verdicts(effects: Sequence[float], design: Design, *, num_simulation
         rejected = [p_value < LEVEL for p_value in holm([one.p_value for one in found])]
         significant.append(rejected)
         wins.append([one.value > 0 and is_rejected for one, is_rejected in zip(found, rejected, strict=True)])
-    return Verdicts(
+    return Conclusions(
         effects=tuple(effects),
         design=design,
         num_simulations=num_simulations,
@@ -507,14 +507,14 @@ class CoverageReport:
     coverages: tuple[Coverage, ...]
     frechet: Coverage
     frechet_outside: float
-    verdicts: tuple[Verdicts, ...]
+    conclusions: tuple[Conclusions, ...]
 
     @property
     def within_targets(self) -> bool:
         """Coverage with ten or more songs, and errors about equal models."""
         used = [one for one in self.coverages if one.design.num_songs >= 10]
         covered = all(one.coverage[METHOD] >= LOWEST_COVERAGE for one in used)
-        equal = [one for one in self.verdicts if not any(one.effects)]
+        equal = [one for one in self.conclusions if not any(one.effects)]
         return covered and all(one.any_significant <= HIGHEST_ERROR for one in equal)
 
     def as_json(self) -> dict[str, Any]:
@@ -550,7 +550,7 @@ class CoverageReport:
         lines += [
             f"| {', '.join(f'{effect:g}' for effect in one.effects)} | {one.design.title} | {one.num_simulations} | "
             f"{one.any_significant:.3f} | {one.holds:.3f} | {one.significant:.3f} |"
-            for one in self.verdicts
+            for one in self.conclusions
         ]
         return "\n".join(lines) + "\n"
 
@@ -564,7 +564,8 @@ EFFECTS: tuple[tuple[float, ...], ...] = (
 def run_coverage_benchmark(
     num_simulations: int, seed: int, *, on_progress: Callable[[str], None] = lambda _: None
 ) -> CoverageReport:
-    """All kinds of measures and all designs. Distances take a fifth of the simulations.
+    """All kinds of measures and all designs. Half of the simulations for kernel distances and conclusions, a twentieth for
+    Fréchet distances, which take longer.
 
     Args:
         on_progress: called with one line per result.
@@ -573,16 +574,16 @@ def run_coverage_benchmark(
     for kind, design in product(KINDS, DESIGNS):
         if kind == "kernel distance" and design.skewed:
             continue
-        number = max(num_simulations // 5, 1) if kind == "kernel distance" else num_simulations
+        number = max(num_simulations // 2, 1) if kind == "kernel distance" else num_simulations
         found = measure_coverage(kind, design, num_simulations=number, seed=seed, resamples=400)
         coverages.append(found)
         on_progress(f"{kind}, {design.title}: {found.coverage[METHOD]:.3f}")
-    of_frechet, outside = frechet_coverage(Design(), num_simulations=max(num_simulations // 10, 1), seed=seed)
+    of_frechet, outside = frechet_coverage(Design(), num_simulations=max(num_simulations // 20, 1), seed=seed)
     on_progress(f"Fréchet distance: {of_frechet.coverage}, point estimate outside {outside:.3f}")
-    verdicts = [
-        measure_verdicts(effects, design, num_simulations=num_simulations, seed=seed)
+    conclusions = [
+        measure_conclusions(effects, design, num_simulations=max(num_simulations // 2, 1), seed=seed)
         for effects, design in product(EFFECTS, (Design(seed_effect=0.0), Design(), Design(seed_effect=0.5)))
     ]
     return CoverageReport(
-        coverages=tuple(coverages), frechet=of_frechet, frechet_outside=outside, verdicts=tuple(verdicts)
+        coverages=tuple(coverages), frechet=of_frechet, frechet_outside=outside, conclusions=tuple(conclusions)
     )

@@ -149,7 +149,7 @@ def _notes(
 
 
 def _saturated(control: str) -> str:
-    return f"saturated: the control {control!r} reaches the value of real videos, no verdict"
+    return f"saturated: the control {control!r} reaches the value of real videos, no conclusion"
 
 
 def all_metrics(study: Study) -> Table:
@@ -173,7 +173,7 @@ class Comparison:
 
     Args:
         difference: None if there is none; `missing` is the reason.
-        no_verdict: why nothing can be concluded from the difference; empty: something can be.
+        no_conclusion: why nothing can be concluded from the difference; empty: something can be.
     """
 
     first: Row
@@ -182,7 +182,7 @@ class Comparison:
     split: Split
     difference: Difference | None = None
     missing: str = ""
-    no_verdict: str = ""
+    no_conclusion: str = ""
 
 
 def comparisons(study: Study, name: TableName, split: Split) -> list[Comparison]:
@@ -217,12 +217,12 @@ def _compare(study: Study, first: Row, second: Row, measure: Measure, split: Spl
         difference = compare(sides[0], sides[1], measure)
     except ValueError as error:
         return replace(plain, missing=str(error))
-    reason = difference.no_verdict
+    reason = difference.no_conclusion
     if split == "validation":
-        reason = "validation is for choices, not for verdicts"
+        reason = "validation is for choices, not for conclusions"
     if control := study.saturated_by((first, second), measure.metric, split):
         reason = _saturated(control)
-    return replace(plain, difference=difference, no_verdict=reason)
+    return replace(plain, difference=difference, no_conclusion=reason)
 
 
 def comparison_table(found: Sequence[Comparison], title: str) -> Table:
@@ -240,8 +240,8 @@ def comparison_table(found: Sequence[Comparison], title: str) -> Table:
         pair[comparison.measure.name] = _difference(comparison, bold=id(comparison) in significant)
     reasons: dict[str, list[str]] = {}
     for comparison in found:
-        if comparison.no_verdict:
-            reasons.setdefault(comparison.no_verdict, []).append(comparison.measure.name)
+        if comparison.no_conclusion:
+            reasons.setdefault(comparison.no_conclusion, []).append(comparison.measure.name)
     arrows = {"higher": "↑", "lower": "↓"}
     return Table(
         title=title,
@@ -256,14 +256,14 @@ def comparison_table(found: Sequence[Comparison], title: str) -> Table:
             "motion_deviation: |log (generated / real)| of the seam ratio and of the amount of motion; order_deviation: "
             "distance of the order of chunks from that of the real video; rfd_3d_kd64: pairs of videos of one song are "
             "left out.",
-            *(f"No verdict in {', '.join(dict.fromkeys(names))}: {reason}." for reason, names in reasons.items()),
+            *(f"No conclusion in {', '.join(dict.fromkeys(names))}: {reason}." for reason, names in reasons.items()),
         ),
     )
 
 
 def corrected(found: Sequence[Comparison]) -> list[tuple[Comparison, float]]:
-    """The comparisons that allow a verdict, each with its p-value after Holm's correction over them."""
-    tested = [(one, one.difference) for one in found if one.difference is not None and not one.no_verdict]
+    """The comparisons that allow a conclusion, each with its p-value after Holm's correction over them."""
+    tested = [(one, one.difference) for one in found if one.difference is not None and not one.no_conclusion]
     p_values = holm([difference.p_value for _, difference in tested])
     return [(one, p_value) for (one, _), p_value in zip(tested, p_values, strict=True)]
 
@@ -272,7 +272,7 @@ def _difference(comparison: Comparison, *, bold: bool) -> str:
     if comparison.difference is None:
         return comparison.missing
     text = f"{comparison.difference.value:+.3g} ({_interval(comparison.difference)})"
-    if comparison.no_verdict.startswith("saturated"):
+    if comparison.no_conclusion.startswith("saturated"):
         return f"{text} saturated"
     return f"**{text}**" if bold else text
 
@@ -330,10 +330,10 @@ def claims(study: Study, name: TableName, found: Sequence[Comparison]) -> list[s
         found: all comparisons of the table on one split.
     """
     rows = {row.name: row for row in rows_of(name, study.budget)}
-    return [f"{claim.text}: {_verdict(claim, rows, found)}" for claim in CLAIMS[name] if claim.first in rows]
+    return [f"{claim.text}: {_conclusion(claim, rows, found)}" for claim in CLAIMS[name] if claim.first in rows]
 
 
-def _verdict(claim: Claim, rows: Mapping[str, Row], found: Sequence[Comparison]) -> str:
+def _conclusion(claim: Claim, rows: Mapping[str, Row], found: Sequence[Comparison]) -> str:
     tested = [
         one
         for one in found
@@ -348,8 +348,8 @@ def _verdict(claim: Claim, rows: Mapping[str, Row], found: Sequence[Comparison])
     if len(differences) < len(claim.others):
         missing = "; ".join(dict.fromkeys(one.missing for one in tested if one.missing))
         return f"**not tested**: {missing}."
-    if reasons := list(dict.fromkeys(one.no_verdict for one in tested if one.no_verdict)):
-        return f"**no verdict**: {'; '.join(reasons)}. Differences: {values}."
+    if reasons := list(dict.fromkeys(one.no_conclusion for one in tested if one.no_conclusion)):
+        return f"**no conclusion**: {'; '.join(reasons)}. Differences: {values}."
     p_value_of = corrected(tested)
     signs = {
         one.second.title: 0 if p_value >= LEVEL else (1 if one.difference.value > 0 else -1) * one.measure.direction
@@ -419,12 +419,12 @@ def read_survey(path: Path) -> dict[str, Any]:
 def render(study: Study, *, with_table2: bool) -> dict[str, str]:
     """File name -> content: study.md, and a LaTeX file per table."""
     tables: dict[str, Table] = {}
-    verdicts: dict[Split, list[str]] = {split: [] for split in study.results}
+    conclusions: dict[Split, list[str]] = {split: [] for split in study.results}
     for name in study.tables:
         tables[name] = table(study, name)
         for split in study.results:
             found = comparisons(study, name, split)
-            verdicts[split] += claims(study, name, found)
+            conclusions[split] += claims(study, name, found)
             title = f"{TITLES[name]}: differences on the split {split}"
             tables[f"{name}-differences-{split}"] = comparison_table(found, title)
     if with_table2:
@@ -432,7 +432,7 @@ def render(study: Study, *, with_table2: bool) -> dict[str, str]:
     if any(results.finished for results in study.results.values()):
         tables["all-metrics"] = all_metrics(study)
     text = f"# Study\n\n{study.setup}; {study.budget.description}.\n\n"
-    for split, lines in verdicts.items():
+    for split, lines in conclusions.items():
         if lines:
             text += f"## {_CLAIM_HEADINGS[split]}\n\n" + "".join(f"* {line}\n" for line in lines) + "\n"
     text += "## Tables\n\n" + "\n".join(one.markdown() for one in tables.values())

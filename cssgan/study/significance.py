@@ -19,9 +19,9 @@ from cssgan.metrics.videos import Floats
 from cssgan.study.measures import Measure, defined, song_values
 
 MIN_SONGS = 10
-"""Test songs that a verdict needs. Simulated with this number: docs/study.md."""
+"""Test songs that a conclusion needs. Simulated with this number: docs/study.md."""
 MIN_SEEDS = 3
-"""Training runs of each model that a verdict needs."""
+"""Training runs of each model that a conclusion needs."""
 LEVEL = 0.05
 """Chance of one or more wrong statements in a claim about equal models."""
 
@@ -44,7 +44,7 @@ class Difference:
     num_seeds: int
 
     @property
-    def no_verdict(self) -> str:
+    def no_conclusion(self) -> str:
         """Why nothing can be concluded from the difference; empty: something can be."""
         if self.num_songs < MIN_SONGS:
             return f"{self.num_songs} test songs, at least {MIN_SONGS} needed"

@@ -18,8 +18,8 @@ from benchmarks.coverage import (
     Kind,
     bootstrap_frechet,
     frechet,
+    measure_conclusions,
     measure_coverage,
-    measure_verdicts,
     simulate,
     simulate_frechet,
     true_frechet_distance,
@@ -32,7 +32,7 @@ from cssgan.study.significance import LEVEL, compare
 
 
 def test_a_bootstrap_of_the_frechet_distance_does_not_contain_its_own_estimate() -> None:
-    """Why verdicts use the kernel distance: resampled clips repeat, and repeated clips are further from the real ones."""
+    """Why conclusions use the kernel distance: resampled clips repeat, and repeated clips are further from the real ones."""
     rng = np.random.default_rng(7)
 
     for _ in range(3):
@@ -61,8 +61,8 @@ def test_a_bootstrap_of_clips_covers_less_than_half() -> None:
 
 
 def test_equal_models_are_rarely_called_different_and_large_differences_are_found() -> None:
-    equal = measure_verdicts(EQUAL, Design(), num_simulations=300, seed=13)
-    different = measure_verdicts((2.0,) * 4, Design(), num_simulations=100, seed=13)
+    equal = measure_conclusions(EQUAL, Design(), num_simulations=300, seed=13)
+    different = measure_conclusions((2.0,) * 4, Design(), num_simulations=100, seed=13)
 
     assert equal.any_significant <= LEVEL
     assert different.holds >= 0.9
@@ -107,4 +107,4 @@ def test_the_report_shows_every_method_and_says_whether_the_targets_are_met(monk
     broken = replace(report.coverages[0], coverage={**report.coverages[0].coverage, METHOD: 0.89})
     assert not replace(report, coverages=(broken,)).within_targets
     few_songs = replace(broken, design=Design(num_songs=3))
-    assert replace(report, coverages=(few_songs,), verdicts=()).within_targets
+    assert replace(report, coverages=(few_songs,), conclusions=()).within_targets

@@ -157,7 +157,7 @@ def test_holm_counts_the_comparisons_of_a_claim() -> None:
     assert [p_value for _, p_value in report.corrected(weak)] == pytest.approx([0.08] * 4)
 
 
-def test_no_verdict_from_few_songs_or_seeds() -> None:
+def test_no_conclusion_from_few_songs_or_seeds() -> None:
     study = make_study()
     few = {
         key: replace(run, per_video=replace(run.per_video, sources=tuple(f"song{n % 3}" for n in range(NUM_VIDEOS))))
@@ -166,15 +166,15 @@ def test_no_verdict_from_few_songs_or_seeds() -> None:
 
     lines = claims(with_results(study, Results(finished=few, missing={})))
 
-    assert all("**no verdict**: 3 test songs, at least 10 needed. Differences:" in line for line in lines)
+    assert all("**no conclusion**: 3 test songs, at least 10 needed. Differences:" in line for line in lines)
     two = without(study, *(key for key in study.results["test"].finished if key.endswith("seed2")))
-    assert all("**no verdict**: 2 seeds, at least 3 needed" in line for line in claims(two))
+    assert all("**no conclusion**: 2 seeds, at least 3 needed" in line for line in claims(two))
     table = report.comparison_table(report.comparisons(two, "table3", "test"), "t")
     assert not any("**" in cell for row in table.rows for cell in row)
     assert any("2 seeds, at least 3 needed" in note for note in table.notes)
 
 
-def test_a_saturated_measure_takes_part_in_no_verdict() -> None:
+def test_a_saturated_measure_takes_part_in_no_conclusion() -> None:
     study = make_study()
     runs = {}
     for key, run in study.results["test"].finished.items():
@@ -185,7 +185,7 @@ def test_a_saturated_measure_takes_part_in_no_verdict() -> None:
     lines = {line.partition(":")[0]: line for line in claims(study)}
 
     assert (
-        "**no verdict**: saturated: the control 'flash' reaches the value of real videos"
+        "**no conclusion**: saturated: the control 'flash' reaches the value of real videos"
         in lines["CSSGAN is better than the four baselines in the times of events (event_match)"]
     )
     assert "**holds**" in lines["CSSGAN is better than the four baselines in video distance (rfd_3d_kd64)"]
@@ -199,7 +199,7 @@ def test_a_saturated_measure_takes_part_in_no_verdict() -> None:
     assert all(cells["audio_swap_auc ↑"].startswith("**") for cells in columns)
 
 
-def test_validation_gives_no_verdict() -> None:
+def test_validation_gives_no_conclusion() -> None:
     study = make_study()
     study = replace(study, results={"validation": study.results["test"]}, _jobs={})
 
@@ -207,7 +207,7 @@ def test_validation_gives_no_verdict() -> None:
 
     assert "## The claims on validation songs" in text
     assert "**holds**" not in text
-    assert "**no verdict**: validation is for choices, not for verdicts" in text
+    assert "**no conclusion**: validation is for choices, not for conclusions" in text
 
 
 def test_the_ablation_compares_the_whole_model_with_one_stream_and_with_shuffling() -> None:

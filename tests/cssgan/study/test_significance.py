@@ -38,7 +38,7 @@ def test_a_common_shift_is_detected_despite_large_variance_between_videos() -> N
 
     assert found.value == pytest.approx(-0.1)
     assert found.interval == pytest.approx((-0.1, -0.1))
-    assert (found.num_videos, found.num_songs, found.num_seeds, found.no_verdict) == (60, 10, 3, "")
+    assert (found.num_videos, found.num_songs, found.num_seeds, found.no_conclusion) == (60, 10, 3, "")
     assert found.p_value < 1e-6
 
 
@@ -89,14 +89,14 @@ def test_videos_without_a_value_in_a_run_are_left_out_of_all_runs() -> None:
     ("songs", "seeds", "expected"),
     [(9, 3, "9 test songs, at least 10 needed"), (10, 2, "2 seeds, at least 3 needed"), (10, 3, "")],
 )
-def test_a_verdict_needs_ten_songs_and_three_seeds(songs: int, seeds: int, expected: str) -> None:
+def test_a_conclusion_needs_ten_songs_and_three_seeds(songs: int, seeds: int, expected: str) -> None:
     values = np.random.default_rng(4).normal(size=(6, 90))
 
     found = compare(
         [rows(one, songs=songs) for one in values[:seeds]], [rows(one, songs=songs) for one in values[3:]], SSIM
     )
 
-    assert found.no_verdict == expected
+    assert found.no_conclusion == expected
 
 
 def test_the_ratio_is_that_of_sums() -> None:
