@@ -13,6 +13,7 @@ from cssgan.cli.options import (
     EvaluatorsOption,
     RunOption,
     ShardsOption,
+    SplitName,
     WeightsOption,
     choice,
     parse_split,
@@ -79,7 +80,8 @@ def evaluate(
 
     Example: cssgan evaluate --run runs/first --shards data/letters --split test --split train
     """
-    splits, which = [parse_split(name) for name in dict.fromkeys(split or ["test"])], parse_weights(weights)
+    splits: list[SplitName] = [parse_split(name) for name in dict.fromkeys(split or ["test"])]
+    which = parse_weights(weights)
     from cssgan.data.shards import as_dataset
     from cssgan.evaluation.evaluate import evaluate_splits
     from cssgan.metrics.networks.pretrained import load_metric_networks

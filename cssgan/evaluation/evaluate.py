@@ -177,7 +177,13 @@ def _event_results(
     values = dict(found.per_video)
     if n >= 2:
         swap, values["event_swap_auc"] = _event_swap(generate, untrained, data, fake, controls, spec)
-    return [result.with_protocol(protocol) for result in (*found.results, swap)], values
+    return [_with_saturation(result).with_protocol(protocol) for result in (*found.results, swap)], values
+
+
+def _with_saturation(result: MetricResult) -> MetricResult:
+    """Event measures are between 0 and 1; a mismatched video is a real one and flickers as real videos do."""
+    exempt = ("song_mean", "mismatched") if result.name == "flicker_share" else ()
+    return result if result.value is None else result.with_controls({}, scale=1.0, exempt=exempt)
 
 
 def _event_swap(
@@ -346,7 +352,7 @@ def untrained_generator(generator: LoadedGenerator, seed: int = 0) -> LoadedGene
         network = factory.generator(generator.config, num_classes=len(generator.label_set))
     untrained = LoadedGenerator(
         network, config=generator.config, label_set=generator.label_set, mel_stats=generator.mel_stats,
-        frame_rate=generator.frame_rate, progress=Progress(), which=generator.which,
+        frame_rate=generator.frame_rate, progress=Progress(), which="last",
     )  # fmt: skip
     return untrained.to(generator.device)
 
@@ -486,7 +492,7 @@ def evaluate_splits(
         As `evaluate_run`.
     """
     first = out or run / "evaluation.json"
-    paths = {
+    paths: dict[Split, Path] = {
         split: first if split == splits[0] else first.with_name(f"{first.stem}-{split}{first.suffix}")
         for split in splits
     }

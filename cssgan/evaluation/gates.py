@@ -27,6 +27,16 @@ class GateBounds:
     """What appears is still there at the end."""
 
 
+REASONS = {
+    "l1_over_copy_first": "the videos are no more like the real ones than the held first frame",
+    "event_match": "events do not fall at the times of the clip's own events",
+    "event_f1": "events are missing, additional, or more than .12 s from the real ones",
+    "persistence": "what appears in the real clip does not appear, or does not stay",
+    "event_swap_auc": "events do not follow the audio that the video was generated from",
+}
+"""What it means that a gate is missed."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GateRow:
     """One gate: a value and its bounds. An unavailable value (None) misses the gate.
@@ -75,6 +85,7 @@ class GateRow:
             "bound": self.bound,
             "passed": self.passed,
             "saturated_by": self.saturated_by,
+            "reason": "" if self.passed or self.saturated_by else REASONS.get(self.name, ""),
         }
 
 

@@ -424,6 +424,10 @@ def demo(
     shuffle_audio: Annotated[
         bool, typer.Option("--shuffle-audio", help="Control: train with audio of other clips; the gates must fail.")
     ] = False,
+    allow_missed_gates: Annotated[
+        bool,
+        typer.Option("--allow-missed-gates", help="Exit with 0 although the model misses a gate; print the reasons."),
+    ] = False,
 ) -> None:
     """The whole pipeline on rendered songs: render, fetch over HTTP, build, train, generate, evaluate.
 
@@ -431,7 +435,16 @@ def demo(
     """
     from phonics_data.cli.demo import DemoOptions, run_demo
 
-    run_demo(out, DemoOptions(num_songs=songs, seed=seed, workers=workers, shuffle_audio=shuffle_audio))
+    run_demo(
+        out,
+        DemoOptions(
+            num_songs=songs,
+            seed=seed,
+            workers=workers,
+            shuffle_audio=shuffle_audio,
+            allow_missed_gates=allow_missed_gates,
+        ),
+    )
 
 
 def _print_json(value: dict[str, Any]) -> None:

@@ -49,13 +49,21 @@ OPTIONS = BuildOptions(
 )
 
 
+_EVALUATE = ("--split", "test", "--split", "train", "--num-videos", "80")
+"""Test and training clips side by side; the gates are those of the test clips."""
+_CONTROLS = ("real", "held", "flash", "untrained", "song_mean", "mismatched")
+_GATE_HEADINGS = ("gate", "bound", "model", *_CONTROLS, "outcome")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DemoOptions:
     num_songs: int = 20
     seed: int = 1
     workers: int = 2
     shuffle_audio: bool = False
-    """Train with audio of other clips: a control that must fail the synchrony gate."""
+    """Train with audio of other clips: a control that must miss the gates of events."""
+    allow_missed_gates: bool = False
+    """Print missed gates of the model instead of raising an error."""
 
 
 def run_demo(out: Path, options: DemoOptions) -> None:
@@ -87,9 +95,10 @@ def run_demo(out: Path, options: DemoOptions) -> None:
     _headline("4/5 generating", "a video from one held-out image and audio")
     video = _generate(dataset, run)
     _headline("5/5 evaluating", "on clips of held-out songs")
-    gates_held = _cssgan(["evaluate", "--run", str(run), "--shards", str(dataset), "--gates"], may_fail=True)
-    rows = _rows(dataset, run, segments)
-    print_table("Results", rows)
+    _cssgan(["evaluate", "--run", str(run), "--shards", str(dataset), *_EVALUATE, "--truth", str(songs)])
+    evaluation: dict[str, Any] = json.loads((run / "evaluation.json").read_bytes())
+    print_table("Results", _rows(dataset, evaluation, segments))
+    print_table("Gates of the model on held-out songs, with controls", _gate_rows(evaluation), _GATE_HEADINGS)
     print_table(
         "Files",
         [
@@ -103,8 +112,14 @@ def run_demo(out: Path, options: DemoOptions) -> None:
     print(f"{time.monotonic() - started:.0f} s")  # noqa: T201 - a command's output
     if segments.f1 < MIN_SEGMENT_F1:
         raise PhonicsDataError(f"demo: segment F1 {segments.f1:.3f} is below its gate of {MIN_SEGMENT_F1}")
-    if not gates_held:
-        raise PhonicsDataError("demo: a gate in the table above failed")
+    if not evaluation["gates_passed"]:
+        text = "; ".join(f"{gate['name']}: {gate['reason']}" for gate in _missed(evaluation))
+        if not options.allow_missed_gates:
+            raise PhonicsDataError(
+                f"demo: gates missed: {text or 'no gate counts'}; this small model is not expected to pass them yet, "
+                "--allow-missed-gates ends with exit code 0"
+            )
+        print(f"missed: {text or 'no gate counts'}")  # noqa: T201
 
 
 def _headline(step: str, text: str) -> None:
@@ -128,14 +143,13 @@ def _score(songs: Path, work: Path) -> SegmentScore:
     return score_segments(found, truth)
 
 
-def _cssgan(arguments: Sequence[str], *, may_fail: bool = False) -> bool:
-    """Run `cssgan`. Returns whether it succeeded; if `may_fail` is False, raises otherwise."""
+def _cssgan(arguments: Sequence[str]) -> None:
+    """Run `cssgan`. Raises `PhonicsDataError` if it fails."""
     # One thread: more do not help such a small model, and they are slow on a busy machine.
     environment = {"OMP_NUM_THREADS": "1", **os.environ}
     done = subprocess.run([sys.executable, "-m", "cssgan", *arguments], check=False, env=environment)
-    if done.returncode and not may_fail:
+    if done.returncode:
         raise PhonicsDataError(f"demo: `cssgan {' '.join(arguments)}` failed with exit code {done.returncode}")
-    return done.returncode == 0
 
 
 def _held_out_sample(dataset: Path, min_frames: int = 48) -> Sample:
@@ -176,9 +190,8 @@ def _number(value: float | None) -> str:
     return "unavailable" if value is None else f"{value:.3f}"
 
 
-def _rows(dataset: Path, run: Path, segments: SegmentScore) -> list[tuple[str, str]]:
+def _rows(dataset: Path, evaluation: dict[str, Any], segments: SegmentScore) -> list[tuple[str, str]]:
     clips = read_metadata(dataset)
-    evaluation: dict[str, Any] = json.loads((run / "evaluation.json").read_bytes())
     return [
         ("songs", str(len({clip.video_id for clip in clips}))),
         (
@@ -188,8 +201,22 @@ def _rows(dataset: Path, run: Path, segments: SegmentScore) -> list[tuple[str, s
         ("clips", str(len(clips))),
         ("shards", str(len({clip.shard for clip in clips}))),
         ("training steps", str(evaluation["num_steps"])),
-        *(
-            (gate["name"], f"{_number(gate['value'])} (gate {gate['bound']}{'' if gate['passed'] else ': FAILED'})")
-            for gate in evaluation["gates"]
-        ),
     ]
+
+
+def _gate_rows(evaluation: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Each gate with its value, what real videos and controls reach, and its outcome."""
+    rows: list[tuple[str, ...]] = []
+    for gate in evaluation["gates"]:
+        controls: dict[str, float] = evaluation["metrics"][gate["name"]]["controls"]
+        if gate["saturated_by"]:
+            outcome = f"does not count: saturated by {gate['saturated_by']}"
+        else:
+            outcome = "passed" if gate["passed"] else f"missed: {gate['reason']}"
+        others = (f"{controls[name]:.3f}" if name in controls else "-" for name in _CONTROLS)
+        rows.append((gate["name"], gate["bound"], _number(gate["value"]), *others, outcome))
+    return rows
+
+
+def _missed(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
+    return [gate for gate in evaluation["gates"] if not gate["passed"] and not gate["saturated_by"]]
