@@ -511,11 +511,16 @@ class CoverageReport:
 
     @property
     def within_targets(self) -> bool:
-        """Coverage with ten or more songs, and errors about equal models."""
-        used = [one for one in self.coverages if one.design.num_songs >= 10]
+        """Coverage with ten or more songs and a seed effect, errors about equal models, and false claims."""
+        used = [one for one in self.coverages if one.design.num_songs >= 10 and one.design.seed_effect > 0]
         covered = all(one.coverage[METHOD] >= LOWEST_COVERAGE for one in used)
         equal = [one for one in self.conclusions if not any(one.effects)]
-        return covered and all(one.any_significant <= HIGHEST_ERROR for one in equal)
+        false_claims = [one for one in self.conclusions if min(one.effects) <= 0]
+        return (
+            covered
+            and all(one.any_significant <= HIGHEST_ERROR for one in equal)
+            and all(one.holds <= HIGHEST_ERROR for one in false_claims)
+        )
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -108,3 +108,5 @@ def test_the_report_shows_every_method_and_says_whether_the_targets_are_met(monk
     assert not replace(report, coverages=(broken,)).within_targets
     few_songs = replace(broken, design=Design(num_songs=3))
     assert replace(report, coverages=(few_songs,), conclusions=()).within_targets
+    false_claim = replace(report.conclusions[0], effects=(1.0, 0.0), holds=0.06)
+    assert not replace(report, coverages=(), conclusions=(false_claim,)).within_targets
