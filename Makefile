@@ -5,9 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 CHECK_TRAINING := check-training
+STUDY := study-smoke
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-all test-newest test-lowest test-wheel check docs coverage format soak-fetch fuzz bench-fetch bench-shard bench-segmentation bench-segmentation-real bench-segmentation-sheets bench-step bench-evaluation study-smoke check-training clean
+.PHONY: help demo test test-all test-newest test-lowest test-wheel check docs coverage format soak-fetch fuzz bench-fetch bench-shard bench-segmentation bench-segmentation-real bench-segmentation-sheets bench-step bench-evaluation bench-coverage study-smoke check-training clean
 
 help:
 	@echo "make demo                set up, render songs, build a dataset, train a small CSSGAN, evaluate it; prints the gates that the model misses, exit code 0 (--allow-missed-gates) (about 10 minutes)"
@@ -28,9 +29,10 @@ help:
 	@echo "make bench-segmentation-sheets  timelines of the real songs and a contact sheet of 40 clips (needs their folder)"
 	@echo "make bench-step          time and memory of a training step"
 	@echo "make bench-evaluation    time and memory of evaluating 2,048 videos"
-	@echo "make study-smoke         train and compare all models and ablation steps briefly, on the demo's songs (half an hour)"
+	@echo "make bench-coverage      simulate how often the intervals of cssgan study contain the true difference (20 minutes)"
+	@echo "make study-smoke         render songs, ten of them for the test only; train and compare all models briefly (an hour)"
 	@echo "make check-training      overfit 8 clips, then train and evaluate on held-out songs; prints the bounds that are missed, exit code 0 (--allow-missed-gates) (tens of minutes)"
-	@echo "make clean               remove $(DEMO)/, $(CHECK_TRAINING)/ and the caches; $(VENV)/ stays"
+	@echo "make clean               remove $(DEMO)/, $(CHECK_TRAINING)/, $(STUDY)/ and the caches; $(VENV)/ stays"
 
 # A stamp file: an interrupted installation is repeated, a finished one is not.
 $(READY): pyproject.toml constraints.txt
@@ -101,10 +103,15 @@ bench-step: $(READY)
 bench-evaluation: $(READY)
 	$(BIN)/python -m benchmarks evaluation 2048
 
-# It uses the demo's songs.
+bench-coverage: $(READY)
+	$(BIN)/python -m benchmarks coverage
+
+# The ten test songs have a seed of their own, which no other command uses: nothing was chosen on them.
 study-smoke: $(READY)
-	test -e $(DEMO)/dataset/dataset.json || $(BIN)/phonics-data demo $(DEMO) --allow-missed-gates
-	$(BIN)/cssgan study all --shards $(DEMO)/dataset --out study-smoke --budget smoke --jobs 2
+	$(BIN)/phonics-data render $(STUDY)/songs --songs 30 --seed 1 --test-songs 10 --test-seed 90210
+	$(BIN)/phonics-data build $(STUDY)/songs/manifest.csv --work $(STUDY)/work --out $(STUDY)/dataset --workers 2 \
+		--engine captions --ocr never --splits $(STUDY)/songs/splits.csv
+	$(BIN)/cssgan study all --shards $(STUDY)/dataset --out $(STUDY)/study --budget smoke --jobs 2
 
 # Captions only, so that the labels of the training clips are certain.
 check-training: $(READY)
@@ -114,5 +121,5 @@ check-training: $(READY)
 	$(BIN)/cssgan check-training --shards $(CHECK_TRAINING)/dataset --out $(CHECK_TRAINING)/cssgan --allow-missed-gates
 
 clean:
-	rm -rf $(DEMO) $(CHECK_TRAINING) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache .site .coverage .coverage-html
+	rm -rf $(DEMO) $(CHECK_TRAINING) $(STUDY) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache .site .coverage .coverage-html
 	find phonics_data cssgan benchmarks examples tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -77,6 +77,31 @@ def bench_fetch(
         raise PhonicsDataError("benchmarks fetch: a limit in the table above was exceeded")
 
 
+@app.command("coverage")
+def bench_coverage(
+    simulations: Annotated[
+        int, typer.Option(min=10, help="Simulations per measure and design; half for distances and conclusions.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulations.")] = 0,
+    out: Annotated[Path | None, typer.Option("--json", help="JSON file for all results.")] = None,
+    tables: Annotated[Path | None, typer.Option("--markdown", help="File for the tables as in docs/study.md.")] = None,
+) -> None:
+    """Simulate evaluations with a known difference: how often the intervals of `cssgan study` contain it.
+
+    Example: python -m benchmarks coverage --simulations 1000 --json coverage.json
+    """
+    from benchmarks.coverage import run_coverage_benchmark as run
+
+    found = run(simulations, seed, on_progress=lambda line: typer.echo(line, err=True))
+    typer.echo(found.markdown())
+    if out is not None:
+        out.write_text(json.dumps(found.as_json(), indent=1) + "\n")
+    if tables is not None:
+        tables.write_text(found.markdown())
+    if not found.within_targets:
+        raise PhonicsDataError("benchmarks coverage: a target was missed, see the tables above")
+
+
 @app.command("segmentation")
 def bench_segmentation(
     songs: Annotated[int, typer.Option(min=0, help="Number of songs to render.")] = 60,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cssgan.cli.options import SetOption, SplitName
+from cssgan.cli.options import SetOption, parse_split
 from phonics_data.errors import OptionError
 
 TableChoice = Literal["table1", "table2", "table3", "all"]
@@ -29,7 +29,12 @@ def study(
         int | None, typer.Option(help="Runs per row; default: that of the budget.", min=1, max=100)
     ] = None,
     num_videos: Annotated[int | None, typer.Option(help="Maximum number of videos per evaluation.", min=2)] = None,
-    split: Annotated[SplitName, typer.Option(help="Split for the evaluation.")] = "test",
+    split: Annotated[
+        list[str],
+        typer.Option(
+            help="Split for the evaluation; can be repeated. Claims are tested on each but validation, which is for choices."
+        ),
+    ] = ["test", "train"],  # noqa: B006 - typer reads the default, nothing changes it
     set_: SetOption = [],  # noqa: B006 - typer reads the default, nothing changes it
     jobs: Annotated[int | None, typer.Option(help="Parallel runs; default: one per GPU, else 1.", min=1)] = None,
     gpus: Annotated[str, typer.Option(help="Indices of the GPUs to use, such as 0,1.")] = "",
@@ -67,7 +72,7 @@ def study(
         table=table,
         budget=chosen,
         settings=tuple(set_),
-        split=split,
+        splits=tuple(dict.fromkeys(parse_split(name) for name in split)),
         workers=jobs or max(len(devices), 1),
         devices=devices,
         evaluate=tuple(word for arguments in evaluate for word in shlex.split(arguments)),

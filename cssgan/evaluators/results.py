@@ -290,4 +290,5 @@ def _order_results(evaluator: Evaluator, pairs: VideoPairs, seed: int) -> tuple[
         result("order_pairs", lambda order: order.pairs_N, 0.5),
         result("order_accuracy", lambda order: order.accuracy_N, 1.0 / len(ORDERS)),
     ]
-    return results, {"order_pairs": fake.pairs_N}
+    distance = np.abs(fake.pairs_N - controls["real"].pairs_N)
+    return results, {"order_pairs": fake.pairs_N, "order_deviation": distance}

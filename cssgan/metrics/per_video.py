@@ -14,6 +14,10 @@ from cssgan.metrics import feature_extraction, image_quality, motion
 from cssgan.metrics.networks.random_features import rand3d
 from cssgan.metrics.videos import Floats, VideoPairs
 from cssgan.types import EvalWindows
+from phonics_data.errors import InputError
+
+FORMAT = 2
+"""Version of the file. `cssgan study` evaluates runs with another version again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -24,6 +28,7 @@ class PerVideo:
         keys, sources: clip and source video of each row.
         values: metric -> float64 (N,); NaN where a metric is not defined. ``l1``, ``ssim``, ``seam_ratio``,
             ``motion_ratio`` (relative to the real video) are the values per video of the metrics of the same names.
+            ``copy_first_l1``: L1 of the held first frame. ``seam_deviation`` and ``motion_deviation``: see `deviation`.
             `cssgan.evaluation` adds those of synchrony, of events and of evaluators.
         real_ND, fake_ND: features of the random video network ``rfd_3d``, not scaled.
         extractor: name and digest of that network.
@@ -47,6 +52,8 @@ def per_video(pairs: VideoPairs, data: EvalWindows, *, clip_frames: int) -> PerV
     real_NK, fake_NK = motion.motion_curves(real), motion.motion_curves(fake)
     real_motion, fake_motion = motion.mean_motion(real_NK, use), motion.mean_motion(fake_NK, use)
     static = real_motion <= motion.STILL_GREY_LEVELS
+    real_seam, fake_seam = (motion.seam_ratio(curves, use, clip_frames) for curves in (real_NK, fake_NK))
+    copied = image_quality.copy_first_baseline(image_quality.l1, real)
     network = rand3d()
     real_features, fake_features = (
         feature_extraction.video_features(network, videos, pairs.num_valid_N) for videos in (real, fake)
@@ -56,9 +63,14 @@ def per_video(pairs: VideoPairs, data: EvalWindows, *, clip_frames: int) -> PerV
         sources=data.video_ids,
         values={
             "l1": image_quality.mean_over_frames(image_quality.l1(real, fake), pairs.valid),
+            "copy_first_l1": image_quality.mean_over_frames(copied, pairs.valid),
             "ssim": image_quality.mean_over_frames(image_quality.ssim(real, fake), pairs.valid),
-            "seam_ratio": motion.seam_ratio(fake_NK, use, clip_frames),
+            "seam_ratio": fake_seam,
+            "seam_deviation": deviation(fake_seam, real_seam),
             "motion_ratio": np.where(static, np.nan, fake_motion / np.where(static, 1.0, real_motion)),
+            "motion_deviation": deviation(
+                fake_motion + motion.STILL_GREY_LEVELS, np.where(static, np.nan, real_motion + motion.STILL_GREY_LEVELS)
+            ),
         },
         real_ND=real_features.values_ND,
         fake_ND=fake_features.values_ND,
@@ -66,17 +78,37 @@ def per_video(pairs: VideoPairs, data: EvalWindows, *, clip_frames: int) -> PerV
     )
 
 
+def deviation(fake_N: Floats, real_N: Floats) -> Floats:
+    """|log (generated / real)| of each video, float64 (N,): 0 is the real value, and half and double are equally far.
+
+    For metrics whose aim is the value of the real video, such as the seam ratio.
+    """
+    return np.abs(np.log(fake_N / real_N))
+
+
 def write(rows: PerVideo, path: Path) -> None:
     """Write parquet: key, source, one column per metric, and the features as lists."""
     columns: dict[str, object] = {"key": list(rows.keys), "source": list(rows.sources), **rows.values}
     columns |= {"rfd_3d_real": rows.real_ND.tolist(), "rfd_3d_fake": rows.fake_ND.tolist()}
-    table = pa.table(columns).replace_schema_metadata({"extractor": rows.extractor})
+    table = pa.table(columns).replace_schema_metadata({"extractor": rows.extractor, "format": str(FORMAT)})
     pq.write_table(table, path)
 
 
 def read(path: Path) -> PerVideo:
-    """Read a file of `write`. Raises `OSError` or `KeyError` for other files."""
-    table = pq.read_table(path)
+    """Read a file of `write`.
+
+    Raises:
+        InputError: the file cannot be read, or has another format.
+    """
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: cannot be read ({error}); run `cssgan evaluate --per-video` again") from error
+    metadata = table.schema.metadata or {}
+    if (found := metadata.get(b"format", b"1").decode()) != str(FORMAT):
+        raise InputError(
+            f"{path}: got format {found}, allowed: {FORMAT}; run `cssgan evaluate --per-video` again with this version"
+        )
     other_columns = {"key", "source", "rfd_3d_real", "rfd_3d_fake"}
     return PerVideo(
         keys=tuple(table["key"].to_pylist()),
@@ -84,5 +116,5 @@ def read(path: Path) -> PerVideo:
         values={name: table[name].to_numpy() for name in table.column_names if name not in other_columns},
         real_ND=np.array(table["rfd_3d_real"].to_pylist()),
         fake_ND=np.array(table["rfd_3d_fake"].to_pylist()),
-        extractor=(table.schema.metadata or {})[b"extractor"].decode(),
+        extractor=metadata[b"extractor"].decode(),
     )

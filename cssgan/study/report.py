@@ -1,31 +1,31 @@
-"""Results of a study -> tables like the paper's, and whether the paper's two claims hold on these videos."""
+"""Results of a study -> tables like the paper's, and whether the paper's claims hold on these videos."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cssgan.metrics.result import ARROW, Better, format_number
+from cssgan.metrics.statistics import holm
 from cssgan.study import paper_numbers
-from cssgan.study.job_list import Budget, Job, Row, TableName, job, rows_of
+from cssgan.study.job_list import BUDGETS, Budget, Job, Row, TableName, job, rows_of
+from cssgan.study.measures import DISTANCE, MEASURES, Measure
 from cssgan.study.results import Cell, Results
-from cssgan.study.significance import DISTANCE, Difference, compare
+from cssgan.study.significance import LEVEL, Difference, compare
 from cssgan.study.tables import Table, best_index, format_cell
+from cssgan.types import Split
 from phonics_data.errors import InputError
 
 PAPER_METRICS = ("inception_score", "fid", "fvd32")
 """Columns of the paper: IS, FID, and FVD of all its 32 frames."""
 ADDED_METRICS = (
-    "kvd32", "rfd_3d_fd64", "rfd_3d_kd64", "rfd_2d_fd64", "l1_over_copy_first", "ssim", "sync_auc_of_real", "audio_swap_auc",
-    "motion_ratio", "seam_ratio", "class_accuracy", "syncnet_auc", "order_pairs",
+    "event_match", "event_f1", "persistence", "event_swap_auc", "audio_swap_auc", "rfd_3d_kd64", "kvd32", "rfd_2d_kd64",
+    "l1_over_copy_first", "ssim", "motion_ratio", "seam_ratio", "sync_auc", "class_accuracy", "syncnet_auc", "order_pairs",
 )  # fmt: skip
 """Further columns, if `cssgan evaluate` reports them. All other metrics are in `all_metrics`."""
-COMPARED_METRICS = ("l1", "ssim", DISTANCE, "onset_motion_correlation", "sync_auc", "seam_ratio")
-EVALUATOR_METRICS = ("class_accuracy", "syncnet_auc", "order_pairs")
-"""Compared as well, if evaluators reported them for every run."""
 TITLES: Mapping[TableName, str] = {"table1": "Table 1: models", "table3": "Table 3: from one stream to the whole model"}
 
 
@@ -36,6 +36,7 @@ class Study:
     Args:
         settings: changes to the presets of all runs.
         label_set: label set of the dataset; selects the paper's numbers.
+        results: of each evaluated split.
         setup: dataset and machine as text.
         survey: content of analysis.json of `cssgan survey analyse`, or None.
     """
@@ -44,7 +45,7 @@ class Study:
     budget: Budget
     settings: tuple[str, ...]
     label_set: str
-    results: Results
+    results: Mapping[Split, Results]
     setup: str
     survey: Mapping[str, Any] | None = None
     _jobs: dict[str, list[Job]] = field(default_factory=dict[str, list[Job]])
@@ -55,31 +56,57 @@ class Study:
             self._jobs[row.name] = [job(row, self.budget, seed, self.settings) for seed in range(self.budget.num_seeds)]
         return self._jobs[row.name]
 
-    def cells(self, rows: Sequence[Row], metric: str) -> list[Cell]:
-        return [self.results.cell(self.jobs(row), metric) for row in rows]
+    def cells(self, rows: Sequence[Row], metric: str, split: Split) -> list[Cell]:
+        return [self.results[split].cell(self.jobs(row), metric) for row in rows]
+
+    def metric_names(self) -> list[str]:
+        """Names of all metrics of all splits, in the order of the evaluations."""
+        return list(dict.fromkeys(name for results in self.results.values() for name in results.metric_names()))
+
+    def saturated_by(self, rows: Sequence[Row], metric: str, split: Split) -> str:
+        """The control that reaches the real videos' value in a run of `rows`; empty if none does."""
+        runs = [run for row in rows for run in self.results[split].runs(self.jobs(row))]
+        names = [run.metrics[metric].saturated_by for run in runs if metric in run.metrics]
+        return next((name for name in names if name), "")
 
 
 def table(study: Study, name: TableName) -> Table:
-    """Table 1 or 3: the paper's metrics with its numbers in brackets, then our metrics."""
+    """Table 1 or 3: the paper's metrics with its numbers in brackets, then our metrics; a row per model and split.
+
+    The paper's numbers are beside those of the training clips, if these were evaluated: its published videos are of
+    clips that were trained on (docs/paper-gaps.md).
+    """
     rows = rows_of(name, study.budget)
     paper = (paper_numbers.TABLE1 if name == "table1" else paper_numbers.TABLE3).get(study.label_set, {})
-    reported = study.results.metric_names()
+    reported = study.metric_names()
     metrics = [
         *(PAPER_METRICS if name == "table1" else PAPER_METRICS[2:]),
         *(m for m in ADDED_METRICS if m in reported),
     ]
-    columns = {metric: study.cells(rows, metric) for metric in metrics}
-    best = {metric: best_index(cells) for metric, cells in columns.items()}
+    of_paper: Split = "train" if "train" in study.results else next(iter(study.results))
+    columns: dict[tuple[str, Split], list[Cell]] = {
+        (metric, split): study.cells(rows, metric, split) for metric in metrics for split in study.results
+    }
+    saturated: dict[tuple[str, Split], str] = {key: study.saturated_by(rows, *key) for key in columns}
+    best = {key: None if saturated[key] else best_index(cells) for key, cells in columns.items()}
     lines: list[tuple[str, ...]] = []
     for index, row in enumerate(rows):
-        numbers = paper.get(row.name, {})
-        cells = [format_cell(columns[m][index], numbers.get(m), best=best[m] == index) for m in metrics]
-        lines.append((row.title, *cells, _minutes(study, row)))
+        for split in study.results:
+            numbers = paper.get(row.name, {}) if split == of_paper else {}
+            cells = [
+                format_cell(
+                    columns[metric, split][index], numbers.get(metric), best=best[metric, split] == index,
+                    saturated=bool(saturated[metric, split]),
+                )
+                for metric in metrics
+            ]  # fmt: skip
+            lines.append((row.title, split, *cells, _minutes(study, row, split)))
+    headers = [_header(m, [cell for split in study.results for cell in columns[m, split]]) for m in metrics]
     return Table(
         title=TITLES[name],
-        columns=("model", *(_header(metric, columns[metric]) for metric in metrics), "minutes"),
+        columns=("model", "split", *headers, "minutes"),
         rows=tuple(lines),
-        notes=_notes(study, columns),
+        notes=_notes(study, columns, saturated),
     )
 
 
@@ -88,27 +115,41 @@ def _header(metric: str, cells: Sequence[Cell]) -> str:
     return f"{metric} {ARROW[directions[0]]}".strip() if directions else metric
 
 
-def _minutes(study: Study, row: Row) -> str:
-    runs = study.results.runs(study.jobs(row))
+def _minutes(study: Study, row: Row, split: Split) -> str:
+    results = study.results[split]
+    runs = results.runs(study.jobs(row))
     if not runs:
-        return format_cell(Cell(missing=study.results.missing[study.jobs(row)[0].key]))
+        return format_cell(Cell(missing=results.missing[study.jobs(row)[0].key]))
     return f"{sum(run.minutes for run in runs) / len(runs):.1f}"
 
 
-def _notes(study: Study, columns: Mapping[str, Sequence[Cell]]) -> tuple[str, ...]:
+def _notes(
+    study: Study, columns: Mapping[tuple[str, Split], Sequence[Cell]], saturated: Mapping[tuple[str, Split], str]
+) -> tuple[str, ...]:
     reasons: dict[str, list[str]] = {}
-    for metric, cells in columns.items():
+    for (metric, split), cells in columns.items():
         for reason in {cell.missing for cell in cells if cell.missing}:
             reasons.setdefault(reason, []).append(metric)
-    evaluated = sorted({int(run.report["num_evaluated"]) for run in study.results.finished.values()})
+        if control := saturated[metric, split]:
+            reasons.setdefault(_saturated(control), []).append(f"{metric} ({split})")
+    evaluated = [
+        f"{split} {' or '.join(str(number) for number in sorted({int(run.report['num_evaluated']) for run in runs}))}"
+        for split, results in study.results.items()
+        if (runs := list(results.finished.values()))
+    ]
     seeds = "mean ± standard deviation over seeds" if study.budget.num_seeds > 1 else "one seed, no deviation"
     return (
-        f"{seeds}; {study.budget.description}; {study.setup}; {' or '.join(map(str, evaluated))} videos evaluated. Bold: "
-        "the best mean of a column, not tested for significance. Minutes: training time.",
-        "rfd_* are distances in the features of random networks. They are comparable within this table only, and are "
-        "neither FID nor FVD. The paper prints IS values below 1, which an Inception Score cannot have.",
-        *(f"{', '.join(names)}: {reason}" for reason, names in reasons.items()),
+        f"{seeds}; {study.budget.description}; {study.setup}; videos evaluated: {', '.join(evaluated) or 'none'}. Bold: "
+        "the best mean of a column and split, not tested for significance. Minutes: training time.",
+        "Fréchet distances grow as the number of videos falls: compare them within a split only. rfd_* are distances in "
+        "the features of random networks. They are comparable within this table only, and are neither FID nor FVD. The "
+        "paper prints IS values below 1, which an Inception Score cannot have.",
+        *(f"{', '.join(dict.fromkeys(names))}: {reason}" for reason, names in reasons.items()),
     )
+
+
+def _saturated(control: str) -> str:
+    return f"saturated: the control {control!r} reaches the value of real videos, no conclusion"
 
 
 def all_metrics(study: Study) -> Table:
@@ -117,77 +158,123 @@ def all_metrics(study: Study) -> Table:
     for row in {row.name: row for name in study.tables for row in rows_of(name, study.budget)}.values():
         rows.setdefault(study.jobs(row)[0].key, row)
     lines: list[tuple[str, ...]] = []
-    for metric in study.results.metric_names():
-        cells = study.cells(list(rows.values()), metric)
-        lines.append((_header(metric, cells), *(format_cell(cell) for cell in cells)))
-    return Table(title="All metrics", columns=("metric", *(row.title for row in rows.values())), rows=tuple(lines))
+    for metric in study.metric_names():
+        for split in study.results:
+            cells = study.cells(list(rows.values()), metric, split)
+            saturated = bool(study.saturated_by(list(rows.values()), metric, split))
+            lines.append((_header(metric, cells), split, *(format_cell(cell, saturated=saturated) for cell in cells)))
+    columns = ("metric", "split", *(row.title for row in rows.values()))
+    return Table(title="All metrics", columns=columns, rows=tuple(lines))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """Two rows in one metric. `difference` is None if there is none; `missing` is the reason."""
+    """Two rows in one measure on one split.
+
+    Args:
+        difference: None if there is none; `missing` is the reason.
+        no_conclusion: why nothing can be concluded from the difference; empty: something can be.
+    """
 
     first: Row
     second: Row
-    metric: str
+    measure: Measure
+    split: Split
     difference: Difference | None = None
     missing: str = ""
+    no_conclusion: str = ""
 
 
-def comparisons(study: Study, name: TableName) -> list[Comparison]:
-    """Table 1: each CSSGAN row against every baseline (and each other). Table 3: every step against the previous one."""
+def comparisons(study: Study, name: TableName, split: Split) -> list[Comparison]:
+    """Every pair of rows that is compared, in every measure that all runs have.
+
+    Table 1: each CSSGAN row against every baseline (and each other). Table 3: every step against the previous one, and the
+    whole model against one stream and against shuffling alone.
+    """
     rows = rows_of(name, study.budget)
-    pairs = [(rows[-1], row) for row in rows[:-1]] if name == "table1" else list(zip(rows[1:], rows, strict=False))
     if name == "table1":
+        pairs = [(rows[-1], row) for row in rows[:-1]]
         for direct in (row for row in rows if row.small_only):
             pairs += [(direct, row) for row in rows if row not in (direct, rows[-1])]
-    runs = list(study.results.finished.values())
-    metrics = [m for m in EVALUATOR_METRICS if runs and all(m in run.per_video.values for run in runs)]
-    return [
-        _compare(study, first, second, metric) for first, second in pairs for metric in (*COMPARED_METRICS, *metrics)
+    else:
+        pairs = [*zip(rows[1:], rows, strict=False), *((rows[-1], row) for row in rows[:2])]
+    runs = list(study.results[split].finished.values())
+    measures = [
+        measure
+        for measure in MEASURES
+        if all(column in run.per_video.values for run in runs for column in measure.columns)
     ]
+    return [_compare(study, first, second, measure, split) for first, second in pairs for measure in measures]
 
 
-def _compare(study: Study, first: Row, second: Row, metric: str) -> Comparison:
-    sides = [[run.per_video for run in study.results.runs(study.jobs(row))] for row in (first, second)]
+def _compare(study: Study, first: Row, second: Row, measure: Measure, split: Split) -> Comparison:
+    plain = Comparison(first=first, second=second, measure=measure, split=split)
+    sides = [[run.per_video for run in study.results[split].runs(study.jobs(row))] for row in (first, second)]
     absent = [row.title for row, side in zip((first, second), sides, strict=True) if not side]
     if absent:
-        return Comparison(first=first, second=second, metric=metric, missing=f"no run of {', '.join(absent)}")
+        return replace(plain, missing=f"no run of {', '.join(absent)}")
     try:
-        return Comparison(first=first, second=second, metric=metric, difference=compare(sides[0], sides[1], metric))
+        difference = compare(sides[0], sides[1], measure)
     except ValueError as error:
-        return Comparison(first=first, second=second, metric=metric, missing=str(error))
+        return replace(plain, missing=str(error))
+    reason = difference.no_conclusion
+    if split == "validation":
+        reason = "validation is for choices, not for conclusions"
+    if control := study.saturated_by((first, second), measure.metric, split):
+        reason = _saturated(control)
+    return replace(plain, difference=difference, no_conclusion=reason)
 
 
 def comparison_table(found: Sequence[Comparison], title: str) -> Table:
-    """Differences with their intervals. Bold: the interval does not contain 0."""
-    metrics = tuple(dict.fromkeys(comparison.metric for comparison in found)) or COMPARED_METRICS
+    """Differences with their intervals. Bold: significant after Holm's correction over the column."""
+    measures = tuple(dict.fromkeys(comparison.measure for comparison in found)) or MEASURES
+    significant = {
+        id(comparison)
+        for measure in measures
+        for comparison, p_value in corrected([one for one in found if one.measure == measure])
+        if p_value < LEVEL
+    }
     pairs: dict[tuple[str, str], dict[str, str]] = {}
     for comparison in found:
         pair = pairs.setdefault((comparison.first.title, comparison.second.title), {})
-        pair[comparison.metric] = _difference(comparison)
+        pair[comparison.measure.name] = _difference(comparison, bold=id(comparison) in significant)
+    reasons: dict[str, list[str]] = {}
+    for comparison in found:
+        if comparison.no_conclusion:
+            reasons.setdefault(comparison.no_conclusion, []).append(comparison.measure.name)
+    arrows = {"higher": "↑", "lower": "↓"}
     return Table(
         title=title,
-        columns=("difference", *metrics),
+        columns=("difference", *(f"{measure.name} {arrows[measure.better]}" for measure in measures)),
         rows=tuple(
-            (f"{first} minus {second}", *(cells[metric] for metric in metrics))
+            (f"{first} minus {second}", *(cells[measure.name] for measure in measures))
             for (first, second), cells in pairs.items()
         ),
         notes=(
-            "Difference with its 95 % interval: bootstrap over the videos that both models were evaluated on, seeds "
-            "averaged. Bold: the interval does not contain 0. Lower is better for l1 and rfd_3d_fd64, higher for ssim, "
-            "onset_motion_correlation, sync_auc, class_accuracy and syncnet_auc; seam_ratio is about 1 in real videos; "
-            "compare order_pairs with its value for real videos. The intervals are not corrected for the number of "
-            "comparisons and do not include the variation between seeds.",
+            "Difference with its 95 % interval over training runs (seeds) and songs; with one seed per model over songs "
+            "only. Intervals are not corrected. Bold: p < .05 after Holm's correction over the column. seam_deviation and "
+            "motion_deviation: |log (generated / real)| of the seam ratio and of the amount of motion; order_deviation: "
+            "distance of the order of chunks from that of the real video; rfd_3d_kd64: pairs of videos of one song are "
+            "left out.",
+            *(f"No conclusion in {', '.join(dict.fromkeys(names))}: {reason}." for reason, names in reasons.items()),
         ),
     )
 
 
-def _difference(comparison: Comparison) -> str:
+def corrected(found: Sequence[Comparison]) -> list[tuple[Comparison, float]]:
+    """The comparisons that allow a conclusion, each with its p-value after Holm's correction over them."""
+    tested = [(one, one.difference) for one in found if one.difference is not None and not one.no_conclusion]
+    p_values = holm([difference.p_value for _, difference in tested])
+    return [(one, p_value) for (one, _), p_value in zip(tested, p_values, strict=True)]
+
+
+def _difference(comparison: Comparison, *, bold: bool) -> str:
     if comparison.difference is None:
         return comparison.missing
     text = f"{comparison.difference.value:+.3g} ({_interval(comparison.difference)})"
-    return f"**{text}**" if comparison.difference.sign else text
+    if comparison.no_conclusion.startswith("saturated"):
+        return f"{text} saturated"
+    return f"**{text}**" if bold else text
 
 
 def _interval(difference: Difference) -> str:
@@ -195,42 +282,88 @@ def _interval(difference: Difference) -> str:
     return f"{low:+.3g} .. {high:+.3g}"
 
 
-def claims(found: Sequence[Comparison]) -> list[str]:
-    """The paper's two claims, each with its result."""
-    lines: list[str] = []
-    for name in dict.fromkeys(one.first.name for one in found if one.first.name.startswith("cssgan")):
-        others = [one for one in found if one.first.name == name and not one.second.name.startswith("cssgan")]
-        lines += [
-            _claim(
-                f"{others[0].first.title} is better than the four baselines in {what} ({metric})",
-                others,
-                metric,
-                better,
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """A statement about a model and several others in one measure: it holds if the model is better than each of them."""
+
+    text: str
+    measure: str
+    first: str
+    others: tuple[str, ...]
+
+
+_ASPECTS = {
+    DISTANCE: "in video distance",
+    "event_match": "in the times of events",
+    "audio_swap_auc": "in following the audio",
+}
+_BASELINES = tuple(row.name for row in rows_of("table1", BUDGETS["paper"]))[:-1]
+CLAIMS: Mapping[TableName, tuple[Claim, ...]] = {
+    "table1": tuple(
+        Claim(
+            text=f"{title} is better than the four baselines {aspect} ({measure})",
+            measure=measure, first=name, others=_BASELINES,
+        )
+        for name, title in (("cssgan", "CSSGAN"), ("cssgan-direct", "CSSGAN, direct output"))
+        for measure, aspect in _ASPECTS.items()
+    ),
+    "table3": (
+        Claim(
+            text="The cascade brings the seam ratio closer to that of real videos (seam_deviation)",
+            measure="seam_deviation", first="a4", others=("a3",),
+        ),
+        *(
+            Claim(
+                text=f"The whole model is better than one stream and than shuffling alone {aspect} ({measure})",
+                measure=measure, first="a4", others=("a0", "a1"),
             )
-            for what, metric, better in (("video distance", DISTANCE, -1), ("synchrony", "sync_auc", 1))
-        ]
-    cascade = [one for one in found if (one.first.name, one.second.name) == ("a4", "a3")]
-    if cascade:
-        lines.append(_claim("The cascade lowers the seam ratio", cascade, "seam_ratio", -1))
-    return lines
+            for measure, aspect in _ASPECTS.items()
+        ),
+    ),
+}  # fmt: skip
 
 
-def _claim(claim: str, found: Sequence[Comparison], metric: str, better: int) -> str:
-    """One claim and whether it holds. `better`: the sign of a difference in favour of the first row."""
-    of_metric = [one for one in found if one.metric == metric]
-    known = [(one.second.title, one.difference) for one in of_metric if one.difference is not None]
-    if len(known) < len(of_metric):
-        return f"{claim}: **not tested**, runs are missing."
-    signs = [difference.sign for _, difference in known]
-    worse_than = [title for title, difference in known if difference.sign == -better]
-    if all(sign == better for sign in signs):
+def claims(study: Study, name: TableName, found: Sequence[Comparison]) -> list[str]:
+    """The claims of one table, each with its result.
+
+    Args:
+        found: all comparisons of the table on one split.
+    """
+    rows = {row.name: row for row in rows_of(name, study.budget)}
+    return [f"{claim.text}: {_conclusion(claim, rows, found)}" for claim in CLAIMS[name] if claim.first in rows]
+
+
+def _conclusion(claim: Claim, rows: Mapping[str, Row], found: Sequence[Comparison]) -> str:
+    tested = [
+        one
+        for one in found
+        if (one.first.name, one.measure.name) == (claim.first, claim.measure) and one.second.name in claim.others
+    ]
+    if not tested:
+        return "**not tested**, `cssgan evaluate` does not report this measure for every run."
+    differences = [(one.second.title, one.difference) for one in tested if one.difference is not None]
+    values = ", ".join(
+        f"{title} {difference.value:+.3g} ({_interval(difference)})" for title, difference in differences
+    )
+    if len(differences) < len(claim.others):
+        missing = "; ".join(dict.fromkeys(one.missing for one in tested if one.missing))
+        return f"**not tested**: {missing}."
+    if reasons := list(dict.fromkeys(one.no_conclusion for one in tested if one.no_conclusion)):
+        return f"**no conclusion**: {'; '.join(reasons)}. Differences: {values}."
+    p_value_of = corrected(tested)
+    signs = {
+        one.second.title: 0 if p_value >= LEVEL else (1 if one.difference.value > 0 else -1) * one.measure.direction
+        for one, p_value in p_value_of
+        if one.difference is not None
+    }
+    if all(sign == 1 for sign in signs.values()):
         result = "holds"
-    elif worse_than:
-        result = "does not hold" + ("" if len(worse_than) == len(known) else f" (worse than {', '.join(worse_than)})")
+    elif worse := [title for title, sign in signs.items() if sign == -1]:
+        result = "does not hold" + ("" if len(worse) == len(signs) else f" (worse than {', '.join(worse)})")
     else:
-        result = "undecided: an interval contains 0"
-    values = ", ".join(f"{title} {difference.value:+.3g} ({_interval(difference)})" for title, difference in known)
-    return f"{claim}: **{result}**. Differences: {values}."
+        result = f"undecided: no significant difference from {', '.join(t for t, sign in signs.items() if not sign)}"
+    p_values = ", ".join(f"{one.second.title} {format_number(p_value)}" for one, p_value in p_value_of)
+    return f"**{result}**. Differences: {values}. p after Holm's correction: {p_values}."
 
 
 def table2(study: Study) -> Table:
@@ -286,18 +419,29 @@ def read_survey(path: Path) -> dict[str, Any]:
 def render(study: Study, *, with_table2: bool) -> dict[str, str]:
     """File name -> content: study.md, and a LaTeX file per table."""
     tables: dict[str, Table] = {}
-    found: list[Comparison] = []
+    conclusions: dict[Split, list[str]] = {split: [] for split in study.results}
     for name in study.tables:
-        differences = comparisons(study, name)
-        found += differences
         tables[name] = table(study, name)
-        tables[f"{name}-differences"] = comparison_table(differences, f"{TITLES[name]}: differences")
+        for split in study.results:
+            found = comparisons(study, name, split)
+            conclusions[split] += claims(study, name, found)
+            title = f"{TITLES[name]}: differences on the split {split}"
+            tables[f"{name}-differences-{split}"] = comparison_table(found, title)
     if with_table2:
         tables["table2"] = table2(study)
-    if study.results.finished:
+    if any(results.finished for results in study.results.values()):
         tables["all-metrics"] = all_metrics(study)
     text = f"# Study\n\n{study.setup}; {study.budget.description}.\n\n"
-    if lines := claims(found):
-        text += "## The paper's two claims on these videos\n\n" + "".join(f"* {line}\n" for line in lines) + "\n"
+    for split, lines in conclusions.items():
+        if lines:
+            text += f"## {_CLAIM_HEADINGS[split]}\n\n" + "".join(f"* {line}\n" for line in lines) + "\n"
     text += "## Tables\n\n" + "\n".join(one.markdown() for one in tables.values())
     return {"study.md": text, **{f"{name}.tex": one.latex() for name, one in tables.items()}}
+
+
+_CLAIM_HEADINGS: Mapping[Split, str] = {
+    "test": "The claims on test songs",
+    "train": "The claims on training clips, the paper's own protocol",
+    "validation": "The claims on validation songs",
+    "unseen-styles": "The claims on songs of unseen styles",
+}

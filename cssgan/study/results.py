@@ -17,17 +17,26 @@ from cssgan.metrics import per_video
 from cssgan.metrics.per_video import PerVideo
 from cssgan.metrics.result import Better, MetricResult
 from cssgan.study.job_list import Job
-from cssgan.study.runner import JobContext, is_done, job_spec, read_status, seconds_trained
+from cssgan.study.runner import (
+    JobContext,
+    evaluation_file,
+    is_done,
+    job_spec,
+    read_status,
+    seconds_trained,
+    videos_file,
+)
+from cssgan.types import Split
 from phonics_data.contract.files import write_bytes
 
 SCHEMA = pa.schema(
     [
-        *((name, pa.string()) for name in ("run", "preset")),
+        *((name, pa.string()) for name in ("run", "preset", "split")),
         ("seed", pa.int64()),
         *((name, pa.string()) for name in ("measure", "unit", "better")),
         *((name, pa.float64()) for name in ("value", "interval_low", "interval_high")),
         *((name, pa.int64()) for name in ("n_real", "n_fake", "num_undefined")),
-        *((name, pa.string()) for name in ("unavailable", "controls", "protocol")),
+        *((name, pa.string()) for name in ("unavailable", "saturated_by", "controls", "protocol")),
         *((name, pa.int64()) for name in ("num_steps", "num_videos_seen")),
         ("minutes", pa.float64()),
         *((name, pa.string()) for name in ("config_sha256", "settings")),
@@ -38,11 +47,11 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class FinishedRun:
-    """One trained and evaluated run.
+    """One trained run, evaluated on one split.
 
     Args:
         metrics: results by name.
-        report: content of evaluation.json.
+        report: content of the report of `cssgan evaluate`.
         minutes: training time.
         per_video: metrics of each video.
     """
@@ -74,7 +83,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Results:
-    """All runs of a study by job key: finished runs, and the reason for each missing run."""
+    """All runs of a study on one split, by job key: finished runs, and the reason for each missing run."""
 
     finished: Mapping[str, FinishedRun]
     missing: Mapping[str, str]
@@ -99,8 +108,8 @@ class Results:
         return list(dict.fromkeys(name for run in self.finished.values() for name in run.metrics))
 
 
-def collect(jobs: Sequence[Job], context: JobContext) -> Results:
-    """Read the run folders of `jobs`."""
+def collect(jobs: Sequence[Job], context: JobContext, split: Split) -> Results:
+    """Read the evaluations of `jobs` on one split from their run folders."""
     finished: dict[str, FinishedRun] = {}
     missing: dict[str, str] = {}
     for job in jobs:
@@ -109,20 +118,25 @@ def collect(jobs: Sequence[Job], context: JobContext) -> Results:
             status = read_status(run)
             missing[job.key] = f"failed: {status['reason']}" if status.get("status") == "failed" else "not run yet"
             continue
-        report = json.loads((run / "evaluation.json").read_text())
+        report = json.loads(evaluation_file(run, split).read_text())
         finished[job.key] = FinishedRun(
             job=job,
             metrics={name: MetricResult.from_json(fields) for name, fields in report["metrics"].items()},
             report=report,
             minutes=seconds_trained(run) / 60,
-            per_video=per_video.read(run / "videos.parquet"),
+            per_video=per_video.read(videos_file(run, split)),
         )
     return Results(finished=finished, missing=missing)
 
 
-def write(results: Results, path: Path) -> None:
-    """Write all values to a parquet file, atomically."""
-    rows = [_row(run, result) for run in results.finished.values() for result in run.metrics.values()]
+def write(results: Mapping[Split, Results], path: Path) -> None:
+    """Write all values of all splits to a parquet file, atomically."""
+    rows = [
+        {**_row(run, result), "split": split}
+        for split, of_split in results.items()
+        for run in of_split.finished.values()
+        for result in run.metrics.values()
+    ]
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), buffer)
     write_bytes(path, buffer.getvalue())

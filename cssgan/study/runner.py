@@ -22,13 +22,18 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Literal
 
+from cssgan.evaluation.evaluate import SCHEMA_VERSION
+from cssgan.metrics import per_video
 from cssgan.storage.files import make_folder
 from cssgan.study.job_list import Budget, Job
 from cssgan.training.checkpoint import MANIFEST, folders
+from cssgan.types import Split
 from phonics_data.contract.files import write_bytes
 
 log = logging.getLogger("cssgan")
 STATUS_FILE = "job.json"
+MAX_TRAINING_VIDEOS = 2_048
+"""Training clips that are evaluated, evenly over the split, unless the budget sets a number."""
 Status = Literal["done", "failed", "stopped"]
 OnProgress = Callable[[str], None]
 
@@ -40,13 +45,14 @@ class JobContext:
     Args:
         folder: folder of the study; the run folders are runs/KEY.
         shards: dataset folder.
+        splits: evaluated splits.
         evaluate: additional arguments of `cssgan evaluate`, such as paths of weights.
         evaluators: folder of trained evaluators and the digest of their weights; None: no evaluators.
     """
 
     folder: Path
     shards: Path
-    split: str
+    splits: tuple[Split, ...]
     budget: Budget
     evaluate: tuple[str, ...] = ()
     evaluators: tuple[Path, str] | None = None
@@ -146,12 +152,8 @@ def _run_job(job: Job, context: JobContext, device: str, children: _ChildProcess
     (run / STATUS_FILE).unlink(missing_ok=True)
     train = ["train", "--shards", str(context.shards), "--run-folder", str(run), "--preset", job.preset]
     train += [word for setting in job.settings for word in ("--set", setting)]
-    evaluate = ["evaluate", "--run", str(run), "--shards", str(context.shards), "--split", context.split, "--per-video"]
-    if context.budget.num_evaluated is not None:
-        evaluate += ["--num-videos", str(context.budget.num_evaluated)]
-    if context.evaluators is not None:
-        evaluate += ["--evaluators", str(context.evaluators[0])]
-    for name, arguments in (("train", train), ("evaluate", [*evaluate, *context.evaluate])):
+    commands = {"train": train} | {f"evaluate-{split}": _evaluate(run, context, split) for split in context.splits}
+    for name, arguments in commands.items():
         time_limit = _seconds_left(run, context.budget) if name == "train" else None
         if time_limit is not None and time_limit <= 0:
             continue
@@ -166,12 +168,36 @@ def _run_job(job: Job, context: JobContext, device: str, children: _ChildProcess
     return JobOutcome(key=job.key, status="done")
 
 
+def _evaluate(run: Path, context: JobContext, split: Split) -> list[str]:
+    arguments = ["evaluate", "--run", str(run), "--shards", str(context.shards), "--split", split, "--per-video"]
+    arguments += ["--out", str(evaluation_file(run, split))]
+    num_videos = context.budget.num_evaluated or (MAX_TRAINING_VIDEOS if split == "train" else None)
+    if num_videos is not None:
+        arguments += ["--num-videos", str(num_videos)]
+    if context.evaluators is not None:
+        arguments += ["--evaluators", str(context.evaluators[0])]
+    return [*arguments, *context.evaluate]
+
+
+def evaluation_file(run: Path, split: Split) -> Path:
+    """The report of one split; the values per video are in `videos_file`."""
+    return run / f"evaluation-{split}.json"
+
+
+def videos_file(run: Path, split: Split) -> Path:
+    return run / f"evaluation-{split}-videos.parquet"
+
+
 def job_spec(job: Job, context: JobContext) -> dict[str, Any]:
-    """Everything that a finished run must have been made with; otherwise it is repeated."""
+    """Everything that a finished run must have been made with; otherwise it is repeated.
+
+    It contains the versions of the files, so that evaluations of an older version are computed again.
+    """
     spec: dict[str, Any] = {
         "preset": job.preset,
         "settings": list(job.settings),
-        "split": context.split,
+        "splits": list(context.splits),
+        "formats": [SCHEMA_VERSION, per_video.FORMAT],
         "evaluate": list(context.evaluate),
         "num_evaluated": context.budget.num_evaluated,
         "minutes": context.budget.minutes,
@@ -184,7 +210,8 @@ def job_spec(job: Job, context: JobContext) -> dict[str, Any]:
 def is_done(run: Path, spec: dict[str, Any]) -> bool:
     """Whether the run was trained and evaluated with this spec, and its evaluation still exists."""
     status = read_status(run)
-    exists = all((run / name).is_file() for name in ("evaluation.json", "videos.parquet"))
+    splits: list[Split] = spec["splits"]
+    exists = all(path.is_file() for split in splits for path in (evaluation_file(run, split), videos_file(run, split)))
     return exists and status.get("status") == "done" and status.get("spec") == spec
 
 

@@ -22,6 +22,7 @@ from cssgan.study import job_list, report, results
 from cssgan.study.job_list import Budget, Job, TableName
 from cssgan.study.report import Study
 from cssgan.study.runner import JobContext, OnProgress, run_jobs
+from cssgan.types import Split
 from phonics_data.contract.files import write_bytes
 from phonics_data.errors import OptionError
 
@@ -35,7 +36,7 @@ class StudyOptions:
 
     Args:
         settings: changes to the presets of all runs.
-        split: evaluated split.
+        splits: evaluated splits.
         workers: number of runs at the same time.
         devices: GPU indices; empty: those that the environment makes visible.
         evaluate: additional arguments of `cssgan evaluate`.
@@ -47,7 +48,7 @@ class StudyOptions:
     table: Literal["table1", "table2", "table3", "all"]
     budget: Budget
     settings: tuple[str, ...] = ()
-    split: Literal["train", "validation", "test", "unseen-styles"] = "test"
+    splits: tuple[Split, ...] = ("test", "train")
     workers: int = 1
     devices: tuple[str, ...] = ()
     evaluate: tuple[str, ...] = ()
@@ -72,21 +73,21 @@ def run_study(options: StudyOptions, shards: Path, out: Path, *, on_progress: On
     Raises:
         DatasetError: no shards.
         EvaluatorError: the evaluators cannot be read, or cannot be trained on this dataset.
-        RunError: `out` contains a study of another dataset, budget, split or settings.
+        RunError: `out` contains a study of another dataset, budget, splits or settings.
         StudyError: runs failed. All others finished, and the tables list the missing ones.
         WorkspaceLockedError: another process works in `out`.
     """
     survey = None if options.survey is None else report.read_survey(options.survey)
-    test, train = find_shards(shards, options.split), find_shards(shards, "train")
-    label_set = next(iter(read_samples(test[:1]))).label_set
+    of_splits = {split: find_shards(shards, split) for split in dict.fromkeys(("train", *options.splits))}
+    label_set = next(iter(read_samples(of_splits["train"][:1]))).label_set
     with locked(out, "another study works in this folder; wait for it or stop it"):
-        digests = {"train": shards_digest(train), options.split: shards_digest(test)}
+        digests: dict[str, str] = {split: shards_digest(paths) for split, paths in of_splits.items()}
         tables = _check_study_file(out / STUDY_FILE, options, digests)
         jobs = job_list.jobs(options.tables, options.budget, options.settings)
         context = JobContext(
             folder=out,
             shards=shards,
-            split=options.split,
+            splits=options.splits,
             budget=options.budget,
             evaluate=options.evaluate,
             evaluators=_evaluators(options, jobs, shards, out, on_progress),
@@ -97,7 +98,10 @@ def run_study(options: StudyOptions, shards: Path, out: Path, *, on_progress: On
             budget=options.budget,
             settings=options.settings,
             label_set=label_set,
-            results=results.collect(job_list.jobs(tables, options.budget, options.settings), context),
+            results={
+                split: results.collect(job_list.jobs(tables, options.budget, options.settings), context, split)
+                for split in options.splits
+            },
             setup=_setup(shards, options),
             survey=survey,
         )
@@ -141,7 +145,7 @@ def _check_study_file(path: Path, options: StudyOptions, digests: dict[str, str]
     fixed: dict[str, Any] = {
         "budget": json.loads(json.dumps(asdict(options.budget))),
         "settings": list(options.settings),
-        "split": options.split,
+        "splits": list(options.splits),
         "shards": digests,
     }
     earlier_tables: list[str] = []
@@ -168,7 +172,7 @@ def _setup(shards: Path, options: StudyOptions) -> str:
     """Dataset and machine as text."""
     device = f"GPUs {', '.join(options.devices)}" if options.devices else f"{os.cpu_count()} CPU cores"
     return (
-        f"trained on {shards.name}, evaluated on its {options.split} split; {platform.machine()}, {device}, "
+        f"trained on {shards.name}, evaluated on its splits {', '.join(options.splits)}; {platform.machine()}, {device}, "
         f"{options.workers} run(s) at the same time"
     )
 
@@ -178,7 +182,7 @@ def _write(study: Study, out: Path, *, with_table2: bool) -> list[Path]:
     for name, text in report.render(study, with_table2=with_table2).items():
         paths.append(out / name)
         write_bytes(paths[-1], text.encode())
-    if study.results.finished:
+    if any(of_split.finished for of_split in study.results.values()):
         paths.append(out / "results.parquet")
         results.write(study.results, paths[-1])
     return paths

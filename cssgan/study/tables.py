@@ -44,14 +44,19 @@ class Table:
         )
 
 
-def format_cell(cell: Cell, paper: float | None = None, *, best: bool = False) -> str:
-    """Mean and deviation over seeds, or the reason why there is no value; then the paper's number, if given."""
+def format_cell(cell: Cell, paper: float | None = None, *, best: bool = False, saturated: bool = False) -> str:
+    """Mean and deviation over seeds, or the reason why there is no value; then the paper's number, if given.
+
+    Args:
+        saturated: a control reaches the value of real videos; this is added to a value.
+    """
     if cell.missing:
         text = cell.missing.split(";")[0]
         text = text if text.startswith(("failed", "not run")) else f"unavailable: {text}"
     else:
         text = format_number(cell.mean) + ("" if cell.deviation is None else f" ± {format_number(cell.deviation)}")
         text = f"**{text}**" if best else text
+        text += " saturated" if saturated else ""
     return text if paper is None else f"{text} (paper {paper:.4g})"
 
 

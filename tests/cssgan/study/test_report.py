@@ -13,22 +13,18 @@ import pytest
 
 from cssgan.metrics.per_video import PerVideo
 from cssgan.metrics.result import MetricResult, unavailable
-from cssgan.study import job_list, report, results, significance
+from cssgan.study import job_list, report, results
 from cssgan.study.job_list import Job
+from cssgan.study.measures import MEASURES
 from cssgan.study.report import Study
 from cssgan.study.results import Cell, FinishedRun, Results
 from cssgan.study.tables import Table, best_index, format_cell
 from phonics_data.errors import InputError
 
-BUDGET = job_list.budget("smoke", num_seeds=2)
-NUM_VIDEOS = 40
-
-
-@pytest.fixture(autouse=True)
-def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Enough for the tables; test_significance.py tests the intervals."""
-    monkeypatch.setattr(significance, "RESAMPLES", 200)
-    monkeypatch.setattr(significance, "RESAMPLES_OF_DISTANCES", 50)
+BUDGET = job_list.budget("smoke", num_seeds=3)
+NUM_SONGS, CLIPS_PER_SONG = 10, 4
+NUM_VIDEOS = NUM_SONGS * CLIPS_PER_SONG
+COLUMNS = tuple(dict.fromkeys(column for measure in MEASURES for column in measure.columns))
 
 
 def finished_run(job: Job, values: Mapping[str, float]) -> FinishedRun:
@@ -36,7 +32,9 @@ def finished_run(job: Job, values: Mapping[str, float]) -> FinishedRun:
     noise = rng.normal(0, 0.001, NUM_VIDEOS)
     real = rng.normal(size=(NUM_VIDEOS, 3))
     metrics = {
-        name: MetricResult(name=name, value=value, better="higher" if "sync" in name else "lower", n_real=40, n_fake=40)
+        name: MetricResult(
+            name=name, value=value, better="higher" if "event" in name else "lower", n_real=40, n_fake=40
+        )
         for name, value in values.items()
     }
     metrics["fid"] = unavailable("fid", "no weights; run `cssgan weights fetch`", better="lower", n_real=40, n_fake=40)
@@ -47,104 +45,192 @@ def finished_run(job: Job, values: Mapping[str, float]) -> FinishedRun:
         minutes=2.0,
         per_video=PerVideo(
             keys=tuple(f"k{n}" for n in range(NUM_VIDEOS)),
-            sources=("s",) * NUM_VIDEOS,
-            values={name: values.get(name, 1.0) + noise for name in report.COMPARED_METRICS if name != report.DISTANCE},
+            sources=tuple(f"song{n // CLIPS_PER_SONG}" for n in range(NUM_VIDEOS)),
+            values={name: values.get(name, 1.0) + noise for name in COLUMNS},
             real_ND=real,
-            fake_ND=real + values["rfd_3d_fd64"],
+            fake_ND=real + values["rfd_3d_kd64"],
             extractor="rand3d-test",
         ),
     )
 
 
 def make_study(**changed: Mapping[str, float]) -> Study:
-    """All rows with two seeds; the CSSGAN is the best model and the cascade has no seams. `changed`: values by preset."""
+    """All rows with three seeds, equally evaluated on test and training clips. The models are ordered: the CSSGAN is the best
+    one in every measure. `changed`: values by preset."""
     values: dict[str, dict[str, float]] = {}
     for number, name in enumerate(("a4", "a3", "a2", "a1", "a0", "imaginator", "g3an", "phonicsgan_like", "mocogan")):
         values[name] = {
-            "rfd_3d_fd64": 1.0 + number, "sync_auc": 0.9 - number / 20, "seam_ratio": 1.0 + number, "l1": 0.1 * (1 + number),
+            "rfd_3d_kd64": 1.0 + number, "event_match": 0.9 - number / 20, "audio_swap_auc": 0.9 - number / 20,
+            "seam_deviation": 0.1 * (1 + number), "seam_ratio": 1.0 + number,
         }  # fmt: skip
         values[name] |= dict(changed.get(name, {}))
     tables: tuple[job_list.TableName, ...] = ("table1", "table3")
-    jobs = job_list.jobs(tables, BUDGET)
     found = {}
-    for job in jobs:
+    for job in job_list.jobs(tables, BUDGET):
         own = values[job.preset.removesuffix("-tiny")]
-        found[job.key] = finished_run(job, {name: value + 0.01 * job.seed for name, value in own.items()})
+        found[job.key] = finished_run(job, {name: value + 0.001 * job.seed for name, value in own.items()})
+    both = Results(finished=found, missing={})
     return Study(
         tables=tables, budget=BUDGET, settings=(), label_set="letters", setup="here",
-        results=Results(finished=found, missing={}),
+        results={"test": both, "train": both},
     )  # fmt: skip
 
 
+def with_results(study: Study, test: Results) -> Study:
+    return replace(study, results={**study.results, "test": test}, _jobs={})
+
+
 def without(study: Study, *keys: str) -> Study:
-    left = {key: run for key, run in study.results.finished.items() if key not in keys}
+    left = {key: run for key, run in study.results["test"].finished.items() if key not in keys}
     missing = dict.fromkeys(keys, "failed: train ended with exit code 1: CUDA error")
-    found = Results(finished=left, missing=missing)
-    return Study(tables=study.tables, budget=BUDGET, settings=(), label_set="letters", setup="here", results=found)
+    return with_results(study, Results(finished=left, missing=missing))
+
+
+def claims(study: Study) -> list[str]:
+    tables: tuple[job_list.TableName, ...] = ("table1", "table3")
+    return [line for name in tables for line in report.claims(study, name, report.comparisons(study, name, "test"))]
 
 
 def test_table1_shows_means_deviations_reasons_and_paper_numbers() -> None:
     table = report.table(make_study(), "table1")
 
-    assert [row[0] for row in table.rows] == [
+    models = [
         "MoCoGAN", "PhonicsGAN (reconstruction)", "G3AN", "ImaGINator", "CSSGAN, direct output", "CSSGAN",
     ]  # fmt: skip
-    rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
-    assert rows["CSSGAN"]["fid"] == "unavailable: no weights (paper 27.56)"
-    assert rows["CSSGAN"]["fvd32"] == "unavailable: `cssgan evaluate` does not report it (paper 95.13)"
-    assert rows["ImaGINator"]["rfd_3d_fd64 ↓"] == "6.005 ± 0.007071"
-    assert rows["CSSGAN, direct output"]["rfd_3d_fd64 ↓"] == "**1.005 ± 0.007071**"
-    assert rows["CSSGAN"]["minutes"] == "2.0"
+    assert [row[:2] for row in table.rows] == [(model, split) for model in models for split in ("test", "train")]
+    rows = {row[:2]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    assert rows["CSSGAN", "test"]["fid"] == "unavailable: no weights"
+    assert rows["CSSGAN", "train"]["fid"] == "unavailable: no weights (paper 27.56)"
+    assert rows["CSSGAN", "train"]["fvd32"] == "unavailable: `cssgan evaluate` does not report it (paper 95.13)"
+    assert rows["ImaGINator", "test"]["rfd_3d_kd64 ↓"] == "6.001 ± 0.001"
+    assert rows["CSSGAN, direct output", "test"]["rfd_3d_kd64 ↓"] == "**1.001 ± 0.001**"
+    assert rows["CSSGAN", "test"]["minutes"] == "2.0"
     assert any("no weights; run `cssgan weights fetch`" in note for note in table.notes)
+    assert any("videos evaluated: test 40, train 40" in note for note in table.notes)
 
 
-def test_table3_shows_the_paper_fvd() -> None:
+def test_table3_shows_the_paper_fvd_beside_training_clips() -> None:
     table = report.table(make_study(), "table3")
 
-    printed = [dict(zip(table.columns, row, strict=True))["fvd32"].rpartition("(paper ")[2] for row in table.rows]
-    assert printed == ["305.2)", "95.8)", "480.5)", "366)", "93.13)"]
+    cells = [dict(zip(table.columns, row, strict=True))["fvd32"] for row in table.rows]
+    assert all("(paper" not in cell for cell in cells[::2])
+    assert [cell.rpartition("(paper ")[2] for cell in cells[1::2]] == ["305.2)", "95.8)", "480.5)", "366)", "93.13)"]
 
 
 def test_claims_hold() -> None:
-    study = make_study()
-    found = [*report.comparisons(study, "table1"), *report.comparisons(study, "table3")]
+    lines = claims(make_study())
 
-    lines = report.claims(found)
-
-    assert len(lines) == 5  # two for each of the two CSSGANs, one for the cascade
+    assert len(lines) == 2 * 3 + 1 + 3  # two CSSGANs in three measures, the seams, the whole model in three measures
     assert all("**holds**" in line for line in lines)
-    assert "The cascade lowers the seam ratio: **holds**. Differences: + multiple discriminators -1" in lines[-1]
+    seams = next(line for line in lines if "seam ratio" in line)
+    assert seams.startswith(
+        "The cascade brings the seam ratio closer to that of real videos (seam_deviation): **holds**"
+    )
+    assert "Differences: + multiple discriminators -0.1 (" in seams
+    assert "p after Holm's correction: + multiple discriminators" in seams
+    assert any("better than one stream and than shuffling alone in the times of events" in line for line in lines)
 
 
 @pytest.mark.parametrize(
-    ("changed", "number", "expected"),
+    ("changed", "claim", "expected"),
     [
-        ({"g3an": {"rfd_3d_fd64": 0.2}}, 0, "**does not hold (worse than G3AN)**"),
-        ({"g3an": {"sync_auc": 0.9}}, 1, "**undecided: an interval contains 0**"),
-        ({"a3": {"seam_ratio": 0.5}}, -1, "**does not hold**"),
+        ({"g3an": {"rfd_3d_kd64": 0.2}}, "CSSGAN is better than the four baselines in video", "**does not hold (worse than G3AN)**"),
+        ({"g3an": {"event_match": 0.9}}, "CSSGAN is better than the four baselines in the times", "**undecided: no significant difference from G3AN**"),
+        ({"a3": {"seam_deviation": 0.05}}, "The cascade", "**does not hold**"),
+        ({"a0": {"event_match": 0.99}}, "The whole model is better than one stream and than shuffling alone in the times", "**does not hold (worse than one stream)**"),
     ],
-)
-def test_claims_do_not_hold(changed: dict[str, dict[str, float]], number: int, expected: str) -> None:
-    study = make_study(**changed)
+)  # fmt: skip
+def test_claims_do_not_hold(changed: dict[str, dict[str, float]], claim: str, expected: str) -> None:
+    line = next(line for line in claims(make_study(**changed)) if line.startswith(claim))
 
-    lines = report.claims([*report.comparisons(study, "table1"), *report.comparisons(study, "table3")])
+    assert expected in line
 
-    assert expected in lines[number]
+
+def test_holm_counts_the_comparisons_of_a_claim() -> None:
+    """One comparison with p = .02 is significant alone, and not among four."""
+    study = make_study()
+    found = report.comparisons(study, "table1", "test")
+    pairs = [one for one in found if (one.first.name, one.measure.name) == ("cssgan", "event_match")][-4:]
+    weak = [replace(one, difference=replace(one.difference, p_value=0.02)) for one in pairs if one.difference]
+
+    assert [p_value for _, p_value in report.corrected(weak[:1])] == pytest.approx([0.02])
+    assert [p_value for _, p_value in report.corrected(weak)] == pytest.approx([0.08] * 4)
+
+
+def test_no_conclusion_from_few_songs_or_seeds() -> None:
+    study = make_study()
+    few = {
+        key: replace(run, per_video=replace(run.per_video, sources=tuple(f"song{n % 3}" for n in range(NUM_VIDEOS))))
+        for key, run in study.results["test"].finished.items()
+    }
+
+    lines = claims(with_results(study, Results(finished=few, missing={})))
+
+    assert all("**no conclusion**: 3 test songs, at least 10 needed. Differences:" in line for line in lines)
+    two = without(study, *(key for key in study.results["test"].finished if key.endswith("seed2")))
+    assert all("**no conclusion**: 2 seeds, at least 3 needed" in line for line in claims(two))
+    table = report.comparison_table(report.comparisons(two, "table3", "test"), "t")
+    assert not any("**" in cell for row in table.rows for cell in row)
+    assert any("2 seeds, at least 3 needed" in note for note in table.notes)
+
+
+def test_a_saturated_measure_takes_part_in_no_conclusion() -> None:
+    study = make_study()
+    runs = {}
+    for key, run in study.results["test"].finished.items():
+        metrics = {**run.metrics, "event_match": replace(run.metrics["event_match"], saturated_by="flash")}
+        runs[key] = replace(run, metrics=metrics)
+    study = with_results(study, Results(finished=runs, missing={}))
+
+    lines = {line.partition(":")[0]: line for line in claims(study)}
+
+    assert (
+        "**no conclusion**: saturated: the control 'flash' reaches the value of real videos"
+        in lines["CSSGAN is better than the four baselines in the times of events (event_match)"]
+    )
+    assert "**holds**" in lines["CSSGAN is better than the four baselines in video distance (rfd_3d_kd64)"]
+    table = report.table(study, "table1")
+    row = dict(zip(table.columns, table.rows[-2], strict=True))
+    assert row["event_match ↑"].endswith(" saturated")
+    assert "**" not in row["event_match ↑"]
+    differences = report.comparison_table(report.comparisons(study, "table3", "test"), "t")
+    columns = [dict(zip(differences.columns, row, strict=True)) for row in differences.rows]
+    assert all(cells["event_match ↑"].endswith(" saturated") for cells in columns)
+    assert all(cells["audio_swap_auc ↑"].startswith("**") for cells in columns)
+
+
+def test_validation_gives_no_conclusion() -> None:
+    study = make_study()
+    study = replace(study, results={"validation": study.results["test"]}, _jobs={})
+
+    text = report.render(study, with_table2=False)["study.md"]
+
+    assert "## The claims on validation songs" in text
+    assert "**holds**" not in text
+    assert "**no conclusion**: validation is for choices, not for conclusions" in text
+
+
+def test_the_ablation_compares_the_whole_model_with_one_stream_and_with_shuffling() -> None:
+    pairs = [(one.first.name, one.second.name) for one in report.comparisons(make_study(), "table3", "test")]
+
+    assert list(dict.fromkeys(pairs)) == [
+        ("a1", "a0"), ("a2", "a1"), ("a3", "a2"), ("a4", "a3"), ("a4", "a0"), ("a4", "a1"),
+    ]  # fmt: skip
 
 
 def test_a_failed_run_has_a_row_with_the_reason_and_its_claim_is_not_tested() -> None:
-    study = without(make_study(), "g3an-tiny-seed0", "g3an-tiny-seed1")
+    study = without(make_study(), *(f"g3an-tiny-seed{seed}" for seed in range(3)))
 
     files = report.render(study, with_table2=True)
 
-    assert "| G3AN | failed: train ended with exit code 1: CUDA error (paper 0.0002) |" in files["study.md"]
-    assert (
-        "CSSGAN is better than the four baselines in video distance (rfd_3d_fd64): **not tested**" in files["study.md"]
-    )
+    assert "| G3AN | test | failed: train ended with exit code 1: CUDA error |" in files["study.md"]
+    claim = "CSSGAN is better than the four baselines in video distance (rfd_3d_kd64)"
+    assert f"{claim}: **not tested**: no run of G3AN." in files["study.md"]
+    assert f"{claim}: **holds**" in files["study.md"].partition("## The claims on training clips")[2]
     assert "no survey yet" in files["study.md"]
     assert set(files) == {
-        "study.md", "table1.tex", "table1-differences.tex", "table3.tex", "table3-differences.tex", "table2.tex",
-        "all-metrics.tex",
+        "study.md", "table1.tex", "table1-differences-test.tex", "table1-differences-train.tex", "table3.tex",
+        "table3-differences-test.tex", "table3-differences-train.tex", "table2.tex", "all-metrics.tex",
     }  # fmt: skip
 
 
@@ -153,16 +239,17 @@ def test_one_failed_seed_does_not_affect_the_others() -> None:
 
     table = report.table(study, "table1")
 
-    assert dict(zip(table.columns, table.rows[2], strict=True))["rfd_3d_fd64 ↓"] == "7"
+    assert dict(zip(table.columns, table.rows[4], strict=True))["rfd_3d_kd64 ↓"] == "7.001 ± 0.001414"
 
 
 def test_results_parquet_contains_every_value(tmp_path: Path) -> None:
     results.write(make_study().results, tmp_path / "results.parquet")
 
     table = pq.read_table(tmp_path / "results.parquet").to_pylist()
-    assert len(table) == 20 * 5
+    assert len(table) == 2 * 30 * 6
     row = next(one for one in table if one["run"] == "a3-tiny-seed1" and one["measure"] == "seam_ratio")
-    assert row["value"] == pytest.approx(2.01)
+    assert row["value"] == pytest.approx(2.001)
+    assert [one["split"] for one in table[:: 30 * 6]] == ["test", "train"]
     assert (row["seed"], row["num_videos_seen"], row["minutes"]) == (1, 36, 2.0)
     assert next(one for one in table if one["measure"] == "fid")["unavailable"].startswith("no weights")
 
@@ -209,7 +296,7 @@ def test_survey_analysis_becomes_table_2(tmp_path: Path) -> None:
     files = report.render(
         Study(
             tables=(), budget=BUDGET, settings=(), label_set="letters", setup="here",
-            results=Results(finished={}, missing={}), survey=report.read_survey(tmp_path),
+            results={}, survey=report.read_survey(tmp_path),
         ),
         with_table2=True,
     )  # fmt: skip
@@ -226,13 +313,15 @@ def test_other_files_are_not_a_survey_analysis(tmp_path: Path, text: str) -> Non
         report.read_survey(tmp_path)
 
 
-def test_evaluator_metrics_of_every_run_are_compared() -> None:
+def test_only_measures_that_every_run_has_are_compared() -> None:
     study = make_study()
-    assert "order_pairs" not in report.comparison_table(report.comparisons(study, "table3"), "t").columns
-    for number, run in enumerate(study.results.finished.values()):
-        values = {**run.per_video.values, "order_pairs": np.full(NUM_VIDEOS, number / 100.0)}
-        object.__setattr__(run, "per_video", replace(run.per_video, values=values))
-    table = report.comparison_table(report.comparisons(study, "table3"), "t")
-    assert table.columns[-1] == "order_pairs"
-    assert "syncnet_auc" not in table.columns
-    assert all(row[-1].startswith("**") for row in table.rows)
+    runs = {}
+    for number, (key, run) in enumerate(study.results["test"].finished.items()):
+        values = {name: value for name, value in run.per_video.values.items() if name != "syncnet_auc" or number}
+        runs[key] = replace(run, per_video=replace(run.per_video, values=values))
+    study = with_results(study, Results(finished=runs, missing={}))
+
+    table = report.comparison_table(report.comparisons(study, "table3", "test"), "t")
+
+    assert "class_accuracy ↑" in table.columns
+    assert "syncnet_auc ↑" not in table.columns

@@ -1,23 +1,32 @@
-"""Bootstrap intervals of the difference between two models."""
+"""Differences of two models over seeds and songs."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy import stats
 
+from cssgan.metrics.distances import kernel_distance
+from cssgan.metrics.features import Features
 from cssgan.metrics.per_video import PerVideo
-from cssgan.study.significance import DISTANCE, compare
+from cssgan.study.measures import DISTANCE, MEASURES, Measure, song_values
+from cssgan.study.significance import compare
+
+BY_NAME = {measure.name: measure for measure in MEASURES}
+SSIM = BY_NAME["ssim"]
 
 
-def rows(values: np.ndarray, *, fake: np.ndarray | None = None, name: str = "l1", keys: str = "v") -> PerVideo:
-    rng = np.random.default_rng(0)
-    real = rng.normal(size=(len(values), 4))
+def rows(values: np.ndarray, *, songs: int = 10, name: str = "ssim", keys: str = "v") -> PerVideo:
+    """A run whose videos are `values`, divided among `songs`."""
+    real = np.random.default_rng(0).normal(size=(len(values), 4))
     return PerVideo(
         keys=tuple(f"{keys}{n}" for n in range(len(values))),
-        sources=tuple("s" for _ in values),
+        sources=tuple(f"song{n * songs // len(values)}" for n in range(len(values))),
         values={name: values},
         real_ND=real,
-        fake_ND=real if fake is None else fake,
+        fake_ND=real,
         extractor="rand3d-test",
     )
 
@@ -25,48 +34,113 @@ def rows(values: np.ndarray, *, fake: np.ndarray | None = None, name: str = "l1"
 def test_a_common_shift_is_detected_despite_large_variance_between_videos() -> None:
     base = np.random.default_rng(1).normal(0, 10, 60)
 
-    found = compare([rows(base - 0.1)], [rows(base)], "l1")
+    found = compare([rows(base - 0.1)] * 3, [rows(base)] * 3, SSIM)
 
     assert found.value == pytest.approx(-0.1)
     assert found.interval == pytest.approx((-0.1, -0.1))
-    assert (found.sign, found.num_videos) == (-1, 60)
-    assert found.p_value == pytest.approx(1 / 1000)
+    assert (found.num_videos, found.num_songs, found.num_seeds, found.no_conclusion) == (60, 10, 3, "")
+    assert found.p_value < 1e-6
 
 
-def test_equal_models_have_no_significant_difference() -> None:
-    rng = np.random.default_rng(2)
+def test_the_interval_of_one_seed_is_the_t_interval_of_song_means() -> None:
+    first, second = np.random.default_rng(2).normal(size=(2, 60))
 
-    found = [compare([rows(rng.normal(size=80))], [rows(rng.normal(size=80))], "l1", seed=n) for n in range(20)]
+    found = compare([rows(first)], [rows(second)], SSIM)
 
-    assert sum(one.sign != 0 for one in found) <= 4
-    low, high = found[0].interval
-    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(2 / 80), rel=0.3)
-
-
-def test_seeds_are_averaged_and_undefined_videos_ignored() -> None:
-    first = [rows(np.array([1.0, 2.0, np.nan, 3.0])), rows(np.array([3.0, 4.0, np.nan, 5.0]))]
-
-    assert compare(first, [rows(np.zeros(4))], "l1").value == pytest.approx(3.0)
+    songs = (first - second).reshape(10, 6).mean(axis=1)
+    expected = stats.ttest_1samp(songs, 0.0)
+    assert found.interval == pytest.approx(tuple(expected.confidence_interval()))
+    assert found.p_value == pytest.approx(expected.pvalue)
 
 
-def test_seam_ratio_is_compared_by_median() -> None:
-    one, other = np.array([1.0, 1.0, 1.0, 1.0, 100.0]), np.array([2.0, 2.0, 2.0, 2.0, 2.0])
+def test_the_interval_of_models_without_song_effects_is_that_of_welch() -> None:
+    """Every run has one value for all videos: only the variation between seeds is left."""
+    first, second = (np.array(values) for values in ((1.0, 1.4, 1.9), (0.2, 0.3, 0.7, 0.9)))
 
-    assert compare([rows(one, name="seam_ratio")], [rows(other, name="seam_ratio")], "seam_ratio").value == -1.0
+    found = compare([rows(np.full(40, value)) for value in first], [rows(np.full(40, value)) for value in second], SSIM)
+
+    expected = stats.ttest_ind(first, second, equal_var=False)
+    assert found.interval == pytest.approx(tuple(expected.confidence_interval()))
+    assert found.p_value == pytest.approx(expected.pvalue)
+
+
+def test_the_difference_of_a_model_from_itself_is_zero_and_not_significant() -> None:
+    runs = [rows(values) for values in np.random.default_rng(3).normal(size=(3, 60))]
+
+    found = compare(runs, runs, SSIM)
+
+    assert found.value == 0.0
+    assert found.p_value == 1.0
+
+
+def test_videos_without_a_value_in_a_run_are_left_out_of_all_runs() -> None:
+    first, second = np.arange(60.0), np.zeros(60)
+    first[0], second[59] = np.nan, np.inf
+
+    found = compare([rows(first), rows(np.arange(60.0))], [rows(second)], SSIM)
+
+    assert found.num_videos == 58
+    assert found.value == pytest.approx(np.arange(1, 59).mean())
+    first[:6] = np.nan
+    assert compare([rows(first)], [rows(second)], SSIM).num_songs == 9
+
+
+@pytest.mark.parametrize(
+    ("songs", "seeds", "expected"),
+    [(9, 3, "9 test songs, at least 10 needed"), (10, 2, "2 seeds, at least 3 needed"), (10, 3, "")],
+)
+def test_a_conclusion_needs_ten_songs_and_three_seeds(songs: int, seeds: int, expected: str) -> None:
+    values = np.random.default_rng(4).normal(size=(6, 90))
+
+    found = compare(
+        [rows(one, songs=songs) for one in values[:seeds]], [rows(one, songs=songs) for one in values[3:]], SSIM
+    )
+
+    assert found.no_conclusion == expected
+
+
+def test_the_ratio_is_that_of_sums() -> None:
+    measure = BY_NAME["l1_over_copy_first"]
+    rng = np.random.default_rng(5)
+    l1, held = rng.uniform(1, 2, 60), rng.uniform(1, 3, 60)
+    run = replace(rows(l1, name="l1"), values={"l1": l1, "copy_first_l1": held})
+    other = replace(run, values={"l1": 2 * l1, "copy_first_l1": held})
+
+    found = compare([run], [other], measure)
+
+    assert found.value == pytest.approx(-l1.sum() / held.sum())
+    without = song_values(measure, run, np.arange(60), np.repeat(np.arange(10), 6)).without_G
+    assert without[2] == pytest.approx(np.delete(l1, slice(12, 18)).sum() / np.delete(held, slice(12, 18)).sum())
+
+
+def test_the_distance_with_one_video_per_song_is_the_paired_kernel_distance() -> None:
+    rng = np.random.default_rng(6)
+    run = replace(rows(np.zeros(30), songs=30), fake_ND=rng.normal(0.3, 1.2, (30, 4)))
+    scale = run.real_ND.std(axis=0)
+    sets = [Features(values_ND=values / scale, extractor="e") for values in (run.real_ND, run.fake_ND)]
+
+    found = song_values(BY_NAME[DISTANCE], run, np.arange(30), np.arange(30))
+
+    assert found.value == pytest.approx(kernel_distance(sets[0], sets[1], paired=True))
+    others = np.delete(np.arange(30), 4)
+    assert found.without_G[4] == pytest.approx(kernel_distance(sets[0].rows(others), sets[1].rows(others), paired=True))
 
 
 def test_distance_of_shifted_features_is_larger() -> None:
-    values = np.zeros(60)
-    far = rows(values).real_ND + 3.0
+    run = rows(np.zeros(60))
+    far = replace(run, fake_ND=run.real_ND + 3.0)
 
-    found = compare([rows(values)], [rows(values, fake=far)], DISTANCE)
+    found = compare([run] * 3, [far] * 3, BY_NAME[DISTANCE])
 
-    assert found.sign == -1
-    assert found.value == pytest.approx(-4 * 9, rel=0.3)  # four features, three deviations
+    assert found.value < 0
+    assert found.p_value < 0.01
 
 
-def test_models_evaluated_on_different_videos_are_not_compared() -> None:
+def test_models_that_cannot_be_compared_are_errors() -> None:
     with pytest.raises(ValueError, match="different videos"):
-        compare([rows(np.zeros(4))], [rows(np.zeros(4), keys="w")], "l1")
-    with pytest.raises(ValueError, match="no video has a value"):
-        compare([rows(np.full(4, np.nan))], [rows(np.zeros(4))], "l1")
+        compare([rows(np.zeros(60))], [rows(np.zeros(60), keys="w")], SSIM)
+    with pytest.raises(ValueError, match="got 2 songs with a value for both models, allowed: three or more"):
+        compare([rows(np.zeros(6), songs=2)], [rows(np.zeros(6), songs=2)], SSIM)
+    absent = Measure(name="event_match", better="higher", metric="event_match", columns=("event_match",))
+    with pytest.raises(ValueError, match="a run has no event_match"):
+        compare([rows(np.zeros(60))], [rows(np.zeros(60))], absent)

@@ -11,8 +11,9 @@ import pytest
 
 from cssgan.errors import RunError, StudyError
 from cssgan.evaluators import checkpoint as evaluators_checkpoint
-from cssgan.study import job_list
+from cssgan.study import job_list, results
 from cssgan.study.results import Results
+from cssgan.study.runner import JobContext, evaluation_file, run_jobs, seconds_trained, videos_file
 from cssgan.study.study import StudyOptions, run_study
 from cssgan.training import checkpoint
 from tests.cssgan.cli.test_app import run
@@ -37,7 +38,7 @@ def options(table: str, *settings: str, num_videos: int = 6, **changes: object) 
 def test_evaluators_are_trained_once_and_used_by_every_run(shards: Path, tmp_path: Path, monkeypatch) -> None:
     commands: list[list[str]] = []
     monkeypatch.setattr("cssgan.study.runner._run_command", lambda arguments, *_: commands.append(arguments) or 0)
-    monkeypatch.setattr("cssgan.study.results.collect", lambda jobs, _: Results(finished={}, missing=dict.fromkeys(
+    monkeypatch.setattr("cssgan.study.results.collect", lambda jobs, *_: Results(finished={}, missing=dict.fromkeys(
         (job.key for job in jobs), "not run yet")))  # fmt: skip
     chosen = options("table3", evaluators="train")
     chosen = replace(chosen, budget=replace(chosen.budget, evaluators_share=0.001))
@@ -48,7 +49,7 @@ def test_evaluators_are_trained_once_and_used_by_every_run(shards: Path, tmp_pat
     assert json.loads((tmp_path / "out/evaluators/evaluators.json").read_text())["spec"]["size"] == 16
     assert progress[0] == "training the evaluators first"
     evaluations = [words for words in commands if words[0] == "evaluate"]
-    assert len(evaluations) == 5
+    assert len(evaluations) == 2 * 5
     assert all(words[words.index("--evaluators") + 1] == str(tmp_path / "out/evaluators") for words in evaluations)
     status = json.loads((tmp_path / "out/runs/a0-tiny-seed0/job.json").read_text())
     assert status["spec"]["evaluators"] == evaluators_checkpoint.load(tmp_path / "out/evaluators").digest
@@ -72,17 +73,63 @@ def test_all_rows_are_in_the_tables_and_nothing_is_repeated(shards: Path, tmp_pa
     assert all(": done (" in line for line in progress)
     text = written[0].read_text()
     for title in ("MoCoGAN", "PhonicsGAN (reconstruction)", "G3AN", "ImaGINator", "CSSGAN", "one stream", "+ cascade"):
-        assert f"\n| {title} |" in text
+        assert f"\n| {title} | test |" in text
+        assert f"\n| {title} | train |" in text
     assert "(paper 27.56)" in text
     assert "failed" not in text
     assert "not run yet" not in text
     table = pq.read_table(tmp_path / "out/results.parquet").to_pandas()
     assert table["run"].nunique() == 10
+    assert set(table["split"]) == {"test", "train"}
     assert {"l1", "seam_ratio", "sync_auc", "rfd_3d_fd64"} <= set(table["measure"])
     assert {path.name for path in (tmp_path / "out").glob(".*")} == {".lock"}  # no temporary files remain
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out/runs").rglob("*.json")}
     run_study(options("all", workers=2), shards, tmp_path / "out", on_progress=progress.append)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out/runs").rglob("*.json")} == before
+
+
+def test_runs_are_evaluated_on_every_split_with_as_many_videos_as_the_budget_says(
+    shards: Path, tmp_path: Path, monkeypatch
+) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr("cssgan.study.runner._run_command", lambda arguments, *_: commands.append(arguments) or 0)
+    chosen = job_list.budget("smoke")
+    job = job_list.jobs(("table3",), chosen, SETTINGS)[0]
+    context = JobContext(
+        folder=tmp_path, shards=shards, splits=("test", "train"), budget=replace(chosen, num_evaluated=None)
+    )
+
+    run_jobs([job], context)
+
+    assert [command[0] for command in commands] == ["train", "evaluate", "evaluate"]
+    folder = context.run_folder(job)
+    for command, split in zip(commands[1:], ("test", "train"), strict=True):
+        assert command[command.index("--split") + 1] == split
+        assert command[command.index("--out") + 1] == str(folder / f"evaluation-{split}.json")
+    assert "--num-videos" not in commands[1]
+    assert commands[2][commands[2].index("--num-videos") + 1] == "2048"
+
+
+def test_evaluations_of_an_older_version_are_computed_again(shards: Path, tmp_path: Path, monkeypatch) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr("cssgan.study.runner._run_command", lambda arguments, *_: commands.append(arguments) or 0)
+    chosen = job_list.budget("smoke")
+    job = job_list.jobs(("table3",), chosen, SETTINGS)[0]
+    context = JobContext(folder=tmp_path, shards=shards, splits=("test",), budget=chosen)
+    run_jobs([job], context)
+    folder = context.run_folder(job)
+    for path in (evaluation_file(folder, "test"), videos_file(folder, "test")):
+        path.write_text("{}")
+    run_jobs([job], context)
+    assert len(commands) == 2  # nothing was repeated
+
+    status = json.loads((folder / "job.json").read_text())
+    status["spec"]["formats"] = [1, 1]
+    (folder / "job.json").write_text(json.dumps(status))
+    assert results.collect([job], context, "test").missing == {job.key: "not run yet"}
+    run_jobs([job], context)
+
+    assert [command[0] for command in commands[2:]] == ["train", "evaluate"]
 
 
 @pytest.mark.slow
@@ -113,9 +160,7 @@ def test_runs_with_a_time_limit_stop_and_are_evaluated(shards: Path, tmp_path: P
     job = job_list.job(job_list.rows_of("table3", chosen)[0], chosen, 0, SETTINGS)
     assert job.config.train.num_videos == job_list.UNLIMITED_VIDEOS
 
-    from cssgan.study.runner import JobContext, run_jobs, seconds_trained
-
-    context = JobContext(folder=tmp_path / "out", shards=shards, split="test", budget=chosen)
+    context = JobContext(folder=tmp_path / "out", shards=shards, splits=("test",), budget=chosen)
     (outcome,) = run_jobs([job], context)
 
     assert outcome.status == "done", outcome.reason
@@ -182,6 +227,8 @@ def test_tables_without_runs_show_not_run_yet(shards: Path, tmp_path: Path, monk
     (path, *_) = run_study(options("all"), shards, tmp_path / "out", on_progress=print)
 
     text = path.read_text()
-    assert "| MoCoGAN | not run yet (paper 0.0001) | not run yet (paper 59.81) | not run yet (paper 1249) |" in text
+    paper = "| not run yet (paper 0.0001) | not run yet (paper 59.81) | not run yet (paper 1249) |"
+    assert f"| MoCoGAN | train {paper}" in text
+    assert "| MoCoGAN | test | not run yet | not run yet | not run yet |" in text
     assert "no survey yet: run cssgan survey build" in text
-    assert "**not tested**, runs are missing" in text
+    assert "**not tested**: no run of CSSGAN, MoCoGAN; no run of CSSGAN, PhonicsGAN (reconstruction); " in text
