@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -11,6 +11,10 @@ Better = Literal["lower", "higher", "near_one", "neither"]
 ProtocolValue = str | int | float | bool
 ARROW: Mapping[Better, str] = {"lower": "↓", "higher": "↑", "near_one": "→1", "neither": ""}
 COLUMNS = ("metric", "value", "95 % interval", "controls", "n")
+CONTROL_NAMES = ("held", "flash", "untrained", "song_mean", "mismatched")
+"""Controls that show nothing of what a measure asks for; `cssgan.metrics.controls` makes their videos."""
+SATURATION_MARGIN = 0.05
+"""A measure is saturated if a control comes within this share of its scale of the real videos."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +33,8 @@ class MetricResult:
         num_undefined: items for which the metric is not defined; `protocol` describes how they are counted.
         unavailable: the reason why there is no value; empty if there is one.
         caution: why the value must be interpreted with care, for example too few videos; empty if there is no reason.
+        saturated_by: the control (`CONTROL_NAMES`) that reaches the value of the real videos; empty if none does. Such a
+            measure does not tell a good model from that control: it takes part in no gate and in no verdict.
         controls: values of the same metric on trivial solutions or real data: floors, ceilings, baselines, chance level.
         protocol: everything that could change the value: frames, masks, resizing, network and its digest, seeds.
     """
@@ -43,6 +49,7 @@ class MetricResult:
     num_undefined: int = 0
     unavailable: str = ""
     caution: str = ""
+    saturated_by: str = ""
     controls: Mapping[str, float] = field(default_factory=dict[str, float])
     protocol: Mapping[str, ProtocolValue] = field(default_factory=dict[str, ProtocolValue])
 
@@ -63,6 +70,21 @@ class MetricResult:
         """A copy with the fields of `shared` added to the protocol; existing fields are kept."""
         return replace(self, protocol={**shared, **self.protocol})
 
+    def with_controls(
+        self, controls: Mapping[str, float], *, scale: float | None, exempt: Collection[str] = ()
+    ) -> MetricResult:
+        """A copy with `controls` added and `saturated_by` set (`saturating_control`).
+
+        Args:
+            controls: values of this measure on the control videos, by name, and ``real``: on the real videos. Without
+                ``real`` no control saturates.
+            scale, exempt: see `saturating_control`; `exempt` is added to the protocol.
+        """
+        merged = {**self.controls, **controls}
+        protocol = {**self.protocol, "not_compared_for_saturation": " ".join(exempt)} if exempt else self.protocol
+        name = saturating_control(merged, self.better, scale=scale, exempt=exempt)
+        return replace(self, controls=merged, protocol=protocol, saturated_by=name)
+
     def as_json(self) -> dict[str, Any]:
         """A dictionary for JSON; `from_json` is the inverse."""
         return {**asdict(self), "interval": None if self.interval is None else list(self.interval)}
@@ -73,6 +95,34 @@ class MetricResult:
         if known["interval"] is not None:
             known["interval"] = tuple(map(float, known["interval"]))
         return cls(**known)
+
+
+def saturating_control(
+    controls: Mapping[str, float], better: Better, *, scale: float | None, exempt: Collection[str] = ()
+) -> str:
+    """The control that comes closest to the real value, if within `SATURATION_MARGIN` x scale of it; else empty.
+
+    A control that is better than the real value saturates as well, except where the real value is the aim (`better` is
+    ``near_one`` or ``neither``): there, deviations in both directions count.
+
+    Args:
+        controls: values by name; used are ``real`` and those of `CONTROL_NAMES`.
+        scale: 1 for a measure between 0 and 1 (AUC, share, F1, correlation). None for an unbounded one: the largest
+            distance of a control from the real value, so that a control saturates at 5 % of what separates the worst
+            control from the real videos.
+        exempt: controls that are as good as real for this measure by definition: a mismatched video is a real one,
+            so a measure of single videos without their pair does not have to tell it from them.
+    """
+    found = {name: controls[name] for name in CONTROL_NAMES if name in controls and name not in exempt}
+    if "real" not in controls or not found:
+        return ""
+    real = controls["real"]
+    sign = {"higher": 1.0, "lower": -1.0}.get(better)
+    short = {name: abs(real - value) if sign is None else sign * (real - value) for name, value in found.items()}
+    width = max(0.0, *short.values()) if scale is None else scale
+    closest = min(short, key=lambda name: short[name])
+    # Differences of decimal fractions are rounded: .95 counts as within .05 of 1.
+    return closest if short[closest] <= SATURATION_MARGIN * width + 1e-12 else ""
 
 
 def unavailable(name: str, reason: str, *, better: Better, n_real: int, n_fake: int) -> MetricResult:
@@ -90,6 +140,8 @@ def table_rows(results: list[MetricResult]) -> list[tuple[str, str, str, str, st
     rows: list[tuple[str, str, str, str, str]] = []
     for result in results:
         value = f"unavailable: {result.unavailable}" if result.value is None else format_number(result.value)
+        if result.saturated_by:
+            value += f", saturated by {result.saturated_by}"
         interval = "" if result.interval is None else " .. ".join(map(format_number, result.interval))
         controls = ", ".join(f"{name} {format_number(value)}" for name, value in result.controls.items())
         if result.caution:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from cssgan.storage.memmap import blocks as blocks
 
 Videos = NDArray[np.uint8]
 """uint8 (N, T, H, W, 3), RGB, 0..255."""
+ReadVideos = Callable[[slice], Videos]
+"""A set of videos that is read or made in blocks: rows -> uint8 (rows, T, H, W, 3)."""
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

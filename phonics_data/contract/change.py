@@ -7,6 +7,7 @@ ignores whatever lasts for less than half of that time.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -76,13 +77,17 @@ def lasting_change(frames_THWC: Frames, frames_per_second: float, where_THW: NDA
     out = np.zeros(num_frames)
     if num_frames < 2 * width:
         return out
-    medians = [_median(frames_THWC[t : t + width]) for t in range(num_frames - width + 1)]
-    for t in range(width, num_frames - width + 1):
-        change_HW = np.abs(medians[t] - medians[t - width]).mean(axis=2)
+    # Twice the medians, which are whole numbers.
+    medians: deque[NDArray[np.int16]] = deque(maxlen=width + 1)
+    for t in range(num_frames - width + 1):
+        medians.append(_doubled_median(frames_THWC[t : t + width]))
+        if t < width:
+            continue
+        change_HWC = np.abs(medians[-1] - medians[0])
         if where_THW is None:
-            out[t] = change_HW.mean()
+            out[t] = change_HWC.mean(dtype=np.float64) / 2
         elif where_THW[t].any():
-            out[t] = change_HW[where_THW[t]].mean()
+            out[t] = change_HWC[where_THW[t]].mean(dtype=np.float64) / 2
     return out
 
 
@@ -105,13 +110,20 @@ def summarize(frames_THWC: Frames, frames_per_second: float) -> ChangeSummary:
     )
 
 
-def _median(frames_THWC: Frames) -> NDArray[np.float32]:
-    """Median over time; a partial sort along the first axis is faster than `numpy.median`."""
+def _doubled_median(frames_THWC: Frames) -> NDArray[np.int16]:
+    """Twice the median over time; of the usual four and five frames without sorting, which is some thirty times faster."""
+    if len(frames_THWC) == 4:
+        total = frames_THWC.sum(axis=0, dtype=np.int16)
+        return total - frames_THWC.min(axis=0) - frames_THWC.max(axis=0)
+    if len(frames_THWC) == 5:
+        a, b, c, d, e = frames_THWC
+        low = np.maximum(np.minimum(a, b), np.minimum(c, d))
+        high = np.minimum(np.maximum(a, b), np.maximum(c, d))
+        middle = np.maximum(np.minimum(low, high), np.minimum(np.maximum(low, high), e))
+        return middle.astype(np.int16) * 2
     ordered = np.sort(frames_THWC, axis=0)
     middle = len(ordered) // 2
-    if len(ordered) % 2:
-        return ordered[middle].astype(np.float32)
-    return (ordered[middle - 1].astype(np.float32) + ordered[middle]) / 2
+    return ordered[middle].astype(np.int16) + ordered[middle - (len(ordered) + 1) % 2]
 
 
 def _check(frames_THWC: NDArray[Any]) -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from cssgan.metrics.result import MetricResult, markdown_table, unavailable
+from cssgan.metrics.result import MetricResult, markdown_table, saturating_control, unavailable
 
 RESULT = MetricResult(
     name="sync_auc",
@@ -52,3 +52,43 @@ def test_table_contains_value_interval_controls_and_undefined_items() -> None:
     assert lines[2] == "| sync_auc ↑ | 0.8123 | 0.75 .. 0.86 | real 0.9 | 60 (2 undefined) |"
     assert "unavailable: no I3D weights" in lines[3]
     assert len({line.count("|") for line in lines}) == 1
+
+
+AUC = {"real": 0.97, "held": 0.5, "flash": 0.99, "untrained": 0.56}
+
+
+def test_a_measure_that_a_control_reaches_is_saturated() -> None:
+    saturated = RESULT.with_controls(AUC, scale=1.0)
+    assert saturated.saturated_by == "flash"
+    assert saturated.controls["real"] == 0.97
+    assert "| 0.8123, saturated by flash |" in markdown_table([saturated])
+    assert MetricResult.from_json(json.loads(json.dumps(saturated.as_json()))) == saturated
+    assert RESULT.with_controls({**AUC, "flash": 0.91}, scale=1.0).saturated_by == ""
+
+
+@pytest.mark.parametrize(("flash", "name"), [(0.92, "flash"), (0.919, "")])
+def test_the_margin_of_a_share_is_five_hundredths(flash: float, name: str) -> None:
+    assert saturating_control({**AUC, "flash": flash}, "higher", scale=1.0) == name
+
+
+def test_of_unbounded_measures_the_margin_is_a_share_of_the_worst_control() -> None:
+    distance = {"real": 2.0, "held": 42.0, "song_mean": 4.0}
+    assert saturating_control(distance, "lower", scale=None) == "song_mean"
+    assert saturating_control({**distance, "song_mean": 4.1}, "lower", scale=None) == ""
+    assert saturating_control({"real": 2.0, "held": 2.0, "flash": 2.0}, "lower", scale=None) == "held"
+
+
+def test_where_the_real_value_is_the_aim_both_directions_count() -> None:
+    seam = {"real": 0.9, "held": 1.4, "flash": 0.5}
+    assert saturating_control(seam, "near_one", scale=None) == ""
+    assert saturating_control({**seam, "flash": 0.88}, "near_one", scale=None) == "flash"
+    assert saturating_control({**seam, "untrained": 1.2}, "higher", scale=None) == "held"
+
+
+def test_without_a_real_value_or_with_exempt_controls_only_nothing_saturates() -> None:
+    assert saturating_control({"flash": 1.0}, "higher", scale=1.0) == ""
+    values = {"real": 0.2, "mismatched": 0.2, "held": 0.0}
+    assert saturating_control(values, "neither", scale=1.0) == "mismatched"
+    exempted = RESULT.with_controls(values, scale=1.0, exempt=("mismatched",))
+    assert exempted.saturated_by == ""
+    assert exempted.protocol["not_compared_for_saturation"] == "mismatched"
