@@ -32,7 +32,7 @@ from cssgan.metrics.networks.random_features import rand2d
 from cssgan.metrics.result import MetricResult, ProtocolValue, format_number, markdown_table, unavailable
 from cssgan.metrics.screen_text import ReadLine, first_letters, read_text, shows_word
 from cssgan.metrics.statistics import bootstrap_mean, bootstrap_weights, percentile_interval
-from cssgan.metrics.videos import CLIP_FRAMES, Floats, Mask, Videos, hold_first_frame
+from cssgan.metrics.videos import CLIP_FRAMES, Floats, Ints, Mask, Videos, hold_first_frame
 from cssgan.storage.media_files import VideoFile, read_video
 from phonics_data.contract.change import ChangeSummary, summarize
 from phonics_data.contract.logmel import LogMel, LogMelSpec, log_mel, mel_segments
@@ -48,6 +48,7 @@ FRAME_STEP = 8
 MIN_REAL = 100
 """Real clips below which a distance carries a caution."""
 _SPLITS = 20
+_PAIRINGS = 10
 _LETTER_IN_NAME = re.compile(r"(?:^|[^a-z])letter[_-]?([a-z])$", re.IGNORECASE)
 
 
@@ -145,7 +146,9 @@ def read_labels(path: Path) -> dict[str, tuple[str, str]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as CSV ({error}); give a table with the columns file, letter") from error
+        raise InputError(
+            f"{path}: cannot be read as CSV ({error}); give a table with the columns file, letter"
+        ) from error
     if not rows or not {"file", "letter"} <= rows[0].keys():
         found = ", ".join(rows[0]) if rows else "no row"
         raise InputError(f"{path}: got {found}; allowed: the columns file, letter and optionally word")
@@ -190,7 +193,11 @@ def read_folder(
         letter, word = (labels or {}).get(name) or (labels or {}).get(path.name) or (letter_of_name(name), "")
         videos.append(ExternalVideo(name=name, file=file, letter=letter, word=word))
     if not videos:
-        what = f"none of {len(paths)} files can be measured; the first: {rejected[0].reason}" if paths else "no video in it"
+        what = (
+            f"none of {len(paths)} files can be measured; the first: {rejected[0].reason}"
+            if paths
+            else "no video in it"
+        )
         raise InputError(f"{folder}: {what}; allowed: {', '.join(VIDEO_SUFFIXES)}")
     return videos, rejected
 
@@ -214,11 +221,17 @@ def measure(
     report = on_progress or (lambda _: None)
     report("sound and change")
     sounds = _Sounds(videos)
-    sets = {"": [video.file.frames_THWC for video in videos]}
-    sets["held"] = [hold_first_frame(frames[None])[0] for frames in sets[""]]
-    sets["flash"] = [sounds.flash(n) for n in range(len(videos))]
+    own = [video.file.frames_THWC for video in videos]
+    sets: dict[str, Sequence[Videos | None]] = {
+        "": own,
+        "held": [hold_first_frame(frames[None])[0] for frames in own],
+        "flash": [sounds.flash(n) for n in range(len(videos))],
+    }
     report("events")
-    measured = {name: [_values(frames, video) for frames, video in zip(set_, videos, strict=True)] for name, set_ in sets.items()}
+    measured = {
+        name: [_values(frames, video) for frames, video in zip(set_, videos, strict=True)]
+        for name, set_ in sets.items()
+    }
     texts: list[list[ReadLine]] = []
     if read:
         for done, video in enumerate(videos):
@@ -226,7 +239,7 @@ def measure(
             texts.append(_last_text(video))
     results = [
         _sync_result(sets, sounds, seed),
-        _seam_result(sets[""], seed),
+        _seam_result(own, seed),
         _persistence_result(measured, seed),
         *_reading_results(videos, texts, seed),
     ]
@@ -249,6 +262,7 @@ def measure(
                 "text": [asdict(line) for line in texts[n]] if read else None,
             }
             for n, (video, values) in enumerate(zip(videos, measured[""], strict=True))
+            if values is not None
         ),
         rejected=tuple(rejected),
     )  # fmt: skip
@@ -259,6 +273,8 @@ ROWS = ("frames", "seconds", *ChangeSummary.names(), "events")
 
 @dataclass(frozen=True, slots=True)
 class _Values:
+    """Values of one video by the names of `ROWS`, and its events."""
+
     numbers: Mapping[str, float]
     times: events.Times
     num_kept: int
@@ -312,6 +328,9 @@ class _Sounds:
         """Whether the video has sound; silence is none."""
         return self._mels[n] is not None
 
+    def rate(self, n: int) -> Fraction:
+        return self._videos[n].file.frame_rate
+
     def num_frames(self, n: int, rate: Fraction) -> int:
         """Frames that video n would have at another rate."""
         file = self._videos[n].file
@@ -339,55 +358,61 @@ def _sync_result(sets: Mapping[str, Sequence[Videos | None]], sounds: _Sounds, s
     if n < 3:
         reason = f"{n} videos with sound, allowed: 3 or more"
         return unavailable("onset_motion_auc", reason, better="higher", n_real=0, n_fake=n)
-    wins = {name: _wins([set_[row] for row in rows], rows, sounds) for name, set_ in sets.items()}
+    wins = {name: _wins(set_, rows, sounds) for name, set_ in sets.items()}
     others: Mask = ~np.eye(n, dtype=np.bool_)
-    # Each video with the audio of another one as its own: the score of every other audio against that one.
-    shifted = np.roll(np.arange(n), 1)
-    mismatched = _wins([sets[""][row] for row in rows], rows, sounds, own=shifted)
-    value = {name: float(synchrony.auc(matrix, others)[0]) for name, matrix in (wins | {"mismatched": mismatched}).items()}
+    value = {name: float(synchrony.auc(matrix, others)[0]) for name, matrix in wins.items()}
+    rng = np.random.default_rng(seed)
+    mismatched: list[float] = []
+    for _ in range(_PAIRINGS):
+        pairing = synchrony.mismatched_pairing(n, rng)
+        negatives = np.arange(n) != pairing[:, None]
+        mismatched.append(float(synchrony.auc(_wins(sets[""], rows, sounds, pairing), negatives)[0]))
+    value |= {"mismatched": float(np.mean(mismatched)), "mismatched_highest": max(mismatched)}
     resampled = synchrony.auc(wins[""], others, bootstrap_weights(n, seed))
     return MetricResult(
         name="onset_motion_auc", value=value.pop(""), better="higher", n_real=0, n_fake=n,
         controls={"chance_level": 0.5, **value}, interval=percentile_interval(resampled),
         protocol={"negatives": "audio of all other videos of the folder", "lag_seconds": LAG_SECONDS,
+                  "mismatched": f"each video with the audio of another one as its own, {_PAIRINGS} random pairings",
                   "compared": "own and other audio on the frames that both have",
                   "onset": "half-wave-rectified flux of the log-mel bands"},
     )  # fmt: skip
 
 
-def _wins(
-    videos: Sequence[Videos | None], rows: Sequence[int], sounds: _Sounds, own: np.ndarray | None = None
-) -> Floats:
+def _wins(videos: Sequence[Videos | None], rows: Sequence[int], sounds: _Sounds, pairing: Ints | None = None) -> Floats:
     """(N, N): 1 where video i correlates more with its own audio than with audio j, .5 for a tie.
 
     Args:
-        own: index of the audio that counts as each video's own; None: its own.
+        videos: all videos of the folder.
+        rows: those with sound, N of them.
+        pairing: index in `rows` of the audio that counts as each video's own; None: its own.
     """
     count = len(rows)
-    own = np.arange(count) if own is None else own
+    own = np.arange(count) if pairing is None else pairing
     out = np.full((count, count), 0.5)
-    rates = [sounds.rate(row) for row in rows]
-    for rate in sorted(set(rates)):
-        lags = range(-round(LAG_SECONDS * rate), round(LAG_SECONDS * rate) + 1)
+    for rate in sorted({sounds.rate(row) for row in rows}):
+        reach = round(LAG_SECONDS * rate)
         onsets = [sounds.onsets(row, rate)[1:] for row in rows]
         length = max(map(len, onsets))
         onset_NK = np.stack([np.pad(curve, (0, length - len(curve))) for curve in onsets])
-        for i in (i for i in range(count) if rates[i] == rate):
-            video = videos[i]
+        num_entries = np.array([len(curve) for curve in onsets])
+        for i in (i for i in range(count) if sounds.rate(rows[i]) == rate):
+            video = videos[rows[i]]
             assert video is not None
-            motion = motion_curves(video[None])[0]
-            motion_K = np.pad(motion, (0, max(0, length - len(motion))))[:length]
-            for j in range(count):
-                # Sums of the clips' own lengths: short and long pairs have different noise, so frames are the same.
-                common = min(len(motion), len(onsets[own[i]]), len(onsets[j]))
-                pair = np.stack([onset_NK[own[i]], onset_NK[j]])
-                use = np.broadcast_to(np.arange(length) < common, (2, length))
-                score, _ = synchrony.best_correlations(np.stack([motion_K] * 2), pair, use, tuple(lags))
-                out[i, j] = 0.5 + 0.5 * np.sign(score[0, 0] - score[0, 1])
+            motion_K = motion_curves(video[None])[0]
+            motion_NK = np.tile(np.pad(motion_K, (0, length - len(motion_K))), (count, 1))
+            # Correlations of few frames scatter more, so own and other audio are compared on the same frames.
+            common_N = np.minimum(np.minimum(num_entries, num_entries[own[i]]), len(motion_K))
+            use_NK = np.arange(length) < common_N[:, None]
+            score = [
+                np.diag(synchrony.best_correlations(motion_NK, audio_NK, use_NK, range(-reach, reach + 1))[0])
+                for audio_NK in (np.tile(onset_NK[own[i]], (count, 1)), onset_NK)
+            ]
+            out[i] = 0.5 + 0.5 * np.sign(score[0] - score[1])
     return out
 
 
-def _seam_result(videos: Sequence[Videos | None], seed: int) -> MetricResult:
+def _seam_result(videos: Sequence[Videos], seed: int) -> MetricResult:
     """Motion into every eighth frame over motion elsewhere, against the same ratio at the other phases."""
     by_phase = np.stack([_seam_ratios(videos, phase) for phase in range(CLIP_FRAMES)])
     values = by_phase[0][~np.isnan(by_phase[0])]
@@ -405,10 +430,9 @@ def _seam_result(videos: Sequence[Videos | None], seed: int) -> MetricResult:
     )  # fmt: skip
 
 
-def _seam_ratios(videos: Sequence[Videos | None], phase: int) -> Floats:
+def _seam_ratios(videos: Sequence[Videos], phase: int) -> Floats:
     ratios: list[float] = []
     for video in videos:
-        assert video is not None
         motion_1K = motion_curves(video[None])[:, phase:]
         ratios.append(float(seam_ratio(motion_1K, np.ones(motion_1K.shape, np.bool_))[0]))
     return np.array(ratios)
@@ -417,7 +441,9 @@ def _seam_ratios(videos: Sequence[Videos | None], phase: int) -> Floats:
 def _persistence_result(measured: Mapping[str, Sequence[_Values | None]], seed: int) -> MetricResult:
     """Share of the events whose change is still there at the end of the video."""
     shares = {
-        name: np.array([one.num_kept / len(one.times) if len(one.times) else np.nan for one in values if one is not None])
+        name: np.array(
+            [one.num_kept / len(one.times) if len(one.times) else np.nan for one in values if one is not None]
+        )
         for name, values in measured.items()
     }
     own = shares.pop("")
@@ -485,8 +511,11 @@ def _distance_results(videos: Sequence[ExternalVideo], real: Sequence[ExternalVi
     select = feature_extraction.every_nth_frame(FRAME_STEP)
     results: list[MetricResult] = []
     for prefix, network in extractors():
+
         def of(set_: Sequence[ExternalVideo], hold: bool = False, network: Any = network) -> _Set:
-            frames = [video.file.frames_THWC[select(len(video.file.frames_THWC)) * (0 if hold else 1)] for video in set_]
+            frames = [
+                video.file.frames_THWC[select(len(video.file.frames_THWC)) * (0 if hold else 1)] for video in set_
+            ]
             values = np.concatenate([network(part) for part in frames])
             groups = np.repeat(np.arange(len(frames)), [len(part) for part in frames])
             return _Set(Features(values_ND=values, extractor=network.name), groups)
@@ -494,8 +523,12 @@ def _distance_results(videos: Sequence[ExternalVideo], real: Sequence[ExternalVi
         first, second, held = of(real), of(videos), of(real, hold=True)
         scale = real_scale(first.features)
         first, second, held = (_Set(one.features.scaled(scale), one.groups) for one in (first, second, held))
-        caution = "" if len(real) >= MIN_REAL else (
-            f"{len(real)} real clips are too few: compare with real_half_split, which is above 0 for the same reason"
+        caution = (
+            ""
+            if len(real) >= MIN_REAL
+            else (
+                f"{len(real)} real clips are too few: compare with real_half_split, which is above 0 for the same reason"
+            )
         )
         for suffix, distance in (("fd", _frechet), ("kd", _kernel)):
             results.append(
@@ -533,7 +566,9 @@ class _Set:
             order = np.random.default_rng([seed, split]).permutation(names)
             rows = np.isin(self.groups, order[: len(names) // 2])
             if min(rows.sum(), (~rows).sum()) > 1:
-                values.append(distance(self.features.rows(np.flatnonzero(rows)), self.features.rows(np.flatnonzero(~rows))))
+                values.append(
+                    distance(self.features.rows(np.flatnonzero(rows)), self.features.rows(np.flatnonzero(~rows)))
+                )
         return float(np.mean(values)) if values else 0.0
 
 

@@ -126,11 +126,13 @@ def read_video(path: Path, size: int, audio_rate_hz: int) -> VideoFile:
             streams = [stream, *container.streams.audio[:1]]
             resampler = av.AudioResampler(format="flt", layout="mono", rate=audio_rate_hz)
             for frame in container.decode(streams):
+                if not isinstance(frame, av.AudioFrame | av.VideoFrame):
+                    continue
                 if frame.pts is not None and frame.time_base is not None:
                     starts.setdefault(type(frame).__name__, frame.pts * Fraction(frame.time_base))
                 if isinstance(frame, av.AudioFrame):
                     audio += [part.to_ndarray()[0] for part in resampler.resample(frame)]
-                elif isinstance(frame, av.VideoFrame):
+                else:
                     frames.append(_pixels(frame, size))
                     if len(frames) > MAX_VIDEO_FRAMES:
                         raise InputError(f"{path}: more than {MAX_VIDEO_FRAMES} frames; cut it into clips first")
