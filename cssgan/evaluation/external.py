@@ -29,8 +29,8 @@ from cssgan.metrics.distances import frechet_distance, kernel_distance
 from cssgan.metrics.features import Features, moments, real_scale
 from cssgan.metrics.motion import motion_curves, seam_ratio
 from cssgan.metrics.networks.random_features import rand2d
-from cssgan.metrics.result import MetricResult, ProtocolValue, format_number, markdown_table, unavailable
-from cssgan.metrics.screen_text import ReadLine, first_letters, read_text, shows_word
+from cssgan.metrics.result import MetricResult, format_number, markdown_table, unavailable
+from cssgan.metrics.screen_text import ReadLine, read_text, shows_letter, shows_word
 from cssgan.metrics.statistics import bootstrap_mean, bootstrap_weights, percentile_interval
 from cssgan.metrics.videos import CLIP_FRAMES, Floats, Ints, Mask, Videos, hold_first_frame
 from cssgan.storage.media_files import VideoFile, read_video
@@ -232,11 +232,11 @@ def measure(
         name: [_values(frames, video) for frames, video in zip(set_, videos, strict=True)]
         for name, set_ in sets.items()
     }
-    texts: list[list[ReadLine]] = []
+    texts: list[_Text] = []
     if read:
         for done, video in enumerate(videos):
             report(f"text {done + 1}/{len(videos)}")
-            texts.append(_last_text(video))
+            texts.append(_Text(_last_text(video), read_text(video.file.frames_THWC[0])))
     results = [
         _sync_result(sets, sounds, seed),
         _seam_result(own, seed),
@@ -259,7 +259,7 @@ def measure(
                 "frames_per_second": video.frames_per_second,
                 **{name: _finite(values.numbers[name]) for name in ROWS},
                 "event_seconds": [round(float(time), 3) for time in values.times],
-                "text": [asdict(line) for line in texts[n]] if read else None,
+                "text": [asdict(line) for line in texts[n].last] if read else None,
             }
             for n, (video, values) in enumerate(zip(videos, measured[""], strict=True))
             if values is not None
@@ -460,6 +460,14 @@ def _persistence_result(measured: Mapping[str, Sequence[_Values | None]], seed: 
     )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """Lines that are read in the last frames and in the first one."""
+
+    last: list[ReadLine]
+    first: list[ReadLine]
+
+
 def _last_text(video: ExternalVideo) -> list[ReadLine]:
     """Text in the last frames, each text once."""
     frames = video.file.frames_THWC
@@ -468,39 +476,34 @@ def _last_text(video: ExternalVideo) -> list[ReadLine]:
     return list({line.text: line for line in lines}.values())
 
 
-def _reading_results(
-    videos: Sequence[ExternalVideo], texts: Sequence[Sequence[ReadLine]], seed: int
-) -> list[MetricResult]:
+def _reading_results(videos: Sequence[ExternalVideo], texts: Sequence[_Text], seed: int) -> list[MetricResult]:
     """Share of the videos in whose last frames the letter, and the word, are read by OCR."""
     results: list[MetricResult] = []
-    protocol: dict[str, ProtocolValue] = {
-        "text": "rapidocr (PP-OCRv6 small) on frames enlarged to 640x360",
-        "frames": "the last one and the one .2 s before it",
-    }
-    with_letter = [n for n, video in enumerate(videos) if video.letter]
-    with_word = [n for n, video in enumerate(videos) if video.word]
-    cases: list[tuple[str, list[int], Callable[[int, int], bool], str]] = [
-        ("letter_read", with_letter, lambda n, m: videos[m].letter in first_letters(texts[n]), "letter"),
-        ("word_read", with_word, lambda n, m: shows_word(texts[n], videos[m].word), "word"),
+    cases: list[tuple[str, str, list[str], Callable[[list[ReadLine], str], bool]]] = [
+        ("letter", "a line begins with it", [video.letter for video in videos], shows_letter),
+        ("word", "a line contains it", [video.word for video in videos], shows_word),
     ]
-    for name, rows, is_read, what in cases:
+    for what, definition, wanted, is_read in cases:
+        name, rows = f"{what}_read", [n for n, text in enumerate(wanted) if text]
         if not texts or not rows:
             reason = "text was not read" if not texts else f"no file name or table states a {what}"
             results.append(unavailable(name, reason, better="higher", n_real=0, n_fake=len(rows)))
             continue
-        own = np.array([is_read(n, n) for n in rows], np.float64)
-        other = [
-            float(is_read(n, m))
-            for n in rows
-            for m in rows
-            if getattr(videos[m], what).upper() != getattr(videos[n], what).upper()
+        own = np.array([is_read(texts[n].last, wanted[n]) for n in rows], np.float64)
+        held = [is_read(texts[n].first, wanted[n]) for n in rows]
+        others = [
+            is_read(texts[n].last, wanted[m]) for n in rows for m in rows if wanted[m].upper() != wanted[n].upper()
         ]
+        controls = {"held": float(np.mean(held))}
+        if others:
+            controls["mismatched"] = float(np.mean(others))
         results.append(
             MetricResult(
                 name=name, value=float(own.mean()), better="higher", n_real=0, n_fake=len(rows),
-                interval=bootstrap_mean(own, seed),
-                controls={f"{what}_of_other_videos": float(np.mean(other))} if other else {},
-                protocol=protocol | {"read": "a line begins with it" if what == "letter" else "a line contains it"},
+                interval=bootstrap_mean(own, seed), controls=controls,
+                protocol={"text": "rapidocr (PP-OCRv6 small) on frames enlarged to 640x360", "read": definition,
+                          "frames": "the last one and the one .2 s before it; held: the first one",
+                          "mismatched": f"the {what} of another video"},
             )
         )  # fmt: skip
     return results

@@ -55,9 +55,9 @@ def letters_only(text: str) -> str:
     return re.sub("[^A-Z]", "", text.upper())
 
 
-def first_letters(lines: Iterable[ReadLine]) -> set[str]:
-    """First letters of the lines: "Bb", "B" and "BABY" show the letter B."""
-    return {letters[0] for line in lines if (letters := letters_only(line.text))}
+def shows_letter(lines: Iterable[ReadLine], letter: str) -> bool:
+    """Whether a line begins with a letter: "Bb", "B" and "BABY" show the letter B."""
+    return any(letters_only(line.text).startswith(letter.upper()) for line in lines)
 
 
 def shows_word(lines: Iterable[ReadLine], word: str) -> bool:

@@ -165,7 +165,7 @@ def test_letters_and_words_are_read_on_the_last_frames() -> None:
     report = external.measure([card("LION", "L", "lion"), card("MAP", "M", "map"), card("CAT", "B", "ball")])
     letters, words = result(report, "letter_read"), result(report, "word_read")
     assert letters.value == words.value == pytest.approx(2 / 3)
-    assert letters.controls["letter_of_other_videos"] == words.controls["word_of_other_videos"] == 0
+    assert letters.controls == words.controls == {"held": 0, "mismatched": 0}
     assert [line["text"] for line in report.per_video[0]["text"]] == ["LION"]
 
 
