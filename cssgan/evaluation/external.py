@@ -131,6 +131,13 @@ class ExternalReport:
             controls = ", ".join(f"{name} {format_number(value)}" for name, value in row.controls.items())
             lines.append(f"| {row.name} | {' | '.join(cells)} | {controls} | {row.num_undefined or ''} |")
         lines += ["", markdown_table(list(self.results))]
+        lines += ["| video | frames | frames/s | events, s | text of the last frames |", "|" + " --- |" * 5]
+        for video in self.per_video:
+            times = " ".join(f"{time:.2f}" for time in video["event_seconds"])
+            text = ", ".join(line["text"].replace("|", "/") for line in video["text"] or [])
+            rate = format_number(video["frames_per_second"])
+            lines.append(f"| {video['name']} | {video['frames']:.0f} | {rate} | {times} | {text} |")
+        lines.append("")
         if self.rejected:
             lines += ["Rejected:", "", *(f"* {one.name}: {one.reason}" for one in self.rejected), ""]
         return "\n".join(lines)
