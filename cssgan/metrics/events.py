@@ -17,8 +17,12 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
 from cssgan.metrics.videos import Floats, Ints, Mask, ReadVideos, Videos, blocks
-from phonics_data.contract.change import CHANGED_GREY_LEVELS, lasting_change, median_frames, summarize
+from phonics_data.contract.change import CHANGED_GREY_LEVELS, doubled_lasting_changes, median_frames, summarize
 
+CELLS = 4
+"""The frame is divided into 4 x 4 cells, and a peak in any of them is an event: a word is small in the whole frame."""
+MIN_CELL_SHARE = 0.125
+"""A cell of which a region covers a smaller part is not used."""
 Times = NDArray[np.float64]
 """(E,) times of the events of one video, ascending, in seconds."""
 
@@ -27,9 +31,9 @@ Times = NDArray[np.float64]
 class EventSpec:
     """Parameters of the event measures."""
 
-    min_prominence: float = 1.0
-    """Grey levels by which a peak of the lasting change, averaged over the region, exceeds its surroundings."""
-    min_prominence_share: float = 0.5
+    min_prominence: float = 12.0
+    """Grey levels by which a peak of the lasting change of a cell exceeds its surroundings."""
+    min_prominence_share: float = 0.65
     """Share of the peak's own height that its prominence must reach: rejects ripples on continuous movement."""
     min_distance_seconds: float = 0.2
     """Of two peaks that are closer, only the higher one is an event."""
@@ -77,29 +81,56 @@ def event_times(
     width = median_frames(frames_per_second)
     lead = 2 * width
     padded = np.concatenate([np.repeat(frames_THWC[:1], lead, axis=0), frames_THWC])
-    where = None if where_HW is None else np.broadcast_to(where_HW, (len(padded), *where_HW.shape))
-    curve = lasting_change(padded, frames_per_second, where)[width : len(padded) - width + 1]
-    smooth = gaussian_filter1d(curve, spec.smoothing_seconds * frames_per_second, mode="nearest")
-    peaks, found = find_peaks(
-        smooth,
-        prominence=spec.min_prominence,
-        distance=max(1, round(spec.min_distance_seconds * frames_per_second)),
-    )
-    stands_out = found["prominences"] >= spec.min_prominence_share * smooth[peaks]
-    frames = [int(peak) + width for peak, keep in zip(peaks, stands_out, strict=True) if keep]
-    kept = [
-        frame
-        for frame in frames
-        if _long_change(padded, frame, 2 * width, where_HW) >= spec.min_prominence_share * curve[frame - width]
+    candidates: list[tuple[float, int]] = []
+    for cell_HW, curve in _cell_curves(padded, frames_per_second, where_HW):
+        smooth = gaussian_filter1d(curve, spec.smoothing_seconds * frames_per_second, mode="nearest")
+        peaks, found = find_peaks(smooth, prominence=spec.min_prominence)
+        for peak, prominence in zip(map(int, peaks), map(float, found["prominences"]), strict=True):
+            share = spec.min_prominence_share
+            if prominence < share * smooth[peak]:
+                continue
+            if _long_change(padded, peak + width, lead, cell_HW) >= share * curve[peak]:
+                candidates.append((prominence, peak + width - lead))
+    chosen: list[int] = []
+    for _, frame in sorted(candidates, reverse=True):
+        if all(abs(frame - other) >= spec.min_distance_seconds * frames_per_second for other in chosen):
+            chosen.append(frame)
+    return np.array(sorted(chosen), np.float64) / frames_per_second
+
+
+def _cell_curves(
+    frames_THWC: NDArray[np.uint8], frames_per_second: float, where_HW: Mask | None
+) -> list[tuple[Mask, Floats]]:
+    """Pixels and curve of lasting change of each cell; entry 0 of a curve belongs to frame `median_frames`.
+
+    Cells with few pixels of the region are left out, unless the whole region is small.
+    """
+    height, width = frames_THWC.shape[1:3]
+    rows, columns = (np.arange(size) * CELLS // size for size in (height, width))
+    cell_HW = rows[:, None] * CELLS + columns[None, :]
+    inside = np.ones((height, width), np.bool_) if where_HW is None else where_HW
+    size_C = np.bincount(cell_HW[inside], minlength=CELLS * CELLS)
+    used = np.flatnonzero(size_C >= min(MIN_CELL_SHARE * height * width / CELLS**2, size_C.max(initial=1)))
+    if not len(used) or not inside.any():
+        return []
+    where = [inside & (cell_HW == cell) for cell in used]
+    # One product instead of a sum over each cell.
+    weights_CP = np.stack([mask.ravel() / mask.sum() for mask in where]).astype(np.float32)
+    changes = [
+        doubled_HWC.sum(axis=2, dtype=np.int16).ravel()
+        for _, doubled_HWC in doubled_lasting_changes(frames_THWC, frames_per_second)
     ]
-    return (np.array(kept, np.float64) - lead) / frames_per_second
+    curves_CT = weights_CP @ np.stack(changes, axis=1).astype(np.float32) / 6
+    return list(zip(where, curves_CT.astype(np.float64), strict=True))
 
 
-def _long_change(frames_THWC: NDArray[np.uint8], frame: int, width: int, where_HW: Mask | None) -> float:
+def _long_change(frames_THWC: NDArray[np.uint8], frame: int, width: int, where_HW: Mask) -> float:
     """Lasting change with medians over up to `width` frames: smaller than with shorter ones if the change goes again."""
-    before = _state(frames_THWC, slice(max(0, frame - width), frame))
-    change_HWC = np.abs(_state(frames_THWC, slice(frame, frame + width)) - before)
-    return float(change_HWC.mean() if where_HW is None else change_HWC[where_HW].mean())
+    before, after = (
+        np.median(frames_THWC[part][:, where_HW], axis=0)
+        for part in (slice(max(0, frame - width), frame), slice(frame, frame + width))
+    )
+    return float(np.abs(after - before).mean())
 
 
 def coincidence(first: Times, second: Times, tolerance_seconds: float) -> float:

@@ -8,6 +8,7 @@ ignores whatever lasts for less than half of that time.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -73,22 +74,27 @@ def lasting_change(frames_THWC: Frames, frames_per_second: float, where_THW: NDA
         where_THW: pixels that count at each t; None: all. 0 where no pixel counts.
     """
     _check(frames_THWC)
-    width, num_frames = median_frames(frames_per_second), len(frames_THWC)
-    out = np.zeros(num_frames)
-    if num_frames < 2 * width:
-        return out
-    # Twice the medians, which are whole numbers.
-    medians: deque[NDArray[np.int16]] = deque(maxlen=width + 1)
-    for t in range(num_frames - width + 1):
-        medians.append(_doubled_median(frames_THWC[t : t + width]))
-        if t < width:
-            continue
-        change_HWC = np.abs(medians[-1] - medians[0])
+    out = np.zeros(len(frames_THWC))
+    for t, doubled_HWC in doubled_lasting_changes(frames_THWC, frames_per_second):
         if where_THW is None:
-            out[t] = change_HWC.mean(dtype=np.float64) / 2
+            out[t] = doubled_HWC.mean(dtype=np.float64) / 2
         elif where_THW[t].any():
-            out[t] = change_HWC[where_THW[t]].mean(dtype=np.float64) / 2
+            out[t] = doubled_HWC[where_THW[t]].mean(dtype=np.float64) / 2
     return out
+
+
+def doubled_lasting_changes(frames_THWC: Frames, frames_per_second: float) -> Iterator[tuple[int, NDArray[np.int16]]]:
+    """(t, twice the lasting change of each pixel, int16 (H, W, 3), 0..510) for each t at which `lasting_change` has one.
+
+    Twice, because the medians of an even number of frames are whole or half grey levels.
+    """
+    _check(frames_THWC)
+    width = median_frames(frames_per_second)
+    medians: deque[NDArray[np.int16]] = deque(maxlen=width + 1)
+    for t in range(len(frames_THWC) - width + 1):
+        medians.append(_doubled_median(frames_THWC[t : t + width]))
+        if t >= width:
+            yield t, np.abs(medians[-1] - medians[0])
 
 
 def summarize(frames_THWC: Frames, frames_per_second: float) -> ChangeSummary:
