@@ -48,7 +48,7 @@ def event_results(
     spec = spec or EventSpec()
     rates_N = np.array([float(rate) for rate in data.frame_rates])
     styles = None if truth is None else truth.styles(data.video_ids, data.start_seconds)
-    negatives_NN = events.negatives(data.video_ids, styles, spec.min_negatives)
+    negatives_NN = events.negatives(data.video_ids, styles, spec)
     regions: dict[str, Mask | None] = {"": None}
     if truth is not None:
         height, width = pairs.real_NTHWC.shape[2:4]
@@ -60,12 +60,11 @@ def event_results(
         }
     results: list[MetricResult] = []
     per_video: dict[str, Floats] = {}
-    for suffix, where_NHW in regions.items():
-        values = events.event_values(
-            pairs.real_NTHWC, {GENERATED: pairs.fake_NTHWC, **controls}, pairs.num_valid_N, rates_N, spec,
-            where_NHW=where_NHW,
-        )  # fmt: skip
-        of_region = _Region(suffix=suffix, values=values, seconds_N=pairs.num_valid_N / rates_N, spec=spec)
+    values = events.event_values(
+        pairs.real_NTHWC, {GENERATED: pairs.fake_NTHWC, **controls}, pairs.num_valid_N, rates_N, spec, regions
+    )
+    for suffix, of_sets in values.items():
+        of_region = _Region(suffix=suffix, values=of_sets, seconds_N=pairs.num_valid_N / rates_N, spec=spec)
         for result, value_N in of_region.all(negatives_NN):
             results.append(result)
             per_video[result.name] = value_N
@@ -82,10 +81,11 @@ class _Region:
     def all(self, negatives_NN: Mask) -> list[tuple[MetricResult, Floats]]:
         real = self.values["real"].times
         tolerance = self.spec.tolerance_seconds
+        pairs = events.clip_pairs(real, self.seconds_N, negatives_NN, tolerance)
         rates: dict[str, Floats] = {}
         undefined = 0
         for name, value in self.values.items():
-            rates[name], shown = events.match_rates(value.times, real, self.seconds_N, negatives_NN, tolerance)
+            rates[name], shown = events.match_rates(value.times, pairs, tolerance)
             if name == GENERATED:
                 undefined = int((~shown).sum())
         f1 = {name: events.f1_scores(value.times, real, tolerance) for name, value in self.values.items()}
@@ -96,7 +96,7 @@ class _Region:
         return [
             self._result(
                 "event_match", rates, extra={"chance_level": 0.5}, undefined=undefined,
-                reason="no two real clips of a group have events in the time that they share",
+                reason="no two real clips of a group have different events in the time that they share",
                 protocol={"negatives": "clips of the same source video, else of the same style, else all others",
                           "undefined": "videos without events: ties; and clips without comparison"},
             ),

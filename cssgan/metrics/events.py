@@ -17,7 +17,13 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
 from cssgan.metrics.videos import Floats, Ints, Mask, ReadVideos, Videos, blocks
-from phonics_data.contract.change import CHANGED_GREY_LEVELS, doubled_lasting_changes, median_frames, summarize
+from phonics_data.contract.change import (
+    CHANGED_GREY_LEVELS,
+    doubled_lasting_changes,
+    doubled_median,
+    median_frames,
+    share_not_lasting,
+)
 
 CELLS = 4
 """The frame is divided into 4 x 4 cells, and a peak in any of them is an event: a word is small in the whole frame."""
@@ -43,6 +49,8 @@ class EventSpec:
     """Two events up to this far apart coincide."""
     min_negatives: int = 2
     """A clip whose source video has fewer other clips is compared with clips of the same style, else with all."""
+    max_negatives: int = 64
+    """Of a clip in a larger group, a random choice."""
     seed: int = 0
     """Of the bootstrap and of everything that is sampled."""
 
@@ -76,61 +84,85 @@ def event_times(
         frames_THWC: uint8 (T >= 1, H, W, 3), valid frames only.
         where_HW: pixels that count; None: all. Without any pixel there is no event.
     """
-    if len(frames_THWC) < 2:
-        return np.empty(0)
-    width = median_frames(frames_per_second)
-    lead = 2 * width
-    padded = np.concatenate([np.repeat(frames_THWC[:1], lead, axis=0), frames_THWC])
-    candidates: list[tuple[float, int]] = []
-    for cell_HW, curve in _cell_curves(padded, frames_per_second, where_HW):
-        smooth = gaussian_filter1d(curve, spec.smoothing_seconds * frames_per_second, mode="nearest")
-        peaks, found = find_peaks(smooth, prominence=spec.min_prominence)
-        for peak, prominence in zip(map(int, peaks), map(float, found["prominences"]), strict=True):
-            share = spec.min_prominence_share
-            if prominence < share * smooth[peak]:
-                continue
-            if _long_change(padded, peak + width, lead, cell_HW) >= share * curve[peak]:
-                candidates.append((prominence, peak + width - lead))
-    chosen: list[int] = []
-    for _, frame in sorted(candidates, reverse=True):
-        if all(abs(frame - other) >= spec.min_distance_seconds * frames_per_second for other in chosen):
-            chosen.append(frame)
-    return np.array(sorted(chosen), np.float64) / frames_per_second
+    return VideoChange.of(frames_THWC, frames_per_second).event_times(spec, where_HW)
 
 
-def _cell_curves(
-    frames_THWC: NDArray[np.uint8], frames_per_second: float, where_HW: Mask | None
-) -> list[tuple[Mask, Floats]]:
-    """Pixels and curve of lasting change of each cell; entry 0 of a curve belongs to frame `median_frames`.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class VideoChange:
+    """Lasting change of each pixel of one video, from which the events of several regions are found.
 
-    Cells with few pixels of the region are left out, unless the whole region is small.
+    Args:
+        frames_THWC: the video.
+        padded_THWC: the same with `lead` copies of its first frame before it.
+        change_PT: lasting change of each pixel times 6; column 0 belongs to frame ``lead / 2`` of the padded video.
     """
-    height, width = frames_THWC.shape[1:3]
-    rows, columns = (np.arange(size) * CELLS // size for size in (height, width))
-    cell_HW = rows[:, None] * CELLS + columns[None, :]
-    inside = np.ones((height, width), np.bool_) if where_HW is None else where_HW
-    size_C = np.bincount(cell_HW[inside], minlength=CELLS * CELLS)
-    used = np.flatnonzero(size_C >= min(MIN_CELL_SHARE * height * width / CELLS**2, size_C.max(initial=1)))
-    if not len(used) or not inside.any():
-        return []
-    where = [inside & (cell_HW == cell) for cell in used]
-    # One product instead of a sum over each cell.
-    weights_CP = np.stack([mask.ravel() / mask.sum() for mask in where]).astype(np.float32)
-    changes = [
-        doubled_HWC.sum(axis=2, dtype=np.int16).ravel()
-        for _, doubled_HWC in doubled_lasting_changes(frames_THWC, frames_per_second)
-    ]
-    curves_CT = weights_CP @ np.stack(changes, axis=1).astype(np.float32) / 6
-    return list(zip(where, curves_CT.astype(np.float64), strict=True))
 
+    frames_THWC: NDArray[np.uint8]
+    padded_THWC: NDArray[np.uint8]
+    change_PT: NDArray[np.float32]
+    lead: int
+    frames_per_second: float
 
-def _long_change(frames_THWC: NDArray[np.uint8], frame: int, width: int, where_HW: Mask) -> float:
-    """Lasting change with medians over up to `width` frames: smaller than with shorter ones if the change goes again."""
-    before, after = (
-        np.median(frames_THWC[part][:, where_HW], axis=0)
-        for part in (slice(max(0, frame - width), frame), slice(frame, frame + width))
-    )
-    return float(np.abs(after - before).mean())
+    @classmethod
+    def of(cls, frames_THWC: NDArray[np.uint8], frames_per_second: float) -> VideoChange:
+        lead = 2 * median_frames(frames_per_second)
+        padded = np.concatenate([np.repeat(frames_THWC[:1], lead, axis=0), frames_THWC])
+        # Sums over slices of the channels: NumPy is slow on short last axes.
+        changes = [
+            (doubled_HWC[..., 0] + doubled_HWC[..., 1] + doubled_HWC[..., 2]).ravel()
+            for _, doubled_HWC in doubled_lasting_changes(padded, frames_per_second)
+        ]
+        return cls(
+            frames_THWC=frames_THWC,
+            padded_THWC=padded,
+            change_PT=np.stack(changes).astype(np.float32).T,
+            lead=lead,
+            frames_per_second=frames_per_second,
+        )
+
+    def event_times(self, spec: EventSpec, where_HW: Mask | None = None) -> Times:
+        """See `event_times`."""
+        rate, share = self.frames_per_second, spec.min_prominence_share
+        candidates: list[tuple[float, int]] = []
+        for cell_HW, curve in self._cell_curves(where_HW):
+            smooth = gaussian_filter1d(curve, spec.smoothing_seconds * rate, mode="nearest")
+            peaks, found = find_peaks(smooth, prominence=spec.min_prominence)
+            for peak, prominence in zip(map(int, peaks), map(float, found["prominences"]), strict=True):
+                frame = peak + self.lead // 2
+                if prominence >= share * smooth[peak] and self._long_change(frame, cell_HW) >= share * curve[peak]:
+                    candidates.append((prominence, frame - self.lead))
+        chosen: list[int] = []
+        for _, frame in sorted(candidates, reverse=True):
+            if all(abs(frame - other) >= spec.min_distance_seconds * rate for other in chosen):
+                chosen.append(frame)
+        return np.array(sorted(chosen), np.float64) / rate
+
+    def _cell_curves(self, where_HW: Mask | None) -> list[tuple[Mask, Floats]]:
+        """Pixels and curve of lasting change of each cell, in grey levels.
+
+        Cells with few pixels of the region are left out, unless the whole region is small.
+        """
+        height, width = self.frames_THWC.shape[1:3]
+        rows, columns = (np.arange(size) * CELLS // size for size in (height, width))
+        cell_HW = rows[:, None] * CELLS + columns[None, :]
+        inside = np.ones((height, width), np.bool_) if where_HW is None else where_HW
+        size_C = np.bincount(cell_HW[inside], minlength=CELLS * CELLS)
+        enough = max(1.0, min(MIN_CELL_SHARE * height * width / CELLS**2, size_C.max()))
+        where = [inside & (cell_HW == cell) for cell in np.flatnonzero(size_C >= enough)]
+        if not where:
+            return []
+        # One product instead of a sum over each cell.
+        weights_CP = np.stack([mask.ravel() / mask.sum() for mask in where]).astype(np.float32)
+        curves_CT = (weights_CP @ self.change_PT).astype(np.float64) / 6
+        return list(zip(where, curves_CT, strict=True))
+
+    def _long_change(self, frame: int, where_HW: Mask) -> float:
+        """Lasting change with medians over twice the time: smaller than `change_PT` if the change soon goes again."""
+        before, after = (
+            np.median(self.padded_THWC[part][:, where_HW], axis=0)
+            for part in (slice(max(0, frame - self.lead), frame), slice(frame, frame + self.lead))
+        )
+        return float(np.abs(after - before).mean())
 
 
 def coincidence(first: Times, second: Times, tolerance_seconds: float) -> float:
@@ -145,59 +177,96 @@ def coincidence(first: Times, second: Times, tolerance_seconds: float) -> float:
     return float(2.0 * hits / (len(first) + len(second)))
 
 
-def negatives(sources: Sequence[str], styles: Sequence[str] | None = None, min_negatives: int = 2) -> Mask:
+def negatives(sources: Sequence[str], styles: Sequence[str] | None = None, spec: EventSpec | None = None) -> Mask:
     """bool (N, N): clip j is a negative of clip i: of the same source video, else of the same style, else any other.
+
+    A wider group is used if a narrower one has fewer than `min_negatives` other clips. In a group of more than
+    `max_negatives` clips, each is compared with that many random ones, and is a negative of these in turn.
 
     Args:
         sources: source video of each clip.
         styles: style of each clip; None: unknown.
-        min_negatives: a wider group is used if a narrower one has fewer other clips.
     """
+    spec = spec or EventSpec()
     count = len(sources)
-    out: Mask = ~np.eye(count, dtype=np.bool_)
-    for names in (styles, sources):
+    rng = np.random.default_rng(spec.seed)
+    out = np.zeros((count, count), np.bool_)
+    for names in (["all"] * count, styles, sources):
         if names is None:
             continue
-        _, group = np.unique(np.array(names), return_inverse=True)
-        same = (group[:, None] == group[None, :]) & ~np.eye(count, dtype=np.bool_)
-        enough = same.sum(axis=1) >= min_negatives
-        out[enough] = same[enough]
+        for name in sorted(set(names)):
+            group = np.flatnonzero(np.array(names) == name)
+            if len(group) <= spec.min_negatives and name != "all":
+                continue
+            ring = rng.permutation(group)
+            out[group] = False
+            for step in range(1, (min(len(ring) - 1, spec.max_negatives) + 1) // 2 + 1):
+                out[ring, np.roll(ring, step)] = True
+                out[ring, np.roll(ring, -step)] = True
+    np.fill_diagonal(out, False)
     return out
 
 
-def match_rates(
-    times: Sequence[Times], real: Sequence[Times], seconds_N: Floats, negatives_NN: Mask, tolerance_seconds: float
-) -> tuple[Floats, Mask]:
-    """For each video the share of negatives that its own real clip beats, float64 (N,), and where it is defined by itself.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ClipPair:
+    """A real clip and a negative in the time that both have.
 
-    A video's events are compared (`coincidence`) with those of its own real clip and with those of another clip, both
-    in the time that the two real clips share. Equal scores count .5, so that a video without events has exactly .5.
-    A pair counts if both real clips have events in that time; a video without such a pair has NaN. The comparison is
-    symmetric in the two clips: events that do not depend on the clip give .5 on average over the set.
+    Args:
+        clip, negative: their indices.
+        own, other: events of each with which no event of the other one coincides. Neither is empty.
+        end_seconds: duration of the shorter clip.
+    """
+
+    clip: int
+    negative: int
+    own: Times
+    other: Times
+    end_seconds: float
+
+
+def clip_pairs(
+    real: Sequence[Times], seconds_N: Floats, negatives_NN: Mask, tolerance_seconds: float
+) -> list[ClipPair]:
+    """The pairs of `negatives_NN` that can be told apart by their events.
+
+    Args:
+        real: events of the real clips.
+        seconds_N: duration of each clip.
+    """
+    pairs: list[ClipPair] = []
+    for clip, negative in zip(*map(np.ndarray.tolist, np.nonzero(negatives_NN)), strict=True):
+        end = float(min(seconds_N[clip], seconds_N[negative]))
+        own, other = (real[n][real[n] < end] for n in (clip, negative))
+        apart = np.abs(own[:, None] - other[None, :]) > tolerance_seconds
+        own, other = own[apart.all(axis=1)], other[apart.all(axis=0)]
+        if len(own) and len(other):
+            pairs.append(ClipPair(clip=clip, negative=negative, own=own, other=other, end_seconds=end))
+    return pairs
+
+
+def match_rates(times: Sequence[Times], pairs: Sequence[ClipPair], tolerance_seconds: float) -> tuple[Floats, Mask]:
+    """For each video the share of negatives that its own real clip beats, float64 (N,), and whether it shows any event.
+
+    A video's events are compared (`coincidence`) with those of its own real clip and with those of the negative, both
+    in the time that the two real clips share. Events that the two have in common decide nothing and are left out. Equal
+    scores count .5, so that a video without events has exactly .5. The comparison is symmetric in the two clips: events
+    that do not depend on the clip give .5 on average over the set.
 
     Args:
         times: events of the videos.
-        real: events of the real clips.
-        seconds_N: duration of each clip.
-        negatives_NN: `negatives`.
+        pairs: `clip_pairs`.
 
     Returns:
-        (rates, bool (N,): the video has events in the compared time; otherwise it is a tie)
+        (rates, NaN for a video without pairs; bool (N,): the video has events in the compared time)
     """
-    rates, shown = np.full(len(times), np.nan), np.zeros(len(times), np.bool_)
-    for i, row in enumerate(negatives_NN):
-        wins: list[float] = []
-        for j in map(int, np.flatnonzero(row)):
-            end = min(seconds_N[i], seconds_N[j])
-            own, other, events = (part[part < end] for part in (real[i], real[j], times[i]))
-            if not len(own) or not len(other):
-                continue
-            shown[i] |= len(events) > 0
-            difference = coincidence(events, own, tolerance_seconds) - coincidence(events, other, tolerance_seconds)
-            wins.append(0.5 + 0.5 * float(np.sign(difference)))
-        if wins:
-            rates[i] = np.mean(wins)
-    return rates, shown
+    wins, counts, shown = np.zeros(len(times)), np.zeros(len(times)), np.zeros(len(times), np.bool_)
+    for pair in pairs:
+        events = times[pair.clip][times[pair.clip] < pair.end_seconds]
+        own, other = (coincidence(events, real, tolerance_seconds) for real in (pair.own, pair.other))
+        wins[pair.clip] += 0.5 + 0.5 * np.sign(own - other)
+        counts[pair.clip] += 1
+        shown[pair.clip] |= len(events) > 0
+    return np.where(counts > 0, wins / np.maximum(counts, 1), np.nan), shown
 
 
 def matched(first: Times, second: Times, tolerance_seconds: float) -> int:
@@ -253,11 +322,10 @@ MIN_KEPT = 0.5
 """A change of the real clip of which less is left at the end counts as gone (an object that leaves again)."""
 
 
-def lasting_changes(
-    frames_THWC: NDArray[np.uint8], frames_per_second: float, spec: EventSpec, where_HW: Mask | None = None
-) -> LastingChanges:
+def lasting_changes(video: VideoChange, spec: EventSpec, where_HW: Mask | None = None) -> LastingChanges:
     """Events of a real clip with what they change; `where_HW` as in `event_times`."""
-    times = event_times(frames_THWC, frames_per_second, spec, where_HW)
+    frames_THWC, frames_per_second = video.frames_THWC, video.frames_per_second
+    times = video.event_times(spec, where_HW)
     width, count = median_frames(frames_per_second), len(frames_THWC)
     margin = round(spec.tolerance_seconds * frames_per_second)
     end = slice(max(0, count - width), count)
@@ -330,46 +398,60 @@ def event_values(
     num_valid_N: Ints,
     frames_per_second_N: Floats,
     spec: EventSpec,
-    *,
-    where_NHW: Mask | None = None,
-) -> dict[str, EventValues]:
+    regions: Mapping[str, Mask | None] | None = None,
+) -> dict[str, dict[str, EventValues]]:
     """The values of several sets of videos against the same real clips, and of the real clips themselves (``real``).
 
     Args:
         real_NTHWC, num_valid_N: as in `VideoPairs`.
         videos: name -> uint8 (N, T, H, W, 3), or a function that reads rows of it; row n of each belongs to real clip n.
         frames_per_second_N: float64 (N,).
-        where_NHW: region of each clip in which events are searched and compared; None: the whole frame.
+        regions: name -> bool (N, H, W), in which events are searched and compared, or None for the whole frame. Default:
+            the whole frame under the name "".
+
+    Returns:
+        region -> set -> values. `flicker_N` is that of the whole frame in every region.
     """
+    regions = {"": None} if regions is None else regions
     sets: dict[str, Videos | ReadVideos] = {"real": real_NTHWC, **videos}
     count = len(real_NTHWC)
-    times: dict[str, list[Times]] = {name: [] for name in sets}
-    numbers = {name: np.full((3, count), np.nan) for name in sets}
+    times: dict[tuple[str, str], list[Times]] = {(region, name): [] for region in regions for name in sets}
+    numbers = {key: np.full((3, count), np.nan) for key in times}
     for rows in blocks(count, 32, *(videos for videos in sets.values() if isinstance(videos, np.ndarray))):
         block = {
             name: videos[rows] if isinstance(videos, np.ndarray) else videos(rows) for name, videos in sets.items()
         }
         for n in range(rows.start, rows.stop):
             valid, rate = int(num_valid_N[n]), float(frames_per_second_N[n])
-            where = None if where_NHW is None else where_NHW[n]
+            where = {region: None if mask is None else mask[n] for region, mask in regions.items()}
+            changes: dict[str, LastingChanges] = {}
             real = np.ascontiguousarray(real_NTHWC[n, :valid])
-            changes = lasting_changes(real, rate, spec, where)
             for name, array in block.items():
                 frames = np.ascontiguousarray(array[n - rows.start, :valid])
-                times[name].append(changes.times if name == "real" else event_times(frames, rate, spec, where))
-                numbers[name][:, n] = (
-                    persistence(real, frames, changes),
-                    change_similarity(real, frames, changes, where),
-                    summarize(frames, rate).share_not_lasting if valid > 1 else np.nan,
-                )
+                video = VideoChange.of(frames, rate)
+                flicker = share_not_lasting(frames, rate) if valid > 1 else np.nan
+                for region, where_HW in where.items():
+                    if name == "real":
+                        changes[region] = lasting_changes(video, spec, where_HW)
+                    real_changes = changes[region]
+                    found = real_changes.times if name == "real" else video.event_times(spec, where_HW)
+                    times[region, name].append(found)
+                    numbers[region, name][:, n] = (
+                        persistence(real, frames, real_changes),
+                        change_similarity(real, frames, real_changes, where_HW),
+                        flicker,
+                    )
     return {
-        name: EventValues(
-            times=tuple(times[name]),
-            persistence_N=numbers[name][0],
-            similarity_N=numbers[name][1],
-            flicker_N=numbers[name][2],
-        )
-        for name in sets
+        region: {
+            name: EventValues(
+                times=tuple(times[region, name]),
+                persistence_N=numbers[region, name][0],
+                similarity_N=numbers[region, name][1],
+                flicker_N=numbers[region, name][2],
+            )
+            for name in sets
+        }
+        for region in regions
     }
 
 
@@ -385,4 +467,4 @@ def _kept(
 
 def _state(frames_THWC: NDArray[np.uint8], frames: slice) -> NDArray[np.float32]:
     """Median of some frames, float32 (H, W, 3)."""
-    return np.median(frames_THWC[frames], axis=0).astype(np.float32)
+    return doubled_median(frames_THWC[frames]).astype(np.float32) * np.float32(0.5)

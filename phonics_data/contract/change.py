@@ -92,7 +92,7 @@ def doubled_lasting_changes(frames_THWC: Frames, frames_per_second: float) -> It
     width = median_frames(frames_per_second)
     medians: deque[NDArray[np.int16]] = deque(maxlen=width + 1)
     for t in range(len(frames_THWC) - width + 1):
-        medians.append(_doubled_median(frames_THWC[t : t + width]))
+        medians.append(doubled_median(frames_THWC[t : t + width]))
         if t >= width:
             yield t, np.abs(medians[-1] - medians[0])
 
@@ -105,18 +105,24 @@ def summarize(frames_THWC: Frames, frames_per_second: float) -> ChangeSummary:
     first, last = (
         part.mean(axis=0, dtype=np.float64) for part in (frames_THWC[:_END_FRAMES], frames_THWC[-_END_FRAMES:])
     )
-    lasting = float(lasting_change(frames_THWC, frames_per_second).sum()) / median_frames(frames_per_second)
     range_HW = (frames_THWC.max(axis=0) - frames_THWC.min(axis=0)).max(axis=2)
     return ChangeSummary(
         change_per_frame=float(change.mean()),
         still_share=float((change < STILL_GREY_LEVELS).mean()),
         net_over_path=float(np.abs(last - first).mean()) / path if path else 0.0,
-        share_not_lasting=1.0 - lasting / path if path else float("nan"),
+        share_not_lasting=share_not_lasting(frames_THWC, frames_per_second),
         changed_pixels=float((range_HW > CHANGED_GREY_LEVELS).mean()),
     )
 
 
-def _doubled_median(frames_THWC: Frames) -> NDArray[np.int16]:
+def share_not_lasting(frames_THWC: Frames, frames_per_second: float) -> float:
+    """See `ChangeSummary`."""
+    path = float(change_curve(frames_THWC).sum())
+    lasting = float(lasting_change(frames_THWC, frames_per_second).sum()) / median_frames(frames_per_second)
+    return 1.0 - lasting / path if path else float("nan")
+
+
+def doubled_median(frames_THWC: Frames) -> NDArray[np.int16]:
     """Twice the median over time; of the usual four and five frames without sorting, which is some thirty times faster."""
     if len(frames_THWC) == 4:
         total = frames_THWC.sum(axis=0, dtype=np.int16)

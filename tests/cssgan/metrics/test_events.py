@@ -62,32 +62,51 @@ def test_negatives_come_from_the_song_then_the_style_then_all() -> None:
 def test_match_of_own_other_and_no_events() -> None:
     real = [np.array([0.5]), np.array([1.0]), np.array([1.5])]
     seconds = np.full(3, 2.0)
-    mask = events.negatives(("a", "a", "a"))
-    own, shown = events.match_rates(real, real, seconds, mask, 0.12)
+    pairs = events.clip_pairs(real, seconds, events.negatives(("a", "a", "a")), 0.12)
+    own, shown = events.match_rates(real, pairs, 0.12)
     assert own.tolist() == [1.0, 1.0, 1.0]
     assert shown.all()
-    shifted, _ = events.match_rates([times + 0.5 for times in real], real, seconds, mask, 0.12)
+    shifted, _ = events.match_rates([times + 0.5 for times in real], pairs, 0.12)
     assert shifted.tolist() == [0.25, 0.25, 0.5]
-    none, shown = events.match_rates([np.empty(0)] * 3, real, seconds, mask, 0.12)
+    none, shown = events.match_rates([np.empty(0)] * 3, pairs, 0.12)
     assert none.tolist() == [0.5, 0.5, 0.5]
     assert not shown.any()
 
 
 def test_match_compares_the_time_that_both_clips_have() -> None:
     """The long clip's late event is no advantage against a short clip that cannot have it."""
-    real = [np.array([0.5, 3.0]), np.array([0.5])]
-    rates, _ = events.match_rates(
-        [np.array([3.0]), np.array([0.5])], real, np.array([4.0, 1.0]), ~np.eye(2, dtype=bool), 0.12
-    )
+    real, seconds = [np.array([0.3, 3.0]), np.array([0.5])], np.array([4.0, 1.0])
+    pairs = events.clip_pairs(real, seconds, ~np.eye(2, dtype=np.bool_), 0.12)
+    rates, shown = events.match_rates([np.array([3.0]), np.array([0.3, 0.5])], pairs, 0.12)
     assert rates.tolist() == [0.5, 0.5]
+    assert shown.tolist() == [False, True]
+
+
+def test_events_that_two_clips_share_decide_nothing() -> None:
+    real = [np.array([0.2, 1.0]), np.array([0.25, 1.3]), np.array([0.2])]
+    pairs = events.clip_pairs(real, np.full(3, 2.0), ~np.eye(3, dtype=np.bool_), 0.12)
+    assert [(pair.clip, pair.negative, pair.own.tolist(), pair.other.tolist()) for pair in pairs] == [
+        (0, 1, [1.0], [1.3]),
+        (1, 0, [1.3], [1.0]),
+    ]
+    rates, _ = events.match_rates([np.array([0.2]), np.array([0.2, 1.3]), np.array([0.2])], pairs, 0.12)
+    assert rates[:2].tolist() == [0.5, 1.0]
+    assert np.isnan(rates[2])
+
+
+def test_each_clip_of_a_large_group_has_the_same_number_of_negatives() -> None:
+    for size in (64, 65, 66, 100):
+        mask = events.negatives(["a"] * size)
+        assert (mask == mask.T).all()
+        assert not mask.diagonal().any()
+        assert set(mask.sum(axis=1).tolist()) == {min(size - 1, 64)}
 
 
 def test_events_that_are_the_same_for_all_clips_are_at_chance() -> None:
     rng = np.random.default_rng(0)
     real = [np.sort(rng.uniform(0, 2, size)) for size in rng.integers(1, 4, 40)]
-    seconds = rng.uniform(1.0, 2.0, 40)
-    fixed = [np.array([0.4, 0.9])] * 40
-    rates, _ = events.match_rates(fixed, real, seconds, events.negatives(["a"] * 40), 0.12)
+    pairs = events.clip_pairs(real, rng.uniform(1.0, 2.0, 40), events.negatives(["a"] * 40), 0.12)
+    rates, _ = events.match_rates([np.array([0.4, 0.9])] * 40, pairs, 0.12)
     assert np.nanmean(rates) == pytest.approx(0.5, abs=0.02)
 
 
@@ -110,7 +129,7 @@ def test_what_goes_again_does_not_persist() -> None:
         np.array([40]),
         np.array([25.0]),
         SPEC,
-    )
+    )[""]
     assert values["real"].persistence_N == pytest.approx(1.0)
     assert values["real"].similarity_N == pytest.approx(1.0)
     for name in ("held", "gone", "elsewhere"):
