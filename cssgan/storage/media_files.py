@@ -155,9 +155,16 @@ def read_video(path: Path, size: int, audio_rate_hz: int) -> VideoFile:
 
 
 def _pixels(frame: av.VideoFrame, size: int) -> NDArray[np.uint8]:
-    if (frame.width, frame.height) != (size, size):
-        frame = frame.reformat(width=size, height=size, interpolation="AREA")
-    return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+    """The frame squashed to size x size; converted to RGB first, because the chroma of small frames would be too coarse."""
+    pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+    if pixels.shape[:2] == (size, size):
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((size, size), _resampling(min(pixels.shape[:2]), size)))
+
+
+def _resampling(side: int, size: int) -> Image.Resampling:
+    """Large images are area-averaged like the frames of the dataset; small ones must be interpolated."""
+    return Image.Resampling.BOX if side >= size else Image.Resampling.BICUBIC
 
 
 def _shifted(audio_N: NDArray[np.float32], late: int, num_samples: int) -> NDArray[np.float32]:
@@ -189,9 +196,8 @@ def read_image(path: Path, size: int) -> NDArray[np.uint8]:
         raise InputError(f"{path}: cannot be read as an image ({error}); allowed: png, jpeg, webp") from error
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    # Large images are area-averaged like the frames of the dataset; small ones must be interpolated.
-    method = Image.Resampling.BOX if side >= size else Image.Resampling.BICUBIC
-    return np.asarray(image.crop((left, top, left + side, top + side)).resize((size, size), method))
+    square = image.crop((left, top, left + side, top + side))
+    return np.asarray(square.resize((size, size), _resampling(side, size)))
 
 
 class UnknownRangeError(ValueError):
