@@ -13,7 +13,7 @@ from cssgan.cli.options import (
     EvaluatorsOption,
     RunOption,
     ShardsOption,
-    SplitOption,
+    SplitName,
     WeightsOption,
     choice,
     parse_split,
@@ -24,7 +24,14 @@ from cssgan.cli.options import (
 def evaluate(
     run: RunOption,
     shards: ShardsOption,
-    split: SplitOption = "test",
+    split: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--split",
+            help="train, validation, test or unseen-styles; default: test. May be repeated: the splits are printed side by "
+            "side, further ones are written to RUN/evaluation-SPLIT.json.",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Report to write (JSON); default: RUN/evaluation.json.")] = None,
     num_videos: Annotated[int | None, typer.Option(help="Maximum number of videos; default: all.", min=1)] = None,
     weights: WeightsOption = "last",
@@ -52,24 +59,31 @@ def evaluate(
         int, typer.Option("--fid-step", help="FID, KID and IS use every n-th frame of a video; 1: all.", min=1)
     ] = 8,
     evaluators: EvaluatorsOption = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of rendered songs (events.parquet, regions.parquet): event measures also by region of the picture."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="Device of the networks: cpu or cuda.")] = "cpu",
     per_video: Annotated[
         bool, typer.Option("--per-video", help="Also write RUN/videos.parquet, one row per video.")
     ] = False,
     as_json: AsJsonOption = False,
 ) -> None:
-    """Evaluate a model on held-out clips: similarity to the real videos, motion, and synchrony with the audio.
+    """Evaluate a model on clips of a dataset: similarity to the real videos, events, motion, synchrony with the audio.
 
     * IS, FID, KID, FVD, KVD and LPIPS need TorchScript files of pretrained networks, from `cssgan weights fetch` or from
       the options. Without them, these metrics are unavailable. This command downloads nothing.
 
     * Class, synchrony and order metrics of evaluators need --evaluators.
 
-    Example: cssgan evaluate --run runs/first --shards data/letters --split test --gates
+    Example: cssgan evaluate --run runs/first --shards data/letters --split test --split train
     """
-    split_name, which = parse_split(split), parse_weights(weights)
+    splits: list[SplitName] = [parse_split(name) for name in dict.fromkeys(split or ["test"])]
+    which = parse_weights(weights)
     from cssgan.data.shards import as_dataset
-    from cssgan.evaluation.evaluate import evaluate_run
+    from cssgan.evaluation.evaluate import evaluate_splits
     from cssgan.metrics.networks.pretrained import load_metric_networks
     from cssgan.metrics.networks.resize import RESIZES
     from cssgan.storage.files import cache_root
@@ -85,18 +99,19 @@ def evaluate(
         device=device,
         cache=cache_root() / "features",
     )
-    report = evaluate_run(
+    reports = evaluate_splits(
         run,
         as_dataset(shards),
-        split=split_name,
+        splits,
         out=out,
         num_videos=num_videos,
         gates=gates,
         which=which,
         networks=networks,
         evaluators=evaluators,
+        truth=truth,
         per_video=per_video,
         device=device,
     )
     if as_json:
-        typer.echo(json.dumps(report, indent=1))
+        typer.echo(json.dumps(reports[splits[0]] if len(splits) == 1 else reports, indent=1))

@@ -142,7 +142,7 @@ def _metrics(data: EvalWindows, fake: Videos, evaluators: TrainedEvaluators | No
     results: list[MetricResult] = [
         *image_quality_results(pairs),
         *motion_results(pairs),
-        *synchrony_results(curves, synchrony.SynchronySpec(num_resamples=10)),
+        *synchrony_results(curves, synchrony.SynchronySpec(num_resamples=10)).results,
         *random_feature_results(pairs),
         *evaluator_results(evaluators, pairs, data).results,
     ]

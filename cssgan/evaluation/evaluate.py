@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -22,33 +24,41 @@ from cssgan.data import resident, windowing
 from cssgan.data.batches import to_uint8
 from cssgan.data.shards import Dataset, available_splits, find_shards, shards_digest
 from cssgan.evaluation.gates import gate_rows, missed
-from cssgan.evaluation.report import Evaluation, show, write, write_per_video
+from cssgan.evaluation.report import Evaluation, show, write, write_per_video, write_side_by_side
 from cssgan.evaluators import checkpoint
 from cssgan.evaluators.checkpoint import TrainedEvaluators
 from cssgan.evaluators.inference import embed_videos, empty_embeddings
 from cssgan.evaluators.networks import SyncNet
 from cssgan.evaluators.results import SwappedVideos, evaluator_results
 from cssgan.inference.generate import LoadedGenerator, eval_windows, load_generator
-from cssgan.metrics import synchrony
+from cssgan.metrics import region_truth, synchrony
+from cssgan.metrics.controls import ControlVideos, flash_generator
+from cssgan.metrics.event_results import event_results
+from cssgan.metrics.event_swap import SwappedEvents, event_swap_result, times_of
+from cssgan.metrics.events import EventSpec
 from cssgan.metrics.image_quality import image_quality_results
 from cssgan.metrics.motion import motion_curves, motion_results
 from cssgan.metrics.networks.pretrained import PretrainedNetworks
 from cssgan.metrics.pretrained_metrics import pretrained_network_results
 from cssgan.metrics.random_feature_distance import random_feature_results
 from cssgan.metrics.real_pool import RealPool
-from cssgan.metrics.result import ProtocolValue
+from cssgan.metrics.region_truth import RegionTruth
+from cssgan.metrics.result import MetricResult, ProtocolValue, unavailable
 from cssgan.metrics.sensitivity import Generate, sensitivity_results
 from cssgan.metrics.synchrony import SynchronySpec
-from cssgan.metrics.synchrony_results import Curves, synchrony_results
+from cssgan.metrics.synchrony_results import Curves, control_curves, synchrony_results
 from cssgan.metrics.videos import Floats, Ints, VideoPairs, Videos, blocks
+from cssgan.models import factory
 from cssgan.storage import memmap
 from cssgan.storage.memmap import release_pages
-from cssgan.types import EvalWindows, Split, Window
-from phonics_data.errors import PhonicsDataError
+from cssgan.types import EvalWindows, Progress, Split, Window
+from phonics_data.errors import InputError, PhonicsDataError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MAX_DECODED_BYTES = 4_000_000_000
 """Larger training splits are not decoded for the floor of distances."""
+PHRASE_SECONDS = 4.0
+"""Longest window of the event measures: real clips last 1.6 to 5.3 s, half of them less than 3.5 s."""
 SWAP_VIDEOS = 6
 """Images and audio signals of the swap test: 36 videos."""
 log = logging.getLogger("cssgan")
@@ -62,6 +72,9 @@ def evaluate(
     generate: Generate,
     data: EvalWindows,
     *,
+    phrases: EvalWindows | None = None,
+    untrained: Generate | None = None,
+    truth: RegionTruth | None = None,
     clip_frames: int = 8,
     protocol: Mapping[str, ProtocolValue] | None = None,
     header: Mapping[str, Any] | None = None,
@@ -75,6 +88,10 @@ def evaluate(
 
     Args:
         generate: (first frames uint8 (n, H, W, 3), model-input mels (n, T, M, U), class indices) -> uint8 videos.
+        phrases: windows of the same clips in the same order that begin at the first frame of each clip and contain its
+            whole phrase, for the event measures; None: `data` is used for these too.
+        untrained: a generator of the same configuration with random weights, a control; None: without it.
+        truth: events and regions of rendered songs; None: event measures of the whole frame only.
         clip_frames: frames of one clip of the cascade.
         protocol: fields that are added to the protocol of every result.
         header: description of model and dataset for the report.
@@ -87,24 +104,34 @@ def evaluate(
     images, model_mels = real[:, 0], data.mels_NTMU
     fake = _generate_all(generate, images, model_mels, data.labels_N)
     pairs = VideoPairs(real_NTHWC=real, fake_NTHWC=fake, num_valid_N=data.num_valid_N)
+    controls = ControlVideos(data=data, untrained=untrained, whole_clips=phrases, seed=seed)
     other: Ints | None = None
-    swapped_NK: Floats | None = None
+    swapped_curves: dict[str, Floats] = {}
     swapped: SwappedVideos | None = None
     if n >= 2:
         log.info("generating %d videos from the audio of other videos, a control of the synchrony metrics", n)
         other = synchrony.mismatched_pairing(n, np.random.default_rng(seed))
-        swapped_NK, swapped = _generate_swapped(generate, data, other, evaluators)
+        swapped_curves, swapped = _generate_swapped(generate, untrained, data, other, evaluators)
     onset_NT = synchrony.window_onset_curves(data)
     log.info("computing the metrics")
+    curves = Curves.of_videos(
+        pairs, data, onset_NT, controls=control_curves(controls), swapped=swapped_curves, other_N=other
+    )
+    of_synchrony = synchrony_results(curves, SynchronySpec(seed=seed))
+    of_events, event_values = _event_results(
+        generate, data, phrases, fake=fake, untrained=untrained, truth=truth, seed=seed
+    )
     chosen, real_set = _swap_test_videos(data.num_valid_N), _shared_protocol(data)
     of_evaluators = evaluator_results(evaluators, pairs, data, swapped=swapped, caution=evaluators_caution, seed=seed)
+    conditions = (images[chosen], model_mels[chosen], data.labels_N[chosen], data.num_valid_N[chosen])
+    generators = {"flash": flash_generator(float(data.frame_rates[int(chosen[0])]))}
+    generators |= {} if untrained is None else {"untrained": untrained}
     results = [
+        *of_events,
         *image_quality_results(pairs, clip_frames, seed),
         *motion_results(pairs, clip_frames, seed),
-        *synchrony_results(Curves.of_videos(pairs, data, onset_NT, swapped_NK, other), SynchronySpec(seed=seed)),
-        *sensitivity_results(
-            generate, images[chosen], model_mels[chosen], data.labels_N[chosen], data.num_valid_N[chosen]
-        ),
+        *of_synchrony.results,
+        *sensitivity_results(generate, *conditions, controls=generators),
         *random_feature_results(pairs, seed, pool),
         *pretrained_network_results(pairs, networks or PretrainedNetworks(), real_set, seed, pool),
         *of_evaluators.results,
@@ -117,26 +144,115 @@ def evaluate(
         header=header or {},
         pairs=pairs,
         onset_NT=onset_NT,
-        per_video=of_evaluators.per_video,
+        per_video={**of_synchrony.per_video, **event_values, **of_evaluators.per_video},
+    )
+
+
+def _event_results(
+    generate: Generate,
+    data: EvalWindows,
+    phrases: EvalWindows | None,
+    *,
+    fake: Videos,
+    untrained: Generate | None,
+    truth: RegionTruth | None,
+    seed: int,
+) -> tuple[list[MetricResult], dict[str, Floats]]:
+    """The event measures of whole phrases with their controls, and their values per video."""
+    n, spec = len(data), EventSpec(seed=seed)
+    if phrases is not None:
+        log.info("generating %d whole phrases, %d frames each", n, phrases.video_NTHWC.shape[1])
+        data, fake = phrases, _generate_all(generate, phrases.video_NTHWC[:, 0], phrases.mels_NTMU, phrases.labels_N)
+    pairs = VideoPairs(real_NTHWC=data.video_NTHWC, fake_NTHWC=fake, num_valid_N=data.num_valid_N)
+    controls = ControlVideos(data=data, untrained=untrained, seed=seed)
+    found = event_results(pairs, data, {name: controls.reader(name) for name in controls.names}, truth=truth, spec=spec)
+    seconds = float(max(count / rate for count, rate in zip(data.num_valid_N, data.frame_rates, strict=True)))
+    protocol: dict[str, ProtocolValue] = {
+        "window_start": "first frame of the clip", "frames": data.video_NTHWC.shape[1],
+        "longest_seconds": round(seconds, 3),
+    }  # fmt: skip
+    swap: MetricResult = unavailable(
+        "event_swap_auc", "one video has no other audio; evaluate two or more", better="higher", n_real=n, n_fake=n
+    )
+    values = dict(found.per_video)
+    if n >= 2:
+        swap, values["event_swap_auc"] = _event_swap(generate, untrained, data, fake, controls, spec)
+    return [_with_saturation(result).with_protocol(protocol) for result in (*found.results, swap)], values
+
+
+def _with_saturation(result: MetricResult) -> MetricResult:
+    """Event measures are between 0 and 1; a mismatched video is a real one and flickers as real videos do."""
+    exempt = ("song_mean", "mismatched") if result.name == "flicker_share" else ()
+    return result if result.value is None else result.with_controls({}, scale=1.0, exempt=exempt)
+
+
+def _event_swap(
+    generate: Generate,
+    untrained: Generate | None,
+    data: EvalWindows,
+    fake: Videos,
+    controls: ControlVideos,
+    spec: EventSpec,
+) -> tuple[MetricResult, Floats]:
+    """The audio swap test of events (`cssgan.metrics.event_swap`); the generated videos are not kept."""
+    other = controls.others
+    own_clip = np.arange(len(data))
+    log.info("generating %d whole phrases from the audio of other clips", len(data))
+
+    def from_other_audio(model: Generate, rows: slice) -> Videos:
+        return model(data.video_NTHWC[rows, 0], data.mels_NTMU[other[rows]], data.labels_N[rows])
+
+    real = times_of(lambda rows: data.video_NTHWC[rows], data, own_clip, spec)
+    own = {"generated": times_of(lambda rows: fake[rows], data, own_clip, spec), "real": real}
+    swapped = {
+        "generated": times_of(lambda rows: from_other_audio(generate, rows), data, other, spec),
+        "real": [real[clip] for clip in other],
+    }
+    own["flash"] = times_of(controls.reader("flash"), data, own_clip, spec)
+    swapped["flash"] = times_of(
+        lambda rows: _with_other_audio(data, rows, other).read("flash", slice(None)), data, other, spec
+    )
+    if untrained is not None:
+        own["untrained"] = times_of(controls.reader("untrained"), data, own_clip, spec)
+        swapped["untrained"] = times_of(lambda rows: from_other_audio(untrained, rows), data, other, spec)
+    constant = [name for name in controls.names if name not in own]
+    return event_swap_result(SwappedEvents(own=own, swapped=swapped, other_N=other), data, constant, spec)
+
+
+def _with_other_audio(data: EvalWindows, rows: slice, other_N: Ints) -> ControlVideos:
+    """Controls of some windows with the audio of the windows `other_N` instead of their own."""
+    block, audio = data.select(np.arange(len(data))[rows]), data.select(other_N[rows])
+    return ControlVideos(
+        data=replace(block, raw_mels_NTMU=audio.raw_mels_NTMU, mels_NTMU=audio.mels_NTMU, frame_rates=audio.frame_rates)
     )
 
 
 def _generate_swapped(
-    generate: Generate, data: EvalWindows, other_N: Ints, evaluators: TrainedEvaluators | None
-) -> tuple[Floats, SwappedVideos | None]:
-    """Motion curves and synchrony embeddings of the videos generated from the audio `other_N`.
+    generate: Generate,
+    untrained: Generate | None,
+    data: EvalWindows,
+    other_N: Ints,
+    evaluators: TrainedEvaluators | None,
+) -> tuple[dict[str, Floats], SwappedVideos | None]:
+    """Motion curves and synchrony embeddings of the videos generated from the audio `other_N`, and curves of controls.
 
     The videos themselves are not kept.
     """
     evaluator = None if evaluators is None else evaluators.evaluators.get("sync")
     count, num_frames = data.video_NTHWC.shape[:2]
     # Allocated before the videos: small arrays between large ones that are freed would keep the heap from shrinking.
-    curves, embeddings = np.zeros((count, num_frames - 1)), empty_embeddings(count, num_frames)
-    for rows in blocks(count, 32, data.video_NTHWC, data.mels_NTMU):
-        videos = generate(data.video_NTHWC[rows, 0], data.mels_NTMU[other_N[rows]], data.labels_N[rows])
-        curves[rows] = motion_curves(videos)
+    names = ("fake", "flash", *(() if untrained is None else ("untrained",)))
+    curves = {name: np.zeros((count, num_frames - 1)) for name in names}
+    embeddings = empty_embeddings(count, num_frames)
+    for rows in blocks(count, 32, data.video_NTHWC, data.mels_NTMU, data.raw_mels_NTMU):
+        conditions = (data.video_NTHWC[rows, 0], data.mels_NTMU[other_N[rows]], data.labels_N[rows])
+        videos = generate(*conditions)
+        curves["fake"][rows] = motion_curves(videos)
         if evaluator is not None:
             embed_videos(cast("SyncNet", evaluator.network), videos, data.num_valid_N[rows], embeddings.rows(rows))
+        curves["flash"][rows] = motion_curves(_with_other_audio(data, rows, other_N).read("flash", slice(None)))
+        if untrained is not None:
+            curves["untrained"][rows] = motion_curves(untrained(*conditions))
     return curves, None if evaluator is None else SwappedVideos(embeddings=embeddings, other_N=other_N)
 
 
@@ -229,6 +345,43 @@ def as_generate(generator: LoadedGenerator, seed: int = 0) -> Generate:
     return generate
 
 
+def untrained_generator(generator: LoadedGenerator, seed: int = 0) -> LoadedGenerator:
+    """A generator of the same configuration with random weights, a control of what needs no training."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = factory.generator(generator.config, num_classes=len(generator.label_set))
+    untrained = LoadedGenerator(
+        network, config=generator.config, label_set=generator.label_set, mel_stats=generator.mel_stats,
+        frame_rate=generator.frame_rate, progress=Progress(), which="last",
+    )  # fmt: skip
+    return untrained.to(generator.device)
+
+
+def phrase_windows(
+    shards: Dataset,
+    split: Split,
+    generator: LoadedGenerator,
+    *,
+    num_videos: int | None = None,
+    seconds: float = PHRASE_SECONDS,
+) -> EvalWindows:
+    """Windows from the first frame of each clip to its end, at most `seconds`; the clips are those of `eval_windows`.
+
+    Their length is a multiple of the model's stream. A model generates them by a rollout (`VideoGenerator.rollout`),
+    past the length that it was trained with.
+    """
+    config = generator.config
+    store = resident.load(shards, split, config.data.size)
+    frames = max(min(clip.num_frames, int(seconds * clip.frame_rate)) for clip in store.clips)
+    windows = resident.split_windows(
+        store, num_frames=-(-max(frames, 2) // config.frames_per_stream) * config.frames_per_stream,
+        label_set=generator.label_set, mel_stats=generator.mel_stats, num_videos=num_videos,
+        clip_frames=config.context_frames,
+    )  # fmt: skip
+    limits = np.array([int(seconds * rate) for rate in windows.frame_rates], np.int64)
+    return replace(windows, num_valid_N=np.minimum(windows.num_valid_N, np.maximum(limits, 1)))
+
+
 def evaluate_run(
     run: Path,
     shards: Dataset,
@@ -240,6 +393,7 @@ def evaluate_run(
     which: Literal["last", "ema"] = "last",
     networks: PretrainedNetworks | None = None,
     evaluators: Path | None = None,
+    truth: Path | None = None,
     per_video: bool = False,
     device: str = "cpu",
     seed: int = 0,
@@ -254,6 +408,7 @@ def evaluate_run(
         which: weights of the last step or their exponential moving average.
         networks: pretrained networks; None: their metrics are unavailable.
         evaluators: folder of `cssgan evaluators train`; None: their metrics are unavailable.
+        truth: folder of rendered songs with events.parquet and regions.parquet; None: no event measures by region.
         per_video: write videos.parquet beside the report, one row per video (`cssgan.metrics.per_video`).
         seed: of the noise and of everything that is sampled in the metrics.
 
@@ -264,6 +419,7 @@ def evaluate_run(
         GatesMissedError: with `gates`, after everything is written, if one is missed.
         CheckpointError, DatasetError: as `load_generator` and `eval_windows`.
         EvaluatorError: the evaluators cannot be read, or were trained on another size, length or label set.
+        InputError: `truth` has no such tables.
     """
     started = time.monotonic()
     generator = load_generator(run, which=which, device=device)
@@ -271,9 +427,13 @@ def evaluate_run(
     if trained is not None:
         config = generator.config.data
         trained.check(size=config.size, num_frames=config.num_frames, label_set=generator.label_set)
+    regions = None if truth is None else region_truth.read(truth)
+    if truth is not None and regions is None:
+        raise InputError(f"{truth}: has no events.parquet and regions.parquet; give a folder of `phonics-data render`")
     # Clips begin with the first syllable of their phrase. Windows from frame 0 have nearly equal onset curves, and no
-    # metric can determine which audio a video follows (`cssgan.metrics.synchrony`).
+    # metric can determine which audio a video follows (`cssgan.metrics.synchrony`). Events need the whole phrase.
     data = eval_windows(shards, split, generator, num_videos=num_videos, start="anywhere")
+    phrases = phrase_windows(shards, split, generator, num_videos=num_videos)
     header = {
         "schema_version": SCHEMA_VERSION,
         "run": str(run),
@@ -297,16 +457,54 @@ def evaluate_run(
     clip_frames = generator.config.frames_per_clip
     pool = real_pool(shards, split, generator, len(data), seed=seed)
     evaluation = evaluate(
-        as_generate(generator, seed), data, clip_frames=clip_frames, protocol=protocol, header=header,
-        networks=networks, evaluators=trained,
+        as_generate(generator, seed), data, phrases=phrases,
+        untrained=as_generate(untrained_generator(generator, seed), seed), truth=regions,
+        clip_frames=clip_frames, protocol=protocol, header=header, networks=networks, evaluators=trained,
         evaluators_caution="" if trained is None else trained.caution(shards, split), pool=pool, seed=seed,
     )  # fmt: skip
     report = {**evaluation.as_json(), "wall_seconds": round(time.monotonic() - started, 1)}
     written = write(evaluation, data, report, out or run / "evaluation.json")
     if per_video:
-        written.append(write_per_video(evaluation, data, written[0], clip_frames=clip_frames, seed=seed))
+        written.append(write_per_video(evaluation, data, written[0], clip_frames=clip_frames))
     show(evaluation, gates=gates)
     log.info("wrote %s", ", ".join(str(path) for path in written))
     if gates and not evaluation.passed:
         raise GatesMissedError(f"{run}: gates missed: {missed(evaluation.gates)}; train longer, or see {written[0]}")
     return report
+
+
+def evaluate_splits(
+    run: Path, shards: Dataset, splits: Sequence[Split], *, out: Path | None = None, gates: bool = False, **options: Any
+) -> dict[Split, dict[str, Any]]:
+    """`evaluate_run` for several splits, then a table with all of them side by side.
+
+    The first split is written to `out` (default RUN/evaluation.json), every further one beside it as NAME-SPLIT.json; the
+    table is appended to the Markdown file of the first split and printed.
+
+    Args:
+        gates: of the first split.
+        options: as for `evaluate_run`.
+
+    Returns:
+        The contents of the JSON files by split.
+
+    Raises:
+        As `evaluate_run`.
+    """
+    first = out or run / "evaluation.json"
+    paths: dict[Split, Path] = {
+        split: first if split == splits[0] else first.with_name(f"{first.stem}-{split}{first.suffix}")
+        for split in splits
+    }
+    missed_gates: GatesMissedError | None = None
+    reports: dict[Split, dict[str, Any]] = {}
+    for split, path in paths.items():
+        try:
+            reports[split] = evaluate_run(run, shards, split=split, out=path, gates=gates and path == first, **options)
+        except GatesMissedError as error:  # the report is written; the other splits are evaluated too
+            missed_gates, reports[split] = error, json.loads(path.read_text())
+    if len(reports) > 1:
+        write_side_by_side(reports, first)
+    if missed_gates is not None:
+        raise missed_gates
+    return reports

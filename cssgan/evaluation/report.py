@@ -16,13 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from cssgan.evaluation import plots
-from cssgan.evaluation.gates import GateRow
+from cssgan.evaluation.gates import GateRow, all_passed
 from cssgan.metrics import per_video, synchrony
 from cssgan.metrics.motion import motion_curves, motion_mask
-from cssgan.metrics.result import MetricResult, markdown_table, table_rows
+from cssgan.metrics.result import MetricResult, format_number, markdown_table, table_rows
 from cssgan.metrics.videos import Floats, VideoPairs
 from cssgan.storage.files import make_folder
-from cssgan.types import EvalWindows
+from cssgan.types import EvalWindows, Split
 from phonics_data.contract.files import atomic_path
 
 STRIP_VIDEOS, CURVE_VIDEOS, ANIMATION_VIDEOS = 4, 8, 8
@@ -36,7 +36,7 @@ class Evaluation:
         results: all metrics with their full protocol.
         header: model, dataset and versions, for the report.
         onset_NT: onset curves of the audio.
-        per_video: metrics of the evaluators per video.
+        per_video: values per video of the metrics of synchrony, events and evaluators.
     """
 
     results: tuple[MetricResult, ...]
@@ -48,7 +48,7 @@ class Evaluation:
 
     @property
     def passed(self) -> bool:
-        return all(row.passed for row in self.gates)
+        return all_passed(self.gates)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -84,11 +84,10 @@ def write(evaluation: Evaluation, data: EvalWindows, report: Mapping[str, Any], 
     return [out, out.with_suffix(".md"), strip, curves, moving]
 
 
-def write_per_video(evaluation: Evaluation, data: EvalWindows, report: Path, *, clip_frames: int, seed: int) -> Path:
+def write_per_video(evaluation: Evaluation, data: EvalWindows, report: Path, *, clip_frames: int) -> Path:
     """Write the metrics of each video as parquet beside `report`, see `cssgan.metrics.per_video`."""
     path = report.with_name("videos.parquet" if report.stem == "evaluation" else f"{report.stem}-videos.parquet")
-    spec = synchrony.SynchronySpec(seed=seed)
-    rows = per_video.per_video(evaluation.pairs, data, evaluation.onset_NT, clip_frames=clip_frames, spec=spec)
+    rows = per_video.per_video(evaluation.pairs, data, clip_frames=clip_frames)
     with atomic_path(path) as temporary:
         per_video.write(replace(rows, values={**rows.values, **evaluation.per_video}), temporary)
     return path
@@ -117,10 +116,7 @@ def _plot_videos(evaluation: Evaluation, data: EvalWindows, max_videos: int) -> 
 
 def _markdown(evaluation: Evaluation) -> str:
     header = ", ".join(f"{name} {value}" for name, value in evaluation.header.items() if not isinstance(value, dict))
-    gates = "".join(
-        f"| {row.name} | {row.value_text} | {row.bound} | {'pass' if row.passed else 'MISS'} |\n"
-        for row in evaluation.gates
-    )
+    gates = "".join(f"| {row.name} | {row.value_text} | {row.bound} | {row.outcome} |\n" for row in evaluation.gates)
     return (
         f"# Evaluation\n\n{header}\n\n## Metrics\n\n{markdown_table(list(evaluation.results))}\n"
         f"## Gates\n\n| gate | value | bound | |\n| --- | --- | --- | --- |\n{gates}"
@@ -147,6 +143,49 @@ def show(evaluation: Evaluation, *, gates: bool = False, console: Console | None
 def gate_table(rows: Iterable[GateRow], title: str) -> Table:
     table = Table("gate", "value", "bound", "", title=title, box=box.SIMPLE)
     for row in rows:
-        status = "[green]pass[/green]" if row.passed else "[red]MISS[/red]"
-        table.add_row(row.name, row.value_text, row.bound, status)
+        color = "yellow" if row.saturated_by else "green" if row.passed else "red"
+        table.add_row(row.name, row.value_text, row.bound, f"[{color}]{row.outcome}[/{color}]")
     return table
+
+
+def write_side_by_side(reports: Mapping[Split, Mapping[str, Any]], first: Path) -> None:
+    """Append a table of several splits to the Markdown file beside `first`, and print it.
+
+    Args:
+        reports: contents of the JSON files.
+        first: JSON file of the first split.
+    """
+    columns, rows = side_by_side(reports)
+    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    path = first.with_suffix(".md")
+    text = path.read_text() + "\n## Splits side by side\n\n" + "\n".join(lines) + "\n"
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)
+    table = Table(*columns, title="splits side by side", box=box.SIMPLE)
+    for row in rows:
+        table.add_row(*row)
+    Console(stderr=True).print(table)
+
+
+def side_by_side(reports: Mapping[Split, Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of a table: each metric with its value and that of the real videos for each split."""
+    columns = ["metric", *(f"{split}{kind}" for split in reports for kind in ("", ", real"))]
+    found = {
+        split: {name: MetricResult.from_json(fields) for name, fields in report["metrics"].items()}
+        for split, report in reports.items()
+    }
+    rows: list[list[str]] = []
+    for name in dict.fromkeys(name for results in found.values() for name in results):
+        cells = [name]
+        for results in found.values():
+            result = results.get(name)
+            if result is None or result.value is None:
+                cells += ["-", "-"]
+                continue
+            saturated = f", saturated by {result.saturated_by}" if result.saturated_by else ""
+            real = result.controls.get("real")
+            cells += [format_number(result.value) + saturated, "-" if real is None else format_number(real)]
+        if set(cells[1:]) != {"-"}:
+            rows.append(cells)
+    return columns, rows

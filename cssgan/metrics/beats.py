@@ -38,7 +38,7 @@ def motion_beats(motion_K: Floats, extremum: Extremum) -> Ints:
 
 
 def beat_alignment(
-    motion_NK: Floats, onset_NK: Floats, use_NK: Mask, frames_per_second_N: Floats, extremum: Extremum
+    motion_NK: Floats, onset_NK: Floats, use_NK: Mask, frames_per_second: float, extremum: Extremum
 ) -> tuple[float | None, int]:
     """Mean over all motion beats of the set of exp(-d^2 / 2 sigma^2), with d the distance to the nearest audio beat.
 
@@ -48,11 +48,11 @@ def beat_alignment(
         (0..1, or None if no video has both kinds of beats; number of videos that lack one kind and are ignored)
     """
     scores: list[Floats] = []
-    for motion_K, onset_K, use_K, rate in zip(motion_NK, onset_NK, use_NK, frames_per_second_N, strict=True):
-        audio, motion = audio_beats(onset_K[use_K], float(rate)), motion_beats(motion_K[use_K], extremum)
+    for motion_K, onset_K, use_K in zip(motion_NK, onset_NK, use_NK, strict=True):
+        audio, motion = audio_beats(onset_K[use_K], frames_per_second), motion_beats(motion_K[use_K], extremum)
         if audio.size and motion.size:
             distance = np.abs(motion[:, None] - audio[None, :]).min(axis=1)
-            scores.append(np.exp(-(distance**2) / (2.0 * max(1.0, SIGMA_SECONDS * float(rate)) ** 2)))
+            scores.append(np.exp(-(distance**2) / (2.0 * max(1.0, SIGMA_SECONDS * frames_per_second) ** 2)))
     if not scores:
         return None, len(motion_NK)
     return float(np.concatenate(scores).mean()), len(motion_NK) - len(scores)

@@ -14,28 +14,23 @@ Controls are generated a block at a time, so that a large set needs no second co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cssgan.metrics import synchrony
-from cssgan.metrics.result import CONTROL_NAMES
+from cssgan.metrics.result import CONTROL_NAMES, ControlName
 from cssgan.metrics.sensitivity import Generate
-from cssgan.metrics.videos import Floats, Ints, Videos, blocks, hold_first_frame
+from cssgan.metrics.videos import Floats, Ints, ReadVideos, Videos, blocks, hold_first_frame
 from cssgan.storage import memmap
 from cssgan.types import EvalWindows
 
-ControlName = Literal["held", "flash", "untrained", "song_mean", "mismatched"]
 FLASH_GREY_LEVELS = 64.0
 """Brightness that ``flash`` adds at the strongest onset of a window."""
 _BLOCK = 32
-
-ReadVideos = Callable[[slice], Videos]
-"""Rows of a set of videos: slice -> uint8 (rows, T, H, W, 3)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,7 +61,7 @@ class ControlVideos:
         absent: set[ControlName] = set() if self.untrained is not None else {"untrained"}
         if len(self.data) < 2:
             absent |= {"song_mean", "mismatched"}
-        return tuple(cast("ControlName", name) for name in CONTROL_NAMES if name not in absent)
+        return tuple(name for name in CONTROL_NAMES if name not in absent)
 
     def read(self, name: ControlName, rows: slice) -> Videos:
         """The videos of some rows, uint8 (rows, T, H, W, 3), where T is the length of the windows.
@@ -122,6 +117,16 @@ def flash(images_NHWC: NDArray[np.uint8], onset_NT: Floats) -> Videos:
     light_NT = FLASH_GREY_LEVELS * onset_NT / np.where(peak_N1 > 0.0, peak_N1, 1.0)
     level_NT = np.round(light_NT).astype(np.int16)[:, :, None, None, None]
     return np.clip(images_NHWC[:, None].astype(np.int16) + level_NT, 0, 255).astype(np.uint8)
+
+
+def flash_generator(frames_per_second: float) -> Generate:
+    """The control ``flash`` as a generator of windows of one frame rate: (images, mels, class indices) -> videos."""
+
+    def generate(images_NHWC: NDArray[np.uint8], mels_NTMU: NDArray[np.float32], labels_N: Ints) -> Videos:
+        hops_N = np.full(len(mels_NTMU), 100.0 / frames_per_second)
+        return flash(images_NHWC, synchrony.onset_curves(mels_NTMU, hops_N))
+
+    return generate
 
 
 def other_clips(sources: Sequence[str], rng: np.random.Generator) -> Ints:

@@ -10,9 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cssgan.metrics import feature_extraction, image_quality, motion, synchrony
+from cssgan.metrics import feature_extraction, image_quality, motion
 from cssgan.metrics.networks.random_features import rand3d
-from cssgan.metrics.synchrony import SynchronySpec
 from cssgan.metrics.videos import Floats, VideoPairs
 from cssgan.types import EvalWindows
 
@@ -24,9 +23,8 @@ class PerVideo:
     Args:
         keys, sources: clip and source video of each row.
         values: metric -> float64 (N,); NaN where a metric is not defined. ``l1``, ``ssim``, ``seam_ratio``,
-            ``motion_ratio`` (relative to the real video), ``onset_motion_correlation`` and ``sync_auc`` (share of
-            negatives that the own audio beats) are the values per video of the metrics of the same names. With
-            evaluators, their metrics (`cssgan.evaluators.results`) are added.
+            ``motion_ratio`` (relative to the real video) are the values per video of the metrics of the same names.
+            `cssgan.evaluation` adds those of synchrony, of events and of evaluators.
         real_ND, fake_ND: features of the random video network ``rfd_3d``, not scaled.
         extractor: name and digest of that network.
     """
@@ -39,19 +37,14 @@ class PerVideo:
     extractor: str
 
 
-def per_video(
-    pairs: VideoPairs, data: EvalWindows, onset_NT: Floats, *, clip_frames: int, spec: SynchronySpec
-) -> PerVideo:
+def per_video(pairs: VideoPairs, data: EvalWindows, *, clip_frames: int) -> PerVideo:
     """The rows of an evaluated set.
 
     Args:
-        onset_NT: onset curves of the audio.
         clip_frames: frames of one clip of the cascade.
     """
     real, fake, use = pairs.real_NTHWC, pairs.fake_NTHWC, motion.motion_mask(pairs.valid)
-    real_NK, fake_NK, onset_NK = motion.motion_curves(real), motion.motion_curves(fake), onset_NT[:, 1:]
-    lags = synchrony.allowed_lags(real_NK, onset_NK, use, spec)
-    score_NN, _ = synchrony.best_correlations(fake_NK, onset_NK, use, lags)
+    real_NK, fake_NK = motion.motion_curves(real), motion.motion_curves(fake)
     real_motion, fake_motion = motion.mean_motion(real_NK, use), motion.mean_motion(fake_NK, use)
     static = real_motion <= motion.STILL_GREY_LEVELS
     network = rand3d()
@@ -66,8 +59,6 @@ def per_video(
             "ssim": image_quality.mean_over_frames(image_quality.ssim(real, fake), pairs.valid),
             "seam_ratio": motion.seam_ratio(fake_NK, use, clip_frames),
             "motion_ratio": np.where(static, np.nan, fake_motion / np.where(static, 1.0, real_motion)),
-            "onset_motion_correlation": np.diag(score_NN).copy(),
-            "sync_auc": synchrony.win_rates(synchrony.pairwise_wins(score_NN), synchrony.negatives(data.video_ids)),
         },
         real_ND=real_features.values_ND,
         fake_ND=fake_features.values_ND,

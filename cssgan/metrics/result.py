@@ -11,7 +11,8 @@ Better = Literal["lower", "higher", "near_one", "neither"]
 ProtocolValue = str | int | float | bool
 ARROW: Mapping[Better, str] = {"lower": "↓", "higher": "↑", "near_one": "→1", "neither": ""}
 COLUMNS = ("metric", "value", "95 % interval", "controls", "n")
-CONTROL_NAMES = ("held", "flash", "untrained", "song_mean", "mismatched")
+ControlName = Literal["held", "flash", "untrained", "song_mean", "mismatched"]
+CONTROL_NAMES: tuple[ControlName, ...] = ("held", "flash", "untrained", "song_mean", "mismatched")
 """Controls that show nothing of what a measure asks for; `cssgan.metrics.controls` makes their videos."""
 SATURATION_MARGIN = 0.05
 """A measure is saturated if a control comes within this share of its scale of the real videos."""
@@ -34,7 +35,7 @@ class MetricResult:
         unavailable: the reason why there is no value; empty if there is one.
         caution: why the value must be interpreted with care, for example too few videos; empty if there is no reason.
         saturated_by: the control (`CONTROL_NAMES`) that reaches the value of the real videos; empty if none does. Such a
-            measure does not tell a good model from that control: it takes part in no gate and in no verdict.
+            measure does not tell a good model from that control: it takes part in no gate and in no comparison of models.
         controls: values of the same metric on trivial solutions or real data: floors, ceilings, baselines, chance level.
         protocol: everything that could change the value: frames, masks, resizing, network and its digest, seeds.
     """

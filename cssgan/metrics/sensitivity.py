@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,9 +92,21 @@ def _mean_correlation(curves_GMK: Floats) -> tuple[float, int]:
 
 
 def sensitivity_results(
-    generate: Generate, images_KHWC: Images, mels_KTMU: Mels, labels_K: Ints, num_valid_K: Ints
+    generate: Generate,
+    images_KHWC: Images,
+    mels_KTMU: Mels,
+    labels_K: Ints,
+    num_valid_K: Ints,
+    *,
+    controls: Mapping[str, Generate] | None = None,
 ) -> list[MetricResult]:
-    """Audio sensitivity and the swap test, from all K x K pairings of K images and K audio signals."""
+    """Audio sensitivity and the swap test, from all K x K pairings of K images and K audio signals.
+
+    Both have no real value: there is no real video of one clip's image with another clip's audio.
+
+    Args:
+        controls: generators whose values are shown beside the generator's.
+    """
     k = len(images_KHWC)
     if k < 2:
         reason = "one video cannot be swapped with another; evaluate two or more"
@@ -114,11 +126,23 @@ def sensitivity_results(
             controls={"l1_between_audio": test.change_by_audio, "l1_between_images": test.change_by_image},
         )  # fmt: skip
     same_audio, same_image = test.same_audio_correlation, test.same_image_correlation
+    others = {
+        name: swap_test(model, images_KHWC, mels_KTMU, labels_K, num_valid_K)
+        for name, model in (controls or {}).items()
+    }
+    if sensitivity.value is not None:
+        ratios = {
+            name: found.change_by_audio / found.change_by_image
+            for name, found in others.items()
+            if found.change_by_image
+        }
+        sensitivity = sensitivity.with_controls(ratios, scale=None)
+    differences = {name: found.same_audio_correlation - found.same_image_correlation for name, found in others.items()}
     return [
         sensitivity,
         MetricResult(
             name="swap_audio_over_image", value=same_audio - same_image, better="higher", n_real=k, n_fake=k * k,
             num_undefined=test.num_undefined, protocol=protocol,
-            controls={"same_audio_other_image": same_audio, "same_image_other_audio": same_image},
+            controls={"same_audio_other_image": same_audio, "same_image_other_audio": same_image, **differences},
         ),
     ]  # fmt: skip

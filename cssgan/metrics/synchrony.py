@@ -29,6 +29,8 @@ from cssgan.types import EvalWindows
 
 MIN_ENTRIES = 3
 """Pearson's correlation of fewer points is always +-1 or undefined."""
+TIE = 1e-9
+"""Correlations that differ by less are equal but for rounding."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,15 +38,15 @@ class SynchronySpec:
     """Parameters of the synchrony metrics; all are part of the protocol of the results.
 
     Args:
-        max_lag: the lag of the real videos is searched within +- this number of frames.
-        tolerance: allowed deviation from the lag of the real videos, in frames, in both directions.
+        max_lag_seconds: the lag of the real videos is searched within +- this time.
+        tolerance_seconds: allowed deviation from the lag of the real videos in both directions; at least one frame.
         num_pairings: random mismatched pairings of the whole set for the z-score.
         num_resamples: bootstrap resamples of the videos for the intervals of the AUC.
         seed: of the pairings and resamples.
     """
 
-    max_lag: int = 3
-    tolerance: int = 1
+    max_lag_seconds: float = 0.12
+    tolerance_seconds: float = 0.04
     num_pairings: int = 100
     num_resamples: int = 1000
     seed: int = 0
@@ -86,6 +88,28 @@ def window_onset_curves(data: EvalWindows) -> Floats:
     return onset_curves(data.raw_mels_NTMU, np.array([hops_per_frame(rate) for rate in data.frame_rates]))
 
 
+def at_common_rate(curves_NK: Floats, use_NK: Mask, frames_per_second_N: Floats) -> tuple[Floats, Mask, float]:
+    """Curves of videos of different frame rates at the lowest of these rates, so that entry k is the same time in all.
+
+    The sum over a curve is kept: an entry is the share of the entries that its interval covers. Curves of that rate are
+    unchanged.
+
+    Returns:
+        (float64 (N, K), bool (N, K), frames per second)
+    """
+    rate = float(frames_per_second_N.min())
+    curves, use = curves_NK.copy(), use_NK.copy()
+    for n in np.flatnonzero(frames_per_second_N > rate * (1 + 1e-9)):
+        valid = int(use_NK[n].sum())
+        total = np.concatenate([[0.0], np.cumsum(curves_NK[n, :valid])])
+        ratio = float(frames_per_second_N[n]) / rate
+        count = int(valid / ratio + 1e-9)
+        edges = np.interp(np.arange(count + 1) * ratio, np.arange(valid + 1), total)
+        curves[n], use[n] = 0.0, False
+        curves[n, :count], use[n, :count] = np.diff(edges), True
+    return curves, use, rate
+
+
 def correlations(motion_NK: Floats, onset_NK: Floats, use_NK: Mask, lag: int = 0) -> tuple[Floats, Mask]:
     """Pearson correlation of every motion curve with every onset curve over the frames that both have.
 
@@ -125,17 +149,26 @@ def _standardized(curves_NK: Floats, use_NK: Mask) -> Floats:
     return np.where(constant, 0.0, centred / np.where(constant, 1.0, deviation))
 
 
-def allowed_lags(real_NK: Floats, onset_NK: Floats, use_NK: Mask, spec: SynchronySpec) -> tuple[int, ...]:
-    """The lags at which a set is evaluated: the best lag of its real videos +- the tolerance.
+def searched_lags(spec: SynchronySpec, frames_per_second: float) -> list[int]:
+    """All lags within `max_lag_seconds` in frames, the smallest first."""
+    most = round(spec.max_lag_seconds * frames_per_second)
+    return sorted(range(-most, most + 1), key=abs)
+
+
+def allowed_lags(
+    real_NK: Floats, onset_NK: Floats, use_NK: Mask, spec: SynchronySpec, frames_per_second: float
+) -> tuple[int, ...]:
+    """The lags, in frames, at which a set is evaluated: the best lag of its real videos +- the tolerance.
 
     Renderers, cameras, codecs and slow movements shift frames against audio by a frame or two. The shift is measured on
     the real videos only (highest mean correlation with their own audio; of equal ones the smallest shift), so that a
     generator cannot choose the lag.
     """
-    lags = sorted(range(-spec.max_lag, spec.max_lag + 1), key=abs)
+    lags = searched_lags(spec, frames_per_second)
     means = [float(np.diag(correlations(real_NK, onset_NK, use_NK, lag)[0]).mean()) for lag in lags]
     best = lags[int(np.argmax(means))]
-    return tuple(range(best - spec.tolerance, best + spec.tolerance + 1))
+    tolerance = max(1, round(spec.tolerance_seconds * frames_per_second))
+    return tuple(range(best - tolerance, best + tolerance + 1))
 
 
 def best_correlations(
@@ -149,6 +182,61 @@ def best_correlations(
     best = np.stack([np.where(defined, matrix, -2.0) for matrix, defined in each]).max(axis=0)
     defined: Mask = np.asarray(sum(defined.astype(np.int64) for _, defined in each) > 0)
     return np.where(defined, best, 0.0), defined
+
+
+def own_advantages(motion_NK: Floats, onset_NK: Floats, use_NK: Mask, lags: Sequence[int] = (0,)) -> Floats:
+    """Entry (i, j): how much better motion i correlates with its own audio than with audio j, over the same frames.
+
+    Both correlations use the entries that are valid in i and in j, and the best of `lags`. Of two random curves the
+    shorter one has the higher maximum over several lags, so a comparison over different frames is biased against the
+    longer clip's own audio.
+
+    Args:
+        motion_NK, onset_NK, use_NK: as in `correlations`; also the motion of the real videos instead of the audio.
+
+    Returns:
+        float64 (N, N), -2..2; 0 where one of the correlations is not defined (a tie), and on the diagonal.
+    """
+    shape = (len(motion_NK), len(motion_NK))
+    own, other, defined = np.full(shape, -2.0), np.full(shape, -2.0), np.zeros(shape, np.bool_)
+    x_all, y_all = _standardized(motion_NK, use_NK), _standardized(onset_NK, use_NK)
+    num_entries = motion_NK.shape[1]
+    for lag in lags:
+        low, high = max(lag, 0), num_entries + min(lag, 0)
+        x, y = x_all[:, low:high], y_all[:, low - lag : high - lag]
+        audible = use_NK[:, low - lag : high - lag].astype(np.float64)
+        both = use_NK[:, low:high] * audible
+        x, y_own, y_other = x * both, y * both, y * audible
+        count = np.maximum(both @ audible.T, 1.0)
+        sum_x, own_sum, other_sum = x @ audible.T, y_own @ audible.T, both @ y_other.T
+        variance_x = (x * x) @ audible.T - sum_x**2 / count
+        own_variance = (y_own * y_own) @ audible.T - own_sum**2 / count
+        other_variance = both @ (y_other * y_other).T - other_sum**2 / count
+        smallest = np.minimum(variance_x, np.minimum(own_variance, other_variance))
+        usable = (both @ audible.T >= MIN_ENTRIES) & (smallest > 1e-9)
+        for best, products, sums, variance in (
+            (own, (x * y_own) @ audible.T, own_sum, own_variance),
+            (other, x @ y_other.T, other_sum, other_variance),
+        ):
+            scale = np.sqrt(np.where(usable, variance_x * variance, 1.0))
+            value = np.clip((products - sum_x * sums / count) / scale, -1.0, 1.0)
+            np.maximum(best, np.where(usable, value, -2.0), out=best)
+        defined |= usable
+    difference = np.where(defined, own - other, 0.0)
+    np.fill_diagonal(difference, 0.0)
+    return difference
+
+
+def advantages(score_NN: Floats) -> Floats:
+    """Entry (i, j): score of video i with its own audio minus score with audio j."""
+    return np.diag(score_NN)[:, None] - score_NN
+
+
+def wins(advantage_NN: Floats) -> Floats:
+    """Entry (i, j): 1 if the advantage is positive, 0.5 for a tie, 0 otherwise; 0 on the diagonal."""
+    out = 0.5 + 0.5 * np.sign(np.where(np.abs(advantage_NN) < TIE, 0.0, advantage_NN))
+    np.fill_diagonal(out, 0.0)
+    return out
 
 
 def pairwise_wins(score_NN: Floats) -> Floats:
@@ -208,12 +296,11 @@ def audio_swap_wins(own_NN: Floats, swapped_NN: Floats, other_N: Ints) -> Floats
     the same video twice, which wins once and loses once: exactly .5, independent of the image.
 
     Args:
-        own_NN, swapped_NN: `best_correlations` of the videos generated from their own and from the other audio.
+        own_NN, swapped_NN: `own_advantages` (or `advantages`) of the videos generated from their own and from the other
+            audio; in both, row i compares audio i with the others.
     """
     row = np.arange(len(other_N))
-    own = own_NN[row, row] - own_NN[row, other_N]
-    swapped = swapped_NN[row, other_N] - swapped_NN[row, row]
-    return (0.5 + 0.5 * np.sign(own)) / 2.0 + (0.5 + 0.5 * np.sign(swapped)) / 2.0
+    return (wins(own_NN)[row, other_N] + 1.0 - wins(swapped_NN)[row, other_N]) / 2.0
 
 
 def mismatched_pairing(num_videos: int, rng: np.random.Generator) -> Ints:
@@ -236,12 +323,11 @@ def mismatched_means(score_NN: Floats, num_pairings: int, rng: np.random.Generat
     return np.array([score_NN[rows, mismatched_pairing(len(rows), rng)].mean() for _ in range(num_pairings)])
 
 
-def best_lags(motion_NK: Floats, onset_NK: Floats, use_NK: Mask, max_lag: int = 3) -> tuple[Floats, Ints]:
-    """Highest correlation of each video with its own audio within +-max_lag frames, and its lag.
+def best_lags(motion_NK: Floats, onset_NK: Floats, use_NK: Mask, lags: Sequence[int]) -> tuple[Floats, Ints]:
+    """Highest correlation of each video with its own audio over `lags` (smallest first), and its lag in frames.
 
     Undefined videos have correlation 0 and lag 0. Of equal correlations the smallest absolute lag is used.
     """
-    lags = sorted(range(-max_lag, max_lag + 1), key=abs)
     each = np.stack([np.diag(correlations(motion_NK, onset_NK, use_NK, lag)[0]) for lag in lags])
     best = each.argmax(axis=0)
     return each.max(axis=0), np.array(lags)[best]

@@ -18,92 +18,154 @@ from cssgan.data.batches import to_uint8
 from cssgan.evaluation.evaluate import GatesMissedError, evaluate, evaluate_run, real_pool
 from cssgan.evaluation.report import Evaluation, show, write, write_per_video
 from cssgan.inference.generate import eval_windows, load_generator
-from cssgan.metrics import per_video, synchrony
+from cssgan.metrics import per_video
+from cssgan.metrics.controls import flash_generator, other_clips
 from cssgan.metrics.distances import frechet_distance
 from cssgan.metrics.features import Features, moments, real_scale
-from cssgan.metrics.result import MetricResult
+from cssgan.metrics.result import ControlName, MetricResult
 from cssgan.metrics.sensitivity import Generate
 from cssgan.models import factory
 from cssgan.training import checkpoint
 from cssgan.types import EvalWindows, MelStats, Progress
 from phonics_data.contract.labels import LETTERS
-from tests.cssgan.metrics import toy_scenes
+from tests.cssgan.metrics import toy_phrases, toy_scenes
 from tests.cssgan.toy_dataset import make_sample, tiny_config, write_dataset
-
-
-def audio_conditioned(
-    images: NDArray[np.uint8], mels: NDArray[np.float32], labels: NDArray[np.int64]
-) -> NDArray[np.uint8]:
-    """Shifts the image by some pixels at every onset: an audio-conditioned model without knowledge of later frames."""
-    onset = synchrony.onset_curves(mels, np.full(len(mels), 4.0))
-    jumps = np.cumsum(onset > 0.4 * onset.max(axis=1, keepdims=True), axis=1) * 5
-    return np.stack(
-        [[np.roll(image, jump, axis=0) for jump in row] for image, row in zip(images, jumps, strict=True)]
-    )  # fmt: skip
 
 
 def static(images: NDArray[np.uint8], mels: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.uint8]:
     return np.repeat(images[:, None], mels.shape[1], axis=1)
 
 
+@pytest.fixture(scope="module", name="untrained")
+def _untrained() -> Generate:
+    torch.manual_seed(0)
+    network = factory.generator(tiny_config(f"data.size={toy_phrases.SIZE}"), num_classes=26).eval()
+
+    @torch.inference_mode()
+    def generate(images: NDArray[np.uint8], mels: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.uint8]:
+        image_BCHW = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+        label_BK = torch.nn.functional.one_hot(torch.from_numpy(labels), 26).float()
+        mels_BTMU = torch.from_numpy(np.ascontiguousarray(mels))
+        return to_uint8(network.rollout(image_BCHW, mels_BTMU, label_BK, torch.zeros(len(images), 0)))
+
+    return generate
+
+
+@pytest.fixture(scope="module", name="phrases")
+def _phrases() -> tuple[toy_phrases.Phrases, EvalWindows]:
+    return toy_phrases.make(clips_per_song=6)
+
+
 @pytest.fixture(scope="module", name="data")
-def _data() -> EvalWindows:
-    """Sixteen clips whose image shifts at every burst of their audio; the last two are short."""
-    scene = toy_scenes.make(16, seed=3, size=32)
-    valid = scene.num_valid_N.copy()
-    valid[14:] = (20, 9)
-    videos = audio_conditioned(scene.videos_NTHWC[:, 0], scene.mels_NTMU, np.zeros(16, np.int64))
-    return EvalWindows(
-        keys=tuple(f"clip-{n}" for n in range(16)), video_ids=tuple(f"song-{n % 3}" for n in range(16)),
-        label_set=LETTERS, labels_N=np.arange(16), video_NTHWC=videos, raw_mels_NTMU=scene.mels_NTMU,
-        mels_NTMU=((scene.mels_NTMU + 10.0) / 3.0).astype(np.float32), num_valid_N=valid,
-        frame_rates=(Fraction(25),) * 16, start_seconds=(0.0,) * 16, object_words=("",) * 16,
-    )  # fmt: skip
+def _data(phrases: tuple[toy_phrases.Phrases, EvalWindows]) -> EvalWindows:
+    return phrases[1]
+
+
+@pytest.fixture(scope="module", name="ideal")
+def _ideal(phrases: tuple[toy_phrases.Phrases, EvalWindows]) -> Generate:
+    return toy_phrases.ideal(*phrases)
 
 
 @pytest.fixture(scope="module", name="good")
-def _good(data: EvalWindows) -> Evaluation:
-    return evaluate(audio_conditioned, data, header={"run": "toy", "split": "test"}, protocol={"split": "test"})
+def _good(data: EvalWindows, ideal: Generate, untrained: Generate) -> Evaluation:
+    return evaluate(
+        ideal, data, untrained=untrained, header={"run": "toy", "split": "test"}, protocol={"split": "test"}
+    )
 
 
 def found(evaluation: Evaluation) -> dict[str, MetricResult]:
     return {result.name: result for result in evaluation.results}
 
 
-def test_an_audio_conditioned_model_passes_the_gates(good: Evaluation) -> None:
-    assert [row.name for row in good.gates if not row.passed] == []
+EVENT_GATES = {"event_match", "event_f1", "persistence"}
+EVERY_GATE = {"l1_over_copy_first", *EVENT_GATES}
+
+
+def test_real_events_pass_every_gate_with_a_margin(good: Evaluation) -> None:
+    """The ideal model makes the real videos from their own audio."""
+    assert good.passed
+    assert {row.name for row in good.gates} == EVERY_GATE
+    assert not [row.name for row in good.gates if row.saturated_by]
+    for row in good.gates:
+        assert row.value == pytest.approx(0.0 if row.name == "l1_over_copy_first" else 1.0)
     results = found(good)
-    assert results["sync_auc"].controls["fake_from_other_audio"] < 0.65
-    assert (results["audio_swap_auc"].value or 0.0) > 0.9
-    assert (results["audio_sensitivity"].value or 0.0) > 0.2
-    assert (results["swap_audio_over_image"].value or 0.0) > 0.4
+    assert results["event_swap_auc"].value == pytest.approx(1.0)
+    assert (results["audio_sensitivity"].value or 0.0) > 0.02
 
 
-def test_the_same_model_with_wrong_audio_misses_the_synchrony_gates(data: EvalWindows) -> None:
-    """The same amount of motion, following the audio of other clips."""
-    rng = np.random.default_rng(8)
+@pytest.mark.parametrize(
+    ("name", "missed"),
+    [
+        ("held", EVERY_GATE), ("flash", EVERY_GATE), ("untrained", EVERY_GATE),
+        ("song_mean", EVENT_GATES), ("mismatched", EVENT_GATES),
+    ],
+)  # fmt: skip
+def test_controls_as_generators_miss_the_gates(
+    name: ControlName, missed: set[str], data: EvalWindows, untrained: Generate
+) -> None:
+    generator = flash_generator(toy_phrases.RATE) if name == "flash" else toy_phrases.control(data, name, untrained)
+    evaluation = evaluate(generator, data, untrained=untrained)
+    assert missed <= {row.name for row in evaluation.gates if not row.passed}
+    assert not evaluation.passed
+    assert found(evaluation)["event_swap_auc"].value == pytest.approx(0.5, abs=0.05)
+    for result in evaluation.results:
+        # The same videos give the same value as a control and as a generator.
+        if result.name in {*EVENT_GATES, "sync_auc", "motion_match_auc", "onset_motion_correlation"}:
+            assert result.controls[name] == pytest.approx(result.value, abs=1e-6), result.name
+
+
+def test_event_and_synchrony_figures_stand_beside_all_controls(good: Evaluation) -> None:
+    results = found(good)
+    for name in (*EVENT_GATES, "event_swap_auc", "sync_auc", "audio_swap_auc", "motion_match_auc", "best_lag"):
+        assert {"held", "flash", "untrained", "song_mean", "mismatched"} <= set(results[name].controls), name
+    text = io.StringIO()
+    show(good, gates=True, console=Console(file=text, width=200))
+    assert "song_mean" in text.getvalue()
+    # In these phrases the motion does not follow the onsets, so the onset-motion AUC does not know real videos.
+    assert results["sync_auc"].saturated_by
+    assert "saturated by" in text.getvalue()
+    assert good.as_json()["metrics"]["sync_auc"]["saturated_by"] == results["sync_auc"].saturated_by
+
+
+def test_the_same_model_with_the_audio_of_other_clips_misses_the_timing_gates(
+    data: EvalWindows, ideal: Generate
+) -> None:
+    other = other_clips(data.video_ids, np.random.default_rng(3))
 
     def wrong_audio(
         images: NDArray[np.uint8], mels: NDArray[np.float32], labels: NDArray[np.int64]
     ) -> NDArray[np.uint8]:
-        return audio_conditioned(images, data.mels_NTMU[rng.permutation(16)[: len(images)]], labels)
+        return ideal(images, data.mels_NTMU[other[toy_phrases.rows_of(data, labels, images)]], labels)
 
-    missed = [row.name for row in evaluate(wrong_audio, data).gates if not row.passed]
-    assert {"sync_auc", "sync_auc_of_real"} <= set(missed)
-    assert "motion_ratio" not in missed
+    missed = {row.name for row in evaluate(wrong_audio, data).gates if not row.passed}
+    assert {"event_match", "event_f1"} <= missed
 
 
-def test_a_copied_image_misses_every_gate(data: EvalWindows) -> None:
-    evaluation = evaluate(static, data)
-    assert not any(row.passed for row in evaluation.gates)
+def test_a_flash_that_follows_the_light_of_real_videos_saturates_the_synchrony_measures() -> None:
+    """The control that fooled the earlier gates: in clips that flash with the sound, it is as good as real videos."""
+    scene = toy_scenes.make(16, seed=3, size=16)
+    still = scene.videos_NTHWC[:, :1].repeat(32, axis=1)
+    light = 60 * scene.events_NT[:, :, None, None, None]
+    data = EvalWindows(
+        keys=tuple(f"clip-{n}" for n in range(16)), video_ids=tuple(f"song-{n % 3}" for n in range(16)),
+        label_set=LETTERS, labels_N=np.arange(16), video_NTHWC=np.clip(still + light, 0, 255).astype(np.uint8),
+        raw_mels_NTMU=scene.mels_NTMU, mels_NTMU=scene.mels_NTMU, num_valid_N=scene.num_valid_N,
+        frame_rates=(Fraction(25),) * 16, start_seconds=(0.0,) * 16, object_words=("",) * 16,
+    )  # fmt: skip
+    evaluation = evaluate(flash_generator(25.0), data)
+    results = found(evaluation)
+    assert (results["sync_auc"].value or 0.0) > 0.9
+    assert (results["audio_swap_auc"].value or 0.0) > 0.9
+    for name in ("sync_auc", "audio_swap_auc", "onset_motion_correlation"):
+        assert results[name].saturated_by == "flash", name
     assert not evaluation.passed
 
 
 @pytest.mark.parametrize("num_videos", [1, 2, 5])
-@pytest.mark.parametrize("generate", [audio_conditioned, static])
-def test_few_videos_give_values_or_reasons(data: EvalWindows, generate: Generate, num_videos: int) -> None:
+@pytest.mark.parametrize("kind", ["ideal", "static"])
+def test_few_videos_give_values_or_reasons(data: EvalWindows, ideal: Generate, kind: str, num_videos: int) -> None:
     few = data.select(np.arange(num_videos))
-    evaluation = evaluate(generate, few)
+    evaluation = evaluate(static if kind == "static" else ideal, few)
     json.dumps(evaluation.as_json(), allow_nan=False)
     assert len(evaluation.results) > 10
 
@@ -113,8 +175,12 @@ def test_every_result_has_the_shared_protocol(good: Evaluation) -> None:
         assert {"split", "frames", "size", "quantized", "real_set_sha256"} <= set(result.protocol)
 
 
-def test_the_same_input_gives_the_same_report(data: EvalWindows, good: Evaluation) -> None:
-    again = evaluate(audio_conditioned, data, header={"run": "toy", "split": "test"}, protocol={"split": "test"})
+def test_the_same_input_gives_the_same_report(
+    data: EvalWindows, ideal: Generate, untrained: Generate, good: Evaluation
+) -> None:
+    again = evaluate(
+        ideal, data, untrained=untrained, header={"run": "toy", "split": "test"}, protocol={"split": "test"}
+    )
     assert again.as_json() == good.as_json()
 
 
@@ -140,7 +206,7 @@ def test_report_table_and_images_are_written(data: EvalWindows, good: Evaluation
 def test_tables_in_the_terminal(good: Evaluation) -> None:
     text = io.StringIO()
     show(good, gates=True, console=Console(file=text, width=200))
-    assert "sync_auc_of_real" in text.getvalue()
+    assert "event_match" in text.getvalue()
     assert "pass" in text.getvalue()
     assert "MISS" not in text.getvalue()
 
@@ -207,7 +273,7 @@ def test_large_training_splits_are_not_decoded_for_the_floor(
 def test_missed_gates_are_an_error_after_the_report_is_written(
     run: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(GatesMissedError, match=r"gates missed: .*sync_auc") as raised:
+    with pytest.raises(GatesMissedError, match=r"gates missed: .*event_f1") as raised:
         evaluate_run(run, dataset, split="train", gates=True, out=run / "gates.json")
     assert raised.value.exit_code == 1
     assert "\n" not in str(raised.value)
@@ -245,15 +311,18 @@ def test_metrics_use_the_whole_audio_if_the_model_input_is_cut_into_clips(tmp_pa
 def test_values_per_video_average_to_the_metrics_of_the_set(
     good: Evaluation, data: EvalWindows, tmp_path: Path
 ) -> None:
-    path = write_per_video(good, data, tmp_path / "evaluation.json", clip_frames=8, seed=0)
+    path = write_per_video(good, data, tmp_path / "evaluation.json", clip_frames=8)
     rows, results = per_video.read(path), found(good)
 
     assert path.name == "videos.parquet"
     assert (rows.keys, rows.sources) == (data.keys, data.video_ids)
-    for name in ("l1", "ssim", "onset_motion_correlation", "sync_auc"):
+    for name in (
+        "l1", "ssim", "onset_motion_correlation", "sync_auc", "audio_swap_auc", "event_match", "event_f1", "persistence",
+        "event_swap_auc",
+    ):  # fmt: skip
         assert float(np.nanmean(rows.values[name])) == pytest.approx(results[name].value), name
     assert float(np.nanmedian(rows.values["seam_ratio"])) == pytest.approx(results["seam_ratio"].value)
-    assert rows.real_ND.shape == rows.fake_ND.shape == (16, 64)
+    assert rows.real_ND.shape == rows.fake_ND.shape == (18, 64)
     assert rows.extractor == results["rfd_3d_fd64"].protocol["network"]
     fake, real = (Features(values_ND=side, extractor=rows.extractor) for side in (rows.fake_ND, rows.real_ND))
     scale = real_scale(real)

@@ -1,13 +1,15 @@
-"""Gates: bounds, missing values, and that each gate can be missed alone."""
+"""Gates: bounds, missing and saturated values, and that each gate can be missed alone."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from cssgan.evaluation.gates import GateBounds, gate_rows
+from cssgan.evaluation.gates import GateBounds, all_passed, gate_rows, missed
 from cssgan.metrics.result import MetricResult, unavailable
 
-GOOD = {"l1_over_copy_first": 0.9, "motion_ratio": 1.0, "sync_auc": 0.8, "sync_auc_of_real": 0.95}
+GOOD = {"l1_over_copy_first": 0.9, "event_match": 0.8, "event_f1": 0.7, "persistence": 0.8}
 
 
 def results(**changed: float | None) -> list[MetricResult]:
@@ -22,32 +24,46 @@ def results(**changed: float | None) -> list[MetricResult]:
 def test_a_good_model_passes() -> None:
     rows = gate_rows(results())
     assert [row.name for row in rows] == list(GOOD)
-    assert all(row.passed for row in rows)
-    assert [row.bound for row in rows] == ["<= 0.98", "0.5 .. 1.6", ">= 0.65", ">= 0.8"]
+    assert all_passed(rows)
+    assert [row.outcome for row in rows] == ["pass"] * 4
+    assert [row.bound for row in rows] == ["<= 0.98", ">= 0.65", ">= 0.5", ">= 0.5"]
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("l1_over_copy_first", 0.981),
-        ("motion_ratio", 0.49),
-        ("motion_ratio", 1.61),
-        ("sync_auc", 0.649),
-        ("sync_auc_of_real", 0.79),
-        ("sync_auc", None),
+        ("event_match", 0.649),
+        ("event_f1", 0.49),
+        ("persistence", 0.49),
+        ("event_match", None),
     ],
 )
 def test_each_gate_can_be_missed_alone(name: str, value: float | None) -> None:
-    missed = [row.name for row in gate_rows(results(**{name: value})) if not row.passed]
-    assert missed == [name]
+    rows = gate_rows(results(**{name: value}))
+    assert [row.name for row in rows if not row.passed] == [name]
+    assert not all_passed(rows)
+    assert missed(rows).startswith(name)
 
 
 def test_bounds_are_inclusive_and_can_be_changed() -> None:
-    assert all(row.passed for row in gate_rows(results(sync_auc=0.65, motion_ratio=1.6)))
-    strict = gate_rows(results(), GateBounds(sync_auc_min=0.9))
-    assert [row.name for row in strict if not row.passed] == ["sync_auc"]
+    assert all_passed(gate_rows(results(event_match=0.65, event_f1=0.5)))
+    strict = gate_rows(results(), GateBounds(event_match_min=0.9))
+    assert [row.name for row in strict if not row.passed] == ["event_match"]
+
+
+def test_a_saturated_measure_neither_passes_nor_misses() -> None:
+    saturated = [replace(result, saturated_by="flash") for result in results(event_match=0.1)]
+    one = gate_rows([saturated[1], *(result for result in results() if result.name != "event_match")])
+    row = next(row for row in one if row.name == "event_match")
+    assert row.outcome == "does not count, saturated by flash"
+    assert all_passed(one)
+    assert missed(one) == ""
+    everything = gate_rows(saturated)
+    assert not all_passed(everything)
+    assert missed(everything).startswith("none counts")
 
 
 def test_missing_results_are_refused() -> None:
-    with pytest.raises(ValueError, match="results lack sync_auc, sync_auc_of_real"):
+    with pytest.raises(ValueError, match="results lack event_f1, persistence"):
         gate_rows(results()[:2])

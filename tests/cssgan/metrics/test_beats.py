@@ -9,7 +9,7 @@ from cssgan.metrics.beats import audio_beats, beat_alignment, motion_beats
 
 pytestmark = pytest.mark.dependencies
 
-RATES = np.array([25.0])
+RATE = 25.0
 USE = np.ones((1, 31), np.bool_)
 
 
@@ -32,22 +32,22 @@ def test_audio_beats_are_at_least_100_ms_apart() -> None:
 
 def test_aligned_motion_scores_one_and_shifted_motion_the_gaussian() -> None:
     onset = pulses(8, 20)
-    assert beat_alignment(pulses(8, 20), onset, USE, RATES, "max") == (pytest.approx(1.0), 0)
+    assert beat_alignment(pulses(8, 20), onset, USE, RATE, "max") == (pytest.approx(1.0), 0)
     sigma = 1.25  # 50 ms at 25 frames a second
-    assert beat_alignment(pulses(10, 22), onset, USE, RATES, "max")[0] == pytest.approx(np.exp(-4 / (2 * sigma**2)))
-    assert beat_alignment(1.0 - pulses(8), onset, USE, RATES, "min")[0] == pytest.approx(1.0)
+    assert beat_alignment(pulses(10, 22), onset, USE, RATE, "max")[0] == pytest.approx(np.exp(-4 / (2 * sigma**2)))
+    assert beat_alignment(1.0 - pulses(8), onset, USE, RATE, "min")[0] == pytest.approx(1.0)
 
 
 def test_videos_without_beats_are_counted() -> None:
     static = np.zeros((1, 31))
-    assert beat_alignment(static, pulses(3), USE, RATES, "max") == (None, 1)
-    assert beat_alignment(pulses(3), static, USE, RATES, "max") == (None, 1)
+    assert beat_alignment(static, pulses(3), USE, RATE, "max") == (None, 1)
+    assert beat_alignment(pulses(3), static, USE, RATE, "max") == (None, 1)
     both = np.concatenate([pulses(8), static])
     onset = np.concatenate([pulses(8), pulses(8)])
-    use, rates = np.ones((2, 31), np.bool_), np.array([25.0, 25.0])
-    assert beat_alignment(both, onset, use, rates, "max") == (pytest.approx(1.0), 1)
+    use = np.ones((2, 31), np.bool_)
+    assert beat_alignment(both, onset, use, RATE, "max") == (pytest.approx(1.0), 1)
 
 
 def test_masked_beats_are_ignored() -> None:
     use = np.arange(31)[None, :] < 15
-    assert beat_alignment(pulses(8, 20), pulses(8, 25), use, RATES, "max")[0] == pytest.approx(1.0)
+    assert beat_alignment(pulses(8, 20), pulses(8, 25), use, RATE, "max")[0] == pytest.approx(1.0)

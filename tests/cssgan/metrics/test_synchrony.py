@@ -72,7 +72,9 @@ def test_best_lag_of_late_motion() -> None:
     rng = np.random.default_rng(2)
     onset = rng.random((5, 31))
     motion = np.roll(onset, 2, axis=1)
-    best, lag = synchrony.best_lags(motion, onset, np.ones((5, 31), np.bool_))
+    best, lag = synchrony.best_lags(
+        motion, onset, np.ones((5, 31), np.bool_), synchrony.searched_lags(SynchronySpec(), 25.0)
+    )
     assert lag.tolist() == [2] * 5
     assert best == pytest.approx([1.0] * 5)
 
@@ -81,9 +83,9 @@ def test_allowed_lags_are_those_of_the_real_videos() -> None:
     rng = np.random.default_rng(3)
     onset, use = rng.random((8, 31)), np.ones((8, 31), np.bool_)
     late = np.roll(onset, 2, axis=1)
-    assert synchrony.allowed_lags(late, onset, use, SynchronySpec()) == (1, 2, 3)
-    assert synchrony.allowed_lags(onset, onset, use, SynchronySpec(tolerance=0)) == (0,)
-    assert synchrony.allowed_lags(np.zeros_like(onset), onset, use, SynchronySpec()) == (-1, 0, 1)
+    assert synchrony.allowed_lags(late, onset, use, SynchronySpec(), 25.0) == (1, 2, 3)
+    assert synchrony.allowed_lags(onset, onset, use, SynchronySpec(tolerance_seconds=0.08), 25.0) == (-2, -1, 0, 1, 2)
+    assert synchrony.allowed_lags(np.zeros_like(onset), onset, use, SynchronySpec(), 25.0) == (-1, 0, 1)
 
 
 def test_best_correlations_use_the_best_lag_of_every_pair() -> None:
@@ -177,12 +179,72 @@ def test_motion_with_the_rhythm_of_the_song_has_chance_level() -> None:
 def test_audio_swap_wins_of_audio_conditioned_and_unconditional_generators() -> None:
     _, onset, use = curves(0)
     other = synchrony.mismatched_pairing(len(onset), np.random.default_rng(0))
-    conditioned, _ = synchrony.best_correlations(onset, onset, use)
-    swapped, _ = synchrony.best_correlations(onset[other], onset, use)
+    conditioned = synchrony.own_advantages(onset, onset, use)
+    swapped = synchrony.own_advantages(onset[other], onset, use)
     assert synchrony.audio_swap_wins(conditioned, swapped, other).mean() > 0.95
     assert synchrony.audio_swap_wins(conditioned, conditioned, other).tolist() == [0.5] * len(onset)
     static = np.zeros_like(conditioned)
     assert synchrony.audio_swap_wins(static, static, other).tolist() == [0.5] * len(onset)
+
+
+@pytest.mark.parametrize("lag", [-2, 0, 1])
+def test_own_and_other_audio_are_compared_over_the_same_frames(lag: int) -> None:
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(3, 20)), rng.normal(size=(3, 20))
+    counts = [20, 12, 9]
+    use = np.arange(20)[None, :] < np.array(counts)[:, None]
+    found = synchrony.own_advantages(x, y, use, (lag,))
+    for i in range(3):
+        for j in range(3):
+            entries = [k for k in range(counts[i]) if 0 <= k - lag < min(counts[i], counts[j])]
+            own, other = (np.corrcoef(x[i, entries], y[n, [k - lag for k in entries]])[0, 1] for n in (i, j))
+            assert found[i, j] == pytest.approx(0.0 if i == j else own - other)
+
+
+def _simulated_aucs(lengths: NDArray[np.int64], *, same_frames: bool) -> float:
+    """Mean AUC of motion that has nothing to do with its audio, over 40 sets of clips of these lengths."""
+    found: list[float] = []
+    use = np.arange(31)[None, :] < lengths[:, None]
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        motion, onset = rng.random((len(lengths), 31)), rng.random((len(lengths), 31))
+        if same_frames:
+            wins = synchrony.wins(synchrony.own_advantages(motion, onset, use, (-1, 0, 1)))
+        else:
+            wins = synchrony.pairwise_wins(synchrony.best_correlations(motion, onset, use, (-1, 0, 1))[0])
+        found.append(float(synchrony.auc(wins, ~np.eye(len(lengths), dtype=np.bool_))[0]))
+    return float(np.mean(found))
+
+
+def test_random_motion_of_clips_of_varying_lengths_has_the_chance_level() -> None:
+    """Measured over the own and the common frames of each pair, as before, it was below."""
+    lengths = np.random.default_rng(0).integers(8, 32, 60)
+    assert _simulated_aucs(lengths, same_frames=True) == pytest.approx(0.5, abs=0.008)
+    assert _simulated_aucs(lengths, same_frames=False) < 0.475
+    assert _simulated_aucs(np.full(60, 31), same_frames=False) == pytest.approx(0.5, abs=0.008)
+
+
+def test_lags_are_the_same_time_at_every_frame_rate() -> None:
+    spec = SynchronySpec()
+    assert {rate: max(synchrony.searched_lags(spec, rate)) for rate in (12.5, 24.0, 25.0, 30000 / 1001, 50.0)} == {
+        12.5: 2, 24.0: 3, 25.0: 3, 30000 / 1001: 4, 50.0: 6,
+    }  # fmt: skip
+
+
+def test_curves_of_several_frame_rates_are_brought_to_the_lowest_one() -> None:
+    """A peak at 1.0 s stays at 1.0 s, and the sum of a curve is kept."""
+    rates = np.array([24.0, 25.0, 30000 / 1001])
+    curves_NK, use = np.zeros((3, 60)), np.ones((3, 60), np.bool_)
+    for n, rate in enumerate(rates):
+        curves_NK[n, round(rate)] = 5.0
+    found, used, rate = synchrony.at_common_rate(curves_NK, use, rates)
+    assert rate == 24.0
+    assert used.sum(axis=1).tolist() == [60, 57, 48]
+    assert found.sum(axis=1) == pytest.approx([5.0] * 3)
+    for row in found:
+        assert (row @ np.arange(60)) / 5.0 == pytest.approx(24.0, abs=0.5)
+    same, _, _ = synchrony.at_common_rate(curves_NK, use, np.full(3, 25.0))
+    assert np.array_equal(same, curves_NK)
 
 
 def test_the_bootstrap_interval_covers_the_auc_of_the_population() -> None:
