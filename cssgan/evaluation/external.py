@@ -16,7 +16,6 @@ import csv
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +31,10 @@ from cssgan.metrics.networks.random_features import rand2d
 from cssgan.metrics.result import MetricResult, format_number, markdown_table, unavailable
 from cssgan.metrics.screen_text import ReadLine, read_text, shows_letter, shows_word
 from cssgan.metrics.statistics import bootstrap_mean, bootstrap_weights, percentile_interval
-from cssgan.metrics.videos import CLIP_FRAMES, Floats, Ints, Mask, Videos, hold_first_frame
+from cssgan.metrics.videos import CLIP_FRAMES, Floats, Mask, Videos, hold_first_frame
 from cssgan.storage.media_files import VideoFile, read_video
 from phonics_data.contract.change import ChangeSummary, summarize
-from phonics_data.contract.logmel import LogMel, LogMelSpec, log_mel, mel_segments
+from phonics_data.contract.logmel import LogMelSpec, log_mel, mel_segments
 
 PERCENTILES = (10, 25, 50, 75, 90)
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg")
@@ -245,7 +244,7 @@ def measure(
             report(f"text {done + 1}/{len(videos)}")
             texts.append(_Text(_last_text(video), read_text(video.file.frames_THWC[0])))
     results = [
-        _sync_result(sets, sounds, seed),
+        _sync_result(sets, sounds, np.array([video.frames_per_second for video in videos]), seed),
         _seam_result(own, seed),
         _persistence_result(measured, seed),
         *_reading_results(videos, texts, seed),
@@ -256,7 +255,7 @@ def measure(
     rates = [f"{video.frames_per_second:.4g}" for video in videos]
     return ExternalReport(
         num_videos=len(videos),
-        num_silent=sum(not sounds.has(n) for n in range(len(videos))),
+        num_silent=sum(curve is None for curve in sounds.curves),
         frame_rates={rate: rates.count(rate) for rate in sorted(set(rates))},
         rows=tuple(_row(name, measured) for name in ROWS),
         results=tuple(results),
@@ -293,7 +292,7 @@ def _values(frames_THWC: Videos | None, video: ExternalVideo) -> _Values | None:
     if frames_THWC is None:
         return None
     rate = video.frames_per_second
-    changes = events.lasting_changes(frames_THWC, rate, events.EventSpec())
+    changes = events.lasting_changes(events.VideoChange.of(frames_THWC, rate), events.EventSpec())
     numbers = asdict(summarize(frames_THWC, rate)) | {
         "frames": float(len(frames_THWC)),
         "seconds": len(frames_THWC) / rate,
@@ -322,58 +321,57 @@ def _finite(value: float) -> float | None:
 
 
 class _Sounds:
-    """Onset curves of the audio of all videos, at any frame rate."""
+    """Onset curves of the audio of all videos, each at its own frame rate."""
 
     def __init__(self, videos: Sequence[ExternalVideo]) -> None:
+        self.curves = [_onset_curve(video.file) for video in videos]
         self._videos = videos
-        self._mels: list[LogMel | None] = [
-            None if video.file.audio_N is None or not np.any(video.file.audio_N) else log_mel(video.file.audio_N)
-            for video in videos
-        ]
-
-    def has(self, n: int) -> bool:
-        """Whether the video has sound; silence is none."""
-        return self._mels[n] is not None
-
-    def rate(self, n: int) -> Fraction:
-        return self._videos[n].file.frame_rate
-
-    def num_frames(self, n: int, rate: Fraction) -> int:
-        """Frames that video n would have at another rate."""
-        file = self._videos[n].file
-        return len(file.frames_THWC) if rate == file.frame_rate else int(len(file.frames_THWC) / file.frame_rate * rate)
-
-    def onsets(self, n: int, rate: Fraction) -> Floats:
-        """(T,) onset curve of the audio of video n at the frames of a video of this rate."""
-        mels = self._mels[n]
-        assert mels is not None
-        segments_TMU = mel_segments(mels, self.num_frames(n, rate), rate)
-        return synchrony.onset_curves(segments_TMU[None], np.array([synchrony.hops_per_frame(rate)]))[0]
 
     def flash(self, n: int) -> Videos | None:
         """The control ``flash`` of video n; None without sound."""
-        if not self.has(n):
-            return None
-        file = self._videos[n].file
-        return flash(file.frames_THWC[:1], self.onsets(n, file.frame_rate)[None])[0]
+        curve_T = self.curves[n]
+        return None if curve_T is None else flash(self._videos[n].file.frames_THWC[:1], curve_T[None])[0]
 
 
-def _sync_result(sets: Mapping[str, Sequence[Videos | None]], sounds: _Sounds, seed: int) -> MetricResult:
+def _onset_curve(file: VideoFile) -> Floats | None:
+    """(T,) onset curve of the audio at the frames; None without audio, or if it is silent."""
+    if file.audio_N is None or not np.any(file.audio_N):
+        return None
+    segments_TMU = mel_segments(log_mel(file.audio_N), len(file.frames_THWC), file.frame_rate)
+    return synchrony.onset_curves(segments_TMU[None], np.array([synchrony.hops_per_frame(file.frame_rate)]))[0]
+
+
+def _sync_result(
+    sets: Mapping[str, Sequence[Videos | None]], sounds: _Sounds, frames_per_second_N: Floats, seed: int
+) -> MetricResult:
     """Onset against motion: is each video's motion closer to its own audio than to that of the other videos?"""
-    rows = [n for n in range(len(sets[""])) if sounds.has(n)]
+    rows = [n for n, curve in enumerate(sounds.curves) if curve is not None]
     n = len(rows)
     if n < 3:
         reason = f"{n} videos with sound, allowed: 3 or more"
         return unavailable("onset_motion_auc", reason, better="higher", n_real=0, n_fake=n)
-    wins = {name: _wins(set_, rows, sounds) for name, set_ in sets.items()}
+    rates_N = frames_per_second_N[rows]
+    curves = [curve[1:] for curve in sounds.curves if curve is not None]
+    onset_NK, use_NK, rate = synchrony.at_common_rate(*_padded(curves), rates_N)
+    lags = sorted(range(-round(LAG_SECONDS * rate), round(LAG_SECONDS * rate) + 1), key=abs)
+    motion: dict[str, Floats] = {}
+    for name, set_ in sets.items():
+        shown = [video for video in (set_[row] for row in rows) if video is not None]
+        motion[name], _, _ = synchrony.at_common_rate(
+            *_padded([motion_curves(video[None])[0] for video in shown]), rates_N
+        )
+    wins = {
+        name: synchrony.wins(synchrony.own_advantages(curve, onset_NK, use_NK, lags)) for name, curve in motion.items()
+    }
     others: Mask = ~np.eye(n, dtype=np.bool_)
     value = {name: float(synchrony.auc(matrix, others)[0]) for name, matrix in wins.items()}
     rng = np.random.default_rng(seed)
     mismatched: list[float] = []
     for _ in range(_PAIRINGS):
         pairing = synchrony.mismatched_pairing(n, rng)
-        negatives = np.arange(n) != pairing[:, None]
-        mismatched.append(float(synchrony.auc(_wins(sets[""], rows, sounds, pairing), negatives)[0]))
+        both = use_NK & use_NK[pairing]
+        advantage = synchrony.own_advantages(motion[""], onset_NK[pairing], both, lags)
+        mismatched.append(float(synchrony.auc(synchrony.wins(advantage), others)[0]))
     value |= {"mismatched": float(np.mean(mismatched)), "mismatched_highest": max(mismatched)}
     resampled = synchrony.auc(wins[""], others, bootstrap_weights(n, seed))
     return MetricResult(
@@ -381,42 +379,16 @@ def _sync_result(sets: Mapping[str, Sequence[Videos | None]], sounds: _Sounds, s
         controls={"chance_level": 0.5, **value}, interval=percentile_interval(resampled),
         protocol={"negatives": "audio of all other videos of the folder", "lag_seconds": LAG_SECONDS,
                   "mismatched": f"each video with the audio of another one as its own, {_PAIRINGS} random pairings",
-                  "compared": "own and other audio on the frames that both have",
+                  "compared": "own and other audio on the frames that both have, at the lowest frame rate of the folder",
                   "onset": "half-wave-rectified flux of the log-mel bands"},
     )  # fmt: skip
 
 
-def _wins(videos: Sequence[Videos | None], rows: Sequence[int], sounds: _Sounds, pairing: Ints | None = None) -> Floats:
-    """(N, N): 1 where video i correlates more with its own audio than with audio j, .5 for a tie.
-
-    Args:
-        videos: all videos of the folder.
-        rows: those with sound, N of them.
-        pairing: index in `rows` of the audio that counts as each video's own; None: its own.
-    """
-    count = len(rows)
-    own = np.arange(count) if pairing is None else pairing
-    out = np.full((count, count), 0.5)
-    for rate in sorted({sounds.rate(row) for row in rows}):
-        reach = round(LAG_SECONDS * rate)
-        onsets = [sounds.onsets(row, rate)[1:] for row in rows]
-        length = max(map(len, onsets))
-        onset_NK = np.stack([np.pad(curve, (0, length - len(curve))) for curve in onsets])
-        num_entries = np.array([len(curve) for curve in onsets])
-        for i in (i for i in range(count) if sounds.rate(rows[i]) == rate):
-            video = videos[rows[i]]
-            assert video is not None
-            motion_K = motion_curves(video[None])[0]
-            motion_NK = np.tile(np.pad(motion_K, (0, length - len(motion_K))), (count, 1))
-            # Correlations of few frames scatter more, so own and other audio are compared on the same frames.
-            common_N = np.minimum(np.minimum(num_entries, num_entries[own[i]]), len(motion_K))
-            use_NK = np.arange(length) < common_N[:, None]
-            score = [
-                np.diag(synchrony.best_correlations(motion_NK, audio_NK, use_NK, range(-reach, reach + 1))[0])
-                for audio_NK in (np.tile(onset_NK[own[i]], (count, 1)), onset_NK)
-            ]
-            out[i] = 0.5 + 0.5 * np.sign(score[0] - score[1])
-    return out
+def _padded(curves: Sequence[Floats]) -> tuple[Floats, Mask]:
+    """Curves of different lengths as one array, and which of its entries count."""
+    length = max(map(len, curves))
+    use_NK = np.arange(length) < np.array([len(curve) for curve in curves])[:, None]
+    return np.stack([np.pad(curve, (0, length - len(curve))) for curve in curves]), use_NK
 
 
 def _seam_result(videos: Sequence[Videos], seed: int) -> MetricResult:
