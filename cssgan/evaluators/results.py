@@ -143,7 +143,7 @@ def _class_results(
         name: inference.class_accuracy(logits, groups, data.labels_N)
         for name, logits in (("fake", fake), ("real", real), ("copy_first", copied))
     }
-    score, real_score = (inception_score(logits, groups) for logits in (fake, real))
+    score, real_score = (inception_score(logits, groups, seed=seed) for logits in (fake, real))
     protocol: dict[str, ProtocolValue] = {"frames": f"every {inference.FRAME_STEP}th of a video's valid ones"}
     return [
         MetricResult(
@@ -155,7 +155,7 @@ def _class_results(
         MetricResult(
             name="domain_is", value=score.mean, better="higher", n_real=n, n_fake=n,
             controls={"real": real_score.mean, "deviation_of_splits": score.deviation},
-            protocol={**protocol, "splits": f"{score.num_splits}, by video", "formula": "exp(mean KL(p(y|x) || p(y)))"},
+            protocol={**protocol, "splits": score.description(seed), "formula": "exp(mean KL(p(y|x) || p(y)))"},
             caution="an Inception Score with the classes of this dataset: not comparable with other values",
         ),
     ], {"class_accuracy": accuracy["fake"]}  # fmt: skip

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import log_softmax
 
-from cssgan.metrics.features import Features, Moments, moments
+from cssgan.metrics.features import Features, Moments
 from cssgan.metrics.videos import Floats, Ints, blocks
 
 
@@ -36,76 +36,45 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     return max(0.0, shift + float(np.trace(a.covariance_DD) + np.trace(b.covariance_DD) - 2.0 * cross))
 
 
-def frechet_at_infinity(a: Features, b: Features, *, ddof: int, seed: int, num_sizes: int = 8) -> tuple[float, float]:
-    """The Fréchet distance extrapolated to infinite sets: a line over 1 / N, evaluated at 0 (Chong & Forsyth 2020).
-
-    The distance is computed on random subsets of N / 4 .. N items, the same rows of both sets, and the line is fitted
-    by least squares.
-
-    Returns:
-        (value at 1 / N = 0, its standard error). A value below 0 is within the noise.
-
-    Raises:
-        ValueError: fewer than 16 items, or unequal counts.
-    """
-    n = a.count
-    if n < 16 or b.count != n:
-        raise ValueError(f"frechet at infinity: got {n} and {b.count} items, allowed: equal counts, 16 or more")
-    rng = np.random.default_rng(seed)
-    sizes = np.unique(np.linspace(n // 4, n, num_sizes).astype(np.int64))
-    values = np.empty(len(sizes))
-    for index, size in enumerate(sizes):
-        rows = np.sort(rng.permutation(n)[:size])
-        values[index] = frechet_distance(moments(a.rows(rows), ddof=ddof), moments(b.rows(rows), ddof=ddof))
-    design = np.stack([np.ones(len(sizes)), 1.0 / sizes], axis=1)
-    solution, *_ = np.linalg.lstsq(design, values, rcond=None)
-    residual = values - design @ solution
-    spread = residual @ residual / (len(sizes) - 2) * np.linalg.inv(design.T @ design)[0, 0]
-    return float(solution[0]), float(np.sqrt(spread))
-
-
-def kernel_distance(a: Features, b: Features, *, paired: bool) -> float:
+def kernel_distance(a: Features, b: Features) -> float:
     """Squared maximum mean discrepancy with the kernel (x.y / D + 1)^3, unbiased (Binkowski et al. 2018).
 
-    Args:
-        paired: row n of `b` was generated from row n of `a`. Pairs (n, n) are then excluded from the cross term as well
-            (the paired U-statistic, Gretton et al. 2012, lemma 6). The value is unbiased, and 0 for equal sets.
-
-    The value is unbiased: for equal distributions it scatters around 0 and can be negative.
+    For two independent samples of one distribution it scatters around 0 and can be negative. For two sets that share
+    items, or whose items belong together in pairs, it is below 0 if the distributions are equal: the cross term contains
+    the pairs.
     """
     _same_extractor(a, b)
     x, y = a.values_ND, b.values_ND
-    if paired and len(x) != len(y):
-        raise ValueError(f"paired kernel distance: got {len(x)} and {len(y)} items, allowed: equal counts")
-    within_x, diagonal_x = _kernel_sums(x, x)
-    within_y, diagonal_y = _kernel_sums(y, y)
-    cross, diagonal = _kernel_sums(x, y)
     n, m = len(x), len(y)
-    same = (within_x - diagonal_x) / (n * (n - 1)) + (within_y - diagonal_y) / (m * (m - 1))
-    return same - (2.0 * (cross - diagonal) / (n * (n - 1)) if paired else 2.0 * cross / (n * m))
+    within_x, within_y = (
+        (_kernel_sum(z, z) - float((((z * z).sum(axis=1) / z.shape[1] + 1.0) ** 3).sum())) / (len(z) * (len(z) - 1))
+        for z in (x, y)
+    )
+    return within_x + within_y - 2.0 * _kernel_sum(x, y) / (n * m)
 
 
 def kernel_subsets(
     a: Features, b: Features, *, num_subsets: int = 100, subset_size: int = 1000, seed: int = 2020
 ) -> tuple[float, float]:
-    """Mean and deviation of the unpaired kernel distance over random subsets: KID as in torch-fidelity.
+    """Mean and deviation of the kernel distance over random subsets: KID as in torch-fidelity.
 
     The subsets are those of torch-fidelity's default seed (NumPy's legacy generator, which is frozen), so equal features
     give the same value.
 
     Args:
-        subset_size: maximum number of items of each set.
+        subset_size: maximum number of items of each set. If neither set has more, all items are used, once.
     """
     _same_extractor(a, b)
     size = min(subset_size, a.count, b.count)
+    if size == a.count == b.count:
+        return kernel_distance(a, b), 0.0
     rng = np.random.RandomState(seed)
     values = [
         kernel_distance(
-            a.rows(rng.choice(a.count, size, replace=False)), b.rows(rng.choice(b.count, size, replace=False)),
-            paired=False,
+            a.rows(rng.choice(a.count, size, replace=False)), b.rows(rng.choice(b.count, size, replace=False))
         )
-        for _ in range(1 if size == a.count == b.count else num_subsets)
-    ]  # fmt: skip
+        for _ in range(num_subsets)
+    ]
     return float(np.mean(values)), float(np.std(values))
 
 
@@ -124,13 +93,33 @@ class InceptionScore:
     divergence: float
     num_splits: int
 
+    def description(self, seed: int) -> str:
+        """The splits for the protocol of a result."""
+        return (
+            "none, the whole set"
+            if self.num_splits == 1
+            else f"{self.num_splits} of the videos, shuffled with seed {seed}"
+        )
 
-def inception_score(logits_NK: Floats, groups_N: Ints | None = None, *, num_splits: int = 10) -> InceptionScore:
-    """The Inception Score of a set of logits.
+
+MAX_SPLITS = 10
+"""Parts of the Inception Score in the literature, where each has 5,000 items."""
+
+
+def inception_score(
+    logits_NK: Floats, groups_N: Ints | None = None, *, num_splits: int | None = None, seed: int = 2020
+) -> InceptionScore:
+    """The Inception Score of a set of logits, over random parts of the set.
+
+    The score of a part is at most its number of groups. So parts are made only while each has ten groups or more for each
+    of the K classes: min(10, groups // (10 K)), at least 1.
 
     Args:
-        groups_N: index of the video of each item. All frames of a video are in one split, because they are nearly equal.
-            None: each item is its own group, and the splits are those of torch-fidelity without shuffling.
+        groups_N: index of the video of each item. All frames of a video are in one part, because they are nearly equal.
+            None: each item is its own group.
+        num_splits: number of parts, at most the number of groups; None: as above.
+        seed: of the order of the groups before they are divided. Without groups, the parts are those of torch-fidelity
+            with the same seed (its default is 2020).
 
     Raises:
         ValueError: no items, or logits that are not finite.
@@ -139,12 +128,16 @@ def inception_score(logits_NK: Floats, groups_N: Ints | None = None, *, num_spli
         raise ValueError(f"inception score: got {len(logits_NK)} items, allowed: one or more, of finite logits")
     _, groups = np.unique(np.arange(len(logits_NK)) if groups_N is None else groups_N, return_inverse=True)
     num_groups = int(groups.max()) + 1
+    if num_splits is None:
+        num_splits = max(1, min(MAX_SPLITS, num_groups // (10 * logits_NK.shape[1])))
     num_splits = min(num_splits, num_groups)
+    order = np.random.RandomState(seed).permutation(num_groups)
     log_p = log_softmax(logits_NK, axis=1)
     p = np.exp(log_p)
     divergences: list[float] = []
     for split in range(num_splits):
-        rows = (groups >= split * num_groups // num_splits) & (groups < (split + 1) * num_groups // num_splits)
+        part = order[split * num_groups // num_splits : (split + 1) * num_groups // num_splits]
+        rows = np.isin(groups, part)
         marginal = p[rows].mean(axis=0)
         # A class with probability 0 for all items of the split contributes 0, not 0 x infinity.
         log_marginal = np.log(np.maximum(marginal, np.finfo(np.float64).tiny))
@@ -158,14 +151,9 @@ def inception_score(logits_NK: Floats, groups_N: Ints | None = None, *, num_spli
     )
 
 
-def _kernel_sums(x_ND: Floats, y_MD: Floats) -> tuple[float, float]:
-    """Sum of the kernel over all pairs, and over pairs (n, n) with n below both counts."""
-    total = 0.0
-    for rows in blocks(len(x_ND), 1024):
-        total += float(((x_ND[rows] @ y_MD.T / x_ND.shape[1] + 1.0) ** 3).sum())
-    n = min(len(x_ND), len(y_MD))
-    diagonal = (np.einsum("nd,nd->n", x_ND[:n], y_MD[:n]) / x_ND.shape[1] + 1.0) ** 3
-    return total, float(diagonal.sum())
+def _kernel_sum(x_ND: Floats, y_MD: Floats) -> float:
+    """Sum of the kernel over all pairs."""
+    return sum(float(((x_ND[rows] @ y_MD.T / x_ND.shape[1] + 1.0) ** 3).sum()) for rows in blocks(len(x_ND), 1024))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

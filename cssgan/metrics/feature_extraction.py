@@ -114,3 +114,19 @@ def every_nth_frame(step: int) -> FrameSelector:
         return index if index.size else np.array([num_valid - 1])
 
     return select
+
+
+def frames_around_seams(clip_frames: int) -> FrameSelector:
+    """The frames in the middle of each clip of the cascade, and those before and after each seam between two clips.
+
+    For clips of 8 these are 4, 7, 8, 12, 15, 16, 20, 23, 24, 28, 31. The first frame of a video is not used, because it is
+    given to the generator. A video that is too short uses its last valid frame. 1 uses all valid frames.
+    """
+
+    def select(num_valid: int) -> Ints:
+        index = np.arange(num_valid)
+        if clip_frames > 1:
+            index = index[(index > 0) & np.isin(index % clip_frames, (0, clip_frames // 2, clip_frames - 1))]
+        return index if index.size else np.array([num_valid - 1])
+
+    return select

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from cssgan.metrics import feature_extraction
-from cssgan.metrics.distances import frechet_distance, kernel_distance, manifold
-from cssgan.metrics.feature_extraction import Transform
-from cssgan.metrics.features import Features, moments, real_scale
+from cssgan.metrics.distance_results import Extraction, FeatureSets, frechet_result, kernel_result, of_frames, of_videos
+from cssgan.metrics.distances import manifold
+from cssgan.metrics.features import real_scale
+from cssgan.metrics.networks.pretrained import SampleLimits
 from cssgan.metrics.networks.random_features import rand2d, rand3d
-from cssgan.metrics.real_pool import MIN_VIDEOS, RealPool, disjoint_sets, floor_controls
+from cssgan.metrics.real_pool import RealPool
 from cssgan.metrics.result import Better, MetricResult, ProtocolValue, unavailable
-from cssgan.metrics.videos import Ints, VideoPairs, Videos, hold_last_valid_frame
+from cssgan.metrics.videos import CLIP_FRAMES, Ints, VideoPairs
 
 NEIGHBOURS = 5
-FRAME_STEP = 8
+LIMITS = SampleLimits(frechet_min=NEIGHBOURS + 1, kernel_min=NEIGHBOURS + 1, caution_below=0)
 
 
 def random_feature_results(pairs: VideoPairs, seed: int = 0, pool: RealPool | None = None) -> list[MetricResult]:
@@ -26,97 +25,58 @@ def random_feature_results(pairs: VideoPairs, seed: int = 0, pool: RealPool | No
         seed: of the frame order of the baseline and of the halves of the real set.
         pool: for the floor at the number of evaluated videos; None: no floor.
     """
-    rng = np.random.default_rng(seed)
-    valid, real, fake = pairs.num_valid_N, pairs.real_NTHWC, pairs.fake_NTHWC
-    order = rng.permutation(real.shape[1])
-    select = feature_extraction.every_nth_frame(FRAME_STEP)
-
-    def of_frames(videos: Videos, transform: Transform = hold_last_valid_frame) -> Features:
-        return feature_extraction.frame_features(rand2d(), videos, valid, select, transform)[0]
-
-    def of_videos(videos: Videos, transform: Transform = hold_last_valid_frame) -> Features:
-        return feature_extraction.video_features(rand3d(), videos, valid, transform)
-
-    def floor_sets(extract: Callable[[Videos, Ints], tuple[Features, Ints]]) -> list[tuple[Features, Features]]:
-        if pool is None or pool.num_each < MIN_VIDEOS:
-            return []
-        return disjoint_sets(*pool.features(extract), pool.num_each, seed)
-
-    num_frames = sum(len(select(int(frames))) for frames in valid)
-    if num_frames <= NEIGHBOURS:
-        return [_too_few("rfd_2d", num_frames), _too_few("rfd_3d", len(real))]
-    results = _distance_results(
-        "rfd_2d", of_frames(real), {"fake": of_frames(fake), "copy_first": of_frames(real, feature_extraction.freeze)},
-        rng, {"items": "frames 4, 12, 20, 28"}, pool,
-        floor_sets(lambda videos, valid: feature_extraction.frame_features(rand2d(), videos, valid, select)),
-    )  # fmt: skip
-    if len(real) <= NEIGHBOURS:
-        return [*results, _too_few("rfd_3d", len(real))]
-    others = {
-        "fake": of_videos(fake), "copy_first": of_videos(real, feature_extraction.freeze),
-        "shuffled_frames": of_videos(real, feature_extraction.shuffle(order)),
-    }  # fmt: skip
-    return [*results, *_distance_results(
-        "rfd_3d", of_videos(real), others,
-        rng, {"items": f"whole videos of {real.shape[1]} frames, last valid frame held"}, pool,
-        floor_sets(lambda videos, valid: (
-            feature_extraction.video_features(rand3d(), videos, valid), np.arange(len(videos))
-        )),
-    )]  # fmt: skip
-
-
-def _too_few(name: str, count: int) -> MetricResult:
-    reason = f"{count} items; allowed: more than {NEIGHBOURS}"
-    return unavailable(f"{name}_fd64", reason, better="lower", n_real=count, n_fake=count)
+    n, num_frames = pairs.real_NTHWC.shape[:2]
+    if n <= NEIGHBOURS:
+        reason = f"{n} videos; allowed: more than {NEIGHBOURS}"
+        return [
+            unavailable(name, reason, better="lower", n_real=n, n_fake=n) for name in ("rfd_2d_fd64", "rfd_3d_fd64")
+        ]
+    order = np.random.default_rng(seed).permutation(num_frames)
+    select = feature_extraction.frames_around_seams(CLIP_FRAMES)
+    copied = {"copy_first": ("frozen", feature_extraction.freeze)}
+    shuffled = {"shuffled_frames": ("shuffled", feature_extraction.shuffle(order))}
+    frames = Extraction(extract=of_frames(rand2d(), select), real_set={}, protocol={}, cache=None, pool=pool)
+    videos = Extraction(extract=of_videos(rand3d()), real_set={}, protocol={}, cache=None, pool=pool)
+    # Frames on the two sides of a seam are nearly equal, and balls up to the nearest neighbours would be empty.
+    in_the_middle = feature_extraction.every_nth_frame(CLIP_FRAMES)
+    rows = np.flatnonzero(
+        np.concatenate([np.isin(select(int(valid)), in_the_middle(int(valid))) for valid in pairs.num_valid_N])
+    )
+    return [
+        *_distance_results(
+            "rfd_2d", frames.sets(pairs, copied), rows, seed,
+            {"frames": "in the middle of each clip of 8 and beside its seams", "manifold": "frames in the middle only"},
+        ),
+        *_distance_results(
+            "rfd_3d", videos.sets(pairs, {**copied, **shuffled}), np.arange(n), seed,
+            {"frames": f"all {num_frames}, last valid frame held"},
+        ),
+    ]  # fmt: skip
 
 
 def _distance_results(
-    name: str,
-    real: Features,
-    others: dict[str, Features],
-    rng: np.random.Generator,
-    protocol: dict[str, ProtocolValue],
-    pool: RealPool | None,
-    floor_sets: list[tuple[Features, Features]],
+    name: str, sets: FeatureSets, manifold_rows: Ints, seed: int, protocol: dict[str, ProtocolValue]
 ) -> list[MetricResult]:
-    count = real.count
-    scale = real_scale(real)
-    real = real.scaled(scale)
-    others = {key: features.scaled(scale) for key, features in others.items()}
-    halves = np.array_split(rng.permutation(count), 2)
-    first, second = real.rows(halves[0]), real.rows(halves[1])
+    scale = real_scale(sets.real)
+    sets = sets.mapped(lambda features: features.scaled(scale))
     protocol = {
-        **protocol, "network": real.extractor, "scale": "standard deviation of each feature over the real set",
-        "covariance": "1 / (N - 1)", "k": NEIGHBOURS, "half_split_n": len(halves[1]),
+        **protocol, "network": sets.real.extractor, "scale": "standard deviation of each feature over the real set",
         "note": "random weights: neither FID nor FVD, comparable only within one real set",
     }  # fmt: skip
-    fd = {key: _frechet(real, features) for key, features in others.items()}
-    kd = {key: kernel_distance(real, features, paired=True) for key, features in others.items()}
-    size = min(len(halves[0]), len(halves[1]))
-    fd["real_half_split"] = _frechet(first, second)
-    kd["real_half_split"] = kernel_distance(first.rows(np.arange(size)), second.rows(np.arange(size)), paired=False)
-    if pool is not None and floor_sets:
-        scaled = [(a.scaled(scale), b.scaled(scale)) for a, b in floor_sets]
-        fd |= floor_controls([_frechet(a, b) for a, b in scaled])
-        kd |= floor_controls([kernel_distance(a, b, paired=False) for a, b in scaled])
-        protocol["real_floor"] = pool.description()
-    neighbours = manifold(real, others["fake"], NEIGHBOURS)
-
-    def result(metric: str, value: float, better: Better, controls: dict[str, float] | None = None) -> MetricResult:
-        return MetricResult(
-            name=f"{name}_{metric}", value=value, better=better, n_real=count, n_fake=others["fake"].count,
-            controls=controls or {}, protocol=protocol,
-        )  # fmt: skip
-
+    real, fake = sets.real.rows(manifold_rows), sets.fake.rows(manifold_rows)
+    found = manifold(real, fake, NEIGHBOURS)
+    balls: tuple[tuple[str, float, Better], ...] = (
+        ("precision", found.precision, "higher"), ("recall", found.recall, "higher"),
+        ("density", found.density, "higher"), ("coverage", found.coverage, "higher"),
+    )  # fmt: skip
     return [
-        result("fd64", fd.pop("fake"), "lower", fd),
-        result("kd64", kd.pop("fake"), "lower", kd),
-        result("precision", neighbours.precision, "higher"),
-        result("recall", neighbours.recall, "higher"),
-        result("density", neighbours.density, "higher"),
-        result("coverage", neighbours.coverage, "higher"),
-    ]
-
-
-def _frechet(a: Features, b: Features) -> float:
-    return frechet_distance(moments(a, ddof=1), moments(b, ddof=1))
+        frechet_result(f"{name}_fd64", sets, protocol, LIMITS, ddof=1, seed=seed),
+        kernel_result(f"{name}_kd64", sets, protocol, LIMITS, seed=seed),
+        *(
+            MetricResult(
+                name=f"{name}_{metric}", value=value, better=better, n_real=sets.num_videos, n_fake=sets.num_videos,
+                protocol={**protocol, "k": NEIGHBOURS, "items": fake.count},
+            )
+            for metric, value, better in balls
+        ),
+    ]  # fmt: skip

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from cssgan.metrics.networks.resize import antialiased_bilinear
+
 SEED = 20_240_229
 NUM_FEATURES = 64
 INPUT_SIZE = 64
@@ -94,7 +96,9 @@ class RandomNetwork2d(RandomNetwork):
 
     def __call__(self, items: NDArray[np.uint8]) -> NDArray[np.float64]:
         with torch.inference_mode():
-            x = resized(torch.from_numpy(np.ascontiguousarray(items)).permute(0, 3, 1, 2).float() / 127.5 - 1.0)
+            x = antialiased_bilinear(
+                torch.from_numpy(np.ascontiguousarray(items)).permute(0, 3, 1, 2).float() / 127.5 - 1.0, INPUT_SIZE
+            )
             for index, weight in enumerate(self.weights[:-1]):
                 x = functional.leaky_relu(functional.conv2d(x, weight, padding=1), LEAK)
                 if index % 2:
@@ -118,7 +122,7 @@ class RandomNetwork3d(RandomNetwork):
     def __call__(self, items: NDArray[np.uint8]) -> NDArray[np.float64]:
         with torch.inference_mode():
             frames = torch.from_numpy(np.ascontiguousarray(items)).permute(0, 1, 4, 2, 3).float() / 127.5 - 1.0
-            small = resized(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+            small = antialiased_bilinear(frames.flatten(0, 1), INPUT_SIZE).unflatten(0, frames.shape[:2])
             x = small.transpose(1, 2)
             change = functional.pad(x[:, :, 1:] - x[:, :, :-1], (0, 0, 0, 0, 1, 0))
             x = torch.cat([x, CHANGE_GAIN * change], 1)
@@ -127,15 +131,6 @@ class RandomNetwork3d(RandomNetwork):
             maps = x.flatten(2)
             pooled = torch.cat([maps.mean(2), maps.std(2, correction=0)], 1)
             return (pooled @ self.weights[-1].T).double().numpy()
-
-
-def resized(frames_BCHW: Tensor) -> Tensor:
-    """Frames at `INPUT_SIZE` by bilinear interpolation, with antialiasing if they are larger."""
-    if frames_BCHW.shape[-2:] == (INPUT_SIZE, INPUT_SIZE):
-        return frames_BCHW
-    return functional.interpolate(
-        frames_BCHW, size=(INPUT_SIZE, INPUT_SIZE), mode="bilinear", align_corners=False, antialias=True
-    )
 
 
 @functools.cache

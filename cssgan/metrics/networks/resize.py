@@ -68,3 +68,10 @@ def for_i3d(videos_NTHWC: NDArray[np.uint8]) -> Tensor:
         frames.flatten(0, 1), size=(I3D_SIZE, I3D_SIZE), mode="bilinear", align_corners=False
     )
     return (2.0 * small / 255.0 - 1.0).unflatten(0, frames.shape[:2]).transpose(1, 2)
+
+
+def antialiased_bilinear(frames_NCHW: Tensor, size: int) -> Tensor:
+    """Frames as `size` squares by bilinear interpolation, with antialiasing if they are larger."""
+    if frames_NCHW.shape[-2:] == (size, size):
+        return frames_NCHW
+    return functional.interpolate(frames_NCHW, size=(size, size), mode="bilinear", align_corners=False, antialias=True)

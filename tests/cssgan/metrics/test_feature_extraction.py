@@ -33,6 +33,16 @@ def test_selected_frames_are_valid() -> None:
     assert all_frames.count == VALID.sum()
 
 
+def test_frames_around_seams_are_beside_every_boundary_of_clips() -> None:
+    select = feature_extraction.frames_around_seams(8)
+    assert select(32).tolist() == [4, 7, 8, 12, 15, 16, 20, 23, 24, 28, 31]
+    assert select(13).tolist() == [4, 7, 8, 12]
+    assert select(2).tolist() == [1]
+    assert select(1).tolist() == [0]
+    assert feature_extraction.frames_around_seams(1)(5).tolist() == [0, 1, 2, 3, 4]
+    assert feature_extraction.frames_around_seams(4)(9).tolist() == [2, 3, 4, 6, 7, 8]
+
+
 def test_rows_are_in_the_order_of_the_videos() -> None:
     videos = VIDEOS + np.arange(11, dtype=np.uint8)[:, None, None, None, None]
     features = feature_extraction.video_features(Means(), videos, np.full(11, 32), num_frames=16)

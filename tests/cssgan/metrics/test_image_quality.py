@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from cssgan.metrics.image_quality import MAX_PSNR_DB, l1, mean_over_frames, psnr, ssim
 from tests.cssgan.metrics import toy_scenes
@@ -84,6 +85,21 @@ def test_ssim_agrees_with_a_direct_implementation() -> None:
         ]
     )
     assert ssim(real, fake).mean() == pytest.approx(expected, abs=1e-9)
+
+
+def test_ssim_and_psnr_agree_with_scikit_image() -> None:
+    """The same window (Gaussian 11x11, sigma 1.5, weights that sum to 1), population covariance, border ignored."""
+    rng = np.random.default_rng(4)
+    real = videos()
+    fake = np.clip(real + rng.normal(0, 15, real.shape), 0, 255).astype(np.uint8)
+    ours_ssim, ours_psnr = ssim(real, fake), psnr(real, fake)
+    for n, t in np.ndindex(real.shape[:2]):
+        expected = structural_similarity(
+            real[n, t], fake[n, t], gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255,
+            channel_axis=2,
+        )  # fmt: skip
+        assert ours_ssim[n, t] == pytest.approx(expected, abs=1e-6)
+        assert ours_psnr[n, t] == pytest.approx(peak_signal_noise_ratio(real[n, t], fake[n, t], data_range=255))
 
 
 def test_ssim_refuses_frames_smaller_than_its_window() -> None:

@@ -100,4 +100,4 @@ def test_the_distance_increases_with_the_frozen_share(scene: toy_scenes.Scenes) 
     assert np.all(np.diff([0.0, *values]) > 0)
     a, b = extract(rand3d(), real), extract(rand3d(), frozen[-1])
     scale = real_scale(a)
-    assert kernel_distance(a.scaled(scale), b.scaled(scale), paired=True) > 0
+    assert kernel_distance(a.scaled(scale), b.scaled(scale)) > 0
