@@ -559,4 +559,4 @@ def _frechet(a: Features, b: Features) -> float:
 
 
 def _kernel(a: Features, b: Features) -> float:
-    return kernel_distance(a, b, paired=False)
+    return kernel_distance(a, b)
