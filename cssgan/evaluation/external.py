@@ -29,7 +29,7 @@ from cssgan.metrics.features import Features, moments, real_scale
 from cssgan.metrics.motion import motion_curves, seam_ratio
 from cssgan.metrics.networks.random_features import rand2d
 from cssgan.metrics.result import MetricResult, format_number, markdown_table, unavailable
-from cssgan.metrics.screen_text import ReadLine, read_text, shows_letter, shows_word
+from cssgan.metrics.screen_text import MIN_WORD_LETTERS, ReadLine, read_text, shows_letter, shows_word, words
 from cssgan.metrics.statistics import bootstrap_mean, bootstrap_weights, percentile_interval
 from cssgan.metrics.videos import CLIP_FRAMES, Floats, Mask, Videos, hold_first_frame
 from cssgan.storage.media_files import VideoFile, read_video
@@ -266,6 +266,7 @@ def measure(
                 **{name: _finite(values.numbers[name]) for name in ROWS},
                 "event_seconds": [round(float(time), 3) for time in values.times],
                 "text": [asdict(line) for line in texts[n].last] if read else None,
+                "text_of_first_frame": [asdict(line) for line in texts[n].first] if read else None,
             }
             for n, (video, values) in enumerate(zip(videos, measured[""], strict=True))
             if values is not None
@@ -485,7 +486,21 @@ def _reading_results(videos: Sequence[ExternalVideo], texts: Sequence[_Text], se
                           "mismatched": f"the {what} of another video"},
             )
         )  # fmt: skip
-    return results
+    return [*results, _word_appears_result(texts, len(videos), seed)]
+
+
+def _word_appears_result(texts: Sequence[_Text], num_videos: int, seed: int) -> MetricResult:
+    """Share of the videos in whose last frames a word is read that is not read in the first one."""
+    if not texts:
+        reason = "text was not read"
+        return unavailable("word_appears", reason, better="higher", n_real=0, n_fake=num_videos)
+    appears = np.array([bool(words(text.last) - words(text.first)) for text in texts], np.float64)
+    return MetricResult(
+        name="word_appears", value=float(appears.mean()), better="higher", n_real=0, n_fake=len(texts),
+        interval=bootstrap_mean(appears, seed), controls={"held": 0.0},
+        protocol={"word": f"a line of at least {MIN_WORD_LETTERS} letters",
+                  "held": "0 by definition: the last frame is the first one"},
+    )  # fmt: skip
 
 
 def _distance_results(videos: Sequence[ExternalVideo], real: Sequence[ExternalVideo], seed: int) -> list[MetricResult]:

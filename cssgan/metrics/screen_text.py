@@ -18,6 +18,9 @@ PAGE = (640, 360)
 MIN_SCORE = 0.5
 """Mean probability of the characters of a line, at least."""
 
+MIN_WORD_LETTERS = 3
+"""Shorter lines can be a letter in two cases, such as "Bb", or ornaments."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReadLine:
@@ -64,3 +67,8 @@ def shows_word(lines: Iterable[ReadLine], word: str) -> bool:
     """Whether a word (or several, on any lines) is read, whatever its case."""
     read = [letters_only(line.text) for line in lines]
     return bool(word.split()) and all(any(letters_only(part) in text for text in read) for part in word.split())
+
+
+def words(lines: Iterable[ReadLine]) -> set[str]:
+    """Lines of at least `MIN_WORD_LETTERS` letters, by their letters."""
+    return {text for line in lines if len(text := letters_only(line.text)) >= MIN_WORD_LETTERS}

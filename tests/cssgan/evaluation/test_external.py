@@ -167,6 +167,13 @@ def test_letters_and_words_are_read_on_the_last_frames() -> None:
     assert letters.value == words.value == pytest.approx(2 / 3)
     assert letters.controls == words.controls == {"held": 0, "mismatched": 0}
     assert [line["text"] for line in report.per_video[0]["text"]] == ["LION"]
+    assert report.per_video[0]["text_of_first_frame"] == []
+    assert result(report, "word_appears").value == 1.0
+    standing = card("LION", "L", "lion")
+    standing.file.frames_THWC[:20] = standing.file.frames_THWC[-1]
+    held = external.measure([standing])
+    assert result(held, "word_appears").value == 0.0
+    assert result(held, "word_read").controls["held"] == 1.0
 
 
 def test_distances_to_real_clips_carry_a_caution() -> None:
