@@ -66,7 +66,7 @@ def external(
     labels: Annotated[
         Path | None, typer.Option(help="CSV with file, letter and optionally word; default: letters of the file names.")
     ] = None,
-    read: Annotated[bool, typer.Option(help="Read the letter and the word by OCR, 2 s of CPU time a video.")] = True,
+    read: Annotated[bool, typer.Option(help="Read the letter and the word by OCR.")] = True,
     size: Annotated[int, typer.Option(help="Height and width to which frames are squashed.", min=16)] = 64,
     seed: Annotated[int, typer.Option(help="Of the bootstrap and of random halves.", min=0)] = 0,
     out: Annotated[Path | None, typer.Option(help="Also write the tables to this file (Markdown).")] = None,

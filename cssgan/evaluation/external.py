@@ -221,7 +221,7 @@ def measure(
 
     Args:
         real: real clips for distances in features; none: no distances.
-        read: read text with OCR, about 2 s of CPU time a video.
+        read: read text with OCR, about .5 s of CPU time a video.
         seed: of the bootstrap and of random splits.
     """
     report = on_progress or (lambda _: None)
