@@ -370,6 +370,30 @@ def bench_evaluation(
     typer.echo(json.dumps(cost.to_json(), indent=1) if as_json else cost.summary())
 
 
+@app.command("features")
+def bench_features(
+    videos: Annotated[list[Path], typer.Argument(metavar="VIDEOS...", help="MP4 files, or folders with MP4 files.")],
+    windows: Annotated[int, typer.Option(help="Maximum number of windows of 32 frames.", min=32)] = 128,
+    draws: Annotated[int, typer.Option(help="Random sets of each number of windows.", min=2)] = 20,
+    counts: Annotated[str, typer.Option(help="Numbers of windows of a set, separated by commas.")] = "32,64,128",
+) -> None:
+    """Measure which features order corruptions better: random networks, or EfficientNet-Lite2 of the extra `features`.
+
+    Example: python -m benchmarks features songs --windows 128
+    """
+    from benchmarks.features import frame_order, markdown, order_table, read_windows
+
+    numbers = [int(number) for number in counts.split(",")]
+    read = read_windows(videos, windows)
+    typer.echo(f"{len(read.sources)} windows of {len(set(read.sources))} videos")
+    for metric, shares in frame_order(read).items():
+        typer.echo(f"{metric}: {', '.join(f'{name} {share:.3f}' for name, share in shares.items())}")
+    found = order_table(
+        read, [n for n in numbers if n <= len(read.sources)], draws, lambda name: typer.echo(name, err=True)
+    )
+    typer.echo(markdown(found, [n for n in numbers if n <= len(read.sources)]))
+
+
 def main() -> None:
     """Run a benchmark. User errors are printed as one line."""
     try:

@@ -56,7 +56,12 @@ def evaluate(
         ),
     ] = "torch-fidelity",
     frame_step: Annotated[
-        int, typer.Option("--fid-step", help="FID, KID and IS use every n-th frame of a video; 1: all.", min=1)
+        int,
+        typer.Option(
+            "--fid-step",
+            help="Frames of a clip of the cascade: FID, KID and IS use its middle and the frames beside its seams; 1: all.",
+            min=1,
+        ),
     ] = 8,
     evaluators: EvaluatorsOption = None,
     truth: Annotated[
@@ -75,6 +80,8 @@ def evaluate(
 
     * IS, FID, KID, FVD, KVD and LPIPS need TorchScript files of pretrained networks, from `cssgan weights fetch` or from
       the options. Without them, these metrics are unavailable. This command downloads nothing.
+
+    * Distances in ImageNet features need the extra `features`.
 
     * Class, synchrony and order metrics of evaluators need --evaluators.
 

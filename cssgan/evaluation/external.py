@@ -27,6 +27,7 @@ from cssgan.metrics.controls import flash
 from cssgan.metrics.distances import frechet_distance, kernel_distance
 from cssgan.metrics.features import Features, moments, real_scale
 from cssgan.metrics.motion import motion_curves, seam_ratio
+from cssgan.metrics.networks import lite2
 from cssgan.metrics.networks.random_features import rand2d
 from cssgan.metrics.result import MetricResult, format_number, markdown_table, unavailable
 from cssgan.metrics.screen_text import MIN_WORD_LETTERS, ReadLine, read_text, shows_letter, shows_word, words
@@ -507,7 +508,7 @@ def _distance_results(videos: Sequence[ExternalVideo], real: Sequence[ExternalVi
     """Fréchet and kernel distance between frames of the videos and of real clips, with the distance between halves."""
     select = feature_extraction.every_nth_frame(FRAME_STEP)
     results: list[MetricResult] = []
-    for prefix, network in extractors():
+    for prefix, network, is_scaled in extractors():
 
         def of(set_: Sequence[ExternalVideo], hold: bool = False, network: Any = network) -> _Set:
             frames = [
@@ -518,7 +519,7 @@ def _distance_results(videos: Sequence[ExternalVideo], real: Sequence[ExternalVi
             return _Set(Features(values_ND=values, extractor=network.name), groups)
 
         first, second, held = of(real), of(videos), of(real, hold=True)
-        scale = real_scale(first.features)
+        scale = real_scale(first.features) if is_scaled else np.ones(first.features.values_ND.shape[1])
         first, second, held = (_Set(one.features.scaled(scale), one.groups) for one in (first, second, held))
         caution = (
             ""
@@ -535,7 +536,7 @@ def _distance_results(videos: Sequence[ExternalVideo], real: Sequence[ExternalVi
                     controls={"real_half_split": first.half_split(distance, seed), "half_split": second.half_split(distance, seed),
                               "real_held": distance(held.features, first.features)},
                     protocol={"items": f"every {FRAME_STEP}th frame", "network": network.name,
-                              "scale": "standard deviation of each feature over the real clips",
+                              "scale": "standard deviation of each feature over the real clips" if is_scaled else "none",
                               "half_split": f"two random halves of the clips of one set, mean of {_SPLITS} splits",
                               "real_held": "the first frames of the real clips, held"},
                 )
@@ -543,9 +544,11 @@ def _distance_results(videos: Sequence[ExternalVideo], real: Sequence[ExternalVi
     return results
 
 
-def extractors() -> list[tuple[str, Any]]:
-    """(prefix of the names, network) of the frame networks that need no download."""
-    return [("rfd_2d", rand2d())]
+def extractors() -> list[tuple[str, Any, bool]]:
+    """(prefix of the names, network, whether features are divided by their deviation) of frame networks that need no
+    download: random weights, and ImageNet weights if their package is installed."""
+    path = lite2.weights_path()
+    return [("rfd_2d", rand2d(), True), *([] if path is None else [("imagenet_lite2", lite2.Lite2(path), False)])]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

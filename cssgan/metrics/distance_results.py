@@ -85,6 +85,24 @@ class FeatureSets:
             real=self.real.rows(rows), fake=self.fake.rows(rows), baselines=baselines, groups=self.groups[rows], pool=pool
         )  # fmt: skip
 
+    def one_row_per_video_over_time(self) -> FeatureSets:
+        """Features of videos: the mean over a video's rows, and the mean absolute change from row to row."""
+        pool = self.pool
+        return FeatureSets(
+            real=_over_time(self.real, self.groups), fake=_over_time(self.fake, self.groups),
+            baselines={name: _over_time(features, self.groups) for name, features in self.baselines.items()},
+            groups=np.unique(self.groups),
+            pool=None if pool is None else (pool[0], _over_time(pool[1], pool[2]), np.unique(pool[2])),
+        )  # fmt: skip
+
+
+def _over_time(features: Features, groups: Ints) -> Features:
+    rows = [features.values_ND[groups == group] for group in np.unique(groups)]
+    values = [
+        np.concatenate([x.mean(axis=0), np.abs(np.diff(x, axis=0)).sum(axis=0) / max(1, len(x) - 1)]) for x in rows
+    ]
+    return Features(values_ND=np.stack(values), extractor=f"{features.extractor}-over-time")
+
 
 def _one_row_per_group(groups: Ints, seed: int) -> Ints:
     """One random row of each group."""

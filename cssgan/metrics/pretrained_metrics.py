@@ -6,7 +6,10 @@ in `cssgan.metrics.distances`, the controls in `cssgan.metrics.distance_results`
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+from numpy.typing import NDArray
 
 from cssgan.metrics import feature_extraction, image_quality
 from cssgan.metrics.distance_results import (
@@ -21,7 +24,8 @@ from cssgan.metrics.distance_results import (
 )
 from cssgan.metrics.distances import inception_score
 from cssgan.metrics.features import Features
-from cssgan.metrics.networks import resize
+from cssgan.metrics.networks import lite2, resize
+from cssgan.metrics.networks.lite2 import Lite2
 from cssgan.metrics.networks.pretrained import PretrainedNetworks
 from cssgan.metrics.networks.torchscript import I3d, Lpips
 from cssgan.metrics.real_pool import RealPool
@@ -35,6 +39,12 @@ INCEPTION_METRICS: tuple[tuple[str, Better], ...] = (
     ("inception_score", "higher"), ("is_paper_scale", "higher"), ("fid", "lower"), ("fid_one_frame", "lower"),
     ("kid", "lower"),
 )  # fmt: skip
+LITE2_METRICS = (
+    "imagenet_lite2_fd", "imagenet_lite2_kd", "imagenet_lite2_video_fd", "imagenet_lite2_video_kd",
+    "imagenet_lite2_distance",
+)  # fmt: skip
+FrameDistance = Callable[[NDArray[np.uint8], NDArray[np.uint8]], Floats]
+"""uint8 (N, H, W, 3) twice -> float64 (N,)."""
 FROZEN = {"frozen_first_frame": ("frozen", feature_extraction.freeze)}
 """The baseline without motion."""
 
@@ -57,6 +67,7 @@ def pretrained_network_results(
         *_inception_results(pairs, networks, real_set, seed, pool),
         *_i3d_results(pairs, networks, real_set, seed, pool),
         _lpips_result(pairs, networks.lpips, seed),
+        *_lite2_results(pairs, networks, real_set, seed, pool),
     ]
 
 
@@ -176,24 +187,86 @@ def _fvd_results(
 
 
 def _lpips_result(pairs: VideoPairs, network: Lpips | None, seed: int) -> MetricResult:
-    n = len(pairs)
     if network is None:
-        return unavailable("lpips", _no_weights("lpips"), better="lower", n_real=n, n_fake=n)
-    values, copied = (_lpips_per_video(network, pairs, copy_first=copy) for copy in (False, True))
+        return unavailable("lpips", _no_weights("lpips"), better="lower", n_real=len(pairs), n_fake=len(pairs))
+    protocol: dict[str, ProtocolValue] = {
+        "network": network.name, "weights_sha256": network.digest, "resize": "none", "range": "0..255",
+    }  # fmt: skip
+    return _paired_result("lpips", network, pairs, protocol, seed)
+
+
+def _paired_result(
+    name: str, distance: FrameDistance, pairs: VideoPairs, protocol: Protocol, seed: int
+) -> MetricResult:
+    """A distance of each generated frame to the real one."""
+    n = len(pairs)
+    values, copied = (_per_video(distance, pairs, copy_first=copy) for copy in (False, True))
     mean, undefined = mean_defined(values)
     assert mean is not None
     return MetricResult(
-        name="lpips", value=mean, better="lower", n_real=n, n_fake=n, num_undefined=undefined,
+        name=name, value=mean, better="lower", n_real=n, n_fake=n, num_undefined=undefined,
         interval=bootstrap_mean(values, seed), controls={"copy_first": float(copied.mean())},
-        protocol={"network": network.name, "weights_sha256": network.digest, "resize": "none", "range": "0..255",
-                  "reduction": "mean over valid frames, then over videos"},
+        protocol={**protocol, "reduction": "mean over valid frames, then over videos"},
     )  # fmt: skip
 
 
-def _lpips_per_video(network: Lpips, pairs: VideoPairs, *, copy_first: bool) -> Floats:
+def _per_video(distance: FrameDistance, pairs: VideoPairs, *, copy_first: bool) -> Floats:
     per_frame = np.zeros(pairs.real_NTHWC.shape[:2])
     for rows in blocks(len(per_frame), 1, pairs.real_NTHWC, pairs.fake_NTHWC):
         real = pairs.real_NTHWC[rows]
         other = hold_first_frame(real) if copy_first else pairs.fake_NTHWC[rows]
-        per_frame[rows] = network(real[0], other[0])
+        per_frame[rows] = distance(real[0], other[0])
     return image_quality.mean_over_frames(per_frame, pairs.valid)
+
+
+def _lite2_results(
+    pairs: VideoPairs, networks: PretrainedNetworks, real_set: Protocol, seed: int, pool: RealPool | None
+) -> list[MetricResult]:
+    """Distances in ImageNet features: of frames, of videos (features and their changes), and of paired frames."""
+    n, network, limits = len(pairs), networks.lite2, networks.limits
+    if network is None:
+        return [unavailable(name, lite2.NOT_INSTALLED, better="lower", n_real=n, n_fake=n) for name in LITE2_METRICS]
+    protocol: dict[str, ProtocolValue] = {
+        "network": network.name, "weights_sha256": network.digest, "range": "(x - 127) / 128",
+        "resize": f"bilinear to {network.size}", "note": "EfficientNet-Lite2: neither FID, KID nor LPIPS",
+    }  # fmt: skip
+    paired = _paired_result("imagenet_lite2_distance", network.distance, _seam_frames(pairs, networks.frame_step),
+                            {**protocol, "frames": frames_protocol(networks.frame_step)}, seed)  # fmt: skip
+    if n < limits.kernel_min:
+        return [*(too_few(name, n, limits.kernel_min) for name in LITE2_METRICS[:-1]), paired]
+    return [*_lite2_distances(pairs, networks, network, protocol, real_set, seed, pool), paired]
+
+
+def _seam_frames(pairs: VideoPairs, step: int) -> VideoPairs:
+    """The selected frames of all videos as videos."""
+    select = feature_extraction.frames_around_seams(step)
+    index = select(pairs.real_NTHWC.shape[1])
+    index = np.concatenate([[0], index[index > 0]])  # the first frame, which copying it needs
+    valid = np.maximum((index[None, :] < pairs.num_valid_N[:, None]).sum(axis=1), 1)
+    return VideoPairs(real_NTHWC=pairs.real_NTHWC[:, index], fake_NTHWC=pairs.fake_NTHWC[:, index], num_valid_N=valid)
+
+
+def _lite2_distances(
+    pairs: VideoPairs,
+    networks: PretrainedNetworks,
+    network: Lite2,
+    protocol: Protocol,
+    real_set: Protocol,
+    seed: int,
+    pool: RealPool | None,
+) -> list[MetricResult]:
+    frames: dict[str, ProtocolValue] = {**protocol, "frames": frames_protocol(networks.frame_step)}
+    extract = of_frames(network, feature_extraction.frames_around_seams(networks.frame_step))
+    order = np.random.default_rng(seed).permutation(pairs.real_NTHWC.shape[1])
+    shuffled = {"shuffled_frames": (f"shuffled with seed {seed}", feature_extraction.shuffle(order))}
+    sets = Extraction(extract=extract, real_set=real_set, protocol=frames, cache=networks.cache, pool=pool).sets(
+        pairs, {**FROZEN, **shuffled}
+    )
+    videos = {**frames, "features": "of each video: mean over its frames, and mean absolute change between them"}
+    changes = sets.one_row_per_video_over_time()
+    return [
+        frechet_result("imagenet_lite2_fd", sets, frames, networks.limits, ddof=1, seed=seed),
+        kernel_result("imagenet_lite2_kd", sets, frames, networks.limits, seed=seed),
+        frechet_result("imagenet_lite2_video_fd", changes, videos, networks.limits, ddof=1, seed=seed),
+        kernel_result("imagenet_lite2_video_kd", changes, videos, networks.limits, seed=seed),
+    ]

