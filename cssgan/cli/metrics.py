@@ -1,4 +1,4 @@
-"""`cssgan metrics`: checks of the metrics themselves."""
+"""`cssgan metrics`: checks of the metrics themselves, and measures of any folder of videos."""
 
 from __future__ import annotations
 
@@ -11,14 +11,10 @@ from cssgan.cli.options import EvaluatorsOption, ShardsOption, SplitOption, pars
 
 metrics_app = typer.Typer(
     name="metrics",
-    help="Checks of the metrics on corrupted real clips.\n\nExample: cssgan metrics corruptions --shards data/letters",
+    help="Checks of the metrics on corrupted real clips, and measures of any folder of videos.\n\n"
+    "Example: cssgan metrics corruptions --shards data/letters",
     no_args_is_help=True,
 )
-
-
-@metrics_app.callback()
-def _metrics() -> None:
-    """Without a callback, typer would replace the group by its only command."""
 
 
 @metrics_app.command()
@@ -59,3 +55,50 @@ def corruptions(
         out.write_text(text)
     if failures := corruption_check.failures(rows):
         raise MetricError(f"{len(failures)} corruptions are not ranked correctly: {'; '.join(failures)}")
+
+
+@metrics_app.command()
+def external(
+    folder: Annotated[Path, typer.Argument(help="Folder of video files, with sound or without.")],
+    real: Annotated[
+        Path | None, typer.Option(help="Folder of real clips: adds distances in features of frames.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="CSV with file, letter and optionally word; default: letters of the file names.")
+    ] = None,
+    read: Annotated[bool, typer.Option(help="Read the letter and the word by OCR.")] = True,
+    size: Annotated[int, typer.Option(help="Height and width to which frames are squashed.", min=16)] = 64,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap and of random halves.", min=0)] = 0,
+    out: Annotated[Path | None, typer.Option(help="Also write the tables to this file (Markdown).")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write all values, also per video, to this file.")
+    ] = None,
+) -> None:
+    """Measure any folder of videos, without a model and without pairs; print the values with their controls (Markdown).
+
+    Length, change, events, seams, motion against sound, persistence of events, letters and words read on the last frames.
+    Files of several sizes, lengths and frame rates are allowed; files that cannot be read are listed and left out.
+
+    Example: cssgan metrics external generated --real clips --labels labels.csv
+    """
+    import json
+
+    from cssgan.evaluation import external as library
+    from phonics_data.contract.files import write_bytes
+
+    table = None if labels is None else library.read_labels(labels)
+    videos, rejected = library.read_folder(folder, size, table)
+    real_videos = [] if real is None else library.read_folder(real, size)[0]
+    report = library.measure(
+        videos,
+        rejected=rejected,
+        real=real_videos,
+        read=read,
+        seed=seed,
+        on_progress=lambda line: typer.echo(line, err=True),
+    )
+    typer.echo(report.markdown())
+    if out is not None:
+        write_bytes(out, report.markdown().encode())
+    if json_file is not None:
+        write_bytes(json_file, f"{json.dumps(report.as_json(), indent=1)}\n".encode())

@@ -1,4 +1,4 @@
-"""Media files: generated frames and audio -> mp4 (h264 yuv420p + aac); audio and image files -> arrays."""
+"""Media files: generated frames and audio -> mp4 (h264 yuv420p + aac); video, audio and image files -> arrays."""
 
 from __future__ import annotations
 
@@ -91,6 +91,90 @@ def probe(path: Path) -> VideoInfo:
         raise InputError(f"{path}: cannot be read as a video ({error}); give an mp4 with video and audio") from error
 
 
+MAX_VIDEO_FRAMES = 3_000
+"""Longer videos are not read: they are whole songs, not clips or generated videos."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class VideoFile:
+    """Frames and audio of a video file."""
+
+    frames_THWC: NDArray[np.uint8]
+    frame_rate: Fraction
+    """Average frames per second."""
+    audio_N: NDArray[np.float32] | None
+    """Mono in [-1, 1]; sample 0 is at the first frame. None: the file has no audio stream, or an empty one."""
+
+
+def read_video(path: Path, size: int, audio_rate_hz: int) -> VideoFile:
+    """Every frame of a video file at size x size, and its audio as long as the frames.
+
+    Frames of another size are squashed (area average); frames that have the size are not scaled.
+
+    Raises:
+        InputError: a missing or damaged file, no video stream, no frame, or more than `MAX_VIDEO_FRAMES`.
+    """
+    frames: list[NDArray[np.uint8]] = []
+    audio: list[NDArray[np.float32]] = []
+    starts: dict[str, Fraction] = {}
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise InputError(f"{path}: has no video stream; give a video file")
+            stream = container.streams.video[0]
+            rate = stream.average_rate or stream.guessed_rate
+            streams = [stream, *container.streams.audio[:1]]
+            resampler = av.AudioResampler(format="flt", layout="mono", rate=audio_rate_hz)
+            for frame in container.decode(streams):
+                if not isinstance(frame, av.AudioFrame | av.VideoFrame):
+                    continue
+                if frame.pts is not None and frame.time_base is not None:
+                    starts.setdefault(type(frame).__name__, frame.pts * Fraction(frame.time_base))
+                if isinstance(frame, av.AudioFrame):
+                    audio += [part.to_ndarray()[0] for part in resampler.resample(frame)]
+                else:
+                    frames.append(_pixels(frame, size))
+                    if len(frames) > MAX_VIDEO_FRAMES:
+                        raise InputError(f"{path}: more than {MAX_VIDEO_FRAMES} frames; cut it into clips first")
+            if audio:
+                audio += [part.to_ndarray()[0] for part in resampler.resample(None)]
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such video file") from error
+    except (OSError, av.error.FFmpegError) as error:
+        raise InputError(f"{path}: cannot be read as a video ({error}); write it again") from error
+    if not frames or not rate:
+        raise InputError(f"{path}: no video frame decodes, or the file gives no frame rate; write it again")
+    frame_rate = Fraction(rate.numerator, rate.denominator)
+    wanted = round(len(frames) / frame_rate * audio_rate_hz)
+    late = starts.get("AudioFrame", Fraction(0)) - starts.get("VideoFrame", Fraction(0))
+    return VideoFile(
+        frames_THWC=np.stack(frames),
+        frame_rate=frame_rate,
+        audio_N=_shifted(np.concatenate(audio), round(late * audio_rate_hz), wanted) if audio else None,
+    )
+
+
+def _pixels(frame: av.VideoFrame, size: int) -> NDArray[np.uint8]:
+    """The frame squashed to size x size; converted to RGB first, because the chroma of small frames would be too coarse."""
+    pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+    if pixels.shape[:2] == (size, size):
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((size, size), _resampling(min(pixels.shape[:2]), size)))
+
+
+def _resampling(side: int, size: int) -> Image.Resampling:
+    """Large images are area-averaged like the frames of the dataset; small ones must be interpolated."""
+    return Image.Resampling.BOX if side >= size else Image.Resampling.BICUBIC
+
+
+def _shifted(audio_N: NDArray[np.float32], late: int, num_samples: int) -> NDArray[np.float32]:
+    """`num_samples` samples of audio that begins `late` samples after the first frame (before it, if negative)."""
+    out = np.zeros(num_samples, np.float32)
+    part = audio_N[max(0, -late) :][: max(0, num_samples - max(0, late))]
+    out[max(0, late) : max(0, late) + len(part)] = part
+    return np.clip(out, -1.0, 1.0)
+
+
 def read_image(path: Path, size: int) -> NDArray[np.uint8]:
     """An image file -> its central square at size x size, uint8 RGB (H, W, C).
 
@@ -112,9 +196,8 @@ def read_image(path: Path, size: int) -> NDArray[np.uint8]:
         raise InputError(f"{path}: cannot be read as an image ({error}); allowed: png, jpeg, webp") from error
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    # Large images are area-averaged like the frames of the dataset; small ones must be interpolated.
-    method = Image.Resampling.BOX if side >= size else Image.Resampling.BICUBIC
-    return np.asarray(image.crop((left, top, left + side, top + side)).resize((size, size), method))
+    square = image.crop((left, top, left + side, top + side))
+    return np.asarray(square.resize((size, size), _resampling(side, size)))
 
 
 class UnknownRangeError(ValueError):

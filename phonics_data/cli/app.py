@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from phonics_data import __version__
+from phonics_data.cli.bench import bench_app
 from phonics_data.cli.config_file import ConfigFile, open_workspace
 from phonics_data.cli.import_ import import_app
 from phonics_data.cli.manifest import manifest_app
@@ -50,6 +51,7 @@ app = typer.Typer(
 
 app.add_typer(import_app, name="import")
 app.add_typer(manifest_app, name="manifest")
+app.add_typer(bench_app, name="bench")
 
 
 @app.callback(invoke_without_command=True)

@@ -1,0 +1,110 @@
+"""The commands `phonics-data bench ...`: measurements of rendered songs against real material."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from phonics_data.cli.options import Workers
+from phonics_data.errors import InputError, OptionError
+
+if TYPE_CHECKING:
+    from phonics_data.report.likeness import LikenessRow, Measured
+
+bench_app = typer.Typer(no_args_is_help=True, help="Measure rendered songs against real material.")
+
+
+@bench_app.callback()
+def _bench() -> None:
+    """Without a callback, typer would replace the group by its only command."""
+
+
+@bench_app.command()
+def likeness(
+    real: Annotated[Path, typer.Option(help="Folder of real clips: video files, each one clip.")],
+    songs: Annotated[Path | None, typer.Option(help="Folder of `phonics-data render`. Default: render songs.")] = None,
+    num_songs: Annotated[int, typer.Option(min=1, help="Songs to render without --songs.")] = 12,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the songs, the bootstrap and the clips of the sheet.")] = 1,
+    frame_rate: Annotated[str, typer.Option(help="Of the rendered clips: frames a second, or source.")] = "25",
+    size: Annotated[int, typer.Option(min=16, help="Height and width to which frames are squashed.")] = 64,
+    sheet: Annotated[Path | None, typer.Option(help="Write real beside rendered clips to this PNG file.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all values to this JSON file.")] = None,
+    workers: Workers = 1,
+) -> None:
+    """Compare how much real clips and phrases of rendered songs change, and how long they are.
+
+    Prints five values of `phonics_data.contract.change` and the length at the 10th, 25th, 50th, 75th and 90th percentile. The
+    exit code is 1 if a rendered median lies outside the 10th to 90th percentile of the real clips, or the median
+    of the frames of a clip outside 60 to 100.
+
+    Example: phonics-data bench likeness --real clips --songs songs --sheet sheet.png
+    """
+    from phonics_data.cli.options import parse_frame_rate
+    from phonics_data.cli.progress import print_table, progress
+    from phonics_data.contract.files import write_bytes
+    from phonics_data.report import likeness as library
+    from phonics_data.sources.synthetic.render import render_songs
+
+    if sheet is not None and sheet.suffix.lower() != ".png":
+        raise OptionError("--sheet", str(sheet), "a file name that ends with .png")
+    rate = None if frame_rate == "source" else parse_frame_rate(frame_rate)
+    with ExitStack() as opened:
+        on_progress = opened.enter_context(progress())
+        measured_real = library.measure_clips(real, size=size, on_progress=on_progress)
+        if songs is None:
+            songs = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+            render_songs(songs, num_songs=num_songs, seed=seed, workers=workers, on_progress=on_progress)
+        rendered = library.measure_songs(songs, size=size, frame_rate=rate, workers=workers, on_progress=on_progress)
+    rows = library.compare(measured_real.clips, rendered.clips, seed)
+    for side, measured in (("real", measured_real), ("rendered", rendered)):
+        for skipped in measured.skipped:
+            typer.echo(f"not measured ({side}): {skipped.name}: {skipped.reason}", err=True)
+    print_table(_title(measured_real, rendered), [_cells(row) for row in rows], headings=_HEADINGS)
+    if json_file is not None:
+        text = json.dumps(library.as_json(measured_real, rendered, rows), indent=1)
+        write_bytes(json_file, f"{text}\n".encode())
+    if sheet is not None:
+        library.draw_sheet(measured_real.clips, rendered.clips, seed=seed).save(sheet)
+    if outside := [row.name for row in rows if not row.is_within]:
+        raise InputError(f"likeness: the rendered median is out of bounds: {', '.join(outside)}; see the last column")
+
+
+_HEADINGS = (
+    "value",
+    "real: 10 25 50 75 90 %",
+    "95 % of real median",
+    "rendered: 10 25 50 75 90 %",
+    "undefined",
+    "allowed",
+)
+
+
+def _title(real: Measured, rendered: Measured) -> str:
+    return (
+        f"{len(real.clips)} real clips, {len(rendered.clips)} phrases of "
+        f"{len({clip.source for clip in rendered.clips})} rendered songs"
+    )
+
+
+def _cells(row: LikenessRow) -> tuple[str, ...]:
+    undefined = "" if row.num_undefined == (0, 0) else f"{row.num_undefined[0]} real, {row.num_undefined[1]} rendered"
+    allowed = ""
+    if row.allowed is not None:
+        allowed = f"{_numbers(row.allowed, ' to ')}: {'within' if row.is_within else 'OUTSIDE'}"
+    return (
+        row.name,
+        _numbers(row.real),
+        _numbers(row.real_median_interval, " to "),
+        _numbers(row.rendered),
+        undefined,
+        allowed,
+    )
+
+
+def _numbers(values: tuple[float, ...], separator: str = " ") -> str:
+    return separator.join(f"{value:.3g}" for value in values)

@@ -1,0 +1,48 @@
+"""All frames of a file that is one clip, at the file's own frame rate. Audio is not needed."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phonics_data.errors import MediaError
+from phonics_data.media.container import as_fraction, frames_of, open_media, video_stream
+from phonics_data.media.scaler import Fit, Scaler, quarter_turns
+
+
+def read_clip(path: Path, *, width: int, height: int, fit: Fit = "squash") -> tuple[NDArray[np.uint8], Fraction]:
+    """Every decoded frame in order, and the average frame rate.
+
+    Frames that have the size already are not scaled, so that their chroma is not interpolated once more.
+
+    Args:
+        width: of the result in pixels.
+        height: of the result in pixels.
+
+    Returns:
+        (uint8 (T >= 1, height, width, 3) RGB, frames per second)
+
+    Raises:
+        MediaError: ``no_video_stream``, ``does_not_decode`` (no frame, or no frame rate), ``file_missing`` or
+            ``not_a_video``.
+    """
+    with open_media(path) as container:
+        stream = video_stream(container)
+        if stream is None:
+            raise MediaError("no_video_stream", f"{path}: has no video stream")
+        rate = as_fraction(stream.average_rate or stream.guessed_rate)
+        scaler = Scaler(width, height, fit, as_fraction(stream.sample_aspect_ratio) or Fraction(1))
+        stream.codec_context.thread_count = 1
+        frames: list[NDArray[np.uint8]] = []
+        for packet in container.demux(stream):
+            for frame in frames_of(packet):
+                if (frame.width, frame.height) == (width, height) and not quarter_turns(frame):
+                    frames.append(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
+                else:
+                    frames.append(scaler.scale(frame))
+    if not frames or not rate:
+        raise MediaError("does_not_decode", f"{path}: no video frame decodes, or the file gives no frame rate")
+    return np.stack(frames), rate

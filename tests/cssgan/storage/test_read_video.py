@@ -1,0 +1,61 @@
+"""Video files are read whole, with their audio on the clock of the frames, as phonics_data reads them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cssgan.storage.media_files import read_video, write_mp4
+from phonics_data.contract.video import encode_video
+from phonics_data.errors import InputError
+from phonics_data.media.clip_frames import read_clip
+
+RATE_HZ = 16_000
+
+
+def pictures(height: int = 64, width: int = 64) -> np.ndarray:
+    """Coloured stripes that move by two pixels a frame."""
+    x = np.arange(width)
+    stripes = np.stack([(x // 8 % 2) * 200, (x // 16 % 2) * 200, np.full(width, 90)], axis=1).astype(np.uint8)
+    return np.stack([np.tile(np.roll(stripes, 2 * t, axis=0), (height, 1, 1)) for t in range(20)])
+
+
+def test_both_packages_read_the_same_frames(tmp_path: Path) -> None:
+    write_mp4(tmp_path / "a.mp4", pictures(), Fraction(24), np.zeros(RATE_HZ, np.float32), RATE_HZ)
+    ours, (theirs, rate) = (
+        read_video(tmp_path / "a.mp4", 64, RATE_HZ),
+        read_clip(tmp_path / "a.mp4", width=64, height=64),
+    )
+    np.testing.assert_array_equal(ours.frames_THWC, theirs)
+    assert ours.frame_rate == rate == 24
+
+
+def test_larger_frames_are_averaged_nearly_alike(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(encode_video(pictures(180, 320), Fraction(25)))
+    ours, (theirs, _) = read_video(tmp_path / "a.mp4", 64, RATE_HZ), read_clip(tmp_path / "a.mp4", width=64, height=64)
+    assert ours.frames_THWC.shape == theirs.shape
+    assert np.abs(ours.frames_THWC.astype(int) - theirs).mean() < 3
+    assert ours.audio_N is None
+
+
+@pytest.mark.parametrize("rate_hz", [16_000, 44_100])
+def test_audio_is_on_the_clock_of_the_frames(tmp_path: Path, rate_hz: int) -> None:
+    click_N = np.zeros(rate_hz, np.float32)
+    click_N[rate_hz // 2] = 0.9
+    write_mp4(tmp_path / "a.mp4", pictures(), Fraction(25), click_N, rate_hz)
+    audio_N = read_video(tmp_path / "a.mp4", 64, RATE_HZ).audio_N
+    assert audio_N is not None
+    assert len(audio_N) == round(20 / 25 * RATE_HZ)
+    assert np.abs(audio_N).argmax() / RATE_HZ == pytest.approx(0.5, abs=0.001)
+
+
+def test_unusable_files_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with pytest.raises(InputError, match=r"a\.mp4: no such video file"):
+        read_video(path, 64, RATE_HZ)
+    path.write_bytes(b"nothing at all")
+    with pytest.raises(InputError, match=r"a\.mp4: cannot be read as a video"):
+        read_video(path, 64, RATE_HZ)
