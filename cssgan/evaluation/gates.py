@@ -21,10 +21,12 @@ class GateBounds:
     """The picture becomes more like the real one than the first frame is."""
     event_match_min: float = 0.65
     """Events fall at the times of the clip's own events rather than of another clip's; chance level .5."""
-    event_f1_min: float = 0.5
+    event_f1_min: float = 0.75
     """Events within .12 s of the real ones; missing and additional ones count against it."""
-    persistence_min: float = 0.5
+    persistence_min: float = 0.75
     """What appears is still there at the end."""
+    event_swap_auc_min: float = 0.65
+    """With the audio of another clip, events come at that clip's times; chance level .5."""
 
 
 REASONS = {
@@ -112,6 +114,7 @@ def gate_rows(results: Iterable[MetricResult], bounds: GateBounds | None = None)
         "event_match": (bounds.event_match_min, None),
         "event_f1": (bounds.event_f1_min, None),
         "persistence": (bounds.persistence_min, None),
+        "event_swap_auc": (bounds.event_swap_auc_min, None),
     }
     return rows_of(found, limits)
 

@@ -73,9 +73,9 @@ class TrainingCheckBounds:
     motion_ratio: tuple[float, float] = (0.7, 1.3)
     seam_ratio_max: float = 1.3
     event_match_min: float = 0.65
-    event_f1_min: float = 0.5
-    persistence_min: float = 0.5
-    event_swap_auc_min: float = 0.6
+    event_f1_min: float = 0.75
+    persistence_min: float = 0.75
+    event_swap_auc_min: float = 0.65
     order_acc_real_min: float = 0.12
 
 

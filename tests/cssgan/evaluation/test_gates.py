@@ -9,7 +9,7 @@ import pytest
 from cssgan.evaluation.gates import GateBounds, all_passed, gate_rows, missed
 from cssgan.metrics.result import MetricResult, unavailable
 
-GOOD = {"l1_over_copy_first": 0.9, "event_match": 0.8, "event_f1": 0.7, "persistence": 0.8}
+GOOD = {"l1_over_copy_first": 0.9, "event_match": 0.8, "event_f1": 0.8, "persistence": 0.8, "event_swap_auc": 0.7}
 
 
 def results(**changed: float | None) -> list[MetricResult]:
@@ -25,8 +25,8 @@ def test_a_good_model_passes() -> None:
     rows = gate_rows(results())
     assert [row.name for row in rows] == list(GOOD)
     assert all_passed(rows)
-    assert [row.outcome for row in rows] == ["pass"] * 4
-    assert [row.bound for row in rows] == ["<= 0.98", ">= 0.65", ">= 0.5", ">= 0.5"]
+    assert [row.outcome for row in rows] == ["pass"] * 5
+    assert [row.bound for row in rows] == ["<= 0.98", ">= 0.65", ">= 0.75", ">= 0.75", ">= 0.65"]
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,9 @@ def test_a_good_model_passes() -> None:
     [
         ("l1_over_copy_first", 0.981),
         ("event_match", 0.649),
-        ("event_f1", 0.49),
-        ("persistence", 0.49),
+        ("event_f1", 0.749),
+        ("persistence", 0.749),
+        ("event_swap_auc", 0.649),
         ("event_match", None),
     ],
 )
@@ -47,7 +48,7 @@ def test_each_gate_can_be_missed_alone(name: str, value: float | None) -> None:
 
 
 def test_bounds_are_inclusive_and_can_be_changed() -> None:
-    assert all_passed(gate_rows(results(event_match=0.65, event_f1=0.5)))
+    assert all_passed(gate_rows(results(event_match=0.65, event_f1=0.75)))
     strict = gate_rows(results(), GateBounds(event_match_min=0.9))
     assert [row.name for row in strict if not row.passed] == ["event_match"]
 
@@ -65,5 +66,5 @@ def test_a_saturated_measure_neither_passes_nor_misses() -> None:
 
 
 def test_missing_results_are_refused() -> None:
-    with pytest.raises(ValueError, match="results lack event_f1, persistence"):
+    with pytest.raises(ValueError, match="results lack event_f1, persistence, event_swap_auc"):
         gate_rows(results()[:2])
