@@ -30,7 +30,16 @@ from cssgan.metrics.motion import motion_curves, seam_ratio
 from cssgan.metrics.networks import lite2
 from cssgan.metrics.networks.random_features import rand2d
 from cssgan.metrics.result import MetricResult, format_number, markdown_table, unavailable
-from cssgan.metrics.screen_text import MIN_WORD_LETTERS, ReadLine, read_text, shows_letter, shows_word, words
+from cssgan.metrics.screen_text import (
+    LAST_FRAMES,
+    MIN_WORD_LETTERS,
+    ReadLine,
+    read_last_frames,
+    read_text,
+    shows_letter,
+    shows_word,
+    words,
+)
 from cssgan.metrics.statistics import bootstrap_mean, bootstrap_weights, percentile_interval
 from cssgan.metrics.videos import CLIP_FRAMES, Floats, Mask, Videos, hold_first_frame
 from cssgan.storage.media_files import VideoFile, read_video
@@ -41,8 +50,6 @@ PERCENTILES = (10, 25, 50, 75, 90)
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg")
 LAG_SECONDS = 0.08
 """Motion may be this much earlier or later than its sound; own and other sounds are compared at the same lags."""
-READ_SECONDS = (0.0, 0.2)
-"""Times before the last frame at which text is read."""
 FRAME_STEP = 8
 """Every eighth frame enters a distance."""
 MIN_REAL = 100
@@ -451,9 +458,7 @@ class _Text:
 
 def _last_text(video: ExternalVideo) -> list[ReadLine]:
     """Text in the last frames, each text once."""
-    frames = video.file.frames_THWC
-    places = {max(0, len(frames) - 1 - round(seconds * video.frames_per_second)) for seconds in READ_SECONDS}
-    lines = [line for place in sorted(places) for line in read_text(frames[place])]
+    lines = read_last_frames(video.file.frames_THWC, video.frames_per_second)
     return list({line.text: line for line in lines}.values())
 
 
@@ -483,7 +488,7 @@ def _reading_results(videos: Sequence[ExternalVideo], texts: Sequence[_Text], se
                 name=name, value=float(own.mean()), better="higher", n_real=0, n_fake=len(rows),
                 interval=bootstrap_mean(own, seed), controls=controls,
                 protocol={"text": "rapidocr (PP-OCRv6 small) on frames enlarged to 640x360", "read": definition,
-                          "frames": "the last one and the one .2 s before it; held: the first one",
+                          "frames": f"{LAST_FRAMES}; held: the first one",
                           "mismatched": f"the {what} of another video"},
             )
         )  # fmt: skip

@@ -18,6 +18,9 @@ PAGE = (640, 360)
 MIN_SCORE = 0.5
 """Mean probability of the characters of a line, at least."""
 
+READ_SECONDS = (0.0, 0.2)
+LAST_FRAMES = "the last one and the one .2 s before it"
+
 MIN_WORD_LETTERS = 3
 """Shorter lines can be a letter in two cases, such as "Bb", or ornaments."""
 
@@ -31,7 +34,7 @@ class ReadLine:
 
 
 @functools.lru_cache(maxsize=1)
-def _engine() -> Any:
+def text_engine() -> Any:
     try:
         from rapidocr import RapidOCR
     except ImportError as error:
@@ -58,9 +61,16 @@ def read_text(frame_HWC: NDArray[np.uint8]) -> list[ReadLine]:
     import cv2
 
     page = cv2.resize(frame_HWC, PAGE, interpolation=cv2.INTER_CUBIC)
-    found: Any = _engine()(np.ascontiguousarray(page[:, :, ::-1]))
+    found: Any = text_engine()(np.ascontiguousarray(page[:, :, ::-1]))
     lines = zip(found.txts or (), found.scores or (), strict=True)
     return [ReadLine(str(text), float(score)) for text, score in lines if score >= MIN_SCORE]
+
+
+def read_last_frames(frames_THWC: NDArray[np.uint8], frames_per_second: float) -> list[ReadLine]:
+    """Lines of the frames `READ_SECONDS` before the end of a video, uint8 (T, H, W, 3): see `LAST_FRAMES`."""
+    last = len(frames_THWC) - 1
+    places = {max(0, last - round(seconds * frames_per_second)) for seconds in READ_SECONDS}
+    return [line for place in sorted(places) for line in read_text(frames_THWC[place])]
 
 
 def letters_only(text: str) -> str:

@@ -8,8 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
+from cssgan.metrics import screen_text
+from cssgan.metrics.screen_text import letters_only
 from cssgan.metrics.videos import VideoPairs, Videos, hold_first_frame
-from cssgan.metrics.word_reading import WordReader, letters_of, word_read_result
+from cssgan.metrics.word_reading import shows, word_read_result
 
 
 def written(word: str, num_frames: int = 20) -> Videos:
@@ -34,16 +36,17 @@ def test_words_are_read_only_where_they_stand() -> None:
     assert result.controls["held"] == 0.0
     assert result.controls["readable_share_of_real"] == pytest.approx(2 / 3)
     assert result.num_undefined == 1
-    assert WordReader().shows(real[0, :12], 25.0, "Lion")
+    assert shows(real[0, :12], 25.0, "Lion")
 
 
 def test_without_the_package_the_reason_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rapidocr", None)
+    screen_text.text_engine.cache_clear()
     real = written("LION")[None]
     pairs = VideoPairs(real_NTHWC=real, fake_NTHWC=real, num_valid_N=np.array([20]))
     result, _ = word_read_result(pairs, ("lion",), np.array([25.0]), {})
-    assert "pip install --upgrade rapidocr" in result.unavailable
+    assert "pip install rapidocr" in result.unavailable
 
 
 def test_letters_of_a_text() -> None:
-    assert letters_of("Green grapes 8!") == "GREENGRAPES"
+    assert letters_only("Green grapes 8!") == "GREENGRAPES"
