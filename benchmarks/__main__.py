@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from cssgan.cli.options import EvaluatorsOption, SetOption
+from cssgan.cli.options import EvaluatorsOption, SetOption, SplitOption, parse_split
 from phonics_data.cli.options import Workers
 from phonics_data.errors import OptionError, PhonicsDataError
 
@@ -427,6 +427,46 @@ def real_phonics(
     from benchmarks import real_phonics
 
     typer.echo(f"dataset: {real_phonics.build(real_phonics.shared_folder(), work, out, size=size)}")
+
+
+@app.command("events")
+def bench_events(
+    dataset: Annotated[Path, typer.Argument(help="Dataset of real clips or of rendered songs.")],
+    split: SplitOption = "test",
+    truth: Annotated[
+        Path | None, typer.Option(help="Folder of rendered songs (events.parquet, regions.parquet): also by region.")
+    ] = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(
+            help="events.csv of the published clips: print only how many of its events are found, and false ones."
+        ),
+    ] = None,
+    size: Annotated[int, typer.Option(help="Width and height of the frames, in pixels.", min=16)] = 64,
+    num_videos: Annotated[int | None, typer.Option(help="Maximum number of clips; default: all.", min=2)] = None,
+    read: Annotated[bool, typer.Option(help="Read the object words by OCR.")] = True,
+) -> None:
+    """Measure events of real clips, of controls and of corruptions of these clips; print a Markdown table.
+
+    Example: python -m benchmarks events real --split train --annotations data/paper/dataset-samples/events.csv
+    """
+    split_name = parse_split(split)
+    from benchmarks import events
+    from cssgan.data import resident
+    from cssgan.metrics import region_truth
+    from cssgan.training.device import keep_freed_memory
+
+    keep_freed_memory()
+    if annotations is not None:
+        found = events.read_annotations(annotations)
+        typer.echo(events.detection_table(resident.load(dataset, split_name, size), found))
+        return
+    regions = None if truth is None else region_truth.read(truth)
+    if truth is not None and regions is None:
+        raise OptionError("--truth", str(truth), "a folder of `phonics-data render`")
+    clips = events.read_clips(dataset, split_name, size=size, num_videos=num_videos, read_words=read)
+    typer.echo(f"{len(clips.phrases)} clips of {len(set(clips.phrases.video_ids))} sources", err=True)
+    typer.echo(events.control_table(clips, regions, lambda line: typer.echo(line, err=True)))
 
 
 @app.command("features")

@@ -61,7 +61,7 @@ class EvalWindows:
 
     keys: tuple[str, ...]
     video_ids: tuple[str, ...]
-    """Source video of each window."""
+    """Source video of each window; of videos in a group (all clips of one song), the group."""
     label_set: LabelSet
     labels_N: NDArray[np.int64]
     """Class indices in `label_set`."""

@@ -37,7 +37,11 @@ def evaluate(
     weights: WeightsOption = "last",
     gates: Annotated[
         bool,
-        typer.Option("--gates", help="Exit with an error if a gate (a bound of the demo, docs/demo.md) is missed."),
+        typer.Option(
+            "--gates",
+            help="Print the gates (bounds of the demo, docs/metrics.md) of the model and of every control; exit with an "
+            "error if the model misses one.",
+        ),
     ] = False,
     inception: Annotated[
         Path | None,

@@ -17,7 +17,7 @@ import shutil
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -47,6 +47,7 @@ class Clip:
 
     key: str
     video_id: str
+    """Source video; of a video in a group (all clips of one song), the group."""
     label: str
     frame_rate: Fraction
     num_frames: int
@@ -198,7 +199,7 @@ def _decode(dataset: Dataset, shards: list[Shard], size: int, frames: IO[bytes],
         mel = windowing.raw_mel(sample.audio_N, sample.audio_rate_hz, MEL_SPEC)
         clip = Clip(
             key=sample.key,
-            video_id=sample.video_id,
+            video_id=sample.group or sample.video_id,
             label=sample.label,
             frame_rate=sample.frame_rate,
             num_frames=sample.num_frames,
@@ -352,3 +353,27 @@ def split_windows(
         start_seconds=tuple(start_seconds.tolist()),
         object_words=tuple(clip.object_word for clip in clips),
     )
+
+
+def phrase_windows(
+    data: ResidentSplit,
+    *,
+    seconds: float,
+    label_set: LabelSet,
+    mel_stats: MelStats,
+    multiple: int = 1,
+    num_videos: int | None = None,
+    clip_frames: int | None = None,
+) -> EvalWindows:
+    """Windows from the first frame of each clip to its end, at most `seconds`; otherwise as `split_windows`.
+
+    Args:
+        multiple: the number of frames of all windows is the next multiple of it; the last ones are repeated frames.
+    """
+    frames = max(min(clip.num_frames, int(seconds * clip.frame_rate)) for clip in data.clips)
+    windows = split_windows(
+        data, num_frames=-(-max(frames, 2) // multiple) * multiple, label_set=label_set, mel_stats=mel_stats,
+        num_videos=num_videos, clip_frames=clip_frames,
+    )  # fmt: skip
+    limits = np.array([int(seconds * rate) for rate in windows.frame_rates], np.int64)
+    return replace(windows, num_valid_N=np.minimum(windows.num_valid_N, np.maximum(limits, 1)))

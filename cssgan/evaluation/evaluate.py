@@ -128,7 +128,7 @@ def evaluate(
     generators |= {} if untrained is None else {"untrained": untrained}
     results = [
         *of_events,
-        *image_quality_results(pairs, clip_frames, seed),
+        *image_quality_results(pairs, clip_frames, seed, {name: controls.reader(name) for name in controls.names}),
         *motion_results(pairs, clip_frames, seed),
         *of_synchrony.results,
         *sensitivity_results(generate, *conditions, controls=generators),
@@ -176,11 +176,11 @@ def _event_results(
     )
     values = dict(found.per_video)
     if n >= 2:
-        swap, values["event_swap_auc"] = _event_swap(generate, untrained, data, fake, controls, spec)
+        swap, values["event_swap_auc"] = event_swap(generate, untrained, data, fake, controls, spec)
     return [result.with_protocol(protocol) for result in (*found.results, swap)], values
 
 
-def _event_swap(
+def event_swap(
     generate: Generate,
     untrained: Generate | None,
     data: EvalWindows,
@@ -188,7 +188,13 @@ def _event_swap(
     controls: ControlVideos,
     spec: EventSpec,
 ) -> tuple[MetricResult, Floats]:
-    """The audio swap test of events (`cssgan.metrics.event_swap`); the generated videos are not kept."""
+    """The audio swap test of events (`cssgan.metrics.event_swap`) with the values per video.
+
+    Args:
+        data: whole phrases.
+        fake: their generated videos; those from other audio are not kept.
+        controls: those of `data`.
+    """
     other = controls.others
     own_clip = np.arange(len(data))
     log.info("generating %d whole phrases from the audio of other clips", len(data))
@@ -359,21 +365,17 @@ def phrase_windows(
     num_videos: int | None = None,
     seconds: float = PHRASE_SECONDS,
 ) -> EvalWindows:
-    """Windows from the first frame of each clip to its end, at most `seconds`; the clips are those of `eval_windows`.
+    """`resident.phrase_windows` of the clips of `eval_windows`.
 
     Their length is a multiple of the model's stream. A model generates them by a rollout (`VideoGenerator.rollout`),
     past the length that it was trained with.
     """
     config = generator.config
-    store = resident.load(shards, split, config.data.size)
-    frames = max(min(clip.num_frames, int(seconds * clip.frame_rate)) for clip in store.clips)
-    windows = resident.split_windows(
-        store, num_frames=-(-max(frames, 2) // config.frames_per_stream) * config.frames_per_stream,
+    return resident.phrase_windows(
+        resident.load(shards, split, config.data.size), seconds=seconds, multiple=config.frames_per_stream,
         label_set=generator.label_set, mel_stats=generator.mel_stats, num_videos=num_videos,
         clip_frames=config.context_frames,
     )  # fmt: skip
-    limits = np.array([int(seconds * rate) for rate in windows.frame_rates], np.int64)
-    return replace(windows, num_valid_N=np.minimum(windows.num_valid_N, np.maximum(limits, 1)))
 
 
 def evaluate_run(

@@ -6,11 +6,11 @@ and the real video of another clip misses those of its timing (table in docs/met
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from cssgan.metrics.result import MetricResult, format_number
+from cssgan.metrics.result import CONTROL_NAMES, MetricResult, format_number
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +45,7 @@ class GateRow:
 
     Args:
         saturated_by: the control that reaches the real value (`MetricResult.saturated_by`); such a gate does not count.
+        controls: the same value of real and control videos.
     """
 
     name: str
@@ -52,15 +53,16 @@ class GateRow:
     minimum: float | None = None
     maximum: float | None = None
     saturated_by: str = ""
+    controls: Mapping[str, float] = field(default_factory=dict[str, float])
 
     @property
     def passed(self) -> bool:
         """Whether the value is within the bounds; for a saturated gate this says nothing."""
-        if self.value is None:
-            return False
-        return (self.minimum is None or self.value >= self.minimum) and (
-            self.maximum is None or self.value <= self.maximum
-        )
+        return self.value is not None and self.allows(self.value)
+
+    def allows(self, value: float) -> bool:
+        """Whether a value is within the bounds."""
+        return (self.minimum is None or value >= self.minimum) and (self.maximum is None or value <= self.maximum)
 
     @property
     def outcome(self) -> str:
@@ -125,7 +127,36 @@ def rows_of(found: dict[str, MetricResult], limits: dict[str, tuple[float | None
         raise ValueError(f"gates: results lack {', '.join(absent)}; got {', '.join(sorted(found)) or 'none'}")
     return [
         GateRow(
-            name=name, value=found[name].value, minimum=minimum, maximum=maximum, saturated_by=found[name].saturated_by
+            name=name, value=found[name].value, minimum=minimum, maximum=maximum, saturated_by=found[name].saturated_by,
+            controls=found[name].controls,
         )
         for name, (minimum, maximum) in limits.items()
-    ]
+    ]  # fmt: skip
+
+
+def control_table(rows: Sequence[GateRow], model: str = "model") -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of a table: for the model, real videos and each control its value at each gate, passed or missed.
+
+    The last column counts the gates that are not saturated: ``pass`` if all of them are passed.
+
+    Args:
+        model: name of the model's row.
+    """
+    heads = ["videos", *(f"{row.name} {row.bound}" for row in rows), "all gates"]
+    known = [name for name in ("real", *CONTROL_NAMES) if any(name in row.controls for row in rows)]
+    table: list[list[str]] = []
+    for name in (model, *known):
+        cells: list[str] = []
+        counted: list[bool | None] = []
+        for row in rows:
+            value = row.value if name == model else row.controls.get(name)
+            passed = None if value is None else row.allows(value)
+            outcome = f"does not count, saturated by {row.saturated_by}" if row.saturated_by else _PASSED[passed]
+            cells.append(outcome if value is None else f"{format_number(float(f'{value:.3g}'))} {outcome}")
+            counted += [] if row.saturated_by else [passed]
+        total = "MISS" if False in counted or not counted else _PASSED[None if None in counted else True]
+        table.append([name, *cells, total])
+    return heads, table
+
+
+_PASSED = {True: "pass", False: "MISS", None: "unavailable"}

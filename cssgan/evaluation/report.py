@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cssgan.evaluation import plots
-from cssgan.evaluation.gates import GateRow, all_passed
+from cssgan.evaluation.gates import GateRow, all_passed, control_table
 from cssgan.metrics import per_video, synchrony
 from cssgan.metrics.motion import motion_curves, motion_mask
 from cssgan.metrics.result import MetricResult, format_number, markdown_table, table_rows
@@ -119,8 +119,14 @@ def _markdown(evaluation: Evaluation) -> str:
     gates = "".join(f"| {row.name} | {row.value_text} | {row.bound} | {row.outcome} |\n" for row in evaluation.gates)
     return (
         f"# Evaluation\n\n{header}\n\n## Metrics\n\n{markdown_table(list(evaluation.results))}\n"
-        f"## Gates\n\n| gate | value | bound | |\n| --- | --- | --- | --- |\n{gates}"
+        f"## Gates\n\n| gate | value | bound | |\n| --- | --- | --- | --- |\n{gates}\n"
+        f"## Gates and controls\n\n{_markdown_rows(*control_table(evaluation.gates))}"
     )
+
+
+def _markdown_rows(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
 
 
 def show(evaluation: Evaluation, *, gates: bool = False, console: Console | None = None) -> None:
@@ -138,6 +144,11 @@ def show(evaluation: Evaluation, *, gates: bool = False, console: Console | None
     console.print(table)
     if gates:
         console.print(gate_table(evaluation.gates, "gates"))
+        heads, rows = control_table(evaluation.gates)
+        controls = Table(*heads, title="gates and controls", box=box.SIMPLE)
+        for row in rows:
+            controls.add_row(*row)
+        console.print(controls)
 
 
 def gate_table(rows: Iterable[GateRow], title: str) -> Table:
@@ -156,10 +167,8 @@ def write_side_by_side(reports: Mapping[Split, Mapping[str, Any]], first: Path) 
         first: JSON file of the first split.
     """
     columns, rows = side_by_side(reports)
-    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
     path = first.with_suffix(".md")
-    text = path.read_text() + "\n## Splits side by side\n\n" + "\n".join(lines) + "\n"
+    text = path.read_text() + "\n## Splits side by side\n\n" + _markdown_rows(columns, rows)
     with atomic_path(path) as temporary:
         temporary.write_text(text)
     table = Table(*columns, title="splits side by side", box=box.SIMPLE)

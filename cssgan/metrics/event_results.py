@@ -25,10 +25,12 @@ class EventEvaluation:
 
     Args:
         per_video: measure -> float64 (N,); NaN where it is not defined.
+        of_controls: measure -> control -> float64 (N,); without `word_read`.
     """
 
     results: tuple[MetricResult, ...]
     per_video: Mapping[str, Floats]
+    of_controls: Mapping[str, Mapping[str, Floats]]
 
 
 def event_results(
@@ -61,16 +63,20 @@ def event_results(
         }
     results: list[MetricResult] = []
     per_video: dict[str, Floats] = {}
+    of_controls: dict[str, dict[str, Floats]] = {}
     values = events.event_values(
         pairs.real_NTHWC, {GENERATED: pairs.fake_NTHWC, **controls}, pairs.num_valid_N, rates_N, spec, regions
     )
     for suffix, of_sets in values.items():
         of_region = _Region(suffix=suffix, values=of_sets, seconds_N=pairs.num_valid_N / rates_N, spec=spec)
-        for result, value_N in of_region.all(negatives_NN):
+        for result, items in of_region.all(negatives_NN):
             results.append(result)
-            per_video[result.name] = value_N
+            per_video[result.name] = items[GENERATED]
+            of_controls[result.name] = {control: value_N for control, value_N in items.items() if control != GENERATED}
     word, word_N = word_read_result(pairs, data.object_words, rates_N, controls, spec.seed)
-    return EventEvaluation(results=(*results, word), per_video={**per_video, word.name: word_N})
+    return EventEvaluation(
+        results=(*results, word), per_video={**per_video, word.name: word_N}, of_controls=of_controls
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -80,7 +86,8 @@ class _Region:
     seconds_N: Floats
     spec: EventSpec
 
-    def all(self, negatives_NN: Mask) -> list[tuple[MetricResult, Floats]]:
+    def all(self, negatives_NN: Mask) -> list[tuple[MetricResult, Mapping[str, Floats]]]:
+        """Each result with its values per video of all sets."""
         real = self.values["real"].times
         tolerance = self.spec.tolerance_seconds
         pairs = events.clip_pairs(real, self.seconds_N, negatives_NN, tolerance)
@@ -140,12 +147,12 @@ class _Region:
         extra: Mapping[str, float] | None = None,
         undefined: int | None = None,
         exempt: Sequence[str] = (),
-    ) -> tuple[MetricResult, Floats]:
+    ) -> tuple[MetricResult, Mapping[str, Floats]]:
         value_N = values[GENERATED]
         count = len(value_N)
         value, missing = mean_defined(value_N)
         if value is None:
-            return unavailable(name + self.suffix, reason, better=better, n_real=count, n_fake=count), value_N
+            return unavailable(name + self.suffix, reason, better=better, n_real=count, n_fake=count), values
         found = {
             control: mean
             for control, (mean, _) in ((control, mean_defined(items)) for control, items in values.items())
@@ -156,4 +163,4 @@ class _Region:
             num_undefined=missing if undefined is None else undefined, interval=bootstrap_mean(value_N, self.spec.seed),
             controls=dict(extra or {}), protocol={**asdict(self.spec), **protocol},
         )  # fmt: skip
-        return result.with_controls(found, scale=1.0, exempt=exempt), value_N
+        return result.with_controls(found, scale=1.0, exempt=exempt), values

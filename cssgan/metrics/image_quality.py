@@ -6,7 +6,7 @@ averages the selected frames, so that one pass serves both all frames and the la
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ from cssgan.metrics.videos import (
     CLIP_FRAMES,
     Floats,
     Mask,
+    ReadVideos,
     VideoPairs,
     Videos,
     blocks,
@@ -124,12 +125,18 @@ _METRICS: tuple[tuple[str, FrameMetric, Better, str], ...] = (
 )
 
 
-def image_quality_results(pairs: VideoPairs, clip_frames: int = CLIP_FRAMES, seed: int = 0) -> list[MetricResult]:
+def image_quality_results(
+    pairs: VideoPairs,
+    clip_frames: int = CLIP_FRAMES,
+    seed: int = 0,
+    controls: Mapping[str, ReadVideos] | None = None,
+) -> list[MetricResult]:
     """L1, PSNR and SSIM over all valid frames and over the last frame of each clip, and L1 relative to copying.
 
     Args:
         clip_frames: frames of one clip of the cascade.
         seed: of the bootstrap.
+        controls: control videos by name (`cssgan.metrics.controls`), for L1 relative to copying.
     """
     real, fake, n = pairs.real_NTHWC, pairs.fake_NTHWC, len(pairs)
     last = pairs.valid & last_frames_of_clips(real.shape[1], clip_frames)[None, :]
@@ -153,7 +160,8 @@ def image_quality_results(pairs: VideoPairs, clip_frames: int = CLIP_FRAMES, see
             )  # fmt: skip
         if name == "l1":
             fake_l1, copy_l1 = (mean_over_frames(frames, pairs.valid) for frames in (frames_NT, copied_NT))
-            results.append(_l1_over_copy_first(pairs, fake_l1, copy_l1, clip_frames, seed))
+            relative = _l1_over_copy_first(pairs, fake_l1, copy_l1, clip_frames, seed)
+            results.append(_with_l1_of_controls(relative, pairs, float(copy_l1.mean()), controls or {}))
     return results
 
 
@@ -187,3 +195,15 @@ def _l1_over_copy_first(
         interval=percentile_interval(safe_ratios(weights @ fake_l1, weights @ copy_l1)),
         protocol={"baseline": "the real first frame, repeated", "clip_frames": clip_frames, "interval": BOOTSTRAP},
     )  # fmt: skip
+
+
+def _with_l1_of_controls(
+    result: MetricResult, pairs: VideoPairs, copy_l1: float, controls: Mapping[str, ReadVideos]
+) -> MetricResult:
+    if result.value is None or not controls:
+        return result
+    real, found = pairs.real_NTHWC, {"real": 0.0}
+    for name, read in controls.items():
+        parts = [l1(real[rows], read(rows)) for rows in blocks(len(real), 32, real)]
+        found[name] = float(mean_over_frames(np.concatenate(parts), pairs.valid).mean()) / copy_l1
+    return result.with_controls(found, scale=1.0)

@@ -33,6 +33,7 @@ class Sample:
         start_seconds: start of the first frame's interval in the source video.
         object_word: object named in the phrase ("apple"), or None.
         object_word_source: ``words`` or ``screen``; empty without an object word, or if it was imported.
+        group: name that all videos of one song or channel share, if the clip's video is part of such a group; else empty.
     """
 
     key: str
@@ -46,6 +47,7 @@ class Sample:
     start_seconds: float
     object_word: str | None = None
     object_word_source: str = ""
+    group: str = ""
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:

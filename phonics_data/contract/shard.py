@@ -4,7 +4,7 @@ A sample with key K has three members, in this order:
 
     K.frames.npy   uint8 (L, H, W, 3), NumPy format, lossless
     K.audio.flac   mono, 16 bit
-    K.meta.json    every other field of Sample, keys sorted, UTF-8
+    K.meta.json    every other field of Sample, keys sorted, UTF-8; ``group`` only if it is not empty
 
 Datasets with large frames may have ``K.frames.mp4`` (`phonics_data.contract.video`) instead of the first.
 ``webdataset.WebDataset(path).decode()`` reads the shards too. Nothing is pickled.
@@ -35,7 +35,7 @@ FramesFormat = Literal["npy", "mp4"]
 
 _META_FIELDS = (
     "key", "frame_rate", "audio_rate_hz", "label", "label_set", "video_id", "start_seconds", "object_word",
-    "object_word_source", "schema_version",
+    "object_word_source", "group", "schema_version",
 )  # fmt: skip
 
 
@@ -51,6 +51,8 @@ def encode(sample: Sample, frames_format: FramesFormat = "npy") -> dict[str, byt
     soundfile.write(audio, pcm, sample.audio_rate_hz, format="FLAC", subtype="PCM_16")
     meta = {name: getattr(sample, name) for name in _META_FIELDS}
     meta["frame_rate"] = str(sample.frame_rate)
+    if not sample.group:
+        del meta["group"]
     return _encode_frames(sample, frames_format) | {
         AUDIO: audio.getvalue(),
         META: json.dumps(meta, sort_keys=True, ensure_ascii=False, allow_nan=False).encode(),
@@ -124,9 +126,10 @@ def decode(key: str, members: Mapping[str, bytes], *, where: str = "shard") -> S
             "rebuild the dataset with `phonics-data shard`, or install the release that wrote it"
         )
     fields.setdefault("object_word_source", "")  # shards of earlier releases lack it
+    fields.setdefault("group", "")
     if missing := [name for name in _META_FIELDS if name not in fields]:
         raise DatasetError(f"{where}: sample {key}: {META} lacks {', '.join(missing)}")
-    for name in ("label", "label_set", "video_id", "object_word_source"):
+    for name in ("label", "label_set", "video_id", "object_word_source", "group"):
         if not isinstance(fields[name], str):
             raise DatasetError(f"{where}: sample {key}: {name} in {META} is {fields[name]!r}, expected text")
     if not (fields["object_word"] is None or isinstance(fields["object_word"], str)):

@@ -132,7 +132,7 @@ def _mux_audio(container: Any, stream: Any, audio_N: NDArray[np.float64], rate_h
 def write_song_mp4(
     path: Path,
     frames: Iterable[Image.Image],
-    frame_rate: int,
+    frame_rate: float,
     audio_N: NDArray[np.float32],
     audio_rate_hz: int,
     *,
@@ -143,15 +143,17 @@ def write_song_mp4(
     The output is deterministic for a given encoder: one thread, no time stamps of the writing.
 
     Args:
+        frame_rate: a whole number, or one divided by 1.001 (29.97...).
         frames: RGB, all of one size with even sides; an object that repeats the one before it is converted once.
         audio_N: (N,) float32 mono in [-1, 1].
         key_frame_seconds: maximum distance of key frames.
     """
+    rate = Fraction(frame_rate).limit_denominator(1001)
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with av.open(path, "w", format="mp4", container_options=options) as container:
         video = container.add_stream(
             "libx264",
-            rate=frame_rate,
+            rate=rate,
             options={
                 "preset": "veryfast",
                 "crf": "22",
@@ -161,7 +163,7 @@ def write_song_mp4(
                 "x264-params": "rc-lookahead=10:subme=1:me=dia",
             },
         )
-        video.pix_fmt, video.time_base = "yuv420p", Fraction(1, frame_rate)
+        video.pix_fmt, video.time_base = "yuv420p", 1 / rate
         audio = container.add_stream(
             "aac", rate=audio_rate_hz, layout="stereo", options={"b": "128k", "aac_coder": "fast"}
         )
@@ -175,7 +177,7 @@ def write_song_mp4(
             if image is not last or converted is None:
                 rgb = av.VideoFrame.from_ndarray(np.asarray(image), format="rgb24")
                 converted, last = scaler.reformat(rgb, format="yuv420p"), image
-            converted.pts, converted.time_base = index, Fraction(1, frame_rate)
+            converted.pts, converted.time_base = index, 1 / rate
             container.mux(video.encode(converted))
             until = min(audio_N.size, round((index + 1) / frame_rate * audio_rate_hz))
             while audio_at + _AUDIO_BLOCK <= until:

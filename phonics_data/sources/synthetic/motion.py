@@ -91,7 +91,7 @@ def _peaks(flux: Curve, hop: float, start: float, end: float) -> list[tuple[floa
     return peaks
 
 
-def _frame_times(first_frame: int, num_frames: int, frame_rate: int) -> Curve:
+def _frame_times(first_frame: int, num_frames: int, frame_rate: float) -> Curve:
     """(num_frames,) time in seconds whose state each frame shows.
 
     It is the end of the frame, so that the frame in which a sound begins is the first that changes. A clip at 25 frames/s
@@ -103,7 +103,7 @@ def _frame_times(first_frame: int, num_frames: int, frame_rate: int) -> Curve:
 
 
 def onset_response(
-    times: Sequence[float], heights: Sequence[float], first_frame: int, num_frames: int, frame_rate: int
+    times: Sequence[float], heights: Sequence[float], first_frame: int, num_frames: int, frame_rate: float
 ) -> Curve:
     """(num_frames,) displacement from rest: fast attack at each onset, slow decay; 1 is the full movement.
 
@@ -120,7 +120,7 @@ def onset_response(
     return out
 
 
-def entrance_scale(seconds: float, first_frame: int, num_frames: int, frame_rate: int) -> Curve:
+def entrance_scale(seconds: float, first_frame: int, num_frames: int, frame_rate: float) -> Curve:
     """(num_frames,) scale: 0 before `seconds`, 1 from about 0.12 s after it, with a small overshoot in between."""
     since = _frame_times(first_frame, num_frames, frame_rate) - seconds + _EARLY_SECONDS
     x = np.clip(since / 0.13, 0, 1)
@@ -155,7 +155,7 @@ def animate(
     size: float,
     first_frame: int,
     num_frames: int,
-    frame_rate: int,
+    frame_rate: float,
 ) -> Pose:
     """The pose of a sprite of `size` pixels that performs `move` at each onset, by about a fifth of its size."""
     pose = still_pose(num_frames)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,8 +32,15 @@ Collection = Literal["song", "test", "unseen"]
 _SALTS: dict[Collection, int] = {"song": 0x5049, "test": 0x7E57, "unseen": 0xD1FF}
 _PHRASES_PER_LETTER = 2
 _NUM_ONE_LETTER_PHRASES = 8
-_MAX_PHRASE_SECONDS = 3.8
-"""With its lead, shorter than the longest clip of 4 s."""
+_MAX_PHRASE_SECONDS = 3.9
+"""Shorter than the longest clip of 4 s."""
+_MIN_AFTER_SECONDS = 0.55
+"""From the start of the object's word to the end of the phrase."""
+_FRAME_RATES = (25, 30000 / 1001, 24, 25, 30000 / 1001)
+_NO_OBJECTS = frozenset(
+    ("up", "unlock", "quiet", "quick", "quack", "yellow", "yes", "zap", "zoom", "idea", "ice cream", "ice skate")
+)
+"""Words of the list that name no thing, or that begin with another object ("ice")."""
 _ONE_LETTER_SHARE = 0.1
 _LETTER_RANGES = 3
 """Songs in which the alphabet is divided: every three songs contain it once."""
@@ -80,7 +88,7 @@ class _PhrasesSampler(PlanSampler):
         kind: SongKind = "one_letter" if is_one_letter else self.choose(("is_for", "is_for", "a_a_apple"))
         title = f"The letter {letters[0]}" if is_one_letter else f"Letters {letters[0]} to {letters[-1]}"
         sung = self.bernoulli(0.7)
-        beats_per_minute = self.integer(92, 112)
+        beats_per_minute = self.integer(100, 126)
         return PhrasesPlan(
             seed=self.seed,
             index=self.index,
@@ -101,7 +109,7 @@ class _PhrasesSampler(PlanSampler):
             chords=self.choose(CHORDS),
             music_decibels=self.uniform(-27.0, -19.0),
             music_seed=self.integer(0, 2**31 - 1),
-            frame_rate=self.cycle("frame_rate", (25, 30, 25, 24)),
+            frame_rate=self.cycle("frame_rate", _FRAME_RATES),
             key_frame_seconds=self.uniform(2.0, 5.0),
             font=style.font,
             logo="" if style.logo_corner is None else style.channel.split()[0].lower(),
@@ -116,7 +124,8 @@ class _PhrasesSampler(PlanSampler):
     def _letters(self, is_one_letter: bool) -> str:
         """One letter, or a third of the alphabet; one entry for each phrase."""
         if is_one_letter:
-            return string.ascii_uppercase[self.integer(0, 25)] * _NUM_ONE_LETTER_PHRASES
+            letter = string.ascii_uppercase[self.integer(0, 25)]
+            return letter * min(_NUM_ONE_LETTER_PHRASES, len(_objects(letter)))
         block, part = divmod(self.index, _LETTER_RANGES)
         first, second = self.cycle("cuts", ((9, 18), (8, 17), (9, 17), (10, 18)), index=block)
         edges = (0, first, second, 26)
@@ -140,25 +149,26 @@ class _PhrasesSampler(PlanSampler):
     def _phrases(
         self, kind: SongKind, letters: str, half_beat: float, palettes: Sequence[Palette]
     ) -> list[SectionPlan]:
-        style = self._style
-        seconds = self.uniform(*style.phrase_seconds)
-        half_beats = round(min(seconds, _MAX_PHRASE_SECONDS) / half_beat)
-        while half_beats * half_beat > _MAX_PHRASE_SECONDS:
-            half_beats -= 1
-        repeats = self.bernoulli(0.3) and kind != "one_letter" and half_beats >= style.letter_half_beats + 8
-        words = {
-            letter: self.shuffled([one for one in pictures()[letter] if not (repeats and " " in one.word)])
-            for letter in dict.fromkeys(letters)
-        }
+        words = {letter: self.shuffled(_objects(letter)) for letter in dict.fromkeys(letters)}
+        starts = self._word_starts(len(letters), half_beat)
         sections: list[SectionPlan] = []
         num_scenes = 0
         for position, letter in enumerate(letters):
             is_new = position == 0 or letters[position - 1] != letter
-            num_scenes += is_new or style.scene == "phrase"
+            num_scenes += is_new or self._style.scene == "phrase"
             picture = words[letter].pop()
+            rest = max(self.uniform(*self._style.seconds_after), _MIN_AFTER_SECONDS)
+            num_words = len(picture.word.split())
+            most = int(_MAX_PHRASE_SECONDS / half_beat)
+            after = max(math.ceil(rest / half_beat), 2 * num_words)
+            half_beats = min(starts[position] + after, most)
+            repeats = self.bernoulli(0.5) and num_words == 1 and half_beats - starts[position] >= 5
             section = SectionPlan(
                 kind="letter",
-                tokens=_phrase(kind, letter, picture, style.letter_half_beats, repeats=repeats),
+                tokens=(
+                    *self._before(kind, letter, starts[position]),
+                    *object_tokens(picture, 0) * (2 if repeats else 1),
+                ),
                 letter=letter,
                 pictures=(picture,),
                 half_beats=half_beats,
@@ -166,23 +176,48 @@ class _PhrasesSampler(PlanSampler):
             sections.append(_coloured(section, palettes[num_scenes % len(palettes)]))
         return sections
 
+    def _word_starts(self, num_phrases: int, half_beat: float) -> list[int]:
+        """When each phrase's object word begins, in half beats from the phrase's start.
+
+        All times that the style allows occur about equally often in a song, in a random order, so the time of one phrase
+        says little about that of another one.
+        """
+        earliest, latest = self._style.word_seconds_after_start
+        latest = min(latest, _MAX_PHRASE_SECONDS - self._style.seconds_after[0])
+        allowed = range(math.ceil(earliest / half_beat), int(latest / half_beat) + 1)
+        starts: list[int] = []
+        while len(starts) < num_phrases:
+            starts += self.shuffled(allowed)
+        return starts[:num_phrases]
+
+    def _before(self, kind: SongKind, letter: str, half_beats: int) -> tuple[Token, ...]:
+        """The words before the object's word, which fill these half beats: (L, L, is, for) or (L, L)."""
+        has_link = kind != "a_a_apple"
+        free = half_beats - (2 if has_link else 0)
+        num_names = self.integer(1, max(1, min(3, free // 2)))
+        if not has_link:
+            num_names = max(num_names, min(2, free // 2))
+        durations = [2] * num_names if free >= 2 * num_names else [free]
+        spare = free - sum(durations)
+        # A rest after "for" of one half beat at most, because a longer one would cut the sentence in two.
+        last = self.integer(0, min(1, spare)) if has_link else 0
+        durations[-1] += spare - last
+        names = [
+            Token(text=letter, say=letter_name(letter), role="letter", min_half_beats=duration)
+            for duration in durations
+        ]
+        if not has_link:
+            return tuple(names)
+        is_ = Token(text="is", say="is", role="filler")
+        return (*names, is_, Token(text="for", say="for", role="filler", min_half_beats=1 + last))
+
+
+def _objects(letter: str) -> list[Picture]:
+    return [picture for picture in pictures()[letter] if picture.word not in _NO_OBJECTS]
+
 
 def _coloured(section: SectionPlan, palette: Palette) -> SectionPlan:
     return replace(section, letter_colour=palette.letter, word_colour=palette.word, back_colours=palette.back)
-
-
-def _phrase(
-    kind: SongKind, letter: str, picture: Picture, letter_half_beats: int, *, repeats: bool
-) -> tuple[Token, ...]:
-    """The words of a phrase, e.g. (L, is, for, lion) or (L, L, lion, lion). The object's word begins at the same beat."""
-
-    def name(half_beats: int) -> Token:
-        return Token(text=letter, say=letter_name(letter), role="letter", min_half_beats=half_beats)
-
-    is_, for_ = (Token(text=word, say=word, role="filler") for word in ("is", "for"))
-    words = object_tokens(picture, 0)
-    before = (name(2), name(letter_half_beats)) if kind == "a_a_apple" else (name(letter_half_beats), is_, for_)
-    return (*before, *words, *words) if repeats else (*before, *words)
 
 
 def style_of(plan: PhrasesPlan) -> Style:

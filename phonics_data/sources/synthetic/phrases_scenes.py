@@ -44,6 +44,7 @@ EventName = Literal[
     "letter_bends",
     "camera_moves",
     "object_idles",
+    "scene_changes",
 ]
 
 _FADE_LEVELS, _BEND_LEVELS, _BEND_REACH = 10, 14, 0.3
@@ -131,6 +132,9 @@ class _Phrase:
         self._rate = plan.frame_rate
         self._num_frames = section.last_frame - section.first_frame
         self._word_seconds = next(word.start_seconds for word in section.words if word.token.role == "object")
+        lead = style.title_until_lead
+        self._scene_start = 0 if lead is None else self._step(self._word_seconds - lead)
+        """Step of the scene; before it, a title with the letter."""
         self.events: list[Event] = []
 
     def sprites(self, before: Section | None) -> tuple[Sprite, ...]:
@@ -140,7 +144,29 @@ class _Phrase:
             before: the phrase before, if its scene goes on: its object and its word leave.
         """
         leaving = [] if before is None else [*self._leaving(before)]
-        return (*leaving, self._letter(is_new=before is None), self._object(), self._word())
+        sprites = (*leaving, self._letter(is_new=before is None), self._object(), self._word())
+        if not self._scene_start:
+            return sprites
+        self._record("scene_changes", "frame", self._scene_start, self._scene_start)
+        is_open = np.arange(self._num_frames) >= self._scene_start
+        hidden = [
+            replace(sprite, pose=replace(sprite.pose, visible=sprite.pose.visible & is_open)) for sprite in sprites
+        ]
+        return (*hidden, *self._title(~is_open))
+
+    def _title(self, visible: NDArray[np.bool_]) -> tuple[Sprite, Sprite]:
+        """The letter alone, large, on a darker background in the letter's colour."""
+        style, plan = self._style, self._section.plan
+        pose = replace(motion.still_pose(self._num_frames), visible=visible)
+        ground = Image.blend(
+            *(Image.new("RGBA", (WIDTH, HEIGHT), c) for c in (plan.back_colours[0], plan.letter_colour)), 0.6
+        )
+        content = plan.letter + plan.letter.lower() if style.is_pair else plan.letter
+        letter = text(content, style.font, 230, 420, plan.back_colours[0], style.outline)
+        return (
+            Sprite(images=[ground], x=WIDTH / 2, y=HEIGHT / 2, pose=pose),
+            Sprite(images=[letter], x=WIDTH / 2, y=HEIGHT / 2, pose=pose, region="letter"),
+        )
 
     def view(self) -> NDArray[np.float64] | None:
         """(frames, 4) what the camera sees, or None if it stands still."""
@@ -222,7 +248,7 @@ class _Phrase:
 
     def _object(self) -> Sprite:
         style = self._style
-        start, num_steps = 0, 1
+        start, num_steps = self._scene_start, 1
         if style.object_lead is not None:
             start = self._step(self._word_seconds - style.object_lead)
             num_steps = self._num_steps(style.object_seconds)
@@ -244,15 +270,15 @@ class _Phrase:
         size = min(box.width, box.height)
         name = plan.pictures[0].openmoji
         if not style.has_card:
-            return drawing(name, size, halo=_is_dark(plan.back_colours[0]))
+            return drawing(name, size, halo=_is_dark(plan.back_colours[0]), shaded=True)
         sheet = card(box.width, box.height, "#d9bf94", "#8a6a3c")
-        inside = drawing(name, round(size * 0.78))
+        inside = drawing(name, round(size * 0.78), shaded=True)
         sheet.alpha_composite(inside, ((sheet.width - inside.width) // 2, (sheet.height - inside.height) // 2))
         return sheet
 
     def _word(self) -> Sprite:
         style = self._style
-        start, num_steps = 0, 1
+        start, num_steps = self._scene_start, 1
         if style.word_lead is not None:
             start = self._step(self._word_seconds - style.word_lead)
             num_steps = self._num_steps(style.word_seconds)
@@ -280,9 +306,9 @@ class _Phrase:
         return text_prefixes(content, style.font, box.height, box.width, plan.word_colour, style.outline, counts=counts)
 
     def _leaving(self, before: Section) -> tuple[Sprite, Sprite]:
-        """The object and the word of the phrase before, which leave at the start of this one."""
+        """The object and the word of the phrase before, which leave before this one's come."""
         style = self._style
-        start = self._step(self._section.first_frame / self._rate + style.leave_after)
+        start = self._step(self._word_seconds - style.leave_lead)
         start = max(start, 1)  # they are visible in the first frame
         num_steps = self._num_steps(style.leave_seconds)
         presence = 1 - self._presence(start, num_steps)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from phonics_data.sources.synthetic.music import Track
     from phonics_data.sources.synthetic.phrases_scenes import Event
 
-RENDERER_VERSION = 7
+RENDERER_VERSION = 8
 """Part of a song's marker file; increase it whenever the same plan gives other files."""
 
 MANIFEST, TRUTH = "manifest.csv", "truth.parquet"

@@ -29,7 +29,19 @@ Move = Literal["jump", "pop", "tilt", "squash", "wobble", "sway"]
 Transition = Literal["cut", "fade", "pan"]
 Camera = Literal["still", "zoom", "drift"]
 Backdrop = Literal[
-    "plain", "gradient", "dots", "stripes", "rays", "hills", "board", "spot", "studio", "night", "frame", "paper"
+    "plain",
+    "gradient",
+    "dots",
+    "stripes",
+    "rays",
+    "hills",
+    "board",
+    "spot",
+    "studio",
+    "night",
+    "frame",
+    "paper",
+    "woods",
 ]
 Region = Literal["letter", "object", "word"]
 """A part of the picture whose place the ground truth has."""
@@ -127,7 +139,8 @@ class SongPlan:
     """Level of the music relative to the voice."""
     music_seed: int
     # video
-    frame_rate: int
+    frame_rate: float
+    """25, 24, 30 or 30000/1001."""
     key_frame_seconds: float
     font: int
     logo: str

@@ -137,15 +137,18 @@ def logo(name: str, corner: int) -> tuple[Image.Image | None, tuple[int, int]]:
     return badge, (WIDTH - badge.width - 10 if right else 10, HEIGHT - badge.height - 10 if bottom else 10)
 
 
-def drawing(openmoji: str, size: int, *, halo: bool = False) -> Image.Image:
+def drawing(openmoji: str, size: int, *, halo: bool = False, shaded: bool = False) -> Image.Image:
     """An OpenMoji drawing as RGBA, cropped to its ink and scaled to `size` x `size` pixels.
 
     Args:
         openmoji: `Picture.openmoji`.
         halo: add a white halo, so that the black outlines are visible on dark backgrounds.
+        shaded: light from the upper left, dark at the lower right and at the edges, as on round things.
     """
     border = 4 if halo else 0
     plain = _plain_drawing(openmoji, size - 2 * border)
+    if shaded:
+        plain = _shaded(plain)
     if not halo:
         return plain
     ink = Image.new("L", (plain.width + 2 * border, plain.height + 2 * border))
@@ -154,6 +157,15 @@ def drawing(openmoji: str, size: int, *, halo: bool = False) -> Image.Image:
     image.putalpha(ink.filter(ImageFilter.MaxFilter(2 * border - 1)).filter(ImageFilter.GaussianBlur(1)))
     image.alpha_composite(plain, (border, border))
     return image
+
+
+def _shaded(image: Image.Image) -> Image.Image:
+    pixels = np.asarray(image).astype(np.float64)
+    soft = image.getchannel("A").filter(ImageFilter.GaussianBlur(image.width / 12))
+    y, x = np.mgrid[0 : image.height, 0 : image.width]
+    light = 1.15 - 0.5 * (x / image.width + y / image.height) / 2
+    pixels[..., :3] *= (light * (0.6 + 0.4 * np.asarray(soft) / 255))[..., None]
+    return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
 
 
 @functools.lru_cache(maxsize=128)
@@ -215,6 +227,16 @@ def backdrop(kind: Backdrop, colours: tuple[str, str], width: int, height: int) 
         fraction = np.where(y > ground, 0.9 - (y - ground) / height, 0.45 * np.abs(x - width / 2) / width)
     elif kind == "night":
         fraction = y / height
+    elif kind == "woods":
+        ground = height * 0.8 + 10 * np.sin(x / 60)
+        fraction = np.where(y > ground, 1.0, 0.0)
+        trees = np.random.default_rng(11).uniform(size=(9, 2))  # the same trees in all songs
+        for tree, (offset, size) in enumerate(trees):
+            middle, radius = (tree + 0.2 + 0.6 * offset) * width / len(trees), 24 + 20 * size
+            crown = np.hypot(x - middle, (y - height * 0.62) / 1.3) < radius
+            fraction = np.where(crown, 0.75 + 0.2 * (tree % 2), fraction)
+            clouds = np.hypot((x - middle) / 2.2, y - height * (0.06 + 0.16 * size)) < 12
+            fraction = np.where(clouds & (tree % 2 == 0), -0.5, fraction)
     elif kind == "paper":
         fraction = np.where((y % 40 < 4) | (np.abs(x - 60) < 3), 1.0, 0.0)
     pixels = first + fraction[..., None] * (second - first)

@@ -56,6 +56,8 @@ class CutTask:
     """Of the clips."""
     focus: tuple[Region | None, ...] = ()
     """For ``--fit letter``: the box of each segment that its clip must show, None where it is not known."""
+    group: str = ""
+    """As `phonics_data.types.FetchedVideo.group`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,6 +146,7 @@ def _store(tar: tarfile.TarFile, cut: DecodedClip, segment: Segment, task: CutTa
         start_seconds=cut.start_seconds,
         object_word=segment.object_word,
         object_word_source=segment.object_word_source,
+        group=task.group,
     )
     members = encode(sample, options.frames)
     offset = tar.offset

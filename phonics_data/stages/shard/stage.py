@@ -211,6 +211,7 @@ def _tasks(
                 duration_seconds=video.duration_seconds,
                 frame_rate=options.clip_rate(video.frame_rate),
                 focus=screens.focus(video_segments) if options.fit == "letter" else (),
+                group=video.group,
             )
     if by_video:
         raise InputError(
@@ -262,8 +263,9 @@ def _limits(task: CutTask) -> Limits:
 
 def _fingerprint(task: CutTask, source_sha256: str) -> str:
     focus = [to_plain(task.focus)] if task.options.fit == "letter" else []
+    group = [task.group] if task.group else []
     return fingerprint(
-        CUT_VERSION, source_sha256, to_plain(task.segments), task.options.cut_key(task.frame_rate), *focus
+        CUT_VERSION, source_sha256, to_plain(task.segments), task.options.cut_key(task.frame_rate), *focus, *group
     )
 
 

@@ -110,7 +110,7 @@ def test_controls_as_generators_miss_the_gates(
     assert found(evaluation)["event_swap_auc"].value == pytest.approx(0.5, abs=0.05)
     for result in evaluation.results:
         # The same videos give the same value as a control and as a generator.
-        if result.name in {*EVENT_GATES, "sync_auc", "motion_match_auc", "onset_motion_correlation"}:
+        if result.name in {*EVERY_GATE, "sync_auc", "motion_match_auc", "onset_motion_correlation"}:
             assert result.controls[name] == pytest.approx(result.value, abs=1e-6), result.name
 
 
@@ -195,6 +195,7 @@ def test_report_table_and_images_are_written(data: EvalWindows, good: Evaluation
     text = paths[1].read_text()
     assert "| sync_auc" in text
     assert "| l1_over_copy_first |" in text
+    assert text.count("| pass |\n") == len(EVERY_GATE) + 2  # each gate of the model; the model and real videos
     for path in paths[2:]:
         with Image.open(path) as image:
             assert np.asarray(image).std() > 10
@@ -208,7 +209,13 @@ def test_tables_in_the_terminal(good: Evaluation) -> None:
     show(good, gates=True, console=Console(file=text, width=200))
     assert "event_match" in text.getvalue()
     assert "pass" in text.getvalue()
-    assert "MISS" not in text.getvalue()
+    gates, controls = text.getvalue().split("gates and controls")
+    assert "MISS" not in gates
+    lines = {line.split()[0]: line for line in controls.splitlines() if line.strip()}
+    for name in ("model", "real"):
+        assert lines[name].count(" pass") == len(EVERY_GATE) + 1, lines[name]
+    for name in ("held", "flash", "untrained", "song_mean", "mismatched"):
+        assert lines[name].rstrip().endswith("MISS")
 
 
 def test_quantization_rounds_and_clamps() -> None:

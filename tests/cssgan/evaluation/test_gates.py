@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cssgan.evaluation.gates import GateBounds, all_passed, gate_rows, missed
+from cssgan.evaluation.gates import GateBounds, all_passed, control_table, gate_rows, missed
 from cssgan.metrics.result import MetricResult, unavailable
 
 GOOD = {"l1_over_copy_first": 0.9, "event_match": 0.8, "event_f1": 0.8, "persistence": 0.8, "event_swap_auc": 0.7}
@@ -68,3 +68,34 @@ def test_a_saturated_measure_neither_passes_nor_misses() -> None:
 def test_missing_results_are_refused() -> None:
     with pytest.raises(ValueError, match="results lack event_f1, persistence, event_swap_auc"):
         gate_rows(results()[:2])
+
+
+def test_each_control_has_a_row_with_its_outcome_at_each_gate() -> None:
+    controls = {"real": 1.0, "flash": 0.5, "mismatched": 0.8}
+    found = [
+        replace(result, controls={"real": 0.0, "flash": 1.2, "mismatched": 1.1} if "l1" in result.name else controls)
+        for result in results(persistence=0.1)
+        if result.name != "event_f1"
+    ] + [replace(results()[2], saturated_by="mismatched", controls={"real": 1.0, "flash": 0.5})]
+    heads, rows = control_table(gate_rows(found), model="smoke")
+    assert heads[0] == "videos"
+    assert heads[1:3] == ["l1_over_copy_first <= 0.98", "event_match >= 0.65"]
+    assert heads[-1] == "all gates"
+    outcomes = {row[0]: [cell.lstrip(".0123456789 ") for cell in row[1:]] for row in rows}
+    saturated = "does not count, saturated by mismatched"
+    assert rows[0][1] == "0.9 pass"
+    assert outcomes == {
+        "smoke": ["pass", "pass", saturated, "MISS", "pass", "MISS"],
+        "real": ["pass", "pass", saturated, "pass", "pass", "pass"],
+        "flash": ["MISS", "MISS", saturated, "MISS", "MISS", "MISS"],
+        "mismatched": ["MISS", "pass", saturated, "pass", "pass", "MISS"],
+    }
+
+
+def test_a_control_without_a_value_does_not_pass_all_gates() -> None:
+    found = [replace(result, controls={"real": 0.9} if result.name != "event_f1" else {}) for result in results()]
+    rows = {row[0]: row[1:] for row in control_table(gate_rows(found))[1]}
+    assert rows["real"][2] == "unavailable"
+    assert rows["real"][-1] == "unavailable"
+    nothing = control_table(gate_rows([replace(result, saturated_by="held") for result in results()]))[1]
+    assert nothing[0][-1] == "MISS"

@@ -55,6 +55,7 @@ def shard_of(path: Path, *samples: Sample) -> Path:
     [
         {},
         {"object_word": None},
+        {"group": "channel 62"},
         {"frames_LHWC": np.zeros((1, 1, 1, 3), np.uint8)},
         {"audio_N": np.zeros(1, np.float32)},
         {"audio_N": np.array([-1.0, 32767 / 32768, 0.0], np.float32), "audio_rate_hz": 44_100},

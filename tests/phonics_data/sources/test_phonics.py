@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from typer.testing import CliRunner
 
+from phonics_data import open_dataset
 from phonics_data.cli.app import app
 from phonics_data.dataset.layout import VIDEOS, read_metadata
 from phonics_data.errors import InputError, ItemError
@@ -92,6 +93,7 @@ def test_import_with_a_table(clips: Path, tmp_path: Path) -> None:
     assert (rows["7_0"].num_frames, rows["7_0"].frame_rate) == (36, Fraction(24))
     groups = {video.video_id: video.group for video in read_table(tmp_path / "dataset" / VIDEOS, FetchedVideo)}
     assert groups == {"62_5": "62", "62_6": "62", "7_0": "7", "output_62_0_letterq": "62"}
+    assert {sample.video_id: sample.group for sample in open_dataset(tmp_path / "dataset")} == groups
     assert len({rows[name].split for name in ("62_5", "62_6", "output_62_0_letterq")}) == 1
     assert verify(tmp_path / "dataset").faults == ()
     assert all(path.is_file() for path in show(workspace, "62_5", tmp_path / "show"))

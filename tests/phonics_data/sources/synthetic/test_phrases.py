@@ -53,6 +53,41 @@ def test_twenty_songs_cover_letters_styles_and_captions(seed: int) -> None:
         assert len(words) == len(set(words)) == len(plan.letters)
 
 
+def word_seconds(plan: PhrasesPlan) -> NDArray[np.float64]:
+    """(phrases,) start of the object's word, from the start of its phrase."""
+    segments = true_segments(plan, build_timeline(plan))
+    starts: list[float] = []
+    for segment in segments:
+        assert segment.object_word is not None
+        first = segment.object_word.split()[0]
+        starts.append(next(word.start_seconds for word in segment.words if word.text == first) - segment.start_seconds)
+    return np.array(starts)
+
+
+def test_the_time_of_the_word_differs_between_the_phrases_of_a_song() -> None:
+    """The sound alone says when: phrases of a song seldom agree within the 0.12 s of the event measures."""
+    shares: list[float] = []
+    for index in range(0, 20, 2):  # one song of each style
+        starts = word_seconds(plan_phrases_song(3, index))
+        apart = np.abs(starts[:, None] - starts)[np.triu_indices(len(starts), 1)]
+        shares.append(float(np.mean(apart <= 0.12)))
+        assert starts.min() >= 0.8
+        assert np.ptp(starts) > 1.0
+    assert np.mean(shares) < 0.2
+    assert max(shares) < 0.3
+
+
+def test_songs_have_the_frame_rates_of_real_ones() -> None:
+    rates = {round(plan_phrases_song(1, index).frame_rate, 2) for index in range(10)}
+    assert rates == {24, 25, 29.97}
+
+
+def test_object_words_name_things() -> None:
+    words = {section.pictures[0].word for index in range(40) for section in plan_phrases_song(1, index).sections[1:-1]}
+    assert not words & {"up", "yes", "quick", "ice cream"}
+    assert {"ice", "umbrella"} <= words
+
+
 def test_styles_differ_in_look_and_movement() -> None:
     assert len(STYLES) >= 10
     assert len(UNSEEN_STYLES) >= 2
@@ -185,7 +220,13 @@ def song(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def starts_scene(song: Song, event: dict[str, Any]) -> bool:
-    return song.frame(event["start_seconds"]) == song.phrase_frames(event["phrase"])[0]
+    starts = [song.phrase_frames(event["phrase"])[0]]
+    starts += [
+        song.frame(other["start_seconds"])
+        for other in song.events
+        if other["phrase"] == event["phrase"] and other["event"] == "scene_changes"
+    ]
+    return song.frame(event["start_seconds"]) in starts
 
 
 def difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.int16]:
@@ -211,6 +252,7 @@ def test_every_phrase_has_its_events_once(song: Song) -> None:
         assert ("word_completes" in names) == (song.style.word_way == "completes")
         assert ("letter_bends" in names) == (song.style.bend_after is not None)
         assert ("camera_moves" in names) == (song.style.camera != "still")
+        assert ("scene_changes" in names) == (song.style.title_until_lead is not None)
         leaves = song.style.scene == "letter" and phrase % 2 == 1
         assert ("object_leaves" in names) == leaves
         assert ("letter_appears" in names) == (not leaves)
@@ -219,13 +261,16 @@ def test_every_phrase_has_its_events_once(song: Song) -> None:
 
 
 def test_events_have_the_lead_of_the_style(song: Song) -> None:
-    names = {
-        "object": "object_appears",
-        "word": "word_completes" if song.style.word_way == "completes" else "word_appears",
+    style = song.style
+    leads = {
+        "object_appears": style.object_lead,
+        "word_completes": style.word_lead,
+        "word_appears": style.word_lead,
+        "scene_changes": style.title_until_lead,
     }
-    for region, lead in (("object", song.style.object_lead), ("word", song.style.word_lead)):
+    for name, lead in leads.items():
         for event in song.events:
-            if event["event"] != names[region] or lead is None:
+            if event["event"] != name or lead is None:
                 continue
             segment = song.truth[event["phrase"]]
             word = next(word for word in segment.words if word.text == segment.object_word.split()[0])
@@ -249,7 +294,10 @@ def test_the_picture_changes_at_the_event_times(song: Song) -> None:
         is_event[0] = True
         during = changes[first - start : last - start + 1]
         assert during.max() > 4, event
-        assert during.max() > 1.5 * changes[~is_event].max(initial=0.0), event
+        if song.style.camera == "still":
+            assert during.max() > 1.5 * changes[~is_event].max(initial=0.0), event
+        else:  # the encoder updates a slowly moving picture in jumps of several frames
+            assert during.mean() > 1.5 * changes[~is_event].mean(), event
 
 
 def test_lasting_change_peaks_at_the_event_times(song: Song) -> None:

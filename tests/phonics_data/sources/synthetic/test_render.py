@@ -247,9 +247,9 @@ def render_frames(plan: LettersPlan, timeline: Timeline, song_onsets: Sequence[O
     return compose.frames(song_scenes, *logo(plan.logo, plan.logo_corner))
 
 
-def rise_per_frame(sound: music.Track, frame_rate: int) -> NDArray[np.float64]:
+def rise_per_frame(sound: music.Track, frame_rate: float) -> NDArray[np.float64]:
     """Increase of the log spectrum in each frame, summed over bands."""
-    frame = music.RATE_HZ // frame_rate
+    frame = round(music.RATE_HZ / frame_rate)
     count = sound.size // frame
     spectrum = np.abs(np.fft.rfft(sound[: count * frame].reshape(count, frame) * np.hanning(frame))) ** 2
     bands = np.log(spectrum[:, :256].reshape(count, 32, 8).sum(axis=2) + 1e-2)
@@ -284,7 +284,7 @@ def test_letters_appear_at_their_appear_frame(way: str) -> None:
     timeline, song_onsets, _ = soundtrack(plan)
     frames = [np.asarray(picture.convert("L"), np.float64) for picture in render_frames(plan, timeline, song_onsets)]
     second = timeline.sections[1]
-    before, after = frames[second.appear_frame - 1], frames[second.appear_frame + plan.frame_rate // 2]
+    before, after = frames[second.appear_frame - 1], frames[second.appear_frame + round(plan.frame_rate / 2)]
     assert np.abs(after - before).mean() > 1.0
     square = np.abs(after - before)[:, 140:500]
     assert square.sum() > 0.9 * np.abs(after - before).sum() or plan.transition != "cut" or plan.backdrop_changes
