@@ -89,6 +89,7 @@ class GateRow:
             "bound": self.bound,
             "passed": self.passed,
             "saturated_by": self.saturated_by,
+            "outcome": self.outcome,
             "reason": "" if self.passed or self.saturated_by else REASONS.get(self.name, ""),
         }
 

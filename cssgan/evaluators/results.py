@@ -302,8 +302,8 @@ def _swap_controls(
     for name, read in from_other.items():
         own = _embedded(network, controls.reader(name), data.video_NTHWC, num_valid_N)
         swapped = _embedded(network, read, data.video_NTHWC, num_valid_N[other_N])
-        scores = [inference.correlations(videos, audio) for videos in (own, swapped)]
-        out[name] = float(_swap_wins(*scores, other_N).mean())
+        own_NN, swapped_NN = (inference.correlations(videos, audio) for videos in (own, swapped))
+        out[name] = float(_swap_wins(own_NN, swapped_NN, other_N).mean())
     return out
 
 
