@@ -212,4 +212,4 @@ def _gate_rows(evaluation: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def _missed(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
-    return [gate for gate in evaluation["gates"] if gate["outcome"] == "MISS"]
+    return [gate for gate in evaluation["gates"] if gate["outcome"].startswith("MISS")]
