@@ -31,10 +31,6 @@ def finished_run(job: Job, values: Mapping[str, float]) -> FinishedRun:
     rng = np.random.default_rng(7)  # the same videos for all runs
     noise = rng.normal(0, 0.001, NUM_VIDEOS)
     real = rng.normal(size=(NUM_VIDEOS, 3))
-    columns = {name: values.get(name, 1.0) + noise for name in COLUMNS}
-    for measure in MEASURES:
-        if len(measure.columns) == 2 and measure.name in values:
-            columns |= {measure.columns[0]: values[measure.name] + noise, measure.columns[1]: np.ones(NUM_VIDEOS)}
     metrics = {
         name: MetricResult(
             name=name, value=value, better="higher" if "event" in name else "lower", n_real=40, n_fake=40
@@ -50,7 +46,7 @@ def finished_run(job: Job, values: Mapping[str, float]) -> FinishedRun:
         per_video=PerVideo(
             keys=tuple(f"k{n}" for n in range(NUM_VIDEOS)),
             sources=tuple(f"song{n // CLIPS_PER_SONG}" for n in range(NUM_VIDEOS)),
-            values=columns,
+            values={name: values.get(name, 1.0) + noise for name in COLUMNS},
             real_ND=real,
             fake_ND=real + values["rfd_3d_kd64"],
             extractor="rand3d-test",
