@@ -87,6 +87,7 @@ class GateRow:
             "name": self.name,
             "value": self.value,
             "bound": self.bound,
+            "outcome": self.outcome,
             "passed": self.passed,
             "saturated_by": self.saturated_by,
             "reason": "" if self.passed or self.saturated_by else REASONS.get(self.name, ""),

@@ -26,7 +26,7 @@ from rich.console import Console
 from cssgan.config import Config, override
 from cssgan.data.shards import find_shards, read_samples, shards_digest
 from cssgan.errors import StoppedError
-from cssgan.evaluation.evaluate import GatesMissedError, evaluate_run
+from cssgan.evaluation.evaluate import SCHEMA_VERSION, GatesMissedError, evaluate_run
 from cssgan.evaluation.gates import GateRow, all_passed, missed
 from cssgan.evaluation.report import gate_table
 from cssgan.storage.files import make_folder
@@ -196,7 +196,11 @@ def train_and_evaluate(config: Config, shards: Path, run: Path, *, split: Split)
             signal_number=result.signal_number,
         )
     report, marker = run / "evaluation.json", run / "evaluated.json"
-    state = {"num_steps": result.progress.num_steps, "shards": shards_digest(find_shards(shards, split))}
+    state = {
+        "schema_version": SCHEMA_VERSION,
+        "num_steps": result.progress.num_steps,
+        "shards": shards_digest(find_shards(shards, split)),
+    }
     if report.exists() and marker.exists() and json.loads(marker.read_text()) == state:
         log.info("%s: already evaluated", run)
         return cast(dict[str, Any], json.loads(report.read_text()))

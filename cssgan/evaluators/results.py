@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
+import torch
 
 from cssgan.evaluators import admission, inference
 from cssgan.evaluators.checkpoint import Evaluator, TrainedEvaluators
@@ -15,11 +16,12 @@ from cssgan.evaluators.inference import Embeddings, FrameClassifierExtractor, Or
 from cssgan.evaluators.networks import ORDERS, FrameClassifier, OrderClassifier, SyncNet
 from cssgan.evaluators.spec import EvaluatorKind
 from cssgan.metrics import synchrony
+from cssgan.metrics.controls import ControlVideos, flash, other_clips
 from cssgan.metrics.distances import inception_score
-from cssgan.metrics.result import Better, MetricResult, ProtocolValue, format_number, unavailable
+from cssgan.metrics.result import Better, ControlName, MetricResult, ProtocolValue, format_number, unavailable
 from cssgan.metrics.statistics import bootstrap_mean, bootstrap_weights, percentile_interval
-from cssgan.metrics.synchrony_results import audio_swap_result
-from cssgan.metrics.videos import Floats, Ints, VideoPairs, blocks, hold_first_frame
+from cssgan.metrics.synchrony_results import MISMATCHED_DRAWS, audio_swap_result
+from cssgan.metrics.videos import Floats, Ints, ReadVideos, VideoPairs, Videos, blocks, hold_first_frame
 from cssgan.types import EvalWindows
 
 METRICS: Mapping[EvaluatorKind, tuple[tuple[str, Better], ...]] = {
@@ -66,6 +68,7 @@ def evaluator_results(
     data: EvalWindows,
     *,
     swapped: SwappedVideos | None = None,
+    controls: ControlVideos | None = None,
     caution: str = "",
     seed: int = 0,
 ) -> EvaluatorResults:
@@ -78,6 +81,8 @@ def evaluator_results(
         trained: None: all metrics are unavailable.
         data: the real windows with their audio and classes; its videos are those of `pairs`.
         swapped: None: no audio swap test.
+        controls: those of `data`, evaluated by the synchrony evaluator; None: its figures have no controls, so that none of
+            them is found to be saturated.
         caution: added to all results.
         seed: of the bootstrap.
     """
@@ -110,7 +115,7 @@ def evaluator_results(
         if kind == "classes":
             found, values = _class_results(evaluator, pairs, data, seed)
         elif kind == "sync":
-            found, values = _sync_results(evaluator, trained, pairs, data, swapped, seed)
+            found, values = _sync_results(evaluator, trained, pairs, data, swapped, controls, seed)
         else:
             found, values = _order_results(evaluator, pairs, seed)
         results += [result.with_protocol(protocol) for result in found]
@@ -167,6 +172,7 @@ def _sync_results(
     pairs: VideoPairs,
     data: EvalWindows,
     swapped: SwappedVideos | None,
+    control_videos: ControlVideos | None,
     seed: int,
 ) -> tuple[list[MetricResult], PerVideo]:
     n, valid = len(data), pairs.num_valid_N
@@ -195,7 +201,10 @@ def _sync_results(
             interval=None if values is None else bootstrap_mean(values, seed), num_undefined=undefined,
         )  # fmt: skip
 
-    controls = {"real": auc["real"]}
+    controls = {"real": auc["real"], "chance_level": 0.5}
+    controls["real_low"], controls["real_high"] = percentile_interval(
+        synchrony.auc(wins["real"], negatives, bootstrap_weights(n, seed))
+    )
     swapped_score = None if swapped is None else inference.correlations(swapped.embeddings, audio)
     if swapped_score is not None:
         controls["fake_from_other_audio"] = float(synchrony.auc(synchrony.pairwise_wins(swapped_score), negatives)[0])
@@ -206,12 +215,21 @@ def _sync_results(
     offset = {name: inference.offsets(values).astype(np.float64) for name, values in shifted.items()}
     distance = {name: np.abs(values) for name, values in offset.items()}
     shift_wins = {name: inference.shift_wins(values) for name, values in shifted.items()}
+    if swapped is None or swapped_score is None:
+        swap_result = audio_swap_result("syncnet_audio_swap_auc", None, n, seed)
+    else:
+        other = swapped.other_N
+        swap_result = audio_swap_result(
+            "syncnet_audio_swap_auc", _swap_wins(score["fake"], swapped_score, other), n, seed,
+            real_N=_swap_wins(score["real"], score["real"][other], other),
+            controls={} if control_videos is None else _swap_controls(network, control_videos, audio, valid, other),
+        )  # fmt: skip
     num_candidates, max_shift = min(n, RETRIEVAL_CANDIDATES), max(inference.SHIFTS)
     results = [
         replace(
             result(
                 "syncnet_auc", auc["fake"], "higher", controls,
-                mismatched="other clips of the same source video; all others for the only clip of its source",
+                negatives="other clips of the same source video; all others for the only clip of its source",
                 undefined="static videos: correlation 0 with all audio, a tie",
             ),
             interval=percentile_interval(resampled),
@@ -219,9 +237,7 @@ def _sync_results(
         result("syncnet_auc_shifted", float(shift_wins["fake"].mean()), "higher",
                {"real": float(shift_wins["real"].mean())}, shift_wins["fake"],
                mismatched=f"its own audio, shifted by {inference.MIN_WRONG_SHIFT} to {max_shift} frames"),
-        audio_swap_result("syncnet_audio_swap_auc", synchrony.advantages(score["fake"]),
-                          None if swapped_score is None else synchrony.advantages(swapped_score),
-                          None if swapped is None else swapped.other_N, seed),
+        swap_result,
         result("syncnet_confidence", float(confidence["fake"].mean()), "higher",
                {"real": float(confidence["real"].mean())}, confidence["fake"],
                formula="highest correlation over the shifts minus their median, mean over videos",
@@ -237,7 +253,100 @@ def _sync_results(
                {"real": retrieval_top1(wins["real"]), "chance_level": 1.0 / num_candidates},
                retrieval=f"a video's own audio among {num_candidates} of all songs, expectation over all samples"),
     ]  # fmt: skip
-    return results, {"syncnet_auc": synchrony.win_rates(wins["fake"], negatives)}
+    of_controls = (
+        {} if control_videos is None else _sync_controls(network, control_videos, embeddings["real"], audio, seed)
+    )
+    return [_with_sync_controls(one, of_controls) for one in results], {
+        "syncnet_auc": synchrony.win_rates(wins["fake"], negatives)
+    }
+
+
+def _swap_wins(own_NN: Floats, swapped_NN: Floats, other_N: Ints) -> Floats:
+    """`synchrony.audio_swap_wins` of scores of every video with every audio signal."""
+    row = np.arange(len(other_N))
+    own_N, swapped_N = (score[row, row] - score[row, other_N] for score in (own_NN, swapped_NN))
+    return synchrony.audio_swap_wins(own_N, swapped_N)
+
+
+def _embedded(network: SyncNet, read: ReadVideos, videos_NTHWC: Videos, num_valid_N: Ints) -> Embeddings:
+    """Embeddings of videos that are read a block at a time.
+
+    Args:
+        videos_NTHWC: of the shape of those that are read.
+    """
+    out = inference.empty_embeddings(*videos_NTHWC.shape[:2])
+    for rows in blocks(len(videos_NTHWC), 32, videos_NTHWC):
+        inference.embed_videos(network, read(rows), num_valid_N[rows], out.rows(rows))
+    return out
+
+
+def _swap_controls(
+    network: SyncNet, controls: ControlVideos, audio: Embeddings, num_valid_N: Ints, other_N: Ints
+) -> dict[str, float]:
+    """The audio swap test of the controls. One that does not depend on the audio has exactly the chance level."""
+    data, untrained = controls.data, controls.untrained
+    hops_N = np.array([synchrony.hops_per_frame(rate) for rate in data.frame_rates])
+
+    def flash_of_other(rows: slice) -> Videos:
+        onsets = synchrony.onset_curves(data.raw_mels_NTMU[other_N[rows]], hops_N[other_N[rows]])
+        return flash(data.video_NTHWC[rows, 0], onsets)
+
+    def untrained_of_other(rows: slice) -> Videos:
+        assert untrained is not None
+        return untrained(data.video_NTHWC[rows, 0], data.mels_NTMU[other_N[rows]], data.labels_N[rows])
+
+    from_other: dict[ControlName, ReadVideos] = {"flash": flash_of_other}
+    if untrained is not None:
+        from_other["untrained"] = untrained_of_other
+    out: dict[str, float] = dict.fromkeys(controls.names, 0.5)
+    for name, read in from_other.items():
+        own = _embedded(network, controls.reader(name), data.video_NTHWC, num_valid_N)
+        swapped = _embedded(network, read, data.video_NTHWC, num_valid_N[other_N])
+        own_NN, swapped_NN = (inference.correlations(videos, audio) for videos in (own, swapped))
+        out[name] = float(_swap_wins(own_NN, swapped_NN, other_N).mean())
+    return out
+
+
+def _sync_controls(
+    network: SyncNet, controls: ControlVideos, real: Embeddings, audio: Embeddings, seed: int
+) -> dict[str, dict[str, float]]:
+    """Metric -> control -> value. Of ``mismatched`` the mean over `MISMATCHED_DRAWS` choices of the other clip."""
+    data, rng = controls.data, np.random.default_rng(seed)
+    negatives = synchrony.negatives(data.video_ids)
+
+    def values(videos: Embeddings) -> dict[str, float]:
+        wins = synchrony.pairwise_wins(inference.correlations(videos, audio))
+        shifted = inference.shifted_correlations(videos, audio)
+        return {
+            "syncnet_auc": float(synchrony.auc(wins, negatives)[0]),
+            "syncnet_auc_shifted": float(inference.shift_wins(shifted).mean()),
+            "syncnet_confidence": float(inference.confidences(shifted).mean()),
+            "syncnet_offset": float(np.abs(inference.offsets(shifted)).mean()),
+            "syncnet_top1": retrieval_top1(wins),
+        }
+
+    out: dict[str, dict[str, float]] = {}
+    for name in controls.names:
+        if name == "mismatched":
+            draws = [torch.from_numpy(other_clips(data.video_ids, rng)) for _ in range(MISMATCHED_DRAWS)]
+            found = [
+                values(Embeddings(embeddings_NTD=real.embeddings_NTD[other], use_NT=real.use_NT[other]))
+                for other in draws
+            ]
+        else:
+            found = [values(_embedded(network, controls.reader(name), data.video_NTHWC, data.num_valid_N))]
+        for metric in found[0]:
+            out.setdefault(metric, {})[name] = float(np.mean([each[metric] for each in found]))
+    return out
+
+
+def _with_sync_controls(result: MetricResult, of_controls: Mapping[str, Mapping[str, float]]) -> MetricResult:
+    if result.name not in of_controls:
+        return result
+    values = of_controls[result.name]
+    if result.name == "syncnet_offset":  # frames: not between 0 and 1, so not checked for saturation
+        return replace(result, controls={**result.controls, **values})
+    return result.with_controls(values, scale=1.0)
 
 
 def retrieval_top1(wins_NN: Floats) -> float:

@@ -34,8 +34,9 @@ class MetricResult:
         num_undefined: items for which the metric is not defined; `protocol` describes how they are counted.
         unavailable: the reason why there is no value; empty if there is one.
         caution: why the value must be interpreted with care, for example too few videos; empty if there is no reason.
-        saturated_by: the control (`CONTROL_NAMES`) that reaches the value of the real videos; empty if none does. Such a
-            measure does not tell a good model from that control: it takes part in no gate and in no comparison of models.
+        saturated_by: the control (`CONTROL_NAMES`) that reaches the value of the real videos, or ``chance``; empty if
+            none does. Such a measure does not tell a good model from it: it takes part in no gate and in no comparison of
+            models.
         controls: values of the same metric on trivial solutions or real data: floors, ceilings, baselines, chance level.
         protocol: everything that could change the value: frames, masks, resizing, network and its digest, seeds.
     """
@@ -72,13 +73,13 @@ class MetricResult:
         return replace(self, protocol={**shared, **self.protocol})
 
     def with_controls(
-        self, controls: Mapping[str, float], *, scale: float | None, exempt: Collection[str] = ()
+        self, controls: Mapping[str, float], *, scale: float, exempt: Collection[str] = ()
     ) -> MetricResult:
         """A copy with `controls` added and `saturated_by` set (`saturating_control`).
 
         Args:
             controls: values of this measure on the control videos, by name, and ``real``: on the real videos. Without
-                ``real`` no control saturates.
+                ``real`` nothing saturates.
             scale, exempt: see `saturating_control`; `exempt` is added to the protocol.
         """
         merged = {**self.controls, **controls}
@@ -99,31 +100,39 @@ class MetricResult:
 
 
 def saturating_control(
-    controls: Mapping[str, float], better: Better, *, scale: float | None, exempt: Collection[str] = ()
+    controls: Mapping[str, float], better: Better, *, scale: float, exempt: Collection[str] = ()
 ) -> str:
-    """The control that comes closest to the real value, if within `SATURATION_MARGIN` x scale of it; else empty.
+    """What the real videos do not exceed: the closest control within `SATURATION_MARGIN` x scale, or chance; else empty.
 
-    A control that is better than the real value saturates as well, except where the real value is the aim (`better` is
-    ``near_one`` or ``neither``): there, deviations in both directions count.
+    * A control that is better than the real value saturates as well, except where the real value is the aim (`better` is
+      ``near_one`` or ``neither``): there, deviations in both directions count.
+    * ``chance``: the interval of the real value contains the chance level, so these videos cannot show more than chance.
 
     Args:
-        controls: values by name; used are ``real`` and those of `CONTROL_NAMES`.
-        scale: 1 for a measure between 0 and 1 (AUC, share, F1, correlation). None for an unbounded one: the largest
-            distance of a control from the real value, so that a control saturates at 5 % of what separates the worst
-            control from the real videos.
+        controls: values by name; used are ``real``, those of `CONTROL_NAMES`, and ``chance_level`` with the interval of the
+            real value, ``real_low`` and ``real_high``.
+        scale: width of the range of the measure: 1 for an AUC, a share, an F1, a correlation. Unbounded measures are not
+            checked.
         exempt: controls that are as good as real for this measure by definition: a mismatched video is a real one,
             so a measure of single videos without their pair does not have to tell it from them.
     """
-    found = {name: controls[name] for name in CONTROL_NAMES if name in controls and name not in exempt}
-    if "real" not in controls or not found:
+    if "real" not in controls:
         return ""
     real = controls["real"]
     sign = {"higher": 1.0, "lower": -1.0}.get(better)
-    short = {name: abs(real - value) if sign is None else sign * (real - value) for name, value in found.items()}
-    width = max(0.0, *short.values()) if scale is None else scale
-    closest = min(short, key=lambda name: short[name])
+    short = {
+        name: abs(real - controls[name]) if sign is None else sign * (real - controls[name])
+        for name in CONTROL_NAMES
+        if name in controls and name not in exempt
+    }
+    closest = min(short, key=lambda name: short[name], default="")
     # Differences of decimal fractions are rounded: .95 counts as within .05 of 1.
-    return closest if short[closest] <= SATURATION_MARGIN * width + 1e-12 else ""
+    if closest and short[closest] <= SATURATION_MARGIN * scale + 1e-12:
+        return closest
+    chance = controls.get("chance_level")
+    if chance is not None and controls.get("real_low", math.inf) <= chance <= controls.get("real_high", -math.inf):
+        return "chance"
+    return ""
 
 
 def unavailable(name: str, reason: str, *, better: Better, n_real: int, n_fake: int) -> MetricResult:

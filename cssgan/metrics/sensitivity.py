@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,7 +102,8 @@ def sensitivity_results(
 ) -> list[MetricResult]:
     """Audio sensitivity and the swap test, from all K x K pairings of K images and K audio signals.
 
-    Both have no real value: there is no real video of one clip's image with another clip's audio.
+    Both have no real value: there is no real video of one clip's image with another clip's audio. So no control saturates
+    them, and they take part in no gate and in no comparison of models.
 
     Args:
         controls: generators whose values are shown beside the generator's.
@@ -136,7 +137,7 @@ def sensitivity_results(
             for name, found in others.items()
             if found.change_by_image
         }
-        sensitivity = sensitivity.with_controls(ratios, scale=None)
+        sensitivity = replace(sensitivity, controls={**sensitivity.controls, **ratios})
     differences = {name: found.same_audio_correlation - found.same_image_correlation for name, found in others.items()}
     return [
         sensitivity,

@@ -31,6 +31,8 @@ MIN_ENTRIES = 3
 """Pearson's correlation of fewer points is always +-1 or undefined."""
 TIE = 1e-9
 """Correlations that differ by less are equal but for rounding."""
+_BLOCK_PAIRS = 2**19
+"""Pairs of a video and an audio signal that are compared at once: 80 MB."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,6 +92,9 @@ def window_onset_curves(data: EvalWindows) -> Floats:
 
 def at_common_rate(curves_NK: Floats, use_NK: Mask, frames_per_second_N: Floats) -> tuple[Floats, Mask, float]:
     """Curves of videos of different frame rates at the lowest of these rates, so that entry k is the same time in all.
+
+    The rate and the valid entries are those of the frames: a video that was generated from the audio of another clip has
+    those of that clip.
 
     The sum over a curve is kept: an entry is the share of the entries that its interval covers. Curves of that rate are
     unchanged.
@@ -165,7 +170,7 @@ def allowed_lags(
     generator cannot choose the lag.
     """
     lags = searched_lags(spec, frames_per_second)
-    means = [float(np.diag(correlations(real_NK, onset_NK, use_NK, lag)[0]).mean()) for lag in lags]
+    means = [float(own_correlations(real_NK, onset_NK, use_NK, use_NK, (lag,))[0].mean()) for lag in lags]
     best = lags[int(np.argmax(means))]
     tolerance = max(1, round(spec.tolerance_seconds * frames_per_second))
     return tuple(range(best - tolerance, best + tolerance + 1))
@@ -184,7 +189,55 @@ def best_correlations(
     return np.where(defined, best, 0.0), defined
 
 
-def own_advantages(motion_NK: Floats, onset_NK: Floats, use_NK: Mask, lags: Sequence[int] = (0,)) -> Floats:
+def own_correlations(
+    motion_NK: Floats, onset_NK: Floats, motion_use_NK: Mask, onset_use_NK: Mask, lags: Sequence[int] = (0,)
+) -> tuple[Floats, Mask]:
+    """The diagonal of `best_correlations` without the other pairs: row n of the motion with row n of the audio.
+
+    Args:
+        motion_use_NK, onset_use_NK: entries that count; a row uses those of both.
+
+    Returns:
+        (float64 (N,), bool (N,) defined); 0 where it is not defined.
+    """
+    x_all, y_all = _standardized(motion_NK, motion_use_NK), _standardized(onset_NK, onset_use_NK)
+    best, found = np.full(len(motion_NK), -2.0), np.zeros(len(motion_NK), np.bool_)
+    for lag in lags:
+        here, there = _overlap(motion_NK.shape[1], lag)
+        value, usable = _pearson(x_all[:, here], y_all[:, there], motion_use_NK[:, here] & onset_use_NK[:, there])
+        best = np.maximum(best, np.where(usable, value, -2.0))
+        found |= usable
+    return np.where(found, best, 0.0), found
+
+
+def _overlap(num_entries: int, lag: int) -> tuple[slice, slice]:
+    """The entries of motion and of audio that a lag brings together."""
+    low, high = max(lag, 0), num_entries + min(lag, 0)
+    return slice(low, high), slice(low - lag, high - lag)
+
+
+def _pearson(x_NK: Floats, y_NK: Floats, use_NK: Mask) -> tuple[Floats, Mask]:
+    """Pearson correlation of each row of x with the same row of y over `use_NK`, and where it is defined."""
+    count_N1 = np.maximum(use_NK.sum(axis=1, keepdims=True), 1)
+    x, y = (
+        np.where(use_NK, values - np.where(use_NK, values, 0.0).sum(axis=1, keepdims=True) / count_N1, 0.0)
+        for values in (x_NK, y_NK)
+    )
+    variance_x, variance_y = (x * x).sum(axis=1), (y * y).sum(axis=1)
+    usable: Mask = np.asarray((use_NK.sum(axis=1) >= MIN_ENTRIES) & (np.minimum(variance_x, variance_y) > 1e-9))
+    scale = np.sqrt(np.where(usable, variance_x * variance_y, 1.0))
+    return np.where(usable, np.clip((x * y).sum(axis=1) / scale, -1.0, 1.0), 0.0), usable
+
+
+def own_advantages(
+    motion_NK: Floats,
+    onset_NK: Floats,
+    use_NK: Mask,
+    lags: Sequence[int] = (0,),
+    *,
+    rows_I: Ints | None = None,
+    columns_J: Ints | None = None,
+) -> Floats:
     """Entry (i, j): how much better motion i correlates with its own audio than with audio j, over the same frames.
 
     Both correlations use the entries that are valid in i and in j, and the best of `lags`. Of two random curves the
@@ -193,27 +246,31 @@ def own_advantages(motion_NK: Floats, onset_NK: Floats, use_NK: Mask, lags: Sequ
 
     Args:
         motion_NK, onset_NK, use_NK: as in `correlations`; also the motion of the real videos instead of the audio.
+        rows_I, columns_J: the videos and the audio signals that are compared; None: all. Each pair needs about 160 bytes.
 
     Returns:
-        float64 (N, N), -2..2; 0 where one of the correlations is not defined (a tie), and on the diagonal.
+        float64 (I, J), -2..2; 0 where one of the correlations is not defined (a tie), and for a video's own audio.
     """
-    shape = (len(motion_NK), len(motion_NK))
+    everything = np.arange(len(motion_NK))
+    rows_I, columns_J = everything if rows_I is None else rows_I, everything if columns_J is None else columns_J
+    shape = (len(rows_I), len(columns_J))
     own, other, defined = np.full(shape, -2.0), np.full(shape, -2.0), np.zeros(shape, np.bool_)
-    x_all, y_all = _standardized(motion_NK, use_NK), _standardized(onset_NK, use_NK)
-    num_entries = motion_NK.shape[1]
+    motion_use, own_use, other_use = use_NK[rows_I], use_NK[rows_I], use_NK[columns_J]
+    x_all, own_all = _standardized(motion_NK[rows_I], motion_use), _standardized(onset_NK[rows_I], own_use)
+    other_all = _standardized(onset_NK[columns_J], other_use)
     for lag in lags:
-        low, high = max(lag, 0), num_entries + min(lag, 0)
-        x, y = x_all[:, low:high], y_all[:, low - lag : high - lag]
-        audible = use_NK[:, low - lag : high - lag].astype(np.float64)
-        both = use_NK[:, low:high] * audible
-        x, y_own, y_other = x * both, y * both, y * audible
-        count = np.maximum(both @ audible.T, 1.0)
+        here, there = _overlap(motion_NK.shape[1], lag)
+        both = (motion_use[:, here] & own_use[:, there]).astype(np.float64)
+        audible = other_use[:, there].astype(np.float64)
+        x, y_own, y_other = x_all[:, here] * both, own_all[:, there] * both, other_all[:, there] * audible
+        entries = both @ audible.T
+        count = np.maximum(entries, 1.0)
         sum_x, own_sum, other_sum = x @ audible.T, y_own @ audible.T, both @ y_other.T
         variance_x = (x * x) @ audible.T - sum_x**2 / count
         own_variance = (y_own * y_own) @ audible.T - own_sum**2 / count
         other_variance = both @ (y_other * y_other).T - other_sum**2 / count
         smallest = np.minimum(variance_x, np.minimum(own_variance, other_variance))
-        usable = (both @ audible.T >= MIN_ENTRIES) & (smallest > 1e-9)
+        usable = (entries >= MIN_ENTRIES) & (smallest > 1e-9)
         for best, products, sums, variance in (
             (own, (x * y_own) @ audible.T, own_sum, own_variance),
             (other, x @ y_other.T, other_sum, other_variance),
@@ -222,9 +279,24 @@ def own_advantages(motion_NK: Floats, onset_NK: Floats, use_NK: Mask, lags: Sequ
             value = np.clip((products - sum_x * sums / count) / scale, -1.0, 1.0)
             np.maximum(best, np.where(usable, value, -2.0), out=best)
         defined |= usable
-    difference = np.where(defined, own - other, 0.0)
-    np.fill_diagonal(difference, 0.0)
-    return difference
+    return np.where(defined & (rows_I[:, None] != columns_J[None, :]), own - other, 0.0)
+
+
+def pair_advantages(
+    motion_NK: Floats, onset_NK: Floats, use_NK: Mask, other_N: Ints, lags: Sequence[int] = (0,)
+) -> Floats:
+    """Entry (n, other_N[n]) of `own_advantages` for each n, float64 (N,), without the other pairs."""
+    x_all, y_all = _standardized(motion_NK, use_NK), _standardized(onset_NK, use_NK)
+    own, other = np.full(len(motion_NK), -2.0), np.full(len(motion_NK), -2.0)
+    for lag in lags:
+        here, there = _overlap(motion_NK.shape[1], lag)
+        use = use_NK[:, here] & use_NK[:, there] & use_NK[other_N][:, there]
+        own_value, own_usable = _pearson(x_all[:, here], y_all[:, there], use)
+        other_value, other_usable = _pearson(x_all[:, here], y_all[other_N][:, there], use)
+        usable = own_usable & other_usable
+        own = np.maximum(own, np.where(usable, own_value, -2.0))
+        other = np.maximum(other, np.where(usable, other_value, -2.0))
+    return own - other
 
 
 def advantages(score_NN: Floats) -> Floats:
@@ -232,19 +304,71 @@ def advantages(score_NN: Floats) -> Floats:
     return np.diag(score_NN)[:, None] - score_NN
 
 
-def wins(advantage_NN: Floats) -> Floats:
-    """Entry (i, j): 1 if the advantage is positive, 0.5 for a tie, 0 otherwise; 0 on the diagonal."""
-    out = 0.5 + 0.5 * np.sign(np.where(np.abs(advantage_NN) < TIE, 0.0, advantage_NN))
+def wins(advantage: Floats) -> Floats:
+    """1 where an advantage is positive, 0.5 for a tie (`TIE`), 0 otherwise; same shape."""
+    return 0.5 + 0.5 * np.sign(np.where(np.abs(advantage) < TIE, 0.0, advantage))
+
+
+def pairwise_wins(score_NN: Floats) -> Floats:
+    """Entry (i, j): 1 if video i scores higher with its own audio than with audio j, 0.5 for a tie, 0 otherwise.
+
+    0 on the diagonal.
+    """
+    out = wins(advantages(score_NN))
     np.fill_diagonal(out, 0.0)
     return out
 
 
-def pairwise_wins(score_NN: Floats) -> Floats:
-    """Entry (i, j): 1 if video i scores higher with its own audio than with audio j, 0.5 for a tie, 0 otherwise."""
-    own = np.diag(score_NN)[:, None]
-    wins = (own > score_NN) + 0.5 * (own == score_NN)
-    np.fill_diagonal(wins, 0.0)
-    return wins
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class WinBlock:
+    """Comparisons of some videos with the audio of some clips. The pair of a video with its own audio does not count.
+
+    Args:
+        rows_I, columns_J: the videos and the audio signals.
+        wins_IJ: `wins`, float16, in which its three values are exact.
+    """
+
+    rows_I: Ints
+    columns_J: Ints
+    wins_IJ: NDArray[np.float16]
+
+    @property
+    def used(self) -> Mask:
+        """bool (I, J): the pairs that count."""
+        return np.not_equal(self.rows_I[:, None], self.columns_J[None, :])
+
+
+def song_blocks(sources: Sequence[str]) -> list[tuple[Ints, Ints]]:
+    """The comparisons of `negatives` as blocks (videos, audio signals), each of at most `_BLOCK_PAIRS` pairs.
+
+    A set of many songs has few pairs within a song, so neither a matrix of all pairs nor its memory is needed.
+    """
+    _, source_N, counts = np.unique(np.array(sources), return_inverse=True, return_counts=True)
+    order = np.argsort(source_N, kind="stable")
+    groups = np.split(order, np.cumsum(counts)[:-1])
+    alone = np.array([group[0] for group in groups if len(group) == 1], np.int64)
+    pairs = [(group, group) for group in groups if len(group) > 1] + [(alone, np.arange(len(sources)))]
+    out: list[tuple[Ints, Ints]] = []
+    for rows, columns in pairs:
+        step = max(1, _BLOCK_PAIRS // len(columns))
+        out += [(rows[first : first + step], columns) for first in range(0, len(rows), step)]
+    return out
+
+
+def song_wins(
+    motion_NK: Floats, onset_NK: Floats, use_NK: Mask, sources: Sequence[str], lags: Sequence[int] = (0,)
+) -> list[WinBlock]:
+    """Does each video follow its own audio better than that of its negatives? `wins` of `own_advantages` in blocks."""
+    return [
+        WinBlock(
+            rows_I=rows,
+            columns_J=columns,
+            wins_IJ=wins(own_advantages(motion_NK, onset_NK, use_NK, lags, rows_I=rows, columns_J=columns)).astype(
+                np.float16
+            ),
+        )
+        for rows, columns in song_blocks(sources)
+    ]
 
 
 def negatives(sources: Sequence[str]) -> Mask:
@@ -275,11 +399,32 @@ def auc(wins_NN: Floats, negatives_NN: Mask, weights_RN: Floats | None = None) -
         float64 (R,); .5 if no comparison is left. A resampled video is not compared with copies of itself.
     """
     weights = np.ones((1, len(wins_NN))) if weights_RN is None else weights_RN
-    counts = weights @ negatives_NN.T.astype(np.float64)
-    rows = np.where(counts > 0, weights @ (wins_NN * negatives_NN).T / np.maximum(counts, 1e-12), 0.0)
-    used = weights * (counts > 0)
-    total = used.sum(axis=1)
-    return np.where(total > 0, (rows * used).sum(axis=1) / np.maximum(total, 1e-12), 0.5)
+    return _mean_of_rates([_weighted_rates(wins_NN, negatives_NN, weights, weights)])
+
+
+def song_auc(blocks: Sequence[WinBlock], weights_RN: Floats | None = None) -> Floats:
+    """`auc` of the comparisons of `song_wins`."""
+    num_videos = sum(len(block.rows_I) for block in blocks)
+    weights = np.ones((1, num_videos)) if weights_RN is None else weights_RN
+    return _mean_of_rates([
+        _weighted_rates(
+            block.wins_IJ.astype(np.float64), block.used, weights[:, block.rows_I], weights[:, block.columns_J]
+        )
+        for block in blocks
+    ])  # fmt: skip
+
+
+def _weighted_rates(wins_IJ: Floats, used_IJ: Mask, rows_RI: Floats, columns_RJ: Floats) -> tuple[Floats, Floats]:
+    """Sum of the win rates of some videos, and number of videos with a comparison, in each resample; float64 (R,)."""
+    counts = columns_RJ @ used_IJ.T.astype(np.float64)
+    rates = np.where(counts > 0, columns_RJ @ (wins_IJ * used_IJ).T / np.maximum(counts, 1e-12), 0.0)
+    used = rows_RI * (counts > 0)
+    return (rates * used).sum(axis=1), used.sum(axis=1)
+
+
+def _mean_of_rates(parts: Sequence[tuple[Floats, Floats]]) -> Floats:
+    rates, total = (np.sum([part[index] for part in parts], axis=0) for index in (0, 1))
+    return np.where(total > 0, rates / np.maximum(total, 1e-12), 0.5)
 
 
 def win_rates(wins_NN: Floats, negatives_NN: Mask) -> Floats:
@@ -288,19 +433,26 @@ def win_rates(wins_NN: Floats, negatives_NN: Mask) -> Floats:
     return np.where(counts > 0, (wins_NN * negatives_NN).sum(axis=1) / np.maximum(counts, 1), np.nan)
 
 
-def audio_swap_wins(own_NN: Floats, swapped_NN: Floats, other_N: Ints) -> Floats:
+def song_win_rates(blocks: Sequence[WinBlock]) -> Floats:
+    """`win_rates` of the comparisons of `song_wins`, float64 (N,)."""
+    out = np.full(sum(len(block.rows_I) for block in blocks), np.nan)
+    for block in blocks:
+        out[block.rows_I] = win_rates(block.wins_IJ.astype(np.float64), block.used)
+    return out
+
+
+def audio_swap_wins(own_N: Floats, swapped_N: Floats) -> Floats:
     """Does a video follow the audio it was generated from? float64 (N,) in {0, .25, .5, .75, 1}; chance level .5.
 
-    There are two videos of each image, one generated from its own audio and one from audio `other_N[i]`. Each wins if
+    There are two videos of each image, one generated from its own audio and one from that of another clip. Each wins if
     it scores higher with the audio that it was generated from than with the other one. An unconditional generator makes
     the same video twice, which wins once and loses once: exactly .5, independent of the image.
 
     Args:
-        own_NN, swapped_NN: `own_advantages` (or `advantages`) of the videos generated from their own and from the other
-            audio; in both, row i compares audio i with the others.
+        own_N, swapped_N: score with the image's own audio minus score with the other audio (`pair_advantages`), of the
+            video generated from the own and from the other audio.
     """
-    row = np.arange(len(other_N))
-    return (wins(own_NN)[row, other_N] + 1.0 - wins(swapped_NN)[row, other_N]) / 2.0
+    return (wins(own_N) + 1.0 - wins(swapped_N)) / 2.0
 
 
 def mismatched_pairing(num_videos: int, rng: np.random.Generator) -> Ints:
@@ -317,10 +469,20 @@ def mismatched_pairing(num_videos: int, rng: np.random.Generator) -> Ints:
     return out
 
 
-def mismatched_means(score_NN: Floats, num_pairings: int, rng: np.random.Generator) -> Floats:
-    """Mean score of the whole set under each of `num_pairings` random mismatched pairings."""
-    rows = np.arange(len(score_NN))
-    return np.array([score_NN[rows, mismatched_pairing(len(rows), rng)].mean() for _ in range(num_pairings)])
+def mismatched_means(
+    motion_NK: Floats,
+    onset_NK: Floats,
+    use_NK: Mask,
+    lags: Sequence[int],
+    num_pairings: int,
+    rng: np.random.Generator,
+) -> Floats:
+    """Mean of `own_correlations` of the whole set under each of `num_pairings` random mismatched pairings."""
+    means: list[float] = []
+    for _ in range(num_pairings):
+        other = mismatched_pairing(len(motion_NK), rng)
+        means.append(float(own_correlations(motion_NK, onset_NK[other], use_NK, use_NK[other], lags)[0].mean()))
+    return np.array(means)
 
 
 def best_lags(motion_NK: Floats, onset_NK: Floats, use_NK: Mask, lags: Sequence[int]) -> tuple[Floats, Ints]:
@@ -328,6 +490,6 @@ def best_lags(motion_NK: Floats, onset_NK: Floats, use_NK: Mask, lags: Sequence[
 
     Undefined videos have correlation 0 and lag 0. Of equal correlations the smallest absolute lag is used.
     """
-    each = np.stack([np.diag(correlations(motion_NK, onset_NK, use_NK, lag)[0]) for lag in lags])
+    each = np.stack([own_correlations(motion_NK, onset_NK, use_NK, use_NK, (lag,))[0] for lag in lags])
     best = each.argmax(axis=0)
     return each.max(axis=0), np.array(lags)[best]

@@ -149,6 +149,8 @@ def _notes(
 
 
 def _saturated(control: str) -> str:
+    if control == "chance":
+        return "saturated: the value of real videos is not above chance, no conclusion"
     return f"saturated: the control {control!r} reaches the value of real videos, no conclusion"
 
 
@@ -295,7 +297,7 @@ class Claim:
 _ASPECTS = {
     DISTANCE: "in video distance",
     "event_match": "in the times of events",
-    "audio_swap_auc": "in following the audio",
+    "event_swap_auc": "in following the audio",  # not audio_swap_auc, which a lamp that follows the sound passes
 }
 _BASELINES = tuple(row.name for row in rows_of("table1", BUDGETS["paper"]))[:-1]
 CLAIMS: Mapping[TableName, tuple[Claim, ...]] = {

@@ -205,14 +205,11 @@ def _gate_rows(evaluation: dict[str, Any]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for gate in evaluation["gates"]:
         controls: dict[str, float] = evaluation["metrics"][gate["name"]]["controls"]
-        if gate["saturated_by"]:
-            outcome = f"does not count: saturated by {gate['saturated_by']}"
-        else:
-            outcome = "passed" if gate["passed"] else f"missed: {gate['reason']}"
+        outcome = ": ".join(filter(None, (gate["outcome"], gate["reason"])))
         others = (f"{controls[name]:.3f}" if name in controls else "-" for name in _CONTROLS)
         rows.append((gate["name"], gate["bound"], _number(gate["value"]), *others, outcome))
     return rows
 
 
 def _missed(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
-    return [gate for gate in evaluation["gates"] if not gate["passed"] and not gate["saturated_by"]]
+    return [gate for gate in evaluation["gates"] if gate["outcome"].startswith("MISS")]

@@ -16,11 +16,13 @@ from cssgan.cli import app
 from cssgan.data import resident
 from cssgan.errors import EvaluatorError
 from cssgan.evaluation.evaluate import evaluate
-from cssgan.evaluators import checkpoint, sampling, train
+from cssgan.evaluators import checkpoint, inference, sampling, train
 from cssgan.evaluators.checkpoint import TrainedEvaluators
-from cssgan.evaluators.results import evaluator_results, retrieval_top1
+from cssgan.evaluators.networks import SyncNet
+from cssgan.evaluators.results import SwappedVideos, evaluator_results, retrieval_top1
 from cssgan.metrics import synchrony
-from cssgan.metrics.result import MetricResult
+from cssgan.metrics.controls import ControlVideos
+from cssgan.metrics.result import CONTROL_NAMES, MetricResult
 from cssgan.metrics.videos import VideoPairs, hold_first_frame
 from cssgan.types import EvalWindows
 from phonics_data.contract.labels import LETTERS
@@ -185,6 +187,33 @@ def test_audio_swap_of_an_audio_conditioned_and_an_unconditional_generator(
         assert "fake_from_other_audio" in found["syncnet_auc"].controls
     assert swap_auc["conditioned"] > 0.85
     assert swap_auc["unconditional"] == 0.5
+
+
+def test_syncnet_figures_have_controls(evaluators: TrainedEvaluators, data: EvalWindows) -> None:
+    n, real = len(data), data.video_NTHWC
+    other = synchrony.mismatched_pairing(n, np.random.default_rng(0))
+    network = evaluators.evaluators["sync"].network
+    assert isinstance(network, SyncNet)
+    # A generator that copies the real video of its audio.
+    swapped = SwappedVideos(
+        embeddings=inference.embed_videos(network, real[other], data.num_valid_N[other]), other_N=other
+    )
+    controls = ControlVideos(
+        data=data, untrained=lambda images, mels, labels: np.repeat(images[:, None], real.shape[1], axis=1)
+    )
+    pairs = VideoPairs(real_NTHWC=real, fake_NTHWC=real, num_valid_N=data.num_valid_N)
+    of_set = evaluator_results(evaluators, pairs, data, swapped=swapped, controls=controls)
+    found = {result.name: result for result in of_set.results}
+    for name in ("syncnet_auc", "syncnet_auc_shifted", "syncnet_confidence", "syncnet_offset", "syncnet_top1"):
+        assert set(CONTROL_NAMES) | {"real"} <= set(found[name].controls), name
+    auc = found["syncnet_auc"].controls
+    assert auc["held"] == auc["untrained"] == 0.5
+    assert auc["mismatched"] < auc["real"] - 0.25
+    assert auc["real_low"] > auc["chance_level"]
+    swap = found["syncnet_audio_swap_auc"]
+    assert swap.controls["real"] == swap.value  # the same videos
+    assert swap.controls["held"] == swap.controls["untrained"] == swap.controls["song_mean"] == 0.5
+    assert set(CONTROL_NAMES) <= set(swap.controls)
 
 
 def test_a_resumed_training_is_bit_equal(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,18 +71,20 @@ def test_the_margin_of_a_share_is_five_hundredths(flash: float, name: str) -> No
     assert saturating_control({**AUC, "flash": flash}, "higher", scale=1.0) == name
 
 
-def test_of_unbounded_measures_the_margin_is_a_share_of_the_worst_control() -> None:
-    distance = {"real": 2.0, "held": 42.0, "song_mean": 4.0}
-    assert saturating_control(distance, "lower", scale=None) == "song_mean"
-    assert saturating_control({**distance, "song_mean": 4.1}, "lower", scale=None) == ""
-    assert saturating_control({"real": 2.0, "held": 2.0, "flash": 2.0}, "lower", scale=None) == "held"
+def test_a_real_value_at_chance_is_saturated() -> None:
+    values = {"real": 0.65, "held": 0.5, "chance_level": 0.5, "real_low": 0.45, "real_high": 0.83}
+    saturated = RESULT.with_controls(values, scale=1.0)
+    assert saturated.saturated_by == "chance"
+    assert RESULT.with_controls({**values, "real_low": 0.51}, scale=1.0).saturated_by == ""
+    assert RESULT.with_controls({**values, "held": 0.6}, scale=1.0).saturated_by == "held"
+    assert RESULT.with_controls({**values, "real": 0.54, "real_low": 0.51}, scale=1.0).saturated_by == "held"
 
 
 def test_where_the_real_value_is_the_aim_both_directions_count() -> None:
     seam = {"real": 0.9, "held": 1.4, "flash": 0.5}
-    assert saturating_control(seam, "near_one", scale=None) == ""
-    assert saturating_control({**seam, "flash": 0.88}, "near_one", scale=None) == "flash"
-    assert saturating_control({**seam, "untrained": 1.2}, "higher", scale=None) == "held"
+    assert saturating_control(seam, "near_one", scale=1.0) == ""
+    assert saturating_control({**seam, "flash": 0.88}, "near_one", scale=1.0) == "flash"
+    assert saturating_control({**seam, "untrained": 1.2}, "higher", scale=1.0) == "held"
 
 
 def test_without_a_real_value_or_with_exempt_controls_only_nothing_saturates() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -12,6 +13,7 @@ from cssgan.metrics import synchrony
 from cssgan.metrics.motion import motion_curves
 from cssgan.metrics.statistics import bootstrap_weights, percentile_interval
 from cssgan.metrics.synchrony import SynchronySpec
+from cssgan.metrics.synchrony_results import Curves, synchrony_results
 from phonics_data.contract import logmel
 from tests.cssgan.metrics import toy_scenes
 
@@ -179,12 +181,80 @@ def test_motion_with_the_rhythm_of_the_song_has_chance_level() -> None:
 def test_audio_swap_wins_of_audio_conditioned_and_unconditional_generators() -> None:
     _, onset, use = curves(0)
     other = synchrony.mismatched_pairing(len(onset), np.random.default_rng(0))
-    conditioned = synchrony.own_advantages(onset, onset, use)
-    swapped = synchrony.own_advantages(onset[other], onset, use)
-    assert synchrony.audio_swap_wins(conditioned, swapped, other).mean() > 0.95
-    assert synchrony.audio_swap_wins(conditioned, conditioned, other).tolist() == [0.5] * len(onset)
+    conditioned = synchrony.pair_advantages(onset, onset, use, other)
+    swapped = synchrony.pair_advantages(onset[other], onset, use, other)
+    assert synchrony.audio_swap_wins(conditioned, swapped).mean() > 0.95
+    assert synchrony.audio_swap_wins(conditioned, conditioned).tolist() == [0.5] * len(onset)
     static = np.zeros_like(conditioned)
-    assert synchrony.audio_swap_wins(static, static, other).tolist() == [0.5] * len(onset)
+    assert synchrony.audio_swap_wins(static, static).tolist() == [0.5] * len(onset)
+
+
+def varying_curves(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_], tuple[str, ...]]:
+    """Motion that is a little like its audio, of clips of several lengths; songs of one, two, ... clips."""
+    rng = np.random.default_rng(3)
+    onset = rng.random((n, 31))
+    use = np.arange(31)[None, :] < rng.integers(2, 32, n)[:, None]
+    return onset + rng.random((n, 31)), onset, use, tuple(str(int(song)) for song in np.sqrt(2 * np.arange(n)))
+
+
+def test_blocks_of_songs_and_pairs_are_entries_of_the_whole_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(synchrony, "_BLOCK_PAIRS", 20)
+    motion, onset, use, sources = varying_curves(40)
+    lags = (-1, 0, 2)
+    whole, negatives = synchrony.own_advantages(motion, onset, use, lags), synchrony.negatives(sources)
+    wins = synchrony.wins(whole)
+    weights = bootstrap_weights(40, 0, 50)
+    blocks = synchrony.song_wins(motion, onset, use, sources, lags)
+    assert len(blocks) > len(set(sources))
+    assert np.allclose(synchrony.song_auc(blocks), synchrony.auc(wins, negatives))
+    assert np.allclose(synchrony.song_auc(blocks, weights), synchrony.auc(wins, negatives, weights))
+    assert np.allclose(synchrony.song_win_rates(blocks), synchrony.win_rates(wins, negatives), equal_nan=True)
+    other = synchrony.mismatched_pairing(40, np.random.default_rng(0))
+    pairs = synchrony.pair_advantages(motion, onset, use, other, lags)
+    assert np.allclose(pairs, whole[np.arange(40), other])
+    matrix, defined = synchrony.best_correlations(motion, onset, use, lags)
+    found, found_defined = synchrony.own_correlations(motion, onset, use, use, lags)
+    assert np.allclose(found, np.diag(matrix))
+    assert found_defined.tolist() == np.diag(defined).tolist()
+
+
+@pytest.mark.parametrize("clips_per_song", [15, 1])
+def test_memory_does_not_grow_with_all_pairs(clips_per_song: int) -> None:
+    """3,000 x 3,000 numbers are 72 MB, and a comparison of all pairs needs about twenty of such matrices."""
+    n = 3000
+    rng = np.random.default_rng(0)
+    onset = rng.random((n, 31))
+    use = np.ones((n, 31), np.bool_)
+    sources = tuple(f"song{row // clips_per_song}" for row in range(n))
+    tracemalloc.start()
+    blocks = synchrony.song_wins(onset + rng.random((n, 31)), onset, use, sources, (-1, 0, 1))
+    value = synchrony.song_auc(blocks, bootstrap_weights(n, 0, 100)).mean()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert value > 0.9
+    assert peak < 200e6
+    assert sum(block.wins_IJ.size for block in blocks) == n * (clips_per_song if clips_per_song > 1 else n)
+
+
+def test_memory_of_all_synchrony_results() -> None:
+    n = 3000
+    rng = np.random.default_rng(0)
+    onset = rng.random((n, 31))
+    other = synchrony.mismatched_pairing(n, rng)
+    found = Curves(
+        real_NK=onset + rng.random((n, 31)), fake_NK=rng.random((n, 31)), onset_NK=onset,
+        use_NK=np.ones((n, 31), np.bool_), frames_per_second=25.0,
+        sources=tuple(f"song{row // 15}" for row in range(n)),
+        controls={"held": np.zeros((n, 31)), "mismatched": onset[other]}, swapped_NK=rng.random((n, 31)), other_N=other,
+    )  # fmt: skip
+    tracemalloc.start()
+    results = synchrony_results(found, SynchronySpec(num_resamples=100, num_pairings=10)).results
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 150e6
+    value = {result.name: result for result in results}
+    assert value["sync_auc"].controls["real"] > 0.9
+    assert value["sync_auc"].controls["mismatched"] == pytest.approx(0.46, abs=0.03)  # its own clip is a negative
 
 
 @pytest.mark.parametrize("lag", [-2, 0, 1])

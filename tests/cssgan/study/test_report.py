@@ -60,7 +60,7 @@ def make_study(**changed: Mapping[str, float]) -> Study:
     values: dict[str, dict[str, float]] = {}
     for number, name in enumerate(("a4", "a3", "a2", "a1", "a0", "imaginator", "g3an", "phonicsgan_like", "mocogan")):
         values[name] = {
-            "rfd_3d_kd64": 1.0 + number, "event_match": 0.9 - number / 20, "audio_swap_auc": 0.9 - number / 20,
+            "rfd_3d_kd64": 1.0 + number, "event_match": 0.9 - number / 20, "event_swap_auc": 0.9 - number / 20,
             "seam_deviation": 0.1 * (1 + number), "seam_ratio": 1.0 + number,
         }  # fmt: skip
         values[name] |= dict(changed.get(name, {}))
@@ -196,7 +196,33 @@ def test_a_saturated_measure_takes_part_in_no_conclusion() -> None:
     differences = report.comparison_table(report.comparisons(study, "table3", "test"), "t")
     columns = [dict(zip(differences.columns, row, strict=True)) for row in differences.rows]
     assert all(cells["event_match ↑"].endswith(" saturated") for cells in columns)
-    assert all(cells["audio_swap_auc ↑"].startswith("**") for cells in columns)
+    assert all(cells["event_swap_auc ↑"].startswith("**") for cells in columns)
+
+
+@pytest.mark.parametrize(
+    ("saturated_by", "reason"),
+    [
+        ("flash", "saturated: the control 'flash' reaches the value of real videos"),
+        ("chance", "saturated: the value of real videos is not above chance"),
+    ],
+)
+def test_claims_of_following_the_audio_are_about_events_and_never_saturated(saturated_by: str, reason: str) -> None:
+    study = make_study(a4={"audio_swap_auc": 0.0})  # a model that does not flash with the sound
+    following = [line for line in claims(study) if "in following the audio" in line]
+    assert len(following) == 3
+    assert all("(event_swap_auc): **holds**" in line for line in following)
+    runs = {
+        key: replace(
+            run,
+            metrics={
+                **run.metrics,
+                "event_swap_auc": replace(run.metrics["event_swap_auc"], saturated_by=saturated_by),
+            },
+        )
+        for key, run in study.results["test"].finished.items()
+    }
+    lines = claims(with_results(study, Results(finished=runs, missing={})))
+    assert all(f"**no conclusion**: {reason}" in line for line in lines if "in following the audio" in line)
 
 
 def test_validation_gives_no_conclusion() -> None:
