@@ -1,8 +1,9 @@
 """Assignment of source videos to train, validation and test.
 
 * All clips of a source are in one split, because they are similar.
-* The split of a source depends on a hash of its id, so adding sources does not move others, with two exceptions:
-  no split is empty, and a label that enough sources have is in every split.
+* The split of a source depends on a hash of its id (of files of one group: of the group's name), so adding sources or
+  files of a source does not move others, with two exceptions: no split is empty, and a label that enough sources have
+  is in every split.
 * A CSV can give the splits of some or all sources (``--splits``). Only it can name the split ``unseen-styles``.
 """
 
@@ -171,19 +172,38 @@ def split_by_source(
     return {video: splits[name] for video, name in names.items()}
 
 
-def merged_groups(*relations: Mapping[str, str]) -> dict[str, str]:
+def merged_groups(*relations: Mapping[str, str], declared: Mapping[str, str] | None = None) -> dict[str, str]:
     """The groups that the relations (video id -> group) form together: sources that share a group in any of them are in
-    the same one. It has the name of its first source in sorted order."""
-    group_of: dict[str, str] = {}
-    for relation in relations:
+    the same one.
+
+    A group is named after its first declared group in sorted order, with a prefix that no video id has; so its name, and
+    with it its split, does not depend on which of the group's videos are there. A group without one has the name of its
+    first source.
+
+    Args:
+        declared: one more relation, whose names stay the same when videos are added.
+    """
+    parent: dict[str, str] = {}
+
+    def first(video_id: str) -> str:
+        while parent[video_id] != video_id:
+            parent[video_id] = parent[parent[video_id]]
+            video_id = parent[video_id]
+        return video_id
+
+    for relation in (*relations, declared or {}):
         first_of: dict[str, str] = {}
         for video_id, name in sorted(relation.items()):
-            group_of.setdefault(video_id, video_id)
-            one, other = group_of[first_of.setdefault(name, video_id)], group_of[video_id]
-            if one != other:
-                low, high = sorted((one, other))
-                group_of = {video: low if group == high else group for video, group in group_of.items()}
-    return group_of
+            parent.setdefault(video_id, video_id)
+            low, high = sorted((first(first_of.setdefault(name, video_id)), first(video_id)))
+            parent[high] = low
+    names: dict[str, str] = {}
+    for video_id, name in (declared or {}).items():
+        root = first(video_id)
+        names[root] = min(names.get(root, name), name)
+    return {
+        video_id: f"group:{names[root]}" if (root := first(video_id)) in names else root for video_id in sorted(parent)
+    }
 
 
 def divided_groups(groups: Mapping[str, str], given: Mapping[str, Split]) -> list[list[str]]:
