@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import get_args
 
 from phonics_data.errors import InputError, OptionError
+from phonics_data.storage.csv_table import read_csv
 from phonics_data.types import Split
 
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -59,31 +59,13 @@ def read_given_splits(path: Path) -> tuple[GivenSplit, ...]:
     """The rows of a CSV with the columns ``video_id`` and ``split``, sorted by id. Other columns are ignored.
 
     Raises:
-        InputError: no such file, not a CSV, a missing column, no rows, an empty id, an id twice, or an unknown split; the
-            message contains the row.
+        InputError: as `read_csv`; an empty id, an id twice, or an unknown split. The message contains the line.
     """
-    option = f"--splits {path}"
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            columns = [name.strip() for name in reader.fieldnames or []]
-            reader.fieldnames = columns
-            rows = [(reader.line_num, row) for row in reader]
-    except FileNotFoundError:
-        raise InputError(f"{option}: no such file; expected a CSV with the columns video_id and split") from None
-    except OSError as error:
-        raise InputError(f"{option}: cannot be read ({error.strerror}); expected a CSV file") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{option}: not a UTF-8 CSV file ({error})") from error
-    if missing := [name for name in ("video_id", "split") if columns.count(name) != 1]:
-        raise InputError(
-            f"{option}: columns are {', '.join(columns) or 'none'}; required, once each: video_id, split "
-            f"(not so: {', '.join(missing)})"
-        )
     lines: dict[str, int] = {}
     given: list[GivenSplit] = []
-    for line, row in rows:
-        video_id, split = (row["video_id"] or "").strip(), (row["split"] or "").strip()
+    option = f"--splits {path}"
+    for row in read_csv("--splits", path, ("video_id", "split")):
+        line, video_id, split = row.line, row.cells["video_id"], row.cells["split"]
         if not video_id:
             raise InputError(f"{option}: line {line}: video_id is empty; give the id of a source, or remove the line")
         if split not in SPLITS:
@@ -94,8 +76,6 @@ def read_given_splits(path: Path) -> tuple[GivenSplit, ...]:
             )
         lines[video_id] = line
         given.append(GivenSplit(video_id=video_id, split=split))
-    if not given:
-        raise InputError(f"{option}: has no rows; give at least one source, or omit the option")
     return tuple(sorted(given, key=lambda row: row.video_id))
 
 

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -28,6 +27,7 @@ from phonics_data.media.suffixes import VIDEO_SUFFIXES, is_video_file
 from phonics_data.ocr.recognizer import letter_recognizer
 from phonics_data.ocr.text_lines import line_detector
 from phonics_data.sources.importer import LabelledFile, LabelledSegment, file_id, require_folder
+from phonics_data.storage.csv_table import read_csv
 from phonics_data.types import LabelSource
 
 NAME = re.compile(r"(?P<source>[A-Za-z0-9][A-Za-z0-9_-]*?)_(?P<clip>\d+)")
@@ -139,29 +139,13 @@ def labels_of_table(path: Path) -> dict[str, Label]:
     and a video can have several rows with the same letter and word, so a table of events serves too.
 
     Raises:
-        InputError: no such file, not a CSV, missing columns, an empty cell, a letter that is none, or two rows of one video
-            with different labels; the message names the line.
+        InputError: as `read_csv`; no file name, a letter that is none, or two rows of one video with different labels.
+            The message names the line.
     """
     option = f"--labels {path}"
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = list(reader.fieldnames or [])
-            rows = [(reader.line_num, row) for row in reader]
-    except FileNotFoundError:
-        raise InputError(f"{option}: no such file; expected a CSV with the columns file, letter, word") from None
-    except OSError as error:
-        raise InputError(f"{option}: cannot be read ({error.strerror}); expected a CSV file") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{option}: not a UTF-8 CSV file ({error})") from error
-    if missing := [name for name in ("file", "letter", "word") if name not in columns]:
-        raise InputError(
-            f"{option}: columns are {', '.join(columns) or 'none'}; required: file, letter, word "
-            f"(missing: {', '.join(missing)}); other columns are ignored"
-        )
     found: dict[str, tuple[Label, int]] = {}
-    for line, row in rows:
-        name, letter, word = ((row[column] or "").strip() for column in ("file", "letter", "word"))
+    for row in read_csv("--labels", path, ("file", "letter", "word")):
+        line, name, letter, word = row.line, *(row.cells[column] for column in ("file", "letter", "word"))
         if not name or Path(name).is_absolute() or ".." in Path(name).parts:
             raise InputError(f"{option}: line {line}: file is {name!r}, allowed: names of videos in the folder")
         if letter.upper() not in LETTERS.names:
@@ -173,13 +157,11 @@ def labels_of_table(path: Path) -> dict[str, Label]:
         label = Label(letter=letter.upper(), object_word=word or None)
         key = Path(name).as_posix()
         other, first = found.setdefault(key, (label, line))
-        if other != label:
+        if _words(other).casefold() != _words(label).casefold():
             raise InputError(
                 f"{option}: line {line}: {name} is {_words(label)}, but {_words(other)} in line {first}; "
                 "a video has one letter and one word"
             )
-    if not found:
-        raise InputError(f"{option}: has no rows; give at least one video, or omit the option to read the screen")
     return {name: label for name, (label, _) in found.items()}
 
 

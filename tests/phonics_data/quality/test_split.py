@@ -196,7 +196,7 @@ def test_adding_files_of_a_group_moves_no_group(seed: int) -> None:
     def splits(groups: dict[str, str]) -> dict[str, Split]:
         duplicates = {name: name for name in groups}
         return split_by_source(
-            {name: LETTERS for name in groups}, seed=seed, groups=merged_groups(duplicates, declared=groups)
+            dict.fromkeys(groups, LETTERS), seed=seed, groups=merged_groups(duplicates, declared=groups)
         )
 
     before, after = splits(old), splits(old | new)
@@ -239,6 +239,7 @@ def test_a_csv_of_splits(tmp_path: Path) -> None:
         ),
         ("video_id,split\na,Test\n", "is 'Test'"),
         ("video_id,split\na\n", "split of a is ''"),
+        ("video_id,split\na,test,train\n", "line 2 has 3 cells, the header 2"),
         ("video_id,split\n,test\n", "line 2: video_id is empty"),
         ("video_id,split\na,test\nb,train\na,test\n", "line 4: a is also in line 2"),
     ],

@@ -18,6 +18,7 @@ from phonics_data.errors import InputError, TableError
 from phonics_data.media import write_mp4
 from phonics_data.report import likeness
 from phonics_data.report.likeness import MeasuredClip, compare, draw_sheet, measure_clips, measure_songs
+from tests.counted_videos import write_cut_off
 
 RATE_HZ = 16_000
 
@@ -69,6 +70,18 @@ def test_unusable_files_are_skipped_with_a_reason(tmp_path: Path) -> None:
     reasons = {skipped.name: skipped.reason for skipped in measured.skipped}
     assert reasons.keys() == {"one.mp4", "text.mp4", "half.mp4"}
     assert "1 frame, allowed: 2 or more" in reasons["one.mp4"]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_file_that_was_cut_off_is_skipped(tmp_path: Path, suffix: str) -> None:
+    """Its first half decodes without an error."""
+    write(tmp_path / "good.mp4", moving_square(50))
+    cut_off = tmp_path / f"cut{suffix}"
+    write_cut_off(cut_off)
+    measured = measure_clips(tmp_path)
+    assert [clip.name for clip in measured.clips] == ["good.mp4"]
+    assert [skipped.name for skipped in measured.skipped] == [cut_off.name]
+    assert "its duration is 4.00 s" in measured.skipped[0].reason
 
 
 def test_a_whole_video_is_not_a_clip(tmp_path: Path) -> None:

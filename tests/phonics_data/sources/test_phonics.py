@@ -164,12 +164,27 @@ def test_labels_are_read_from_the_screen(tmp_path: Path) -> None:
         ),
         ("file,letter,word\n1_0.mp4,A,\n./1_0.mp4,B,\n", "line 3: ./1_0.mp4 is B, but A in line 2"),
         ('file,letter,word\n1_0.mp4,A,"a\nb"\n', "non-printable"),
+        (
+            "file,letter,word\n1_0.mp4,A,ant, black\n",
+            "line 2 has 4 cells, the header 3; put a text that contains a comma",
+        ),
+        ("file,letter,word,word\n1_0.mp4,A,ant,axe\n", r"required, once each: file, letter, word; .*\(twice: word\)"),
     ],
 )
 def test_faulty_tables(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "labels.csv").write_text(text)
     with pytest.raises(InputError, match=message):
         labels_of_table(tmp_path / "labels.csv")
+
+
+def test_tables_by_hand(tmp_path: Path) -> None:
+    """Spaces around names and cells, text in quotes, empty surplus cells, and a word in two spellings."""
+    text = '\ufefffile, letter, word,,\r\n1_0.mp4, a, "Ant, black",,,\r\n\r\n1_0.mp4,A,"ant, black"\r\n2_0.mp4,B\r\n'
+    (tmp_path / "labels.csv").write_bytes(text.encode())
+    assert labels_of_table(tmp_path / "labels.csv") == {
+        "1_0.mp4": Label(letter="A", object_word="Ant, black"),
+        "2_0.mp4": Label(letter="B"),
+    }
 
 
 def test_tables_and_folders_that_are_none(tmp_path: Path) -> None:
