@@ -159,7 +159,10 @@ def rates_text(clips_by_frame_rate: Mapping[str, int]) -> str:
         clips_by_frame_rate: ``counts.clips_by_frame_rate`` of dataset.json.
     """
     rates = sorted(clips_by_frame_rate, key=Fraction)
-    parts = rates if len(rates) == 1 else [f"{rate} ({clips_by_frame_rate[rate]} clips)" for rate in rates]
+    numbers = {
+        rate: f"{number} clip" if number == 1 else f"{number} clips" for rate, number in clips_by_frame_rate.items()
+    }
+    parts = rates if len(rates) == 1 else [f"{rate} ({numbers[rate]})" for rate in rates]
     return f"{' or '.join(parts)} frames a second"
 
 

@@ -23,7 +23,7 @@ from phonics_data.errors import InputError, ItemError
 from phonics_data.executors.isolated import Limits, map_isolated
 from phonics_data.executors.items import OnProgress
 from phonics_data.media.frame_sampler import sample_frames
-from phonics_data.media.suffixes import VIDEO_SUFFIXES, is_video_file
+from phonics_data.media.suffixes import VIDEO_SUFFIXES, is_video_file, unread_entry
 from phonics_data.ocr.recognizer import letter_recognizer
 from phonics_data.ocr.text_lines import line_detector
 from phonics_data.sources.importer import LabelledFile, LabelledSegment, file_id, require_folder
@@ -65,8 +65,11 @@ def phonics_files(
 ) -> list[LabelledFile]:
     """Every video below `folder` as one clip.
 
-    A video that has another name, no row in `labels`, or no readable text becomes a file with a fault (``bad_name``,
-    ``no_label``); so does a row of `labels` without a video (``file_missing``).
+    These become a file with a fault:
+
+    * a video that has another name (``bad_name``), no row in `labels`, no readable text, or another letter in its name than
+      in `labels` (``no_label``);
+    * a row of `labels` without a video, a link to nothing or to a folder, and a folder named as a video (``file_missing``).
 
     Args:
         labels: table as in `labels_of_table`; None: names and the screen give the labels.
@@ -78,7 +81,8 @@ def phonics_files(
     """
     require_folder(folder)
     table = labels_of_table(labels) if labels is not None else None
-    paths = [path for path in sorted(folder.rglob("*")) if is_video_file(path)]
+    unread = {path: fault for path in folder.rglob("*") if (fault := unread_entry(path))}
+    paths = sorted([*(path for path in folder.rglob("*") if is_video_file(path)), *unread])
     if not paths:
         raise InputError(
             f"{folder}: no videos below it; expected {NAMES} (or another of {', '.join(sorted(VIDEO_SUFFIXES))})"
@@ -92,6 +96,9 @@ def phonics_files(
         file = LabelledFile(video_id=path.stem if is_plain else file_id(relative), path=path, segments=())
         key = next((key for key in (relative.as_posix(), path.name) if table is not None and key in table), None)
         label = missing.pop(key, None) or (table or {})[key] if key is not None else None
+        if path in unread:
+            files.append(replace(file, fault=ItemError("file_missing", f"{path}: {unread[path]}")))
+            continue
         generated = GENERATED_NAME.fullmatch(path.stem)
         named = generated or NAME.fullmatch(path.stem)
         if named is None:
@@ -101,7 +108,14 @@ def phonics_files(
             files.append(replace(file, fault=fault))
             continue
         file = replace(file, group=named["source"])
-        if label is not None:
+        if label is not None and generated is not None and generated["letter"].upper() != label.letter:
+            fault = ItemError(
+                "no_label",
+                f"{path}: its name gives the letter {generated['letter'].upper()}, --labels {labels} gives {label.letter}; correct "
+                "one of them",
+            )
+            files.append(replace(file, fault=fault))
+        elif label is not None:
             files.append(_labelled(file, label, "csv"))
         elif generated is not None:
             files.append(_labelled(file, Label(letter=generated["letter"].upper()), "file_name"))
@@ -117,7 +131,8 @@ def phonics_files(
         fault = ItemError(
             "file_missing", f"{path}: in --labels {labels}, but no such file; correct the row or provide it"
         )
-        files.append(LabelledFile(video_id=file_id(Path("missing", name)), path=path, segments=(), fault=fault))
+        # No path of a video has "..", so this is the id of none.
+        files.append(LabelledFile(video_id=file_id(Path("..", "missing", name)), path=path, segments=(), fault=fault))
     return _read_screens(files, workers, on_progress)
 
 

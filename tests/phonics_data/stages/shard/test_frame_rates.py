@@ -15,7 +15,7 @@ from phonics_data import open_dataset
 from phonics_data.cli.app import app
 from phonics_data.cli.options import parse_frame_rate
 from phonics_data.dataset.export import export
-from phonics_data.dataset.layout import read_description, read_metadata
+from phonics_data.dataset.layout import rates_text, read_description, read_metadata
 from phonics_data.errors import OptionError
 from phonics_data.media import probe
 from phonics_data.media.probe import nominal_rate
@@ -195,3 +195,8 @@ def test_filters_count_seconds(built: tuple[Workspace, Path], tmp_path: Path) ->
     count = shard(built[0], tmp_path / "dataset", limited)
     lasting = [row.duration_seconds for row in read_metadata(built[1])]
     assert count.num_kept == sum(duration >= 0.99 for duration in lasting) >= 8
+
+
+def test_one_clip_is_no_plural() -> None:
+    assert rates_text({"25": 2, "24": 1}) == "24 (1 clip) or 25 (2 clips) frames a second"
+    assert rates_text({"25": 1}) == "25 frames a second"
