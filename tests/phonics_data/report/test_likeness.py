@@ -135,8 +135,12 @@ def test_still_clips_are_counted_as_undefined(tmp_path: Path) -> None:
     row = next(row for row in compare(clips, clips) if row.name == "share_not_lasting")
     assert row.num_undefined == (1, 1)
     still = [one for one in clips if one.name == "still.mp4"]
-    with pytest.raises(InputError, match="share_not_lasting: not defined on any real clip"):
-        compare(still, clips)
+    for rows in (compare(still, clips), compare(clips, still)):
+        outside = {row.name for row in rows if not row.is_within}
+        assert "share_not_lasting" in outside
+        assert "seconds" not in outside
+    row = next(row for row in compare(still, clips) if row.name == "share_not_lasting")
+    assert (row.real, row.real_median_interval, row.allowed, row.num_undefined) == ((), None, None, (1, 1))
 
 
 def test_the_sheet_shows_one_clip_of_each_song_first() -> None:
@@ -175,6 +179,27 @@ def test_the_command_prints_writes_and_fails_out_of_bounds(songs: Path, tmp_path
     assert not values["rows"][0]["is_within"]
     with Image.open(sheet) as image:
         assert image.size[0] > 1000
+
+
+def test_the_command_shows_what_is_not_defined(songs: Path, tmp_path: Path) -> None:
+    write(tmp_path / "real" / "grey.mp4", np.full((70, 64, 64, 3), 90, np.uint8))
+    (tmp_path / "real" / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    out, sheet = tmp_path / "new" / "values.json", tmp_path / "new" / "deep" / "sheet.png"
+    arguments = ["bench", "likeness", "--real", str(tmp_path / "real"), "--songs", str(songs)]
+    result = CliRunner().invoke(app, [*arguments, "--json", str(out), "--sheet", str(sheet)])
+    assert isinstance(result.exception, InputError)
+    assert "share_not_lasting" in str(result.exception)
+    assert "out of bounds or not defined" in str(result.exception)
+    assert "gone.mp4: a link to a file that does not exist" in result.output
+    assert "one clip, so each allowed range is one value" in result.output
+    rows = {row["name"]: row for row in json.loads(out.read_text())["rows"]}
+    assert rows["share_not_lasting"]["real"] == []
+    assert rows["frames"]["real"] == [70] * 5
+    with Image.open(sheet) as image:
+        assert image.format == "PNG"
+    result = CliRunner().invoke(app, [*arguments, "--size", "20000"])
+    assert result.exit_code == 2
+    assert "1024" in result.output
 
 
 def test_songs_are_like_themselves(songs: Path, tmp_path: Path) -> None:
