@@ -127,3 +127,19 @@ def _blocks(sound: NDArray[np.float32] | None, rate_hz: int, start: Fraction) ->
         block.pts, block.time_base = begin + int(start * rate_hz), Fraction(1, rate_hz)
         blocks.append(block)
     return blocks
+
+
+def write_cut_off(path: Path) -> Path:
+    """Write the first half of the bytes of a video of four seconds without sound; .mp4 with the index at its start."""
+    whole = path.with_suffix(".whole" + path.suffix)
+    options = {"movflags": "+faststart"} if path.suffix == ".mp4" else {}
+    with av.open(str(whole), "w", options=options) as container:
+        stream: Any = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        noise = np.random.default_rng(0).integers(0, 256, (100, 64, 64, 3), np.uint8)  # all parts have the same size
+        for picture in noise:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    path.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    whole.unlink()
+    return path

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from cssgan.cli.options import ModelOption, WeightsOption, parse_weights
+from phonics_data.contract.frame_rate import rate_of_text
 from phonics_data.errors import InputError, OptionError
 
 
@@ -84,10 +85,7 @@ def generate(
 
 
 def _parse_frame_rate(text: str) -> Fraction:
-    try:
-        rate = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        rate = Fraction(0)
+    rate = rate_of_text(text)
     if not 1 <= rate <= 120:
         raise OptionError("--frame-rate", text, "1 to 120 frames per second, such as 25 or 30000/1001")
     return rate

@@ -119,7 +119,7 @@ class _Region:
                 reason="nothing lasts in any real clip", protocol={},
             ),
             *([] if self.suffix else [
-                self._result("flicker_share", flicker, better="neither", reason="no video changes", exempt=("mismatched",),
+                self._result("flicker_share", flicker, better="neither", reason="no video changes, or all are too short", exempt=("mismatched",),
                     protocol={"compare_with": "real"},
                 )
             ]),

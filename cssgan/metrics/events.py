@@ -63,7 +63,7 @@ class EventValues:
         times: times of the events of each video.
         persistence_N: see `persistence`; NaN where nothing stays in the real clip.
         similarity_N: see `change_similarity`; NaN where nothing stays in the real clip.
-        flicker_N: share of the change that does not last, at most 1; NaN for a video without any change.
+        flicker_N: share of the change that does not last, at most 1; NaN for a video without change, or too short for it.
     """
 
     times: tuple[Times, ...]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import av.error
@@ -91,6 +92,8 @@ def probe(path: Path) -> VideoInfo:
         raise InputError(f"{path}: cannot be read as a video ({error}); give an mp4 with video and audio") from error
 
 
+_END_SLACK_SECONDS = 0.5
+"""Containers can announce a few frames more than they contain. The importers of phonics_data allow the same."""
 MAX_VIDEO_FRAMES = 3_000
 """Longer videos are not read: they are whole songs, not clips or generated videos."""
 
@@ -112,17 +115,20 @@ def read_video(path: Path, size: int, audio_rate_hz: int) -> VideoFile:
     Frames of another size are squashed (area average); frames that have the size are not scaled.
 
     Raises:
-        InputError: a missing or damaged file, no video stream, no frame, or more than `MAX_VIDEO_FRAMES`.
+        InputError: a missing, damaged or cut-off file, no video stream, no frame, or more than `MAX_VIDEO_FRAMES`.
     """
     frames: list[NDArray[np.uint8]] = []
     audio: list[NDArray[np.float32]] = []
     starts: dict[str, Fraction] = {}
+    end = Fraction(0)
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
                 raise InputError(f"{path}: has no video stream; give a video file")
             stream = container.streams.video[0]
             rate = stream.average_rate or stream.guessed_rate
+            announced = Fraction(container.duration or 0, av.time_base)
+            start = Fraction(cast("int | None", container.start_time) or 0, av.time_base)
             streams = [stream, *container.streams.audio[:1]]
             resampler = av.AudioResampler(format="flt", layout="mono", rate=audio_rate_hz)
             for frame in container.decode(streams):
@@ -130,6 +136,7 @@ def read_video(path: Path, size: int, audio_rate_hz: int) -> VideoFile:
                     continue
                 if frame.pts is not None and frame.time_base is not None:
                     starts.setdefault(type(frame).__name__, frame.pts * Fraction(frame.time_base))
+                    end = max(end, (frame.pts + frame.duration) * Fraction(frame.time_base) - start)
                 if isinstance(frame, av.AudioFrame):
                     audio += [part.to_ndarray()[0] for part in resampler.resample(frame)]
                 else:
@@ -144,6 +151,11 @@ def read_video(path: Path, size: int, audio_rate_hz: int) -> VideoFile:
         raise InputError(f"{path}: cannot be read as a video ({error}); write it again") from error
     if not frames or not rate:
         raise InputError(f"{path}: no video frame decodes, or the file gives no frame rate; write it again")
+    if end < announced - Fraction(_END_SLACK_SECONDS):
+        raise InputError(
+            f"{path}: its duration is {float(announced):.2f} s, but it decodes only up to {float(end):.2f} s; the file is cut off "
+            "or damaged: write it again"
+        )
     frame_rate = Fraction(rate.numerator, rate.denominator)
     wanted = round(len(frames) / frame_rate * audio_rate_hz)
     late = starts.get("AudioFrame", Fraction(0)) - starts.get("VideoFrame", Fraction(0))

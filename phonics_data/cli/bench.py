@@ -31,7 +31,7 @@ def likeness(
     num_songs: Annotated[int, typer.Option(min=1, help="Songs to render without --songs.")] = 12,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the songs, the bootstrap and the clips of the sheet.")] = 1,
     frame_rate: Annotated[str, typer.Option(help="Of the rendered clips: frames a second, or source.")] = "25",
-    size: Annotated[int, typer.Option(min=16, help="Height and width to which frames are squashed.")] = 64,
+    size: Annotated[int, typer.Option(min=16, max=1024, help="Height and width to which frames are squashed.")] = 64,
     sheet: Annotated[Path | None, typer.Option(help="Write real beside rendered clips to this PNG file.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all values to this JSON file.")] = None,
     workers: Workers = 1,
@@ -46,13 +46,13 @@ def likeness(
     """
     from phonics_data.cli.options import parse_frame_rate
     from phonics_data.cli.progress import print_table, progress
-    from phonics_data.contract.files import write_bytes
+    from phonics_data.contract.files import atomic_path, write_bytes
     from phonics_data.report import likeness as library
     from phonics_data.sources.synthetic.render import render_songs
 
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise OptionError("--sheet", str(sheet), "a file name that ends with .png")
-    rate = None if frame_rate == "source" else parse_frame_rate(frame_rate)
+    rate = parse_frame_rate(frame_rate)
     with ExitStack() as opened:
         on_progress = opened.enter_context(progress())
         measured_real = library.measure_clips(real, size=size, on_progress=on_progress)
@@ -64,14 +64,19 @@ def likeness(
     for side, measured in (("real", measured_real), ("rendered", rendered)):
         for skipped in measured.skipped:
             typer.echo(f"not measured ({side}): {skipped.name}: {skipped.reason}", err=True)
+    if len(measured_real.clips) == 1:
+        typer.echo(f"{real}: one clip, so each allowed range is one value; give more clips", err=True)
     print_table(_title(measured_real, rendered), [_cells(row) for row in rows], headings=_HEADINGS)
     if json_file is not None:
         text = json.dumps(library.as_json(measured_real, rendered, rows), indent=1)
         write_bytes(json_file, f"{text}\n".encode())
     if sheet is not None:
-        library.draw_sheet(measured_real.clips, rendered.clips, seed=seed).save(sheet)
+        with atomic_path(sheet) as temporary:
+            library.draw_sheet(measured_real.clips, rendered.clips, seed=seed).save(temporary, format="PNG")
     if outside := [row.name for row in rows if not row.is_within]:
-        raise InputError(f"likeness: the rendered median is out of bounds: {', '.join(outside)}; see the last column")
+        raise InputError(
+            f"likeness: the rendered median is out of bounds or not defined: {', '.join(outside)}; see the last column"
+        )
 
 
 _HEADINGS = (
@@ -94,12 +99,14 @@ def _title(real: Measured, rendered: Measured) -> str:
 def _cells(row: LikenessRow) -> tuple[str, ...]:
     undefined = "" if row.num_undefined == (0, 0) else f"{row.num_undefined[0]} real, {row.num_undefined[1]} rendered"
     allowed = ""
-    if row.allowed is not None:
+    if not row.real or not row.rendered:
+        allowed = f"not defined on any {'real' if not row.real else 'rendered'} clip"
+    elif row.allowed is not None:
         allowed = f"{_numbers(row.allowed, ' to ')}: {'within' if row.is_within else 'OUTSIDE'}"
     return (
         row.name,
         _numbers(row.real),
-        _numbers(row.real_median_interval, " to "),
+        _numbers(row.real_median_interval or (), " to "),
         _numbers(row.rendered),
         undefined,
         allowed,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from phonics_data.cli.option_groups import option
+from phonics_data.contract.frame_rate import rate_of_text
 from phonics_data.errors import OptionError
 
 if TYPE_CHECKING:
@@ -225,10 +226,7 @@ def parse_frame_rate(text: str) -> Fraction | None:
     """`text` as an exact frame rate in (0, 240], None for ``source``; raises `OptionError`."""
     if text == "source":
         return None
-    try:
-        rate = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        rate = Fraction(0)
+    rate = rate_of_text(text)
     if not 0 < rate <= 240:
         raise OptionError(
             "--frame-rate", text, "a number or fraction over 0 and up to 240, e.g. 25 or 30000/1001, or source"

@@ -39,7 +39,8 @@ class ChangeSummary:
     net_over_path: float
     """Change from the mean of the first three frames to that of the last three, over the sum of all changes; 0..1."""
     share_not_lasting: float
-    """1 less the sum of lasting change over the sum of all changes; at most 1, NaN in a clip without any change."""
+    """1 less the sum of lasting change over the sum of all changes; at most 1. NaN, that is not defined, in a clip without
+    any change, and in one of fewer than twice `median_frames`, in which no change can last."""
     changed_pixels: float
     """Share of the pixels of which a channel ranges over more than `CHANGED_GREY_LEVELS` within the clip, 0..1."""
 
@@ -117,9 +118,11 @@ def summarize(frames_THWC: Frames, frames_per_second: float) -> ChangeSummary:
 
 def share_not_lasting(frames_THWC: Frames, frames_per_second: float) -> float:
     """See `ChangeSummary`."""
+    width = median_frames(frames_per_second)
     path = float(change_curve(frames_THWC).sum())
-    lasting = float(lasting_change(frames_THWC, frames_per_second).sum()) / median_frames(frames_per_second)
-    return 1.0 - lasting / path if path else float("nan")
+    if not path or len(frames_THWC) < 2 * width:
+        return float("nan")
+    return 1.0 - float(lasting_change(frames_THWC, frames_per_second).sum()) / width / path
 
 
 def doubled_median(frames_THWC: Frames) -> NDArray[np.int16]:

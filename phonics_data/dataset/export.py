@@ -11,21 +11,35 @@ from typing import Literal
 from phonics_data.contract.files import atomic_path, write_bytes
 from phonics_data.contract.sample import Sample
 from phonics_data.contract.shard import read_shard
-from phonics_data.dataset.layout import MetadataRow, read_description, read_metadata, shard_paths
+from phonics_data.dataset.layout import (
+    CARD,
+    MetadataRow,
+    hub_configuration,
+    read_description,
+    read_metadata,
+    shard_paths,
+)
 from phonics_data.errors import InputError
 from phonics_data.executors.items import OnProgress
 from phonics_data.media import write_mp4
+from phonics_data.quality.split import SPLITS
 from phonics_data.storage.tables import to_plain
 
 Layout = Literal["folder", "huggingface"]
+_CARD_TEXT = (
+    "# Short letter videos",
+    "",
+    "Exported by `phonics-data export`. `datasets.load_dataset` with the path of this folder reads the splits above; the split of the",
+    "folder `unseen-styles` is called `unseen_styles` there.",
+)
 
 
 def export(dataset: Path, out: Path, layout: Layout = "folder", *, on_progress: OnProgress | None = None) -> int:
     """Write every clip to its own file; existing clips are kept.
 
     * ``folder``: ``<split>/<class>/<sample>.mp4`` and ``.wav``, and ``clips.csv``.
-    * ``huggingface``: ``<split>/<sample>.mp4`` and ``<split>/metadata.jsonl``, the layout of
-      ``datasets.load_dataset("videofolder", data_dir=...)``.
+    * ``huggingface``: ``<split>/<sample>.mp4``, ``<split>/metadata.jsonl``, and a README.md that names the splits for
+      ``datasets.load_dataset(out)``.
 
     Returns:
         The number of clips.
@@ -51,7 +65,10 @@ def export(dataset: Path, out: Path, layout: Layout = "folder", *, on_progress: 
     if layout == "folder":
         write_bytes(out / "clips.csv", _csv(list(rows.values())))
     else:
-        for split in sorted({row.split for row in rows.values()}):
+        splits = [split for split in SPLITS if any(row.split == split for row in rows.values())]
+        card = ["---", *hub_configuration(splits, "{split}/**"), "---", "", *_CARD_TEXT]
+        write_bytes(out / CARD, "".join(f"{line}\n" for line in card).encode())
+        for split in splits:
             in_split = [row for row in rows.values() if row.split == split]
             write_bytes(out / split / "metadata.jsonl", _json_lines(in_split))
     return len(rows)

@@ -79,6 +79,21 @@ class MetadataRow(Clip):
     """Versions of the software that cut and encoded the clip: ``phonics-cssgan 0.1.0, av 18.1.0, ...``."""
 
 
+def hub_configuration(splits: Iterable[str], pattern: str) -> list[str]:
+    """Lines of a dataset card's header that name the files of each split for the library `datasets`; without them it
+    finds only the splits whose names it knows.
+
+    Args:
+        splits: those that have files.
+        pattern: of the files of a split, with ``{split}`` for its name.
+    """
+    # Names of splits have no dashes there.
+    entries = [
+        f"  - {{split: {split.replace('-', '_')}, path: {pattern.replace('{split}', split)}}}" for split in splits
+    ]
+    return ["configs:", "- config_name: default", "  data_files:", *entries]
+
+
 def write_metadata(path: Path, rows: Iterable[MetadataRow]) -> None:
     """Write metadata.parquet, readable as `MetadataRow` and as `Clip`."""
     import pyarrow as pa
@@ -144,7 +159,10 @@ def rates_text(clips_by_frame_rate: Mapping[str, int]) -> str:
         clips_by_frame_rate: ``counts.clips_by_frame_rate`` of dataset.json.
     """
     rates = sorted(clips_by_frame_rate, key=Fraction)
-    parts = rates if len(rates) == 1 else [f"{rate} ({clips_by_frame_rate[rate]} clips)" for rate in rates]
+    numbers = {
+        rate: f"{number} clip" if number == 1 else f"{number} clips" for rate, number in clips_by_frame_rate.items()
+    }
+    parts = rates if len(rates) == 1 else [f"{rate} ({numbers[rate]})" for rate in rates]
     return f"{' or '.join(parts)} frames a second"
 
 

@@ -9,7 +9,7 @@ from phonics_data.media.container import decode_all, ffmpeg_path
 from phonics_data.media.cut import DecodedClip, cut_segments
 from phonics_data.media.probe import MediaInfo, decodes_to_end, probe
 from phonics_data.media.scaler import FULL_FRAME, Fit, Region
-from phonics_data.media.suffixes import VIDEO_SUFFIXES, is_video_file
+from phonics_data.media.suffixes import VIDEO_SUFFIXES, is_video_file, unread_entry
 from phonics_data.media.video_writer import encode_mp4, video_from_images, write_mp4, write_song_mp4
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "ffmpeg_path",
     "is_video_file",
     "probe",
+    "unread_entry",
     "video_from_images",
     "write_mp4",
     "write_song_mp4",

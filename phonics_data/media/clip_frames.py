@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from phonics_data.errors import MediaError
 from phonics_data.media.container import as_fraction, frames_of, open_media, video_stream
+from phonics_data.media.probe import decodes_to_end
 from phonics_data.media.scaler import Fit, Scaler, quarter_turns
 
 
@@ -26,9 +27,10 @@ def read_clip(path: Path, *, width: int, height: int, fit: Fit = "squash") -> tu
         (uint8 (T >= 1, height, width, 3) RGB, frames per second)
 
     Raises:
-        MediaError: ``no_video_stream``, ``does_not_decode`` (no frame, or no frame rate), ``file_missing`` or
-            ``not_a_video``.
+        MediaError: ``no_video_stream``, ``does_not_decode`` (no frame, no frame rate, or a file that ends before its
+            duration, as `decodes_to_end`), ``file_missing`` or ``not_a_video``.
     """
+    decodes_to_end(path)
     with open_media(path) as container:
         stream = video_stream(container)
         if stream is None:

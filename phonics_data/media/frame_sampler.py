@@ -63,6 +63,7 @@ def sample_frames(path: Path, *, rate: int = 8, max_width: int = 640, threads: i
         shown: VideoFrame | None = None
         # The frames since the previous sampling time, with their times.
         recent: list[tuple[VideoFrame, float]] = []
+        scalers = _Scalers(max_width)
         for packet in container.demux(stream):
             for frame in frames_of(packet):
                 if frame.pts is None:
@@ -71,38 +72,47 @@ def sample_frames(path: Path, *, rate: int = 8, max_width: int = 640, threads: i
                 origin = seconds if origin is None else origin
                 # `shown` is displayed until this frame replaces it.
                 while shown is not None and number * step < seconds - origin:
-                    yield SampledFrame(float(number * step), _pixels(shown, max_width), _change_seconds(recent))
+                    yield SampledFrame(float(number * step), scalers.pixels(shown), _change_seconds(recent, scalers))
                     recent = recent[-1:]
                     number += 1
                 shown = frame
                 recent.append((frame, float(seconds - origin)))
         if shown is None:
             raise MediaError("does_not_decode", f"{path}: no video frame decodes; fetch it again")
-        yield SampledFrame(float(number * step), _pixels(shown, max_width), _change_seconds(recent))
+        yield SampledFrame(float(number * step), scalers.pixels(shown), _change_seconds(recent, scalers))
 
 
-def _change_seconds(frames: list[tuple[VideoFrame, float]]) -> float | None:
+class _Scalers:
+    """Two scalers for all frames of a file: a frame that is scaled by its own methods keeps a scaler with threads, so that
+    sources of many frames a second would start hundreds of them."""
+
+    def __init__(self, max_width: int) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self._max_width = max_width
+        self._small, self._large = VideoReformatter(), VideoReformatter()
+
+    def thumbnail(self, frame: VideoFrame) -> NDArray[np.int16]:
+        width, height = _THUMBNAIL
+        small = self._small.reformat(frame, width, height, format="rgb24", interpolation="FAST_BILINEAR")
+        return small.to_ndarray().astype(np.int16)
+
+    def pixels(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        turns = quarter_turns(frame)
+        scale = min(1.0, self._max_width / (frame.height if turns % 2 else frame.width))
+        width, height = max(2, round(frame.width * scale / 2) * 2), max(2, round(frame.height * scale / 2) * 2)
+        pixels = np.asarray(self._large.reformat(frame, width, height, format="rgb24").to_ndarray(), np.uint8)
+        return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+
+
+def _change_seconds(frames: list[tuple[VideoFrame, float]], scalers: _Scalers) -> float | None:
     """`SampledFrame.change_seconds` of the last of `frames` since the first."""
     if len(frames) < 2:
         return None
-    ends = [_thumbnail(frame) for frame, _ in (frames[0], frames[-1])]
+    ends = [scalers.thumbnail(frame) for frame, _ in (frames[0], frames[-1])]
     if not np.abs(ends[1] - ends[0]).max() > _THUMBNAIL_CHANGED:
         return None
-    thumbnails = [ends[0], *(_thumbnail(frame) for frame, _ in frames[1:-1]), ends[1]]
+    thumbnails = [ends[0], *(scalers.thumbnail(frame) for frame, _ in frames[1:-1]), ends[1]]
     changes = [float(np.abs(after - before).sum()) for before, after in pairwise(thumbnails)]
     most = int(np.argmax(changes))
     return frames[most + 1][1] if changes[most] > 0.5 * sum(changes) else None
-
-
-def _thumbnail(frame: VideoFrame) -> NDArray[np.int16]:
-    width, height = _THUMBNAIL
-    small = frame.reformat(width=width, height=height, format="rgb24", interpolation="FAST_BILINEAR")
-    return small.to_ndarray().astype(np.int16)
-
-
-def _pixels(frame: VideoFrame, max_width: int) -> NDArray[np.uint8]:
-    turns = quarter_turns(frame)
-    scale = min(1.0, max_width / (frame.height if turns % 2 else frame.width))
-    width, height = max(2, round(frame.width * scale / 2) * 2), max(2, round(frame.height * scale / 2) * 2)
-    pixels = np.asarray(frame.to_ndarray(format="rgb24", width=width, height=height), np.uint8)
-    return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels

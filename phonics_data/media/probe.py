@@ -113,7 +113,15 @@ def nominal_rate(average: Fraction | None, regular: Fraction | None) -> Fraction
     if average and regular and _FULL_SHARE * regular <= average <= regular / _FULL_SHARE:
         rate = regular
     rate = next((common for common in COMMON_RATES if abs(rate - common) <= _SAME_RATE * common), rate)
-    return min(max(rate.limit_denominator(1001), MIN_RATE), MAX_RATE)
+    return clip_rate(rate)
+
+
+def clip_rate(source_rate: Fraction) -> Fraction:
+    """The rate of clips that keep the rate of their source: that of the source, within `MIN_RATE` and `MAX_RATE`.
+
+    `nominal_rate` gives such rates already; tables of older versions contain others.
+    """
+    return min(max(source_rate.limit_denominator(1001), MIN_RATE), MAX_RATE)
 
 
 def _frame_rate(video: av.VideoStream) -> Fraction:

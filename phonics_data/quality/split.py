@@ -1,14 +1,14 @@
 """Assignment of source videos to train, validation and test.
 
 * All clips of a source are in one split, because they are similar.
-* The split of a source depends on a hash of its id, so adding sources does not move others, with two exceptions:
-  no split is empty, and a label that enough sources have is in every split.
+* The split of a source depends on a hash of its id (of files of one group: of the group's name), so adding sources or
+  files of a source does not move others, with two exceptions: no split is empty, and a label that enough sources have
+  is in every split.
 * A CSV can give the splits of some or all sources (``--splits``). Only it can name the split ``unseen-styles``.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import get_args
 
 from phonics_data.errors import InputError, OptionError
+from phonics_data.storage.csv_table import read_csv
 from phonics_data.types import Split
 
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -58,31 +59,13 @@ def read_given_splits(path: Path) -> tuple[GivenSplit, ...]:
     """The rows of a CSV with the columns ``video_id`` and ``split``, sorted by id. Other columns are ignored.
 
     Raises:
-        InputError: no such file, not a CSV, a missing column, no rows, an empty id, an id twice, or an unknown split; the
-            message contains the row.
+        InputError: as `read_csv`; an empty id, an id twice, or an unknown split. The message contains the line.
     """
-    option = f"--splits {path}"
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            columns = [name.strip() for name in reader.fieldnames or []]
-            reader.fieldnames = columns
-            rows = [(reader.line_num, row) for row in reader]
-    except FileNotFoundError:
-        raise InputError(f"{option}: no such file; expected a CSV with the columns video_id and split") from None
-    except OSError as error:
-        raise InputError(f"{option}: cannot be read ({error.strerror}); expected a CSV file") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{option}: not a UTF-8 CSV file ({error})") from error
-    if missing := [name for name in ("video_id", "split") if columns.count(name) != 1]:
-        raise InputError(
-            f"{option}: columns are {', '.join(columns) or 'none'}; required, once each: video_id, split "
-            f"(not so: {', '.join(missing)})"
-        )
     lines: dict[str, int] = {}
     given: list[GivenSplit] = []
-    for line, row in rows:
-        video_id, split = (row["video_id"] or "").strip(), (row["split"] or "").strip()
+    option = f"--splits {path}"
+    for row in read_csv("--splits", path, ("video_id", "split")):
+        line, video_id, split = row.line, row.cells["video_id"], row.cells["split"]
         if not video_id:
             raise InputError(f"{option}: line {line}: video_id is empty; give the id of a source, or remove the line")
         if split not in SPLITS:
@@ -93,8 +76,6 @@ def read_given_splits(path: Path) -> tuple[GivenSplit, ...]:
             )
         lines[video_id] = line
         given.append(GivenSplit(video_id=video_id, split=split))
-    if not given:
-        raise InputError(f"{option}: has no rows; give at least one source, or omit the option")
     return tuple(sorted(given, key=lambda row: row.video_id))
 
 
@@ -171,19 +152,38 @@ def split_by_source(
     return {video: splits[name] for video, name in names.items()}
 
 
-def merged_groups(*relations: Mapping[str, str]) -> dict[str, str]:
+def merged_groups(*relations: Mapping[str, str], declared: Mapping[str, str] | None = None) -> dict[str, str]:
     """The groups that the relations (video id -> group) form together: sources that share a group in any of them are in
-    the same one. It has the name of its first source in sorted order."""
-    group_of: dict[str, str] = {}
-    for relation in relations:
+    the same one.
+
+    A group is named after its first declared group in sorted order, with a prefix that no video id has; so its name, and
+    with it its split, does not depend on which of the group's videos are there. A group without one has the name of its
+    first source.
+
+    Args:
+        declared: one more relation, whose names stay the same when videos are added.
+    """
+    parent: dict[str, str] = {}
+
+    def first(video_id: str) -> str:
+        while parent[video_id] != video_id:
+            parent[video_id] = parent[parent[video_id]]
+            video_id = parent[video_id]
+        return video_id
+
+    for relation in (*relations, declared or {}):
         first_of: dict[str, str] = {}
         for video_id, name in sorted(relation.items()):
-            group_of.setdefault(video_id, video_id)
-            one, other = group_of[first_of.setdefault(name, video_id)], group_of[video_id]
-            if one != other:
-                low, high = sorted((one, other))
-                group_of = {video: low if group == high else group for video, group in group_of.items()}
-    return group_of
+            parent.setdefault(video_id, video_id)
+            low, high = sorted((first(first_of.setdefault(name, video_id)), first(video_id)))
+            parent[high] = low
+    names: dict[str, str] = {}
+    for video_id, name in (declared or {}).items():
+        root = first(video_id)
+        names[root] = min(names.get(root, name), name)
+    return {
+        video_id: f"group:{names[root]}" if (root := first(video_id)) in names else root for video_id in sorted(parent)
+    }
 
 
 def divided_groups(groups: Mapping[str, str], given: Mapping[str, Split]) -> list[list[str]]:

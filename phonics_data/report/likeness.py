@@ -21,7 +21,7 @@ from phonics_data.contract.change import ChangeSummary, summarize
 from phonics_data.errors import InputError, ItemError, MediaError, TableError
 from phonics_data.executors.items import OnProgress
 from phonics_data.executors.local import map_items
-from phonics_data.media import cut_segments, is_video_file, probe
+from phonics_data.media import cut_segments, is_video_file, probe, unread_entry
 from phonics_data.media.clip_frames import read_clip
 from phonics_data.sources.synthetic.render import TRUTH, read_truth
 from phonics_data.types import TrueSegment
@@ -91,17 +91,21 @@ class LikenessRow:
 
     name: str
     real: tuple[float, ...]
-    """At `PERCENTILES`."""
-    real_median_interval: tuple[float, float]
-    """95 % bootstrap interval of the real median over clips."""
+    """At `PERCENTILES`; empty if it is defined on no clip."""
+    real_median_interval: tuple[float, float] | None
+    """95 % bootstrap interval of the real median over clips; None if it is defined on none."""
     rendered: tuple[float, ...]
+    """As `real`."""
     num_undefined: tuple[int, int]
     """Real and rendered clips on which it is not defined."""
     allowed: tuple[float, float] | None
-    """For the rendered median; None: only shown."""
+    """For the rendered median; None: only shown, or defined on no real clip."""
 
     @property
     def is_within(self) -> bool:
+        """Whether the rendered median is allowed; False if the value is defined on no clip of a side."""
+        if not self.real or not self.rendered:
+            return False
         median = self.rendered[PERCENTILES.index(50)]
         return self.allowed is None or self.allowed[0] <= median <= self.allowed[1]
 
@@ -113,8 +117,8 @@ ROWS = (*ChangeSummary.names(), "frames", "seconds")
 def measure_clips(folder: Path, *, size: int = 64, on_progress: OnProgress | None = None) -> Measured:
     """Measure every video file below `folder` as one clip, squashed to size x size, at its own frame rate.
 
-    Files that cannot be measured (damaged, one frame, longer than `MAX_CLIP_SECONDS`) are skipped with a reason. Audio
-    is not needed.
+    Files that cannot be measured (damaged, cut off, one frame, longer than `MAX_CLIP_SECONDS`), and links and folders that are
+    not read (`unread_entry`), are skipped with a reason. Audio is not needed.
 
     Raises:
         InputError: no such folder, no video file in it, or none that can be measured.
@@ -124,7 +128,12 @@ def measure_clips(folder: Path, *, size: int = 64, on_progress: OnProgress | Non
     paths = sorted(path for path in folder.rglob("*") if is_video_file(path))
     if not paths:
         raise InputError(f"{folder}: no video file in it; give a folder of video files (mp4, webm, ...), each one clip")
-    clips, skipped = list[MeasuredClip](), list[SkippedClip]()
+    clips = list[MeasuredClip]()
+    skipped = [
+        SkippedClip(name=path.relative_to(folder).as_posix(), reason=f"{path}: {fault}")
+        for path in sorted(folder.rglob("*"))
+        if (fault := unread_entry(path))
+    ]
     for done, path in enumerate(paths):
         name = path.relative_to(folder).as_posix()
         try:
@@ -230,9 +239,6 @@ def compare(real: Sequence[MeasuredClip], rendered: Sequence[MeasuredClip], seed
 
     Args:
         seed: of the bootstrap.
-
-    Raises:
-        InputError: a value is defined on none of the clips of a side.
     """
     return [_row(name, _values(real, name), _values(rendered, name), seed) for name in ROWS]
 
@@ -243,21 +249,23 @@ def _values(clips: Sequence[MeasuredClip], name: str) -> NDArray[np.float64]:
 
 def _row(name: str, real_N: NDArray[np.float64], rendered_N: NDArray[np.float64], seed: int) -> LikenessRow:
     defined = [values[np.isfinite(values)] for values in (real_N, rendered_N)]
-    for side, values in zip(("real", "rendered"), defined, strict=True):
-        if not values.size:
-            raise InputError(f"{name}: not defined on any {side} clip, because none of them changes; give other clips")
-    real, rendered = (tuple(map(float, np.percentile(values, PERCENTILES))) for values in defined)
-    rng = np.random.default_rng(seed)
-    medians = np.median(rng.choice(defined[0], size=(_RESAMPLES, defined[0].size)), axis=1)
-    low, high = np.percentile(medians, (2.5, 97.5))
-    allowed = {"frames": FRAMES_OF_MEDIAN, "seconds": None}.get(name, (real[0], real[-1]))
+    real, rendered = (
+        tuple(map(float, np.percentile(values, PERCENTILES))) if values.size else () for values in defined
+    )
+    interval: tuple[float, float] | None = None
+    if real:
+        rng = np.random.default_rng(seed)
+        medians = np.median(rng.choice(defined[0], size=(_RESAMPLES, defined[0].size)), axis=1)
+        low, high = np.percentile(medians, (2.5, 97.5))
+        interval = (float(low), float(high))
+    bounds = (real[0], real[-1]) if real else None
     return LikenessRow(
         name=name,
         real=real,
-        real_median_interval=(float(low), float(high)),
+        real_median_interval=interval,
         rendered=rendered,
         num_undefined=(real_N.size - defined[0].size, rendered_N.size - defined[1].size),
-        allowed=allowed,
+        allowed={"frames": FRAMES_OF_MEDIAN, "seconds": None}.get(name, bounds),
     )
 
 

@@ -112,7 +112,7 @@ def _count_faults(rows: list[MetadataRow], description: Mapping[str, Any]) -> It
         ]
         pairs += [
             (f"clips at {rate} frames a second", recorded, sum(str(row.frame_rate) == rate for row in rows))
-            for rate, recorded in counts["clips_by_frame_rate"].items()
+            for rate, recorded in counts.get("clips_by_frame_rate", {}).items()  # older datasets have none
         ]
         pairs += [
             (f"clips of class {name}", recorded, sum(row.label == name for row in rows))

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
-from typing import cast
 
 from phonics_data.errors import InputError
 from phonics_data.media.suffixes import VIDEO_SUFFIXES, is_video_file
 from phonics_data.sources.importer import LabelledFile, LabelledSegment, file_id, require_folder
-
-COLUMNS = ("path", "label", "start", "end", "object_word")
+from phonics_data.storage.csv_table import read_csv
 
 
 def files_by_subfolder(folder: Path) -> list[LabelledFile]:
@@ -44,30 +41,12 @@ def files_by_csv(folder: Path, table: Path) -> list[LabelledFile]:
     path can occur in several rows.
 
     Raises:
-        InputError: missing file, unknown or missing columns, or invalid values; the message contains the row.
+        InputError: as `read_csv`; or invalid values. The message contains the line.
     """
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = list(reader.fieldnames or [])
-            rows = [(reader.line_num, row) for row in reader]
-    except FileNotFoundError:
-        raise InputError(f"--csv {table}: no such file") from None
-    except OSError as error:
-        raise InputError(f"--csv {table}: cannot be read ({error.strerror}); expected a CSV file") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"--csv {table}: not a UTF-8 CSV file ({error})") from error
-    if {"path", "label"} - set(columns) or set(columns) - set(COLUMNS):
-        raise InputError(
-            f"--csv {table}: columns are {', '.join(columns) or 'none'}; required: path, label; optional: start, end, object_word"
-        )
     segments: dict[str, list[LabelledSegment]] = {}
-    for number, row in rows:
-        where = f"--csv {table}: row {number}"
-        # Excess fields of a row have the key None; the type stubs lack this.
-        if (rest := cast("dict[str | None, object]", row).get(None)) is not None:
-            raise InputError(f"{where}: {rest} exceeds the {len(columns)} columns; quote names that contain commas")
-        path, name = (row["path"] or "").strip(), (row["label"] or "").strip()
+    for row in read_csv("--csv", table, ("path", "label"), optional=("start", "end", "object_word")):
+        where = f"--csv {table}: line {row.line}"
+        path, name = row.cells["path"], row.cells["label"]
         if not path or not name:
             raise InputError(f"{where}: path and label must not be empty")
         if not name.isprintable():
@@ -75,18 +54,16 @@ def files_by_csv(folder: Path, table: Path) -> list[LabelledFile]:
         if Path(path).is_absolute() or ".." in Path(path).parts:
             raise InputError(f"{where}: path {path!r} is outside the folder; allowed: paths below {folder}")
         path = Path(path).as_posix()  # one spelling for each file
-        start, end = _seconds(row.get("start"), where) or 0.0, _seconds(row.get("end"), where)
+        start, end = _seconds(row.cells.get("start"), where) or 0.0, _seconds(row.cells.get("end"), where)
         if end is not None and end <= start:
             raise InputError(f"{where}: end {end} is not after start {start}")
         label = LabelledSegment(
-            label=name, start_seconds=start, end_seconds=end, object_word=row.get("object_word") or None
+            label=name, start_seconds=start, end_seconds=end, object_word=row.cells.get("object_word") or None
         )
         file_segments = segments.setdefault(path, [])
         if any(round(segment.start_seconds * 1000) == round(start * 1000) for segment in file_segments):
             raise InputError(f"{where}: a second clip of {path} starts at {start} s")
         file_segments.append(label)
-    if not segments:
-        raise InputError(f"--csv {table}: no rows after the header")
     return [
         LabelledFile(video_id=file_id(Path(path)), path=folder / path, segments=tuple(file_segments))
         for path, file_segments in sorted(segments.items())

@@ -84,12 +84,18 @@ def import_files(
         on_progress: called with ("fetch", files done, files in all).
 
     Raises:
-        InputError: no files, or no usable file.
+        InputError: no files, two files with the same id, or no usable file.
     """
     if not files:
         raise InputError(f"--work {workspace.root}: no media files to import")
     started = time.monotonic()
-    assert len({file.video_id for file in files}) == len(files), "duplicate video ids"
+    paths: dict[str, Path] = {}
+    for file in files:
+        if file.video_id in paths:
+            raise InputError(
+                f"{paths[file.video_id]} and {file.path} both get the id {file.video_id}; rename or remove one of them"
+            )
+        paths[file.video_id] = file.path
     videos: dict[str, FetchedVideo] = {}
     rejections: list[Rejection] = []
     report = on_progress or (lambda _stage, _done, _total: None)
@@ -104,7 +110,11 @@ def import_files(
     rejections.sort(key=lambda row: row.item_id)
     write_rejections(workspace, "fetch", rejections)
     if not videos:
-        raise InputError(f"none of {len(files)} files is usable; the first: {rejections[0].detail}")
+        # Of each reason one, because the most frequent one is not always the cause of the others.
+        first = {row.reason: row.detail for row in reversed(rejections)}
+        reasons = Counter(row.reason for row in rejections).most_common()
+        examples = "; ".join(f"{number} {reason}, the first: {first[reason]}" for reason, number in reasons)
+        raise InputError(f"none of {len(files)} files is usable; {examples}")
     pairs = [(file, videos[file.video_id]) for file in files if file.video_id in videos]
     segments = [segment for file, video in pairs for segment in _segments(file, video, evidence)]
     write_table(workspace.table("videos"), FetchedVideo, [video for _, video in pairs])

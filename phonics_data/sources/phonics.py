@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -24,10 +23,11 @@ from phonics_data.errors import InputError, ItemError
 from phonics_data.executors.isolated import Limits, map_isolated
 from phonics_data.executors.items import OnProgress
 from phonics_data.media.frame_sampler import sample_frames
-from phonics_data.media.suffixes import VIDEO_SUFFIXES, is_video_file
+from phonics_data.media.suffixes import VIDEO_SUFFIXES, is_video_file, unread_entry
 from phonics_data.ocr.recognizer import letter_recognizer
 from phonics_data.ocr.text_lines import line_detector
 from phonics_data.sources.importer import LabelledFile, LabelledSegment, file_id, require_folder
+from phonics_data.storage.csv_table import read_csv
 from phonics_data.types import LabelSource
 
 NAME = re.compile(r"(?P<source>[A-Za-z0-9][A-Za-z0-9_-]*?)_(?P<clip>\d+)")
@@ -65,8 +65,11 @@ def phonics_files(
 ) -> list[LabelledFile]:
     """Every video below `folder` as one clip.
 
-    A video that has another name, no row in `labels`, or no readable text becomes a file with a fault (``bad_name``,
-    ``no_label``); so does a row of `labels` without a video (``file_missing``).
+    These become a file with a fault:
+
+    * a video that has another name (``bad_name``), no row in `labels`, no readable text, or another letter in its name than
+      in `labels` (``no_label``);
+    * a row of `labels` without a video, a link to nothing or to a folder, and a folder named as a video (``file_missing``).
 
     Args:
         labels: table as in `labels_of_table`; None: names and the screen give the labels.
@@ -78,7 +81,8 @@ def phonics_files(
     """
     require_folder(folder)
     table = labels_of_table(labels) if labels is not None else None
-    paths = [path for path in sorted(folder.rglob("*")) if is_video_file(path)]
+    unread = {path: fault for path in folder.rglob("*") if (fault := unread_entry(path))}
+    paths = sorted([*(path for path in folder.rglob("*") if is_video_file(path)), *unread])
     if not paths:
         raise InputError(
             f"{folder}: no videos below it; expected {NAMES} (or another of {', '.join(sorted(VIDEO_SUFFIXES))})"
@@ -92,6 +96,9 @@ def phonics_files(
         file = LabelledFile(video_id=path.stem if is_plain else file_id(relative), path=path, segments=())
         key = next((key for key in (relative.as_posix(), path.name) if table is not None and key in table), None)
         label = missing.pop(key, None) or (table or {})[key] if key is not None else None
+        if path in unread:
+            files.append(replace(file, fault=ItemError("file_missing", f"{path}: {unread[path]}")))
+            continue
         generated = GENERATED_NAME.fullmatch(path.stem)
         named = generated or NAME.fullmatch(path.stem)
         if named is None:
@@ -101,7 +108,14 @@ def phonics_files(
             files.append(replace(file, fault=fault))
             continue
         file = replace(file, group=named["source"])
-        if label is not None:
+        if label is not None and generated is not None and generated["letter"].upper() != label.letter:
+            fault = ItemError(
+                "no_label",
+                f"{path}: its name gives the letter {generated['letter'].upper()}, --labels {labels} gives {label.letter}; correct "
+                "one of them",
+            )
+            files.append(replace(file, fault=fault))
+        elif label is not None:
             files.append(_labelled(file, label, "csv"))
         elif generated is not None:
             files.append(_labelled(file, Label(letter=generated["letter"].upper()), "file_name"))
@@ -117,7 +131,8 @@ def phonics_files(
         fault = ItemError(
             "file_missing", f"{path}: in --labels {labels}, but no such file; correct the row or provide it"
         )
-        files.append(LabelledFile(video_id=file_id(Path("missing", name)), path=path, segments=(), fault=fault))
+        # No path of a video has "..", so this is the id of none.
+        files.append(LabelledFile(video_id=file_id(Path("..", "missing", name)), path=path, segments=(), fault=fault))
     return _read_screens(files, workers, on_progress)
 
 
@@ -139,29 +154,13 @@ def labels_of_table(path: Path) -> dict[str, Label]:
     and a video can have several rows with the same letter and word, so a table of events serves too.
 
     Raises:
-        InputError: no such file, not a CSV, missing columns, an empty cell, a letter that is none, or two rows of one video
-            with different labels; the message names the line.
+        InputError: as `read_csv`; no file name, a letter that is none, or two rows of one video with different labels.
+            The message names the line.
     """
     option = f"--labels {path}"
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = list(reader.fieldnames or [])
-            rows = [(reader.line_num, row) for row in reader]
-    except FileNotFoundError:
-        raise InputError(f"{option}: no such file; expected a CSV with the columns file, letter, word") from None
-    except OSError as error:
-        raise InputError(f"{option}: cannot be read ({error.strerror}); expected a CSV file") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{option}: not a UTF-8 CSV file ({error})") from error
-    if missing := [name for name in ("file", "letter", "word") if name not in columns]:
-        raise InputError(
-            f"{option}: columns are {', '.join(columns) or 'none'}; required: file, letter, word "
-            f"(missing: {', '.join(missing)}); other columns are ignored"
-        )
     found: dict[str, tuple[Label, int]] = {}
-    for line, row in rows:
-        name, letter, word = ((row[column] or "").strip() for column in ("file", "letter", "word"))
+    for row in read_csv("--labels", path, ("file", "letter", "word")):
+        line, name, letter, word = row.line, *(row.cells[column] for column in ("file", "letter", "word"))
         if not name or Path(name).is_absolute() or ".." in Path(name).parts:
             raise InputError(f"{option}: line {line}: file is {name!r}, allowed: names of videos in the folder")
         if letter.upper() not in LETTERS.names:
@@ -173,13 +172,11 @@ def labels_of_table(path: Path) -> dict[str, Label]:
         label = Label(letter=letter.upper(), object_word=word or None)
         key = Path(name).as_posix()
         other, first = found.setdefault(key, (label, line))
-        if other != label:
+        if _words(other).casefold() != _words(label).casefold():
             raise InputError(
                 f"{option}: line {line}: {name} is {_words(label)}, but {_words(other)} in line {first}; "
                 "a video has one letter and one word"
             )
-    if not found:
-        raise InputError(f"{option}: has no rows; give at least one video, or omit the option to read the screen")
     return {name: label for name, (label, _) in found.items()}
 
 

@@ -13,6 +13,7 @@ from typing import get_args
 
 from phonics_data.errors import ItemError, OptionError
 from phonics_data.executors.items import OnProgress, Outcome, run_items, write_rejections
+from phonics_data.media.probe import clip_rate
 from phonics_data.ocr.trace import ScreenTrace, trace_path
 from phonics_data.segmentation.length import FrameSegment, LengthLimits, apply_length_rule
 from phonics_data.segmentation.segmenter import SegmenterOptions, segment_song
@@ -63,7 +64,7 @@ class SegmentOptions:
 
     def limits(self, source_rate: Fraction) -> LengthLimits:
         """The limits for a source of `source_rate` frames a second."""
-        rate = source_rate if self.frame_rate is None else self.frame_rate
+        rate = clip_rate(source_rate) if self.frame_rate is None else self.frame_rate
         return LengthLimits(frame_rate=rate, min_frames=self.min_frames, max_frames=self.max_frames)
 
 

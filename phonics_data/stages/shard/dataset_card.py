@@ -10,7 +10,7 @@ from typing import Any
 
 from phonics_data.contract.labels import label_set
 from phonics_data.contract.sample import SCHEMA_VERSION
-from phonics_data.dataset.layout import MetadataRow, rates_text
+from phonics_data.dataset.layout import MetadataRow, hub_configuration, rates_text
 from phonics_data.quality.split import used_splits
 from phonics_data.stages.shard.options import ShardOptions
 from phonics_data.storage.tables import to_plain
@@ -89,15 +89,7 @@ def dataset_card(
             "tags: [webdataset, audio-to-video, phonics]",
             f"size_categories: [{size}]",
             "license: other",
-            "configs:",
-            "- config_name: default",
-            "  data_files:",
-            # Names of splits have no dashes there.
-            *(
-                f"  - {{split: {split.replace('-', '_')}, path: {split}-*.tar}}"
-                for split in splits
-                if counts["clips_by_split"][split]
-            ),
+            *hub_configuration((split for split in splits if counts["clips_by_split"][split]), "{split}-*.tar"),
             "---",
             "",
             "# Short letter videos",

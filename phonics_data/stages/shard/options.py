@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from phonics_data.contract.shard import FramesFormat
 from phonics_data.errors import OptionError
+from phonics_data.media.probe import clip_rate
 from phonics_data.quality.filters import FilterOptions
 from phonics_data.quality.split import GivenSplit, Ratios
 
@@ -65,7 +66,7 @@ class ShardOptions:
 
     def clip_rate(self, source_rate: Fraction) -> Fraction:
         """The frame rate of the clips of a source of `source_rate` frames a second."""
-        return source_rate if self.frame_rate is None else self.frame_rate
+        return clip_rate(source_rate) if self.frame_rate is None else self.frame_rate
 
     def cut_key(self, source_rate: Fraction) -> list[object]:
         """The options that determine the bytes of the clips of a source. The others only select and arrange clips."""

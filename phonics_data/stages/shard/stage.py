@@ -301,7 +301,7 @@ def _write_dataset(
         segment = selected.clip.segment
         labels.setdefault(segment.video_id, set()).add(segment.letter)
     given = given_by_video(options.given_splits)
-    groups = merged_groups(selection.groups, {video.video_id: video.group for video in videos if video.group})
+    groups = merged_groups(selection.groups, declared={video.video_id: video.group for video in videos if video.group})
     splits = split_by_source(labels, ratios=options.ratios, seed=options.seed, groups=groups, given=given)
     packed_clips = [
         PackedClip(

@@ -12,6 +12,7 @@ from cssgan.storage.media_files import read_video, write_mp4
 from phonics_data.contract.video import encode_video
 from phonics_data.errors import InputError
 from phonics_data.media.clip_frames import read_clip
+from tests.counted_videos import write_cut_off
 
 RATE_HZ = 16_000
 
@@ -58,4 +59,13 @@ def test_unusable_files_are_named(tmp_path: Path) -> None:
         read_video(path, 64, RATE_HZ)
     path.write_bytes(b"nothing at all")
     with pytest.raises(InputError, match=r"a\.mp4: cannot be read as a video"):
+        read_video(path, 64, RATE_HZ)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_file_that_was_cut_off_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = write_cut_off(tmp_path / f"a{suffix}")
+    with pytest.raises(
+        InputError, match=r"its duration is 4\.00 s, but it decodes only up to|cannot be read as a video"
+    ):
         read_video(path, 64, RATE_HZ)

@@ -37,6 +37,18 @@ def test_a_still_clip_has_no_change_and_no_share() -> None:
     assert np.isnan(summary.share_not_lasting)
 
 
+def test_clips_that_are_too_short_for_the_medians_have_no_share() -> None:
+    """Without a moment that has enough frames on both sides, nothing could last."""
+    for rate, enough in ((25, 8), (29.97, 10), (1000, 320)):
+        half = enough // 2
+        assert summarize(_grey([10] * half + [70] * half), rate).share_not_lasting == pytest.approx(
+            1 - 1 / median_frames(rate)
+        )
+        short = summarize(_grey([10] * half + [70] * (half - 1)), rate)
+        assert np.isnan(short.share_not_lasting)
+        assert short.change_per_frame > 0
+
+
 def test_only_the_chosen_pixels_count() -> None:
     frames = _grey([0] * 20)
     frames[10:, :2] = 100

@@ -55,7 +55,7 @@ def test_datasets_library_reads_export_and_shards(
     datasets = pytest.importorskip("datasets", reason="the library datasets is not installed")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     export(dataset, tmp_path / "clips", "huggingface")
-    found = datasets.load_dataset("videofolder", data_dir=str(tmp_path / "clips"), cache_dir=str(tmp_path / "cache"))
+    found = datasets.load_dataset(str(tmp_path / "clips"), cache_dir=str(tmp_path / "cache"))
     assert {split: len(rows) for split, rows in found.items()} == {"train": 2, "validation": 2, "test": 2}
     row = found["train"].cast_column("video", datasets.Video(decode=False))[0]
     assert row["label"] in "AB"

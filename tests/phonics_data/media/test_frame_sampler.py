@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -27,3 +28,16 @@ def test_gradual_change_has_no_time(tmp_path: Path) -> None:
     pictures = [np.full((96, 128, 3), 100 + 2 * index, np.uint8) for index in range(50)]
     path = make_source(tmp_path / "a.mkv", constant(25, 2), None, pictures=pictures)
     assert all(one.change_seconds is None for one in sample_frames(path, rate=4))
+
+
+def test_many_frames_a_second_start_no_threads_for_each_frame(tmp_path: Path) -> None:
+    """Each frame that is scaled by its own method would keep a scaler with threads."""
+    tasks = Path("/proc/self/task")
+    if not tasks.is_dir():
+        pytest.skip("the number of threads is read from /proc, which only Linux has")
+    pictures = [np.full((96, 128, 3), 10 + 200 * (index % 2), np.uint8) for index in range(120)]
+    path = make_source(tmp_path / "a.mkv", constant(480, 0.25), None, pictures=pictures)
+    before = len(list(tasks.iterdir()))
+    counts = [len(list(tasks.iterdir())) for _ in sample_frames(path, rate=4)]
+    # Two scalers of one thread for each core, and those of numpy.
+    assert max(counts) - before <= 3 * (os.cpu_count() or 1)

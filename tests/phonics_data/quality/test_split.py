@@ -187,6 +187,30 @@ def test_merged_groups_are_transitive() -> None:
     assert merged_groups({"b": "n", "a": "n"}, {"z": "n"}) == {"a": "a", "b": "a", "z": "z"}
 
 
+@given(seed=st.integers(0, 50))
+def test_adding_files_of_a_group_moves_no_group(seed: int) -> None:
+    """The new files sort before the others of their group."""
+    old = {f"{source}_{clip}": str(source) for source in range(100, 160) for clip in (3, 5)}
+    new = {f"{source}_1": str(source) for source in range(100, 160, 2)}
+
+    def splits(groups: dict[str, str]) -> dict[str, Split]:
+        duplicates = {name: name for name in groups}
+        return split_by_source(
+            dict.fromkeys(groups, LETTERS), seed=seed, groups=merged_groups(duplicates, declared=groups)
+        )
+
+    before, after = splits(old), splits(old | new)
+    assert set(before.values()) == {"train", "validation", "test"}
+    assert {name: after[name] for name in before} == before
+
+
+def test_a_merged_group_is_named_after_its_first_declared_group() -> None:
+    declared = {"z_1": "b", "z_2": "b", "a_1": "c"}
+    assert merged_groups({"z_2": "same", "a_1": "same", "x": "x", "62": "62"}, declared=declared) == {
+        "62": "62", "a_1": "group:b", "x": "x", "z_1": "group:b", "z_2": "group:b",
+    }  # fmt: skip
+
+
 def test_used_splits_lack_those_that_only_a_user_can_fill() -> None:
     assert used_splits([]) == ("train", "validation", "test")
     assert used_splits(["unseen-styles", "test"]) == ("train", "validation", "test", "unseen-styles")
@@ -215,6 +239,7 @@ def test_a_csv_of_splits(tmp_path: Path) -> None:
         ),
         ("video_id,split\na,Test\n", "is 'Test'"),
         ("video_id,split\na\n", "split of a is ''"),
+        ("video_id,split\na,test,train\n", "line 2 has 3 cells, the header 2"),
         ("video_id,split\n,test\n", "line 2: video_id is empty"),
         ("video_id,split\na,test\nb,train\na,test\n", "line 4: a is also in line 2"),
     ],

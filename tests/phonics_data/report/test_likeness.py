@@ -18,6 +18,7 @@ from phonics_data.errors import InputError, TableError
 from phonics_data.media import write_mp4
 from phonics_data.report import likeness
 from phonics_data.report.likeness import MeasuredClip, compare, draw_sheet, measure_clips, measure_songs
+from tests.counted_videos import write_cut_off
 
 RATE_HZ = 16_000
 
@@ -71,6 +72,18 @@ def test_unusable_files_are_skipped_with_a_reason(tmp_path: Path) -> None:
     assert "1 frame, allowed: 2 or more" in reasons["one.mp4"]
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_file_that_was_cut_off_is_skipped(tmp_path: Path, suffix: str) -> None:
+    """Its first half decodes without an error."""
+    write(tmp_path / "good.mp4", moving_square(50))
+    cut_off = tmp_path / f"cut{suffix}"
+    write_cut_off(cut_off)
+    measured = measure_clips(tmp_path)
+    assert [clip.name for clip in measured.clips] == ["good.mp4"]
+    assert [skipped.name for skipped in measured.skipped] == [cut_off.name]
+    assert "its duration is 4.00 s" in measured.skipped[0].reason
+
+
 def test_a_whole_video_is_not_a_clip(tmp_path: Path) -> None:
     write(tmp_path / "good.mp4", moving_square(20))
     write(tmp_path / "long.mp4", moving_square(61), Fraction(1))
@@ -96,7 +109,9 @@ def test_rendered_medians_must_lie_within_the_real_percentiles() -> None:
     assert rows["change_per_frame"].allowed == (1.0, 9.0)
     assert rows["change_per_frame"].real == (1.0, 2.5, 5.0, 7.5, 9.0)
     assert rows["change_per_frame"].is_within
-    low, high = rows["change_per_frame"].real_median_interval
+    interval = rows["change_per_frame"].real_median_interval
+    assert interval is not None
+    low, high = interval
     assert 1 <= low < 5 < high <= 9
     rows = {row.name: row for row in compare(real, [clip("r", change=9.5)])}
     assert not rows["change_per_frame"].is_within
@@ -111,7 +126,7 @@ def test_the_interval_of_the_median_is_wider_with_fewer_clips() -> None:
     values = np.random.default_rng(3).normal(size=200)
     many = compare([clip(str(n), change=value) for n, value in enumerate(values)], [clip("r", change=0)])[0]
     few = compare([clip(str(n), change=value) for n, value in enumerate(values[:10])], [clip("r", change=0)])[0]
-    width = [row.real_median_interval[1] - row.real_median_interval[0] for row in (few, many)]
+    width = [high - low for low, high in (row.real_median_interval or (0.0, 0.0) for row in (few, many))]
     assert width[0] > 2 * width[1]
 
 
@@ -122,8 +137,12 @@ def test_still_clips_are_counted_as_undefined(tmp_path: Path) -> None:
     row = next(row for row in compare(clips, clips) if row.name == "share_not_lasting")
     assert row.num_undefined == (1, 1)
     still = [one for one in clips if one.name == "still.mp4"]
-    with pytest.raises(InputError, match="share_not_lasting: not defined on any real clip"):
-        compare(still, clips)
+    for rows in (compare(still, clips), compare(clips, still)):
+        outside = {row.name for row in rows if not row.is_within}
+        assert "share_not_lasting" in outside
+        assert "seconds" not in outside
+    row = next(row for row in compare(still, clips) if row.name == "share_not_lasting")
+    assert (row.real, row.real_median_interval, row.allowed, row.num_undefined) == ((), None, None, (1, 1))
 
 
 def test_the_sheet_shows_one_clip_of_each_song_first() -> None:
@@ -162,6 +181,27 @@ def test_the_command_prints_writes_and_fails_out_of_bounds(songs: Path, tmp_path
     assert not values["rows"][0]["is_within"]
     with Image.open(sheet) as image:
         assert image.size[0] > 1000
+
+
+def test_the_command_shows_what_is_not_defined(songs: Path, tmp_path: Path) -> None:
+    write(tmp_path / "real" / "grey.mp4", np.full((70, 64, 64, 3), 90, np.uint8))
+    (tmp_path / "real" / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    out, sheet = tmp_path / "new" / "values.json", tmp_path / "new" / "deep" / "sheet.png"
+    arguments = ["bench", "likeness", "--real", str(tmp_path / "real"), "--songs", str(songs)]
+    result = CliRunner().invoke(app, [*arguments, "--json", str(out), "--sheet", str(sheet)])
+    assert isinstance(result.exception, InputError)
+    assert "share_not_lasting" in str(result.exception)
+    assert "out of bounds or not defined" in str(result.exception)
+    assert "gone.mp4: a link to a file that does not exist" in result.output
+    assert "one clip, so each allowed range is one value" in result.output
+    rows = {row["name"]: row for row in json.loads(out.read_text())["rows"]}
+    assert rows["share_not_lasting"]["real"] == []
+    assert rows["frames"]["real"] == [70] * 5
+    with Image.open(sheet) as image:
+        assert image.format == "PNG"
+    result = CliRunner().invoke(app, [*arguments, "--size", "20000"])
+    assert result.exit_code == 2
+    assert "1024" in result.output
 
 
 def test_songs_are_like_themselves(songs: Path, tmp_path: Path) -> None:

@@ -69,6 +69,18 @@ def dataset(complete: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(complete, tmp_path / "dataset"))
 
 
+def test_a_dataset_of_the_version_without_counts_by_frame_rate_is_whole(dataset: Path) -> None:
+    description = json.loads((dataset / "dataset.json").read_text())
+    del description["counts"]["clips_by_frame_rate"]
+    (dataset / "dataset.json").write_text(json.dumps(description))
+    write_checksums(dataset, {})
+    assert verify(dataset).faults == ()
+    del description["counts"]["clips_by_label"]
+    (dataset / "dataset.json").write_text(json.dumps(description))
+    write_checksums(dataset, {})
+    assert verify(dataset).faults == ("dataset.json: lacks counts or label_set",)
+
+
 def change_row(dataset: Path, **changes: object) -> None:
     rows = read_metadata(dataset)
     rows[0] = dataclasses.replace(rows[0], **changes)

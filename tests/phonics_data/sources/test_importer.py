@@ -69,18 +69,18 @@ def test_csv_with_segments(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path,letter\na.mp4,A\n", "columns are path, letter; required: path, label"),
+        ("path,letter\na.mp4,A\n", "columns are path, letter; required, once each: path, label"),
         ("path,label\n", "no rows"),
-        ("path,label\n,A\n", "row 2: path and label must not be empty"),
+        ("path,label\n,A\n", "line 2: path and label must not be empty"),
         ("path,label\n../a.mp4,A\n", "is outside the folder"),
         ("path,label\n/etc/a.mp4,A\n", "is outside the folder"),
         ("path,label,start\na.mp4,A,soon\n", "got 'soon' for a time"),
         ("path,label,start,end\na.mp4,A,2,1\n", "end 1.0 is not after start 2.0"),
         ("path,label,start\na.mp4,A,1\na.mp4,B,1.0001\n", "a second clip of a.mp4 starts at"),
         ("", "columns are none"),
-        ("path,label\na.mp4,A\nb.mp4,A,7\n", "row 3: .* exceeds the 2 columns"),
-        ('path,label\na.mp4,"A\nB"\n', "row 3: label .* has non-printable characters"),
-        ("path,label\na.mp4, \n", "row 2: path and label must not be empty"),
+        ("path,label\na.mp4,A\nb.mp4,A,7\n", "line 3 has 3 cells, the header 2; put a text"),
+        ('path,label\na.mp4,"A\nB"\n', "line 3: label .* has non-printable characters"),
+        ("path,label\na.mp4, \n", "line 2: path and label must not be empty"),
         ("path,label,start\na.mp4,A,1\n./a.mp4,B,1\n", "a second clip of a.mp4 starts at"),
     ],
 )

@@ -164,12 +164,27 @@ def test_labels_are_read_from_the_screen(tmp_path: Path) -> None:
         ),
         ("file,letter,word\n1_0.mp4,A,\n./1_0.mp4,B,\n", "line 3: ./1_0.mp4 is B, but A in line 2"),
         ('file,letter,word\n1_0.mp4,A,"a\nb"\n', "non-printable"),
+        (
+            "file,letter,word\n1_0.mp4,A,ant, black\n",
+            "line 2 has 4 cells, the header 3; put a text that contains a comma",
+        ),
+        ("file,letter,word,word\n1_0.mp4,A,ant,axe\n", r"required, once each: file, letter, word; .*\(twice: word\)"),
     ],
 )
 def test_faulty_tables(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "labels.csv").write_text(text)
     with pytest.raises(InputError, match=message):
         labels_of_table(tmp_path / "labels.csv")
+
+
+def test_tables_by_hand(tmp_path: Path) -> None:
+    """Spaces around names and cells, text in quotes, empty surplus cells, and a word in two spellings."""
+    text = '\ufefffile, letter, word,,\r\n1_0.mp4, a, "Ant, black",,,\r\n\r\n1_0.mp4,A,"ant, black"\r\n2_0.mp4,B\r\n'
+    (tmp_path / "labels.csv").write_bytes(text.encode())
+    assert labels_of_table(tmp_path / "labels.csv") == {
+        "1_0.mp4": Label(letter="A", object_word="Ant, black"),
+        "2_0.mp4": Label(letter="B"),
+    }
 
 
 def test_tables_and_folders_that_are_none(tmp_path: Path) -> None:
@@ -195,6 +210,65 @@ def test_a_video_without_a_row_is_rejected(clips: Path, tmp_path: Path) -> None:
         "9_1": "no_label",
         "nothing": "bad_name",
     }
+
+
+def test_links_and_folders_with_the_name_of_a_clip_are_rejected_with_the_reason(tmp_path: Path) -> None:
+    folder = tmp_path / "clips"
+    put(tmp_path / "elsewhere" / "1_0.mp4", 25, 1, 0x51)
+    (folder / "18_0.mp4").mkdir(parents=True)
+    (folder / "link").symlink_to(tmp_path / "elsewhere")
+    (folder / "1_0.mp4").symlink_to(tmp_path / "elsewhere" / "1_0.mp4")
+    (folder / "2_0.mp4").symlink_to(folder / "gone.mp4")
+    (tmp_path / "t.csv").write_text("file,letter,word\n1_0.mp4,A,\n2_0.mp4,B,\n18_0.mp4,C,\n")
+    expected = {
+        "2_0.mp4": "a link to a file that does not exist",
+        "18_0.mp4": "a folder with the name of a video",
+        "link": "a link to a folder, which is not followed",
+    }
+    files = {file.path.name: file for file in phonics_files(folder, tmp_path / "t.csv")}
+    assert files.keys() == {"1_0.mp4", *expected}
+    for name, reason in expected.items():
+        fault = files[name].fault
+        assert fault is not None
+        assert (fault.reason, reason in fault.detail) == ("file_missing", True)
+    count = import_files(Workspace(tmp_path / "work"), list(files.values()), evidence="csv")
+    assert (count.num_kept, count.by_reason) == (1, {"file_missing": 3})
+
+
+def test_a_table_that_contradicts_a_generated_name(tmp_path: Path) -> None:
+    for name in ("output_5_0_lettera", "output_5_1_letterb"):
+        put(tmp_path / "clips" / f"{name}.mp4", 25, 1, 0x51)
+    (tmp_path / "t.csv").write_text("file,letter,word\noutput_5_0_lettera.mp4,B,bee\noutput_5_1_letterb.mp4,b,bee\n")
+    wrong, right = phonics_files(tmp_path / "clips", tmp_path / "t.csv")
+    assert wrong.fault is not None
+    assert wrong.fault.reason == "no_label"
+    assert "its name gives the letter A, --labels" in wrong.fault.detail
+    assert (right.fault, right.segments[0].object_word) == (None, "bee")
+
+
+def test_no_two_files_get_the_same_id(tmp_path: Path) -> None:
+    """A subfolder can have the name that stands for rows without a video."""
+    for name in ("missing", "o"):
+        put(tmp_path / "clips" / name / "1_0.mp4", 25, 1, 0x51)
+    (tmp_path / "t.csv").write_text("file,letter,word\nmissing/1_0.mp4,A,\no/1_0.mp4,A,\n1_0.mp4,A,\n")
+    files = phonics_files(tmp_path / "clips", tmp_path / "t.csv")
+    assert len({file.video_id for file in files}) == len(files) == 3
+    assert import_files(Workspace(tmp_path / "work"), files, evidence="csv").num_kept == 2
+    with pytest.raises(InputError, match="both get the id"):
+        import_files(Workspace(tmp_path / "work"), [files[0], files[0]], evidence="csv")
+
+
+def test_all_reasons_are_named_if_no_file_is_usable(tmp_path: Path) -> None:
+    for number in range(3):
+        put(tmp_path / "clips" / f"62_{number}.mp4", 25, 1, 0x51)
+    (tmp_path / "t.csv").write_text("file,letter,word\n62_0.MP4,A,\n62_1,A,\n")
+    with pytest.raises(
+        InputError,
+        match=r"none of 5 files is usable; 3 no_label, the first: .*62_0\.mp4: .* no row of it.*; 2 file_missing, the first: .*in --labels .*, but no such file",
+    ):
+        import_files(
+            Workspace(tmp_path / "work"), phonics_files(tmp_path / "clips", tmp_path / "t.csv"), evidence="csv"
+        )
 
 
 def test_names() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,12 +16,13 @@ from phonics_data import open_dataset
 from phonics_data.cli.app import app
 from phonics_data.cli.options import parse_frame_rate
 from phonics_data.dataset.export import export
-from phonics_data.dataset.layout import read_description, read_metadata
+from phonics_data.dataset.layout import rates_text, read_description, read_metadata
 from phonics_data.errors import OptionError
 from phonics_data.media import probe
 from phonics_data.media.probe import nominal_rate
 from phonics_data.report import write_report
 from phonics_data.report.verify import verify
+from phonics_data.stages.segment import SegmentOptions
 from phonics_data.stages.shard.stage import ShardOptions, shard
 from phonics_data.storage.workspace import Workspace
 from phonics_data.types import FetchedVideo, Segment, segment_id
@@ -195,3 +197,32 @@ def test_filters_count_seconds(built: tuple[Workspace, Path], tmp_path: Path) ->
     count = shard(built[0], tmp_path / "dataset", limited)
     lasting = [row.duration_seconds for row in read_metadata(built[1])]
     assert count.num_kept == sum(duration >= 0.99 for duration in lasting) >= 8
+
+
+def test_one_clip_is_no_plural() -> None:
+    assert rates_text({"25": 2, "24": 1}) == "24 (1 clip) or 25 (2 clips) frames a second"
+    assert rates_text({"25": 1}) == "25 frames a second"
+
+
+@pytest.mark.parametrize(
+    ("stored", "rate"), [("1000", "240"), ("1/2", "1"), ("20000/1223", "13426/821"), ("30000/1001", "30000/1001")]
+)
+def test_rates_that_an_older_version_stored_get_the_limits(stored: str, rate: str) -> None:
+    assert SOURCE_RATE.clip_rate(Fraction(stored)) == Fraction(rate)
+    assert SegmentOptions(frame_rate=None).limits(Fraction(stored)).frame_rate == Fraction(rate)
+    assert ShardOptions(frame_rate=Fraction(24)).clip_rate(Fraction(stored)) == 24
+
+
+@pytest.mark.parametrize("text", ["1e99999999", "1e-99999999", "9" * 5000, "1/0", "0", "nan", "25 fps", "-25", ""])
+def test_rates_that_are_none(text: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(OptionError, match=r"--frame-rate: got .*, allowed: a number or fraction over 0 and up to 240"):
+        parse_frame_rate(text)
+    assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"), [("25", "25"), (" 12.5 ", "25/2"), (".5", "1/2"), ("25.", "25"), ("30000/1001", "30000/1001")]
+)
+def test_rates_in_text(text: str, rate: str) -> None:
+    assert parse_frame_rate(text) == Fraction(rate)

@@ -92,6 +92,21 @@ def test_reader_and_exports(dataset: Path, tmp_path: Path) -> None:
     assert export(dataset, tmp_path / "hf", "huggingface") == 8
     lines = (tmp_path / "hf" / "unseen-styles" / "metadata.jsonl").read_text().splitlines()
     assert {json.loads(line)["split"] for line in lines} == {"unseen-styles"}
+    entries = [line for line in (tmp_path / "hf" / "README.md").read_text().splitlines() if "{split" in line]
+    assert entries == [
+        "  - {split: train, path: train/**}",
+        "  - {split: test, path: test/**}",
+        "  - {split: unseen_styles, path: unseen-styles/**}",
+    ]
+
+
+def test_the_datasets_library_reads_every_split(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets", reason="the library datasets is not installed")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    export(dataset, tmp_path / "clips", "huggingface")
+    found = datasets.load_dataset(str(tmp_path / "clips"), cache_dir=str(tmp_path / "cache"))
+    assert {split: len(rows) for split, rows in found.items()} == {"train": 4, "test": 2, "unseen_styles": 2}
+    assert set(found["unseen_styles"].remove_columns("video")["video_id"]) == {"video-1"}
 
 
 def test_an_unused_split_is_shown_nowhere(

@@ -1,0 +1,78 @@
+"""CSV tables that a user gives with an option: one reader with one set of rules for all of them.
+
+UTF-8 with commas, with or without a byte order mark. Spaces around names of columns and cells are removed, blank lines ignored.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from phonics_data.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CsvRow:
+    """One row of a table."""
+
+    line: int
+    """Of the file, from 1."""
+    cells: dict[str, str]
+    """Cells by column, without spaces around them; empty where the row is too short."""
+
+
+def read_csv(
+    option: str, path: Path, required: Sequence[str], *, optional: Sequence[str] | None = None
+) -> tuple[CsvRow, ...]:
+    """The rows below the header.
+
+    Args:
+        option: the flag as the user types it, for messages.
+        required: columns that must be there.
+        optional: the only other columns that may be there; None: any others, which callers ignore.
+
+    Raises:
+        InputError: no such file, not a CSV, a column that is missing, twice or not allowed, a row with more cells than the
+            header, or no row.
+    """
+    where = f"{option} {path}"
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, skipinitialspace=True)
+            lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if cells]
+    except FileNotFoundError:
+        raise InputError(f"{where}: no such file; expected a CSV with the columns {', '.join(required)}") from None
+    except OSError as error:
+        raise InputError(f"{where}: cannot be read ({error.strerror}); expected a CSV file") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{where}: not a UTF-8 CSV file ({error})") from error
+    columns = lines[0][1] if lines else []
+    _check_columns(where, columns, required, optional)
+    rows: list[CsvRow] = []
+    for line, cells in lines[1:]:
+        if any(cells[len(columns) :]):
+            raise InputError(
+                f"{where}: line {line} has {len(cells)} cells, the header {len(columns)}; put a text that contains a comma "
+                "in quotes"
+            )
+        padded = [*cells, *[""] * (len(columns) - len(cells))]
+        rows.append(CsvRow(line=line, cells=dict(zip(columns, padded, strict=False))))
+    if not rows:
+        raise InputError(f"{where}: has no rows below the header; give at least one, or omit the option")
+    return tuple(rows)
+
+
+def _check_columns(where: str, columns: list[str], required: Sequence[str], optional: Sequence[str] | None) -> None:
+    faults = [
+        ("missing", [name for name in required if name not in columns]),
+        ("twice", sorted({name for name in columns if name and columns.count(name) > 1})),
+        ("not allowed", [] if optional is None else [name for name in columns if name not in (*required, *optional)]),
+    ]
+    if found := "; ".join(f"{what}: {', '.join(names)}" for what, names in faults if names):
+        others = "other columns are ignored" if optional is None else f"optional: {', '.join(optional)}"
+        raise InputError(
+            f"{where}: columns are {', '.join(columns) or 'none'}; required, once each: {', '.join(required)}; {others} "
+            f"({found})"
+        )
