@@ -149,8 +149,8 @@ def _cell(
 ) -> str:
     text = _number(result.controls.get(title))
     if result.name == "event_match" and title in result.controls:
-        columns = (of_controls[f"event_match_{column}"][title] for column in ("wins", "comparisons"))
-        text += " ({:.2f} to {:.2f})".format(*pooled_interval(*columns, spec.seed))
+        wins, comparisons = (of_controls[f"event_match_{column}"][title] for column in ("wins", "comparisons"))
+        text += " ({:.2f} to {:.2f})".format(*pooled_interval(wins, comparisons, spec.seed))
     return text
 
 

@@ -41,13 +41,13 @@ def _of_rates(data: EvalWindows, rates: tuple[int, ...]) -> EvalWindows:
 
 @pytest.mark.parametrize("rates", [(25,), (24, 30)])
 def test_a_generator_that_ignores_the_audio_is_exactly_at_chance(rates: tuple[int, ...]) -> None:
-    """Here it has learnt the real videos by heart."""
+    """Here it makes the real video of the image."""
     data = _of_rates(toy_phrases.make(num_songs=2, clips_per_song=8)[1], rates)
 
-    def by_heart(images: NDArray[np.uint8], mels: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def memorized(images: NDArray[np.uint8], mels: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.uint8]:
         return data.video_NTHWC[toy_phrases.rows_of(data, labels, images)]
 
-    generate: Generate = by_heart
+    generate: Generate = memorized
     result, value_N = event_swap(generate, None, data, data.video_NTHWC, ControlVideos(data=data), EventSpec())
     assert result.value == 0.5
     assert set(value_N[1:]) == {0.5}
