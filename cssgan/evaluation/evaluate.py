@@ -220,9 +220,10 @@ def event_swap(
     own = {"generated": found(lambda rows: fake[chosen[rows]]), "real": real_times}
     swapped = {"generated": found(from_other_audio(generate)), "real": [real_times[clip] for clip in other]}
     for name in controls.names:
+        if name == "untrained" and untrained is None:
+            continue
         own[name] = found(of_control(name))
-        if name == "untrained":
-            assert untrained is not None
+        if name == "untrained" and untrained is not None:
             swapped[name] = found(from_other_audio(untrained))
         elif name == "flash":
             swapped[name] = found(lambda rows: _with_other_audio(some, rows, other).read("flash", slice(None)))
