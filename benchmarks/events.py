@@ -25,13 +25,12 @@ from cssgan.inference.generate import LoadedGenerator
 from cssgan.metrics import events, synchrony
 from cssgan.metrics.controls import ControlVideos
 from cssgan.metrics.corruptions import corruption_table
-from cssgan.metrics.event_results import event_results
+from cssgan.metrics.event_results import event_results, pooled_interval
 from cssgan.metrics.events import EventSpec, Times
 from cssgan.metrics.motion import motion_curves
 from cssgan.metrics.region_truth import RegionTruth
 from cssgan.metrics.result import MetricResult
 from cssgan.metrics.sensitivity import Generate
-from cssgan.metrics.statistics import bootstrap_mean
 from cssgan.metrics.synchrony import SynchronySpec
 from cssgan.metrics.synchrony_results import Curves, control_curves, synchrony_results
 from cssgan.metrics.videos import ReadVideos, VideoPairs, Videos
@@ -150,7 +149,8 @@ def _cell(
 ) -> str:
     text = _number(result.controls.get(title))
     if result.name == "event_match" and title in result.controls:
-        text += " ({:.2f} to {:.2f})".format(*bootstrap_mean(of_controls[result.name][title], spec.seed))
+        wins, comparisons = (of_controls[f"event_match_{column}"][title] for column in ("wins", "comparisons"))
+        text += " ({:.2f} to {:.2f})".format(*pooled_interval(wins, comparisons, spec.seed))
     return text
 
 

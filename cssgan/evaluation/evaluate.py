@@ -34,27 +34,27 @@ from cssgan.inference.generate import LoadedGenerator, eval_windows, load_genera
 from cssgan.metrics import region_truth, synchrony
 from cssgan.metrics.controls import ControlVideos, flash_generator
 from cssgan.metrics.event_results import event_results
-from cssgan.metrics.event_swap import SwappedEvents, event_swap_result, times_of
-from cssgan.metrics.events import EventSpec
-from cssgan.metrics.image_quality import image_quality_results
+from cssgan.metrics.event_swap import SwappedEvents, event_swap_result, swap_partners, times_of
+from cssgan.metrics.events import EventSpec, Times
+from cssgan.metrics.image_quality import image_quality_results, l1_over_copy_first_result
 from cssgan.metrics.motion import motion_curves, motion_results
 from cssgan.metrics.networks.pretrained import PretrainedNetworks
 from cssgan.metrics.pretrained_metrics import pretrained_network_results
 from cssgan.metrics.random_feature_distance import random_feature_results
 from cssgan.metrics.real_pool import RealPool
 from cssgan.metrics.region_truth import RegionTruth
-from cssgan.metrics.result import MetricResult, ProtocolValue, unavailable
+from cssgan.metrics.result import ControlName, MetricResult, ProtocolValue, unavailable
 from cssgan.metrics.sensitivity import Generate, sensitivity_results
 from cssgan.metrics.synchrony import SynchronySpec
 from cssgan.metrics.synchrony_results import Curves, control_curves, synchrony_results
-from cssgan.metrics.videos import Floats, Ints, VideoPairs, Videos, blocks
+from cssgan.metrics.videos import Floats, Ints, ReadVideos, VideoPairs, Videos, blocks
 from cssgan.models import factory
 from cssgan.storage import memmap
 from cssgan.storage.memmap import release_pages
 from cssgan.types import EvalWindows, Progress, Split, Window
 from phonics_data.errors import InputError, PhonicsDataError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 MAX_DECODED_BYTES = 4_000_000_000
 """Larger training splits are not decoded for the floor of distances."""
 PHRASE_SECONDS = 4.0
@@ -119,7 +119,7 @@ def evaluate(
     )
     of_synchrony = synchrony_results(curves, SynchronySpec(seed=seed))
     of_events, event_values = _event_results(
-        generate, data, phrases, fake=fake, untrained=untrained, truth=truth, seed=seed
+        generate, data, phrases, fake=fake, untrained=untrained, truth=truth, clip_frames=clip_frames, seed=seed
     )
     chosen, real_set = _swap_test_videos(data.num_valid_N), _shared_protocol(data)
     of_evaluators = evaluator_results(evaluators, pairs, data, swapped=swapped, caution=evaluators_caution, seed=seed)
@@ -156,28 +156,27 @@ def _event_results(
     fake: Videos,
     untrained: Generate | None,
     truth: RegionTruth | None,
+    clip_frames: int,
     seed: int,
 ) -> tuple[list[MetricResult], dict[str, Floats]]:
     """The event measures of whole phrases with their controls, and their values per video."""
-    n, spec = len(data), EventSpec(seed=seed)
+    spec = EventSpec(seed=seed)
     if phrases is not None:
-        log.info("generating %d whole phrases, %d frames each", n, phrases.video_NTHWC.shape[1])
+        log.info("generating %d whole phrases, %d frames each", len(data), phrases.video_NTHWC.shape[1])
         data, fake = phrases, _generate_all(generate, phrases.video_NTHWC[:, 0], phrases.mels_NTMU, phrases.labels_N)
     pairs = VideoPairs(real_NTHWC=data.video_NTHWC, fake_NTHWC=fake, num_valid_N=data.num_valid_N)
     controls = ControlVideos(data=data, untrained=untrained, seed=seed)
-    found = event_results(pairs, data, {name: controls.reader(name) for name in controls.names}, truth=truth, spec=spec)
+    readers = {name: controls.reader(name) for name in controls.names}
+    found = event_results(pairs, data, readers, truth=truth, spec=spec)
+    of_phrases = replace(l1_over_copy_first_result(pairs, clip_frames, seed, readers), name="phrase_l1_over_copy_first")
     seconds = float(max(count / rate for count, rate in zip(data.num_valid_N, data.frame_rates, strict=True)))
     protocol: dict[str, ProtocolValue] = {
         "window_start": "first frame of the clip", "frames": data.video_NTHWC.shape[1],
         "longest_seconds": round(seconds, 3),
     }  # fmt: skip
-    swap: MetricResult = unavailable(
-        "event_swap_auc", "one video has no other audio; evaluate two or more", better="higher", n_real=n, n_fake=n
-    )
-    values = dict(found.per_video)
-    if n >= 2:
-        swap, values["event_swap_auc"] = event_swap(generate, untrained, data, fake, controls, spec)
-    return [result.with_protocol(protocol) for result in (*found.results, swap)], values
+    swap, swap_N = event_swap(generate, untrained, data, fake, controls, spec)
+    values = {**found.per_video, swap.name: swap_N}
+    return [result.with_protocol(protocol) for result in (*found.results, of_phrases, swap)], values
 
 
 def event_swap(
@@ -195,28 +194,46 @@ def event_swap(
         fake: their generated videos; those from other audio are not kept.
         controls: those of `data`.
     """
-    other = controls.others
-    own_clip = np.arange(len(data))
-    log.info("generating %d whole phrases from the audio of other clips", len(data))
+    partner = swap_partners(data.video_ids, data.frame_rates, np.random.default_rng(spec.seed))
+    chosen, value_N = np.flatnonzero(partner >= 0), np.full(len(data), np.nan)
+    if not len(chosen):
+        reason = "no two clips of a source video have the same frame rate"
+        count = len(data)
+        return unavailable("event_swap_auc", reason, better="higher", n_real=count, n_fake=2 * count), value_N
+    log.info("generating %d whole phrases from the audio of other clips", len(chosen))
+    everything = len(chosen) == len(data)
+    some, other = data if everything else data.select(chosen), np.searchsorted(chosen, partner[chosen])
+    shared_N = np.minimum(some.num_valid_N, some.num_valid_N[other])
+    real_times = times_of(lambda rows: some.video_NTHWC[rows], some, some.num_valid_N, spec)
 
-    def from_other_audio(model: Generate, rows: slice) -> Videos:
-        return model(data.video_NTHWC[rows, 0], data.mels_NTMU[other[rows]], data.labels_N[rows])
+    def found(read: ReadVideos) -> list[Times]:
+        return times_of(read, some, shared_N, spec)
 
-    real = times_of(lambda rows: data.video_NTHWC[rows], data, own_clip, spec)
-    own = {"generated": times_of(lambda rows: fake[rows], data, own_clip, spec), "real": real}
-    swapped = {
-        "generated": times_of(lambda rows: from_other_audio(generate, rows), data, other, spec),
-        "real": [real[clip] for clip in other],
-    }
-    own["flash"] = times_of(controls.reader("flash"), data, own_clip, spec)
-    swapped["flash"] = times_of(
-        lambda rows: _with_other_audio(data, rows, other).read("flash", slice(None)), data, other, spec
-    )
-    if untrained is not None:
-        own["untrained"] = times_of(controls.reader("untrained"), data, own_clip, spec)
-        swapped["untrained"] = times_of(lambda rows: from_other_audio(untrained, rows), data, other, spec)
-    constant = [name for name in controls.names if name not in own]
-    return event_swap_result(SwappedEvents(own=own, swapped=swapped, other_N=other), data, constant, spec)
+    def from_other_audio(model: Generate) -> ReadVideos:
+        return lambda rows: model(some.video_NTHWC[rows, 0], some.mels_NTMU[other[rows]], some.labels_N[rows])
+
+    def of_control(name: ControlName) -> ReadVideos:
+        if everything:
+            return controls.reader(name)
+        return lambda rows: np.concatenate([controls.read(name, slice(n, n + 1)) for n in chosen[rows].tolist()])
+
+    own = {"generated": found(lambda rows: fake[chosen[rows]]), "real": real_times}
+    swapped = {"generated": found(from_other_audio(generate)), "real": [real_times[clip] for clip in other]}
+    for name in controls.names:
+        if name == "untrained" and untrained is None:
+            continue
+        own[name] = found(of_control(name))
+        if name == "untrained" and untrained is not None:
+            swapped[name] = found(from_other_audio(untrained))
+        elif name == "flash":
+            swapped[name] = found(lambda rows: _with_other_audio(some, rows, other).read("flash", slice(None)))
+        else:
+            swapped[name] = found(of_control(name))  # made of pictures alone
+    result, value_N[chosen] = event_swap_result(
+        SwappedEvents(own=own, swapped=swapped, other_N=other), some, spec,
+        num_alone=len(data) - len(chosen),
+    )  # fmt: skip
+    return result, value_N
 
 
 def _with_other_audio(data: EvalWindows, rows: slice, other_N: Ints) -> ControlVideos:

@@ -116,10 +116,12 @@ def _plot_videos(evaluation: Evaluation, data: EvalWindows, max_videos: int) -> 
 
 def _markdown(evaluation: Evaluation) -> str:
     header = ", ".join(f"{name} {value}" for name, value in evaluation.header.items() if not isinstance(value, dict))
-    gates = "".join(f"| {row.name} | {row.value_text} | {row.bound} | {row.outcome} |\n" for row in evaluation.gates)
+    gates = "".join(
+        f"| {row.name} | {row.value_text} | {row.bound} | {row.number} | {row.outcome} |\n" for row in evaluation.gates
+    )
     return (
         f"# Evaluation\n\n{header}\n\n## Metrics\n\n{markdown_table(list(evaluation.results))}\n"
-        f"## Gates\n\n| gate | value | bound | |\n| --- | --- | --- | --- |\n{gates}\n"
+        f"## Gates\n\n| gate | value | bound | n | |\n| --- | --- | --- | --- | --- |\n{gates}\n"
         f"## Gates and controls\n\n{_markdown_rows(*control_table(evaluation.gates))}"
     )
 
@@ -152,10 +154,10 @@ def show(evaluation: Evaluation, *, gates: bool = False, console: Console | None
 
 
 def gate_table(rows: Iterable[GateRow], title: str) -> Table:
-    table = Table("gate", "value", "bound", "", title=title, box=box.SIMPLE)
+    table = Table("gate", "value", "bound", "n", "", title=title, box=box.SIMPLE)
     for row in rows:
         color = "yellow" if row.saturated_by else "green" if row.passed else "red"
-        table.add_row(row.name, row.value_text, row.bound, f"[{color}]{row.outcome}[/{color}]")
+        table.add_row(row.name, row.value_text, row.bound, row.number, f"[{color}]{row.outcome}[/{color}]")
     return table
 
 

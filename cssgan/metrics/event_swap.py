@@ -2,17 +2,19 @@
 
 Each image is used with its own audio and with that of another clip of the song. Of both videos the events
 (`cssgan.metrics.events`) are compared with those of the two real clips: a video wins if its events coincide better with
-those of the clip whose audio it was generated from. A flash is no event, and a generator that ignores its audio makes the
-same video twice, which wins once and loses once.
+those of the clip whose audio it was generated from. A flash is no event. A generator that ignores its audio makes the same
+video twice, which wins once and loses once, since both clips have the same frame rate and only the time that both have counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
+from cssgan.metrics.event_results import compared
 from cssgan.metrics.events import EventSpec, Times, coincidence, event_times
 from cssgan.metrics.result import MetricResult, unavailable
 from cssgan.metrics.statistics import bootstrap_mean
@@ -36,17 +38,34 @@ class SwappedEvents:
     other_N: Ints
 
 
-def times_of(read: ReadVideos, data: EvalWindows, clip_N: Ints, spec: EventSpec) -> list[Times]:
+def swap_partners(sources: Sequence[str], frame_rates: Sequence[Fraction], rng: np.random.Generator) -> Ints:
+    """For each clip, another clip of its source video and frame rate (one random cycle through them); -1 without any.
+
+    Clips of other songs would measure whether the model knows the song. With another frame rate, the same frames of a
+    generator that ignores its audio would lie at other times.
+    """
+    out = np.full(len(sources), -1, np.int64)
+    groups: dict[tuple[str, Fraction], list[int]] = {}
+    for n, group in enumerate(zip(sources, frame_rates, strict=True)):
+        groups.setdefault(group, []).append(n)
+    for members in groups.values():
+        if len(members) > 1:
+            order = rng.permutation(members)
+            out[order] = np.roll(order, -1)
+    return out
+
+
+def times_of(read: ReadVideos, data: EvalWindows, num_frames_N: Ints, spec: EventSpec) -> list[Times]:
     """Event times of a set of videos, a block at a time.
 
     Args:
         read: rows of the set -> videos.
-        clip_N: the clip whose length and frame rate each video has.
+        num_frames_N: frames of each video that are used.
     """
     out: list[Times] = []
     for rows in blocks(len(data), 32, data.video_NTHWC, data.mels_NTMU):
-        for video, clip in zip(read(rows), clip_N[rows], strict=True):
-            out.append(event_times(video[: int(data.num_valid_N[clip])], float(data.frame_rates[clip]), spec))
+        for video, count, rate in zip(read(rows), num_frames_N[rows], data.frame_rates[rows], strict=True):
+            out.append(event_times(video[: int(count)], float(rate), spec))
     return out
 
 
@@ -75,14 +94,15 @@ def swap_wins(own: Sequence[Times], swapped: Sequence[Times], real: Sequence[Tim
 
 
 def event_swap_result(
-    found: SwappedEvents, data: EvalWindows, constant_controls: Sequence[str], spec: EventSpec
+    found: SwappedEvents, data: EvalWindows, spec: EventSpec, num_alone: int = 0
 ) -> tuple[MetricResult, Floats]:
     """The result and the values per video.
 
     Args:
-        constant_controls: controls that do not depend on the audio: exactly the chance level.
+        data: the clips that have another one.
+        num_alone: clips without; not defined.
     """
-    n, real = len(data), found.own["real"]
+    n, real = len(data) + num_alone, found.own["real"]
     seconds_N = data.num_valid_N / np.array([float(rate) for rate in data.frame_rates])
     values = {
         name: swap_wins(found.own[name], swapped, real, seconds_N, found.other_N, spec.tolerance_seconds)
@@ -90,16 +110,18 @@ def event_swap_result(
     }
     generated = values.pop("generated")
     value, undefined = mean_defined(generated)
+    defined_N = ~np.isnan(generated)
     if value is None:
         reason = "no two real clips of a song have events in the time that they share"
         return unavailable(NAME, reason, better="higher", n_real=n, n_fake=2 * n), generated
     controls = {name: mean for name, items in values.items() if (mean := mean_defined(items)[0]) is not None}
     result = MetricResult(
-        name=NAME, value=value, better="higher", n_real=n, n_fake=2 * n, num_undefined=undefined,
+        name=NAME, value=value, better="higher", n_real=n, n_fake=2 * n, num_undefined=undefined + num_alone,
         interval=bootstrap_mean(generated, spec.seed), controls={"chance_level": 0.5},
-        protocol={"videos": "each image with its own audio and with that of another clip of its source video",
+        protocol={**compared(defined_N, data.video_ids),
+                  "videos": "each image with its own audio and with that of another clip of its source video and frame rate",
                   "win": "the events coincide better with those of the real clip of this audio than of the other",
                   "tolerance_seconds": spec.tolerance_seconds,
-                  "undefined": "pairs of real clips of which one has no event in the shared time; ignored"},
+                  "undefined": "clips without another one, and pairs of which one has no event in the shared time; left out"},
     )  # fmt: skip
-    return result.with_controls({**controls, **dict.fromkeys(constant_controls, 0.5)}, scale=1.0), generated
+    return result.with_controls(controls, scale=1.0), generated

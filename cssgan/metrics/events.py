@@ -47,10 +47,8 @@ class EventSpec:
     """Standard deviation of the Gaussian that smooths the curve before its peaks are searched."""
     tolerance_seconds: float = 0.12
     """Two events up to this far apart coincide."""
-    min_negatives: int = 2
-    """A clip whose source video has fewer other clips is compared with clips of the same style, else with all."""
     max_negatives: int = 64
-    """Of a clip in a larger group, a random choice."""
+    """Of a clip of a source video with more clips, a random choice."""
     seed: int = 0
     """Of the bootstrap and of everything that is sampled."""
 
@@ -177,33 +175,55 @@ def coincidence(first: Times, second: Times, tolerance_seconds: float) -> float:
     return float(2.0 * hits / (len(first) + len(second)))
 
 
-def negatives(sources: Sequence[str], styles: Sequence[str] | None = None, spec: EventSpec | None = None) -> Mask:
-    """bool (N, N): clip j is a negative of clip i: of the same source video, else of the same style, else any other.
+def negatives(sources: Sequence[str], spec: EventSpec | None = None) -> Mask:
+    """bool (N, N), symmetric: clip j is a negative of clip i, another clip of the same source video.
 
-    A wider group is used if a narrower one has fewer than `min_negatives` other clips. In a group of more than
-    `max_negatives` clips, each is compared with that many random ones, and is a negative of these in turn.
+    A clip alone in its source video has none: against clips of other songs it would be enough to know the song. In a group
+    of more than `max_negatives` clips, each is compared with that many random ones, and is a negative of these in turn.
 
     Args:
         sources: source video of each clip.
-        styles: style of each clip; None: unknown.
     """
     spec = spec or EventSpec()
-    count = len(sources)
     rng = np.random.default_rng(spec.seed)
-    out = np.zeros((count, count), np.bool_)
-    for names in (["all"] * count, styles, sources):
-        if names is None:
-            continue
-        for name in sorted(set(names)):
-            group = np.flatnonzero(np.array(names) == name)
-            if len(group) <= spec.min_negatives and name != "all":
-                continue
-            ring = rng.permutation(group)
-            out[group] = False
-            for step in range(1, (min(len(ring) - 1, spec.max_negatives) + 1) // 2 + 1):
-                out[ring, np.roll(ring, step)] = True
-                out[ring, np.roll(ring, -step)] = True
+    out = np.zeros((len(sources), len(sources)), np.bool_)
+    names = np.array(sources)
+    for name in np.unique(names):
+        ring = rng.permutation(np.flatnonzero(names == name))
+        for step in range(1, (min(len(ring) - 1, spec.max_negatives) + 1) // 2 + 1):
+            out[ring, np.roll(ring, step)] = True
+            out[ring, np.roll(ring, -step)] = True
     np.fill_diagonal(out, False)
+    return out
+
+
+def negatives_of_other_songs(sources: Sequence[str], spec: EventSpec | None = None) -> Mask:
+    """bool (N, N), symmetric: both clips are alone in their source videos. For sets without two clips of any song."""
+    _, index_N, counts = np.unique(np.array(sources), return_inverse=True, return_counts=True)
+    alone_N = counts[index_N] == 1
+    return negatives(["alone" if alone else "" for alone in alone_N], spec) & alone_N[:, None] & alone_N[None, :]
+
+
+def fixed_times(real: Sequence[Times], groups: Sequence[str], tolerance_seconds: float) -> list[Times]:
+    """For each clip one event list that knows its group and not the clip: the medoid of the group's other clips.
+
+    The medoid is the list that coincides best with those of the others. Without another clip there is no event.
+
+    Args:
+        real: events of the real clips.
+        groups: group of each clip, for example its source video.
+    """
+    out: list[Times] = [np.empty(0)] * len(real)
+    names = np.array(groups)
+    for name in np.unique(names):
+        group: list[int] = np.flatnonzero(names == name).tolist()
+        score_GG = np.array([[coincidence(real[i], real[j], tolerance_seconds) for j in group] for i in group])
+        np.fill_diagonal(score_GG, 0.0)
+        for row, n in enumerate(group):
+            total_G = score_GG.sum(axis=1) - score_GG[:, row]
+            total_G[row] = -1.0
+            if len(group) > 1:
+                out[n] = real[group[int(total_G.argmax())]]
     return out
 
 
@@ -244,20 +264,26 @@ def clip_pairs(
     return pairs
 
 
-def match_rates(times: Sequence[Times], pairs: Sequence[ClipPair], tolerance_seconds: float) -> tuple[Floats, Mask]:
-    """For each video the share of negatives that its own real clip beats, float64 (N,), and whether it shows any event.
+def match_counts(
+    times: Sequence[Times], pairs: Sequence[ClipPair], tolerance_seconds: float
+) -> tuple[Floats, Floats, Mask]:
+    """How often each video beats a negative of its real clip, in how many comparisons, and whether it shows any event.
 
     A video's events are compared (`coincidence`) with those of its own real clip and with those of the negative, both
     in the time that the two real clips share. Events that the two have in common decide nothing and are left out. Equal
-    scores count .5, so that a video without events has exactly .5. The comparison is symmetric in the two clips: events
-    that do not depend on the clip give .5 on average over the set.
+    scores count .5, so that a video without events has exactly .5.
+
+    The rate of a set is the sum of wins / the sum of comparisons. If the mask of negatives is symmetric, one event list for
+    all clips of a song wins one of the two comparisons of each pair and loses the other: exactly .5. The mean of the rates
+    of clips would be larger, since typical clips win their few comparisons and untypical ones lose their many.
 
     Args:
         times: events of the videos.
         pairs: `clip_pairs`.
 
     Returns:
-        (rates, NaN for a video without pairs; bool (N,): the video has events in the compared time)
+        (wins, comparisons: float64 (N,), both NaN for a video without pairs; bool (N,): the video has events in the
+        compared time)
     """
     wins, counts, shown = np.zeros(len(times)), np.zeros(len(times)), np.zeros(len(times), np.bool_)
     for pair in pairs:
@@ -266,7 +292,8 @@ def match_rates(times: Sequence[Times], pairs: Sequence[ClipPair], tolerance_sec
         wins[pair.clip] += 0.5 + 0.5 * np.sign(own - other)
         counts[pair.clip] += 1
         shown[pair.clip] |= len(events) > 0
-    return np.where(counts > 0, wins / np.maximum(counts, 1), np.nan), shown
+    compared = counts > 0
+    return np.where(compared, wins, np.nan), np.where(compared, counts, np.nan), shown
 
 
 def matched(first: Times, second: Times, tolerance_seconds: float) -> int:
@@ -284,12 +311,21 @@ def matched(first: Times, second: Times, tolerance_seconds: float) -> int:
 
 
 def f1_scores(times: Sequence[Times], real: Sequence[Times], tolerance_seconds: float) -> Floats:
-    """float64 (N,): F1 of the events of each video against those of its real clip; NaN if neither has any."""
+    """float64 (N,): F1 of the events of each video against those of its real clip.
+
+    NaN where the real clip has no event, whatever the video shows, so that all models are measured on the same clips;
+    `false_events` counts events there.
+    """
     out = np.full(len(times), np.nan)
     for n, (found, truth) in enumerate(zip(times, real, strict=True)):
-        if len(found) or len(truth):
+        if len(truth):
             out[n] = 2.0 * matched(found, truth, tolerance_seconds) / (len(found) + len(truth))
     return out
+
+
+def false_events(times: Sequence[Times], real: Sequence[Times]) -> Floats:
+    """float64 (N,): 1 if the video has an event, else 0; NaN where the real clip has one."""
+    return np.array([np.nan if len(truth) else float(len(found) > 0) for found, truth in zip(times, real, strict=True)])
 
 
 def evenly_placed(real: Sequence[Times], seconds_N: Floats) -> list[Times]:
@@ -337,13 +373,13 @@ def lasting_changes(video: VideoChange, spec: EventSpec, where_HW: Mask | None =
         stop = max(1, int(frame) - margin)
         start = min(count - 1, int(frame) + margin)
         old, new = slice(max(0, stop - width), stop), slice(start, min(count, start + width))
-        change = _state(frames_THWC, new) - _state(frames_THWC, old)
-        changed: Mask = np.asarray((np.abs(change) > CHANGED_GREY_LEVELS).any(axis=2))
+        real = _change(frames_THWC, old, new)
+        changed: Mask = np.asarray((np.abs(real) > CHANGED_GREY_LEVELS).any(axis=2))
         if where_HW is not None:
             changed = changed & where_HW
         if not changed.any():
             continue
-        share = _kept(frames_THWC, old, new, end, changed, 0.0)
+        share = _along(_change(frames_THWC, old, end), real, changed)
         if share >= MIN_KEPT:
             before.append(old)
             after.append(new)
@@ -355,16 +391,18 @@ def lasting_changes(video: VideoChange, spec: EventSpec, where_HW: Mask | None =
 
 
 def persistence(real_THWC: NDArray[np.uint8], video_THWC: NDArray[np.uint8], changes: LastingChanges) -> float:
-    """Share of what appears in a video that is still there at its end, relative to the real clip, 0..1.
+    """Share of what appears in the real clip that appears in a video and is still there at its end, 0..1.
 
-    At each event of the real clip that lasts, in the pixels that it changes: the part of the video's own change there
-    (from before to after) that is left in the last frames. A change that is weaker than the real one counts in
-    proportion, so that a video in which nothing appears has 0. NaN if nothing lasts in the real clip.
+    At each event of the real clip that lasts, in the pixels that it changes: the video's change along the direction of the
+    real change (`_along`), from before the event to after it and from before it to the end, of which the smaller one
+    counts. The latter is relative to the real clip. A change of the brightness of the whole frame, other colours and other
+    shapes count little or nothing. NaN if nothing lasts in the real clip.
     """
     values: list[float] = []
     for old, new, where, kept in zip(changes.before, changes.after, changes.where, changes.kept, strict=True):
-        size = float(np.linalg.norm((_state(real_THWC, new) - _state(real_THWC, old))[where]))
-        values.append(float(np.clip(_kept(video_THWC, old, new, changes.end, where, size) / kept, 0.0, 1.0)))
+        real = _change(real_THWC, old, new)
+        appeared, left = (_along(_change(video_THWC, old, part), real, where) for part in (new, changes.end))
+        values.append(float(np.clip(min(appeared, left / kept), 0.0, 1.0)))
     return float(np.mean(values)) if values else float("nan")
 
 
@@ -455,14 +493,19 @@ def event_values(
     }
 
 
-def _kept(
-    frames_THWC: NDArray[np.uint8], before: slice, after: slice, end: slice, where_HW: Mask, real_size: float
-) -> float:
-    """Part of the change from `before` to `after` that is left at `end`; weaker changes than `real_size` count less."""
-    start = _state(frames_THWC, before)[where_HW]
-    change, left = _state(frames_THWC, after)[where_HW] - start, _state(frames_THWC, end)[where_HW] - start
-    size = float(np.linalg.norm(change))
-    return float((left * change).sum()) / (size * max(size, real_size)) if size else 0.0
+def _change(frames_THWC: NDArray[np.uint8], before: slice, after: slice) -> NDArray[np.float32]:
+    """Change of the state of the picture, float32 (H, W, 3)."""
+    return _state(frames_THWC, after) - _state(frames_THWC, before)
+
+
+def _along(change_HWC: NDArray[np.float32], real_HWC: NDArray[np.float32], where_HW: Mask) -> float:
+    """How much of a real change a change contains, -1..1: projection on the real one, over the larger one's size.
+
+    Of both, the mean over the whole frame of each channel is removed: a brighter frame is no object.
+    """
+    change, real = ((one - one.mean(axis=(0, 1)))[where_HW] for one in (change_HWC, real_HWC))
+    size, real_size = float(np.linalg.norm(change)), float(np.linalg.norm(real))
+    return float((change * real).sum()) / (real_size * max(size, real_size)) if real_size else 0.0
 
 
 def _state(frames_THWC: NDArray[np.uint8], frames: slice) -> NDArray[np.float32]:

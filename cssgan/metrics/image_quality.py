@@ -159,10 +159,25 @@ def image_quality_results(
                 )
             )  # fmt: skip
         if name == "l1":
-            fake_l1, copy_l1 = (mean_over_frames(frames, pairs.valid) for frames in (frames_NT, copied_NT))
-            relative = _l1_over_copy_first(pairs, fake_l1, copy_l1, clip_frames, seed)
-            results.append(_with_l1_of_controls(relative, pairs, float(copy_l1.mean()), controls or {}))
+            results.append(_relative_l1(pairs, frames_NT, copied_NT, clip_frames, seed, controls))
     return results
+
+
+def l1_over_copy_first_result(
+    pairs: VideoPairs, clip_frames: int = CLIP_FRAMES, seed: int = 0, controls: Mapping[str, ReadVideos] | None = None
+) -> MetricResult:
+    """L1 relative to the held first frame alone; arguments as in `image_quality_results`."""
+    frames_NT, copied_NT = l1(pairs.real_NTHWC, pairs.fake_NTHWC), copy_first_baseline(l1, pairs.real_NTHWC)
+    return _relative_l1(pairs, frames_NT, copied_NT, clip_frames, seed, controls)
+
+
+def _relative_l1(
+    pairs: VideoPairs, frames_NT: Floats, copied_NT: Floats, clip_frames: int, seed: int,
+    controls: Mapping[str, ReadVideos] | None,
+) -> MetricResult:  # fmt: skip
+    fake_l1, copy_l1 = (mean_over_frames(frames, pairs.valid) for frames in (frames_NT, copied_NT))
+    relative = _l1_over_copy_first(pairs, fake_l1, copy_l1, clip_frames, seed)
+    return _with_l1_of_controls(relative, pairs, float(copy_l1.mean()), controls or {})
 
 
 def _protocol(name: str, suffix: str, clip_frames: int) -> dict[str, ProtocolValue]:

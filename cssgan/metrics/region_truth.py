@@ -22,24 +22,10 @@ REGION_COLUMNS = ("video_id", "region", "start_seconds", "end_seconds", "left", 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class RegionTruth:
-    """The two tables, read by `read`."""
+    """The tables, read by `read`."""
 
     events: pd.DataFrame
     regions: pd.DataFrame
-
-    def styles(self, video_ids: Sequence[str], start_seconds: Sequence[float]) -> tuple[str, ...]:
-        """Style of each window: that of the last event that begins before its end, "" for an unknown video."""
-        out: list[str] = []
-        tables = dict(tuple(self.events.groupby("video_id")))
-        for video_id, start in zip(video_ids, start_seconds, strict=True):
-            table = tables.get(video_id)
-            if table is None or table.empty:
-                out.append("")
-                continue
-            earlier = table[table["start_seconds"] <= start]
-            row = (earlier if len(earlier) else table).iloc[-1 if len(earlier) else 0]
-            out.append(str(row["style"]))
-        return tuple(out)
 
     def masks(
         self,
@@ -69,21 +55,6 @@ class RegionTruth:
                 top, bottom = (int(np.floor(box[1] * height)), int(np.ceil(box[3] * height)))
                 out[n, max(top, 0) : bottom, max(left, 0) : right] = True
         return out
-
-    def events_in(
-        self, region: str, video_id: str, start_seconds: float, duration_seconds: float, *, lasting: bool = True
-    ) -> Floats:
-        """Times of the events of a region in a window, in seconds from its first frame."""
-        table = self.events
-        rows = table[
-            (table["video_id"] == video_id)
-            & (table["region"] == region)
-            & (table["lasting"] == lasting)
-            & (table["end_seconds"] >= start_seconds)
-            & (table["start_seconds"] < start_seconds + duration_seconds)
-        ]
-        middle = (rows["start_seconds"] + rows["end_seconds"]) / 2 - start_seconds
-        return np.sort(middle.to_numpy(np.float64))
 
 
 def read(folder: Path) -> RegionTruth | None:

@@ -43,7 +43,12 @@ def _mean(name: str, better: Literal["lower", "higher"] = "higher", *, metric: s
 
 
 MEASURES: tuple[Measure, ...] = (
-    _mean("event_match"),
+    Measure(
+        name="event_match",
+        better="higher",
+        metric="event_match",
+        columns=("event_match_wins", "event_match_comparisons"),
+    ),
     _mean("event_f1"),
     _mean("persistence"),
     _mean("event_swap_auc"),

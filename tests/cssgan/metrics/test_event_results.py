@@ -100,7 +100,11 @@ def test_controls_stand_beside_the_value_and_per_video_values_agree() -> None:
         if result.value is None:
             continue
         assert {"real", "flash"} <= set(result.controls)
-        assert np.nanmean(evaluation.per_video[result.name]) == pytest.approx(result.value)
+        if result.name == "event_match":
+            wins, comparisons = (evaluation.per_video[f"event_match_{column}"] for column in ("wins", "comparisons"))
+            assert np.nansum(wins) / np.nansum(comparisons) == pytest.approx(result.value)
+        else:
+            assert np.nanmean(evaluation.per_video[result.name]) == pytest.approx(result.value)
     match = evaluation.results[0]
     assert match.controls["held"] == match.controls["chance_level"] == 0.5
     assert not match.saturated_by
@@ -128,3 +132,27 @@ def test_still_clips_have_no_events() -> None:
     assert "different events" in reasons["event_match"]
     assert reasons["object_similarity"] == reasons["persistence"] == "nothing lasts in any real clip"
     assert reasons["word_read"] == "no clip has an object word"
+
+
+def test_clips_alone_in_their_songs_have_no_match_but_one_with_a_caution() -> None:
+    """Against clips of other songs, a generator that plays its song's fixed times wins without hearing the audio."""
+    real = songs(6, 1)
+    pairs = VideoPairs(real_NTHWC=real, fake_NTHWC=real, num_valid_N=np.full(6, real.shape[1]))
+    found = {result.name: result for result in event_results(pairs, windows(real, clips=1), {}).results}
+    assert "no two real clips of a source video" in found["event_match"].unavailable
+    other = found["event_match_other_songs"]
+    assert other.value == 1.0
+    assert "other songs" in other.caution
+    assert other.controls["fixed_times"] < 0.9
+    several = {result.name: result for result in evaluate(songs(), songs()).results}
+    assert several["event_match_other_songs"].unavailable
+
+
+def test_the_number_of_clips_and_songs_with_a_comparison_is_in_the_result() -> None:
+    """A clip alone in its song, and a song without events, are not compared."""
+    real = np.concatenate([songs(2, 5), hold_first_frame(songs(1, 5, seed=4)), songs(1, 1, seed=5)])
+    match = evaluate(later(real, 0.08), real).results[0]
+    assert (match.n_real, match.num_undefined) == (16, 6)
+    assert (match.protocol["clips_compared"], match.protocol["songs_compared"]) == (10, 2)
+    assert match.protocol["clips_without_events"] == 0
+    assert match.controls["fixed_times"] < 0.6

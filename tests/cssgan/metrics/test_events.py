@@ -50,26 +50,31 @@ def test_coincidence_falls_with_the_distance_and_counts_extra_events() -> None:
     assert events.coincidence(np.empty(0), one, 0.12) == 0.0
 
 
-def test_negatives_come_from_the_song_then_the_style_then_all() -> None:
-    sources = ("a", "a", "a", "b", "c", "d")
-    styles = ("x", "x", "x", "y", "y", "y")
-    mask = events.negatives(sources, styles)
-    assert mask[0].tolist() == [False, True, True, False, False, False]
-    assert mask[3].tolist() == [False, False, False, False, True, True]
-    assert events.negatives(sources)[3].tolist() == [True, True, True, False, True, True]
+def test_negatives_come_from_the_song_alone() -> None:
+    sources = ("a", "a", "a", "b", "c", "d", "d")
+    mask = events.negatives(sources)
+    assert mask[0].tolist() == [False, True, True, False, False, False, False]
+    assert not mask[3:5].any()
+    assert mask[5].tolist() == [False] * 6 + [True]
+    alone = events.negatives_of_other_songs(sources)
+    assert np.argwhere(alone).tolist() == [[3, 4], [4, 3]]
+    for sizes in ([10] * 12 + [2] * 10, [1] * 100, [100, 1, 1, 2]):
+        names = [f"song-{number}" for number, size in enumerate(sizes) for _ in range(size)]
+        for found in (events.negatives(names), events.negatives_of_other_songs(names)):
+            assert (found == found.T).all()
 
 
 def test_match_of_own_other_and_no_events() -> None:
     real = [np.array([0.5]), np.array([1.0]), np.array([1.5])]
     seconds = np.full(3, 2.0)
     pairs = events.clip_pairs(real, seconds, events.negatives(("a", "a", "a")), 0.12)
-    own, shown = events.match_rates(real, pairs, 0.12)
-    assert own.tolist() == [1.0, 1.0, 1.0]
+    wins, comparisons, shown = events.match_counts(real, pairs, 0.12)
+    assert wins.tolist() == comparisons.tolist() == [2.0, 2.0, 2.0]
     assert shown.all()
-    shifted, _ = events.match_rates([times + 0.5 for times in real], pairs, 0.12)
-    assert shifted.tolist() == [0.25, 0.25, 0.5]
-    none, shown = events.match_rates([np.empty(0)] * 3, pairs, 0.12)
-    assert none.tolist() == [0.5, 0.5, 0.5]
+    shifted, _, _ = events.match_counts([times + 0.5 for times in real], pairs, 0.12)
+    assert shifted.tolist() == [0.5, 0.5, 1.0]
+    none, _, shown = events.match_counts([np.empty(0)] * 3, pairs, 0.12)
+    assert none.tolist() == [1.0, 1.0, 1.0]
     assert not shown.any()
 
 
@@ -77,8 +82,9 @@ def test_match_compares_the_time_that_both_clips_have() -> None:
     """The long clip's late event is no advantage against a short clip that cannot have it."""
     real, seconds = [np.array([0.3, 3.0]), np.array([0.5])], np.array([4.0, 1.0])
     pairs = events.clip_pairs(real, seconds, ~np.eye(2, dtype=np.bool_), 0.12)
-    rates, shown = events.match_rates([np.array([3.0]), np.array([0.3, 0.5])], pairs, 0.12)
-    assert rates.tolist() == [0.5, 0.5]
+    wins, comparisons, shown = events.match_counts([np.array([3.0]), np.array([0.3, 0.5])], pairs, 0.12)
+    assert wins.tolist() == [0.5, 0.5]
+    assert comparisons.tolist() == [1.0, 1.0]
     assert shown.tolist() == [False, True]
 
 
@@ -89,9 +95,10 @@ def test_events_that_two_clips_share_decide_nothing() -> None:
         (0, 1, [1.0], [1.3]),
         (1, 0, [1.3], [1.0]),
     ]
-    rates, _ = events.match_rates([np.array([0.2]), np.array([0.2, 1.3]), np.array([0.2])], pairs, 0.12)
-    assert rates[:2].tolist() == [0.5, 1.0]
-    assert np.isnan(rates[2])
+    wins, comparisons, _ = events.match_counts([np.array([0.2]), np.array([0.2, 1.3]), np.array([0.2])], pairs, 0.12)
+    assert wins[:2].tolist() == [0.5, 1.0]
+    assert comparisons[:2].tolist() == [1.0, 1.0]
+    assert np.isnan([wins[2], comparisons[2]]).all()
 
 
 def test_each_clip_of_a_large_group_has_the_same_number_of_negatives() -> None:
@@ -102,19 +109,46 @@ def test_each_clip_of_a_large_group_has_the_same_number_of_negatives() -> None:
         assert set(mask.sum(axis=1).tolist()) == {min(size - 1, 64)}
 
 
-def test_events_that_are_the_same_for_all_clips_are_at_chance() -> None:
+@pytest.mark.parametrize("clips", [2, 8, 18, 40, 100])
+def test_a_fixed_event_list_of_each_song_is_exactly_at_chance(clips: int) -> None:
+    """Also where the events of a song scatter little: typical clips then have few comparisons, untypical ones many."""
     rng = np.random.default_rng(0)
-    real = [np.sort(rng.uniform(0, 2, size)) for size in rng.integers(1, 4, 40)]
-    pairs = events.clip_pairs(real, rng.uniform(1.0, 2.0, 40), events.negatives(["a"] * 40), 0.12)
-    rates, _ = events.match_rates([np.array([0.4, 0.9])] * 40, pairs, 0.12)
-    assert np.nanmean(rates) == pytest.approx(0.5, abs=0.02)
+    songs = np.repeat(np.arange(10), clips)
+    typical = [np.sort(rng.uniform(0.2, 1.2, 2)) for _ in range(10)]
+    real = [np.sort(typical[song] + rng.normal(0, 0.08, 2)) for song in songs]
+    pairs = events.clip_pairs(
+        real, rng.uniform(1.0, 2.0, len(songs)), events.negatives([f"song-{song}" for song in songs]), 0.12
+    )
+    wins, comparisons, _ = events.match_counts([typical[song] for song in songs], pairs, 0.12)
+    assert np.nansum(wins) / np.nansum(comparisons) == 0.5
+    if clips >= 8:
+        assert np.nanmean(wins / comparisons) > 0.55  # the mean of the rates of clips is too large
+
+
+def test_fixed_times_are_the_most_typical_list_of_the_other_clips() -> None:
+    real = [np.array([time]) for time in (1.0, 1.06, 1.02, 1.04)]
+    found = events.fixed_times([*real, np.array([0.5]), np.empty(0)], ["a"] * 4 + ["b", "c"], 0.12)
+    assert [times.tolist() for times in found] == [[1.04], [1.02], [1.04], [1.02], [], []]
 
 
 def test_f1_matches_one_to_one() -> None:
     truth = [np.array([1.0, 2.0])]
     assert events.f1_scores([np.array([0.9, 1.1])], truth, 0.12).tolist() == [0.5]
     assert events.f1_scores(truth, truth, 0.12).tolist() == [1.0]
-    assert np.isnan(events.f1_scores([np.empty(0)], [np.empty(0)], 0.12)).all()
+    none = np.empty(0)
+    assert events.f1_scores([none], truth, 0.12).tolist() == [0.0]
+
+
+def test_the_clips_that_f1_counts_do_not_depend_on_the_model() -> None:
+    """A model with an event in a clip without events must not be measured on other clips than a model without."""
+    none, some = np.empty(0), np.array([1.0])
+    real = [some, none, none]
+    right, invents, still = [some, none, none], [some, some, none], [none, none, none]
+    for times, expected, false in ((right, 1.0, 0.0), (invents, 1.0, 0.5), (still, 0.0, 0.0)):
+        f1 = events.f1_scores(times, real, 0.12)
+        assert np.isfinite(f1).tolist() == [True, False, False]
+        assert np.nanmean(f1) == expected
+        assert np.nanmean(events.false_events(times, real)) == false
 
 
 def test_what_goes_again_does_not_persist() -> None:
@@ -136,3 +170,28 @@ def test_what_goes_again_does_not_persist() -> None:
         assert values[name].persistence_N == pytest.approx(0.0)
         assert values[name].similarity_N == pytest.approx(0.0)
     assert np.isnan(values["held"].flicker_N).all()
+
+
+def test_other_changes_than_the_real_one_do_not_persist() -> None:
+    """At the right time and to the end: a lamp, a square of the complementary colour, and random squares."""
+    rng = np.random.default_rng(0)
+    background = rng.integers(80, 120, (64, 64, 3)).astype(np.uint8)
+    real = np.repeat(background[None], 40, axis=0)
+    real[10:, 20:40, 20:40] = (250, 200, 120)
+    values: dict[str, float] = {}
+    for name in ("lamp 40", "lamp 80", "dark", "squares", "paler"):
+        video = np.repeat(background[None], 40, axis=0)
+        if name.startswith("lamp"):
+            video[10:] += np.uint8(name.split()[1])
+        elif name == "dark":
+            video[10:, 20:40, 20:40] = 20
+        elif name == "paler":
+            video[10:, 20:40, 20:40] = (220, 190, 140)
+        else:
+            for top, left in rng.integers(0, 40, (4, 2)):
+                video[10:, top : top + 24, left : left + 24] = rng.integers(0, 256, 3)
+        found = events.event_values(real[None], {name: video[None]}, np.array([40]), np.array([25.0]), SPEC)[""]
+        values[name] = float(found[name].persistence_N[0])
+    assert max(values["lamp 40"], values["lamp 80"], values["dark"]) < 0.05
+    assert values["squares"] < 0.5
+    assert values["paler"] > 0.7

@@ -50,15 +50,6 @@ def test_masks_are_the_boxes_of_the_window(folder: Path) -> None:
     assert half.sum() == 100
 
 
-def test_styles_and_events_of_windows(folder: Path) -> None:
-    truth = region_truth.read(folder)
-    assert truth is not None
-    assert truth.styles(("song-1", "song-1", "other"), (0.0, 12.0, 0.0)) == ("plain", "zoom", "")
-    assert truth.events_in("object", "song-0", 0.1, 2.0).tolist() == pytest.approx([0.4])
-    assert truth.events_in("object", "song-0", 3.0, 2.0).tolist() == []
-    assert truth.events_in("letter", "song-0", 0.0, 2.0, lasting=False).tolist() == pytest.approx([0.65])
-
-
 def test_measures_by_region(folder: Path) -> None:
     real = songs(2)
     fake = real.copy()

@@ -46,7 +46,11 @@ def finished_run(job: Job, values: Mapping[str, float]) -> FinishedRun:
         per_video=PerVideo(
             keys=tuple(f"k{n}" for n in range(NUM_VIDEOS)),
             sources=tuple(f"song{n // CLIPS_PER_SONG}" for n in range(NUM_VIDEOS)),
-            values={name: values.get(name, 1.0) + noise for name in COLUMNS},
+            values={
+                # event_match is the ratio of wins and comparisons: one comparison for each video.
+                **{name: values.get(name.removesuffix("_wins"), 1.0) + noise for name in COLUMNS},
+                "event_match_comparisons": np.ones(NUM_VIDEOS),
+            },
             real_ND=real,
             fake_ND=real + values["rfd_3d_kd64"],
             extractor="rand3d-test",
