@@ -10,12 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from pytest_socket import socket_allow_hosts
 
 
 def pytest_configure() -> None:
     # A shell's background jobs ignore Ctrl-C, and so would the programs that tests start and interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Time is measured in benchmarks; on a busy machine any example can be slow.
+    settings.register_profile("untimed", deadline=None)
+    settings.load_profile("untimed")
 
 
 def pytest_runtest_setup() -> None:

@@ -181,7 +181,7 @@ def test_audio_swap_of_an_audio_conditioned_and_an_unconditional_generator(
         evaluation = evaluate(generate, data, evaluators=evaluators)
         found = {result.name: result for result in evaluation.results}
         swap_auc[name] = found["syncnet_audio_swap_auc"].value
-        assert set(evaluation.per_video) == {"class_accuracy", "syncnet_auc", "order_pairs", "order_deviation"}
+        assert {"class_accuracy", "syncnet_auc", "order_pairs", "order_deviation"} <= set(evaluation.per_video)
         assert "fake_from_other_audio" in found["syncnet_auc"].controls
     assert swap_auc["conditioned"] > 0.85
     assert swap_auc["unconditional"] == 0.5

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cssgan.metrics.distances import kernel_distance
-from cssgan.metrics.features import Features
 from cssgan.metrics.per_video import PerVideo
 from cssgan.study.measures import DISTANCE, MEASURES, Measure, song_values
 from cssgan.study.significance import compare
@@ -113,17 +111,30 @@ def test_the_ratio_is_that_of_sums() -> None:
     assert without[2] == pytest.approx(np.delete(l1, slice(12, 18)).sum() / np.delete(held, slice(12, 18)).sum())
 
 
-def test_the_distance_with_one_video_per_song_is_the_paired_kernel_distance() -> None:
+def _kernel_distance_without_own_pairs(real_ND: np.ndarray, fake_ND: np.ndarray) -> float:
+    """The kernel (x.y / D + 1)^3 summed item by item; no item is compared with itself or with its own pair."""
+    count, dim = real_ND.shape
+    total = 0.0
+    for i in range(count):
+        for j in range(count):
+            if i != j:
+                pairs = ((real_ND[i], real_ND[j]), (fake_ND[i], fake_ND[j]), (real_ND[i], fake_ND[j]))
+                within_real, within_fake, cross = ((float(a @ b) / dim + 1.0) ** 3 for a, b in pairs)
+                total += within_real + within_fake - 2.0 * cross
+    return total / (count * (count - 1))
+
+
+def test_the_distance_leaves_out_pairs_of_one_song() -> None:
     rng = np.random.default_rng(6)
     run = replace(rows(np.zeros(30), songs=30), fake_ND=rng.normal(0.3, 1.2, (30, 4)))
     scale = run.real_ND.std(axis=0)
-    sets = [Features(values_ND=values / scale, extractor="e") for values in (run.real_ND, run.fake_ND)]
+    real, fake = run.real_ND / scale, run.fake_ND / scale
 
     found = song_values(BY_NAME[DISTANCE], run, np.arange(30), np.arange(30))
 
-    assert found.value == pytest.approx(kernel_distance(sets[0], sets[1], paired=True))
+    assert found.value == pytest.approx(_kernel_distance_without_own_pairs(real, fake))
     others = np.delete(np.arange(30), 4)
-    assert found.without_G[4] == pytest.approx(kernel_distance(sets[0].rows(others), sets[1].rows(others), paired=True))
+    assert found.without_G[4] == pytest.approx(_kernel_distance_without_own_pairs(real[others], fake[others]))
 
 
 def test_distance_of_shifted_features_is_larger() -> None:
