@@ -152,7 +152,7 @@ def control_table(rows: Sequence[GateRow], model: str = "model") -> tuple[list[s
             value = row.value if name == model else row.controls.get(name)
             passed = None if value is None else row.allows(value)
             outcome = f"does not count, saturated by {row.saturated_by}" if row.saturated_by else _PASSED[passed]
-            cells.append(outcome if value is None else f"{format_number(float(f'{value:.3g}'))} {outcome}")
+            cells.append(outcome if value is None else f"{value:.3f} {outcome}")
             counted += [] if row.saturated_by else [passed]
         total = "MISS" if False in counted or not counted else _PASSED[None if None in counted else True]
         table.append([name, *cells, total])
