@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -39,6 +40,7 @@ def figures(
         raise OptionError("--run", None, "NAME=RUN at least once, or --ablation")
     if not re.fullmatch(r"\d{1,3}(,\d{1,3})*", steps, re.ASCII):
         raise OptionError("--steps", steps, "integers separated by commas, such as 1,8,16,24,32")
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # building its font cache is no warning to a user
     try:
         from cssgan.figures.paper_figures import FigureOptions, make_figures
     except ImportError as error:

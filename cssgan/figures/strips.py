@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,7 +17,6 @@ from numpy.typing import NDArray
 
 from cssgan.metrics.motion import motion_curves
 
-logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it logs its font cache
 AudioPlot = Literal["waveform", "mel"]
 COLORS = ("#4d4d4d", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#b58900")
 """First the real video, then the models: a palette for all types of colour vision (after Okabe and Ito)."""

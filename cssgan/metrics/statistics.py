@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from cssgan.metrics.videos import Floats
 
@@ -115,13 +115,13 @@ def crossed_difference(first_SG: Floats, second_SG: Floats, value: float | None 
         )  # fmt: skip
     degrees = variance**2 / sum(part**2 / df for part, df in zip(variances, freedom, strict=True))
     error = float(np.sqrt(variance))
-    half = error * float(stats.t.ppf(0.975, degrees))
+    half = error * float(special.stdtrit(degrees, 0.975))
     return CrossedDifference(
         value=value,
         standard_error=error,
         degrees_of_freedom=degrees,
         interval=(value - half, value + half),
-        p_value=float(2.0 * stats.t.sf(abs(value) / error, degrees)),
+        p_value=float(2.0 * special.stdtr(degrees, -abs(value) / error)),
     )
 
 
