@@ -100,13 +100,13 @@ def _untrained(config: Config, store: ResidentSplit, stats: MelStats) -> Generat
 
 
 def control_table(clips: ClipSet, truth: RegionTruth | None, on_progress: OnProgress) -> str:
-    """Markdown table: one row for real clips, for each control and for each corruption.
+    """Markdown table: one row for real clips, for each control and for each corruption; below it, clips without comparison.
 
     Args:
         truth: of rendered songs: adds the measures by region.
     """
     phrases, spec = clips.phrases, EventSpec()
-    measured = _event_cells(clips, truth, spec, on_progress)
+    measured, undefined = _event_cells(clips, truth, spec, on_progress)
     on_progress("motion and onsets")
     sync = _sync_auc(clips)
     on_progress("audio swap")
@@ -119,29 +119,35 @@ def control_table(clips: ClipSet, truth: RegionTruth | None, on_progress: OnProg
     for title, cells in measured.items():
         row = {**cells, "event_swap_auc": _number(swaps.get(title)), "sync_auc": _number(sync.get(title))}
         lines.append("| " + " | ".join((title, *(row.get(name, "-") for name in columns))) + " |")
+    lines += [
+        "",
+        f"Clips without events that tell them from their negatives (`event_match`): {undefined} of {len(phrases)}.",
+    ]
     return "\n".join(lines) + "\n"
 
 
 def _event_cells(
     clips: ClipSet, truth: RegionTruth | None, spec: EventSpec, on_progress: OnProgress
-) -> dict[str, dict[str, str]]:
-    """Set -> measure -> text of its cell."""
+) -> tuple[dict[str, dict[str, str]], int]:
+    """Set -> measure -> text of its cell, and the number of clips for which `event_match` is not defined."""
     data = clips.phrases
     sets = _sets(data, ControlVideos(data=data, untrained=clips.untrained))
     titles = list(sets)
     pairs = VideoPairs(real_NTHWC=data.video_NTHWC, fake_NTHWC=data.video_NTHWC, num_valid_N=data.num_valid_N)
     out: dict[str, dict[str, str]] = {}
+    undefined = 0
     for first in range(0, len(titles), SETS_AT_ONCE):
         some = titles[first : first + SETS_AT_ONCE]
         on_progress(f"events: {', '.join(some)}")
         found = event_results(pairs, data, {title: sets[title] for title in some}, truth=truth, spec=spec)
         results = {result.name: result for result in found.results}
+        undefined = results["event_match"].num_undefined
         regions = [""] if truth is None else ["", "_object", "_word"]
         names = [name + region for region in regions for name in MEASURES if not (region and name == "flicker_share")]
         names += ["word_read"] if results["word_read"].value is not None else []
         for title in ["real", *some] if first == 0 else some:
             out[title] = {name: _cell(results[name], found.of_controls, title, spec) for name in names}
-    return out
+    return out, undefined
 
 
 def _cell(

@@ -15,7 +15,7 @@ from cssgan.metrics.event_results import event_results
 from cssgan.metrics.image_quality import image_quality_results
 from cssgan.metrics.motion import motion_results
 from cssgan.metrics.random_feature_distance import random_feature_results
-from cssgan.metrics.result import MetricResult, format_number
+from cssgan.metrics.result import SATURATION_MARGIN, MetricResult, format_number
 from cssgan.metrics.synchrony_results import Curves, synchrony_results
 from cssgan.metrics.videos import VideoPairs, Videos
 from cssgan.types import EvalWindows
@@ -62,6 +62,8 @@ NOT_CHECKED = (
     "rfd_3d_precision", "rfd_3d_recall", "rfd_3d_density", "rfd_3d_coverage", "domain_is", "syncnet_top1",
 )  # fmt: skip
 """Metrics without an expected order, which the table shows too."""
+CHANCE_LEVEL: Mapping[str, float] = {"onset_motion_correlation": 0.0, "sync_auc": 0.5}
+"""Measures that have no order on clips whose motion does not follow their onsets: there, real clips are at this value."""
 ROUNDING = 1e-9
 AUDIO_METRICS = ("onset_motion_correlation", "sync_auc", "best_lag", "ba_max", "ba_min", "syncnet_")
 """Prefixes of the metrics that depend on the audio."""
@@ -83,11 +85,13 @@ class Row:
     def ordered(self, name: Name) -> bool | None:
         """Whether the values change monotonically from the real value in the expected direction, and at all.
 
-        None if no order is expected or a value is missing.
+        None if no order is expected, a value is missing, or real clips are at the measure's chance level.
         """
         direction = EXPECTED.get(self.metric, {}).get(name)
         found = [self.real, *self.values[name]]
         if direction is None or len(found) < 2 or any(value is None for value in found):
+            return None
+        if self.metric in CHANCE_LEVEL and (self.real or 0.0) - CHANCE_LEVEL[self.metric] <= SATURATION_MARGIN:
             return None
         steps = np.diff(np.array(found, np.float64)) * direction
         return bool((steps >= 0.0).all() and steps.sum() > 0.0)

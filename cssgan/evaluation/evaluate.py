@@ -122,7 +122,9 @@ def evaluate(
         generate, data, phrases, fake=fake, untrained=untrained, truth=truth, clip_frames=clip_frames, seed=seed
     )
     chosen, real_set = _swap_test_videos(data.num_valid_N), _shared_protocol(data)
-    of_evaluators = evaluator_results(evaluators, pairs, data, swapped=swapped, caution=evaluators_caution, seed=seed)
+    of_evaluators = evaluator_results(
+        evaluators, pairs, data, swapped=swapped, controls=controls, caution=evaluators_caution, seed=seed
+    )
     conditions = (images[chosen], model_mels[chosen], data.labels_N[chosen], data.num_valid_N[chosen])
     generators = {"flash": flash_generator(float(data.frame_rates[int(chosen[0])]))}
     generators |= {} if untrained is None else {"untrained": untrained}
@@ -266,7 +268,9 @@ def _generate_swapped(
         videos = generate(*conditions)
         curves["fake"][rows] = motion_curves(videos)
         if evaluator is not None:
-            embed_videos(cast("SyncNet", evaluator.network), videos, data.num_valid_N[rows], embeddings.rows(rows))
+            embed_videos(
+                cast("SyncNet", evaluator.network), videos, data.num_valid_N[other_N[rows]], embeddings.rows(rows)
+            )
         curves["flash"][rows] = motion_curves(_with_other_audio(data, rows, other_N).read("flash", slice(None)))
         if untrained is not None:
             curves["untrained"][rows] = motion_curves(untrained(*conditions))

@@ -203,7 +203,7 @@ def control_table(rows: Sequence[GateRow], model: str = "model") -> tuple[list[s
             passed = None if value is None else row.allows(value) and not row.too_few
             outcome = f"does not count, saturated by {row.saturated_by}" if row.saturated_by else _PASSED[passed]
             outcome = _TOO_FEW if row.too_few and not row.saturated_by else outcome
-            cells.append(outcome if value is None else f"{format_number(float(f'{value:.3g}'))} {outcome}")
+            cells.append(outcome if value is None else f"{value:.3f} {outcome}")
             counted += [] if row.saturated_by else [passed]
         total = "MISS" if False in counted or not timed else _PASSED[None if None in counted else True]
         table.append([name, *cells, total])

@@ -147,7 +147,9 @@ def show(evaluation: Evaluation, *, gates: bool = False, console: Console | None
     if gates:
         console.print(gate_table(evaluation.gates, "gates"))
         heads, rows = control_table(evaluation.gates)
-        controls = Table(*heads, title="gates and controls", box=box.SIMPLE)
+        controls = Table(title="gates and controls", box=box.SIMPLE, padding=0)
+        for index, head in enumerate(heads):
+            controls.add_column(head, overflow="fold", no_wrap=not index)
         for row in rows:
             controls.add_row(*row)
         console.print(controls)

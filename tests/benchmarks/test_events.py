@@ -44,6 +44,7 @@ def _dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_controls_and_corruptions_of_any_dataset(dataset: Path) -> None:
     done = CliRunner().invoke(app, ["events", str(dataset), "--size", "32"])
     assert done.exit_code == 0, done.output
+    assert "(`event_match`): 0 of 8." in done.stdout
     assert "8 clips of 2 sources" in done.output  # the songs are the groups of the clips
     lines = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("|")]
     heads = lines[0][1:]

@@ -126,6 +126,12 @@ def row(*values: float | None, metric: str = "sync_auc", real: float | None = 0.
     return corruption_check.Row(metric=metric, real=real, values=dict.fromkeys(NAMES, values))
 
 
+def test_a_measure_that_does_not_know_real_clips_need_not_order_anything() -> None:
+    assert row(0.6, 0.4, 0.5, real=0.53).ordered("wrong audio") is None
+    assert row(0.6, 0.4, 0.5, real=0.7).ordered("wrong audio") is False
+    assert row(0.6, 0.4, 0.5, metric="l1", real=0.53).ordered("blur") is False
+
+
 def test_ordered_requires_monotonic_change() -> None:
     assert row(0.8, 0.7, 0.5).ordered("wrong audio") is True
     assert row(0.9, 0.9, 0.5).ordered("wrong audio") is True

@@ -99,7 +99,7 @@ def test_each_control_has_a_row_with_its_outcome_at_each_gate() -> None:
     assert heads[-1] == "all gates"
     outcomes = {row[0]: [cell.lstrip(".0123456789 ") for cell in row[1:]] for row in rows}
     saturated = "does not count, saturated by mismatched"
-    assert rows[0][1] == "0.9 pass"
+    assert rows[0][1] == "0.900 pass"
     assert outcomes == {
         "smoke": ["pass", "pass", "pass", saturated, "MISS", "pass", "MISS"],
         "real": ["pass", "pass", "pass", saturated, "pass", "pass", "pass"],
