@@ -1,7 +1,7 @@
 """The gates of the demo: what a model must show after its few minutes of training, in events of the picture.
 
-Real clips pass every gate with a margin. A held first frame, a flash with every onset and random weights miss every gate,
-and the real video of another clip misses those of its timing (table in docs/metrics.md).
+Real clips pass every gate with a margin. A held first frame, a flash with every onset, random weights, the mean of the song and
+the real video of another clip miss them (table in docs/metrics.md).
 """
 
 from __future__ import annotations
