@@ -1,7 +1,8 @@
 """The gates of the demo: what a model must show after its few minutes of training, in events of the picture.
 
-Real clips pass every gate with a margin; what controls reach is in the table in docs/metrics.md. A gate of too few clips is
-missed.
+Real clips pass every gate with a margin. A held first frame, a flash with every onset, random weights, the mean of the song and
+the real video of another clip miss them (table in docs/metrics.md).
+A gate of too few clips is missed.
 """
 
 from __future__ import annotations

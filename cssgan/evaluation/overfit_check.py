@@ -27,7 +27,7 @@ from cssgan.config import Config, override
 from cssgan.data.shards import find_shards, read_samples, shards_digest
 from cssgan.errors import StoppedError
 from cssgan.evaluation.evaluate import SCHEMA_VERSION, GatesMissedError, evaluate_run
-from cssgan.evaluation.gates import GateRow, all_passed, missed
+from cssgan.evaluation.gates import GateBounds, GateRow, all_passed, missed
 from cssgan.evaluation.report import gate_table
 from cssgan.storage.files import make_folder
 from cssgan.training import loop
@@ -67,15 +67,15 @@ class TrainingCheckBounds:
     overfit_ssim_min: float = 0.9
     overfit_event_f1_min: float = 0.9
     overfit_persistence_min: float = 0.8
-    l1_over_copy_first_max: float = 0.98
+    l1_over_copy_first_max: float = GateBounds().l1_over_copy_first_max
     ssim_above_copy_first_min: float = -0.02
     """A static image keeps its structure; motion that deviates slightly from the real one lowers SSIM."""
     motion_ratio: tuple[float, float] = (0.7, 1.3)
     seam_ratio_max: float = 1.3
-    event_match_min: float = 0.65
-    event_f1_min: float = 0.75
-    persistence_min: float = 0.75
-    event_swap_auc_min: float = 0.65
+    event_match_min: float = GateBounds().event_match_min
+    event_f1_min: float = GateBounds().event_f1_min
+    persistence_min: float = GateBounds().persistence_min
+    event_swap_auc_min: float = GateBounds().event_swap_auc_min
     order_acc_real_min: float = 0.12
 
 

@@ -158,9 +158,10 @@ class _Phrase:
         """The letter alone, large, on a darker background in the letter's colour."""
         style, plan = self._style, self._section.plan
         pose = replace(motion.still_pose(self._num_frames), visible=visible)
-        ground = Image.blend(
-            *(Image.new("RGBA", (WIDTH, HEIGHT), c) for c in (plan.back_colours[0], plan.letter_colour)), 0.6
+        back, front = (
+            Image.new("RGBA", (WIDTH, HEIGHT), colour) for colour in (plan.back_colours[0], plan.letter_colour)
         )
+        ground = Image.blend(back, front, 0.6)
         content = plan.letter + plan.letter.lower() if style.is_pair else plan.letter
         letter = text(content, style.font, 230, 420, plan.back_colours[0], style.outline)
         return (
