@@ -16,7 +16,7 @@ from phonics_data.sources.synthetic.layout import Box
 from phonics_data.sources.synthetic.letters_plan import LettersPlan
 from phonics_data.sources.synthetic.motion import Onset, Pose
 from phonics_data.sources.synthetic.song_plan import Move, SectionPlan
-from phonics_data.sources.synthetic.sprites import HEIGHT, WIDTH, backdrop, card, drawing, text
+from phonics_data.sources.synthetic.sprites import HEIGHT, WIDTH, backdrop, card, drawing, luminance, rgb, text
 from phonics_data.sources.synthetic.timeline import Section, Timeline
 from phonics_data.sources.synthetic.word_list import pictures
 
@@ -321,16 +321,11 @@ def _displaced(pose: Pose, dx: motion.Curve, dy: motion.Curve) -> Pose:
     return replace(pose, dx=pose.dx + dx, dy=pose.dy + dy)
 
 
-def _rgb(colour: str) -> tuple[int, int, int]:
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
-
-
 def _mix(colour: str, other: str, fraction: float) -> str:
     """`colour` with `fraction` of `other` mixed in."""
-    red, green, blue = (round(a + fraction * (b - a)) for a, b in zip(_rgb(colour), _rgb(other), strict=True))
+    red, green, blue = (round(a + fraction * (b - a)) for a, b in zip(rgb(colour), rgb(other), strict=True))
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def _is_light(colour: str) -> bool:
-    red, green, blue = _rgb(colour)
-    return 0.299 * red + 0.587 * green + 0.114 * blue > 140
+    return luminance(colour) > 140

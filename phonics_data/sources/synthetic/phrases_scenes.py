@@ -27,6 +27,7 @@ from phonics_data.sources.synthetic.sprites import (
     drawing,
     faded,
     folded,
+    luminance,
     text,
     text_prefixes,
     with_eyes,
@@ -361,5 +362,4 @@ def _arriving(images: list[Image.Image], box: Box, way: Entrance, presence: moti
 
 
 def _is_dark(colour: str) -> bool:
-    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
-    return 0.299 * red + 0.587 * green + 0.114 * blue < 140
+    return luminance(colour) < 140

@@ -66,7 +66,7 @@ def text_prefixes(
     size = (int(box[2] - box[0]) + 4, int(box[3] - box[1]) + 4)
     images: list[Image.Image] = []
     for count in counts:
-        image = Image.new("RGBA", size, (*_rgb(outline or colour), 0))
+        image = Image.new("RGBA", size, (*rgb(outline or colour), 0))
         ImageDraw.Draw(image).text(
             (2 - box[0], 2 - box[1]),
             content[:count],
@@ -186,20 +186,27 @@ def _plain_drawing(openmoji: str, size: int) -> Image.Image:
 
 def card(width: int, height: int, colour: str, border: str) -> Image.Image:
     """A rectangle with round corners and a border, RGBA."""
-    image = Image.new("RGBA", (width, height), (*_rgb(colour), 0))
+    image = Image.new("RGBA", (width, height), (*rgb(colour), 0))
     box = (1, 1, width - 2, height - 2)
     ImageDraw.Draw(image).rounded_rectangle(box, radius=min(width, height) // 9, fill=colour, outline=border, width=5)
     return image
 
 
-def _rgb(colour: str) -> tuple[int, int, int]:
+def rgb(colour: str) -> tuple[int, int, int]:
+    """Red, green and blue of a colour such as ``#1d3fbb``, each 0..255."""
     red, green, blue = ImageColor.getrgb(colour)[:3]
     return red, green, blue
 
 
+def luminance(colour: str) -> float:
+    """0 (black) to 255 (white)."""
+    red, green, blue = rgb(colour)
+    return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
 def backdrop(kind: Backdrop, colours: tuple[str, str], width: int, height: int) -> Image.Image:
     """A background image, RGB, in two similar colours."""
-    first, second = (np.array(_rgb(colour), np.float64) for colour in colours)
+    first, second = (np.array(rgb(colour), np.float64) for colour in colours)
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     fraction = np.zeros((height, width))
     if kind == "gradient":
