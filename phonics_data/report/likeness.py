@@ -125,13 +125,14 @@ def measure_clips(folder: Path, *, size: int = 64, on_progress: OnProgress | Non
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give a folder of video files, each one clip")
-    paths = sorted(path for path in folder.rglob("*") if is_video_file(path))
+    entries = sorted(folder.rglob("*"))
+    paths = [path for path in entries if is_video_file(path)]
     if not paths:
         raise InputError(f"{folder}: no video file in it; give a folder of video files (mp4, webm, ...), each one clip")
     clips = list[MeasuredClip]()
     skipped = [
         SkippedClip(name=path.relative_to(folder).as_posix(), reason=f"{path}: {fault}")
-        for path in sorted(folder.rglob("*"))
+        for path in entries
         if (fault := unread_entry(path))
     ]
     for done, path in enumerate(paths):

@@ -81,8 +81,9 @@ def phonics_files(
     """
     require_folder(folder)
     table = labels_of_table(labels) if labels is not None else None
-    unread = {path: fault for path in folder.rglob("*") if (fault := unread_entry(path))}
-    paths = sorted([*(path for path in folder.rglob("*") if is_video_file(path)), *unread])
+    entries = sorted(folder.rglob("*"))
+    unread = {path: fault for path in entries if (fault := unread_entry(path))}
+    paths = [path for path in entries if path in unread or is_video_file(path)]
     if not paths:
         raise InputError(
             f"{folder}: no videos below it; expected {NAMES} (or another of {', '.join(sorted(VIDEO_SUFFIXES))})"
