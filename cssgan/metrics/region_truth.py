@@ -1,4 +1,4 @@
-"""Regions and events of rendered songs: what `phonics-data demo` writes beside its manifest.
+"""Regions of rendered songs: what `phonics-data render` writes beside its manifest.
 
 ``regions.parquet``: video_id, region (letter, object, word), start_seconds, end_seconds, left, top, right, bottom as
 fractions of the frame. ``events.parquet``: video_id, phrase, style, event, region, start_seconds, end_seconds, lasting.
@@ -22,9 +22,8 @@ REGION_COLUMNS = ("video_id", "region", "start_seconds", "end_seconds", "left", 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class RegionTruth:
-    """The tables, read by `read`."""
+    """The table of regions, read by `read`."""
 
-    events: pd.DataFrame
     regions: pd.DataFrame
 
     def masks(
@@ -58,7 +57,7 @@ class RegionTruth:
 
 
 def read(folder: Path) -> RegionTruth | None:
-    """The tables of a folder of rendered songs; None if it has none.
+    """The regions of a folder of rendered songs; None if it has no tables of events and regions.
 
     Raises:
         ValueError: a table lacks a column.
@@ -70,4 +69,4 @@ def read(folder: Path) -> RegionTruth | None:
     for name, columns in (("events", EVENT_COLUMNS), ("regions", REGION_COLUMNS)):
         if absent := sorted(set(columns) - set(tables[name].columns)):
             raise ValueError(f"{paths[name]}: lacks the columns {', '.join(absent)}; render the songs again")
-    return RegionTruth(events=tables["events"], regions=tables["regions"])
+    return RegionTruth(regions=tables["regions"])
