@@ -137,11 +137,8 @@ def other_clips(sources: Sequence[str], rng: np.random.Generator) -> Ints:
     """
     if len(sources) < 2:
         raise ValueError(f"mismatched control: got {len(sources)} clip, allowed: 2 or more")
-    out = np.empty(len(sources), np.int64)
     names = np.array(sources)
-    for name in np.unique(names):
-        order = rng.permutation(np.flatnonzero(names == name))
-        out[order] = np.roll(order, -1)
+    out = synchrony.random_cycles((np.flatnonzero(names == name) for name in np.unique(names)), len(sources), rng)
     for n in np.flatnonzero(out == np.arange(len(out))):
         out[n] = (n + rng.integers(1, len(out))) % len(out)
     return out

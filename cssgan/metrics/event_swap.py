@@ -18,6 +18,7 @@ from cssgan.metrics.event_results import compared
 from cssgan.metrics.events import EventSpec, Times, coincidence, event_times
 from cssgan.metrics.result import MetricResult, unavailable
 from cssgan.metrics.statistics import bootstrap_mean
+from cssgan.metrics.synchrony import random_cycles
 from cssgan.metrics.videos import Floats, Ints, ReadVideos, blocks, mean_defined
 from cssgan.types import EvalWindows
 
@@ -44,15 +45,11 @@ def swap_partners(sources: Sequence[str], frame_rates: Sequence[Fraction], rng: 
     Clips of other songs would measure whether the model knows the song. With another frame rate, the same frames of a
     generator that ignores its audio would lie at other times.
     """
-    out = np.full(len(sources), -1, np.int64)
     groups: dict[tuple[str, Fraction], list[int]] = {}
     for n, group in enumerate(zip(sources, frame_rates, strict=True)):
         groups.setdefault(group, []).append(n)
-    for members in groups.values():
-        if len(members) > 1:
-            order = rng.permutation(members)
-            out[order] = np.roll(order, -1)
-    return out
+    cycles = (np.array(members) for members in groups.values() if len(members) > 1)
+    return random_cycles(cycles, len(sources), rng)
 
 
 def times_of(read: ReadVideos, data: EvalWindows, num_frames_N: Ints, spec: EventSpec) -> list[Times]:

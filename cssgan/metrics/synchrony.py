@@ -17,7 +17,7 @@ Pure functions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -463,9 +463,19 @@ def mismatched_pairing(num_videos: int, rng: np.random.Generator) -> Ints:
     """
     if num_videos < 2:
         raise ValueError(f"mismatched audio: got {num_videos} video, allowed: 2 or more; evaluate more clips")
-    order = rng.permutation(num_videos)
-    out = np.empty(num_videos, np.int64)
-    out[order] = np.roll(order, -1)
+    return random_cycles([np.arange(num_videos)], num_videos, rng)
+
+
+def random_cycles(groups: Iterable[Ints], count: int, rng: np.random.Generator) -> Ints:
+    """For each of `count` items another one of its group: one random cycle through each group.
+
+    Returns:
+        int64 (count,); an item alone in its group gets itself, one that is in no group -1.
+    """
+    out = np.full(count, -1, np.int64)
+    for members in groups:
+        order = rng.permutation(members)
+        out[order] = np.roll(order, -1)
     return out
 
 
