@@ -242,7 +242,9 @@ def _rhythm(runs: Sequence[LetterRun], found: Sequence[Token], evidence: Evidenc
             examples.append(found[low + 1 + int(rows[0])].start_seconds - start)
     starts = [found[run.low].start_seconds for run in runs]
     periods = [after - before for before, after in pairwise(starts)]
-    return _Rhythm(*(median(values) if len(values) > 3 else None for values in (fillers, examples, periods)))
+    filler, example, period = (median(values) if len(values) > 3 else None for values in (fillers, examples, periods))
+    # Most words at one time, as in captions without times, have no period.
+    return _Rhythm(filler, example, period or None)
 
 
 def _is_name(row: int, letter: int, evidence: Evidence) -> bool:
