@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from phonics_data.contract.files import atomic_path
+from phonics_data.contract.video import REPEATABLE_H264
 from phonics_data.errors import InputError
 
 AAC_RATES_HZ = (16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
@@ -263,7 +264,8 @@ def write_mp4(
             atomic_path(path) as temporary,
             av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"}) as out,
         ):
-            video = out.add_stream("libx264", rate=frame_rate, options={"crf": "16", "preset": "medium"})
+            options = {"crf": "16", "preset": "medium"} | REPEATABLE_H264
+            video = out.add_stream("libx264", rate=frame_rate, options=options)
             audio = out.add_stream("aac", rate=_aac_rate(audio_rate_hz), layout="mono")
             assert isinstance(video, VideoStream)
             assert isinstance(audio, AudioStream)

@@ -14,6 +14,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from phonics_data.contract.files import atomic_path, write_bytes
+from phonics_data.contract.video import REPEATABLE_H264
 from phonics_data.errors import MediaError
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ def encode_mp4(
     height, width = frames_LHWC.shape[1:3]
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
-        video: Any = container.add_stream("libx264", rate=frame_rate, options={"crf": str(crf), "preset": "veryfast"})
+        options = {"crf": str(crf), "preset": "veryfast"} | REPEATABLE_H264
+        video: Any = container.add_stream("libx264", rate=frame_rate, options=options)
         video.width, video.height = width, height
         # Chroma subsampling needs even sides.
         video.pix_fmt = "yuv420p" if width % 2 == 0 and height % 2 == 0 else "yuv444p"
@@ -161,7 +163,8 @@ def write_song_mp4(
                 "g": str(round(key_frame_seconds * frame_rate)),
                 # A coarse motion search: a third of the time for 10 % larger files, since the frames are flat graphics.
                 "x264-params": "rc-lookahead=10:subme=1:me=dia",
-            },
+            }
+            | REPEATABLE_H264,
         )
         video.pix_fmt, video.time_base = "yuv420p", 1 / rate
         audio = container.add_stream(
