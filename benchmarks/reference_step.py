@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
+from cssgan import clip_permutations
 from cssgan.config import Config
-from cssgan.data import clip_permutations
 from cssgan.data.batches import cut_clips
 from cssgan.models.decoder import frames_after_blocks
 from cssgan.models.encoders import level_widths

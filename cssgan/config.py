@@ -83,6 +83,11 @@ class ModelConfig:
         "stream", "order of the cascade: the shuffled order, or time (clips are then permuted after generation)"
     )
     cascade_detach: bool = _field(False, "stop the gradient at the frame that is passed to the next stream")
+    shuffled_starts: Literal["cascade", "real"] = _field(
+        "cascade",
+        "start images of the streams of a window that is not in time order: the cascade's, or the real frame before each "
+        "clip (samples that order.p_in_order keeps in time order are always a cascade)",
+    )
     start_image: Literal["video_first", "clip_first", "clip_prev"] = _field(
         "video_first",
         "start image of stream 1: first frame of the window, first frame of its first clip, or the frame before that clip",
@@ -100,12 +105,20 @@ class ModelConfig:
     code_dim: int = _field(100, "size of the latent code of the start image", ge=1)
     audio_dim: int = _field(256, "features of a mel segment before the GRU", ge=1)
     gru_dim: int = _field(256, "size of the GRU state", ge=1)
-    inject_dim: int = _field(64, "audio channels that every decoder block receives", ge=1)
-    audio_inject: Literal["every", "bottleneck"] = _field("every", "audio enters every decoder block or only the first")
+    inject_dim: int = _field(64, "audio channels that every decoder block receives with audio_inject=every", ge=1)
+    audio_inject: Literal["every", "bottleneck"] = _field(
+        "bottleneck", "audio enters every decoder block, or only the first, as the paper says"
+    )
     z_dim: int = _field(0, "size of the noise vector at the bottleneck; the paper has none", ge=0)
     norm: Literal["batch", "group"] = _field("batch", "normalization layers of the generator")
-    g_output: Literal["direct", "compose"] = _field(
-        "direct", "output: all pixels, or pixels blended onto the start image by a learned mask"
+    g_output: Literal["direct", "compose", "warp"] = _field(
+        "direct",
+        "output: all pixels; pixels blended onto the start image by a learned mask; or warp: the same onto a start image "
+        "whose pixels a flow field moves",
+    )
+    audio_context: Literal["clip", "window"] = _field(
+        "clip",
+        "audio that a stream receives: of its own clip, or the states of a GRU in both directions over the window",
     )
     motion: Literal["vector", "sequence"] = _field(
         "vector", "g3an: audio as one motion vector per window, or as a sequence of five"
@@ -133,6 +146,16 @@ class DiscriminatorConfig:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LossConfig:
     l1_weight: float = _field(100.0, "weight of equation (4), L1", ge=0.0)
+    l2_weight: float = _field(
+        0.0,
+        "weight of the mean squared error, whose minimum is the mean and not the start image; not in the paper",
+        ge=0.0,
+    )
+    change_weight: float = _field(
+        0.0,
+        "L1 and squared error count 1 + this value times the real difference to the first frame of the window",
+        ge=0.0,
+    )
     image_weight: float = _field(1.0, "weight of equation (1), image discriminator, in the generator's loss", ge=0.0)
     video_weight: float = _field(1.0, "weight of equation (2), clip discriminator, in the generator's loss", ge=0.0)
     order_weight: float = _field(0.2, "weight of equation (3), order, in the generator's loss (on fakes)", ge=0.0)
@@ -283,6 +306,8 @@ _BASELINE_VALUES: dict[str, object] = {
     "model.streams": 1,
     "model.cascade": False,
     "model.start_image": "video_first",
+    "model.shuffled_starts": "cascade",
+    "model.audio_context": "clip",
     "discriminator.video_d": "whole",
     "discriminator.order_head": "concat",
     "discriminator.d_audio": False,

@@ -11,9 +11,14 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     # The paper's values; ambiguities are read literally.
     "paper": (),
     # Same size with options that did better in experiments: compose, half of the samples in time order.
-    "tuned": ("model.g_output=compose", "order.p_in_order=0.5", "train.ema_half_life=10000"),
+    "tuned": (
+        "model.g_output=compose",
+        "model.audio_inject=every",
+        "order.p_in_order=0.5",
+        "train.ema_half_life=10000",
+    ),
     # Middle channels 4x instead of 8x and 12x: 33.6 M weights, about half of the FLOPs.
-    "lean": ("model.g_output=compose", "model.middle_first=4", "model.middle=4"),
+    "lean": ("model.g_output=compose", "model.audio_inject=every", "model.middle_first=4", "model.middle=4"),
     # 32x32 for CPUs; synchrony becomes measurable after about 600 steps.
     "tiny": (
         "data.size=32",
@@ -24,6 +29,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
         "model.code_dim=32",
         "model.audio_dim=96",
         "model.gru_dim=96",
+        "model.audio_inject=every",
         "model.inject_dim=16",
         "discriminator.width=8",
         "train.batch_size=4",
@@ -99,9 +105,15 @@ _TINY_SIZES = {
     "phonicsgan_like": ("model.code_dim=16", "model.audio_dim=64", "model.gru_dim=96", "model.z_dim=16"),
 }
 for _name, _sizes in _TINY_SIZES.items():
-    SETTINGS[f"{_name}-tiny"] = (*SETTINGS["tiny"], "model.g_output=direct", *SETTINGS[_name], *_sizes)
+    SETTINGS[f"{_name}-tiny"] = (
+        *SETTINGS["tiny"],
+        "model.g_output=direct",
+        "model.audio_inject=bottleneck",
+        *SETTINGS[_name],
+        *_sizes,
+    )
 for _name in ("a0", "a1", "a2", "a3", "a4"):
-    SETTINGS[f"{_name}-tiny"] = (*SETTINGS["tiny"], *SETTINGS[_name])
+    SETTINGS[f"{_name}-tiny"] = (*SETTINGS["tiny"], "model.audio_inject=bottleneck", *SETTINGS[_name])
 
 
 def preset(name: str) -> Config:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from cssgan import clip_permutations
 from cssgan.config import Config
-from cssgan.data import clip_permutations, windowing
+from cssgan.data import windowing
 from cssgan.data.resident import ResidentSplit
 from cssgan.data.sampler import BatchSampler, BatchSpec, augmentation_rng, derangement
 from cssgan.data.shards import ClipInfo
@@ -306,7 +307,7 @@ class ResidentLoader(GatherLoader[ResidentSplit]):
 
 
 def cut_clips(batch: Batch, num_clips: int, clip_at_BS: Tensor) -> ClipBatch:
-    """The batch cut into clips, presented in the order `clip_at_BS` (`cssgan.data.clip_permutations.clip_at`)."""
+    """The batch cut into clips, presented in the order `clip_at_BS` (`cssgan.clip_permutations.clip_at`)."""
     clips = batch.video_BCTHW.unflatten(2, (num_clips, -1)).transpose(1, 2)
     mels = batch.mels_BTMU.unflatten(1, (num_clips, -1))
     frames = batch.video_BCTHW.shape[2]

@@ -11,6 +11,11 @@ from torch.nn import functional
 from cssgan.models.blocks import FoldedWeights, TemporalConvTranspose, leaky_relu, norm_2d
 from cssgan.models.cpu_convolutions import compose, conv_transpose2d, tanh
 
+OUTPUT_CHANNELS = {"direct": 3, "compose": 4, "warp": 6}
+"""Channels of the rgb layer for each `model.g_output`."""
+FLOW_PIXELS = 4.0
+"""Pixels by which an output of 1 moves the start image."""
+
 
 def frames_after_blocks(num_frames: int, num_blocks: int, upsampling: str) -> list[int]:
     """Frames after each block and after the rgb layer (num_blocks + 1 numbers), from 1 frame at the bottleneck.
@@ -83,7 +88,8 @@ class Decoder(nn.Module):
         inject_dim: audio channels that every later block receives; 0: audio at the bottleneck only.
         frames: `frames_after_blocks`.
         middle_first, middle: middle channels as multiples of a block's output channels (3 in the rgb layer).
-        compose: the rgb layer has a fourth channel, the mask that blends its frames onto the start image.
+        output: ``direct``: the rgb layer paints every pixel; ``compose``: its fourth channel is a mask that blends the
+            frames onto the start image; ``warp``: two more channels move the pixels of the start image first.
     """
 
     def __init__(
@@ -96,14 +102,14 @@ class Decoder(nn.Module):
         frames: list[int],
         middle_first: int,
         middle: int,
-        compose: bool,
+        output: str,
         norm: str,
     ) -> None:
         super().__init__()
-        self.frames, self.compose = frames, compose
+        self.frames, self.output = frames, output
         self.blocks = nn.ModuleList()
         channels, frames_in = bottleneck, 1
-        outs = [*reversed(widths), 4 if compose else 3]
+        outs = [*reversed(widths), OUTPUT_CHANNELS[output]]
         for index, (out, frames_out) in enumerate(zip(outs, frames, strict=True)):
             first, last = index == 0, index == len(widths)
             temporal = TemporalConvTranspose(
@@ -155,4 +161,29 @@ class Decoder(nn.Module):
         for block, skip, term, weights in zip(self.blocks, [None, *reversed(skips)], terms, folded, strict=True):
             x = block(x, skip, term, weights)
         x = x.to(start_BCHW.dtype)  # half precision cannot represent 256 levels per channel
-        return compose(x, start_BCHW) if self.compose else tanh(x).transpose(1, 2)
+        if self.output == "direct":
+            return tanh(x).transpose(1, 2)
+        if self.output == "compose":
+            return compose(x, start_BCHW)
+        return warp_and_paint(x, start_BCHW)
+
+
+def warp_and_paint(painted_BTCHW: Tensor, start_BCHW: Tensor) -> Tensor:
+    """Move the pixels of a start image and paint over them: m tanh(rgb) + (1 - m) moved, clip_BCTHW in [-1, 1].
+
+    Args:
+        painted_BTCHW: six channels: rgb before tanh, the mask m before the sigmoid, and the distance, to the right and
+            down, at which each pixel reads the start image (bilinear; 1 is `FLOW_PIXELS` pixels).
+    """
+    frames, height, width = painted_BTCHW.shape[1], *painted_BTCHW.shape[3:]
+    rgb, mask, flow = painted_BTCHW.flatten(0, 1).split((3, 1, 2), dim=1)
+    to_grid = flow.new_tensor((2 * FLOW_PIXELS / width, 2 * FLOW_PIXELS / height))
+    identity = functional.affine_grid(
+        torch.eye(2, 3, dtype=flow.dtype, device=flow.device)[None], [1, 1, height, width], align_corners=False
+    )
+    grid = identity + flow.permute(0, 2, 3, 1) * to_grid
+    start = start_BCHW.repeat_interleave(frames, dim=0)
+    moved = functional.grid_sample(start, grid, padding_mode="border", align_corners=False)
+    # With the offset of -1, an untrained generator starts near the start image (mask about 0.27).
+    out = moved + torch.sigmoid(mask - 1.0) * (tanh(rgb) - moved)
+    return out.unflatten(0, (-1, frames)).transpose(1, 2)

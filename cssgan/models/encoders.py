@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from cssgan.errors import ConfigError
 from cssgan.models.blocks import full_kernel_conv, leaky_relu, norm_2d
 
 
@@ -34,14 +35,25 @@ class ImageEncoder(nn.Module):
 
 
 class AudioEncoder(nn.Module):
-    """Mel segments of one stream -> GRU states. The state is zero at the start of each stream."""
+    """Mel segments -> GRU states. The state is zero at the start of each sequence.
 
-    def __init__(self, *, num_bands: int, segment_hops: int, features: int, state: int) -> None:
+    Args:
+        state: size D of the states.
+        both_directions: half of each state is that of a GRU from the last frame to the first.
+    """
+
+    def __init__(
+        self, *, num_bands: int, segment_hops: int, features: int, state: int, both_directions: bool = False
+    ) -> None:
         super().__init__()
         self.segment = nn.Linear(num_bands * segment_hops, features)
-        self.gru = nn.GRU(features, state, batch_first=True)
+        if both_directions and state % 2:
+            raise ConfigError("model.gru_dim", state, "an even number with model.audio_context=window")
+        self.gru = nn.GRU(
+            features, state // 2 if both_directions else state, batch_first=True, bidirectional=both_directions
+        )
 
     def forward(self, mels_BFMU: Tensor) -> Tensor:
-        """states_BFD: one state per frame; the last one represents the audio of the stream."""
+        """states_BFD: one state per frame; the last one of a stream represents its audio."""
         states_BFD, _ = self.gru(leaky_relu(self.segment(mels_BFMU.flatten(2))))
         return states_BFD

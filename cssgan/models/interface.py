@@ -11,11 +11,30 @@ import torch
 from torch import Tensor, nn
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class WindowInputs:
+    """Inputs of a training window that the cssgan alone uses. None: the default of each field."""
+
+    clip_at_BS: Tensor | None = None
+    """The clip (number in time) at each position; default: time order. Used with `model.audio_context` = window."""
+    starts_BSCHW: Tensor | None = None
+    """A start image for each stream, used where `given_B` is true; default: those of the cascade."""
+    given_B: Tensor | None = None
+    """bool; required with `starts_BSCHW`."""
+
+
 class VideoGenerator(nn.Module, ABC):
     """Start image, audio of each frame, class -> video. Created by `cssgan.models.factory.generator`."""
 
     @abstractmethod
-    def forward(self, image_BCHW: Tensor, mels_BSFMU: Tensor, label_BK: Tensor, noise_BZ: Tensor) -> Tensor:
+    def forward(
+        self,
+        image_BCHW: Tensor,
+        mels_BSFMU: Tensor,
+        label_BK: Tensor,
+        noise_BZ: Tensor,
+        window: WindowInputs | None = None,
+    ) -> Tensor:
         """Training: generate the clips of a window, in the order of their mel segments.
 
         Args:
@@ -23,6 +42,7 @@ class VideoGenerator(nn.Module, ABC):
             mels_BSFMU: standardized mel segments of S clips of F frames.
             label_BK: one-hot class.
             noise_BZ: Z may be 0.
+            window: inputs that models other than the cssgan ignore.
 
         Returns:
             clips_BSCFHW in [-1, 1].

@@ -77,14 +77,50 @@ def class_loss(class_BVK: Tensor, label_BK: Tensor) -> tuple[Tensor, Tensor]:
     return functional.cross_entropy(class_BVK.flatten(0, 1), target_BV.flatten()), correct_BV.float().mean()
 
 
-def l1_loss(fake_BSCFHW: Tensor, real_BSCFHW: Tensor, valid_BSF: Tensor, denominator: Tensor | None = None) -> Tensor:
+def l1_loss(
+    fake_BSCFHW: Tensor,
+    real_BSCFHW: Tensor,
+    valid_BSF: Tensor,
+    denominator: Tensor | None = None,
+    weight_BSCFHW: Tensor | None = None,
+) -> Tensor:
     """Equation (4): mean absolute difference over all elements of the valid frames.
 
     Args:
         denominator: replaces the number of valid frames; for parts of a larger batch.
+        weight_BSCFHW: factor of each element; its channel axis may be 1.
     """
+    return _mean_of_valid((fake_BSCFHW - real_BSCFHW).abs(), valid_BSF, denominator, weight_BSCFHW)
+
+
+def l2_loss(
+    fake_BSCFHW: Tensor,
+    real_BSCFHW: Tensor,
+    valid_BSF: Tensor,
+    denominator: Tensor | None = None,
+    weight_BSCFHW: Tensor | None = None,
+) -> Tensor:
+    """Mean squared difference; arguments as in `l1_loss`. Not in the paper.
+
+    L1 is smallest at the median. What comes once, at a time that the generator cannot tell yet, has the median "nothing",
+    so L1 gives no reason to paint it. The squared error is smallest at the mean.
+    """
+    return _mean_of_valid((fake_BSCFHW - real_BSCFHW).square(), valid_BSF, denominator, weight_BSCFHW)
+
+
+def change_weights(real_BSCFHW: Tensor, first_BCHW: Tensor, weight: float) -> Tensor:
+    """1 + weight x the mean over the channels of |real - first frame of the window|, (B, S, 1, F, H, W)."""
+    change = (real_BSCFHW - first_BCHW[:, None, :, None]).abs().mean(dim=2, keepdim=True)
+    return change.mul_(weight).add_(1.0)
+
+
+def _mean_of_valid(
+    values_BSCFHW: Tensor, valid_BSF: Tensor, denominator: Tensor | None, weight_BSCFHW: Tensor | None
+) -> Tensor:
+    if weight_BSCFHW is not None:
+        values_BSCFHW = values_BSCFHW * weight_BSCFHW
     # Sum first, divide last: the backward pass of a mean would write out the divided gradient of every pixel.
-    differences_BSF = (fake_BSCFHW - real_BSCFHW).abs().sum(dim=(2, 4, 5))
-    num_values = fake_BSCFHW.shape[2] * fake_BSCFHW.shape[4] * fake_BSCFHW.shape[5]
+    sums_BSF = values_BSCFHW.sum(dim=(2, 4, 5))
+    num_values = values_BSCFHW.shape[2] * values_BSCFHW.shape[4] * values_BSCFHW.shape[5]
     num_valid = valid_BSF.sum().clamp(min=1.0) if denominator is None else denominator
-    return (differences_BSF * valid_BSF).sum() / (num_valid * num_values)
+    return (sums_BSF * valid_BSF).sum() / (num_valid * num_values)

@@ -16,11 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cssgan import clip_permutations
 from cssgan.config import Config
-from cssgan.data import clip_permutations
 from cssgan.data.batches import cut_clips, micro_batches
 from cssgan.models.blocks import iterate_spectral_norms
-from cssgan.models.interface import DiscriminatorOutput, Discriminators, VideoGenerator
+from cssgan.models.interface import DiscriminatorOutput, Discriminators, VideoGenerator, WindowInputs
 from cssgan.training import augmentation, losses, precision
 from cssgan.training.distributed import SINGLE_PROCESS, DistContext
 from cssgan.types import Batch, ClipBatch
@@ -28,6 +28,7 @@ from cssgan.types import Batch, ClipBatch
 TERMS = {
     "g_loss": "generator's loss: weighted sum of its terms",
     "g_l1": "equation (4): mean absolute difference to the real clips, pixels in [-1, 1]",
+    "g_l2": "mean squared difference to the real clips (with loss.l2_weight)",
     "g_image": "equation (1), generator: adversarial loss against the image discriminator",
     "g_video": "equation (2), generator: adversarial loss against the clip or video discriminator",
     "g_order": "equation (3) on fakes",
@@ -177,7 +178,24 @@ def generate_clips(generator: VideoGenerator, batch: Batch, real: ClipBatch, con
             batch.noise_BZ,
         )
         return clip_permutations.permute(in_time, order_BS)
-    return generator(start_image(batch, real, config), real.mels_BSFMU, batch.label_BK, batch.noise_BZ)
+    window = window_inputs(batch, config) if config.model.kind == "cssgan" else None
+    return generator(start_image(batch, real, config), real.mels_BSFMU, batch.label_BK, batch.noise_BZ, window)
+
+
+def window_inputs(batch: Batch, config: Config) -> WindowInputs:
+    """Order of the clips and given start images, as `order.shuffle` and `model.shuffled_starts` say."""
+    if config.order.shuffle != "gen":
+        return WindowInputs()
+    clip_at_BS = _clip_order(batch, config)
+    if config.model.shuffled_starts == "cascade":
+        return WindowInputs(clip_at_BS=clip_at_BS)
+    frame_BS = (clip_at_BS * config.frames_per_clip - 1).clamp(min=0)
+    rows = torch.arange(batch.num_videos, device=frame_BS.device)[:, None]
+    return WindowInputs(
+        clip_at_BS=clip_at_BS,
+        starts_BSCHW=batch.video_BCTHW.transpose(1, 2)[rows, frame_BS],
+        given_B=batch.order_mask_B > 0,
+    )
 
 
 def start_image(batch: Batch, real: ClipBatch, config: Config) -> Tensor:
@@ -224,8 +242,15 @@ def generator_losses(
     device = batch.video_BCTHW.device
     with precision.autocast(config, device):
         fake = generate_clips(train_state.generator, batch, real, config)
-    terms: Terms = {"g_l1": losses.l1_loss(fake, real.clips_BSCFHW, real.valid_BSF, batch.l1_denominator)}
+    change_weights = None
+    if weights.change_weight > 0:
+        change_weights = losses.change_weights(real.clips_BSCFHW, batch.video_BCTHW[:, :, 0], weights.change_weight)
+    compared = (fake, real.clips_BSCFHW, real.valid_BSF, batch.l1_denominator, change_weights)
+    terms: Terms = {"g_l1": losses.l1_loss(*compared)}
     loss = weights.l1_weight * terms["g_l1"]
+    if weights.l2_weight > 0:
+        terms["g_l2"] = losses.l2_loss(*compared)
+        loss = loss + weights.l2_weight * terms["g_l2"]
     if adversarial:
         with precision.autocast(config, device):
             augmented = _augment(fake, batch, config, augmentation.GENERATOR_FAKES)

@@ -36,12 +36,19 @@ def test_ablation_steps_differ_in_the_expected_fields(pair: tuple[str, str], suf
 
 def test_the_last_ablation_step_is_the_full_model() -> None:
     assert preset("a4") == preset("paper")
-    assert preset("a4-tiny") == preset("tiny")
+    assert differences(preset("a4-tiny"), preset("tiny")) == ["model.audio_inject: bottleneck -> every"]
+
+
+@pytest.mark.parametrize(
+    "name", ["paper", "a0", "a1", "a2", "a3", "a4", "a0-tiny", "a4-tiny", "mocogan", "imaginator-tiny"]
+)
+def test_the_paper_and_its_ablation_have_audio_at_the_bottleneck_alone(name: str) -> None:
+    assert preset(name).model.audio_inject == "bottleneck"
 
 
 @pytest.mark.parametrize("kind", ["mocogan", "g3an", "imaginator", "phonicsgan_like"])
 def test_baselines_share_data_and_training_options(kind: str) -> None:
-    for name, own in ((kind, preset("paper")), (f"{kind}-tiny", preset("tiny"))):
+    for name, own in ((kind, preset("paper")), (f"{kind}-tiny", preset("a4-tiny"))):
         changed = {line.split(":")[0].split(".")[0] for line in differences(own, preset(name))}
         assert changed <= {"order", "model", "discriminator", "loss", "optim"}
         rates = {line for line in differences(own, preset(name)) if "_lr" in line}

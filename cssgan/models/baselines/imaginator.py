@@ -53,7 +53,7 @@ class ImaginatorGenerator(WindowGenerator):
         temporal_upsampling: str,
         z_dim: int,
         norm: str,
-        compose: bool,
+        output: str,
     ) -> None:
         super().__init__(num_frames)
         widths = level_widths(size, width)
@@ -69,7 +69,7 @@ class ImaginatorGenerator(WindowGenerator):
             frames=frames_after_blocks(num_frames, len(widths), temporal_upsampling),
             middle_first=middle_first,
             middle=middle,
-            compose=compose,
+            output=output,
             norm=norm,
         )
         initialize(self)
@@ -102,7 +102,7 @@ class ImaginatorGenerator(WindowGenerator):
             temporal_upsampling=model.temporal_upsampling,
             z_dim=model.z_dim,
             norm=model.norm,
-            compose=model.g_output == "compose",
+            output=model.g_output,
         )
 
 

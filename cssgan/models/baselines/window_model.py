@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cssgan.models.encoders import level_widths
-from cssgan.models.interface import DiscriminatorOutput, Discriminators, VideoGenerator
+from cssgan.models.interface import DiscriminatorOutput, Discriminators, VideoGenerator, WindowInputs
 
 VideoOutput = tuple[Tensor, Tensor | None]
 """logits_BV at V positions in time, and class logits_BVK of a discriminator that predicts the class."""
@@ -25,7 +25,14 @@ class WindowGenerator(VideoGenerator):
     def generate_window(self, image_BCHW: Tensor, mels_BTMU: Tensor, label_BK: Tensor, noise_BZ: Tensor) -> Tensor:
         """One window, video_BCTHW in [-1, 1]; arguments as in `rollout`, with `num_frames` mel segments."""
 
-    def forward(self, image_BCHW: Tensor, mels_BSFMU: Tensor, label_BK: Tensor, noise_BZ: Tensor) -> Tensor:
+    def forward(
+        self,
+        image_BCHW: Tensor,
+        mels_BSFMU: Tensor,
+        label_BK: Tensor,
+        noise_BZ: Tensor,
+        window: WindowInputs | None = None,
+    ) -> Tensor:
         """See `VideoGenerator.forward`."""
         video_BCTHW = self.generate_window(image_BCHW, mels_BSFMU.flatten(1, 2), label_BK, noise_BZ)
         return video_BCTHW.unflatten(2, mels_BSFMU.shape[1:3]).transpose(1, 2)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from cssgan.data import clip_permutations, resident
+from cssgan import clip_permutations
+from cssgan.data import resident
 from cssgan.data.batches import ResidentLoader, augment, cut_clips, to_uint8, to_video
 from cssgan.data.sampler import derangement
 from cssgan.types import Batch, MelStats

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cssgan.data.clip_permutations import clip_at, permutations, permute, rank, unpermute
+from cssgan.clip_permutations import clip_at, permutations, permute, rank, unpermute
 
 ALL = [tuple(int(i) for i in row) for row in permutations(4)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cssgan.data.clip_permutations import clip_at
+from cssgan.clip_permutations import clip_at
 from cssgan.models import factory
 from cssgan.models.discriminators import CascadedDiscriminators
 from tests.cssgan.toy_dataset import tiny_config

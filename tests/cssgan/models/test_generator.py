@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cssgan.clip_permutations import permute
 from cssgan.models import factory
 from cssgan.models.cascade import cascade
-from cssgan.models.decoder import DecoderBlock, frames_after_blocks
+from cssgan.models.decoder import FLOW_PIXELS, DecoderBlock, frames_after_blocks
 from cssgan.models.generator import CascadedGenerator
+from cssgan.models.interface import WindowInputs
 from tests.cssgan.toy_dataset import tiny_config
 
 
@@ -61,13 +65,28 @@ def plain_stream(generator: CascadedGenerator, image: Tensor, mels_BFMU: Tensor,
         if block.spatial_norm is not None:
             x = functional.leaky_relu(plain_norm(block.spatial_norm, x), 0.2)
     frames = torch.tanh(x[:, :3])
-    if not generator.decoder.compose:
+    if generator.decoder.output == "direct":
         return frames
-    mask = torch.sigmoid(x[:, 3:] - 1.0)
-    return mask * frames + (1.0 - mask) * image[:, :, None]
+    mask = torch.sigmoid(x[:, 3:4] - 1.0)
+    below = image[:, :, None] if generator.decoder.output == "compose" else moved_plain(image, x[:, 4:])
+    return mask * frames + (1.0 - mask) * below
 
 
-@pytest.mark.parametrize("output", ["compose", "direct"])
+def moved_plain(image: Tensor, flow_BCFHW: Tensor) -> Tensor:
+    """Bilinear samples of `image` at the distance that the flow names, pixel by pixel; the edge is repeated."""
+    batch, _, frames, height, width = flow_BCFHW.shape
+    out = torch.zeros(batch, 3, frames, height, width, dtype=image.dtype)
+    for b, f, y, x in itertools.product(range(batch), range(frames), range(height), range(width)):
+        right, down = (flow_BCFHW[b, :, f, y, x] * FLOW_PIXELS).unbind()
+        column, row = (x + right).clamp(0, width - 1), (y + down).clamp(0, height - 1)
+        left, top = int(column), int(row)
+        for dy, dx in itertools.product((0, 1), (0, 1)):
+            share = (1 - (row - top - dy).abs()) * (1 - (column - left - dx).abs())
+            out[b, :, f, y, x] += share * image[b, :, min(top + dy, height - 1), min(left + dx, width - 1)]
+    return out
+
+
+@pytest.mark.parametrize("output", ["compose", "direct", "warp"])
 @pytest.mark.parametrize("upsampling", ["middle", "late", "early"])
 def test_a_stream_and_its_gradients_equal_the_plain_form(output: str, upsampling: str) -> None:
     generator = make(f"model.g_output={output}", f"model.temporal_upsampling={upsampling}").double().train()
@@ -85,6 +104,43 @@ def test_a_stream_and_its_gradients_equal_the_plain_form(output: str, upsampling
         strict=True,
     ):
         torch.testing.assert_close(gradient, reference, atol=1e-8, rtol=1e-7)
+
+
+def test_streams_with_given_starts_do_not_depend_on_the_streams_before() -> None:
+    generator = make().eval()
+    image, mels, label, noise = inputs()
+    starts = torch.rand(2, 4, *image.shape[1:]) * 2 - 1
+    window = WindowInputs(starts_BSCHW=starts, given_B=torch.tensor([True, False]))
+
+    clips = generator(image, mels, label, noise, window)
+
+    for index in range(4):
+        alone = generator(starts[:1, index], mels[:1, index : index + 1], label[:1], noise[:1])
+        torch.testing.assert_close(clips[:1, index], alone[:, 0])
+    torch.testing.assert_close(clips[1:], generator(image, mels, label, noise)[1:])
+
+
+def test_the_audio_of_a_window_is_encoded_in_time_order() -> None:
+    generator = make("model.audio_context=window").eval()
+    image, mels, label, noise = inputs()
+    clip_at = torch.tensor([[2, 0, 3, 1], [0, 1, 2, 3]])
+    starts = torch.rand(2, 4, *image.shape[1:]) * 2 - 1
+    given = torch.tensor([True, True])
+
+    in_time = generator(image, mels, label, noise, WindowInputs(starts_BSCHW=starts, given_B=given))
+    shuffled = generator(
+        image,
+        permute(mels, clip_at),
+        label,
+        noise,
+        WindowInputs(clip_at_BS=clip_at, starts_BSCHW=permute(starts, clip_at), given_B=given),
+    )
+    torch.testing.assert_close(shuffled, permute(in_time, clip_at))
+
+    later = mels.clone()
+    later[:, 3] += 1.0
+    changed = generator(image, later, label, noise, WindowInputs(starts_BSCHW=starts, given_B=given))
+    assert not torch.equal(changed[:, 0], in_time[:, 0])  # audio of the last clip reaches the first
 
 
 def test_the_cascade_passes_exactly_the_last_frame() -> None:

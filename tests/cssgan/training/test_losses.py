@@ -76,3 +76,17 @@ def test_l1_is_the_mean_over_all_elements_of_valid_frames() -> None:
 
     assert float(losses.l1_loss(fake, real, valid)) == pytest.approx(0.5 / 15)
     torch.testing.assert_close(losses.l1_loss(fake, real, torch.ones(2, 4, 2)), (fake - real).abs().mean())
+    torch.testing.assert_close(losses.l2_loss(fake, real, torch.ones(2, 4, 2)), (fake - real).square().mean())
+
+
+def test_weights_by_change() -> None:
+    real = torch.zeros(1, 2, 3, 2, 2, 2)
+    real[0, 1, :, 1, 0, 0] = torch.tensor([0.3, 0.6, 0.9])
+    weights = losses.change_weights(real, torch.zeros(1, 3, 2, 2), 2.0)
+
+    assert weights.shape == (1, 2, 1, 2, 2, 2)
+    assert float(weights[0, 1, 0, 1, 0, 0]) == pytest.approx(2.2)
+    assert float(weights.sum()) == pytest.approx(16 + 1.2)
+    fake = real + 0.5
+    loss = losses.l1_loss(fake, real, torch.ones(1, 2, 2), None, weights)
+    assert float(loss) == pytest.approx(0.5 * (16 + 1.2) / 16)

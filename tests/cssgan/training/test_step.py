@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from cssgan import clip_permutations
 from cssgan.config import Config
-from cssgan.data import clip_permutations, resident
+from cssgan.data import resident
 from cssgan.data.batches import ResidentLoader, cut_clips
 from cssgan.models import factory
 from cssgan.training import step
@@ -18,8 +19,8 @@ from cssgan.training.step import TERMS, TrainState, new_train_state, train_step
 from cssgan.types import Batch, MelStats
 from tests.cssgan.toy_dataset import tiny_config
 
-OTHER_TERMS = {"r1", "r2", "g_class", "d_class", "class_acc_real", "class_acc_fake"}
-"""Terms of gradient penalties and of other models."""
+OTHER_TERMS = {"r1", "r2", "g_l2", "g_class", "d_class", "class_acc_real", "class_acc_fake"}
+"""Terms of gradient penalties, of options that are off, and of other models."""
 
 
 @pytest.fixture
@@ -121,6 +122,11 @@ def test_every_combination_of_the_ablation_options_runs(
         ("model.start_image=clip_prev",),
         ("model.cascade_detach=true",),
         ("model.norm=group",),
+        ("model.g_output=warp",),
+        ("model.audio_context=window",),
+        ("model.audio_context=window", "model.shuffled_starts=real", "order.p_in_order=0.5"),
+        ("model.audio_context=window", "order.shuffle=disc", "model.streams=1"),
+        ("loss.l2_weight=100", "loss.change_weight=2"),
         ("model.g_output=direct",),
         ("model.audio_inject=bottleneck",),
         ("model.z_dim=4",),
@@ -191,6 +197,21 @@ def test_start_images(batch_of) -> None:
         assert torch.equal(start("video_first")[b], batch.video_BCTHW[b, :, 0])
         assert torch.equal(start("clip_first")[b], batch.video_BCTHW[b, :, 4 * clip])
         assert torch.equal(start("clip_prev")[b], batch.video_BCTHW[b, :, max(4 * clip - 1, 0)])
+
+
+def test_shuffled_streams_can_start_at_the_real_frame_before_their_clip(batch_of) -> None:
+    config = tiny_config("model.shuffled_starts=real", "order.p_in_order=0.5")
+    batch = batch_of(config)
+    window = step.window_inputs(batch, config)
+
+    assert window.clip_at_BS is not None
+    assert window.starts_BSCHW is not None
+    assert window.given_B is not None
+    assert window.given_B.tolist() == (batch.order_mask_B > 0).tolist()
+    for b, k in itertools.product(range(3), range(4)):
+        before = max(4 * int(window.clip_at_BS[b, k]) - 1, 0)
+        assert torch.equal(window.starts_BSCHW[b, k], batch.video_BCTHW[b, :, before])
+    assert step.window_inputs(batch, tiny_config()).starts_BSCHW is None
 
 
 def test_the_running_average_has_the_configured_half_life(batch_of) -> None:
