@@ -429,6 +429,27 @@ def real_phonics(
     typer.echo(f"dataset: {real_phonics.build(real_phonics.shared_folder(), work, out, size=size)}")
 
 
+@app.command("published-clips")
+def bench_published_clips(
+    out: Annotated[Path, typer.Argument(help="Folder for the dataset and the run; the same command resumes.")],
+    num_videos: Annotated[
+        int, typer.Option("--videos", min=8, help="Videos to train on, repetitions included.")
+    ] = 64_000,
+    set_: SetOption = [],  # noqa: B006 - typer reads the default, nothing changes it
+    strip: Annotated[Path | None, typer.Option(help="PNG file: real and generated frames, for your own use.")] = None,
+) -> None:
+    """Train on the ten published clips in PHONICS_SHARED_DATA, roll out each from its first frame, and print the table.
+
+    Example: PHONICS_SHARED_DATA=data python -m benchmarks published-clips ten --videos 64000
+    """
+    from benchmarks import published_clips, real_phonics
+
+    measured = published_clips.train_and_measure(
+        real_phonics.shared_folder(), out, published_clips.configuration(num_videos, *set_), strip=strip
+    )
+    typer.echo(published_clips.table(measured))
+
+
 @app.command("events")
 def bench_events(
     dataset: Annotated[Path, typer.Argument(help="Dataset of real clips or of rendered songs.")],

@@ -81,12 +81,30 @@ def build(
     Raises:
         InputError: material is missing, or a clip of it cannot be read.
     """
+    return import_and_shard(files(shared), shared, work, out, size=size, frame_rate=frame_rate, ratios=ratios)
+
+
+def import_and_shard(
+    labelled: list[LabelledFile],
+    source: Path,
+    work: Path,
+    out: Path,
+    *,
+    size: int,
+    frame_rate: Fraction | None = None,
+    ratios: Ratios | None = None,
+) -> Path:
+    """Import `labelled` files of the folder `source` and build the dataset `out`; other arguments as in `build`.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
     workspace = Workspace(work)
     with workspace.lock():
-        counted = import_files(workspace, files(shared), evidence="csv")
+        counted = import_files(workspace, labelled, evidence="csv")
         if counted.num_rejected:
             raise InputError(
-                f"{shared}: {counted.num_rejected} of {counted.num_in} files cannot be read: {counted.by_reason}"
+                f"{source}: {counted.num_rejected} of {counted.num_in} files cannot be read: {counted.by_reason}"
             )
         options = ShardOptions(
             frame_rate=frame_rate, width=size, height=size, ratios=ratios or Ratios(train=1.0, validation=0.0, test=0.0)

@@ -184,6 +184,9 @@ class OptimConfig:
     beta1: float = _field(0.5, "Adam's beta1", ge=0.0, le=1.0)
     beta2: float = _field(0.999, "Adam's beta2", ge=0.0, le=1.0)
     weight_decay: float = _field(0.0, "Adam's weight decay (L2)", ge=0.0, le=1.0)
+    max_grad_norm: float = _field(
+        0.0, "gradients of a network with a larger L2 norm are scaled down to it; 0: never", ge=0.0
+    )
     lr_decay_fraction: float = _field(
         0.0, "last fraction of the run, in which both learning rates decay linearly to a tenth", ge=0.0, le=1.0
     )

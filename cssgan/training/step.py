@@ -224,7 +224,7 @@ def generator_step(
         fakes.append(fake.detach())
         terms_of_parts.append({**terms, "g_loss": loss})
     terms = _mean_terms(terms_of_parts)
-    terms["g_grad_norm"] = _optimizer_step(train_state.generator, train_state.g_optim, train_state.dist_context)
+    terms["g_grad_norm"] = _optimizer_step(train_state.generator, train_state.g_optim, train_state.dist_context, config)
     train_state.discriminators.requires_grad_(True)
     terms["motion_ratio"] = _motion_ratio(fakes, parts)
     return fakes, terms
@@ -280,7 +280,9 @@ def discriminator_step(train_state: TrainState, parts: list[MicroBatch], fakes: 
         _backward(loss, len(parts))
         terms_of_parts.append({**terms, "d_loss": loss})
     terms = _mean_terms(terms_of_parts)
-    terms["d_grad_norm"] = _optimizer_step(train_state.discriminators, train_state.d_optim, train_state.dist_context)
+    terms["d_grad_norm"] = _optimizer_step(
+        train_state.discriminators, train_state.d_optim, train_state.dist_context, config
+    )
     train_state.d_optim.zero_grad(set_to_none=True)
     return terms
 
@@ -383,12 +385,17 @@ def _backward(loss: Tensor, num_parts: int) -> None:
     (loss if num_parts == 1 else loss / num_parts).backward()
 
 
-def _optimizer_step(network: torch.nn.Module, optim: torch.optim.Adam, dist_context: DistContext) -> Tensor:
-    """One optimizer step on the mean gradient of all processes. Returns the L2 norm of that gradient."""
+def _optimizer_step(
+    network: torch.nn.Module, optim: torch.optim.Adam, dist_context: DistContext, config: Config
+) -> Tensor:
+    """One optimizer step on the mean gradient of all processes. Returns the L2 norm of that gradient, before scaling."""
     gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
     dist_context.all_reduce_mean(gradients)
+    norm = torch.nn.utils.get_total_norm(gradients)
+    if config.optim.max_grad_norm > 0:
+        torch.nn.utils.clip_grads_with_norm_(network.parameters(), config.optim.max_grad_norm, norm)
     optim.step()
-    return torch.nn.utils.get_total_norm(gradients)
+    return norm
 
 
 def _mean_terms(terms_of_parts: list[Terms]) -> Terms:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from cssgan import clip_permutations
 from cssgan.config import Config
@@ -225,6 +226,23 @@ def test_the_running_average_has_the_configured_half_life(batch_of) -> None:
     name = "decoder.blocks.0.spatial.weight"
     now = train_state.generator.state_dict()[name]
     torch.testing.assert_close(train_state.ema_generator.state_dict()[name], (before[name] + now) / 2)
+
+
+def test_large_gradients_are_scaled_down(batch_of) -> None:
+    def after(max_norm: float) -> tuple[Tensor, float]:
+        config = tiny_config(f"optim.max_grad_norm={max_norm}", "loss.adv_start=100")
+        train_state = new_state(config)
+        terms = train_step(train_state, batch_of(config), config, num_steps=0, num_videos=0)
+        gradients = [p.grad for p in train_state.generator.parameters() if p.grad is not None]
+        return torch.cat([gradient.flatten() for gradient in gradients]), float(terms["g_grad_norm"])
+
+    whole, norm = after(0.0)
+    assert float(whole.norm()) == pytest.approx(norm, rel=1e-4)
+    scaled, norm_before = after(norm / 4)
+    assert norm_before == pytest.approx(norm, rel=1e-4)
+    torch.testing.assert_close(scaled, whole / 4, atol=1e-7, rtol=1e-3)
+    unchanged, _ = after(norm * 2)
+    torch.testing.assert_close(unchanged, whole)
 
 
 def test_learning_rates_decay_to_a_tenth_over_the_last_fraction(batch_of) -> None:
