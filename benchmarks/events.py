@@ -75,11 +75,11 @@ def read_clips(
     store = resident.load(dataset, split, size)
     stats = MelStats(mean=store.mean, std=store.std, clamp=MEL_CLAMP)
     phrases = resident.phrase_windows(
-        store, seconds=PHRASE_SECONDS, multiple=config.frames_per_stream, label_set=store.label_set, mel_stats=stats,
+        store, seconds=PHRASE_SECONDS, multiple=config.source_frames_per_stream, label_set=store.label_set, mel_stats=stats,
         num_videos=num_videos,
     )  # fmt: skip
     windows = resident.split_windows(
-        store, num_frames=config.data.num_frames, label_set=store.label_set, mel_stats=stats, num_videos=num_videos,
+        store, num_frames=config.source_frames, label_set=store.label_set, mel_stats=stats, num_videos=num_videos,
         start="anywhere",
     )  # fmt: skip
     if not read_words:

@@ -219,7 +219,7 @@ def synthetic_clips(num_clips: int, num_frames: int) -> tuple[Clip, ...]:
 def synthetic_loader(config: Config, device: torch.device) -> PrefetchLoader:
     """The resident loader over clips of noise."""
     rng = np.random.default_rng(0)
-    clips = synthetic_clips(NUM_CLIPS, max(CLIP_FRAMES, config.data.num_frames))
+    clips = synthetic_clips(NUM_CLIPS, max(CLIP_FRAMES, config.source_frames))
     size, frames = config.data.size, sum(clip.num_frames for clip in clips)
     split = ResidentSplit(
         clips=clips,

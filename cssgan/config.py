@@ -28,6 +28,12 @@ def _field(default: T, help: str, *, ge: float | None = None, le: float | None =
 class DataConfig:
     size: int = _field(64, "height and width of the frames in pixels", ge=16, le=256)
     num_frames: int = _field(32, "frames per training window", ge=8, le=128)
+    frame_stride: int = _field(
+        1,
+        "a training window takes every k-th frame of the clip; a generated frame is held for k frames; not in the paper",
+        ge=1,
+        le=8,
+    )
     mel_clamp: float = _field(4.0, "standardized log-mel values are clamped to +- this value", gt=0.0)
     segment_context: Literal["video", "clip"] = _field(
         "video", "context of a 200 ms mel segment: video (may include audio of neighbouring clips) or clip (silence)"
@@ -277,8 +283,24 @@ class Config:
 
     @property
     def context_frames(self) -> int | None:
-        """Frames around a mel segment that its audio may come from: those of its clip, or None: all."""
-        return self.frames_per_clip if self.data.segment_context == "clip" else None
+        """Source frames around a mel segment that its audio may come from: those of its clip, or None: all."""
+        return self.source_frames_per_clip if self.data.segment_context == "clip" else None
+
+    @property
+    def source_frames(self) -> int:
+        """Frames of the source clip that a training window spans, `data.frame_stride` for each of its frames.
+
+        The windows of evaluation and of the samples in training have so many frames.
+        """
+        return self.data.num_frames * self.data.frame_stride
+
+    @property
+    def source_frames_per_clip(self) -> int:
+        return self.frames_per_clip * self.data.frame_stride
+
+    @property
+    def source_frames_per_stream(self) -> int:
+        return self.frames_per_stream * self.data.frame_stride
 
     @property
     def frames_per_clip(self) -> int:

@@ -301,6 +301,7 @@ class ResidentLoader(GatherLoader[ResidentSplit]):
             [(data.clips[item], data.clips[audio]) for item, audio in zip(spec.items, audio_items, strict=True)],
             spec.starts,
             self.config.data.num_frames,
+            stride=self.config.data.frame_stride,
             clip_frames=self.config.context_frames,
         )
         return ResidentRows(spec=spec, frames_BT=frames_BT, hops_BTU=hops_BTU)

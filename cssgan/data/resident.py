@@ -84,19 +84,21 @@ class ResidentSplit:
         num_frames: int,
         *,
         audio_of: Clip | None = None,
+        stride: int = 1,
         clip_frames: int | None = None,
     ) -> Window:
-        """Frames start_frame .. start_frame + num_frames - 1 of a clip; its last frame is repeated past its end.
+        """`num_frames` frames of a clip from `start_frame` on; its last frame is repeated past its end.
 
         Args:
             audio_of: the clip whose audio is used, from the same time on (control run); default: `clip`. The mel segments
                 are at the times of the frames of `clip`, whatever the frame rate of the other clip is.
+            stride: every so many frames of the clip.
             clip_frames: see `cssgan.data.windowing.segment_hops`.
         """
         audio = audio_of or clip
-        rows = clip.first_frame + windowing.frame_rows(start_frame, num_frames, clip.num_frames)
+        rows = clip.first_frame + windowing.frame_rows(start_frame, num_frames, clip.num_frames, stride)
         hops = windowing.segment_hops(
-            start_frame, num_frames, clip.frame_rate, audio.num_hops, MEL_SPEC, clip_frames=clip_frames
+            start_frame, num_frames, clip.frame_rate, audio.num_hops, MEL_SPEC, stride=stride, clip_frames=clip_frames
         )
         return Window(
             key=clip.key,
@@ -104,7 +106,7 @@ class ResidentSplit:
             frames_THWC=self.frames_NHWC[rows],
             raw_mels_TMU=windowing.segments(self.hops_HM, audio.first_hop + hops),
             label_index=self.label_set.index(clip.label),
-            num_valid_frames=min(num_frames, clip.num_frames - start_frame),
+            num_valid_frames=windowing.num_valid(start_frame, num_frames, clip.num_frames, stride),
             frame_rate=clip.frame_rate,
         )
 
@@ -114,6 +116,7 @@ class ResidentSplit:
         starts: Sequence[int],
         num_frames: int,
         *,
+        stride: int = 1,
         clip_frames: int | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The windows of a batch as row numbers: frames_BT in `frames_NHWC`, hops_BTU in `hops_HM`.
@@ -121,19 +124,26 @@ class ResidentSplit:
         Args:
             clips: for each window, the clip of its frames and the clip of its audio.
             starts: first frame of each window.
+            stride: every so many frames of the clips.
             clip_frames: see `cssgan.data.windowing.segment_hops`.
         """
         starts_B = np.asarray(starts, np.int64)
         first_frame_B, length_B, first_hop_B, num_hops_B = np.array(
             [(clip.first_frame, clip.num_frames, audio.first_hop, audio.num_hops) for clip, audio in clips], np.int64
         ).T
-        frames_BT = first_frame_B[:, None] + windowing.frame_rows(starts_B, num_frames, length_B)
+        frames_BT = first_frame_B[:, None] + windowing.frame_rows(starts_B, num_frames, length_B, stride)
         hops_BTU = np.empty((len(clips), num_frames, MEL_SPEC.segment_hops), np.int64)
         rates = [clip.frame_rate for clip, _ in clips]
         for rate in set(rates):
             of_rate = np.flatnonzero([one == rate for one in rates])
             hops_BTU[of_rate] = windowing.segment_hops(
-                starts_B[of_rate], num_frames, rate, num_hops_B[of_rate], MEL_SPEC, clip_frames=clip_frames
+                starts_B[of_rate],
+                num_frames,
+                rate,
+                num_hops_B[of_rate],
+                MEL_SPEC,
+                stride=stride,
+                clip_frames=clip_frames,
             )
         return frames_BT, hops_BTU + first_hop_B[:, None, None]
 
@@ -289,6 +299,8 @@ def eval_windows(
 ) -> EvalWindows:
     """One window of each clip of a split, or of `num_videos` evenly spaced ones.
 
+    It has every frame that a training window spans (`Config.source_frames`), whatever `data.frame_stride` is.
+
     Args:
         start: ``first``: windows start at the first frame; ``anywhere``: at a frame sampled from (`seed`, key).
 
@@ -302,7 +314,7 @@ def eval_windows(
             "allowed: a dataset of the same label set"
         )
     return split_windows(
-        data, num_frames=config.data.num_frames, label_set=label_set, mel_stats=mel_stats, num_videos=num_videos,
+        data, num_frames=config.source_frames, label_set=label_set, mel_stats=mel_stats, num_videos=num_videos,
         start=start, seed=seed, clip_frames=config.context_frames,
     )  # fmt: skip
 

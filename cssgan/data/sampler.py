@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cssgan.config import Config
+from cssgan.data import windowing
 from cssgan.data.shards import ClipInfo
 from phonics_data.contract.labels import LabelSet
 
@@ -46,7 +47,7 @@ class BatchRandomness:
     """Every random value of a whole batch, whichever processes work on its rows."""
 
     starts: list[int]
-    """First frame of each window."""
+    """First frame of each window, in its clip."""
     num_valid_B: NDArray[np.int64]
     orders_B: NDArray[np.int64]
     forced_B: NDArray[np.bool_]
@@ -58,9 +59,9 @@ class BatchRandomness:
 
 def sample_randomness(config: Config, position: int, lengths: Sequence[int]) -> BatchRandomness:
     """The random values of the batch at `position`, for clips of these lengths in frames."""
-    size, frames = len(lengths), config.data.num_frames
+    size, frames, stride = len(lengths), config.data.num_frames, config.data.frame_stride
     rng = np.random.default_rng([config.train.seed, _STEP, position])
-    starts = [int(rng.integers(max(length - frames, 0) + 1)) for length in lengths]
+    starts = [int(rng.integers(max(length - windowing.span(frames, stride), 0) + 1)) for length in lengths]
     random_orders = rng.integers(config.num_orders, size=size)
     is_enumerated = config.order.sampling == "enumerate"
     orders = np.arange(position, position + size) % config.num_orders if is_enumerated else random_orders
@@ -71,7 +72,10 @@ def sample_randomness(config: Config, position: int, lengths: Sequence[int]) -> 
     is_augmented = config.discriminator.augment != "none"
     return BatchRandomness(
         starts=starts,
-        num_valid_B=np.array([min(frames, length - at) for length, at in zip(lengths, starts, strict=True)], np.int64),
+        num_valid_B=np.array(
+            [windowing.num_valid(at, frames, length, stride) for length, at in zip(lengths, starts, strict=True)],
+            np.int64,
+        ),
         orders_B=np.where(forced | (config.order.shuffle == "none"), 0, orders),
         forced_B=forced,
         frame_index_BS=frame_index,

@@ -61,23 +61,23 @@ class _WindowDataset(MapDataset[Any]):
         # Consecutive windows of one clip (order.sampling=enumerate) are cut from one decoded copy.
         by_item = [(item, list(group)) for item, group in groupby(requests, key=lambda request: request[0])]
         samples = self._samples([item for item, _ in by_item])
-        num_frames, silence = (
-            self.config.data.num_frames,
-            np.full((1, MEL_SPEC.num_bands), MEL_SPEC.silence, np.float32),
-        )
+        config = self.config
+        num_frames, stride = config.data.num_frames, config.data.frame_stride
+        silence = np.full((1, MEL_SPEC.num_bands), MEL_SPEC.silence, np.float32)
         for sample, (_, group) in zip(samples, by_item, strict=True):
             mel_HM = windowing.raw_mel(sample.audio_N, sample.audio_rate_hz, MEL_SPEC)
             padded_HM = np.concatenate([silence, mel_HM, silence])
             for _, start, position in group:
                 rows, places = np.unique(
-                    windowing.frame_rows(start, num_frames, sample.num_frames), return_inverse=True
+                    windowing.frame_rows(start, num_frames, sample.num_frames, stride), return_inverse=True
                 )
                 used = replace(sample, frames_LHWC=sample.frames_LHWC[rows])
-                frames_THWC = resize(used, self.config.data.size)[places]
+                frames_THWC = resize(used, config.data.size)[places]
                 hops_TU = windowing.segment_hops(
-                    start, num_frames, sample.frame_rate, len(mel_HM), MEL_SPEC, clip_frames=self.config.context_frames
-                )
-                yield augment_window(frames_THWC, self.config, position), windowing.segments(padded_HM, hops_TU)
+                    start, num_frames, sample.frame_rate, len(mel_HM), MEL_SPEC,
+                    stride=stride, clip_frames=config.context_frames,
+                )  # fmt: skip
+                yield augment_window(frames_THWC, config, position), windowing.segments(padded_HM, hops_TU)
 
     def _samples(self, items: Sequence[int]) -> Iterator[Sample]:
         if not tar_reader.is_address(self.index.shards[0].address):

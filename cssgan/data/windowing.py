@@ -33,11 +33,17 @@ Ints = int | NDArray[np.int64]
 """A number, or an array with one number per window, whose axes then come first in the results."""
 
 
-def first_hops(first_frame: Ints, num_frames: int, frame_rate: Fraction, spec: LogMelSpec) -> NDArray[np.int64]:
-    """First hop of the mel segment of each frame: `contract.logmel.mel_segment_start_hop` for `num_frames` frames at once."""
+def first_hops(
+    first_frame: Ints, num_frames: int, frame_rate: Fraction, spec: LogMelSpec, stride: int = 1
+) -> NDArray[np.int64]:
+    """First hop of the mel segment of each frame: `contract.logmel.mel_segment_start_hop` for `num_frames` frames at once.
+
+    Args:
+        stride: every so many frames of the clip.
+    """
     rate = Fraction(spec.rate_hz, spec.hop_samples) / frame_rate  # hops per frame
     numerator, denominator = rate.numerator, rate.denominator
-    frames = _frames(first_frame, num_frames)
+    frames = _frames(first_frame, num_frames, stride)
     middles = ((2 * frames + 1) * numerator + denominator) // (2 * denominator)  # floor(mid + 1/2)
     return middles - spec.segment_hops // 2
 
@@ -49,6 +55,7 @@ def segment_hops(
     num_hops: Ints,
     spec: LogMelSpec,
     *,
+    stride: int = 1,
     clip_frames: int | None = None,
 ) -> NDArray[np.int64]:
     """Row numbers of the hops in the mel segments of a window.
@@ -57,17 +64,20 @@ def segment_hops(
     refer to silence.
 
     Args:
+        frame_rate: of the source clip, whatever the stride is: a segment has 200 ms around its frame.
         num_hops: hops of the audio itself.
-        clip_frames: if given, hops outside the segment's own clip of so many frames are silent too.
+        stride: the window has every so many frames of the source clip (`data.frame_stride`).
+        clip_frames: if given, hops outside the segment's own clip of the cascade are silent too. It has so many frames of
+            the source clip, a multiple of the stride.
 
     Returns:
         hops_TU int64, 0..num_hops + 1.
     """
-    first = first_hops(first_frame, num_frames, frame_rate, spec)
+    first = first_hops(first_frame, num_frames, frame_rate, spec, stride)
     hops_TU = first[..., None] + np.arange(spec.segment_hops)
     if clip_frames is not None:
         rate = Fraction(spec.rate_hz, spec.hop_samples) / frame_rate
-        clips = _frames(first_frame, num_frames) - np.arange(num_frames) % clip_frames
+        clips = _frames(first_frame, num_frames, stride) - np.arange(num_frames) * stride % clip_frames
         low = clips * rate.numerator // rate.denominator
         high = -(-(clips + clip_frames) * rate.numerator // rate.denominator)
         hops_TU = np.where((hops_TU >= low[..., None]) & (hops_TU < high[..., None]), hops_TU, -1)
@@ -79,13 +89,23 @@ def segments(padded_HM: NDArray[np.float32], hops_TU: NDArray[np.int64]) -> NDAr
     return np.ascontiguousarray(np.moveaxis(padded_HM[hops_TU], -1, -2))
 
 
-def frame_rows(first_frame: Ints, num_frames: int, num_valid: Ints) -> NDArray[np.int64]:
-    """Frame numbers of a window; past the end the last valid one is repeated."""
-    return np.minimum(_frames(first_frame, num_frames), np.asarray(num_valid)[..., None] - 1)
+def frame_rows(first_frame: Ints, num_frames: int, num_valid: Ints, stride: int = 1) -> NDArray[np.int64]:
+    """Frame numbers of a window with every `stride`-th frame; past the end the last frame of the clip is repeated."""
+    return np.minimum(_frames(first_frame, num_frames, stride), np.asarray(num_valid)[..., None] - 1)
 
 
-def _frames(first_frame: Ints, num_frames: int) -> NDArray[np.int64]:
-    return np.asarray(first_frame, np.int64)[..., None] + np.arange(num_frames)
+def span(num_frames: int, stride: int = 1) -> int:
+    """Frames of a clip from the first frame of a window to its last one, both included."""
+    return (num_frames - 1) * stride + 1
+
+
+def num_valid(first_frame: int, num_frames: int, num_clip_frames: int, stride: int = 1) -> int:
+    """How many frames of a window the clip has; the first one must exist."""
+    return min(num_frames, -((first_frame - num_clip_frames) // stride))
+
+
+def _frames(first_frame: Ints, num_frames: int, stride: int) -> NDArray[np.int64]:
+    return np.asarray(first_frame, np.int64)[..., None] + np.arange(num_frames) * stride
 
 
 def sampled_start(key: str, num_clip_frames: int, num_frames: int, seed: int) -> int:

@@ -76,6 +76,7 @@ def evaluate(
     untrained: Generate | None = None,
     truth: RegionTruth | None = None,
     clip_frames: int = 8,
+    stride: int = 1,
     protocol: Mapping[str, ProtocolValue] | None = None,
     header: Mapping[str, Any] | None = None,
     networks: PretrainedNetworks | None = None,
@@ -93,6 +94,7 @@ def evaluate(
         untrained: a generator of the same configuration with random weights, a control; None: without it.
         truth: events and regions of rendered songs; None: event measures of the whole frame only.
         clip_frames: frames of one clip of the cascade.
+        stride: frames for which the model holds each generated frame (`data.frame_stride`).
         protocol: fields that are added to the protocol of every result.
         header: description of model and dataset for the report.
         evaluators_caution: caution for the results of the evaluators (`TrainedEvaluators.caution`).
@@ -131,7 +133,7 @@ def evaluate(
     results = [
         *of_events,
         *image_quality_results(pairs, clip_frames, seed, {name: controls.reader(name) for name in controls.names}),
-        *motion_results(pairs, clip_frames, seed),
+        *motion_results(pairs, clip_frames, seed, stride=stride),
         *of_synchrony.results,
         *sensitivity_results(generate, *conditions, controls=generators),
         *random_feature_results(pairs, seed, pool),
@@ -323,6 +325,7 @@ def real_pool(
     if their shards are small enough to be decoded for this purpose (`MAX_DECODED_BYTES`).
     """
     config, available = generator.config.data, available_splits(shards)
+    num_frames = generator.config.source_frames
     clips: list[tuple[resident.ResidentSplit, resident.Clip]] = []
     used: list[str] = []
     others: tuple[Split, ...] = ("validation", "test", "train")
@@ -342,8 +345,8 @@ def real_pool(
         parts: list[Window] = []
         for index in order[rows]:
             store, clip = clips[index]
-            start = windowing.sampled_start(clip.key, clip.num_frames, config.num_frames, seed)
-            parts.append(store.window(clip, start, config.num_frames))
+            start = windowing.sampled_start(clip.key, clip.num_frames, num_frames, seed)
+            parts.append(store.window(clip, start, num_frames))
             release_pages(store.frames_NHWC)
         valid = np.array([part.num_valid_frames for part in parts], np.int64)
         return np.stack([part.frames_THWC for part in parts]), valid
@@ -388,12 +391,12 @@ def phrase_windows(
 ) -> EvalWindows:
     """`resident.phrase_windows` of the clips of `eval_windows`.
 
-    Their length is a multiple of the model's stream. A model generates them by a rollout (`VideoGenerator.rollout`),
-    past the length that it was trained with.
+    Their length is a multiple of the frames that the model's stream spans. A model generates them by a rollout
+    (`VideoGenerator.rollout`), past the length that it was trained with.
     """
     config = generator.config
     return resident.phrase_windows(
-        resident.load(shards, split, config.data.size), seconds=seconds, multiple=config.frames_per_stream,
+        resident.load(shards, split, config.data.size), seconds=seconds, multiple=config.source_frames_per_stream,
         label_set=generator.label_set, mel_stats=generator.mel_stats, num_videos=num_videos,
         clip_frames=config.context_frames,
     )  # fmt: skip
@@ -442,8 +445,8 @@ def evaluate_run(
     generator = load_generator(run, which=which, device=device)
     trained = None if evaluators is None else checkpoint.load(evaluators, device=device)
     if trained is not None:
-        config = generator.config.data
-        trained.check(size=config.size, num_frames=config.num_frames, label_set=generator.label_set)
+        config = generator.config
+        trained.check(size=config.data.size, num_frames=config.source_frames, label_set=generator.label_set)
     regions = None if truth is None else region_truth.read(truth)
     if truth is not None and regions is None:
         raise InputError(f"{truth}: has no events.parquet and regions.parquet; give a folder of `phonics-data render`")
@@ -465,24 +468,26 @@ def evaluate_run(
         "versions": {name: version(name) for name in ("numpy", "scipy", "torch")}
         | {"python": platform.python_version()},
     }
+    stride = generator.config.data.frame_stride
     protocol: dict[str, ProtocolValue] = {
         "split": split,
         "weights": which,
         "window_start": "sampled with the clip's key",
         "seed_of_noise": seed,
+        "generated_frames_held": stride,
     }
-    clip_frames = generator.config.frames_per_clip
+    clip_frames = generator.config.source_frames_per_clip
     pool = real_pool(shards, split, generator, len(data), seed=seed)
     evaluation = evaluate(
         as_generate(generator, seed), data, phrases=phrases,
         untrained=as_generate(untrained_generator(generator, seed), seed), truth=regions,
-        clip_frames=clip_frames, protocol=protocol, header=header, networks=networks, evaluators=trained,
+        clip_frames=clip_frames, stride=stride, protocol=protocol, header=header, networks=networks, evaluators=trained,
         evaluators_caution="" if trained is None else trained.caution(shards, split), pool=pool, seed=seed,
     )  # fmt: skip
     report = {**evaluation.as_json(), "wall_seconds": round(time.monotonic() - started, 1)}
     written = write(evaluation, data, report, out or run / "evaluation.json")
     if per_video:
-        written.append(write_per_video(evaluation, data, written[0], clip_frames=clip_frames))
+        written.append(write_per_video(evaluation, data, written[0], clip_frames=clip_frames, stride=stride))
     show(evaluation, gates=gates)
     log.info("wrote %s", ", ".join(str(path) for path in written))
     if gates and not evaluation.passed:

@@ -24,6 +24,7 @@ import torch
 from rich.console import Console
 
 from cssgan.config import Config, override
+from cssgan.data import windowing
 from cssgan.data.shards import find_shards, read_samples, shards_digest
 from cssgan.errors import StoppedError
 from cssgan.evaluation.evaluate import SCHEMA_VERSION, GatesMissedError, evaluate_run
@@ -122,7 +123,8 @@ def check_training(
     bounds, console = bounds or TrainingCheckBounds(), console or Console(stderr=True)
     find_shards(shards, "test")  # fail before hours of training
     console.print(f"[1/2] overfitting {NUM_OVERFIT_CLIPS} clips", highlight=False)
-    overfit_dataset = write_overfit_dataset(shards, out / "overfit" / "dataset", config.data.num_frames)
+    num_frames = windowing.span(config.data.num_frames, config.data.frame_stride)
+    overfit_dataset = write_overfit_dataset(shards, out / "overfit" / "dataset", num_frames)
     overfit = train_and_evaluate(
         overfit_config(config, overfit_steps), overfit_dataset, out / "overfit" / "run", split="train"
     )

@@ -84,10 +84,12 @@ def write(evaluation: Evaluation, data: EvalWindows, report: Mapping[str, Any], 
     return [out, out.with_suffix(".md"), strip, curves, moving]
 
 
-def write_per_video(evaluation: Evaluation, data: EvalWindows, report: Path, *, clip_frames: int) -> Path:
+def write_per_video(
+    evaluation: Evaluation, data: EvalWindows, report: Path, *, clip_frames: int, stride: int = 1
+) -> Path:
     """Write the metrics of each video as parquet beside `report`, see `cssgan.metrics.per_video`."""
     path = report.with_name("videos.parquet" if report.stem == "evaluation" else f"{report.stem}-videos.parquet")
-    rows = per_video.per_video(evaluation.pairs, data, clip_frames=clip_frames)
+    rows = per_video.per_video(evaluation.pairs, data, clip_frames=clip_frames, stride=stride)
     with atomic_path(path) as temporary:
         per_video.write(replace(rows, values={**rows.values, **evaluation.per_video}), temporary)
     return path

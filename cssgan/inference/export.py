@@ -51,6 +51,10 @@ class LoadedGenerator(nn.Module):
 
     `forward` maps (image_BCHW, mels_BTMU, label_B) to video_BCTHW on the module's device and is differentiable.
     `generate` does the same without gradients, in batches, with seeded noise.
+
+    Both get one mel segment for each frame of the video and return so many frames, whatever `data.frame_stride` is: with
+    stride k the network gets every k-th segment, and each of its frames is held for k frames
+    (`VideoGenerator.rollout_held`).
     """
 
     network: VideoGenerator
@@ -110,7 +114,7 @@ class LoadedGenerator(nn.Module):
         Args:
             image_BCHW: float32 in [-1, 1], C = 3, H = W = ``config.data.size``.
             mels_BTMU: standardized log-mel segments, one per frame; any T >= 1. T is padded with silence to a multiple
-                of the stream length, and the video is cropped to T frames.
+                of the frames that a stream spans, and the video is cropped to T frames.
             label_B: int64 class indices in ``label_set``.
             noise_BZ: Z = ``config.model.z_dim``; default: zeros.
 
@@ -120,7 +124,10 @@ class LoadedGenerator(nn.Module):
         label_BK = torch.nn.functional.one_hot(label_B, len(self.label_set)).float()
         if noise_BZ is None:
             noise_BZ = image_BCHW.new_zeros(len(image_BCHW), self.config.model.z_dim)
-        return self.network.rollout(image_BCHW, self._pad(mels_BTMU), label_BK, noise_BZ)[:, :, : mels_BTMU.shape[1]]
+        video_BCTHW = self.network.rollout_held(
+            image_BCHW, self._pad(mels_BTMU), label_BK, noise_BZ, stride=self.config.data.frame_stride
+        )
+        return video_BCTHW[:, :, : mels_BTMU.shape[1]]
 
     @torch.inference_mode()
     def generate(
@@ -187,8 +194,8 @@ class LoadedGenerator(nn.Module):
             raise ArrayError("label_B", got, f"0 to {classes - 1} (model.label_set.index)")
 
     def _pad(self, mels_BTMU: Tensor) -> Tensor:
-        """Append silence up to a multiple of the stream length."""
-        missing = -mels_BTMU.shape[1] % self.config.frames_per_stream
+        """Append silence up to a multiple of the frames that a stream spans."""
+        missing = -mels_BTMU.shape[1] % self.config.source_frames_per_stream
         return torch.nn.functional.pad(mels_BTMU, (0, 0, 0, 0, 0, missing), value=self.silence)
 
 

@@ -15,7 +15,8 @@ def model_card(record: Mapping[str, Any], *, num_parameters: int, evaluation: Ma
     """
     config, progress, names = record["config"], record["progress"], record["label_set"]["names"]
     data, model, spec = config["data"], config["model"], record["mel_spec"]
-    frames_per_stream = data["num_frames"] // model["streams"]
+    frames_per_stream, stride = data["num_frames"] // model["streams"], data.get("frame_stride", 1)
+    held = "" if stride == 1 else f", each held for {stride} frames of the video"
     kind = model.get("kind", "cssgan")
     weights = "exponential moving average (EMA)" if record["weights"] == "ema" else "last training step"
     return f"""---
@@ -34,7 +35,7 @@ Input: one image, one audio signal and one class. Output: a video that moves wit
 | --- | --- |
 | weights | {num_parameters / 1e6:.2f} M parameters, {weights} |
 | training | {progress["num_videos"]} videos seen in {progress["num_steps"]} steps, seed {config["train"]["seed"]} |
-| frames | {data["size"]}x{data["size"]} RGB, {record["frame_rate"]} frames/s, {frames_per_stream} per stream, any number per video |
+| frames | {data["size"]}x{data["size"]} RGB, {record["frame_rate"]} frames/s, {frames_per_stream} per stream{held}, any number per video |
 | audio | log-mel, {spec["rate_hz"]} Hz, {spec["num_bands"]} bands x {spec["segment_hops"]} hops of \
 {spec["hop_samples"] * 1000 // spec["rate_hz"]} ms per frame |
 | classes | {", ".join(names)} |
@@ -58,7 +59,7 @@ Or `cssgan generate --run PATH_OF_THIS_FOLDER --image a.png --audio a.wav --labe
 ## Limits
 
 The model is only valid for classes, images and voices like those of its training set. Videos longer than a training
-window ({data["num_frames"]} frames) continue from the last generated frame, so errors accumulate. The owners of the
+window ({data["num_frames"] * stride} frames) continue from the last generated frame, so errors accumulate. The owners of the
 training videos decide who may use them and what is generated from them.
 """
 

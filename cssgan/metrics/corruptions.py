@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from cssgan.metrics.videos import Floats, Ints, Videos
 
-Name = Literal["blur", "noise", "freeze", "shuffle", "late", "flash", "wrong class", "wrong audio"]
+Name = Literal["blur", "noise", "freeze", "shuffle", "late", "stride", "flash", "wrong class", "wrong audio"]
 NAMES: tuple[Name, ...] = get_args(Name)
 
 
@@ -47,6 +47,7 @@ def corruption_table() -> tuple[Corruption, ...]:
         *(_freeze(percent) for percent in (25.0, 50.0, 100.0)),
         *(_shuffle(frames) for frames in (4, 8, 32)),
         *(_late(seconds) for seconds in (0.1, 0.2, 0.4)),
+        *(_stride(frames) for frames in (2, 3, 4)),
         *(_flash(levels) for levels in (16.0, 32.0, 64.0)),
         *(_wrong_class(percent) for percent in (25.0, 50.0, 100.0)),
         *(_wrong_audio(percent) for percent in (25.0, 50.0, 100.0)),
@@ -114,6 +115,17 @@ def _late(seconds: float) -> Corruption:
         return np.take_along_axis(real_NTHWC, source_NT[:, :, None, None, None], axis=1)
 
     return Corruption(name="late", strength=seconds, unit="s", corrupt=corrupt)
+
+
+def _stride(frames: int) -> Corruption:
+    """Every so many frames one is shown and held: the best that a model of this `data.frame_stride` can generate."""
+
+    def corrupt(real_NTHWC: Videos, frames_per_second_N: Floats, rng: np.random.Generator) -> Videos:
+        del frames_per_second_N, rng
+        shown_T = np.arange(real_NTHWC.shape[1]) // frames * frames
+        return real_NTHWC[:, shown_T]
+
+    return Corruption(name="stride", strength=frames, unit="frames", corrupt=corrupt)
 
 
 FLASHES_PER_SECOND = 2.0

@@ -46,6 +46,22 @@ def seam_ratio(motion_NK: Floats, use_NK: Mask, clip_frames: int = CLIP_FRAMES) 
     return np.where(seam.any(axis=1) & other.any(axis=1), ratio, np.nan)
 
 
+def seam_ratios(pairs: VideoPairs, clip_frames: int, stride: int = 1) -> tuple[Floats, Floats]:
+    """`seam_ratio` of the real and of the generated videos.
+
+    Args:
+        clip_frames: frames of one clip of the cascade, a multiple of `stride`.
+        stride: frames for which a model holds each generated frame. Both videos are then compared at every stride-th
+            frame: a held video changes only there, so its ratio would be about `stride` times too large.
+    """
+    use = motion_mask(pairs.valid[:, ::stride])
+    real, fake = (
+        seam_ratio(motion_curves(videos[:, ::stride]), use, clip_frames // stride)
+        for videos in (pairs.real_NTHWC, pairs.fake_NTHWC)
+    )
+    return real, fake
+
+
 def static_share(real_N: Floats, fake_N: Floats) -> tuple[float | None, int]:
     """Share of static generated videos, and the number of pairs that are ignored because the real video is static.
 
@@ -62,19 +78,25 @@ def static_share(real_N: Floats, fake_N: Floats) -> tuple[float | None, int]:
     return float(static.mean()), int((~moving).sum())
 
 
-def motion_results(pairs: VideoPairs, clip_frames: int = CLIP_FRAMES, seed: int = 0) -> list[MetricResult]:
-    """Seam ratio, motion ratio, share of static videos."""
+def motion_results(
+    pairs: VideoPairs, clip_frames: int = CLIP_FRAMES, seed: int = 0, *, stride: int = 1
+) -> list[MetricResult]:
+    """Seam ratio, motion ratio, share of static videos.
+
+    Args:
+        clip_frames, stride: as in `seam_ratios`.
+    """
     use = motion_mask(pairs.valid)
     real_NK, fake_NK = motion_curves(pairs.real_NTHWC), motion_curves(pairs.fake_NTHWC)
     return [
-        _seam_result(real_NK, fake_NK, use, clip_frames),
+        _seam_result(pairs, clip_frames, stride),
         *_amount_results(mean_motion(real_NK, use), mean_motion(fake_NK, use), seed),
     ]
 
 
-def _seam_result(real_NK: Floats, fake_NK: Floats, use_NK: Mask, clip_frames: int) -> MetricResult:
-    n = len(real_NK)
-    fake, real = (seam_ratio(curves, use_NK, clip_frames) for curves in (fake_NK, real_NK))
+def _seam_result(pairs: VideoPairs, clip_frames: int, stride: int) -> MetricResult:
+    n = len(pairs.real_NTHWC)
+    real, fake = seam_ratios(pairs, clip_frames, stride)
     undefined = int(np.isnan(fake).sum())
     if undefined == n:
         reason = f"no video is longer than one clip of {clip_frames} frames"
@@ -83,7 +105,8 @@ def _seam_result(real_NK: Floats, fake_NK: Floats, use_NK: Mask, clip_frames: in
         name="seam_ratio", value=float(np.nanmedian(fake)), better="near_one", unit="ratio", n_real=n, n_fake=n,
         controls={"real": float(np.nanmedian(real))}, num_undefined=undefined,
         protocol={"reduction": "median over videos", "seams": f"every {clip_frames} frames",
-                  "added_to_both_means_grey_levels": STILL_GREY_LEVELS},
+                  "added_to_both_means_grey_levels": STILL_GREY_LEVELS,
+                  **({} if stride == 1 else {"frame_stride": stride})},
     )  # fmt: skip
 
 

@@ -42,17 +42,18 @@ class PerVideo:
     extractor: str
 
 
-def per_video(pairs: VideoPairs, data: EvalWindows, *, clip_frames: int) -> PerVideo:
+def per_video(pairs: VideoPairs, data: EvalWindows, *, clip_frames: int, stride: int = 1) -> PerVideo:
     """The rows of an evaluated set.
 
     Args:
         clip_frames: frames of one clip of the cascade.
+        stride: see `cssgan.metrics.motion.seam_ratios`.
     """
     real, fake, use = pairs.real_NTHWC, pairs.fake_NTHWC, motion.motion_mask(pairs.valid)
     real_NK, fake_NK = motion.motion_curves(real), motion.motion_curves(fake)
     real_motion, fake_motion = motion.mean_motion(real_NK, use), motion.mean_motion(fake_NK, use)
     static = real_motion <= motion.STILL_GREY_LEVELS
-    real_seam, fake_seam = (motion.seam_ratio(curves, use, clip_frames) for curves in (real_NK, fake_NK))
+    real_seam, fake_seam = motion.seam_ratios(pairs, clip_frames, stride)
     copied = image_quality.copy_first_baseline(image_quality.l1, real)
     network = rand3d()
     real_features, fake_features = (

@@ -52,6 +52,24 @@ class VideoGenerator(nn.Module, ABC):
     def rollout(self, image_BCHW: Tensor, mels_BTMU: Tensor, label_BK: Tensor, noise_BZ: Tensor) -> Tensor:
         """Inference: generate video_BCTHW in time order, of any whole number of streams."""
 
+    def rollout_held(
+        self, image_BCHW: Tensor, mels_BTMU: Tensor, label_BK: Tensor, noise_BZ: Tensor, *, stride: int
+    ) -> Tensor:
+        """`rollout` at the frame rate of the source: one mel segment in and one frame out for each of its frames.
+
+        The model generates a frame from every `stride`-th segment (`data.frame_stride`), and that frame is held until the
+        next one. Frames in between are not interpolated: a mixture of two frames is a picture that the model never
+        generated, and it would begin to show a frame before the sound that this frame belongs to.
+
+        Args:
+            mels_BTMU: T is a multiple of `stride` times the frames of a stream.
+
+        Returns:
+            video_BCTHW in [-1, 1]; frames 0 .. stride - 1 are equal, and so on.
+        """
+        video_BCTHW = self.rollout(image_BCHW, mels_BTMU[:, ::stride], label_BK, noise_BZ)
+        return video_BCTHW if stride == 1 else video_BCTHW.repeat_interleave(stride, dim=2)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DiscriminatorOutput:

@@ -123,7 +123,7 @@ def _evaluators(
     if options.evaluators != "train":
         return options.evaluators, checkpoint.load(options.evaluators).digest
     config, folder = jobs[0].config, out / "evaluators"
-    spec = EvaluatorSpec(size=config.data.size, num_frames=config.data.num_frames)
+    spec = EvaluatorSpec(size=config.data.size, num_frames=config.source_frames)
     use_gpu = options.devices or (torch.cuda.is_available() and config.train.device != "cpu")
     on_progress("training the evaluators first")
     trained = train_evaluators(

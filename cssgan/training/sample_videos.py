@@ -63,7 +63,8 @@ def log_samples(
     windows = samples.windows
     fake = generate(generator, windows, config, device)
     terms = validation.sample_metrics(windows.video_NTHWC, fake, windows.num_valid_N)
-    terms["val_seam_ratio"] = validation.seam_ratio(fake, config.frames_per_clip)
+    # Of the frames that the model generates: between those that are held there is no change.
+    terms["val_seam_ratio"] = validation.seam_ratio(fake[:, :: config.data.frame_stride], config.frames_per_clip)
     if config.model.norm == "batch":
         terms["val_l1_batch_norm_gap"] = _l1_with_batch_statistics(generator, windows, config, device) - terms["val_l1"]
     run_log.write(progress, terms, kind="sample")
@@ -102,12 +103,13 @@ def _l1_with_batch_statistics(
 def generate(
     generator: VideoGenerator, windows: EvalWindows, config: Config, device: torch.device
 ) -> NDArray[np.uint8]:
-    """Generate the windows in evaluation mode, uint8 NTHWC."""
+    """Generate the windows in evaluation mode, uint8 NTHWC; as `LoadedGenerator.generate`, without noise."""
     label = torch.nn.functional.one_hot(torch.from_numpy(windows.labels_N), len(windows.label_set)).float()
     noise = torch.zeros(len(windows), config.model.z_dim)
     image = to_video(windows.video_NTHWC[:, :1], device)[:, :, 0]
     was_training = generator.training
     generator.eval()
-    video = generator.rollout(image, torch.from_numpy(windows.mels_NTMU).to(device), label.to(device), noise.to(device))
+    mels = torch.from_numpy(windows.mels_NTMU).to(device)
+    video = generator.rollout_held(image, mels, label.to(device), noise.to(device), stride=config.data.frame_stride)
     generator.train(was_training)
     return to_uint8(video)

@@ -60,13 +60,14 @@ def describe(config: Config, dataset: Dataset, run: Path | None = None) -> list[
             factory.discriminators(config, num_classes=num_classes),
         )
     batch, size, frames = config.train.batch_size, config.data.size, config.data.num_frames
-    stats = training.mel_stats(config)
+    stats, stride = training.mel_stats(config), config.data.frame_stride
     device = choose_device(config)
     return [
         headline(config, training, networks, device),
         training.reason,
         f"video_BCTHW ({batch}, 3, {frames}, {size}, {size}), cut into {config.model.num_clips} clips of "
-        f"{config.frames_per_clip} frames; {config.model.streams} stream(s) of {config.frames_per_stream} frames",
+        f"{config.frames_per_clip} frames; {config.model.streams} stream(s) of {config.frames_per_stream} frames"
+        + (f"; every {stride} frames of the clips, {config.source_frames} in all" if stride > 1 else ""),
         f"mels_BTMU ({batch}, {frames}, {spec.num_bands}, {spec.segment_hops}), log-mel mean {stats.mean:.3f}, "
         f"deviation {stats.std:.3f}; label_BK ({batch}, {num_classes}); {config.num_orders} orders",
         *_cost_lines(config, num_classes, device),

@@ -65,6 +65,9 @@ def test_override_sets_one_field(setting: str, field: str, value: object) -> Non
         ("loss.order_weight", "allowed: section.field=value"),
         ("data.size=48", "data.size: got 48, allowed: a power of two"),
         ("data.num_frames=24", "data.num_frames: got 24"),
+        ("data.frame_stride=0", "data.frame_stride: got 0, allowed: whole number >= 1 and <= 8"),
+        ("data.frame_stride=9", "data.frame_stride: got 9, allowed: whole number >= 1 and <= 8"),
+        ("data.frame_stride=2.5", "data.frame_stride: got '2.5', allowed: whole number >= 1 and <= 8"),
         ("model.streams=2", "model.streams: got 2, allowed: 1 or model.num_clips (4)"),
     ],
 )
@@ -74,6 +77,15 @@ def test_invalid_settings_are_refused_with_field_and_range(setting: str, message
 
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 8])
+def test_a_window_spans_the_stride_times_its_frames(stride: int) -> None:
+    config = override(Config(), [f"data.frame_stride={stride}", "data.segment_context=clip"])
+
+    assert (config.source_frames, config.source_frames_per_clip) == (32 * stride, 8 * stride)
+    assert (config.source_frames_per_stream, config.context_frames) == (8 * stride, 8 * stride)
+    assert (config.data.num_frames, config.frames_per_clip, config.frames_per_stream) == (32, 8, 8)
 
 
 def test_an_unknown_field_suggests_similar_ones() -> None:

@@ -35,7 +35,7 @@ def corrupt(name: str, data: EvalWindows) -> list[np.ndarray]:
     return [one.corrupt(data.video_NTHWC, np.full(len(data), 25.0), rng(0)) for one in same if one.corrupt is not None]
 
 
-@pytest.mark.parametrize("name", ["blur", "noise", "freeze", "shuffle", "late", "flash"])
+@pytest.mark.parametrize("name", ["blur", "noise", "freeze", "shuffle", "late", "stride", "flash"])
 def test_stronger_corruptions_change_videos_more(name: str, data: EvalWindows) -> None:
     distance = [np.abs(fake.astype(int) - data.video_NTHWC).mean() for fake in corrupt(name, data)]
     assert len(distance) == 3
@@ -51,6 +51,12 @@ def test_shuffle_keeps_all_frames_and_freeze_the_first_ones(data: EvalWindows) -
         assert np.array_equal(fake[:, 0], data.video_NTHWC[:, 0])
     assert np.array_equal(frozen[0][:, :12], data.video_NTHWC[:, :12])
     assert (frozen[2] == frozen[2][:, :1]).all()
+
+
+def test_stride_holds_every_kth_frame(data: EvalWindows) -> None:
+    for frames, fake in zip((2, 3, 4), corrupt("stride", data), strict=True):
+        for t in range(fake.shape[1]):
+            assert np.array_equal(fake[:, t], data.video_NTHWC[:, t - t % frames])
 
 
 def test_exchanged_clips_are_of_the_same_song(data: EvalWindows) -> None:

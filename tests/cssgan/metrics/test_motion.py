@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cssgan.metrics.motion import mean_motion, motion_curves, motion_mask, seam_ratio, static_share
+from cssgan.metrics.motion import (
+    mean_motion,
+    motion_curves,
+    motion_mask,
+    motion_results,
+    seam_ratio,
+    seam_ratios,
+    static_share,
+)
+from cssgan.metrics.videos import VideoPairs
 
 USE = np.ones((1, 31), np.bool_)
 
@@ -41,6 +50,18 @@ def test_jumps_elsewhere_do_not_raise_the_seam_ratio() -> None:
 def test_seam_ratio_of_constant_motion_and_no_motion_is_one() -> None:
     assert seam_ratio(motion_curves(brightness_video(list(range(32)))), USE) == pytest.approx([1.0])
     assert seam_ratio(motion_curves(brightness_video([7] * 32)), USE) == pytest.approx([1.0])
+
+
+def test_seams_of_held_frames_are_those_of_the_shown_ones() -> None:
+    steps = [6 if frame in (8, 16, 24) else 2 for frame in range(1, 32)]
+    shown = brightness_video(np.cumsum([0, *steps]).tolist())
+    held, real = np.repeat(shown, 3, axis=1), brightness_video(list(range(96)))
+    pairs = VideoPairs(real_NTHWC=real, fake_NTHWC=held, num_valid_N=np.array([96]))
+    assert seam_ratios(pairs, 24, 3)[0] == pytest.approx([1.0])
+    assert seam_ratios(pairs, 24, 3)[1] == pytest.approx([3.0], rel=0.01)
+    assert seam_ratios(pairs, 24)[1][0] > 8.0  # compared with frames between which a held video cannot change
+    result = next(one for one in motion_results(pairs, 24, stride=3) if one.name == "seam_ratio")
+    assert (result.value, result.protocol["frame_stride"]) == (pytest.approx(3.0, rel=0.01), 3)
 
 
 def test_seam_ratio_of_a_video_without_seams_is_undefined() -> None:
