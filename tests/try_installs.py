@@ -24,7 +24,7 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-EXTRAS = ("demo", "train", "features", "whisper", "google", "bucket", "figures", "survey")
+EXTRAS = ("demo", "train", "features", "whisper", "google", "bucket", "figures", "survey", "ui")
 """Extras for users, without trackers that need an account."""
 DATA_EXTRAS = ("demo", "whisper", "google", "bucket")
 TOOLS = (
@@ -37,8 +37,10 @@ PYTHONS = ("3.11", "3.12", "3.13")
 IN_SDIST = (
     "pyproject.toml", "README.md", "LICENSE", "manifests/alphabet.csv", "manifests/vidtimit.csv", "phonics_data/cli/app.py",
     "phonics_data/manifests/alphabet.csv", "phonics_data/py.typed", "cssgan/cli/app.py", "cssgan/py.typed",
+    "cssgan/pretrained/rendered-64/model.safetensors", "cssgan/pretrained/rendered-64/config.json",
+    "cssgan/pretrained/rendered-64/README.md",
 )  # fmt: skip
-SUFFIXES = (".csv", ".css", ".j2", ".js", ".json", ".txt")
+SUFFIXES = (".csv", ".css", ".j2", ".js", ".json", ".md", ".safetensors", ".txt")
 """Suffixes of data files of the packages that must be in the wheel."""
 
 
