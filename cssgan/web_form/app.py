@@ -165,7 +165,7 @@ def _shown(error: PhonicsDataError) -> gr.Error:
 
 
 def _delete_old(folder: Path) -> None:
-    """Delete pictures and videos of earlier visits."""
+    """Delete pictures and videos that are no longer needed."""
     for old in folder.iterdir():
         if time.time() - old.stat().st_mtime > KEEP_SECONDS:
             shutil.rmtree(old, ignore_errors=True)
