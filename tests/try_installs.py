@@ -24,8 +24,10 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-EXTRAS = ("demo", "train", "features", "whisper", "google", "bucket", "figures", "survey")
+EXTRAS = ("demo", "train", "features", "whisper", "google", "bucket", "figures", "survey", "ui")
 """Extras for users, without trackers that need an account."""
+LOWEST_EXTRAS = tuple(extra for extra in EXTRAS if extra != "ui")
+"""Gradio needs a newer huggingface-hub than the lowest one for Whisper, so no environment has the lowest of both."""
 DATA_EXTRAS = ("demo", "whisper", "google", "bucket")
 TOOLS = (
     "cryptography", "hypothesis", "pytest", "pytest-socket", "pytest-timeout", "pytest-xdist", "setuptools>=77", "trustme",
@@ -37,8 +39,10 @@ PYTHONS = ("3.11", "3.12", "3.13")
 IN_SDIST = (
     "pyproject.toml", "README.md", "LICENSE", "manifests/alphabet.csv", "manifests/vidtimit.csv", "phonics_data/cli/app.py",
     "phonics_data/manifests/alphabet.csv", "phonics_data/py.typed", "cssgan/cli/app.py", "cssgan/py.typed",
+    "cssgan/pretrained/rendered-64/model.safetensors", "cssgan/pretrained/rendered-64/config.json",
+    "cssgan/pretrained/rendered-64/README.md",
 )  # fmt: skip
-SUFFIXES = (".csv", ".css", ".j2", ".js", ".json", ".txt")
+SUFFIXES = (".csv", ".css", ".j2", ".js", ".json", ".md", ".safetensors", ".txt")
 """Suffixes of data files of the packages that must be in the wheel."""
 
 
@@ -100,7 +104,10 @@ def test_lowest() -> None:
 def lowest_requirements() -> list[str]:
     """``name>=x`` of pyproject.toml as ``name==x``; names without a version are unchanged. Without torch, see `TORCH`."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    texts = [*project["dependencies"], *(text for extra in EXTRAS for text in project["optional-dependencies"][extra])]
+    texts = [
+        *project["dependencies"],
+        *(text for extra in LOWEST_EXTRAS for text in project["optional-dependencies"][extra]),
+    ]
     return sorted({text.replace(">=", "==") for text in texts if not re.match(r"torch\b", text)})
 
 

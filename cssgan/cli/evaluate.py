@@ -19,6 +19,7 @@ from cssgan.cli.options import (
     parse_split,
     parse_weights,
 )
+from phonics_data.errors import OptionError
 
 
 def evaluate(
@@ -93,6 +94,10 @@ def evaluate(
     """
     splits: list[SplitName] = [parse_split(name) for name in dict.fromkeys(split or ["test"])]
     which = parse_weights(weights)
+    from cssgan.pretrained.shipped import shipped_models
+
+    if out is None and not run.exists() and str(run) in shipped_models():
+        raise OptionError("--out", None, f"a file for the report, because {run} comes with the package")
     from cssgan.data.shards import as_dataset
     from cssgan.evaluation.evaluate import evaluate_splits
     from cssgan.metrics.networks.pretrained import load_metric_networks

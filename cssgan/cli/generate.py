@@ -14,7 +14,7 @@ from phonics_data.errors import InputError, OptionError
 
 
 def generate(
-    run: ModelOption,
+    model: ModelOption,
     out: Annotated[Path, typer.Option(help="mp4 file to write; with --pairs: folder.")],
     image: Annotated[Path | None, typer.Option(help="Start image; its central square is used.")] = None,
     audio: Annotated[Path | None, typer.Option(help="Audio file of any length and sample rate.")] = None,
@@ -42,7 +42,7 @@ def generate(
 
     With --pairs, OUT contains the videos, videos.csv, and rejections.csv if pairs could not be used.
 
-    Example: cssgan generate --run runs/first --image a.png --audio apple.wav --label A --out apple.mp4
+    Example: cssgan generate --model rendered-64 --image a.png --audio apple.wav --label A --out apple.mp4
     """
     which = parse_weights(weights)
     rate = None if frame_rate is None else _parse_frame_rate(frame_rate)
@@ -56,7 +56,7 @@ def generate(
         from cssgan.inference.export import load_generator
 
         pair_list = read_pairs(pairs, label=label, seed=seed)
-        generator = load_generator(run, which=which, device=torch_device)
+        generator = load_generator(model, which=which, device=torch_device)
         result = generate_pairs(generator, pair_list, out, frame_rate=rate, scale=scale, max_batch=batch)
         reused = f", {result.num_reused} of them from an earlier run" if result.num_reused else ""
         typer.echo(f"{out}: {len(result.videos)} videos{reused}")
@@ -72,7 +72,7 @@ def generate(
     from cssgan.inference.generate import generate_video, load_generator
 
     video = generate_video(
-        load_generator(run, which=which, device=torch_device),
+        load_generator(model, which=which, device=torch_device),
         image=image,
         audio=audio,
         label=label,

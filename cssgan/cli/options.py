@@ -23,7 +23,15 @@ PRESET_HELP = (
 # torchrun reads --run as a prefix of its own options, so there is a longer name.
 NewRunOption = Annotated[Path, typer.Option("--run", "--run-folder", help="Run folder; created or resumed.")]
 RunOption = Annotated[Path, typer.Option("--run", "--run-folder", help="Run folder of `cssgan train`.")]
-ModelOption = Annotated[Path, typer.Option("--run", "--run-folder", help="Run folder, or folder of `cssgan export`.")]
+ModelOption = Annotated[
+    Path,
+    typer.Option(
+        "--model",
+        "--run",
+        "--run-folder",
+        help="Run folder, folder of `cssgan export`, or the name of a model that comes with the package: rendered-64.",
+    ),
+]
 ShardsOption = Annotated[str, typer.Option("--shards", help="Dataset: folder or address (s3://...) with *.tar shards.")]
 SplitOption = Annotated[str, typer.Option(help="Split of the dataset: train, validation, test or unseen-styles.")]
 WeightsOption = Annotated[str, typer.Option(help="last (last step) or ema (exponential moving average, if it exists).")]

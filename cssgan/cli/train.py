@@ -13,8 +13,18 @@ from cssgan.cli.options import PRESET_HELP, NewRunOption, SetOption, ShardsOptio
 def train(
     shards: ShardsOption,
     run: NewRunOption,
-    preset: Annotated[str, typer.Option(help=PRESET_HELP)] = "paper",
+    preset: Annotated[
+        str | None,
+        typer.Option(help=f"{PRESET_HELP} Default: paper; with --init: the configuration of these weights."),
+    ] = None,
     set_: SetOption = [],  # noqa: B006 - typer reads the default, nothing changes it
+    init: Annotated[
+        str | None,
+        typer.Option(
+            help="Start a new run from these weights: rendered-64 (comes with the package), a folder of `cssgan export`, or a run "
+            "folder (then the discriminators too). Mean and deviation of the log-mels are taken from them as well."
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the inputs, print the setup and stop.")] = False,
 ) -> None:
     """Train a model. The same command resumes a stopped run.
@@ -30,18 +40,24 @@ def train(
     from cssgan.config import override
     from cssgan.presets import preset as load_preset
 
-    config = override(load_preset(preset), set_)
+    if init is not None and preset is None:
+        from cssgan.training.initial_weights import start_config
+        from cssgan.training.run_folder import read_init
+
+        config = override(start_config(init, read_init(run)), set_)
+    else:
+        config = override(load_preset(preset or "paper"), set_)
     from cssgan.data.shards import as_dataset
 
     if dry_run:
         from cssgan.training.summary import describe
 
-        for line in describe(config, as_dataset(shards), run):
+        for line in describe(config, as_dataset(shards), run, init=init):
             typer.echo(line)
         return
     from cssgan.training import loop
 
-    result = loop.train(config, as_dataset(shards), run)
+    result = loop.train(config, as_dataset(shards), run, init=init)
     if result.status == "interrupted":
         raise typer.Exit(128 + result.signal_number)
     if result.status == "finished" and os.environ.get("RANK", "0") == "0":  # only one process of torchrun prints

@@ -56,6 +56,8 @@ class TrainingData:
     """`shards_digest`; a run is bound to it."""
     reason: str
     """Which loader was chosen, and why, for the log."""
+    given_mel_stats: MelStats | None = None
+    """Mean and deviation to standardize with; None: those of the content."""
 
     @property
     def label_set(self) -> LabelSet:
@@ -71,7 +73,9 @@ class TrainingData:
         return len(self.content.clips)
 
     def mel_stats(self, config: Config) -> MelStats:
-        return MelStats(mean=self.content.mean, std=self.content.std, clamp=config.data.mel_clamp)
+        """`given_mel_stats` or those of the content, with the clamp of `config`."""
+        stats = self.given_mel_stats or self.content
+        return MelStats(mean=stats.mean, std=stats.std, clamp=config.data.mel_clamp)
 
 
 def choose_loader(config: Config, shards: list[Shard]) -> tuple[Literal["resident", "streaming"], str]:

@@ -11,15 +11,14 @@ import json
 import logging
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -31,18 +30,27 @@ from cssgan.errors import ArrayError, CheckpointError, RunError
 from cssgan.inference.model_card import model_card
 from cssgan.models import factory
 from cssgan.models.interface import VideoGenerator
+from cssgan.pretrained import exported
+from cssgan.pretrained.exported import (
+    CONFIG_FILE,
+    FORMAT_VERSION,
+    MODEL_CARD_FILE,
+    WEIGHTS_FILE,
+    StoredAs,
+    WeightsKind,
+    is_export,
+)
+from cssgan.pretrained.shipped import model_folder
+from cssgan.storage.artifact import encode_weights
 from cssgan.storage.files import replace_folder
 from cssgan.training import checkpoint
-from cssgan.training.run_folder import read_config
+from cssgan.training.run_folder import read_config, read_init
 from cssgan.types import MelStats, Progress
 from phonics_data.contract.files import write_bytes
 from phonics_data.contract.labels import LabelSet
 from phonics_data.contract.logmel import mel_segments
-from phonics_data.errors import InputError, PhonicsDataError
+from phonics_data.errors import InputError
 
-FORMAT_VERSION = 1
-WEIGHTS_FILE, CONFIG_FILE, MODEL_CARD_FILE = "model.safetensors", "config.json", "README.md"
-WeightsKind = Literal["last", "ema"]
 log = logging.getLogger("cssgan")
 
 
@@ -218,18 +226,22 @@ def _check_array(
             raise ArrayError(name, f"values from {low:g} to {high:g}", allowed)
 
 
-def load_generator(run: Path, *, which: WeightsKind = "last", device: str | torch.device = "cpu") -> LoadedGenerator:
-    """Load the generator from the newest complete checkpoint of a run, or from an exported folder.
+def load_generator(
+    run: Path | str, *, which: WeightsKind = "last", device: str | torch.device = "cpu"
+) -> LoadedGenerator:
+    """Load the generator from the newest complete checkpoint of a run, from an exported folder, or a shipped one by name.
 
     Args:
-        run: run folder or exported folder.
+        run: run folder, exported folder, or name of a model that comes with the package, such as ``rendered-64``. A folder
+            takes precedence over a name.
         which: ``last``: weights of the last step; ``ema``: their running average (runs with ``train.ema_half_life``).
-            Ignored for an exported folder, which contains one kind.
+            Ignored for an exported model, which contains one kind.
 
     Raises:
-        CheckpointError: no run, no complete checkpoint, or no averaged weights.
+        CheckpointError: no run, no complete checkpoint, no averaged weights, or an unknown name.
     """
-    if (run / WEIGHTS_FILE).exists():
+    run = model_folder(run)
+    if is_export(run):
         return load_pretrained(run, device=device)
     try:
         config = read_config(run)
@@ -252,85 +264,92 @@ def load_generator(run: Path, *, which: WeightsKind = "last", device: str | torc
 
 
 def load_pretrained(path: Path | str, *, device: str | torch.device = "cpu") -> LoadedGenerator:
-    """Load a generator that `export` wrote.
+    """Load a model that comes with the package, or one that `export` wrote.
 
         import cssgan
-        model = cssgan.load_pretrained("exported")
+        model = cssgan.load_pretrained("rendered-64")
         video_BCTHW = model.generate(image_BCHW, mels_BTMU, label_B)
 
     Args:
-        path: folder with ``model.safetensors`` and ``config.json``.
+        path: folder with ``model.safetensors`` and ``config.json``, or the name of a model that comes with the package. A
+            folder takes precedence over a name.
 
     Raises:
-        CheckpointError: a file is missing, damaged, or of another format version.
+        CheckpointError: a file is missing, damaged, or of another format version, or the name is unknown.
     """
-    folder = Path(path)
-    if (folder / "checkpoints").is_dir() and not (folder / WEIGHTS_FILE).exists():
+    folder = model_folder(path)
+    if (folder / "checkpoints").is_dir() and not is_export(folder):
         raise CheckpointError(
             f"{folder}: is a run, not an export; run `cssgan export --run {folder} --out OUT`, or use cssgan.load_generator"
         )
+    content = exported.read_export(folder)
     try:
-        record = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-        if record["format"] != FORMAT_VERSION:
-            raise CheckpointError(f"{folder}: export format {record['format']}, supported: {FORMAT_VERSION}")
-        data = (folder / WEIGHTS_FILE).read_bytes()
-        if hashlib.sha256(data).hexdigest() != record["sha256"]:
-            raise CheckpointError(
-                f"{folder / WEIGHTS_FILE}: truncated or modified (checksum mismatch); export it again"
-            )
-        label_set = LabelSet(record["label_set"]["name"], tuple(record["label_set"]["names"]))
-        config = configs.from_json(record["config"])
-        network = factory.generator(config, num_classes=len(label_set))
-        network.load_state_dict(safetensors.torch.load(data))
-        loaded = LoadedGenerator(
-            network,
-            config=config,
-            label_set=label_set,
-            mel_stats=MelStats(**record["mel_stats"]),
-            frame_rate=Fraction(record["frame_rate"]),
-            progress=Progress(**record["progress"]),
-            which=record["weights"],
-        )
-    except OSError as error:
-        raise CheckpointError(
-            f"{folder}: contains no exported model ({error.strerror}: {error.filename}); run `cssgan export`"
-        ) from error
-    except CheckpointError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, PhonicsDataError) as error:
-        raise CheckpointError(f"{folder}: not a valid export ({error}); export it again") from error
+        network = factory.generator(content.config, num_classes=len(content.label_set))
+        network.load_state_dict(content.weights)
+    except (ValueError, RuntimeError) as error:
+        raise exported.invalid(folder, error) from error
+    loaded = LoadedGenerator(
+        network,
+        config=content.config,
+        label_set=content.label_set,
+        mel_stats=content.mel_stats,
+        frame_rate=content.frame_rate,
+        progress=content.progress,
+        which=content.which,
+    )
     return loaded.to(device)
 
 
-def export(run: Path, out: Path, *, which: WeightsKind = "last") -> Path:
+def export(
+    run: Path,
+    out: Path,
+    *,
+    which: WeightsKind = "last",
+    stored_as: StoredAs = "float32",
+    about: Path | None = None,
+    evaluation: Path | None = None,
+) -> Path:
     """Export the generator of the newest complete checkpoint of `run` for `load_pretrained`. The write is atomic.
 
     Args:
         out: a new or empty folder, or an earlier export, which is replaced.
+        stored_as: type of the weights in the file. float16 and bfloat16 halve it; they are float32 again when loaded.
+        about: Markdown file with the sections on data, licences, use and limits for the model card; default: a general
+            section on limits. A first line ``license: NAME`` sets the licence of the card.
+        evaluation: evaluation.json with the figures of the card; default: that of the run.
 
     Raises:
         CheckpointError: see `load_generator`.
-        InputError: `out` contains other files, or cannot be written.
+        InputError: `out` contains other files or cannot be written, `about` or `evaluation` cannot be read, or a weight does
+            not fit into float16.
     """
     loaded = load_generator(run, which=which)
-    if out.exists() and not (out / WEIGHTS_FILE).exists() and any(out.iterdir() if out.is_dir() else [out]):
+    if out.exists() and not is_export(out) and any(out.iterdir() if out.is_dir() else [out]):
         raise InputError(f"{out}: contains files that are not an export; choose another --out")
-    weights = {name: tensor.contiguous() for name, tensor in loaded.network.state_dict().items()}
-    data = safetensors.torch.save(weights, metadata={"format": "pt"})
+    data = encode_weights(_stored(loaded.network.state_dict(), stored_as), metadata={"format": "pt"})
     record: dict[str, Any] = {
         "format": FORMAT_VERSION,
         "sha256": hashlib.sha256(data).hexdigest(),
+        "stored_as": stored_as,
         "config": configs.to_json(loaded.config),
         "label_set": asdict(loaded.label_set),
         "mel_stats": asdict(loaded.mel_stats),
         "mel_spec": asdict(resident.MEL_SPEC),
         "frame_rate": str(loaded.frame_rate),
         "progress": asdict(loaded.progress),
-        "weights": which,
+        "weights": loaded.which,
         "made_with": {name: version(name) for name in ("phonics-cssgan", "torch", "safetensors")},
     }
-    num_parameters = sum(parameter.numel() for parameter in loaded.network.parameters())
-    card = model_card(record, num_parameters=num_parameters, evaluation=_evaluation(run))
+    if init := read_init(run):
+        record["init"] = {"source": Path(init["source"]).name, "digest": init.get("digest")}
+    card = model_card(
+        record,
+        num_parameters=sum(parameter.numel() for parameter in loaded.network.parameters()),
+        evaluation=_evaluation(
+            run / "evaluation.json" if evaluation is None else evaluation, required=evaluation is not None
+        ),
+        about=None if about is None else _read_text(about, "--about"),
+    )
     temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex}")
     try:
         temporary.mkdir(parents=True)
@@ -345,9 +364,30 @@ def export(run: Path, out: Path, *, which: WeightsKind = "last") -> Path:
     return out
 
 
-def _evaluation(run: Path) -> dict[str, Any] | None:
-    """evaluation.json of `cssgan evaluate`; None if it is missing."""
+def _stored(weights: Mapping[str, Tensor], stored_as: StoredAs) -> dict[str, Tensor]:
+    """`weights` with floating-point tensors of the type `stored_as`. Raises `InputError` if one does not fit into it."""
+    dtype = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[stored_as]
+    stored = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    for name, tensor in stored.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise InputError(f"weight {name} does not fit into {stored_as}; use --stored-as bfloat16 or float32")
+    return stored
+
+
+def _read_text(path: Path, option: str) -> str:
     try:
-        return json.loads((run / "evaluation.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as text ({error}); give another {option}") from error
+
+
+def _evaluation(path: Path, *, required: bool) -> dict[str, Any] | None:
+    """evaluation.json of `cssgan evaluate`; None if it is missing. Raises `InputError` if it is required."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        if required:
+            raise InputError(
+                f"{path}: not a report of `cssgan evaluate` ({error}); give its evaluation.json"
+            ) from error
         return None

@@ -6,13 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def model_card(record: Mapping[str, Any], *, num_parameters: int, evaluation: Mapping[str, Any] | None) -> str:
+def model_card(
+    record: Mapping[str, Any], *, num_parameters: int, evaluation: Mapping[str, Any] | None, about: str | None = None
+) -> str:
     """The model card as Markdown.
 
     Args:
         record: ``config.json`` of the export.
         evaluation: ``evaluation.json`` of the run; None: not evaluated.
+        about: sections on data, licences, use and limits in Markdown, in place of the general section on limits. A first line
+            ``license: NAME`` is not shown; it sets the licence of the card.
     """
+    license_name, about = _license_of(about)
     config, progress, names = record["config"], record["progress"], record["label_set"]["names"]
     data, model, spec = config["data"], config["model"], record["mel_spec"]
     frames_per_stream, stride = data["num_frames"] // model["streams"], data.get("frame_stride", 1)
@@ -21,7 +26,7 @@ def model_card(record: Mapping[str, Any], *, num_parameters: int, evaluation: Ma
     weights = "exponential moving average (EMA)" if record["weights"] == "ema" else "last training step"
     return f"""---
 library_name: cssgan
-license: mit
+license: {license_name}
 pipeline_tag: image-to-video
 tags: [audio-to-video, gan, {kind}]
 ---
@@ -33,8 +38,8 @@ Input: one image, one audio signal and one class. Output: a video that moves wit
 
 | | |
 | --- | --- |
-| weights | {num_parameters / 1e6:.2f} M parameters, {weights} |
-| training | {progress["num_videos"]} videos seen in {progress["num_steps"]} steps, seed {config["train"]["seed"]} |
+| weights | {num_parameters / 1e6:.2f} M parameters, {weights}, stored as {record.get("stored_as", "float32")} |
+| training | {progress["num_videos"]} videos seen in {progress["num_steps"]} steps, seed {config["train"]["seed"]}{_started_from(record)} |
 | frames | {data["size"]}x{data["size"]} RGB, {record["frame_rate"]} frames/s, {frames_per_stream} per stream{held}, any number per video |
 | audio | log-mel, {spec["rate_hz"]} Hz, {spec["num_bands"]} bands x {spec["segment_hops"]} hops of \
 {spec["hop_samples"] * 1000 // spec["rate_hz"]} ms per frame |
@@ -56,12 +61,32 @@ Or `cssgan generate --run PATH_OF_THIS_FOLDER --image a.png --audio a.wav --labe
 
 {_metrics(evaluation)}
 
-## Limits
+{about or _limits(data["num_frames"] * stride)}
+"""
+
+
+def _license_of(about: str | None) -> tuple[str, str]:
+    """The licence that `about` names in its first line, by default that of the code, and the rest of `about`."""
+    first, _, rest = (about or "").partition("\n")
+    if first.startswith("license:"):
+        return first.removeprefix("license:").strip(), rest.strip()
+    return "mit", (about or "").strip()
+
+
+def _started_from(record: Mapping[str, Any]) -> str:
+    init = record.get("init")
+    if not init:
+        return ""
+    digest = f" (SHA-256 {init['digest'][:16]}...)" if init["digest"] else ""
+    return f", started from the weights of {init['source']}{digest}"
+
+
+def _limits(num_frames: int) -> str:
+    return f"""## Limits
 
 The model is only valid for classes, images and voices like those of its training set. Videos longer than a training
-window ({data["num_frames"] * stride} frames) continue from the last generated frame, so errors accumulate. The owners of the
-training videos decide who may use them and what is generated from them.
-"""
+window ({num_frames} frames) continue from the last generated frame, so errors accumulate. The owners of the
+training videos decide who may use them and what is generated from them."""
 
 
 def _metrics(evaluation: Mapping[str, Any] | None) -> str:

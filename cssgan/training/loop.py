@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -24,11 +24,20 @@ from cssgan.data.streaming import LoaderTimeoutError
 from cssgan.errors import ReaderLostError
 from cssgan.models import factory
 from cssgan.storage.files import locked
-from cssgan.training import checkpoint, distributed, precision, run_folder, sample_videos, trackers
+from cssgan.training import (
+    checkpoint,
+    distributed,
+    initial_weights,
+    precision,
+    run_folder,
+    sample_videos,
+    trackers,
+)
 from cssgan.training.collapse import CollapseDetector
 from cssgan.training.cuda_graph import CudaGraphStep
 from cssgan.training.device import choose_device, keep_freed_memory
 from cssgan.training.distributed import DistContext
+from cssgan.training.initial_weights import InitialWeights
 from cssgan.training.run import TrainingRun
 from cssgan.training.run_log import PARTIAL, Display, RunLog
 from cssgan.training.sample_videos import SampleWindows
@@ -49,18 +58,24 @@ class TrainResult:
     """The signal that interrupted the run."""
 
 
-def train(config: Config, dataset: Dataset, run: Path, *, console: Console | None = None) -> TrainResult:
+def train(
+    config: Config, dataset: Dataset, run: Path, *, init: str | Path | None = None, console: Console | None = None
+) -> TrainResult:
     """Train until `train.num_videos` videos were seen. Resumes from the newest checkpoint in the run folder.
 
     Args:
         dataset: folder or address with {train,validation,test}-*.tar; samples are generated for the validation split
             if there is one.
         run: run folder, created if missing: config.json, checkpoints/, stats.jsonl, samples/, tensorboard/.
+        init: start from these weights (`cssgan.training.initial_weights`): the name of a model that comes with the package,
+            an exported folder or a run folder; None: new weights. They are not read when a run resumes.
         console: for progress messages; default stderr.
 
     Raises:
         DatasetError: there are no train shards, or they are unusable.
-        RunError: the folder belongs to a run with another configuration or other shards.
+        CheckpointError: `init` is unknown or damaged.
+        RunError: the folder belongs to a run with another configuration, other shards or another `init`, or the weights of
+            `init` do not fit `config` and the dataset.
         DivergenceError: a loss or weight is not finite, or training collapsed; the last good checkpoint stays.
         WorkspaceLockedError: another process trains in this folder.
         MemoryFullError: a step did not fit into memory; the message names options that help.
@@ -82,12 +97,19 @@ def train(config: Config, dataset: Dataset, run: Path, *, console: Console | Non
         training = loaders.open_training_data(config, dataset) if dist_context.is_main else None
         dist_context.barrier()
         training = training or loaders.open_training_data(config, dataset)
+        initial = None
+        if init is not None and not checkpoint.folders(run):
+            initial = initial_weights.read_initial_weights(init)
+            initial_weights.check(initial, config, training.label_set)
+        record = (
+            initial.record() if initial else None if init is None else {"source": initial_weights.source_name(init)}
+        )
         refusal = "another process trains in this folder; wait for it or stop it"
         with locked(run, refusal) if dist_context.is_main else nullcontext():
             if dist_context.is_main:
-                run_folder.claim(run, config, training.digest)
+                run_folder.claim(run, config, training.digest, record)
             dist_context.barrier()
-            return _train_locked(config, dataset, training, run, console, dist_context, device)
+            return _train_locked(config, dataset, training, run, console, dist_context, device, initial)
     finally:
         distributed.shut_down()
 
@@ -100,6 +122,7 @@ def _train_locked(
     console: Console,
     dist_context: DistContext,
     device: torch.device,
+    initial: InitialWeights | None,
 ) -> TrainResult:
     found = None
     if checkpoint.folders(folder):
@@ -115,7 +138,9 @@ def _train_locked(
             dataset,
             min(training.labels),
         )
-    run = _set_up(config, training, folder, dist_context, device)
+    if (source := found or initial) is not None:
+        training = replace(training, given_mel_stats=source.mel_stats)
+    run = _set_up(config, training, folder, dist_context, device, initial)
     if found is not None:
         run.restore(found)
     windows = None
@@ -130,6 +155,8 @@ def _train_locked(
             networks = (run.train_state.generator, run.train_state.discriminators)
             display.message(headline(config, training, networks, device))
             display.message(training.reason)
+            if initial is not None:
+                display.message(initial.headline())
         else:
             display.message(f"{folder}: resuming after step {run.progress.num_steps} ({found.folder.name})")
         try:
@@ -152,15 +179,24 @@ def _open_log(run: TrainingRun) -> RunLog:
 
 
 def _set_up(
-    config: Config, training: TrainingData, folder: Path, dist_context: DistContext, device: torch.device
+    config: Config,
+    training: TrainingData,
+    folder: Path,
+    dist_context: DistContext,
+    device: torch.device,
+    initial: InitialWeights | None,
 ) -> TrainingRun:
-    """A run at step 0 with newly initialized networks."""
+    """A run at step 0 with newly initialized networks, or with those of `initial`."""
     if precision.uses_bf16(config, device):
         precision.check_convolutions(device)
     torch.manual_seed(config.train.seed)
     num_classes = len(training.label_set)
     generator = factory.generator(config, num_classes=num_classes).to(device)
     discriminators = factory.discriminators(config, num_classes=num_classes).to(device)
+    if initial is not None:  # before the running average is copied from the generator
+        generator.load_state_dict(initial.generator)
+        if initial.discriminators is not None:
+            discriminators.load_state_dict(initial.discriminators)
     for network in (generator, discriminators):
         distributed.synchronize_batch_norms(network, dist_context, device)
         precision.set_memory_format(network, config)

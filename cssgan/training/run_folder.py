@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from cssgan import config as configs
 from cssgan.config import RESUMABLE, Config
@@ -19,22 +20,28 @@ from phonics_data.contract.files import write_bytes
 CONFIG_FILE = "config.json"
 
 
-def claim(run: Path, config: Config, shards: str) -> None:
+def claim(run: Path, config: Config, shards: str, init: Mapping[str, Any] | None = None) -> None:
     """Write config.json before training, or compare with the existing one.
+
+    Args:
+        init: `cssgan.training.initial_weights.InitialWeights.record`; of a run that resumes, its ``source`` suffices; None: the
+            run starts with new weights.
 
     Raises:
         CheckpointError: config.json is missing, and no checkpoint is valid.
-        RunError: the folder belongs to a run with another configuration or other shards.
+        RunError: the folder belongs to a run with another configuration, other shards or other initial weights.
     """
-    check(run, config, shards)
+    check(run, config, shards, init)
     record = {"config": configs.to_json(config), "train_shards": shards}
+    if init is not None:
+        record["init"] = {**(read_init(run) or {}), **init}
     write_bytes(run / CONFIG_FILE, json.dumps(record, indent=1).encode())
 
 
-def check(run: Path, config: Config, shards: str) -> None:
+def check(run: Path, config: Config, shards: str, init: Mapping[str, Any] | None = None) -> None:
     """Raise as `claim`, but write nothing."""
     record = _read_record(run)
-    old, old_shards = record or (config, shards)
+    old, old_shards = (configs.from_json(record["config"]), record["train_shards"]) if record else (config, shards)
     if record is None and checkpoint.folders(run):  # checkpoints hold the configuration too
         newest = checkpoint.load_newest(run)
         old, old_shards = newest.config, newest.train_shards or shards
@@ -45,19 +52,46 @@ def check(run: Path, config: Config, shards: str) -> None:
         )
     if old_shards != shards:
         raise RunError(f"{run}: belongs to a run with other training shards; train into a new folder")
+    if record is not None:
+        _check_init(run, record.get("init"), init)
+
+
+def _check_init(run: Path, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> None:
+    """Raise `RunError` if a run that started from `old` is resumed with other initial weights."""
+    old_source, new_source = (None if init is None else init["source"] for init in (old, new))
+    if old_source != new_source:
+        began = "without --init" if old_source is None else f"with --init {old_source}"
+        raise RunError(f"{run}: belongs to a run that began {began}; use the same option, or train into a new folder")
+    if old and new and None not in (old.get("digest"), new.get("digest")) and old["digest"] != new["digest"]:
+        raise RunError(
+            f"{run}: the weights of --init {new_source} changed since this run began; train into a new folder"
+        )
 
 
 def read_config(run: Path) -> Config | None:
     """The configuration that `claim` wrote; None if there is none. Raises `RunError` if it cannot be read."""
     record = _read_record(run)
-    return None if record is None else record[0]
+    return None if record is None else configs.from_json(record["config"])
 
 
-def _read_record(run: Path) -> tuple[Config, str] | None:
+def read_init(run: Path) -> dict[str, Any] | None:
+    """What `claim` wrote about the initial weights; None if the run began without them or has no readable record."""
+    try:
+        record = _read_record(run)
+    except RunError:
+        return None
+    return None if record is None else record.get("init")
+
+
+def _read_record(run: Path) -> dict[str, Any] | None:
     path = run / CONFIG_FILE
     try:
         record = json.loads(path.read_text())
-        return configs.from_json(record["config"]), str(record["train_shards"])
+        configs.from_json(record["config"])
+        init = record.get("init")
+        if not isinstance(record["train_shards"], str) or (init is not None and not isinstance(init["source"], str)):
+            raise ValueError("train_shards and init.source must be text")
+        return record
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:

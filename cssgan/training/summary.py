@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from cssgan.data.loaders import TrainingData
 from cssgan.data.shards import Dataset
 from cssgan.models import factory
 from cssgan.storage.files import check_folder
-from cssgan.training import checkpoint, distributed, run_folder, sample_videos, trackers
+from cssgan.training import checkpoint, distributed, initial_weights, run_folder, sample_videos, trackers
 from cssgan.training.cost import step_cost
 from cssgan.training.device import choose_device, free_bytes
 from cssgan.training.run import memory_advice
@@ -35,11 +36,12 @@ def headline(config: Config, training: TrainingData, networks: Sequence[torch.nn
     )
 
 
-def describe(config: Config, dataset: Dataset, run: Path | None = None) -> list[str]:
+def describe(config: Config, dataset: Dataset, run: Path | None = None, *, init: str | Path | None = None) -> list[str]:
     """Lines that describe what `cssgan.training.loop.train` would do. Writes nothing into the run folder.
 
     Args:
         run: run folder, checked as by `train`; None: not checked.
+        init: weights to start from, checked as by `train`.
 
     Raises:
         DatasetError, DependencyError, OptionError, RunError, CheckpointError: as `cssgan.training.loop.train`.
@@ -47,11 +49,22 @@ def describe(config: Config, dataset: Dataset, run: Path | None = None) -> list[
     trackers.check_installed(config.train.tracker)
     distributed.check_world_size(config, int(os.environ.get("WORLD_SIZE", "1")))
     training = loaders.open_training_data(config, dataset)
+    record, lines = None, list[str]()
+    if init is not None:
+        record = {"source": initial_weights.source_name(init)}
+        if run is None or not checkpoint.folders(run):
+            initial = initial_weights.read_initial_weights(init)
+            initial_weights.check(initial, config, training.label_set)
+            training = replace(training, given_mel_stats=initial.mel_stats)
+            record, lines = initial.record(), [initial.headline()]
     if run is not None:
         check_folder(run)
-        run_folder.check(run, config, training.digest)
+        run_folder.check(run, config, training.digest, record)
         if checkpoint.folders(run):
-            checkpoint.load_newest(run, config=config, label_set=training.label_set, train_shards=training.digest)
+            found = checkpoint.load_newest(
+                run, config=config, label_set=training.label_set, train_shards=training.digest
+            )
+            training = replace(training, given_mel_stats=found.mel_stats)
     sample_videos.load_windows(config, dataset, training.label_set, training.mel_stats(config))
     num_classes, spec = len(training.label_set), LogMelSpec()
     with torch.device("meta"):
@@ -65,6 +78,7 @@ def describe(config: Config, dataset: Dataset, run: Path | None = None) -> list[
     return [
         headline(config, training, networks, device),
         training.reason,
+        *lines,
         f"video_BCTHW ({batch}, 3, {frames}, {size}, {size}), cut into {config.model.num_clips} clips of "
         f"{config.frames_per_clip} frames; {config.model.streams} stream(s) of {config.frames_per_stream} frames"
         + (f"; every {stride} frames of the clips, {config.source_frames} in all" if stride > 1 else ""),

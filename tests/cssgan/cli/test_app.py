@@ -61,7 +61,7 @@ def test_show_config_prints_json(monkeypatch, capsys) -> None:
         (["evaluate", "--run", "r", "--shards", "d", "--split", "all"], 2, "--split: got 'all', allowed: train, val"),
         (["generate", "--weights", "best", "--run", "r"], 2, "--weights: got 'best', allowed: last, ema"),
         (["generate", "--frame-rate", "0", "--run", "r"], 2, "--frame-rate: got '0', allowed: 1 to 120"),
-        (["generate", "--run", "nowhere"], 1, "nowhere: no checkpoint in it; train first"),
+        (["generate", "--run", "nowhere"], 1, "nowhere: contains no exported model or run"),
     ],
 )
 def test_errors_have_one_line_and_an_exit_code(

@@ -1,0 +1,171 @@
+"""The form itself, with Gradio (extra ``ui``). `cssgan.web_form.serve` starts it."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio_client.utils import is_http_url_like
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cssgan.inference.export import LoadedGenerator
+from cssgan.web_form.inputs import CARD_COLOURS, FormInputs, FormLimits, draw_card, make_video
+from phonics_data.errors import PhonicsDataError
+
+log = logging.getLogger("cssgan")
+KEEP_SECONDS = 3600
+"""Uploads and videos older than this are deleted."""
+SERVERS_OWN = (
+    "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    "worker-src 'self' blob:; frame-ancestors 'none'; form-action 'self'"
+)
+"""Content-Security-Policy: with it a browser loads nothing from other servers."""
+_TEXT = """# {name}
+
+A start picture, the sound of a phrase and its letter give a video of {size}x{size} pixels that follows the sound. The model knows
+pictures, voices and letters like those of its training set only. The sound may last up to {max_seconds:g} s. Everything stays on this
+machine."""
+
+
+def _accept_sent_files_only(component: Any) -> None:
+    """Refuse an address in place of a file, where Gradio would download it.
+
+    Methods of the object are replaced, because Gradio writes a file beside the module of every class derived from its own.
+    """
+    move = component.async_move_resource_to_block_cache
+
+    async def move_sent_file(path: Any) -> Any:
+        if is_http_url_like(str(path)):
+            raise gr.Error(
+                "got an address, allowed: a file; send the file itself", duration=None, print_exception=False
+            )
+        return await move(path)
+
+    component.async_move_resource_to_block_cache = move_sent_file
+
+
+def _leave_unread(picture: Any) -> None:
+    """Give the function the file as it was sent. Gradio would open it first, with errors of its own."""
+    picture.preprocess = lambda payload: None if payload is None else payload.path
+
+
+class ContentSecurityPolicy:
+    """Adds `SERVERS_OWN` to every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_header(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [
+                    *message.get("headers", []),
+                    (b"content-security-policy", SERVERS_OWN.encode()),
+                    (b"referrer-policy", b"no-referrer"),
+                ]
+            await send(message)
+
+        await self.app(scope, receive, with_header if scope["type"] == "http" else send)
+
+
+MIDDLEWARE = [Middleware(ContentSecurityPolicy)]
+
+
+def make_form(generator: LoadedGenerator, *, name: str, folder: Path, limits: FormLimits) -> gr.Blocks:
+    """The page. Its API has the endpoints ``/generate`` and ``/draw_card``.
+
+    Args:
+        name: of the model, shown as the title.
+        folder: existing folder for pictures and videos, below Gradio's own folder for uploads.
+    """
+    names = list(generator.label_set.names)
+
+    def new_path(file_name: str) -> Path:
+        _delete_old(folder)
+        path = folder / uuid.uuid4().hex / file_name
+        path.parent.mkdir()
+        return path
+
+    def draw(label: str | None, colours: str) -> str:
+        try:
+            return str(draw_card(label or "", colours, new_path("card.png")))
+        except PhonicsDataError as error:
+            raise _shown(error) from error
+
+    def generate(picture: str | None, sound: str | None, label: str | None, seed: float | None) -> tuple[str, str]:
+        started = time.monotonic()
+        inputs = FormInputs(
+            picture=Path(picture) if picture else None,
+            sound=Path(sound) if sound else None,
+            label=label,
+            seed=int(seed or 0),
+        )
+        try:
+            video = make_video(generator, inputs, new_path(f"{label}.mp4"), limits)
+        except PhonicsDataError as error:
+            raise _shown(error) from error
+        seconds = time.monotonic() - started
+        rate = float(video.frame_rate)
+        return str(video.path), f"{video.num_frames} frames at {rate:g} frames/s, generated in {seconds:.1f} s"
+
+    # Gradio adds its methods for events at run time.
+    form: Any = gr.Blocks(title=name, analytics_enabled=False, delete_cache=(KEEP_SECONDS, KEEP_SECONDS))
+    with form:
+        gr.Markdown(
+            _TEXT.format(
+                name=name,
+                size=generator.config.data.size,
+                max_seconds=limits.max_seconds,
+            )
+        )
+        with gr.Row():
+            with gr.Column():
+                label: Any = gr.Dropdown(names, value=names[0], label="Letter", filterable=True)
+                # Conditions of the model in the order of the arguments of `generate`.
+                picture: Any = gr.Image(
+                    label="Picture (its central square is used)",
+                    type="filepath",
+                    sources=["upload", "clipboard"],
+                    height=280,
+                    buttons=[],
+                )
+                with gr.Row():
+                    colours: Any = gr.Dropdown(list(CARD_COLOURS), value="yellow", label="Colour of the card")
+                    draw_button: Any = gr.Button("Draw a card with the letter")
+                sound: Any = gr.Audio(label="Sound", type="filepath", sources=["upload", "microphone"], buttons=[])
+                seed: Any = gr.Number(
+                    0,
+                    label="Seed of the noise",
+                    precision=0,
+                    minimum=0,
+                    maximum=2**31 - 1,
+                    visible=generator.config.model.z_dim > 0,
+                )
+                button: Any = gr.Button("Generate", variant="primary")
+            with gr.Column():
+                video: Any = gr.Video(label="Video", autoplay=True, loop=False, buttons=["download"])
+                facts: Any = gr.Markdown()
+        for component in (picture, sound):
+            _accept_sent_files_only(component)
+        _leave_unread(picture)
+        draw_button.click(draw, [label, colours], picture, api_name="draw_card", concurrency_limit=1)
+        button.click(generate, [picture, sound, label, seed], [video, facts], api_name="generate", concurrency_limit=1)
+    return form.queue(max_size=16, default_concurrency_limit=1)
+
+
+def _shown(error: PhonicsDataError) -> gr.Error:
+    """The error as a message on the page; it is no bug, so the server prints no traceback."""
+    return gr.Error(str(error), duration=None, print_exception=False)
+
+
+def _delete_old(folder: Path) -> None:
+    """Delete pictures and videos that are no longer needed."""
+    for old in folder.iterdir():
+        if time.time() - old.stat().st_mtime > KEEP_SECONDS:
+            shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,148 @@
+"""Checks of what a visitor of the form sends, and pictures of letters to begin with."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+from PIL import Image, ImageDraw, ImageFont
+
+from cssgan.inference.export import LoadedGenerator
+from cssgan.inference.generate import GeneratedVideo, generate_video
+from phonics_data.contract.files import atomic_path
+from phonics_data.errors import InputError, PhonicsDataError
+
+MAX_PIXELS = 50_000_000
+"""Larger pictures would take gigabytes of memory to decode; cameras of telephones stay below."""
+CARD_SIZE = 256
+CARD_COLOURS: dict[str, tuple[str, str]] = {
+    "yellow": ("#ffe08a", "#b3261e"),
+    "blue": ("#bfe3ff", "#0b3d91"),
+    "green": ("#cdebc5", "#1b5e20"),
+    "pink": ("#ffd1dc", "#6a1b9a"),
+    "white": ("#ffffff", "#111111"),
+    "black": ("#161616", "#fafafa"),
+}
+"""Name -> colour of the ground and of the letter."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FormLimits:
+    """What the form accepts.
+
+    Args:
+        max_seconds: length of the sound.
+        max_megabytes: size of each file, in 10^6 bytes.
+    """
+
+    max_seconds: float = 20.0
+    max_megabytes: int = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FormInputs:
+    """What a visitor sent; None: not given."""
+
+    picture: Path | None
+    sound: Path | None
+    label: str | None
+    seed: int = 0
+
+
+def make_video(generator: LoadedGenerator, inputs: FormInputs, out: Path, limits: FormLimits) -> GeneratedVideo:
+    """Check the inputs and generate the video.
+
+    Raises:
+        InputError: an input is missing, is not of its kind, or exceeds `limits`. The message names files without their folder.
+    """
+    if inputs.picture is None:
+        raise InputError("no picture; upload one, or draw a card")
+    if inputs.sound is None:
+        raise InputError("no sound; upload one, or record it with the microphone")
+    if not inputs.label:
+        raise InputError("no letter; choose one")
+    try:
+        check_file_size(inputs.picture, limits)
+        check_file_size(inputs.sound, limits)
+        check_picture(inputs.picture)
+        check_sound(inputs.sound, limits)
+        return generate_video(
+            generator, image=inputs.picture, audio=inputs.sound, label=inputs.label, out=out, seed=inputs.seed
+        )
+    except PhonicsDataError as error:
+        message = str(error)
+        for path in (inputs.picture, inputs.sound, out):
+            message = message.replace(str(path), path.name)
+        raise InputError(message) from error
+
+
+def check_file_size(path: Path, limits: FormLimits) -> None:
+    """Raise `InputError` if the file is missing, empty or larger than allowed."""
+    try:
+        num_bytes = path.stat().st_size
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); send it again") from error
+    if num_bytes == 0:
+        raise InputError(f"{path}: is empty; send another file")
+    if num_bytes > limits.max_megabytes * 1_000_000:
+        raise InputError(
+            f"{path}: {num_bytes / 1e6:.1f} MB, allowed: up to {limits.max_megabytes} MB; send a smaller file"
+        )
+
+
+def check_picture(path: Path) -> None:
+    """Raise `InputError` if the file is not a picture or has more than `MAX_PIXELS`. Reads its header only."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is lower
+            with Image.open(path) as image:
+                width, height = image.size
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{path}: {error}; allowed: up to {MAX_PIXELS / 1e6:.0f} million pixels") from error
+    except Exception as error:  # Pillow raises many kinds of errors for damaged files
+        raise InputError(f"{path}: is not a picture that can be read; allowed: png, jpeg, webp") from error
+    if width * height > MAX_PIXELS:
+        raise InputError(
+            f"{path}: {width}x{height} pixels, allowed: up to {MAX_PIXELS / 1e6:.0f} million; send a smaller picture"
+        )
+
+
+def check_sound(path: Path, limits: FormLimits) -> None:
+    """Raise `InputError` if the file is not a sound or longer than `limits`. Reads its header only."""
+    try:
+        info = soundfile.info(path)
+    except (OSError, RuntimeError) as error:  # soundfile's errors derive from RuntimeError
+        raise InputError(f"{path}: is not a sound that can be read; allowed: wav, flac, ogg, mp3") from error
+    if not info.frames:
+        raise InputError(f"{path}: contains no sound; record or upload another")
+    seconds = info.frames / info.samplerate
+    if seconds > limits.max_seconds:
+        raise InputError(
+            f"{path}: lasts {seconds:.1f} s, allowed: up to {limits.max_seconds:g} s; send one phrase, not a whole song"
+        )
+
+
+def draw_card(text: str, colours: str, path: Path) -> Path:
+    """Draw a card with a letter (or another class) in its middle and write it as PNG.
+
+    Args:
+        colours: a key of `CARD_COLOURS`.
+
+    Raises:
+        InputError: no text, or unknown colours.
+    """
+    if not text or colours not in CARD_COLOURS:
+        raise InputError(f"card: got {text!r} in {colours!r}, allowed: a letter in {', '.join(CARD_COLOURS)}")
+    ground, ink = CARD_COLOURS[colours]
+    image = Image.new("RGB", (CARD_SIZE, CARD_SIZE), ground)
+    draw = ImageDraw.Draw(image)
+    points = 0.7 * CARD_SIZE
+    width = draw.textlength(text, font=ImageFont.load_default(points))
+    points *= min(1.0, 0.9 * CARD_SIZE / width)  # a word instead of a letter
+    middle = CARD_SIZE / 2
+    draw.text((middle, middle), text, fill=ink, font=ImageFont.load_default(points), anchor="mm")
+    with atomic_path(path) as temporary:
+        image.save(temporary, format="PNG")
+    return path

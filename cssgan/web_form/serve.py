@@ -1,0 +1,91 @@
+"""Start the web form on this machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import tempfile
+import time
+from pathlib import Path
+
+from cssgan.errors import missing_package
+from cssgan.inference.export import LoadedGenerator
+from cssgan.training.run_folder import stop_signals
+from cssgan.web_form.inputs import FormLimits
+from phonics_data.errors import OptionError
+
+log = logging.getLogger("cssgan")
+HOST = "127.0.0.1"
+"""Only programs on this machine reach the form. It has no passwords and no limit on requests."""
+NO_REQUESTS = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "GRADIO_SHARE": "False",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+}
+"""Environment in which Gradio and its libraries send nothing to other servers."""
+
+
+def check_installed() -> None:
+    """Raise `DependencyError` if the extra ``ui`` is not installed. Before that, turn telemetry off."""
+    os.environ.update(NO_REQUESTS)
+    try:
+        import gradio  # noqa: F401 # pyright: ignore[reportUnusedImport] - read later, in `serve_form`
+    except ImportError as error:
+        raise missing_package(error, "serve", "ui") from error
+
+
+def serve_form(generator: LoadedGenerator, *, name: str, port: int = 7860, limits: FormLimits | None = None) -> None:
+    """Serve the form on 127.0.0.1 until Ctrl-C, SIGTERM or SIGHUP. Uploads and videos are deleted at the end.
+
+    Args:
+        name: of the model, shown as the title of the page.
+        port: 0: any free port.
+
+    Raises:
+        DependencyError: the extra ``ui`` is not installed.
+        OptionError: the port is in use.
+    """
+    limits = limits or FormLimits()
+    check_installed()
+    port = _free_port(port)
+    with tempfile.TemporaryDirectory(prefix="cssgan-form-") as temporary, stop_signals() as signals:
+        os.environ["GRADIO_TEMP_DIR"] = temporary  # of uploads; read when the components are made
+        from cssgan.web_form.app import MIDDLEWARE, make_form
+
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio's requests to its own server
+        folder = Path(temporary) / "made"
+        folder.mkdir()
+        form = make_form(generator, name=name, folder=folder, limits=limits)
+        try:
+            form.launch(
+                server_name=HOST,
+                server_port=port,
+                share=False,
+                inbrowser=False,
+                quiet=True,
+                show_error=True,
+                prevent_thread_lock=True,
+                max_file_size=limits.max_megabytes * 1_000_000,
+                allowed_paths=[str(folder)],
+                ssr_mode=False,
+                enable_monitoring=False,
+                mcp_server=False,
+                footer_links=[],
+                app_kwargs={"middleware": MIDDLEWARE, "docs_url": None, "redoc_url": None},
+            )
+            log.info("%s: open http://%s:%d/ ; press Ctrl-C to stop", name, HOST, port)
+            while not signals:
+                time.sleep(0.1)
+        finally:
+            form.close(verbose=False)
+
+
+def _free_port(port: int) -> int:
+    """`port`, or with 0 a free one. Raises `OptionError` if it is in use."""
+    try:
+        with socket.create_server((HOST, port)) as listener:
+            return listener.getsockname()[1]
+    except (OSError, OverflowError) as error:
+        raise OptionError("--port", port, f"a free port of {HOST} ({error}), or 0 for any") from error

@@ -1,0 +1,184 @@
+"""Runs that start from weights: what is taken, what is refused, and how they resume."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+import cssgan
+from cssgan.config import Config, from_json
+from cssgan.errors import CheckpointError, RunError
+from cssgan.training import checkpoint, initial_weights, loop
+from cssgan.training.run_folder import read_init
+from cssgan.training.summary import describe
+from tests.cssgan.inference.test_generate import save_run
+from tests.cssgan.toy_dataset import make_sample, tiny_config, write_dataset
+
+STILL = ("optim.g_lr=1e-12", "optim.d_lr=1e-12", "train.num_videos=3", "train.ema_half_life=10")
+"""One step that changes nothing that float32 shows."""
+
+
+def train(config: Config, dataset: Path, run: Path, init: Path | str | None = None) -> str:
+    text = io.StringIO()
+    loop.train(config, dataset, run, init=init, console=Console(file=text, width=300))
+    return text.getvalue()
+
+
+@pytest.fixture
+def first(dataset: Path, tmp_path: Path) -> Path:
+    """A run of four steps on other clips than `dataset`."""
+    write_dataset(tmp_path / "other", train=[make_sample(200 + seed, num_frames=20 + seed) for seed in range(6)])
+    train(tiny_config("optim.d_lr=1e-2"), tmp_path / "other", tmp_path / "first")
+    return tmp_path / "first"
+
+
+def newest(run: Path) -> checkpoint.Checkpoint:
+    return checkpoint.load_newest(run)
+
+
+def parameters(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Without buffers, which one step changes: batch statistics and vectors of spectral norms."""
+    return {name: tensor for name, tensor in weights.items() if name.endswith(("weight", "bias", "original"))}
+
+
+def close(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return len(parameters(a)) > 5 and all(
+        torch.allclose(tensor, b[name], atol=1e-7) for name, tensor in parameters(a).items()
+    )
+
+
+def test_a_run_starts_from_the_networks_and_mel_statistics_of_another(
+    dataset: Path, first: Path, tmp_path: Path
+) -> None:
+    text = train(tiny_config(*STILL), dataset, tmp_path / "run", first)
+    train(tiny_config(*STILL), dataset, tmp_path / "plain")
+
+    old, new, plain = newest(first), newest(tmp_path / "run"), newest(tmp_path / "plain")
+    assert close(old.generator_weights(), new.generator_weights())
+    assert close(old.generator_weights(), new.generator_weights("ema"))
+    assert close(old.discriminator_weights(), new.discriminator_weights())
+    assert not close(old.generator_weights(), plain.generator_weights())
+    assert new.progress.num_steps == 1
+    assert new.mel_stats == old.mel_stats != plain.mel_stats
+    assert f"starting from {first} (generator and discriminators, " in text
+    record = read_init(tmp_path / "run")
+    assert record is not None
+    assert record["networks"] == ["generator", "discriminators"]
+    assert len(record["digest"]) == 64
+
+
+def test_an_export_has_no_discriminators(dataset: Path, first: Path, tmp_path: Path) -> None:
+    out = cssgan.export(first, tmp_path / "out")
+    train(tiny_config(*STILL, "discriminator.width=4"), dataset, tmp_path / "run", out)
+
+    assert close(newest(first).generator_weights(), newest(tmp_path / "run").generator_weights())
+    record = read_init(tmp_path / "run")
+    assert record is not None
+    assert record["networks"] == ["generator"]
+    assert record["digest"] == json.loads((out / "config.json").read_text())["sha256"]
+    card = (cssgan.export(tmp_path / "run", tmp_path / "again") / "README.md").read_text()
+    assert f"started from the weights of out (SHA-256 {record['digest'][:16]}...)" in card
+    assert str(tmp_path) not in (tmp_path / "again/config.json").read_text()
+
+
+def test_resuming_gives_the_same_weights_and_does_not_read_the_initial_ones(
+    dataset: Path, first: Path, tmp_path: Path
+) -> None:
+    out = cssgan.export(first, tmp_path / "out")
+    train(tiny_config("train.num_videos=12"), dataset, tmp_path / "whole", out)
+    train(tiny_config("train.num_videos=6"), dataset, tmp_path / "parts", out)
+    shutil.rmtree(out)
+
+    text = train(tiny_config("train.num_videos=12"), dataset, tmp_path / "parts", out)
+
+    assert "resuming after step 2" in text
+    a, b = newest(tmp_path / "whole"), newest(tmp_path / "parts")
+    assert a.mel_stats == b.mel_stats == newest(first).mel_stats
+    for one, other in (
+        (a.generator_weights(), b.generator_weights()),
+        (a.discriminator_weights(), b.discriminator_weights()),
+    ):
+        assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+    record = read_init(tmp_path / "parts")
+    assert record == read_init(tmp_path / "whole")
+    config = initial_weights.start_config(out, record)  # the export is gone
+    assert config.model == tiny_config().model
+    with pytest.raises(CheckpointError, match="no such folder"):
+        train(tiny_config(), dataset, tmp_path / "new", out)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_run_keeps_its_initial_weights(dataset: Path, first: Path, tmp_path: Path) -> None:
+    train(tiny_config("train.num_videos=6"), dataset, tmp_path / "run", first)
+    train(tiny_config("train.num_videos=6"), dataset, tmp_path / "plain")
+
+    with pytest.raises(RunError, match=f"began with --init {first}; use the same option"):
+        train(tiny_config(), dataset, tmp_path / "run")
+    with pytest.raises(RunError, match="began without --init; use the same option"):
+        train(tiny_config(), dataset, tmp_path / "plain", first)
+    shutil.rmtree(tmp_path / "run/checkpoints")  # killed before its first checkpoint
+    train(tiny_config("train.seed=9"), dataset, tmp_path / "second")
+    shutil.rmtree(first)
+    shutil.copytree(tmp_path / "second", first)
+    with pytest.raises(RunError, match=r"the weights of --init .* changed since this run began"):
+        train(tiny_config("train.num_videos=6"), dataset, tmp_path / "run", first)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        (("model.width=4", "train.seed=3"), "differs in model.width: 2 -> 4; leave"),
+        (("model.g_output=direct", "loss.l1_weight=1"), "differs in model.g_output: compose -> direct; leave"),
+        (("model.temporal_upsampling=late",), "differs in model.temporal_upsampling: middle -> late; leave"),
+        (("model.streams=1",), "differs in model.streams: 4 -> 1; leave"),
+        (("data.size=32",), "differs in data.size: 16 -> 32; leave"),
+        (("discriminator.width=4",), "differs in discriminator.width: 2 -> 4; leave"),
+    ],
+)
+def test_weights_of_other_shapes_are_refused_with_the_fields(
+    dataset: Path, first: Path, tmp_path: Path, settings: tuple[str, ...], named: str
+) -> None:
+    config = tiny_config(*settings)
+    with pytest.raises(RunError) as refused:
+        train(config, dataset, tmp_path / "run", first)
+    assert named in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(RunError, match="differs in"):
+        describe(config, dataset, init=first)
+
+
+def test_training_options_may_differ(dataset: Path, first: Path) -> None:
+    config = tiny_config(
+        "optim.g_lr=1e-5", "train.batch_size=2", "loss.l1_weight=3", "order.p_in_order=0.5", "train.seed=7"
+    )
+    assert any(line.startswith("starting from ") for line in describe(config, dataset, init=first))
+
+
+def test_the_label_sets_must_match(dataset: Path, tmp_path: Path) -> None:
+    run = save_run(tmp_path / "letters")
+    initial = initial_weights.read_initial_weights(cssgan.export(run, tmp_path / "out"))
+    from phonics_data.contract.labels import LabelSet
+
+    with pytest.raises(RunError, match="label set letters \\(26 classes\\), the dataset has own \\(2\\)"):
+        initial_weights.check(initial, tiny_config(), LabelSet("own", ("one", "two")))
+
+
+def test_without_a_preset_the_configuration_is_that_of_the_weights(first: Path) -> None:
+    config = initial_weights.start_config(first, None)
+
+    old = from_json(json.loads((first / "config.json").read_text())["config"])
+    assert (config.model, config.optim, config.loss) == (old.model, old.optim, old.loss)
+    assert (old.train.device, config.train.device) == ("cpu", "auto")  # of the machine
+
+
+def test_a_shipped_model_can_be_started_from() -> None:
+    initial = initial_weights.read_initial_weights("rendered-64")
+    initial_weights.check(initial, initial_weights.start_config("rendered-64", None), initial.label_set)
+    assert initial.source == "rendered-64"
