@@ -106,8 +106,10 @@ class ModelConfig:
     audio_dim: int = _field(256, "features of a mel segment before the GRU", ge=1)
     gru_dim: int = _field(256, "size of the GRU state", ge=1)
     inject_dim: int = _field(64, "audio channels that every decoder block receives with audio_inject=every", ge=1)
-    audio_inject: Literal["every", "bottleneck"] = _field(
-        "bottleneck", "audio enters every decoder block, or only the first, as the paper says"
+    audio_inject: Literal["every", "bottleneck", "film"] = _field(
+        "bottleneck",
+        "audio enters only the first decoder block, as the paper says; every: also the others, as channels of their input; "
+        "film: it also scales and shifts each channel of each frame in the others",
     )
     z_dim: int = _field(0, "size of the noise vector at the bottleneck; the paper has none", ge=0)
     norm: Literal["batch", "group"] = _field("batch", "normalization layers of the generator")
@@ -308,6 +310,7 @@ _BASELINE_VALUES: dict[str, object] = {
     "model.start_image": "video_first",
     "model.shuffled_starts": "cascade",
     "model.audio_context": "clip",
+    "model.audio_inject": "bottleneck",
     "discriminator.video_d": "whole",
     "discriminator.order_head": "concat",
     "discriminator.d_audio": False,
