@@ -65,6 +65,15 @@ def test_override_sets_one_field(setting: str, field: str, value: object) -> Non
         ("loss.order_weight", "allowed: section.field=value"),
         ("data.size=48", "data.size: got 48, allowed: a power of two"),
         ("data.num_frames=24", "data.num_frames: got 24"),
+        ("loss.mismatch_weight=1", "loss.mismatch_weight: got 1.0, allowed: 0 without discriminator.d_audio=true"),
+        (
+            "discriminator.seam_clips=true",
+            "discriminator.seam_clips: got True, allowed: false with order.p_in_order=0: no window is in time order",
+        ),
+        ("loss.penalty_every=4", "loss.penalty_every: got 4, allowed: 1 without loss.r1_gamma or loss.r2_gamma"),
+        ("loss.l1_late_fraction=0.3", "loss.l1_late_fraction: got 0.3, allowed: 0 without loss.l2_weight"),
+        ("loss.l1_late_fraction=2", "loss.l1_late_fraction: got 2.0, allowed: number >= 0 and <= 1"),
+        ("model.audio_inject=gate", "model.audio_inject: got 'gate', allowed: every | bottleneck | film"),
         ("model.streams=2", "model.streams: got 2, allowed: 1 or model.num_clips (4)"),
     ],
 )
@@ -74,6 +83,30 @@ def test_invalid_settings_are_refused_with_field_and_range(setting: str, message
 
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ("discriminator.d_audio=true", "loss.mismatch_weight=1", "train.batch_size=4", "train.accumulate=4"),
+            "loss.mismatch_weight: got 1.0, allowed: 0 with one video per process and part",
+        ),
+        (
+            ("discriminator.d_audio=true", "loss.mismatch_weight=1", "discriminator.video_d=whole"),
+            "loss.mismatch_weight: got 1.0, allowed: 0 or false with discriminator.video_d=whole",
+        ),
+        (
+            ("loss.r1_gamma=1", "loss.penalty_every=4", "compute.cuda_graph=true"),
+            "compute.cuda_graph: got True, allowed: false with loss.penalty_every > 1",
+        ),
+    ],
+)
+def test_options_that_exclude_each_other_are_refused(settings: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        override(Config(), settings)
+
+    assert message in str(caught.value)
 
 
 def test_an_unknown_field_suggests_similar_ones() -> None:
