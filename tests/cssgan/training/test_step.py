@@ -323,7 +323,7 @@ def test_frames_held_beyond_the_end_are_no_wrong_pair(batch_of) -> None:
 
     _, terms = step.discriminator_losses(train_state, part, torch.rand_like(part.real.clips_BSCFHW), config)
 
-    assert float(terms["d_mismatch"]) == 0.0
+    assert float(terms["d_mismatch"].detach()) == 0.0
 
 
 def test_clips_across_seams_count_only_in_windows_in_time_order(batch_of) -> None:
