@@ -51,7 +51,7 @@ class DecoderBlock(nn.Module):
     """Temporal transposed convolution with many channels, norm, LeakyReLU, spatial 4x4 transposed convolution.
 
     Args:
-        film_dim: size of the audio states that scale and shift the normalized channels of each frame; 0: none.
+        modulation_dim: size of the audio states that scale and shift the normalized channels of each frame; 0: none.
     """
 
     def __init__(
@@ -62,12 +62,12 @@ class DecoderBlock(nn.Module):
         first: bool,
         last: bool,
         norm: str,
-        film_dim: int = 0,
+        modulation_dim: int = 0,
     ) -> None:
         super().__init__()
         self.temporal = temporal
         self.temporal_norm = norm_2d(norm, temporal.out_channels)
-        self.film = nn.Linear(film_dim, 2 * temporal.out_channels) if film_dim else None
+        self.modulator = nn.Linear(modulation_dim, 2 * temporal.out_channels) if modulation_dim else None
         stride, padding = (1, 0) if first else (2, 1)
         self.spatial = nn.ConvTranspose2d(temporal.out_channels, out_channels, 4, stride, padding)
         self.spatial_norm = None if last else norm_2d(norm, out_channels)
@@ -101,9 +101,9 @@ class DecoderBlock(nn.Module):
         Args:
             states_BFD: audio states, averaged over time to the block's frames.
         """
-        assert self.film is not None
+        assert self.modulator is not None
         pooled_BDT = functional.adaptive_avg_pool1d(states_BFD.transpose(1, 2), self.temporal.frames_out)
-        scale, shift = self.film(pooled_BDT.transpose(1, 2)).chunk(2, dim=2)
+        scale, shift = self.modulator(pooled_BDT.transpose(1, 2)).chunk(2, dim=2)
         return torch.cat((scale + 1.0, shift), dim=2)
 
     def _spatial(self, x: Tensor) -> Tensor:
@@ -124,7 +124,7 @@ class Decoder(nn.Module):
         bottleneck: channels of the concatenated input at 1x1x1.
         class_dim: one-hot classes that every later block receives.
         inject_dim: audio channels that every later block receives; 0: none.
-        film_dim: size of the audio states that modulate every later block (`DecoderBlock.modulation`); 0: none.
+        modulation_dim: size of the audio states that modulate every later block (`DecoderBlock.modulation`); 0: none.
         frames: `frames_after_blocks`.
         middle_first, middle: middle channels as multiples of a block's output channels (3 in the rgb layer).
         output: ``direct``: the rgb layer paints every pixel; ``compose``: its fourth channel is a mask that blends the
@@ -143,7 +143,7 @@ class Decoder(nn.Module):
         middle: int,
         output: str,
         norm: str,
-        film_dim: int = 0,
+        modulation_dim: int = 0,
     ) -> None:
         super().__init__()
         self.frames, self.output = frames, output
@@ -168,7 +168,7 @@ class Decoder(nn.Module):
                     first=first,
                     last=last,
                     norm=norm,
-                    film_dim=0 if first else film_dim,
+                    modulation_dim=0 if first else modulation_dim,
                 )
             )
             channels, frames_in = out, frames_out
@@ -193,9 +193,9 @@ class Decoder(nn.Module):
         return terms
 
     def modulations(self, states_BFD: Tensor) -> list[Tensor]:
-        """`DecoderBlock.modulation` of each block after the first; empty without `film_dim`."""
+        """`DecoderBlock.modulation` of each block after the first; empty without `modulation_dim`."""
         later = [cast(DecoderBlock, block) for block in self.blocks][1:]
-        return [block.modulation(states_BFD) for block in later if block.film is not None]
+        return [block.modulation(states_BFD) for block in later if block.modulator is not None]
 
     def forward(
         self,

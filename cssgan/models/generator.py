@@ -65,7 +65,7 @@ class CascadedGenerator(VideoGenerator):
             bottleneck=gru_dim + code_dim + num_classes + z_dim,
             class_dim=num_classes,
             inject_dim=inject_dim if audio_inject == "every" else 0,
-            film_dim=gru_dim if audio_inject == "film" else 0,
+            modulation_dim=gru_dim if audio_inject == "film" else 0,
             frames=frames_after_blocks(frames_per_stream, len(widths), temporal_upsampling),
             middle_first=middle_first,
             middle=middle,

