@@ -53,6 +53,8 @@ def unsupported(config: Config) -> list[str]:
         section, _, field = name.partition(".")
         if (got := getattr(getattr(config, section), field)) != value:
             out.append(f"{name}={got}")
+    if config.model.audio_inject == "film":
+        out.append("model.audio_inject=film")
     if config.model.streams != config.model.num_clips:
         out.append(f"model.streams={config.model.streams}")
     return out

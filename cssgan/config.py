@@ -112,8 +112,10 @@ class ModelConfig:
     audio_dim: int = _field(256, "features of a mel segment before the GRU", ge=1)
     gru_dim: int = _field(256, "size of the GRU state", ge=1)
     inject_dim: int = _field(64, "audio channels that every decoder block receives with audio_inject=every", ge=1)
-    audio_inject: Literal["every", "bottleneck"] = _field(
-        "bottleneck", "audio enters every decoder block, or only the first, as the paper says"
+    audio_inject: Literal["every", "bottleneck", "film"] = _field(
+        "bottleneck",
+        "audio enters only the first decoder block, as the paper says; every: also the others, as channels of their input; "
+        "film: it also scales and shifts each channel of each frame in the others",
     )
     z_dim: int = _field(0, "size of the noise vector at the bottleneck; the paper has none", ge=0)
     norm: Literal["batch", "group"] = _field("batch", "normalization layers of the generator")
@@ -143,6 +145,11 @@ class DiscriminatorConfig:
         "concat", "how the order predictor joins the features of the clips"
     )
     d_audio: bool = _field(False, "condition the clip discriminator on the audio of each frame; not in the paper")
+    seam_clips: bool = _field(
+        False,
+        "the clip discriminator also receives the second half of each clip with the first half of the next one, of "
+        "windows in time order; not in the paper",
+    )
     spectral: bool = _field(True, "spectral normalization in the discriminators; optional with gradient penalties")
     augment: Literal["none", "colour", "shift", "cutout", "all"] = _field(
         "none", "differentiable augmentation of real and generated videos, equally in all frames, never mirrored"
@@ -180,6 +187,20 @@ class LossConfig:
     )
     r1_gamma: float = _field(0.0, "R1 gradient penalty on reals, weighted by half of this value", ge=0.0)
     r2_gamma: float = _field(0.0, "R2 gradient penalty on fakes, weighted by half of this value", ge=0.0)
+    penalty_every: int = _field(1, "compute R1 and R2 in every n-th step only, with n times the weight", ge=1)
+    mismatch_weight: float = _field(
+        0.0,
+        "discriminators: weight of real clips with the audio of another video or of another time, as fakes (needs "
+        "discriminator.d_audio); not in the paper",
+        ge=0.0,
+    )
+    l1_late_fraction: float = _field(
+        0.0,
+        "last fraction of the run, in which l2_weight falls linearly to 0 and l1_weight goes to l1_late_weight",
+        ge=0.0,
+        le=1.0,
+    )
+    l1_late_weight: float = _field(100.0, "weight of L1 at the end of a run with l1_late_fraction", ge=0.0)
     adv_start: int = _field(0, "first step with adversarial and order losses; before it the loss is L1 alone", ge=0)
 
 
@@ -269,6 +290,7 @@ class Config:
             raise ConfigError("model.streams", model.streams, f"1 or model.num_clips ({model.num_clips})")
         if not is_power_of_two(self.frames_per_stream):
             raise ConfigError("data.num_frames", data.num_frames, "a power of two with model.streams=1")
+        _check_losses(self)
         if model.kind != "cssgan":
             _check_baseline(self)
         elif model.attention or model.motion != "vector":
@@ -333,9 +355,12 @@ _BASELINE_VALUES: dict[str, object] = {
     "model.start_image": "video_first",
     "model.shuffled_starts": "cascade",
     "model.audio_context": "clip",
+    "model.audio_inject": "bottleneck",
     "discriminator.video_d": "whole",
     "discriminator.order_head": "concat",
     "discriminator.d_audio": False,
+    "discriminator.seam_clips": False,
+    "loss.mismatch_weight": 0.0,
 }
 """The only value that baselines accept for options of the cssgan alone."""
 _SUPPORTED_OPTIONS: dict[str, tuple[str, ...]] = {
@@ -352,6 +377,33 @@ _UNSUPPORTED_VALUES: dict[str, object] = {
     "model.temporal_upsampling": "middle",
 }
 """The only value that a baseline accepts for an option that it does not support."""
+
+
+def _check_losses(config: Config) -> None:
+    """Raise `ConfigError` for options of losses that would have no effect, or that other options exclude."""
+    loss, discriminator, train = config.loss, config.discriminator, config.train
+    if loss.mismatch_weight > 0 and not discriminator.d_audio:
+        raise ConfigError("loss.mismatch_weight", loss.mismatch_weight, "0 without discriminator.d_audio=true")
+    if loss.mismatch_weight > 0 and train.batch_size // train.accumulate < 2:
+        raise ConfigError(
+            "loss.mismatch_weight", loss.mismatch_weight, "0 with one video per process and part: it needs another one"
+        )
+    for name, used in (
+        ("loss.mismatch_weight", loss.mismatch_weight),
+        ("discriminator.seam_clips", discriminator.seam_clips),
+    ):
+        if used and config.model.kind == "cssgan" and discriminator.video_d == "whole":
+            raise ConfigError(
+                name, used, "0 or false with discriminator.video_d=whole, which has no clip discriminator"
+            )
+    if discriminator.seam_clips and config.order.shuffle == "gen" and config.order.p_in_order == 0:
+        raise ConfigError("discriminator.seam_clips", True, "false with order.p_in_order=0: no window is in time order")
+    if loss.penalty_every > 1 and not loss.r1_gamma and not loss.r2_gamma:
+        raise ConfigError("loss.penalty_every", loss.penalty_every, "1 without loss.r1_gamma or loss.r2_gamma")
+    if loss.penalty_every > 1 and config.compute.cuda_graph:
+        raise ConfigError("compute.cuda_graph", True, "false with loss.penalty_every > 1, whose steps differ")
+    if loss.l1_late_fraction > 0 and not loss.l2_weight:
+        raise ConfigError("loss.l1_late_fraction", loss.l1_late_fraction, "0 without loss.l2_weight, which it lowers")
 
 
 def _check_baseline(config: Config) -> None:

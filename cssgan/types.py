@@ -119,6 +119,8 @@ class Batch:
     noise_BZ: Tensor
     augment_BUA: Tensor | None = None
     """Uniform random numbers for `cssgan.training.augmentation`; None without augmentation."""
+    mismatch_BU: Tensor | None = None
+    """Uniform random numbers that choose a wrong sound (`loss.mismatch_weight`); None without it."""
     l1_denominator: Tensor | None = None
     """Scalar float32. Set in a part of a larger batch (micro-batches, several processes): the mean number of valid frames
     per part. L1 is divided by it, so that the mean over the parts is the L1 of the whole batch."""

@@ -35,7 +35,7 @@ RETIRED = {
     "lanes, visits": r"\b(lanes?|visits)\b",
     "peers": r"\bpeers\b",
     "scratch": r"\b(let_go|cssgan\.scratch)\b",
-    "film": r"\b(films?|\w*_film\w*|film_\w+)\b",
+    "film": r"(?<![=\"'`])\b(films?|\w*_film\w*|film_\w+)\b",  # but model.audio_inject=film is the name of a method
     "puzzle": r"\bpuzzles?(_\w+)?\b",
     "decay_share, p_chrono": r"\b(decay_share|p_chrono|image_gap|video_gap|order_surprise|distinct_surprise)\b",
     "prints": r"\b(picture_print|sound_print)s?\b",

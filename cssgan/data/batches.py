@@ -129,6 +129,7 @@ def to_batch(config: Config, spec: BatchSpec, *, video_BCTHW: Tensor, mels_BTMU:
         frame_index_BS=to_device(randomness.frame_index_BS[rows]),
         noise_BZ=to_device(randomness.noise_BZ[rows]),
         augment_BUA=None if randomness.augment_BUA is None else to_device(randomness.augment_BUA[rows]),
+        mismatch_BU=None if randomness.mismatch_BU is None else to_device(randomness.mismatch_BU[rows]),
         l1_denominator=denominator(randomness.num_valid_B),
         order_denominator=denominator(mask_B),
     )
@@ -155,7 +156,7 @@ def micro_batches(batch: Batch, parts: int) -> list[Batch]:
 
 _PER_ROW = (
     "video_BCTHW", "mels_BTMU", "label_BK", "num_valid_B", "order_B", "order_mask_B", "frame_index_BS", "noise_BZ",
-    "augment_BUA",
+    "augment_BUA", "mismatch_BU",
 )  # fmt: skip
 
 

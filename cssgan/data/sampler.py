@@ -19,6 +19,8 @@ from phonics_data.contract.labels import LabelSet
 
 AUGMENT_SHAPE = (3, 7)
 """Uniform numbers of a video for `cssgan.training.augmentation`: seven for each of three uses."""
+MISMATCH_NUMBERS = 3
+"""Uniform numbers of a video for `cssgan.training.step.mismatched_mels`."""
 # One stream of random numbers for each use.
 _EPOCH, _STEP, _AUDIO, _AUGMENTATION = 1, 2, 3, 4
 
@@ -55,6 +57,7 @@ class BatchRandomness:
     frame_index_BS: NDArray[np.int64]
     noise_BZ: NDArray[np.float32]
     augment_BUA: NDArray[np.float32] | None
+    mismatch_BU: NDArray[np.float32] | None
 
 
 def sample_randomness(config: Config, position: int, lengths: Sequence[int]) -> BatchRandomness:
@@ -69,7 +72,11 @@ def sample_randomness(config: Config, position: int, lengths: Sequence[int]) -> 
     num_chosen, out_of = config.discriminator_frames
     frame_index = rng.integers(out_of, size=(size, num_chosen))
     noise = rng.standard_normal((size, config.model.z_dim), dtype=np.float32)
-    is_augmented = config.discriminator.augment != "none"
+    augment = mismatch = None
+    if config.discriminator.augment != "none":
+        augment = rng.random((size, *AUGMENT_SHAPE), dtype=np.float32)
+    if config.loss.mismatch_weight > 0:
+        mismatch = rng.random((size, MISMATCH_NUMBERS), dtype=np.float32)
     return BatchRandomness(
         starts=starts,
         num_valid_B=np.array(
@@ -80,7 +87,8 @@ def sample_randomness(config: Config, position: int, lengths: Sequence[int]) -> 
         forced_B=forced,
         frame_index_BS=frame_index,
         noise_BZ=noise,
-        augment_BUA=rng.random((size, *AUGMENT_SHAPE), dtype=np.float32) if is_augmented else None,
+        augment_BUA=augment,
+        mismatch_BU=mismatch,
     )
 
 

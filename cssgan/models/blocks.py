@@ -246,7 +246,10 @@ class SpectralConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.stride, self.padding, self.spectral = stride, padding, spectral
         self.dims = len(kernel)
-        nn.init.normal_(self.weight, 0.0, 0.02)
+        if spectral:
+            nn.init.normal_(self.weight, 0.0, 0.02)
+        else:  # without normalization, weights of 0.02 would give logits and gradients near 0 (He et al., ICCV 2015)
+            nn.init.kaiming_normal_(self.weight.flatten(1), a=LEAK)
         columns = self.weight[0].numel()
         self.register_buffer("weight_u", functional.normalize(torch.randn(out_channels), dim=0))
         self.register_buffer("weight_v", functional.normalize(torch.randn(columns), dim=0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -47,26 +48,63 @@ def frames_after_blocks(num_frames: int, num_blocks: int, upsampling: str) -> li
 
 
 class DecoderBlock(nn.Module):
-    """Temporal transposed convolution with many channels, norm, LeakyReLU, spatial 4x4 transposed convolution."""
+    """Temporal transposed convolution with many channels, norm, LeakyReLU, spatial 4x4 transposed convolution.
+
+    Args:
+        modulation_dim: size of the audio states that scale and shift the normalized channels of each frame; 0: none.
+    """
 
     def __init__(
-        self, *, temporal: TemporalConvTranspose, out_channels: int, first: bool, last: bool, norm: str
+        self,
+        *,
+        temporal: TemporalConvTranspose,
+        out_channels: int,
+        first: bool,
+        last: bool,
+        norm: str,
+        modulation_dim: int = 0,
     ) -> None:
         super().__init__()
         self.temporal = temporal
         self.temporal_norm = norm_2d(norm, temporal.out_channels)
+        self.modulator = nn.Linear(modulation_dim, 2 * temporal.out_channels) if modulation_dim else None
         stride, padding = (1, 0) if first else (2, 1)
         self.spatial = nn.ConvTranspose2d(temporal.out_channels, out_channels, 4, stride, padding)
         self.spatial_norm = None if last else norm_2d(norm, out_channels)
 
-    def forward(self, x_BTEHW: Tensor, skip_BEHW: Tensor | None, term_BTO: Tensor, folded: FoldedWeights) -> Tensor:
-        """See `TemporalConvTranspose.forward`."""
+    def forward(
+        self,
+        x_BTEHW: Tensor,
+        skip_BEHW: Tensor | None,
+        term_BTO: Tensor,
+        folded: FoldedWeights,
+        modulation_BTO: Tensor | None = None,
+    ) -> Tensor:
+        """See `TemporalConvTranspose.forward`; `modulation_BTO` is that of `modulation`."""
         y = self.temporal(x_BTEHW, skip_BEHW, term_BTO, folded)
         batch, frames = y.shape[:2]
-        y = self._spatial(leaky_relu(self.temporal_norm(y.flatten(0, 1))))
+        y = self.temporal_norm(y.flatten(0, 1))
+        if modulation_BTO is not None:
+            scale, shift = modulation_BTO.to(y.dtype).flatten(0, 1)[..., None, None].chunk(2, dim=1)
+            y = torch.addcmul(shift, y, scale)
+        y = self._spatial(leaky_relu(y))
         if self.spatial_norm is not None:
             y = leaky_relu(self.spatial_norm(y))
         return y.view(batch, frames, *y.shape[1:])
+
+    def modulation(self, states_BFD: Tensor) -> Tensor:
+        """Factors and summands of each frame's channels, (B, frames, 2 x channels); the factors are 1 + linear.
+
+        It does not depend on images: one call serves all streams of a cascade. (Perez et al., "FiLM: Visual Reasoning
+        with a General Conditioning Layer", AAAI 2018.)
+
+        Args:
+            states_BFD: audio states, averaged over time to the block's frames.
+        """
+        assert self.modulator is not None
+        pooled_BDT = functional.adaptive_avg_pool1d(states_BFD.transpose(1, 2), self.temporal.frames_out)
+        scale, shift = self.modulator(pooled_BDT.transpose(1, 2)).chunk(2, dim=2)
+        return torch.cat((scale + 1.0, shift), dim=2)
 
     def _spatial(self, x: Tensor) -> Tensor:
         weight, bias = self.spatial.weight, self.spatial.bias
@@ -85,7 +123,8 @@ class Decoder(nn.Module):
         widths: channels of the image encoder's levels, from size/2 down to 4 pixels (`level_widths`).
         bottleneck: channels of the concatenated input at 1x1x1.
         class_dim: one-hot classes that every later block receives.
-        inject_dim: audio channels that every later block receives; 0: audio at the bottleneck only.
+        inject_dim: audio channels that every later block receives; 0: none.
+        modulation_dim: size of the audio states that modulate every later block (`DecoderBlock.modulation`); 0: none.
         frames: `frames_after_blocks`.
         middle_first, middle: middle channels as multiples of a block's output channels (3 in the rgb layer).
         output: ``direct``: the rgb layer paints every pixel; ``compose``: its fourth channel is a mask that blends the
@@ -104,6 +143,7 @@ class Decoder(nn.Module):
         middle: int,
         output: str,
         norm: str,
+        modulation_dim: int = 0,
     ) -> None:
         super().__init__()
         self.frames, self.output = frames, output
@@ -121,7 +161,16 @@ class Decoder(nn.Module):
                 frames_out=frames_out,
                 first=first,
             )
-            self.blocks.append(DecoderBlock(temporal=temporal, out_channels=out, first=first, last=last, norm=norm))
+            self.blocks.append(
+                DecoderBlock(
+                    temporal=temporal,
+                    out_channels=out,
+                    first=first,
+                    last=last,
+                    norm=norm,
+                    modulation_dim=0 if first else modulation_dim,
+                )
+            )
             channels, frames_in = out, frames_out
 
     def fold(self) -> list[FoldedWeights]:
@@ -143,6 +192,11 @@ class Decoder(nn.Module):
             terms.append(cast(DecoderBlock, block).temporal.conditioning_term(conditioning_BET, weights))
         return terms
 
+    def modulations(self, states_BFD: Tensor) -> list[Tensor]:
+        """`DecoderBlock.modulation` of each block after the first; empty without `modulation_dim`."""
+        later = [cast(DecoderBlock, block) for block in self.blocks][1:]
+        return [block.modulation(states_BFD) for block in later if block.modulator is not None]
+
     def forward(
         self,
         bottleneck_BE: Tensor,
@@ -150,16 +204,21 @@ class Decoder(nn.Module):
         terms: list[Tensor],
         start_BCHW: Tensor,
         folded: list[FoldedWeights],
+        modulations: Sequence[Tensor] = (),
     ) -> Tensor:
         """clip_BCFHW in [-1, 1].
 
         Args:
             skips: from size/2 down to 4 pixels, of `ImageEncoder`.
             terms: `conditioning_terms`.
+            modulations: `modulations`; default: none.
         """
         x = bottleneck_BE[:, None, :, None, None]
-        for block, skip, term, weights in zip(self.blocks, [None, *reversed(skips)], terms, folded, strict=True):
-            x = block(x, skip, term, weights)
+        modulation_of = [None, *(modulations or [None] * len(skips))]
+        for block, skip, term, weights, modulation in zip(
+            self.blocks, [None, *reversed(skips)], terms, folded, modulation_of, strict=True
+        ):
+            x = block(x, skip, term, weights, modulation)
         x = x.to(start_BCHW.dtype)  # half precision cannot represent 256 levels per channel
         if self.output == "direct":
             return tanh(x).transpose(1, 2)

@@ -141,15 +141,10 @@ class CascadedDiscriminators(Discriminators):
         batch, clips = clips_BSCFHW.shape[:2]
         image_BS = self.image(_frames(clips_BSCFHW, frame_index_BS)).view(batch, clips)
         label = label_BK if self.class_dim else None
-        audio_BSFD = None
-        if self.audio_layer is not None:
-            assert mels_BSFMU is not None
-            audio_BSFD = leaky_relu(self.audio_layer(mels_BSFMU.flatten(3)))
+        audio_BSFD = self._audio(mels_BSFMU)
         clip_BS = video_B = features = None
         if self.clip_head is not None or self.order is not None:
-            clip_label = None if label is None else label.repeat_interleave(clips, dim=0)
-            audio_BFD = None if audio_BSFD is None else audio_BSFD.flatten(0, 1)
-            maps = self.trunk(clips_BSCFHW.flatten(0, 1), clip_label, audio_BFD)
+            maps = self._clip_maps(clips_BSCFHW, label, audio_BSFD)
             if self.clip_head is not None:
                 clip_BS = self.clip_head(maps).view(batch, clips)
             features = maps.flatten(1, 2).unflatten(0, (batch, clips))
@@ -158,6 +153,25 @@ class CascadedDiscriminators(Discriminators):
             audio_BTD = None if audio_BSFD is None else audio_BSFD.flatten(1, 2)
             video_B = self.video_head(self.trunk(video_BCTHW, label, audio_BTD)).view(batch)
         return DiscriminatorOutput(image_BS=image_BS, clip_BS=clip_BS, video_B=video_B, features_BSDHW=features)
+
+    def clip_logits(self, clips_BSCFHW: Tensor, label_BK: Tensor, mels_BSFMU: Tensor | None = None) -> Tensor:
+        """See `Discriminators.clip_logits`."""
+        assert self.clip_head is not None
+        maps = self._clip_maps(clips_BSCFHW, label_BK if self.class_dim else None, self._audio(mels_BSFMU))
+        return self.clip_head(maps).view(clips_BSCFHW.shape[:2])
+
+    def _audio(self, mels_BSFMU: Tensor | None) -> Tensor | None:
+        """audio_BSFD that the trunk receives; None without audio."""
+        if self.audio_layer is None:
+            return None
+        assert mels_BSFMU is not None
+        return leaky_relu(self.audio_layer(mels_BSFMU.flatten(3)))
+
+    def _clip_maps(self, clips_BSCFHW: Tensor, label_BK: Tensor | None, audio_BSFD: Tensor | None) -> Tensor:
+        """Feature maps of the trunk for each clip, (B x S, ...)."""
+        clip_label = None if label_BK is None else label_BK.repeat_interleave(clips_BSCFHW.shape[1], dim=0)
+        audio_BFD = None if audio_BSFD is None else audio_BSFD.flatten(0, 1)
+        return self.trunk(clips_BSCFHW.flatten(0, 1), clip_label, audio_BFD)
 
     def predict_order(self, features_BSDHW: Tensor | None, permutation_BS: Tensor) -> Tensor | None:
         """See `Discriminators.predict_order`."""

@@ -39,7 +39,7 @@ class CascadedGenerator(VideoGenerator):
         audio_dim: int,
         gru_dim: int,
         inject_dim: int,
-        inject_every: bool,
+        audio_inject: str,
         z_dim: int,
         norm: str,
         output: str,
@@ -59,12 +59,13 @@ class CascadedGenerator(VideoGenerator):
             state=gru_dim,
             both_directions=audio_of_window,
         )
-        self.inject = nn.Linear(gru_dim, inject_dim) if inject_every else None
+        self.inject = nn.Linear(gru_dim, inject_dim) if audio_inject == "every" else None
         self.decoder = Decoder(
             widths=widths,
             bottleneck=gru_dim + code_dim + num_classes + z_dim,
             class_dim=num_classes,
-            inject_dim=inject_dim if inject_every else 0,
+            inject_dim=inject_dim if audio_inject == "every" else 0,
+            modulation_dim=gru_dim if audio_inject == "film" else 0,
             frames=frames_after_blocks(frames_per_stream, len(widths), temporal_upsampling),
             middle_first=middle_first,
             middle=middle,
@@ -116,22 +117,33 @@ class CascadedGenerator(VideoGenerator):
         folded = self.decoder.fold()
         label = label_BK.repeat_interleave(num_streams, dim=0)
         terms = self.decoder.conditioning_terms(label, None if self.inject is None else self.inject(states), folded)
+        modulations = self.decoder.modulations(states)
         conditions = torch.cat((states[:, -1], label, noise_BZ.repeat_interleave(num_streams, dim=0)), dim=1)
 
-        def run_stream(start: Tensor, conditions_BE: Tensor, terms: list[Tensor]) -> Tensor:
+        def run_stream(start: Tensor, conditions_BE: Tensor, terms: list[Tensor], modulations: list[Tensor]) -> Tensor:
             code, skips = self.image_encoder(start)
-            return self.decoder(torch.cat((conditions_BE, code), dim=1), skips, terms, start, folded)
+            return self.decoder(torch.cat((conditions_BE, code), dim=1), skips, terms, start, folded, modulations)
 
         if not self.use_cascade:
-            clips = run_stream(image_BCHW.repeat_interleave(num_streams, dim=0), conditions, terms)
+            clips = run_stream(image_BCHW.repeat_interleave(num_streams, dim=0), conditions, terms, modulations)
             return clips.unflatten(0, (-1, num_streams))
-        conditions_of = conditions.unflatten(0, (-1, num_streams)).unbind(1)
+
+        def by_stream(of_all_streams: Tensor) -> tuple[Tensor, ...]:
+            return of_all_streams.unflatten(0, (-1, num_streams)).unbind(1)
+
+        conditions_of = by_stream(conditions)
         # The first block has only a bias, which is the same for all streams.
         first, *later = terms
-        terms_of = [term.unflatten(0, (-1, num_streams)).unbind(1) for term in later]
+        terms_of = [by_stream(term) for term in later]
+        modulations_of = [by_stream(modulation) for modulation in modulations]
 
         def make_clip(start: Tensor, index: int) -> Tensor:
-            return run_stream(start, conditions_of[index], [first, *(term[index] for term in terms_of)])
+            return run_stream(
+                start,
+                conditions_of[index],
+                [first, *(term[index] for term in terms_of)],
+                [modulation[index] for modulation in modulations_of],
+            )
 
         return cascade(
             make_clip,
@@ -160,7 +172,7 @@ class CascadedGenerator(VideoGenerator):
             audio_dim=model.audio_dim,
             gru_dim=model.gru_dim,
             inject_dim=model.inject_dim,
-            inject_every=model.audio_inject == "every",
+            audio_inject=model.audio_inject,
             z_dim=model.z_dim,
             norm=model.norm,
             output=model.g_output,

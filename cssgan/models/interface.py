@@ -121,6 +121,13 @@ class Discriminators(nn.Module, ABC):
             mels_BSFMU: mel segments of the clips, for audio-conditioned discriminators.
         """
 
+    def clip_logits(self, clips_BSCFHW: Tensor, label_BK: Tensor, mels_BSFMU: Tensor | None = None) -> Tensor:
+        """The clip discriminator alone, logits_BS; any number of clips. Only the cssgan has it.
+
+        Arguments as in `forward`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no clip discriminator")
+
     def predict_order(self, features_BSDHW: Tensor | None, permutation_BS: Tensor) -> Tensor | None:
         """Order logits_BP of clips whose position k holds clip permutation_BS[:, k]; None without an order predictor."""
         return None

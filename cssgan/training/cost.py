@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cssgan import config as configs
 from cssgan.config import Config
-from cssgan.data.sampler import AUGMENT_SHAPE
+from cssgan.data.sampler import AUGMENT_SHAPE, MISMATCH_NUMBERS
 from cssgan.models import factory
 from cssgan.training.step import TrainState, discriminator_losses, generator_losses, micro_batch, new_train_state
 from cssgan.types import Batch
@@ -55,6 +55,7 @@ def synthetic_batch(config: Config, num_videos: int, *, num_classes: int, device
             frame_index_BS=torch.zeros(num_videos, config.discriminator_frames[0], dtype=torch.long),
             noise_BZ=torch.zeros(num_videos, config.model.z_dim),
             augment_BUA=torch.rand(num_videos, *AUGMENT_SHAPE) if augmented else None,
+            mismatch_BU=torch.rand(num_videos, MISMATCH_NUMBERS) if config.loss.mismatch_weight > 0 else None,
         )
 
 

@@ -19,8 +19,8 @@ WARM_UP_STEPS = 3
 class CudaGraphStep:
     """`cssgan.training.step.train_step` on one GPU, with the same results.
 
-    Each batch is copied into static tensors. Learning rates and the weight of the running average are tensors that
-    `set_schedules` fills. When the adversarial losses start (`loss.adv_start`), the step is captured again.
+    Each batch is copied into static tensors. Learning rates, the weights of a schedule and that of the running average are
+    tensors that `set_schedules` fills. When the adversarial losses start (`loss.adv_start`), the step is captured again.
     """
 
     def __init__(self, train_state: TrainState, config: Config) -> None:
@@ -53,7 +53,7 @@ class CudaGraphStep:
     def _run_eagerly(self, batch: Batch) -> Terms:
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):
-            terms = run_updates(self.train_state, batch, self.config, adversarial=bool(self._adversarial))
+            terms = self._run_updates(batch)
         torch.cuda.current_stream().wait_stream(self._stream)
         return terms
 
@@ -64,9 +64,11 @@ class CudaGraphStep:
             optim.zero_grad(set_to_none=True)  # gradients must be allocated in the memory pool of the graph
         # thread_local: garbage collection in the loader's thread may call CUDA during the capture.
         with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
-            self._static_terms = run_updates(
-                self.train_state, self._static_batch, self.config, adversarial=bool(self._adversarial)
-            )
+            self._static_terms = self._run_updates(self._static_batch)
+
+    def _run_updates(self, batch: Batch) -> Terms:
+        # The configuration refuses loss.penalty_every > 1 here, so all steps have the same penalties.
+        return run_updates(self.train_state, batch, self.config, adversarial=bool(self._adversarial), penalized=True)
 
 
 def _tensors(batch: Batch) -> dict[str, Tensor]:

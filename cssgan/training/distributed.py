@@ -37,6 +37,12 @@ def check_world_size(config: Config, world_size: int) -> None:
         raise OptionError(
             "train.batch_size", config.train.batch_size, f"a multiple of processes x train.accumulate ({parts})"
         )
+    if config.loss.mismatch_weight > 0 and config.train.batch_size < 2 * parts:
+        raise OptionError(
+            "train.batch_size",
+            config.train.batch_size,
+            f"at least {2 * parts} with loss.mismatch_weight: two videos for each process and part",
+        )
     if world_size > 1 and config.compute.cuda_graph:
         raise OptionError("compute.cuda_graph", True, "false with more than one process")
 

@@ -30,6 +30,24 @@ def relativistic_loss(real: Tensor, fake: Tensor) -> Tensor:
     return functional.softplus(fake - real).mean()
 
 
+def masked_mean(values_BS: Tensor, mask_BS: Tensor) -> Tensor:
+    """Mean over all elements with masked ones (mask 0) counted as 0: parts of a batch average to the whole batch."""
+    return (values_BS * mask_BS).mean()
+
+
+def mismatch_loss(real_BS: Tensor, wrong_BS: Tensor, mask_BS: Tensor, gan: str) -> Tensor:
+    """Discriminator's loss on real clips with a wrong sound, as fakes.
+
+    Matching-aware discriminator (Reed et al., ICML 2016, section 4.2); not in the paper.
+
+    Args:
+        real_BS, wrong_BS: logits of the same clips with their own and with a wrong sound.
+        mask_BS: 1: counts.
+        gan: ``bce``: mean of -log(1 - sigmoid(wrong)); ``rpgan``: `relativistic_loss` of the pairs.
+    """
+    return masked_mean(functional.softplus(wrong_BS if gan == "bce" else wrong_BS - real_BS), mask_BS)
+
+
 def gradient_penalty(logits: Tensor, inputs: Tensor) -> Tensor:
     """Mean over logits of the squared norm of their gradient with respect to `inputs`: R1 on reals, R2 on fakes.
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from cssgan import clip_permutations
 from cssgan.config import Config
@@ -31,15 +32,19 @@ TERMS = {
     "g_l2": "mean squared difference to the real clips (with loss.l2_weight)",
     "g_image": "equation (1), generator: adversarial loss against the image discriminator",
     "g_video": "equation (2), generator: adversarial loss against the clip or video discriminator",
+    "g_seam": "as g_video, on clips across the seams (with discriminator.seam_clips)",
     "g_order": "equation (3) on fakes",
     "g_class": "class cross entropy of the video discriminator on fakes (with model.kind=mocogan)",
     "d_loss": "discriminators' loss: weighted sum of their terms",
     "d_image": "equation (1), image discriminator; chance level 1.386 (2 ln 2)",
     "d_video": "equation (2), clip or video discriminator; chance level 1.386 (2 ln 2)",
+    "d_seam": "as d_video, on clips across the seams (with discriminator.seam_clips)",
+    "d_mismatch": "discriminators' loss on real clips with a wrong sound (with loss.mismatch_weight)",
     "d_order": "equation (3) on real clips; chance level 3.178 (ln 24)",
     "d_class": "class cross entropy of the video discriminator on reals (with model.kind=mocogan)",
     "image_logit_margin": "image discriminator: mean logit on reals minus mean logit on fakes",
     "video_logit_margin": "clip or video discriminator: mean logit on reals minus mean logit on fakes",
+    "mismatch_logit_margin": "clip discriminator: mean logit on reals minus mean logit on reals with a wrong sound",
     "vote_acc_real": "fraction of real windows with a majority vote for real",
     "vote_acc_fake": "fraction of fake windows with a majority vote for fake",
     "order_acc_real": "accuracy of the order predictor on real windows; chance level 1 in 24",
@@ -69,6 +74,9 @@ class TrainState:
     """Running average of the generator's weights; None without `train.ema_half_life`."""
     ema_weight: Tensor
     """Scalar on the device: weight of the current generator in this step's update of the average."""
+    l1_weight: Tensor
+    l2_weight: Tensor
+    """Scalars on the device: weights of L1 and of the squared error in this step (`loss.l1_late_fraction`)."""
     dist_context: DistContext = SINGLE_PROCESS
     """The processes that share each batch."""
 
@@ -82,6 +90,8 @@ class MicroBatch:
     """The real clips in presentation order."""
     permutation_BS: Tensor
     """Permutation of the clip features for the order predictor, applied after the order of `real`."""
+    wrong_mels_BSFMU: Tensor | None = None
+    """A wrong sound for each clip of `real` (`mismatched_mels`); None without `loss.mismatch_weight`."""
 
 
 def new_train_state(
@@ -113,6 +123,8 @@ def new_train_state(
         d_optim=adam(discriminators, config.optim.d_lr),
         ema_generator=ema_generator,
         ema_weight=torch.zeros((), device=device),
+        l1_weight=torch.full((), config.loss.l1_weight, device=device),
+        l2_weight=torch.full((), config.loss.l2_weight, device=device),
         dist_context=dist_context,
     )
 
@@ -122,13 +134,20 @@ def train_step(train_state: TrainState, batch: Batch, config: Config, *, num_ste
 
     Args:
         batch: this process's rows.
-        num_steps, num_videos: position before this step (for `loss.adv_start` and the learning rates).
+        num_steps, num_videos: position before this step (for `loss.adv_start`, `loss.penalty_every` and what
+            `set_schedules` sets).
 
     Returns:
         The terms of `TERMS` over this process's rows: scalars on the device, detached.
     """
     set_schedules(train_state, config, num_videos=num_videos)
-    return run_updates(train_state, batch, config, adversarial=is_adversarial(config, num_steps))
+    return run_updates(
+        train_state,
+        batch,
+        config,
+        adversarial=is_adversarial(config, num_steps),
+        penalized=is_penalized(config, num_steps),
+    )
 
 
 def is_adversarial(config: Config, num_steps: int) -> bool:
@@ -136,15 +155,24 @@ def is_adversarial(config: Config, num_steps: int) -> bool:
     return num_steps >= config.loss.adv_start
 
 
+def is_penalized(config: Config, num_steps: int) -> bool:
+    """Whether the step after `num_steps` has gradient penalties, if it is adversarial (`loss.penalty_every`)."""
+    has_penalties = config.loss.r1_gamma > 0 or config.loss.r2_gamma > 0
+    return has_penalties and num_steps % config.loss.penalty_every == 0
+
+
 def set_schedules(train_state: TrainState, config: Config, *, num_videos: int) -> None:
-    """Set what depends on the position in the run: learning rates, and the weight of the running average's update."""
+    """Set what depends on the position in the run: learning rates, weights of L1 and of the squared error, and the weight
+    of the running average's update."""
     _set_learning_rates(train_state, config, num_videos)
+    if config.loss.l1_late_fraction > 0:
+        _set_reconstruction_weights(train_state, config, num_videos)
     if train_state.ema_generator is not None:
         half_life = min(config.train.ema_half_life, max(num_videos, 1))
         train_state.ema_weight.fill_(1.0 - 0.5 ** (config.train.batch_size / half_life))
 
 
-def run_updates(train_state: TrainState, batch: Batch, config: Config, *, adversarial: bool) -> Terms:
+def run_updates(train_state: TrainState, batch: Batch, config: Config, *, adversarial: bool, penalized: bool) -> Terms:
     """`train_step` without `set_schedules`."""
     parts = [micro_batch(part, config) for part in micro_batches(batch, config.train.accumulate)]
     iterate_spectral_norms(train_state.generator)
@@ -152,7 +180,7 @@ def run_updates(train_state: TrainState, batch: Batch, config: Config, *, advers
         iterate_spectral_norms(train_state.discriminators)
     fakes, terms = generator_step(train_state, parts, config, adversarial=adversarial)
     if adversarial:
-        terms |= discriminator_step(train_state, parts, fakes, config)
+        terms |= discriminator_step(train_state, parts, fakes, config, penalized=penalized)
     if train_state.ema_generator is not None:
         _update_average(train_state.ema_generator, train_state.generator, train_state.ema_weight)
     return terms
@@ -162,9 +190,66 @@ def micro_batch(batch: Batch, config: Config) -> MicroBatch:
     """Cut `batch` into clips and put them into the order that generator and discriminators receive."""
     order_BS = _clip_order(batch, config)
     in_time_BS = torch.arange(config.model.num_clips, device=order_BS.device).expand_as(order_BS)
-    real = cut_clips(batch, config.model.num_clips, order_BS if config.order.shuffle == "gen" else in_time_BS)
+    presented_BS = order_BS if config.order.shuffle == "gen" else in_time_BS
+    real = cut_clips(batch, config.model.num_clips, presented_BS)
     permutation_BS = order_BS if config.order.shuffle == "disc" else in_time_BS
-    return MicroBatch(batch=batch, real=real, permutation_BS=permutation_BS)
+    wrong_mels = None
+    if config.loss.mismatch_weight > 0:
+        wrong_mels = clip_permutations.permute(mismatched_mels(batch, config.model.num_clips), presented_BS)
+    return MicroBatch(batch=batch, real=real, permutation_BS=permutation_BS, wrong_mels_BSFMU=wrong_mels)
+
+
+def mismatched_mels(batch: Batch, num_clips: int) -> Tensor:
+    """A wrong sound for each clip of `batch`, (B, S, F, M, U) in time order.
+
+    Half of the windows get the sound of another video of `batch`; the others their own, rotated by a quarter to half of
+    the window, forwards or backwards. The rotation is by whole clips, so that the sound of no clip has a cut, which would
+    tell it from a right one without the picture.
+    """
+    uniform_BU = batch.mismatch_BU
+    assert uniform_BU is not None
+    size, device = batch.num_videos, uniform_BU.device
+
+    def choose(column: int, first: int, last: int) -> Tensor:
+        """Whole numbers first..last for each row."""
+        count = last - first + 1
+        return (uniform_BU[:, column] * count).long().clamp(max=count - 1) + first
+
+    rows_B = torch.arange(size, device=device)
+    from_other_B = uniform_BU[:, 0] < 0.5
+    source_B = torch.where(from_other_B, (rows_B + choose(1, 1, size - 1)) % size, rows_B)
+    quarter = -(-num_clips // 4)
+    shift_B = torch.where(from_other_B, 0, choose(2, quarter, num_clips - quarter))
+    clips_BS = (torch.arange(num_clips, device=device) + shift_B[:, None]) % num_clips
+    return batch.mels_BTMU.unflatten(1, (num_clips, -1))[source_B[:, None], clips_BS]
+
+
+def seam_clips(clips_BSCFHW: Tensor) -> Tensor:
+    """The second half of each clip with the first half of the next one, (B, S - 1, C, F, H, W)."""
+    half = clips_BSCFHW.shape[3] // 2
+    return torch.cat((clips_BSCFHW[:, :-1, :, half:], clips_BSCFHW[:, 1:, :, :half]), dim=3)
+
+
+def _seam_mels(mels_BSFMU: Tensor) -> Tensor:
+    """The mel segments of `seam_clips`."""
+    half = mels_BSFMU.shape[2] // 2
+    return torch.cat((mels_BSFMU[:, :-1, half:], mels_BSFMU[:, 1:, :half]), dim=2)
+
+
+def _seam_logits(train_state: TrainState, part: MicroBatch, clips_BSCFHW: Tensor, config: Config) -> Tensor:
+    """Logits of the clips across the seams, (B, S - 1) in float32; `clips_BSCFHW` as in `_discriminate`."""
+    repeats = len(clips_BSCFHW) // part.batch.num_videos
+    mels = _seam_mels(part.real.mels_BSFMU).repeat(repeats, 1, 1, 1, 1) if config.discriminator.d_audio else None
+    labels = part.batch.label_BK.repeat(repeats, 1)
+    return train_state.discriminators.clip_logits(seam_clips(clips_BSCFHW), labels, mels).float()
+
+
+def _seam_weights(batch: Batch, config: Config) -> Tensor:
+    """(B, 1): 0 for windows whose clips are not in time order. The expected mean is 1."""
+    if config.order.shuffle != "gen":
+        return torch.ones_like(batch.order_mask_B)[:, None]
+    # Windows that got the time order by chance are left out: with model.shuffled_starts=real they are no cascade.
+    return (1.0 - batch.order_mask_B)[:, None] / config.order.p_in_order
 
 
 def generate_clips(generator: VideoGenerator, batch: Batch, real: ClipBatch, config: Config) -> Tensor:
@@ -247,21 +332,31 @@ def generator_losses(
         change_weights = losses.change_weights(real.clips_BSCFHW, batch.video_BCTHW[:, :, 0], weights.change_weight)
     compared = (fake, real.clips_BSCFHW, real.valid_BSF, batch.l1_denominator, change_weights)
     terms: Terms = {"g_l1": losses.l1_loss(*compared)}
-    loss = weights.l1_weight * terms["g_l1"]
+    is_scheduled = weights.l1_late_fraction > 0
+    loss = (train_state.l1_weight if is_scheduled else weights.l1_weight) * terms["g_l1"]
     if weights.l2_weight > 0:
         terms["g_l2"] = losses.l2_loss(*compared)
-        loss = loss + weights.l2_weight * terms["g_l2"]
+        loss = loss + (train_state.l2_weight if is_scheduled else weights.l2_weight) * terms["g_l2"]
     if adversarial:
         with precision.autocast(config, device):
             augmented = _augment(fake, batch, config, augmentation.GENERATOR_FAKES)
             output = _discriminate(train_state, part, augmented, config)
             order_logits_BP = train_state.discriminators.predict_order(output.features_BSDHW, part.permutation_BS)
+            seam_fake_BS = seam_real_BS = None
+            if config.discriminator.seam_clips:
+                seam_fake_BS = _seam_logits(train_state, part, augmented, config)
             real_output = None
             if weights.gan == "rpgan":
                 augmented = _augment(real.clips_BSCFHW, batch, config, augmentation.REALS)
                 real_output = _discriminate(train_state, part, augmented, config)
+                if config.discriminator.seam_clips:
+                    seam_real_BS = _seam_logits(train_state, part, augmented, config)
         terms["g_image"], terms["g_video"] = _generator_adversarial_losses(output, real_output, config)
         loss = loss + weights.image_weight * terms["g_image"] + weights.video_weight * terms["g_video"]
+        if seam_fake_BS is not None:
+            losses_BS = functional.softplus(-seam_fake_BS if seam_real_BS is None else seam_real_BS - seam_fake_BS)
+            terms["g_seam"] = losses.masked_mean(losses_BS, _seam_weights(batch, config))
+            loss = loss + weights.video_weight * terms["g_seam"]
         if order_logits_BP is not None:
             terms["g_order"], terms["order_acc_fake"] = _order_terms(order_logits_BP, batch)
             loss = loss + weights.order_weight * terms["g_order"]
@@ -271,12 +366,14 @@ def generator_losses(
     return fake, loss, terms
 
 
-def discriminator_step(train_state: TrainState, parts: list[MicroBatch], fakes: list[Tensor], config: Config) -> Terms:
+def discriminator_step(
+    train_state: TrainState, parts: list[MicroBatch], fakes: list[Tensor], config: Config, *, penalized: bool = True
+) -> Terms:
     """Update the discriminators. Returns the mean terms."""
     train_state.d_optim.zero_grad(set_to_none=True)
     terms_of_parts: list[Terms] = []
     for part, fake in zip(parts, fakes, strict=True):
-        loss, terms = discriminator_losses(train_state, part, fake, config)
+        loss, terms = discriminator_losses(train_state, part, fake, config, penalized=penalized)
         _backward(loss, len(parts))
         terms_of_parts.append({**terms, "d_loss": loss})
     terms = _mean_terms(terms_of_parts)
@@ -288,15 +385,20 @@ def discriminator_step(train_state: TrainState, parts: list[MicroBatch], fakes: 
 
 
 def discriminator_losses(
-    train_state: TrainState, part: MicroBatch, fake_BSCFHW: Tensor, config: Config
+    train_state: TrainState, part: MicroBatch, fake_BSCFHW: Tensor, config: Config, *, penalized: bool = True
 ) -> tuple[Tensor, Terms]:
     """The discriminators' loss: the weighted sum of equations (1) to (3) and the gradient penalties.
+
+    Args:
+        penalized: whether to compute the penalties of `loss.r1_gamma` and `loss.r2_gamma`, `loss.penalty_every` times
+            their weight. They do not extend to clips across seams and to wrong sounds.
 
     Returns:
         The loss, and its terms without their weights.
     """
     batch, real, discriminators, weights = part.batch, part.real, train_state.discriminators, config.loss
-    size, penalized = batch.num_videos, weights.r1_gamma > 0 or weights.r2_gamma > 0
+    size = batch.num_videos
+    penalized = penalized and (weights.r1_gamma > 0 or weights.r2_gamma > 0)
     real_and_fake = torch.cat(
         (
             _augment(real.clips_BSCFHW, batch, config, augmentation.REALS),
@@ -312,6 +414,11 @@ def discriminator_losses(
         else:
             output = _discriminate(train_state, part, real_and_fake, config, repeats=2)
         order_logits_BP = discriminators.predict_order(output.take(size).features_BSDHW, part.permutation_BS)
+        seam_BS = wrong_BS = None
+        if config.discriminator.seam_clips:
+            seam_BS = _seam_logits(train_state, part, real_and_fake, config)
+        if part.wrong_mels_BSFMU is not None:
+            wrong_BS = discriminators.clip_logits(real_and_fake[:size], batch.label_BK, part.wrong_mels_BSFMU).float()
     image_real, image_fake = output.image_BS.split(size)
     video = [logits.split(size) for logits in _video_logits(output, config)]
     adversarial_loss = losses.discriminator_loss if weights.gan == "bce" else losses.relativistic_loss
@@ -322,6 +429,21 @@ def discriminator_losses(
         "video_logit_margin": _sum([real.mean() - fake.mean() for real, fake in video]),
     }
     loss = terms["d_image"] + terms["d_video"]
+    if seam_BS is not None:
+        seam_real_BS, seam_fake_BS = seam_BS.split(size)
+        if weights.gan == "bce":
+            losses_BS = functional.softplus(-seam_real_BS) + functional.softplus(seam_fake_BS)
+        else:
+            losses_BS = functional.softplus(seam_fake_BS - seam_real_BS)
+        terms["d_seam"] = losses.masked_mean(losses_BS, _seam_weights(batch, config))
+        loss = loss + terms["d_seam"]
+    if wrong_BS is not None:
+        assert output.clip_BS is not None
+        right_BS = output.clip_BS[:size]
+        # Frames held beyond the end of a video fit every sound.
+        terms["d_mismatch"] = losses.mismatch_loss(right_BS, wrong_BS, real.valid_BSF.amin(dim=2), weights.gan)
+        terms["mismatch_logit_margin"] = right_BS.mean() - wrong_BS.mean()
+        loss = loss + weights.mismatch_weight * terms["d_mismatch"]
     if order_logits_BP is not None:
         terms["d_order"], terms["order_acc_real"] = _order_terms(order_logits_BP, batch)
         loss = loss + weights.order_weight_d * terms["d_order"]
@@ -333,10 +455,10 @@ def discriminator_losses(
         terms["d_class"], terms["class_acc_real"] = losses.class_loss(output.class_BVK[:size], batch.label_BK)
         loss = loss + weights.class_weight_d * terms["d_class"]
     for name, gamma, rows in (("r1", weights.r1_gamma, slice(size)), ("r2", weights.r2_gamma, slice(size, None))):
-        if gamma > 0:
+        if penalized and gamma > 0:
             logits = [logits for logits in (output.image_BS, output.clip_BS, output.video_B) if logits is not None]
             terms[name] = _sum([losses.gradient_penalty(each[rows], real_and_fake) for each in logits])
-            loss = loss + gamma / 2 * terms[name]
+            loss = loss + weights.penalty_every * gamma / 2 * terms[name]
     return loss, terms
 
 
@@ -442,6 +564,15 @@ def _set_learning_rates(train_state: TrainState, config: Config, num_videos: int
                 group["lr"].fill_(lr * factor)
             else:
                 group["lr"] = lr * factor
+
+
+def _set_reconstruction_weights(train_state: TrainState, config: Config, num_videos: int) -> None:
+    """Constant, then linear over the last `loss.l1_late_fraction` of the run: L1 to `l1_late_weight`, squared error to 0."""
+    loss = config.loss
+    left = max(1.0 - num_videos / config.train.num_videos, 0.0)
+    share = min(left / loss.l1_late_fraction, 1.0)
+    train_state.l1_weight.fill_(loss.l1_late_weight + share * (loss.l1_weight - loss.l1_late_weight))
+    train_state.l2_weight.fill_(share * loss.l2_weight)
 
 
 @torch.no_grad()

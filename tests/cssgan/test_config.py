@@ -68,6 +68,15 @@ def test_override_sets_one_field(setting: str, field: str, value: object) -> Non
         ("data.frame_stride=0", "data.frame_stride: got 0, allowed: whole number >= 1 and <= 8"),
         ("data.frame_stride=9", "data.frame_stride: got 9, allowed: whole number >= 1 and <= 8"),
         ("data.frame_stride=2.5", "data.frame_stride: got '2.5', allowed: whole number >= 1 and <= 8"),
+        ("loss.mismatch_weight=1", "loss.mismatch_weight: got 1.0, allowed: 0 without discriminator.d_audio=true"),
+        (
+            "discriminator.seam_clips=true",
+            "discriminator.seam_clips: got True, allowed: false with order.p_in_order=0: no window is in time order",
+        ),
+        ("loss.penalty_every=4", "loss.penalty_every: got 4, allowed: 1 without loss.r1_gamma or loss.r2_gamma"),
+        ("loss.l1_late_fraction=0.3", "loss.l1_late_fraction: got 0.3, allowed: 0 without loss.l2_weight"),
+        ("loss.l1_late_fraction=2", "loss.l1_late_fraction: got 2.0, allowed: number >= 0 and <= 1"),
+        ("model.audio_inject=gate", "model.audio_inject: got 'gate', allowed: every | bottleneck |"),
         ("model.streams=2", "model.streams: got 2, allowed: 1 or model.num_clips (4)"),
     ],
 )
@@ -86,6 +95,30 @@ def test_a_window_spans_the_stride_times_its_frames(stride: int) -> None:
     assert (config.source_frames, config.source_frames_per_clip) == (32 * stride, 8 * stride)
     assert (config.source_frames_per_stream, config.context_frames) == (8 * stride, 8 * stride)
     assert (config.data.num_frames, config.frames_per_clip, config.frames_per_stream) == (32, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ("discriminator.d_audio=true", "loss.mismatch_weight=1", "train.batch_size=4", "train.accumulate=4"),
+            "loss.mismatch_weight: got 1.0, allowed: 0 with one video per process and part",
+        ),
+        (
+            ("discriminator.d_audio=true", "loss.mismatch_weight=1", "discriminator.video_d=whole"),
+            "loss.mismatch_weight: got 1.0, allowed: 0 or false with discriminator.video_d=whole",
+        ),
+        (
+            ("loss.r1_gamma=1", "loss.penalty_every=4", "compute.cuda_graph=true"),
+            "compute.cuda_graph: got True, allowed: false with loss.penalty_every > 1",
+        ),
+    ],
+)
+def test_options_that_exclude_each_other_are_refused(settings: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        override(Config(), settings)
+
+    assert message in str(caught.value)
 
 
 def test_an_unknown_field_suggests_similar_ones() -> None:

@@ -53,6 +53,16 @@ def test_clip_logits_depend_on_the_clip_and_its_class() -> None:
     assert torch.equal(pair[0], pair[1])
 
 
+def test_clip_logits_alone_equal_those_of_all_discriminators() -> None:
+    discriminators, (clips, label, frame_index) = make("discriminator.d_audio=true"), inputs()
+    mels = torch.randn(3, 4, 4, 64, 20)
+
+    alone = discriminators.clip_logits(clips, label, mels)
+
+    assert torch.equal(alone, discriminators(clips, label, frame_index, mels).clip_BS)
+    assert torch.equal(discriminators.clip_logits(clips[:, :3], label, mels[:, :3]), alone[:, :3])
+
+
 def test_the_order_predictor_shares_the_trunk() -> None:
     discriminators, (clips, label, frame_index) = make(), inputs()
 

@@ -51,15 +51,23 @@ def plain_stream(generator: CascadedGenerator, image: Tensor, mels_BFMU: Tensor,
         assert isinstance(block, DecoderBlock)
         if index:
             frames, side = x.shape[2], x.shape[3]
-            assert generator.inject is not None
-            audio = functional.adaptive_avg_pool1d(generator.inject(states).transpose(1, 2), frames)
             skip = skips[-index][:, :, None].expand(-1, -1, frames, -1, -1)
-            conditioning = torch.cat((label[:, :, None].expand(-1, -1, frames), audio), dim=1)
+            conditioning = label[:, :, None].expand(-1, -1, frames)
+            if generator.inject is not None:
+                audio = functional.adaptive_avg_pool1d(generator.inject(states).transpose(1, 2), frames)
+                conditioning = torch.cat((conditioning, audio), dim=1)
             x = torch.cat((x, skip, conditioning[..., None, None].expand(-1, -1, -1, side, side)), dim=1)
         layer = block.temporal
         stride, padding = (layer.stride, 1, 1), (layer.padding, 0, 0)
         x = functional.conv_transpose3d(x, layer.weight[..., None, None], layer.bias, stride, padding)
-        x = functional.leaky_relu(plain_norm(block.temporal_norm, x), 0.2)
+        x = plain_norm(block.temporal_norm, x)
+        if block.modulator is not None:
+            pooled = functional.adaptive_avg_pool1d(states.transpose(1, 2), x.shape[2])
+            channels = x.shape[1]
+            for frame in range(x.shape[2]):
+                values = block.modulator(pooled[:, :, frame])[..., None, None]
+                x[:, :, frame] = x[:, :, frame].clone() * (1.0 + values[:, :channels]) + values[:, channels:]
+        x = functional.leaky_relu(x, 0.2)
         spatial, step = block.spatial, (1, *block.spatial.stride)
         x = functional.conv_transpose3d(x, spatial.weight[:, :, None], spatial.bias, step, (0, *spatial.padding))
         if block.spatial_norm is not None:
@@ -87,9 +95,14 @@ def moved_plain(image: Tensor, flow_BCFHW: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("output", ["compose", "direct", "warp"])
-@pytest.mark.parametrize("upsampling", ["middle", "late", "early"])
-def test_a_stream_and_its_gradients_equal_the_plain_form(output: str, upsampling: str) -> None:
-    generator = make(f"model.g_output={output}", f"model.temporal_upsampling={upsampling}").double().train()
+@pytest.mark.parametrize(
+    ("upsampling", "inject"), [("middle", "every"), ("late", "every"), ("early", "every"), ("middle", "film")]
+)
+def test_a_stream_and_its_gradients_equal_the_plain_form(output: str, upsampling: str, inject: str) -> None:
+    generator = make(
+        f"model.g_output={output}", f"model.temporal_upsampling={upsampling}", f"model.audio_inject={inject}"
+    )
+    generator = generator.double().train()
     image, mels, label, noise = (x.double() for x in inputs())
 
     fast = generator(image, mels, label, noise)[:, 0]
@@ -227,7 +240,15 @@ def test_a_mask_of_zero_copies_the_start_image() -> None:
     torch.testing.assert_close(clips, image[:, None, :, None].expand_as(clips), atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("settings", [("model.z_dim=3",), ("model.norm=group",), ("model.audio_inject=bottleneck",)])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("model.z_dim=3",),
+        ("model.norm=group",),
+        ("model.audio_inject=bottleneck",),
+        ("model.z_dim=3", "model.audio_inject=film", "model.norm=group", "model.g_output=warp"),
+    ],
+)
 def test_options_run_and_every_input_has_an_effect(settings: tuple[str, ...]) -> None:
     generator = make(*settings).eval()
     z = 3 if "z_dim" in settings[0] else 0
@@ -244,6 +265,27 @@ def test_options_run_and_every_input_has_an_effect(settings: tuple[str, ...]) ->
         assert not torch.equal(generator(*changed), clips)
     if z:
         assert not torch.equal(generator(image, mels, label, noise + 1), clips)
+
+
+def test_modulation_by_the_sound_acts_on_its_own_frames() -> None:
+    generator = make("model.audio_inject=film", "model.norm=group").eval()
+    image, mels, label, noise = inputs()
+    states = generator.audio_encoder(mels[:, 0])
+    modulations = generator.decoder.modulations(states)
+
+    assert [m.shape[1] for m in modulations] == generator.decoder.frames[1:]
+    changed = generator.decoder.modulations(torch.cat((states[:, :3], states[:, 3:] + 1.0), dim=1))
+    differs = (changed[-1] - modulations[-1]).abs().amax(dim=(0, 2)) > 0
+    assert differs.tolist() == [False, False, False, True]
+    for index in range(1, len(generator.decoder.blocks)):
+        module = generator.decoder.blocks[index]
+        assert isinstance(module, DecoderBlock)
+        assert module.modulator is not None
+        nn.init.zeros_(module.modulator.weight)
+        nn.init.zeros_(module.modulator.bias)
+    plain = make("model.audio_inject=bottleneck", "model.norm=group").eval()
+    plain.load_state_dict({name: value for name, value in generator.state_dict().items() if ".modulator." not in name})
+    torch.testing.assert_close(generator(image, mels, label, noise), plain(image, mels, label, noise))
 
 
 @pytest.mark.parametrize(

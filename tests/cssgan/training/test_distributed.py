@@ -99,6 +99,10 @@ def test_a_batch_that_is_not_divisible_is_refused() -> None:
         check_world_size(tiny_config(), 2)
     with pytest.raises(OptionError, match="more than one process"):
         check_world_size(tiny_config("train.batch_size=4", "compute.cuda_graph=true"), 2)
+    wrong_sounds = ("discriminator.d_audio=true", "loss.mismatch_weight=1")
+    with pytest.raises(OptionError, match=r"train\.batch_size: got 4, allowed: at least 8 with loss\.mismatch_weight"):
+        check_world_size(tiny_config("train.batch_size=4", *wrong_sounds), 4)
+    check_world_size(tiny_config("train.batch_size=4", *wrong_sounds), 2)
 
 
 def _normalize(rank: int, port: int, folder: str) -> None:

@@ -78,8 +78,20 @@ def test_a_run_writes_its_documented_files(dataset: Path, tmp_path: Path) -> Non
     assert (checkpoint.load_newest(tmp_path / "run").folder / checkpoint.AVERAGE).exists()
 
 
-def test_a_resumed_run_is_bit_equal_to_an_uninterrupted_one(dataset: Path, tmp_path: Path) -> None:
-    settings = ("train.num_videos=18", "train.log_every=3", "train.ema_half_life=6", "model.z_dim=2")
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        (
+            *("discriminator.d_audio=true", "loss.mismatch_weight=1", "discriminator.seam_clips=true"),
+            *("order.p_in_order=0.5", "model.audio_inject=film", "loss.r1_gamma=1", "loss.penalty_every=2"),
+        ),
+    ],
+)
+def test_a_resumed_run_is_bit_equal_to_an_uninterrupted_one(
+    dataset: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    settings = ("train.num_videos=18", "train.log_every=3", "train.ema_half_life=6", "model.z_dim=2", *options)
     train(tiny_config(*settings), dataset, tmp_path / "whole")
 
     # Stopped after 4 of 6 steps, between two lines of the log.

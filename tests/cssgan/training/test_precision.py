@@ -147,6 +147,10 @@ class NoHostTensors(TorchDispatchMode):
         (),
         ("discriminator.augment=all", "discriminator.d_audio=true", "loss.gan=rpgan", "loss.r1_gamma=1"),
         ("discriminator.video_d=both", "model.start_image=clip_prev", "order.shuffle=disc"),
+        (
+            *("discriminator.d_audio=true", "loss.mismatch_weight=1", "discriminator.seam_clips=true"),
+            *("order.p_in_order=0.5", "model.audio_inject=film", "loss.l2_weight=1", "loss.l1_late_fraction=0.5"),
+        ),
     ],
 )
 def test_a_step_uses_only_its_device(dataset: Path, settings: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from pathlib import Path
@@ -15,12 +16,15 @@ from cssgan.config import Config
 from cssgan.data import resident
 from cssgan.data.batches import ResidentLoader, cut_clips
 from cssgan.models import factory
-from cssgan.training import step
+from cssgan.training import losses, step
 from cssgan.training.step import TERMS, TrainState, new_train_state, train_step
 from cssgan.types import Batch, MelStats
 from tests.cssgan.toy_dataset import tiny_config
 
-OTHER_TERMS = {"r1", "r2", "g_l2", "g_class", "d_class", "class_acc_real", "class_acc_fake"}
+OTHER_TERMS = {
+    *("r1", "r2", "g_l2", "g_class", "d_class", "class_acc_real", "class_acc_fake"),
+    *("g_seam", "d_seam", "d_mismatch", "mismatch_logit_margin"),
+}
 """Terms of gradient penalties, of options that are off, and of other models."""
 
 
@@ -145,6 +149,16 @@ def test_every_combination_of_the_ablation_options_runs(
         ("discriminator.augment=all",),
         ("discriminator.d_audio=true",),
         ("discriminator.d_audio=true", "discriminator.video_d=both", "discriminator.d_class=false"),
+        ("discriminator.d_audio=true", "discriminator.video_d=both", "loss.mismatch_weight=1"),
+        ("discriminator.seam_clips=true", "order.shuffle=none", "model.streams=1", "discriminator.d_class=false"),
+        ("loss.l2_weight=100", "loss.l1_late_fraction=1"),
+        (
+            *("model.audio_inject=film", "model.z_dim=3", "model.g_output=warp", "model.norm=group"),
+            *("discriminator.d_audio=true", "loss.mismatch_weight=1", "discriminator.seam_clips=true"),
+            *("order.p_in_order=0.5", "model.audio_context=window", "model.shuffled_starts=real"),
+            *("loss.gan=rpgan", "loss.r1_gamma=1", "loss.r2_gamma=1", "loss.penalty_every=2"),
+            *("discriminator.spectral=false", "discriminator.augment=all"),
+        ),
     ],
 )
 def test_every_other_option_runs(batch_of, settings: tuple[str, ...]) -> None:
@@ -255,3 +269,167 @@ def test_learning_rates_decay_to_a_tenth_over_the_last_fraction(batch_of) -> Non
         rates.append(train_state.g_optim.param_groups[0]["lr"])
 
     assert rates == pytest.approx([0.01, 0.01, 0.0055, 0.001])
+
+
+MISMATCH = ("discriminator.d_audio=true", "loss.mismatch_weight=1")
+
+
+def test_a_wrong_sound_is_that_of_another_video_or_of_another_quarter(batch_of) -> None:
+    config = tiny_config(*MISMATCH, "train.batch_size=60")
+    batch = batch_of(config)
+    # Each clip's number in its sound, instead of values that may repeat.
+    number = torch.arange(60 * 4, dtype=torch.float32).view(60, 4, 1, 1, 1)
+    batch = dataclasses.replace(batch, mels_BTMU=number.expand(-1, -1, 4, 1, 1).flatten(1, 2))
+
+    wrong = step.mismatched_mels(batch, 4)
+
+    assert wrong.shape == (60, 4, 4, 1, 1)
+    assert bool((wrong == wrong[:, :, :1]).all())  # the sound of a clip has no cut
+    sources = (wrong[:, :, 0, 0, 0].long() // 4).tolist()
+    clips = (wrong[:, :, 0, 0, 0].long() % 4).tolist()
+    rotations: list[int] = []
+    for row in range(60):
+        assert len(set(sources[row])) == 1
+        if sources[row][0] == row:
+            rotations.append(clips[row][0])
+            assert clips[row] == [(clips[row][0] + k) % 4 for k in range(4)]
+        else:
+            assert clips[row] == [0, 1, 2, 3]
+    assert set(rotations) == {1, 2, 3}
+    assert 15 < len(rotations) < 45
+    assert len({row[0] for row in sources}) > 20
+
+
+def test_a_wrong_sound_depends_on_seed_and_position_and_is_shuffled_with_the_clips(batch_of) -> None:
+    config = tiny_config(*MISMATCH)
+    batch = batch_of(config)
+    part = step.micro_batch(batch, config)
+
+    in_time = step.mismatched_mels(batch, 4)
+    for row, order in enumerate(clip_permutations.clip_at(batch.order_B, 4).tolist()):
+        for position, clip in enumerate(order):
+            assert part.wrong_mels_BSFMU is not None
+            assert torch.equal(part.wrong_mels_BSFMU[row, position], in_time[row, clip])
+            assert not torch.equal(part.wrong_mels_BSFMU[row, position], part.real.mels_BSFMU[row, position])
+    assert torch.equal(step.mismatched_mels(batch_of(config), 4), in_time)
+    plain = batch_of(tiny_config())
+    assert plain.mismatch_BU is None
+    assert torch.equal(plain.order_B, batch.order_B)  # the other random values are those without the option
+    assert torch.equal(plain.frame_index_BS, batch.frame_index_BS)
+
+
+def test_the_discriminator_learns_to_refuse_a_wrong_sound(batch_of) -> None:
+    config = tiny_config(*MISMATCH, "loss.mismatch_weight=3", "optim.d_lr=5e-3", "discriminator.width=4")
+    train_state, batch = new_state(config), batch_of(config)
+    part = step.micro_batch(batch, config)
+    fakes = [torch.rand_like(part.real.clips_BSCFHW)]
+    margins: list[float] = []
+
+    for _ in range(60):
+        step.iterate_spectral_norms(train_state.discriminators)
+        terms = step.discriminator_step(train_state, [part], fakes, config)
+        margins.append(float(terms["mismatch_logit_margin"]))
+
+    assert margins[-1] > margins[0] + 0.2
+
+
+def test_frames_held_beyond_the_end_are_no_wrong_pair(batch_of) -> None:
+    config = tiny_config(*MISMATCH)
+    train_state = new_state(config)
+    batch = dataclasses.replace(batch_of(config), num_valid_B=torch.tensor([0, 0, 0]))
+    part = step.micro_batch(batch, config)
+
+    _, terms = step.discriminator_losses(train_state, part, torch.rand_like(part.real.clips_BSCFHW), config)
+
+    assert float(terms["d_mismatch"].detach()) == 0.0
+
+
+def test_clips_across_seams_count_only_in_windows_in_time_order(batch_of) -> None:
+    config = tiny_config("discriminator.seam_clips=true", "order.p_in_order=0.5")
+    train_state = new_state(config)
+    batch = dataclasses.replace(
+        batch_of(config), order_B=torch.tensor([0, 7, 0]), order_mask_B=torch.tensor([0.0, 1.0, 0.0])
+    )
+    part = step.micro_batch(batch, config)
+    fake = torch.rand_like(part.real.clips_BSCFHW)
+
+    _, terms = step.discriminator_losses(train_state, part, fake, config)
+
+    def seam_logits(clips: torch.Tensor) -> torch.Tensor:
+        videos = clips.transpose(1, 2).flatten(2, 3)[[0, 2]]  # frames in time order
+        parts = torch.stack([videos[:, :, first : first + 4] for first in (2, 6, 10)], dim=1)
+        return train_state.discriminators.clip_logits(parts, batch.label_BK[[0, 2]])
+
+    real, generated = seam_logits(part.real.clips_BSCFHW), seam_logits(fake)
+    assert real.shape == (2, 3)
+    # Two of three windows, divided by p_in_order=0.5.
+    torch.testing.assert_close(terms["d_seam"], losses.discriminator_loss(real, generated) * 2 / 3 / 0.5)
+    fake[1] += 1.0
+    _, changed = step.discriminator_losses(train_state, part, fake, config)
+    assert torch.equal(changed["d_seam"], terms["d_seam"])
+
+
+def test_the_generator_gets_a_gradient_across_the_seams(batch_of) -> None:
+    config = tiny_config("discriminator.seam_clips=true", "order.p_in_order=1.0", "discriminator.d_audio=true")
+    train_state, batch = new_state(config), batch_of(config)
+    part = step.micro_batch(batch, config)
+
+    _, loss, terms = step.generator_losses(train_state, part, config, adversarial=True)
+
+    adversarial = terms["g_image"] + terms["g_video"] + terms["g_seam"] + 0.2 * terms["g_order"]
+    torch.testing.assert_close(loss, 100 * terms["g_l1"] + adversarial)
+    gradients = torch.autograd.grad(terms["g_seam"], list(train_state.generator.parameters()))
+    assert all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
+    assert sum(float(gradient.abs().sum()) for gradient in gradients) > 0
+
+
+PENALTIES = ("loss.gan=rpgan", "loss.r1_gamma=2", "loss.r2_gamma=1", "discriminator.spectral=false")
+
+
+def test_lazy_penalties_have_the_expected_gradient_of_those_in_every_step(batch_of) -> None:
+    def mean_gradient(every: int) -> list[torch.Tensor]:
+        """Over six steps with the same weights and batch."""
+        config = tiny_config(*PENALTIES, f"loss.penalty_every={every}")
+        train_state, batch = new_state(config), batch_of(config)
+        part = step.micro_batch(batch, config)
+        torch.manual_seed(2)
+        fake = torch.rand_like(part.real.clips_BSCFHW)
+        for number in range(6):
+            loss, terms = step.discriminator_losses(
+                train_state, part, fake, config, penalized=step.is_penalized(config, number)
+            )
+            assert ("r1" in terms) == ("r2" in terms) == (number % every == 0)
+            (loss / 6).backward()
+        return [parameter.grad for parameter in train_state.discriminators.parameters() if parameter.grad is not None]
+
+    plain, lazy = mean_gradient(1), mean_gradient(3)
+
+    assert len(plain) == len(lazy) > 0
+    for expected, got in zip(plain, lazy, strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_discriminators_without_spectral_norm_start_with_gradients(batch_of) -> None:
+    config = tiny_config(*PENALTIES)
+
+    terms = train_step(new_state(config), batch_of(config), config, num_steps=0, num_videos=0)
+
+    assert float(terms["r1"]) > 0.01
+    assert float(terms["r2"]) > 0.01
+
+
+def test_the_squared_error_goes_over_to_l1_in_the_last_fraction(batch_of) -> None:
+    config = tiny_config(
+        *("loss.l1_weight=20", "loss.l2_weight=150", "loss.l1_late_fraction=0.5", "loss.l1_late_weight=60"),
+        *("train.num_videos=100", "loss.adv_start=1000"),
+    )
+    train_state, batch = new_state(config), batch_of(config)
+    weights_of: list[tuple[float, float]] = []
+
+    for seen in (0, 50, 75, 100):
+        terms = train_step(train_state, batch, config, num_steps=0, num_videos=seen)
+        weights_of.append((float(train_state.l1_weight), float(train_state.l2_weight)))
+        expected = weights_of[-1][0] * terms["g_l1"] + weights_of[-1][1] * terms["g_l2"]
+        torch.testing.assert_close(terms["g_loss"], expected)
+
+    assert weights_of == [(20.0, 150.0), (20.0, 150.0), (40.0, 75.0), (60.0, 0.0)]

@@ -236,6 +236,8 @@ def test_the_image_discriminator_uses_one_frame_of_the_window(kind: str) -> None
         ("mocogan", "loss.r1_gamma=1", "loss.r1_gamma: got 1.0, allowed: 0 with model.kind=mocogan"),
         ("mocogan", "discriminator.d_class=false", "discriminator.d_class: got False, allowed: true"),
         ("g3an", "data.num_frames=8", "data.num_frames: got 8, allowed: at least 13 with model.kind=g3an"),
+        ("g3an", "model.audio_inject=film", "model.audio_inject: got 'film', allowed: bottleneck with model.kind=g3an"),
+        ("g3an", "discriminator.seam_clips=true", "discriminator.seam_clips: got True, allowed: false with model.kind"),
         ("g3an", "model.kind=gan", "model.kind: got 'gan', allowed: cssgan | mocogan"),
     ],
 )  # fmt: skip
