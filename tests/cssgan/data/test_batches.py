@@ -49,6 +49,7 @@ def test_shapes_and_ranges(dataset: Path) -> None:
         "num_valid_B": (3,),
         "order_B": (3,),
         "order_mask_B": (3,),
+        "in_order_B": (3,),
         "frame_index_BS": (3, 4),
         "noise_BZ": (3, 5),
     }
