@@ -52,7 +52,9 @@ def test_the_mean_logit_is_one_logit_per_window() -> None:
     logits = torch.tensor([[1.0, 2.0, 3.0, 6.0]])
 
     assert losses.vote_logits(logits, "mean_logit", torch.ones(1, 4)).tolist() == [3.0]
-    assert losses.vote_logits(logits, "mean_logit", torch.tensor([[2.0, 1.0, 0.0, 0.0]])).tolist() == pytest.approx([4 / 3])
+    assert losses.vote_logits(logits, "mean_logit", torch.tensor([[2.0, 1.0, 0.0, 0.0]])).tolist() == pytest.approx(
+        [4 / 3]
+    )
 
 
 def test_clips_of_weight_zero_have_no_vote() -> None:
