@@ -53,14 +53,10 @@ def test_the_variants_with_l1_have_the_weight_of_the_cssgan_and_differ_in_nothin
     assert preset(f"a4{suffix}").loss.l1_weight == preset(f"imaginator{suffix}").loss.l1_weight == 100.0
 
 
-def test_tuned_tiny_is_tuned_at_the_size_of_tiny() -> None:
-    tuned = {line.partition(":")[0] for line in differences(preset("paper"), preset("tuned"))}
-    tiny = {line.partition(":")[0] for line in differences(preset("paper"), preset("tiny"))}
-    changed = {line.partition(":")[0] for line in differences(preset("tiny"), preset("tuned-tiny"))}
-
-    assert changed <= tuned
-    assert {line.partition(":")[0] for line in differences(preset("tuned"), preset("tuned-tiny"))} <= tiny | tuned
-    assert preset("tuned-tiny").train.ema_half_life == 2000
+def test_tuned_presets_have_averaged_weights_which_the_study_evaluates() -> None:
+    assert (preset("tuned").data.size, preset("tuned-tiny").data.size) == (64, 32)
+    assert preset("tuned").train.ema_half_life > 0
+    assert preset("tuned-tiny").train.ema_half_life > 0
 
 
 @pytest.mark.parametrize("kind", ["mocogan", "g3an", "imaginator", "phonicsgan_like"])
