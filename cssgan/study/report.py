@@ -326,7 +326,7 @@ _ASPECTS = {
 _OUR_TITLES = {"cssgan": "CSSGAN", "cssgan-direct": "CSSGAN, direct output", "tuned": "CSSGAN, tuned"}
 _STEPS = (
     ("What does shuffling bring?", "Shuffling (in the discriminator's features)", "a1", "a0"),
-    ("What do the streams bring?", "Four streams, each with its audio,", "a1-streams", "a1"),
+    ("What do the streams bring?", "Four streams, each with its audio", "a1-streams", "a1"),
     ("What do shuffled streams bring?", "Shuffled streams (the order is sampled before the generator)", "a2", "a1-streams"),
     ("What do the clip discriminators bring?", "Clip discriminators", "a3", "a2"),
     ("What does the cascade bring?", "The cascade", "a4", "a3"),

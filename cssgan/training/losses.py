@@ -89,8 +89,9 @@ def class_loss(class_BVK: Tensor, label_BK: Tensor, weight_B: Tensor) -> tuple[T
     """
     target_BV = label_BK.argmax(dim=1, keepdim=True).expand(-1, class_BVK.shape[1])
     correct_BV = (class_BVK.argmax(dim=2) == target_BV).float()
-    losses_BV = functional.cross_entropy(class_BVK.transpose(1, 2), target_BV, reduction="none")
-    return weighted_mean(losses_BV, weight_B[:, None]), weighted_mean(correct_BV, weight_B[:, None])
+    losses = functional.cross_entropy(class_BVK.flatten(0, 1), target_BV.flatten(), reduction="none")
+    weight_BV = weight_B[:, None].expand_as(correct_BV)
+    return weighted_mean(losses, weight_BV.flatten()), weighted_mean(correct_BV, weight_BV)
 
 
 def l1_loss(

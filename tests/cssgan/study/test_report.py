@@ -187,7 +187,7 @@ def test_claims_hold() -> None:
         ({"g3an-l1": {"event_match": 0.875}}, "CSSGAN is better than the four models with L1 in the times", "**undecided: no significant difference from G3AN with L1**"),
         ({"g3an-l1": {"event_match": 0.875}}, "CSSGAN is better than the four models as published in the times", "**holds**"),
         ({"tuned": {"rfd_3d_kd64": 2.0}}, "CSSGAN, tuned is better than CSSGAN in video", "**undecided"),
-        ({"a1-streams": {"event_match": 0.5}}, "Four streams, each with its audio,: better than the row before in the times", "**does not hold**"),
+        ({"a1-streams": {"event_match": 0.5}}, "Four streams, each with its audio: better than the row before in the times", "**does not hold**"),
         ({"a3": {"seam_deviation": 0.05}}, "The cascade brings", "**does not hold**"),
         ({"a0": {"event_match": 0.99}}, "The whole model is better than one stream and than shuffling alone in the times", "**does not hold (worse than one stream)**"),
     ],
