@@ -93,10 +93,22 @@ SETTINGS["phonicsgan_like"] = (
     "model.z_dim=50",
     "loss.l1_weight=0",
 )
-# Ablation steps of the paper's Table 3, from one stream to the whole model.
+# The same with the L1 term of the CSSGAN, which ties the pictures to the sound.
+WITHOUT_L1 = ("mocogan", "g3an", "phonicsgan_like")
+for _name in WITHOUT_L1:
+    SETTINGS[f"{_name}-l1"] = (*SETTINGS[_name], "loss.l1_weight=100")
+# Ablation steps of the paper's Table 3, from one stream to the whole model; `a1-streams` is between two rows of the paper.
 _A1 = (*_WINDOW, "order.shuffle=disc")
 _A2 = ("model.cascade=false", "discriminator.video_d=whole")  # four streams, and shuffled orders for the generator
-SETTINGS.update({"a0": _WINDOW, "a1": _A1, "a2": _A2, "a3": ("model.cascade=false",), "a4": ()})
+_ABLATION = {
+    "a0": _WINDOW,
+    "a1": _A1,
+    "a1-streams": (*_A2, "order.shuffle=disc"),
+    "a2": _A2,
+    "a3": ("model.cascade=false",),
+    "a4": (),
+}
+SETTINGS.update(_ABLATION)
 # The same at the size of `tiny`: latent codes shrink in proportion; motion vectors of ten numbers stay.
 _TINY_SIZES = {
     "mocogan": ("model.code_dim=16",),
@@ -112,8 +124,11 @@ for _name, _sizes in _TINY_SIZES.items():
         *SETTINGS[_name],
         *_sizes,
     )
-for _name in ("a0", "a1", "a2", "a3", "a4"):
+for _name in WITHOUT_L1:
+    SETTINGS[f"{_name}-l1-tiny"] = (*SETTINGS[f"{_name}-tiny"], "loss.l1_weight=100")
+for _name in _ABLATION:
     SETTINGS[f"{_name}-tiny"] = (*SETTINGS["tiny"], "model.audio_inject=bottleneck", *SETTINGS[_name])
+SETTINGS["tuned-tiny"] = (*SETTINGS["tiny"], *SETTINGS["tuned"], "train.ema_half_life=2000")
 
 
 def preset(name: str) -> Config:

@@ -108,14 +108,16 @@ class Batch:
     label_BK: Tensor
     """One-hot, float32."""
     num_valid_B: Tensor
-    """int64, 1..T. Later frames repeat the last valid one and are masked out of L1."""
+    """int64, 1..T. Later frames are held: they repeat the last valid one, and no loss depends on them."""
     order_B: Tensor
     """int64 rank of the permutation, 0..P-1: position k holds clip `permutations(S)[rank][k]`."""
     order_mask_B: Tensor
-    """float32, 1: counts in the order loss; 0: kept in time order (`order.p_in_order`), left out."""
+    """float32, 1: counts in the order loss; 0: left out, because its time order was forced or frames are held."""
+    in_order_B: Tensor
+    """bool: the time order was forced (`order.p_in_order`)."""
     frame_index_BS: Tensor
-    """int64, the frame that the image discriminator receives: of each clip, 0..F-1; baselines: of the window, (B, 1),
-    0..T-1."""
+    """int64, the frame that the image discriminator receives, a valid one if there is one: of each clip in presentation
+    order, 0..F-1; baselines: of the window, (B, 1), 0..T-1."""
     noise_BZ: Tensor
     augment_BUA: Tensor | None = None
     """Uniform random numbers for `cssgan.training.augmentation`; None without augmentation."""
@@ -126,6 +128,8 @@ class Batch:
     per part. L1 is divided by it, so that the mean over the parts is the L1 of the whole batch."""
     order_denominator: Tensor | None = None
     """The same for the order loss and `order_mask_B`."""
+    image_denominator: Tensor | None = None
+    """The same for the image discriminator: the mean number of clips with a valid frame per part."""
 
     @property
     def num_videos(self) -> int:
@@ -139,7 +143,9 @@ class ClipBatch:
     clips_BSCFHW: Tensor
     mels_BSFMU: Tensor
     valid_BSF: Tensor
-    """float32, 1: valid frame; 0: repeated frame."""
+    """float32, 1: valid frame; 0: held frame."""
+    last_valid_B: Tensor
+    """int64, place of the window's last valid frame among the S x F frames in presentation order."""
     order_B: Tensor
 
 

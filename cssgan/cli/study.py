@@ -49,6 +49,14 @@ def study(
         Path | None, typer.Option(help="Folder of `cssgan evaluators train`; default: trained into OUT/evaluators.")
     ] = None,
     no_evaluators: Annotated[bool, typer.Option("--no-evaluators", help="Neither train nor use evaluators.")] = False,
+    tune: Annotated[
+        bool,
+        typer.Option(
+            "--tune",
+            help="First choose the learning rates of every model on the split validation, from 0.5, 1, 2 and 4 times those "
+            "of its preset, each with a quarter of the budget.",
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs and stop.")] = False,
 ) -> None:
     """Train, evaluate and tabulate: the paper's Table 1 (models), Table 3 (ablation) and Table 2 (a finished survey).
@@ -66,7 +74,7 @@ def study(
     if no_evaluators and evaluators is not None:
         raise OptionError("--evaluators, --no-evaluators", "both", "one of them")
     chosen = job_list.budget(budget, num_videos=videos, num_seeds=seeds, num_evaluated=num_videos, minutes=minutes)
-    library.check_settings(set_, chosen)
+    library.check_settings(set_, chosen, tune=tune)
     devices = library.parse_devices(gpus)
     options = library.StudyOptions(
         table=table,
@@ -78,6 +86,7 @@ def study(
         evaluate=tuple(word for arguments in evaluate for word in shlex.split(arguments)),
         survey=survey,
         evaluators=None if no_evaluators else evaluators or "train",
+        tune=tune,
     )
     if dry_run:
         for line in library.describe(options):

@@ -108,7 +108,8 @@ def to_batch(config: Config, spec: BatchSpec, *, video_BCTHW: Tensor, mels_BTMU:
     randomness, rows = spec.randomness, spec.rows
     device = video_BCTHW.device
     fraction = len(spec.keys) / len(randomness.starts)
-    mask_B = (~randomness.forced_B).astype(np.float32)
+    num_valid_B = randomness.num_valid_B
+    mask_B = (~randomness.forced_B & (num_valid_B == config.data.num_frames)).astype(np.float32)
 
     def to_device(array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(device)
@@ -123,25 +124,31 @@ def to_batch(config: Config, spec: BatchSpec, *, video_BCTHW: Tensor, mels_BTMU:
         video_BCTHW=video_BCTHW,
         mels_BTMU=mels_BTMU,
         label_BK=functional.one_hot(torch.tensor(spec.labels, device=device), num_classes).float(),
-        num_valid_B=to_device(randomness.num_valid_B[rows]),
+        num_valid_B=to_device(num_valid_B[rows]),
         order_B=to_device(randomness.orders_B[rows]),
         order_mask_B=to_device(mask_B[rows]),
+        in_order_B=to_device(randomness.forced_B[rows]),
         frame_index_BS=to_device(randomness.frame_index_BS[rows]),
         noise_BZ=to_device(randomness.noise_BZ[rows]),
         augment_BUA=None if randomness.augment_BUA is None else to_device(randomness.augment_BUA[rows]),
         mismatch_BU=None if randomness.mismatch_BU is None else to_device(randomness.mismatch_BU[rows]),
-        l1_denominator=denominator(randomness.num_valid_B),
+        l1_denominator=denominator(num_valid_B),
         order_denominator=denominator(mask_B),
+        image_denominator=denominator(num_clips_with_frames(num_valid_B, config.frames_per_clip)),
     )
 
 
-def micro_batches(batch: Batch, parts: int) -> list[Batch]:
-    """`batch` in equal parts; the mean of their mean losses is the mean loss of the whole batch."""
+def micro_batches(batch: Batch, config: Config) -> list[Batch]:
+    """`batch` in `train.accumulate` equal parts; the mean of their mean losses is the mean loss of the whole batch."""
+    parts = config.train.accumulate
     if parts == 1:
         return [batch]
     size = batch.num_videos // parts
     num_valid = batch.num_valid_B.sum().float() if batch.l1_denominator is None else batch.l1_denominator
     num_masked = batch.order_mask_B.sum().clamp(min=1.0) if batch.order_denominator is None else batch.order_denominator
+    num_images = batch.image_denominator
+    if num_images is None:
+        num_images = num_clips_with_frames(batch.num_valid_B, config.frames_per_clip).sum().float()
 
     def part(rows: slice) -> Batch:
         cut = {
@@ -149,14 +156,25 @@ def micro_batches(batch: Batch, parts: int) -> list[Batch]:
             for name in ("keys", *_PER_ROW)
             if (value := cast("Tensor | None", getattr(batch, name))) is not None
         }
-        return replace(batch, **cut, l1_denominator=num_valid / parts, order_denominator=num_masked / parts)
+        return replace(
+            batch, **cut, l1_denominator=num_valid / parts, order_denominator=num_masked / parts,
+            image_denominator=num_images / parts,
+        )  # fmt: skip
 
     return [part(slice(first, first + size)) for first in range(0, batch.num_videos, size)]
 
 
+Counts = TypeVar("Counts", NDArray[np.int64], Tensor)
+
+
+def num_clips_with_frames(num_valid_B: Counts, frames_per_clip: int) -> Counts:
+    """Number of clips of a window that have a valid frame."""
+    return -(-num_valid_B // frames_per_clip)
+
+
 _PER_ROW = (
-    "video_BCTHW", "mels_BTMU", "label_BK", "num_valid_B", "order_B", "order_mask_B", "frame_index_BS", "noise_BZ",
-    "augment_BUA", "mismatch_BU",
+    "video_BCTHW", "mels_BTMU", "label_BK", "num_valid_B", "order_B", "order_mask_B", "in_order_B", "frame_index_BS",
+    "noise_BZ", "augment_BUA", "mismatch_BU",
 )  # fmt: skip
 
 
@@ -312,11 +330,13 @@ def cut_clips(batch: Batch, num_clips: int, clip_at_BS: Tensor) -> ClipBatch:
     """The batch cut into clips, presented in the order `clip_at_BS` (`cssgan.clip_permutations.clip_at`)."""
     clips = batch.video_BCTHW.unflatten(2, (num_clips, -1)).transpose(1, 2)
     mels = batch.mels_BTMU.unflatten(1, (num_clips, -1))
-    frames = batch.video_BCTHW.shape[2]
-    valid_BT = (torch.arange(frames, device=batch.num_valid_B.device) < batch.num_valid_B[:, None]).float()
+    frames_T = torch.arange(batch.video_BCTHW.shape[2], device=batch.num_valid_B.device)
+    valid_BT = (frames_T < batch.num_valid_B[:, None]).float()
+    is_last_BSF = (frames_T == batch.num_valid_B[:, None] - 1).int().unflatten(1, (num_clips, -1))
     return ClipBatch(
         clips_BSCFHW=clip_permutations.permute(clips, clip_at_BS),
         mels_BSFMU=clip_permutations.permute(mels, clip_at_BS),
         valid_BSF=clip_permutations.permute(valid_BT.unflatten(1, (num_clips, -1)), clip_at_BS),
+        last_valid_B=clip_permutations.permute(is_last_BSF, clip_at_BS).flatten(1).argmax(dim=1),
         order_B=batch.order_B,
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from cssgan import clip_permutations
 from cssgan.config import Config
 from cssgan.data import windowing
 from cssgan.data.shards import ClipInfo
@@ -22,7 +23,7 @@ AUGMENT_SHAPE = (3, 7)
 MISMATCH_NUMBERS = 3
 """Uniform numbers of a video for `cssgan.training.step.mismatched_mels`."""
 # One stream of random numbers for each use.
-_EPOCH, _STEP, _AUDIO, _AUGMENTATION = 1, 2, 3, 4
+_EPOCH, _STEP, _AUDIO, _AUGMENTATION, _SHORT_CLIPS = 1, 2, 3, 4, 5
 
 
 def derangement(count: int, seed: int) -> NDArray[np.int64]:
@@ -70,26 +71,43 @@ def sample_randomness(config: Config, position: int, lengths: Sequence[int]) -> 
     orders = np.arange(position, position + size) % config.num_orders if is_enumerated else random_orders
     forced = rng.random(size) < config.order.p_in_order
     num_chosen, out_of = config.discriminator_frames
-    frame_index = rng.integers(out_of, size=(size, num_chosen))
+    random_frames = rng.integers(out_of, size=(size, num_chosen))
     noise = rng.standard_normal((size, config.model.z_dim), dtype=np.float32)
     augment = mismatch = None
     if config.discriminator.augment != "none":
         augment = rng.random((size, *AUGMENT_SHAPE), dtype=np.float32)
     if config.loss.mismatch_weight > 0:
         mismatch = rng.random((size, MISMATCH_NUMBERS), dtype=np.float32)
+    num_valid = np.array(
+        [windowing.num_valid(at, frames, length, stride) for length, at in zip(lengths, starts, strict=True)], np.int64
+    )
+    orders = np.where(forced | (config.order.shuffle == "none"), 0, orders)
+    # A second draw for clips with held frames, so that the frames of all other clips do not depend on it.
+    valid_BS = _valid_frames(config, num_valid, orders)
+    short_rng = np.random.default_rng([config.train.seed, _SHORT_CLIPS, position])
+    valid_frames = short_rng.integers(np.maximum(valid_BS, 1))
     return BatchRandomness(
         starts=starts,
-        num_valid_B=np.array(
-            [windowing.num_valid(at, frames, length, stride) for length, at in zip(lengths, starts, strict=True)],
-            np.int64,
-        ),
-        orders_B=np.where(forced | (config.order.shuffle == "none"), 0, orders),
+        num_valid_B=num_valid,
+        orders_B=orders,
         forced_B=forced,
-        frame_index_BS=frame_index,
+        frame_index_BS=np.where(valid_BS < out_of, valid_frames, random_frames),
         noise_BZ=noise,
         augment_BUA=augment,
         mismatch_BU=mismatch,
     )
+
+
+def _valid_frames(config: Config, num_valid_B: NDArray[np.int64], orders_B: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Valid frames of what each frame for the image discriminator is sampled from: clips in presentation order (B, S), or
+    the window (B, 1)."""
+    num_chosen, out_of = config.discriminator_frames
+    if num_chosen == 1:
+        return num_valid_B[:, None]
+    clip_at_BS = np.broadcast_to(np.arange(num_chosen), (len(num_valid_B), num_chosen))
+    if config.order.shuffle == "gen":
+        clip_at_BS = clip_permutations.permutations(num_chosen, config.order.max_orders)[orders_B]
+    return np.clip(num_valid_B[:, None] - clip_at_BS * out_of, 0, out_of)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -33,11 +33,19 @@ class Row:
     small_only: bool = False
 
 
+AS_PUBLISHED = ("mocogan", "phonicsgan_like", "g3an", "imaginator")
+WITH_L1 = ("mocogan-l1", "phonicsgan_like-l1", "g3an-l1", "imaginator")
+"""The four models that the paper compares with, in both variants; ImaGINator has L1 in its paper."""
+OURS = ("tuned", "cssgan", "cssgan-direct")
 TABLES: dict[TableName, tuple[Row, ...]] = {
     "table1": (
+        # ImaGINator has the L1 term in its paper; the others get it in a second row.
         Row(name="mocogan", title="MoCoGAN", preset="mocogan"),
+        Row(name="mocogan-l1", title="MoCoGAN with L1", preset="mocogan-l1"),
         Row(name="phonicsgan_like", title="PhonicsGAN (reconstruction)", preset="phonicsgan_like"),
+        Row(name="phonicsgan_like-l1", title="PhonicsGAN (reconstruction) with L1", preset="phonicsgan_like-l1"),
         Row(name="g3an", title="G3AN", preset="g3an"),
+        Row(name="g3an-l1", title="G3AN with L1", preset="g3an-l1"),
         Row(name="imaginator", title="ImaGINator", preset="imaginator"),
         # The preset of the paper's size generates every pixel; the small preset composes, which the baselines do not.
         Row(
@@ -48,10 +56,12 @@ TABLES: dict[TableName, tuple[Row, ...]] = {
             small_only=True,
         ),
         Row(name="cssgan", title="CSSGAN", preset="a4"),
+        Row(name="tuned", title="CSSGAN, tuned", preset="tuned"),
     ),
     "table3": (
         Row(name="a0", title="one stream", preset="a0"),
         Row(name="a1", title="+ shuffling", preset="a1"),
+        Row(name="a1-streams", title="+ four streams in time order (no such row in the paper)", preset="a1-streams"),
         Row(name="a2", title="+ multiple generators", preset="a2"),
         Row(name="a3", title="+ multiple discriminators", preset="a3"),
         Row(name="a4", title="+ cascade", preset="a4"),
@@ -71,6 +81,8 @@ class Budget:
         minutes: training time per run, used instead of `num_videos`; None: `num_videos` applies.
         settings: changes to every preset.
         evaluators_share: fraction of the recipe's steps for evaluators that the study trains.
+        tune_factors, tune_share: grid of factors of the learning rates, and the fraction of a run's budget for each
+            candidate (`cssgan.study.tuning`).
     """
 
     name: str
@@ -81,6 +93,8 @@ class Budget:
     minutes: float | None = None
     settings: tuple[str, ...] = ()
     evaluators_share: float = 1.0
+    tune_factors: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
+    tune_share: float = 0.25
 
     @property
     def description(self) -> str:
@@ -108,6 +122,8 @@ BUDGETS: dict[str, Budget] = {
     # GPUs, the paper's size.
     "paper": Budget(name="paper", size="", num_videos=1_600_000, num_seeds=3, settings=_NO_SAMPLES),
 }
+Rates = Mapping[str, tuple[str, ...]]
+"""Settings of the learning rates by `run_name`."""
 UNLIMITED_VIDEOS = 10**9
 """`num_videos` of a run that stops after a number of minutes."""
 
@@ -161,19 +177,29 @@ def rows_of(table: TableName, chosen: Budget) -> tuple[Row, ...]:
     return tuple(row for row in TABLES[table] if chosen.size or not row.small_only)
 
 
-def job(row: Row, chosen: Budget, seed: int, settings: Sequence[str] = ()) -> Job:
-    """The run of one row with one seed. Rows of two tables with the same configuration give equal jobs."""
+def run_name(row: Row, chosen: Budget) -> str:
+    """Name of the run folders of a row, without the seed. Rows of two tables with the same configuration have one name."""
+    return row.preset + chosen.size + "".join(f"-{setting.rpartition('=')[2]}" for setting in row.settings)
+
+
+def job(row: Row, chosen: Budget, seed: int, settings: Sequence[str] = (), rates: Sequence[str] = ()) -> Job:
+    """The run of one row with one seed. Rows of two tables with the same configuration give equal jobs.
+
+    Args:
+        settings: changes to the presets of all runs.
+        rates: settings of the row's learning rates (`cssgan.study.tuning`).
+    """
     name = row.preset + chosen.size
-    suffix = "".join(f"-{setting.rpartition('=')[2]}" for setting in row.settings)
     all_settings = (
         *row.settings,
         f"train.num_videos={chosen.num_videos}",
         f"train.seed={seed}",
         *chosen.settings,
         *settings,
+        *rates,
     )
     return Job(
-        key=f"{name}{suffix}-seed{seed}",
+        key=f"{run_name(row, chosen)}-seed{seed}",
         preset=name,
         settings=all_settings,
         seed=seed,
@@ -181,12 +207,14 @@ def job(row: Row, chosen: Budget, seed: int, settings: Sequence[str] = ()) -> Jo
     )
 
 
-def jobs(tables: Sequence[TableName], chosen: Budget, settings: Sequence[str] = ()) -> list[Job]:
+def jobs(
+    tables: Sequence[TableName], chosen: Budget, settings: Sequence[str] = (), rates: Rates | None = None
+) -> list[Job]:
     """All distinct runs of `tables`, ordered by seed, then by row."""
     found: dict[str, Job] = {}
     for seed in range(chosen.num_seeds):
         for table in tables:
             for row in rows_of(table, chosen):
-                new = job(row, chosen, seed, settings)
+                new = job(row, chosen, seed, settings, (rates or {}).get(run_name(row, chosen), ()))
                 found.setdefault(new.key, new)
     return list(found.values())

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cssgan.metrics.result import ARROW, Better, format_number
 from cssgan.metrics.statistics import holm
-from cssgan.study import paper_numbers
-from cssgan.study.job_list import BUDGETS, Budget, Job, Row, TableName, job, rows_of
+from cssgan.study import paper_numbers, tuning
+from cssgan.study.job_list import AS_PUBLISHED, OURS, WITH_L1, Budget, Job, Row, TableName, job, rows_of, run_name
 from cssgan.study.measures import DISTANCE, MEASURES, Measure
 from cssgan.study.results import Cell, Results
 from cssgan.study.significance import LEVEL, Difference, compare
@@ -37,6 +37,7 @@ class Study:
         settings: changes to the presets of all runs.
         label_set: label set of the dataset; selects the paper's numbers.
         results: of each evaluated split.
+        choices: learning rates of the rows; empty: those of the presets.
         setup: dataset and machine as text.
         survey: content of analysis.json of `cssgan survey analyse`, or None.
     """
@@ -48,12 +49,16 @@ class Study:
     results: Mapping[Split, Results]
     setup: str
     survey: Mapping[str, Any] | None = None
+    choices: tuning.Choices = field(default_factory=dict[str, tuning.Choice])
     _jobs: dict[str, list[Job]] = field(default_factory=dict[str, list[Job]])
 
     def jobs(self, row: Row) -> list[Job]:
         """The seeds of a row."""
         if row.name not in self._jobs:
-            self._jobs[row.name] = [job(row, self.budget, seed, self.settings) for seed in range(self.budget.num_seeds)]
+            choice = self.choices.get(run_name(row, self.budget))
+            rates = () if choice is None else choice.settings
+            seeds = range(self.budget.num_seeds)
+            self._jobs[row.name] = [job(row, self.budget, seed, self.settings, rates) for seed in seeds]
         return self._jobs[row.name]
 
     def cells(self, rows: Sequence[Row], metric: str, split: Split) -> list[Cell]:
@@ -106,8 +111,20 @@ def table(study: Study, name: TableName) -> Table:
         title=TITLES[name],
         columns=("model", "split", *headers, "minutes"),
         rows=tuple(lines),
-        notes=_notes(study, columns, saturated),
+        notes=(*_notes(study, columns, saturated), *ROW_NOTES[name]),
     )
+
+
+ROW_NOTES: Mapping[TableName, tuple[str, ...]] = {
+    "table1": (
+        "With L1: the model with the L1 term of the CSSGAN (weight 100), which ties the pictures to the sound. ImaGINator and "
+        "the CSSGAN have it in their papers.",
+    ),
+    "table3": (
+        "The paper goes from '+ shuffling' to '+ multiple generators' in one step. The row between them has four streams that "
+        "share their weights, each with its audio; clips are still permuted in the discriminator's features alone.",
+    ),
+}
 
 
 def _header(metric: str, cells: Sequence[Cell]) -> str:
@@ -190,16 +207,19 @@ class Comparison:
 def comparisons(study: Study, name: TableName, split: Split) -> list[Comparison]:
     """Every pair of rows that is compared, in every measure that all runs have.
 
-    Table 1: each CSSGAN row against every baseline (and each other). Table 3: every step against the previous one, and the
-    whole model against one stream and against shuffling alone.
+    Table 1: each CSSGAN row against every other model and against the CSSGAN rows after it in `OURS`. Table 3: every step
+    against the previous one, the paper's step to several generators, and the whole model against one stream and against
+    shuffling alone.
     """
-    rows = rows_of(name, study.budget)
+    rows = {row.name: row for row in rows_of(name, study.budget)}
     if name == "table1":
-        pairs = [(rows[-1], row) for row in rows[:-1]]
-        for direct in (row for row in rows if row.small_only):
-            pairs += [(direct, row) for row in rows if row not in (direct, rows[-1])]
+        others = [row for row in rows.values() if row.name not in OURS]
+        ours = [rows[key] for key in OURS if key in rows]
+        pairs = [(first, row) for n, first in enumerate(ours) for row in (*others, *ours[n + 1 :])]
     else:
-        pairs = [*zip(rows[1:], rows, strict=False), *((rows[-1], row) for row in rows[:2])]
+        steps = list(rows.values())
+        pairs = [*zip(steps[1:], steps, strict=False)]
+        pairs += [(rows[first], rows[second]) for first, second in (("a2", "a1"), ("a4", "a0"), ("a4", "a1"))]
     runs = list(study.results[split].finished.values())
     measures = [
         measure
@@ -286,8 +306,12 @@ def _interval(difference: Difference) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """A statement about a model and several others in one measure: it holds if the model is better than each of them."""
+    """A statement about a model and several others in one measure: it holds if the model is better than each of them.
 
+    `question`: what the statement answers, a heading of the report.
+    """
+
+    question: str
     text: str
     measure: str
     first: str
@@ -299,40 +323,73 @@ _ASPECTS = {
     "event_match": "in the times of events",
     "event_swap_auc": "in following the audio",  # not audio_swap_auc, which a lamp that follows the sound passes
 }
-_BASELINES = tuple(row.name for row in rows_of("table1", BUDGETS["paper"]))[:-1]
+_OUR_TITLES = {"cssgan": "CSSGAN", "cssgan-direct": "CSSGAN, direct output", "tuned": "CSSGAN, tuned"}
+_STEPS = (
+    ("What does shuffling bring?", "Shuffling (in the discriminator's features)", "a1", "a0"),
+    ("What do the streams bring?", "Four streams, each with its audio", "a1-streams", "a1"),
+    ("What do shuffled streams bring?", "Shuffled streams (the order is sampled before the generator)", "a2", "a1-streams"),
+    ("What do the clip discriminators bring?", "Clip discriminators", "a3", "a2"),
+    ("What does the cascade bring?", "The cascade", "a4", "a3"),
+)  # fmt: skip
+
+
+def _claims_of_table1() -> Iterator[Claim]:
+    variants = (("as published", AS_PUBLISHED), ("with L1", WITH_L1))
+    for variant, others in variants:
+        for first in ("cssgan", "cssgan-direct", "tuned"):
+            for measure, aspect in _ASPECTS.items():
+                yield Claim(
+                    question=f"Is the CSSGAN better than the four models {variant}?",
+                    text=f"{_OUR_TITLES[first]} is better than the four models {variant} {aspect} ({measure})",
+                    measure=measure, first=first, others=others,
+                )  # fmt: skip
+    for other in ("cssgan", "cssgan-direct"):
+        for measure, aspect in _ASPECTS.items():
+            yield Claim(
+                question="Is `tuned` better than the paper's model at the same budget?",
+                text=f"CSSGAN, tuned is better than {_OUR_TITLES[other]} {aspect} ({measure})",
+                measure=measure, first="tuned", others=(other,),
+            )  # fmt: skip
+
+
+def _claims_of_table3() -> Iterator[Claim]:
+    for question, subject, first, before in _STEPS:
+        if first == "a4":
+            yield Claim(
+                question=question, text=f"{subject} brings the seam ratio closer to that of real videos (seam_deviation)",
+                measure="seam_deviation", first=first, others=(before,),
+            )  # fmt: skip
+        for measure, aspect in _ASPECTS.items():
+            yield Claim(
+                question=question, text=f"{subject}: better than the row before {aspect} ({measure})",
+                measure=measure, first=first, others=(before,),
+            )  # fmt: skip
+    for measure, aspect in _ASPECTS.items():
+        yield Claim(
+            question="Is the whole model better than one stream and than shuffling alone?",
+            text=f"The whole model is better than one stream and than shuffling alone {aspect} ({measure})",
+            measure=measure, first="a4", others=("a0", "a1"),
+        )  # fmt: skip
+
+
 CLAIMS: Mapping[TableName, tuple[Claim, ...]] = {
-    "table1": tuple(
-        Claim(
-            text=f"{title} is better than the four baselines {aspect} ({measure})",
-            measure=measure, first=name, others=_BASELINES,
-        )
-        for name, title in (("cssgan", "CSSGAN"), ("cssgan-direct", "CSSGAN, direct output"))
-        for measure, aspect in _ASPECTS.items()
-    ),
-    "table3": (
-        Claim(
-            text="The cascade brings the seam ratio closer to that of real videos (seam_deviation)",
-            measure="seam_deviation", first="a4", others=("a3",),
-        ),
-        *(
-            Claim(
-                text=f"The whole model is better than one stream and than shuffling alone {aspect} ({measure})",
-                measure=measure, first="a4", others=("a0", "a1"),
-            )
-            for measure, aspect in _ASPECTS.items()
-        ),
-    ),
-}  # fmt: skip
+    "table1": tuple(_claims_of_table1()),
+    "table3": tuple(_claims_of_table3()),
+}
 
 
-def claims(study: Study, name: TableName, found: Sequence[Comparison]) -> list[str]:
-    """The claims of one table, each with its result.
+def claims(study: Study, name: TableName, found: Sequence[Comparison]) -> dict[str, list[str]]:
+    """The claims of one table, each with its result, by question.
 
     Args:
         found: all comparisons of the table on one split.
     """
     rows = {row.name: row for row in rows_of(name, study.budget)}
-    return [f"{claim.text}: {_conclusion(claim, rows, found)}" for claim in CLAIMS[name] if claim.first in rows]
+    answers: dict[str, list[str]] = {}
+    for claim in CLAIMS[name]:
+        if {claim.first, *claim.others} <= set(rows):
+            answers.setdefault(claim.question, []).append(f"{claim.text}: {_conclusion(claim, rows, found)}")
+    return answers
 
 
 def _conclusion(claim: Claim, rows: Mapping[str, Row], found: Sequence[Comparison]) -> str:
@@ -421,22 +478,26 @@ def read_survey(path: Path) -> dict[str, Any]:
 def render(study: Study, *, with_table2: bool) -> dict[str, str]:
     """File name -> content: study.md, and a LaTeX file per table."""
     tables: dict[str, Table] = {}
-    conclusions: dict[Split, list[str]] = {split: [] for split in study.results}
+    conclusions: dict[Split, dict[str, list[str]]] = {split: {} for split in study.results}
     for name in study.tables:
         tables[name] = table(study, name)
         for split in study.results:
             found = comparisons(study, name, split)
-            conclusions[split] += claims(study, name, found)
+            conclusions[split] |= claims(study, name, found)
             title = f"{TITLES[name]}: differences on the split {split}"
             tables[f"{name}-differences-{split}"] = comparison_table(found, title)
+    if study.choices:
+        rows = tuning.rows_to_tune(study.tables, study.budget)
+        tables["learning-rates"] = tuning.table(study.choices, rows, study.budget)
     if with_table2:
         tables["table2"] = table2(study)
     if any(results.finished for results in study.results.values()):
         tables["all-metrics"] = all_metrics(study)
     text = f"# Study\n\n{study.setup}; {study.budget.description}.\n\n"
-    for split, lines in conclusions.items():
-        if lines:
-            text += f"## {_CLAIM_HEADINGS[split]}\n\n" + "".join(f"* {line}\n" for line in lines) + "\n"
+    for split, answers in conclusions.items():
+        text += f"## {_CLAIM_HEADINGS[split]}\n\n" if answers else ""
+        for question, lines in answers.items():
+            text += f"### {question}\n\n" + "".join(f"* {line}\n" for line in lines) + "\n"
     text += "## Tables\n\n" + "\n".join(one.markdown() for one in tables.values())
     return {"study.md": text, **{f"{name}.tex": one.latex() for name, one in tables.items()}}
 

@@ -152,7 +152,8 @@ def _run_job(job: Job, context: JobContext, device: str, children: _ChildProcess
     (run / STATUS_FILE).unlink(missing_ok=True)
     train = ["train", "--shards", str(context.shards), "--run-folder", str(run), "--preset", job.preset]
     train += [word for setting in job.settings for word in ("--set", setting)]
-    commands = {"train": train} | {f"evaluate-{split}": _evaluate(run, context, split) for split in context.splits}
+    evaluations = {f"evaluate-{split}": _evaluate(run, job, context, split) for split in context.splits}
+    commands = {"train": train} | evaluations
     for name, arguments in commands.items():
         time_limit = _seconds_left(run, context.budget) if name == "train" else None
         if time_limit is not None and time_limit <= 0:
@@ -168,7 +169,7 @@ def _run_job(job: Job, context: JobContext, device: str, children: _ChildProcess
     return JobOutcome(key=job.key, status="done")
 
 
-def _evaluate(run: Path, context: JobContext, split: Split) -> list[str]:
+def _evaluate(run: Path, job: Job, context: JobContext, split: Split) -> list[str]:
     arguments = ["evaluate", "--run", str(run), "--shards", str(context.shards), "--split", split, "--per-video"]
     arguments += ["--out", str(evaluation_file(run, split))]
     num_videos = context.budget.num_evaluated or (MAX_TRAINING_VIDEOS if split == "train" else None)
@@ -176,6 +177,8 @@ def _evaluate(run: Path, context: JobContext, split: Split) -> list[str]:
         arguments += ["--num-videos", str(num_videos)]
     if context.evaluators is not None:
         arguments += ["--evaluators", str(context.evaluators[0])]
+    if job.config.train.ema_half_life and "--weights" not in context.evaluate:
+        arguments += ["--weights", "ema"]
     return [*arguments, *context.evaluate]
 
 

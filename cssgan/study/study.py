@@ -18,7 +18,7 @@ from cssgan.evaluators import checkpoint
 from cssgan.evaluators.spec import EvaluatorSpec
 from cssgan.evaluators.train import train as train_evaluators
 from cssgan.storage.files import locked
-from cssgan.study import job_list, report, results
+from cssgan.study import job_list, report, results, tuning
 from cssgan.study.job_list import Budget, Job, TableName
 from cssgan.study.report import Study
 from cssgan.study.runner import JobContext, OnProgress, run_jobs
@@ -43,6 +43,7 @@ class StudyOptions:
         survey: folder or file of `cssgan survey analyse`.
         evaluators: folder of `cssgan evaluators train`; ``train``: trained into OUT/evaluators before the runs; None: no
             evaluators.
+        tune: choose the learning rates of every row on validation before the runs (`cssgan.study.tuning`).
     """
 
     table: Literal["table1", "table2", "table3", "all"]
@@ -54,6 +55,7 @@ class StudyOptions:
     evaluate: tuple[str, ...] = ()
     survey: Path | None = None
     evaluators: Path | Literal["train"] | None = None
+    tune: bool = False
 
     @property
     def tables(self) -> tuple[TableName, ...]:
@@ -64,6 +66,11 @@ def describe(options: StudyOptions) -> list[str]:
     """The runs of a study, one line each, after a heading."""
     jobs = job_list.jobs(options.tables, options.budget, options.settings)
     lines = [f"{len(jobs)} runs; {options.budget.description}"]
+    if options.tune:
+        rows = tuning.rows_to_tune(options.tables, options.budget).values()
+        grids = [tuning.candidates(row, options.budget, options.settings) for row in rows]
+        jobs = [job for grid in grids for job in grid.values()] + jobs
+        lines = [f"{sum(map(len, grids))} runs for the learning rates, on validation; then {lines[0]}"]
     return lines + [f"{job.key}: --preset {job.preset} --set {' --set '.join(job.settings)}" for job in jobs]
 
 
@@ -73,17 +80,20 @@ def run_study(options: StudyOptions, shards: Path, out: Path, *, on_progress: On
     Raises:
         DatasetError: no shards.
         EvaluatorError: the evaluators cannot be read, or cannot be trained on this dataset.
-        RunError: `out` contains a study of another dataset, budget, splits or settings.
+        RunError: `out` contains a study of another dataset, budget, splits or settings, or with other learning rates.
         StudyError: runs failed. All others finished, and the tables list the missing ones.
         WorkspaceLockedError: another process works in `out`.
     """
     survey = None if options.survey is None else report.read_survey(options.survey)
-    of_splits = {split: find_shards(shards, split) for split in dict.fromkeys(("train", *options.splits))}
+    used: tuple[Split, ...] = ("train", *options.splits, *(("validation",) if options.tune else ()))
+    of_splits = {split: find_shards(shards, split) for split in dict.fromkeys(used)}
     label_set = next(iter(read_samples(of_splits["train"][:1]))).label_set
     with locked(out, "another study works in this folder; wait for it or stop it"):
         digests: dict[str, str] = {split: shards_digest(paths) for split, paths in of_splits.items()}
         tables = _check_study_file(out / STUDY_FILE, options, digests)
-        jobs = job_list.jobs(options.tables, options.budget, options.settings)
+        choices = _learning_rates(options, shards, out, on_progress)
+        rates = {name: choice.settings for name, choice in choices.items()}
+        jobs = job_list.jobs(options.tables, options.budget, options.settings, rates)
         context = JobContext(
             folder=out,
             shards=shards,
@@ -97,9 +107,10 @@ def run_study(options: StudyOptions, shards: Path, out: Path, *, on_progress: On
             tables=tables,
             budget=options.budget,
             settings=options.settings,
+            choices=choices,
             label_set=label_set,
             results={
-                split: results.collect(job_list.jobs(tables, options.budget, options.settings), context, split)
+                split: results.collect(job_list.jobs(tables, options.budget, options.settings, rates), context, split)
                 for split in options.splits
             },
             setup=_setup(shards, options),
@@ -112,6 +123,23 @@ def run_study(options: StudyOptions, shards: Path, out: Path, *, on_progress: On
             f"results of the others are in {written[0]}. Run the same command again to repeat the failed runs"
         )
     return written
+
+
+def _learning_rates(options: StudyOptions, shards: Path, out: Path, on_progress: OnProgress) -> tuning.Choices:
+    """The learning rates of every row, if `options` requires to choose them. Raises as `tuning.tune`."""
+    if not options.tune:
+        return {}
+    context = JobContext(
+        folder=out / "learning-rates",
+        shards=shards,
+        splits=("validation",),
+        budget=tuning.tuning_budget(options.budget),
+        evaluate=options.evaluate,
+    )
+    return tuning.tune(
+        options.tables, options.budget, options.settings, context, out / tuning.TUNING_FILE,
+        workers=options.workers, devices=options.devices, on_progress=on_progress,
+    )  # fmt: skip
 
 
 def _evaluators(
@@ -146,6 +174,7 @@ def _check_study_file(path: Path, options: StudyOptions, digests: dict[str, str]
         "budget": json.loads(json.dumps(asdict(options.budget))),
         "settings": list(options.settings),
         "splits": list(options.splits),
+        "tune": options.tune,
         "shards": digests,
     }
     earlier_tables: list[str] = []
@@ -153,7 +182,7 @@ def _check_study_file(path: Path, options: StudyOptions, digests: dict[str, str]
         try:
             record = json.loads(path.read_text())
             earlier_tables = record["tables"]
-            changed = [name for name in fixed if fixed[name] != record[name]]
+            changed = [name for name in fixed if fixed[name] != record.get(name)]
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(f"{path}: not the record of a study ({error!r}); choose another --out") from error
         if changed:
@@ -196,9 +225,12 @@ def parse_devices(text: str) -> tuple[str, ...]:
     return parts
 
 
-def check_settings(settings: Sequence[str], budget: Budget) -> None:
-    """Raise `OptionError` for a setting that the budget determines."""
+def check_settings(settings: Sequence[str], budget: Budget, *, tune: bool = False) -> None:
+    """Raise `OptionError` for a setting that the budget determines, or with `tune` the choice of learning rates."""
     for setting in settings:
-        if (name := setting.partition("=")[0].strip()) in ("train.num_videos", "train.seed"):
+        name = setting.partition("=")[0].strip()
+        if tune and name in ("optim.g_lr", "optim.d_lr"):
+            raise OptionError("--set", setting, "no learning rates with --tune, which chooses them for every row")
+        if name in ("train.num_videos", "train.seed"):
             other = "--videos" if name == "train.num_videos" else "--seeds"
             raise OptionError("--set", setting, f"{other}: all runs follow --budget {budget.name}")

@@ -52,6 +52,7 @@ def synthetic_batch(config: Config, num_videos: int, *, num_classes: int, device
             num_valid_B=torch.full((num_videos,), frames),
             order_B=torch.arange(num_videos) % config.num_orders,
             order_mask_B=torch.ones(num_videos),
+            in_order_B=torch.zeros(num_videos, dtype=torch.bool),
             frame_index_BS=torch.zeros(num_videos, config.discriminator_frames[0], dtype=torch.long),
             noise_BZ=torch.zeros(num_videos, config.model.z_dim),
             augment_BUA=torch.rand(num_videos, *AUGMENT_SHAPE) if augmented else None,

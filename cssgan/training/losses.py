@@ -12,22 +12,31 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def generator_loss(fake: Tensor) -> Tensor:
-    """Generator's part of equation (1) on image logits, (2) on clip or video logits: mean of -log sigmoid(fake)."""
-    return functional.softplus(-fake).mean()
+def weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:
+    """Mean of `values` with factors whose mean over the whole batch is 1; factors of 1, or None, give the plain mean."""
+    return values.mean() if weight is None else (values * weight).mean()
 
 
-def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
+def generator_loss(fake: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Generator's part of equation (1) on image logits, (2) on clip or video logits: mean of -log sigmoid(fake).
+
+    Args:
+        weight: as in `weighted_mean`, here and in the other losses; broadcast over the logits.
+    """
+    return weighted_mean(functional.softplus(-fake), weight)
+
+
+def discriminator_loss(real: Tensor, fake: Tensor, weight: Tensor | None = None) -> Tensor:
     """Discriminator's part of equations (1) and (2): mean of -log sigmoid(real), plus mean of -log(1 - sigmoid(fake))."""
-    return functional.softplus(-real).mean() + functional.softplus(fake).mean()
+    return weighted_mean(functional.softplus(-real), weight) + weighted_mean(functional.softplus(fake), weight)
 
 
-def relativistic_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Mean softplus(fake - real) over pairs of logits, for discriminators. Swap the arguments for the generator.
+def relativistic_loss(real: Tensor, fake: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean softplus(fake - real) over pairs of logits, for discriminators. Swap the logits for the generator.
 
     Relativistic pairing GAN (Jolicoeur-Martineau 2019; Huang et al., NeurIPS 2024), to be used with `gradient_penalty`.
     """
-    return functional.softplus(fake - real).mean()
+    return weighted_mean(functional.softplus(fake - real), weight)
 
 
 def masked_mean(values_BS: Tensor, mask_BS: Tensor) -> Tensor:
@@ -48,31 +57,37 @@ def mismatch_loss(real_BS: Tensor, wrong_BS: Tensor, mask_BS: Tensor, gan: str) 
     return masked_mean(functional.softplus(wrong_BS if gan == "bce" else wrong_BS - real_BS), mask_BS)
 
 
-def gradient_penalty(logits: Tensor, inputs: Tensor) -> Tensor:
+def gradient_penalty(logits: Tensor, inputs: Tensor, weight: Tensor | None = None) -> Tensor:
     """Mean over logits of the squared norm of their gradient with respect to `inputs`: R1 on reals, R2 on fakes.
 
     Each logit must depend on its own part of `inputs` alone. The result is differentiable.
     """
-    (gradient,) = torch.autograd.grad(logits.sum(), inputs, create_graph=True)
+    weighted = logits if weight is None else logits * weight.sqrt()
+    (gradient,) = torch.autograd.grad(weighted.sum(), inputs, create_graph=True)
     return gradient.square().sum() / logits.numel()
 
 
-def vote_logits(clip_BS: Tensor, vote_loss: str) -> Tensor:
+def vote_logits(clip_BS: Tensor, vote_loss: str, weight_BS: Tensor) -> Tensor:
     """Differentiable replacement of the majority vote: the logits that equation (2) is computed on.
 
     The majority is piecewise constant and has no gradient.
 
     * ``per_clip``: the logit of every clip, (B, S). The mean loss is an upper bound of the loss of the mean logit, and
       one confident clip cannot outweigh three negative logits.
-    * ``mean_logit``: the mean logit of each window, (B,).
+    * ``mean_logit``: the mean logit of each window, (B,), with the clips weighted by `weight_BS`.
     """
-    return clip_BS if vote_loss == "per_clip" else clip_BS.mean(dim=1)
+    return clip_BS if vote_loss == "per_clip" else (clip_BS * (weight_BS / weight_BS.mean(1, keepdim=True))).mean(1)
 
 
-def majority_vote(clip_BS: Tensor) -> Tensor:
-    """bool_B: whether more clips of a window have a positive (real) logit than not. The mean logit decides ties."""
-    balance_B = (clip_BS > 0).sum(dim=1) * 2 - clip_BS.shape[1]
-    return (balance_B > 0) | ((balance_B == 0) & (clip_BS.mean(dim=1) > 0))
+def majority_vote(clip_BS: Tensor, weight_BS: Tensor) -> Tensor:
+    """bool_B: whether more clips of a window have a positive (real) logit than not. The mean logit decides ties.
+
+    Args:
+        weight_BS: clips of weight 0 have no vote; the mean logit is weighted.
+    """
+    votes_BS = weight_BS > 0
+    balance_B = ((clip_BS > 0) & votes_BS).sum(dim=1) * 2 - votes_BS.sum(dim=1)
+    return (balance_B > 0) | ((balance_B == 0) & ((clip_BS * weight_BS).mean(dim=1) > 0))
 
 
 def order_loss(logits_BP: Tensor, order_B: Tensor, mask_B: Tensor, denominator: Tensor | None = None) -> Tensor:
@@ -85,14 +100,16 @@ def order_loss(logits_BP: Tensor, order_B: Tensor, mask_B: Tensor, denominator: 
     return (losses_B * mask_B).sum() / (mask_B.sum().clamp(min=1.0) if denominator is None else denominator)
 
 
-def class_loss(class_BVK: Tensor, label_BK: Tensor) -> tuple[Tensor, Tensor]:
+def class_loss(class_BVK: Tensor, label_BK: Tensor, weight_B: Tensor) -> tuple[Tensor, Tensor]:
     """Mean cross entropy of the class over all positions in time, and the accuracy.
 
     The video discriminator of MoCoGAN predicts the class (Tulyakov et al., CVPR 2018, section 3.2); not in the paper.
     """
     target_BV = label_BK.argmax(dim=1, keepdim=True).expand(-1, class_BVK.shape[1])
-    correct_BV = class_BVK.argmax(dim=2) == target_BV
-    return functional.cross_entropy(class_BVK.flatten(0, 1), target_BV.flatten()), correct_BV.float().mean()
+    correct_BV = (class_BVK.argmax(dim=2) == target_BV).float()
+    losses = functional.cross_entropy(class_BVK.flatten(0, 1), target_BV.flatten(), reduction="none")
+    weight_BV = weight_B[:, None].expand_as(correct_BV)
+    return weighted_mean(losses, weight_BV.flatten()), weighted_mean(correct_BV, weight_BV)
 
 
 def l1_loss(

@@ -22,7 +22,7 @@ from cssgan.config import Config
 from cssgan.data.batches import cut_clips, micro_batches
 from cssgan.models.blocks import iterate_spectral_norms
 from cssgan.models.interface import DiscriminatorOutput, Discriminators, VideoGenerator, WindowInputs
-from cssgan.training import augmentation, losses, precision
+from cssgan.training import augmentation, held_frames, losses, precision
 from cssgan.training.distributed import SINGLE_PROCESS, DistContext
 from cssgan.types import Batch, ClipBatch
 
@@ -90,6 +90,7 @@ class MicroBatch:
     """The real clips in presentation order."""
     permutation_BS: Tensor
     """Permutation of the clip features for the order predictor, applied after the order of `real`."""
+    weights: held_frames.LossWeights
     wrong_mels_BSFMU: Tensor | None = None
     """A wrong sound for each clip of `real` (`mismatched_mels`); None without `loss.mismatch_weight`."""
 
@@ -174,7 +175,7 @@ def set_schedules(train_state: TrainState, config: Config, *, num_videos: int) -
 
 def run_updates(train_state: TrainState, batch: Batch, config: Config, *, adversarial: bool, penalized: bool) -> Terms:
     """`train_step` without `set_schedules`."""
-    parts = [micro_batch(part, config) for part in micro_batches(batch, config.train.accumulate)]
+    parts = [micro_batch(part, config) for part in micro_batches(batch, config)]
     iterate_spectral_norms(train_state.generator)
     if adversarial:
         iterate_spectral_norms(train_state.discriminators)
@@ -196,7 +197,13 @@ def micro_batch(batch: Batch, config: Config) -> MicroBatch:
     wrong_mels = None
     if config.loss.mismatch_weight > 0:
         wrong_mels = clip_permutations.permute(mismatched_mels(batch, config.model.num_clips), presented_BS)
-    return MicroBatch(batch=batch, real=real, permutation_BS=permutation_BS, wrong_mels_BSFMU=wrong_mels)
+    return MicroBatch(
+        batch=batch,
+        real=real,
+        permutation_BS=permutation_BS,
+        weights=held_frames.loss_weights(batch, real, config),
+        wrong_mels_BSFMU=wrong_mels,
+    )
 
 
 def mismatched_mels(batch: Batch, num_clips: int) -> Tensor:
@@ -249,7 +256,7 @@ def _seam_weights(batch: Batch, config: Config) -> Tensor:
     if config.order.shuffle != "gen":
         return torch.ones_like(batch.order_mask_B)[:, None]
     # Windows that got the time order by chance are left out: with model.shuffled_starts=real they are no cascade.
-    return (1.0 - batch.order_mask_B)[:, None] / config.order.p_in_order
+    return batch.in_order_B.float()[:, None] / config.order.p_in_order
 
 
 def generate_clips(generator: VideoGenerator, batch: Batch, real: ClipBatch, config: Config) -> Tensor:
@@ -279,7 +286,7 @@ def window_inputs(batch: Batch, config: Config) -> WindowInputs:
     return WindowInputs(
         clip_at_BS=clip_at_BS,
         starts_BSCHW=batch.video_BCTHW.transpose(1, 2)[rows, frame_BS],
-        given_B=batch.order_mask_B > 0,
+        given_B=~batch.in_order_B,
     )
 
 
@@ -339,19 +346,19 @@ def generator_losses(
         loss = loss + (train_state.l2_weight if is_scheduled else weights.l2_weight) * terms["g_l2"]
     if adversarial:
         with precision.autocast(config, device):
-            augmented = _augment(fake, batch, config, augmentation.GENERATOR_FAKES)
-            output = _discriminate(train_state, part, augmented, config)
+            shown = _shown(fake, part, config, augmentation.GENERATOR_FAKES)
+            output = _discriminate(train_state, part, shown, config)
             order_logits_BP = train_state.discriminators.predict_order(output.features_BSDHW, part.permutation_BS)
             seam_fake_BS = seam_real_BS = None
             if config.discriminator.seam_clips:
-                seam_fake_BS = _seam_logits(train_state, part, augmented, config)
+                seam_fake_BS = _seam_logits(train_state, part, shown, config)
             real_output = None
             if weights.gan == "rpgan":
-                augmented = _augment(real.clips_BSCFHW, batch, config, augmentation.REALS)
-                real_output = _discriminate(train_state, part, augmented, config)
+                shown = _shown(real.clips_BSCFHW, part, config, augmentation.REALS)
+                real_output = _discriminate(train_state, part, shown, config)
                 if config.discriminator.seam_clips:
-                    seam_real_BS = _seam_logits(train_state, part, augmented, config)
-        terms["g_image"], terms["g_video"] = _generator_adversarial_losses(output, real_output, config)
+                    seam_real_BS = _seam_logits(train_state, part, shown, config)
+        terms["g_image"], terms["g_video"] = _generator_adversarial_losses(output, real_output, part.weights, config)
         loss = loss + weights.image_weight * terms["g_image"] + weights.video_weight * terms["g_video"]
         if seam_fake_BS is not None:
             losses_BS = functional.softplus(-seam_fake_BS if seam_real_BS is None else seam_real_BS - seam_fake_BS)
@@ -361,7 +368,9 @@ def generator_losses(
             terms["g_order"], terms["order_acc_fake"] = _order_terms(order_logits_BP, batch)
             loss = loss + weights.order_weight * terms["g_order"]
         if output.class_BVK is not None:
-            terms["g_class"], terms["class_acc_fake"] = losses.class_loss(output.class_BVK, batch.label_BK)
+            terms["g_class"], terms["class_acc_fake"] = losses.class_loss(
+                output.class_BVK, batch.label_BK, part.weights.window_B
+            )
             loss = loss + weights.class_weight * terms["g_class"]
     return fake, loss, terms
 
@@ -401,8 +410,8 @@ def discriminator_losses(
     penalized = penalized and (weights.r1_gamma > 0 or weights.r2_gamma > 0)
     real_and_fake = torch.cat(
         (
-            _augment(real.clips_BSCFHW, batch, config, augmentation.REALS),
-            _augment(fake_BSCFHW, batch, config, augmentation.DISCRIMINATOR_FAKES),
+            _shown(real.clips_BSCFHW, part, config, augmentation.REALS),
+            _shown(fake_BSCFHW, part, config, augmentation.DISCRIMINATOR_FAKES),
         )
     ).requires_grad_(penalized)
     # Second derivatives are too inaccurate in half precision.
@@ -420,13 +429,13 @@ def discriminator_losses(
         if part.wrong_mels_BSFMU is not None:
             wrong_BS = discriminators.clip_logits(real_and_fake[:size], batch.label_BK, part.wrong_mels_BSFMU).float()
     image_real, image_fake = output.image_BS.split(size)
-    video = [logits.split(size) for logits in _video_logits(output, config)]
+    video = [(logits[:size], logits[size:], weight) for logits, weight in _video_logits(output, part.weights, config)]
     adversarial_loss = losses.discriminator_loss if weights.gan == "bce" else losses.relativistic_loss
     terms: Terms = {
-        "d_image": adversarial_loss(image_real, image_fake),
-        "d_video": _sum([adversarial_loss(real, fake) for real, fake in video]),
-        "image_logit_margin": image_real.mean() - image_fake.mean(),
-        "video_logit_margin": _sum([real.mean() - fake.mean() for real, fake in video]),
+        "d_image": adversarial_loss(image_real, image_fake, part.weights.image_BS),
+        "d_video": _sum([adversarial_loss(*real_fake_weight) for real_fake_weight in video]),
+        "image_logit_margin": _margin(image_real, image_fake, part.weights.image_BS),
+        "video_logit_margin": _sum([_margin(*real_fake_weight) for real_fake_weight in video]),
     }
     loss = terms["d_image"] + terms["d_video"]
     if seam_BS is not None:
@@ -448,16 +457,22 @@ def discriminator_losses(
         terms["d_order"], terms["order_acc_real"] = _order_terms(order_logits_BP, batch)
         loss = loss + weights.order_weight_d * terms["d_order"]
     if output.clip_BS is not None:
-        votes_real, votes_fake = losses.majority_vote(output.clip_BS).split(size)
+        clip_weight_BS = part.weights.clip_BS.repeat(2, 1)
+        votes_real, votes_fake = losses.majority_vote(output.clip_BS, clip_weight_BS).split(size)
         terms["vote_acc_real"] = votes_real.float().mean()
         terms["vote_acc_fake"] = 1.0 - votes_fake.float().mean()
     if output.class_BVK is not None:
-        terms["d_class"], terms["class_acc_real"] = losses.class_loss(output.class_BVK[:size], batch.label_BK)
+        terms["d_class"], terms["class_acc_real"] = losses.class_loss(
+            output.class_BVK[:size], batch.label_BK, part.weights.window_B
+        )
         loss = loss + weights.class_weight_d * terms["d_class"]
     for name, gamma, rows in (("r1", weights.r1_gamma, slice(size)), ("r2", weights.r2_gamma, slice(size, None))):
         if penalized and gamma > 0:
-            logits = [logits for logits in (output.image_BS, output.clip_BS, output.video_B) if logits is not None]
-            terms[name] = _sum([losses.gradient_penalty(each[rows], real_and_fake) for each in logits])
+            logits = [(output.image_BS, part.weights.image_BS)]
+            logits += [] if output.clip_BS is None else [(output.clip_BS, part.weights.clip_BS)]
+            logits += [] if output.video_B is None else [(output.video_B, part.weights.of_windows(output.video_B))]
+            penalties = [losses.gradient_penalty(each[rows], real_and_fake, weight) for each, weight in logits]
+            terms[name] = _sum(penalties)
             loss = loss + weights.penalty_every * gamma / 2 * terms[name]
     return loss, terms
 
@@ -475,16 +490,22 @@ def _discriminate(
 
 
 def _generator_adversarial_losses(
-    output: DiscriminatorOutput, real_output: DiscriminatorOutput | None, config: Config
+    output: DiscriminatorOutput,
+    real_output: DiscriminatorOutput | None,
+    weights: held_frames.LossWeights,
+    config: Config,
 ) -> tuple[Tensor, Tensor]:
     """Equations (1) and (2) for the generator; relativistic if the output on reals is given."""
-    video = _video_logits(output, config)
+    video = _video_logits(output, weights, config)
     if real_output is None:
-        return losses.generator_loss(output.image_BS), _sum([losses.generator_loss(logits) for logits in video])
-    pairs = zip(video, _video_logits(real_output, config), strict=True)
+        return (
+            losses.generator_loss(output.image_BS, weights.image_BS),
+            _sum([losses.generator_loss(logits, weight) for logits, weight in video]),
+        )
+    pairs = zip(video, _video_logits(real_output, weights, config), strict=True)
     return (
-        losses.relativistic_loss(output.image_BS, real_output.image_BS),
-        _sum([losses.relativistic_loss(fake, real) for fake, real in pairs]),
+        losses.relativistic_loss(output.image_BS, real_output.image_BS, weights.image_BS),
+        _sum([losses.relativistic_loss(fake, real, weight) for (fake, weight), (real, _) in pairs]),
     )
 
 
@@ -497,10 +518,12 @@ def _order_terms(logits_BP: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     return loss, correct_B.sum() / total
 
 
-def _augment(clips_BSCFHW: Tensor, batch: Batch, config: Config, use: int) -> Tensor:
-    if batch.augment_BUA is None:
+def _shown(clips_BSCFHW: Tensor, part: MicroBatch, config: Config, use: int) -> Tensor:
+    """What the discriminators receive of real or generated clips."""
+    clips_BSCFHW = held_frames.hold(clips_BSCFHW, part.real)
+    if part.batch.augment_BUA is None:
         return clips_BSCFHW
-    return augmentation.augment(clips_BSCFHW, batch.augment_BUA[:, use], config.discriminator.augment)
+    return augmentation.augment(clips_BSCFHW, part.batch.augment_BUA[:, use], config.discriminator.augment)
 
 
 def _backward(loss: Tensor, num_parts: int) -> None:
@@ -527,10 +550,25 @@ def _mean_terms(terms_of_parts: list[Terms]) -> Terms:
     return {name: torch.stack([terms[name].detach() for terms in terms_of_parts]).mean() for name in terms_of_parts[0]}
 
 
-def _video_logits(output: DiscriminatorOutput, config: Config) -> list[Tensor]:
-    """The logits of equation (2): of clips, of the whole window, or both."""
-    logits = [] if output.clip_BS is None else [losses.vote_logits(output.clip_BS, config.loss.vote_loss)]
-    return logits if output.video_B is None else [*logits, output.video_B]
+def _video_logits(
+    output: DiscriminatorOutput, weights: held_frames.LossWeights, config: Config
+) -> list[tuple[Tensor, Tensor]]:
+    """The logits of equation (2), of clips, of the whole window, or both, each with the weights of one batch.
+
+    `output` may hold several batches, such as reals and fakes.
+    """
+    found: list[tuple[Tensor, Tensor]] = []
+    if output.clip_BS is not None:
+        clip_weight_BS = weights.clip_BS.repeat(len(output.clip_BS) // len(weights.clip_BS), 1)
+        logits = losses.vote_logits(output.clip_BS, config.loss.vote_loss, clip_weight_BS)
+        found.append((logits, weights.clip_BS if config.loss.vote_loss == "per_clip" else weights.window_B))
+    if output.video_B is not None:
+        found.append((output.video_B, weights.of_windows(output.video_B)))
+    return found
+
+
+def _margin(real: Tensor, fake: Tensor, weight: Tensor) -> Tensor:
+    return losses.weighted_mean(real, weight) - losses.weighted_mean(fake, weight)
 
 
 def _clip_order(batch: Batch, config: Config) -> Tensor:
@@ -548,8 +586,10 @@ def _motion(clips_BSCFHW: Tensor) -> Tensor:
 
 
 def _motion_ratio(fakes: list[Tensor], parts: list[MicroBatch]) -> Tensor:
-    fake = torch.stack([_motion(clips) for clips in fakes]).mean()
-    real = torch.stack([_motion(part.real.clips_BSCFHW) for part in parts]).mean()
+    """Held frames do not move, so that they have no effect on the ratio of the two means."""
+    held = zip(fakes, parts, strict=True)
+    fake = torch.stack([_motion(held_frames.hold(clips, part.real)) for clips, part in held]).mean()
+    real = torch.stack([_motion(held_frames.hold(part.real.clips_BSCFHW, part.real)) for part in parts]).mean()
     return fake / real.clamp(min=1e-6)
 
 

@@ -49,6 +49,7 @@ def test_shapes_and_ranges(dataset: Path) -> None:
         "num_valid_B": (3,),
         "order_B": (3,),
         "order_mask_B": (3,),
+        "in_order_B": (3,),
         "frame_index_BS": (3, 4),
         "noise_BZ": (3, 5),
     }
@@ -67,17 +68,20 @@ def test_every_epoch_has_every_clip_once_in_a_new_order(dataset: Path) -> None:
 
 
 def test_all_orders_occur_and_p_in_order_forces_time_order(dataset: Path) -> None:
-    def sampled_orders(*settings: str) -> list[tuple[int, float]]:
+    def sampled_orders(*settings: str) -> list[tuple[int, bool]]:
         ours = loader(dataset, "train.batch_size=50", *settings)
         batches = [ours.batch(50 * step) for step in range(4)]
-        return [pair for b in batches for pair in zip(b.order_B.tolist(), b.order_mask_B.tolist(), strict=True)]
+        for batch in batches:
+            counted = ~batch.in_order_B & (batch.num_valid_B == 16)
+            assert torch.equal(batch.order_mask_B, counted.float())
+        return [pair for b in batches for pair in zip(b.order_B.tolist(), b.in_order_B.tolist(), strict=True)]
 
     assert {rank for rank, _ in sampled_orders()} == set(range(24))
-    assert all(mask == 1.0 for _, mask in sampled_orders())
+    assert not any(forced for _, forced in sampled_orders())
     half = sampled_orders("order.p_in_order=0.5")
-    assert 0.35 < np.mean([mask == 0.0 for _, mask in half]) < 0.65
-    assert all(rank == 0 for rank, mask in half if mask == 0.0)
-    assert set(sampled_orders("order.shuffle=none")) == {(0, 1.0)}
+    assert 0.35 < np.mean([forced for _, forced in half]) < 0.65
+    assert all(rank == 0 for rank, forced in half if forced)
+    assert set(sampled_orders("order.shuffle=none")) == {(0, False)}
 
 
 def test_enumerated_orders_of_a_clip_are_consecutive(dataset: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from cssgan.metrics.per_video import PerVideo
 from cssgan.metrics.result import MetricResult, unavailable
-from cssgan.study import job_list, report, results
+from cssgan.study import job_list, report, results, tuning
 from cssgan.study.job_list import Job
 from cssgan.study.measures import MEASURES
 from cssgan.study.report import Study
@@ -62,9 +62,13 @@ def make_study(**changed: Mapping[str, float]) -> Study:
     """All rows with three seeds, equally evaluated on test and training clips. The models are ordered: the CSSGAN is the best
     one in every measure. `changed`: values by preset."""
     values: dict[str, dict[str, float]] = {}
-    for number, name in enumerate(("a4", "a3", "a2", "a1", "a0", "imaginator", "g3an", "phonicsgan_like", "mocogan")):
+    names = (
+        "tuned", "a4", "a3", "a2", "a1-streams", "a1", "a0", "imaginator", "g3an-l1", "g3an", "phonicsgan_like-l1",
+        "phonicsgan_like", "mocogan-l1", "mocogan",
+    )  # fmt: skip
+    for number, name in enumerate(names):
         values[name] = {
-            "rfd_3d_kd64": 1.0 + number, "event_match": 0.9 - number / 20, "event_swap_auc": 0.9 - number / 20,
+            "rfd_3d_kd64": 1.0 + number, "event_match": 0.9 - number / 40, "event_swap_auc": 0.9 - number / 40,
             "seam_deviation": 0.1 * (1 + number), "seam_ratio": 1.0 + number,
         }  # fmt: skip
         values[name] |= dict(changed.get(name, {}))
@@ -92,22 +96,28 @@ def without(study: Study, *keys: str) -> Study:
 
 def claims(study: Study) -> list[str]:
     tables: tuple[job_list.TableName, ...] = ("table1", "table3")
-    return [line for name in tables for line in report.claims(study, name, report.comparisons(study, name, "test"))]
+    answers = [report.claims(study, name, report.comparisons(study, name, "test")) for name in tables]
+    return [line for of_table in answers for lines in of_table.values() for line in lines]
 
 
 def test_table1_shows_means_deviations_reasons_and_paper_numbers() -> None:
     table = report.table(make_study(), "table1")
 
     models = [
-        "MoCoGAN", "PhonicsGAN (reconstruction)", "G3AN", "ImaGINator", "CSSGAN, direct output", "CSSGAN",
+        "MoCoGAN", "MoCoGAN with L1", "PhonicsGAN (reconstruction)", "PhonicsGAN (reconstruction) with L1", "G3AN",
+        "G3AN with L1", "ImaGINator", "CSSGAN, direct output", "CSSGAN", "CSSGAN, tuned",
     ]  # fmt: skip
     assert [row[:2] for row in table.rows] == [(model, split) for model in models for split in ("test", "train")]
     rows = {row[:2]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
     assert rows["CSSGAN", "test"]["fid"] == "unavailable: no weights"
     assert rows["CSSGAN", "train"]["fid"] == "unavailable: no weights (paper 27.56)"
     assert rows["CSSGAN", "train"]["fvd32"] == "unavailable: `cssgan evaluate` does not report it (paper 95.13)"
-    assert rows["ImaGINator", "test"]["rfd_3d_kd64 ↓"] == "6.001 ± 0.001"
-    assert rows["CSSGAN, direct output", "test"]["rfd_3d_kd64 ↓"] == "**1.001 ± 0.001**"
+    assert rows["ImaGINator", "test"]["rfd_3d_kd64 ↓"] == "8.001 ± 0.001"
+    assert rows["CSSGAN", "test"]["rfd_3d_kd64 ↓"] == "2.001 ± 0.001"
+    assert rows["CSSGAN, tuned", "test"]["rfd_3d_kd64 ↓"] == "**1.001 ± 0.001**"
+    assert any(
+        note.startswith("With L1: the model with the L1 term of the CSSGAN (weight 100)") for note in table.notes
+    )
     assert rows["CSSGAN", "test"]["minutes"] == "2.0"
     assert any("no weights; run `cssgan weights fetch`" in note for note in table.notes)
     assert any("videos evaluated: test 40, train 40" in note for note in table.notes)
@@ -118,13 +128,48 @@ def test_table3_shows_the_paper_fvd_beside_training_clips() -> None:
 
     cells = [dict(zip(table.columns, row, strict=True))["fvd32"] for row in table.rows]
     assert all("(paper" not in cell for cell in cells[::2])
-    assert [cell.rpartition("(paper ")[2] for cell in cells[1::2]] == ["305.2)", "95.8)", "480.5)", "366)", "93.13)"]
+    of_paper = [cell.rpartition("(paper ")[2] for cell in cells[1::2] if "(paper" in cell]
+    assert of_paper == ["305.2)", "95.8)", "480.5)", "366)", "93.13)"]
+    assert "(paper" not in cells[5]
+    assert table.rows[4][0] == "+ four streams in time order (no such row in the paper)"
+
+
+def test_the_report_answers_questions() -> None:
+    text = report.render(make_study(), with_table2=False)["study.md"].partition("## Tables")[0]
+
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    questions = [
+        "Is the CSSGAN better than the four models as published?", "Is the CSSGAN better than the four models with L1?",
+        "Is `tuned` better than the paper's model at the same budget?", "What does shuffling bring?",
+        "What do the streams bring?", "What do shuffled streams bring?", "What do the clip discriminators bring?",
+        "What does the cascade bring?", "Is the whole model better than one stream and than shuffling alone?",
+    ]  # fmt: skip
+    of_split = [f"### {question}" for question in questions]
+    assert headings == [
+        "# Study", "## The claims on test songs", *of_split,
+        "## The claims on training clips, the paper's own protocol", *of_split,
+    ]  # fmt: skip
+
+
+def test_chosen_learning_rates_are_a_table_and_belong_to_the_runs() -> None:
+    study = make_study()
+    choice = tuning.Choice(factor=2.0, g_lr=2e-3, d_lr=4e-4, values={"1": 3.0, "2": 2.5}, missing={"4": "failed: NaN"})
+    row = job_list.rows_of("table1", BUDGET)[0]
+
+    text = report.render(replace(study, choices={"mocogan-tiny": choice}, _jobs={}), with_table2=False)["study.md"]
+
+    assert "| MoCoGAN |  | 3 | **2.5** | failed: NaN | 0.002 | 0.0004 |" in text
+    assert "MoCoGAN, factor 4: failed: NaN" in text
+    jobs = replace(study, choices={"mocogan-tiny": choice}, _jobs={}).jobs(row)
+    assert {one.config.optim.g_lr for one in jobs} == {2e-3}
+    assert [one.key for one in jobs] == [one.key for one in study.jobs(row)]
 
 
 def test_claims_hold() -> None:
     lines = claims(make_study())
 
-    assert len(lines) == 2 * 3 + 1 + 3  # two CSSGANs in three measures, the seams, the whole model in three measures
+    # In three measures: three CSSGANs against two variants, tuned against two, five steps, the whole model; the seams.
+    assert len(lines) == 3 * (3 * 2 + 2 + 5 + 1) + 1
     assert all("**holds**" in line for line in lines)
     seams = next(line for line in lines if "seam ratio" in line)
     assert seams.startswith(
@@ -138,9 +183,12 @@ def test_claims_hold() -> None:
 @pytest.mark.parametrize(
     ("changed", "claim", "expected"),
     [
-        ({"g3an": {"rfd_3d_kd64": 0.2}}, "CSSGAN is better than the four baselines in video", "**does not hold (worse than G3AN)**"),
-        ({"g3an": {"event_match": 0.9}}, "CSSGAN is better than the four baselines in the times", "**undecided: no significant difference from G3AN**"),
-        ({"a3": {"seam_deviation": 0.05}}, "The cascade", "**does not hold**"),
+        ({"g3an": {"rfd_3d_kd64": 0.2}}, "CSSGAN is better than the four models as published in video", "**does not hold (worse than G3AN)**"),
+        ({"g3an-l1": {"event_match": 0.875}}, "CSSGAN is better than the four models with L1 in the times", "**undecided: no significant difference from G3AN with L1**"),
+        ({"g3an-l1": {"event_match": 0.875}}, "CSSGAN is better than the four models as published in the times", "**holds**"),
+        ({"tuned": {"rfd_3d_kd64": 2.0}}, "CSSGAN, tuned is better than CSSGAN in video", "**undecided"),
+        ({"a1-streams": {"event_match": 0.5}}, "Four streams, each with its audio: better than the row before in the times", "**does not hold**"),
+        ({"a3": {"seam_deviation": 0.05}}, "The cascade brings", "**does not hold**"),
         ({"a0": {"event_match": 0.99}}, "The whole model is better than one stream and than shuffling alone in the times", "**does not hold (worse than one stream)**"),
     ],
 )  # fmt: skip
@@ -190,9 +238,9 @@ def test_a_saturated_measure_takes_part_in_no_conclusion() -> None:
 
     assert (
         "**no conclusion**: saturated: the control 'flash' reaches the value of real videos"
-        in lines["CSSGAN is better than the four baselines in the times of events (event_match)"]
+        in lines["CSSGAN is better than the four models as published in the times of events (event_match)"]
     )
-    assert "**holds**" in lines["CSSGAN is better than the four baselines in video distance (rfd_3d_kd64)"]
+    assert "**holds**" in lines["CSSGAN is better than the four models as published in video distance (rfd_3d_kd64)"]
     table = report.table(study, "table1")
     row = dict(zip(table.columns, table.rows[-2], strict=True))
     assert row["event_match ↑"].endswith(" saturated")
@@ -213,7 +261,7 @@ def test_a_saturated_measure_takes_part_in_no_conclusion() -> None:
 def test_claims_of_following_the_audio_are_about_events_and_never_saturated(saturated_by: str, reason: str) -> None:
     study = make_study(a4={"audio_swap_auc": 0.0})  # a model that does not flash with the sound
     following = [line for line in claims(study) if "in following the audio" in line]
-    assert len(following) == 3
+    assert len(following) == 3 * 2 + 2 + 5 + 1
     assert all("(event_swap_auc): **holds**" in line for line in following)
     runs = {
         key: replace(
@@ -244,7 +292,8 @@ def test_the_ablation_compares_the_whole_model_with_one_stream_and_with_shufflin
     pairs = [(one.first.name, one.second.name) for one in report.comparisons(make_study(), "table3", "test")]
 
     assert list(dict.fromkeys(pairs)) == [
-        ("a1", "a0"), ("a2", "a1"), ("a3", "a2"), ("a4", "a3"), ("a4", "a0"), ("a4", "a1"),
+        ("a1", "a0"), ("a1-streams", "a1"), ("a2", "a1-streams"), ("a3", "a2"), ("a4", "a3"), ("a2", "a1"), ("a4", "a0"),
+        ("a4", "a1"),
     ]  # fmt: skip
 
 
@@ -254,7 +303,7 @@ def test_a_failed_run_has_a_row_with_the_reason_and_its_claim_is_not_tested() ->
     files = report.render(study, with_table2=True)
 
     assert "| G3AN | test | failed: train ended with exit code 1: CUDA error |" in files["study.md"]
-    claim = "CSSGAN is better than the four baselines in video distance (rfd_3d_kd64)"
+    claim = "CSSGAN is better than the four models as published in video distance (rfd_3d_kd64)"
     assert f"{claim}: **not tested**: no run of G3AN." in files["study.md"]
     assert f"{claim}: **holds**" in files["study.md"].partition("## The claims on training clips")[2]
     assert "no survey yet" in files["study.md"]
@@ -269,17 +318,17 @@ def test_one_failed_seed_does_not_affect_the_others() -> None:
 
     table = report.table(study, "table1")
 
-    assert dict(zip(table.columns, table.rows[4], strict=True))["rfd_3d_kd64 ↓"] == "7.001 ± 0.001414"
+    assert dict(zip(table.columns, table.rows[8], strict=True))["rfd_3d_kd64 ↓"] == "10 ± 0.001414"
 
 
 def test_results_parquet_contains_every_value(tmp_path: Path) -> None:
     results.write(make_study().results, tmp_path / "results.parquet")
 
     table = pq.read_table(tmp_path / "results.parquet").to_pylist()
-    assert len(table) == 2 * 30 * 6
+    assert len(table) == 2 * 45 * 6
     row = next(one for one in table if one["run"] == "a3-tiny-seed1" and one["measure"] == "seam_ratio")
-    assert row["value"] == pytest.approx(2.001)
-    assert [one["split"] for one in table[:: 30 * 6]] == ["test", "train"]
+    assert row["value"] == pytest.approx(3.001)
+    assert [one["split"] for one in table[:: 45 * 6]] == ["test", "train"]
     assert (row["seed"], row["num_videos_seen"], row["minutes"]) == (1, 36, 2.0)
     assert next(one for one in table if one["measure"] == "fid")["unavailable"].startswith("no weights")
 

@@ -11,6 +11,8 @@ import pytest
 
 from cssgan.errors import RunError, StudyError
 from cssgan.evaluators import checkpoint as evaluators_checkpoint
+from cssgan.metrics.result import MetricResult
+from cssgan.presets import preset
 from cssgan.study import job_list, results
 from cssgan.study.results import Results
 from cssgan.study.runner import JobContext, evaluation_file, run_jobs, seconds_trained, videos_file
@@ -49,7 +51,7 @@ def test_evaluators_are_trained_once_and_used_by_every_run(shards: Path, tmp_pat
     assert json.loads((tmp_path / "out/evaluators/evaluators.json").read_text())["spec"]["size"] == 16
     assert progress[0] == "training the evaluators first"
     evaluations = [words for words in commands if words[0] == "evaluate"]
-    assert len(evaluations) == 2 * 5
+    assert len(evaluations) == 2 * 6
     assert all(words[words.index("--evaluators") + 1] == str(tmp_path / "out/evaluators") for words in evaluations)
     status = json.loads((tmp_path / "out/runs/a0-tiny-seed0/job.json").read_text())
     assert status["spec"]["evaluators"] == evaluators_checkpoint.load(tmp_path / "out/evaluators").digest
@@ -69,7 +71,7 @@ def test_all_rows_are_in_the_tables_and_nothing_is_repeated(shards: Path, tmp_pa
 
     written = run_study(options("all", workers=2), shards, tmp_path / "out", on_progress=progress.append)
 
-    assert len(progress) == 10
+    assert len(progress) == 15
     assert all(": done (" in line for line in progress)
     text = written[0].read_text()
     for title in ("MoCoGAN", "PhonicsGAN (reconstruction)", "G3AN", "ImaGINator", "CSSGAN", "one stream", "+ cascade"):
@@ -79,7 +81,7 @@ def test_all_rows_are_in_the_tables_and_nothing_is_repeated(shards: Path, tmp_pa
     assert "failed" not in text
     assert "not run yet" not in text
     table = pq.read_table(tmp_path / "out/results.parquet").to_pandas()
-    assert table["run"].nunique() == 10
+    assert table["run"].nunique() == 15
     assert set(table["split"]) == {"test", "train"}
     assert {"l1", "seam_ratio", "sync_auc", "rfd_3d_fd64"} <= set(table["measure"])
     assert {path.name for path in (tmp_path / "out").glob(".*")} == {".lock"}  # no temporary files remain
@@ -140,11 +142,11 @@ def test_a_failed_run_does_not_stop_the_others_and_is_repeated(shards: Path, tmp
     broken.mkdir(parents=True)
     (broken / "config.json").write_text("{}")
 
-    with pytest.raises(StudyError, match=r"1 of 5 runs failed \(a2-tiny-seed0\)"):
+    with pytest.raises(StudyError, match=r"1 of 6 runs failed \(a2-tiny-seed0\)"):
         run_study(options("table3"), shards, out, on_progress=progress.append)
 
-    assert [": done (" in line for line in progress] == [True, True, False, True, True]
-    assert "config.json: not the configuration of a run" in progress[2]
+    assert [": done (" in line for line in progress] == [True, True, True, False, True, True]
+    assert "config.json: not the configuration of a run" in progress[3]
     text = (out / "study.md").read_text()
     assert "failed: train ended with exit code" in text
     assert "+ multiple discriminators" in text
@@ -170,13 +172,57 @@ def test_runs_with_a_time_limit_stop_and_are_evaluated(shards: Path, tmp_path: P
     assert progress.wall_seconds < 10
 
 
+def test_learning_rates_are_chosen_on_validation_once_and_used(shards: Path, tmp_path: Path, monkeypatch) -> None:
+    """Without training: the evaluation of a candidate says how far its rate is from three times that of the preset."""
+    commands: list[list[str]] = []
+    base = {name: preset(f"{name}-tiny").optim.g_lr for name in ("a0", "a1", "a1-streams", "a2", "a3", "a4")}
+
+    def command(arguments: list[str], *_: object) -> int:
+        commands.append(arguments)
+        if arguments[0] == "evaluate" and "validation" in arguments:
+            folder = Path(arguments[arguments.index("--run") + 1])
+            name, _, factor = folder.name.partition("-tiny-lr")
+            value = {"value": None, "unavailable": "too few"} if name == broken else {"value": abs(float(factor) - 3)}
+            metric = {"name": "rfd_3d_fd64", "better": "lower", "n_real": 9, "n_fake": 9, **value}
+            report = {"metrics": {"rfd_3d_fd64": MetricResult(**metric).as_json()}}
+            evaluation_file(folder, "validation").write_text(json.dumps(report))
+            videos_file(folder, "validation").write_bytes(b"")
+        return 0
+
+    monkeypatch.setattr("cssgan.study.runner._run_command", command)
+    monkeypatch.setattr("cssgan.study.results.per_video.read", lambda _: None)
+    chosen = options("table3", num_videos=40, tune=True)
+    chosen = replace(chosen, budget=replace(chosen.budget, tune_factors=(1.0, 2.0, 5.0)))
+    broken = "a1"
+    with pytest.raises(StudyError, match=r"no learning rates for a1-tiny: too few\. Allowed: one or more candidates"):
+        run_study(chosen, shards, tmp_path / "out", on_progress=print)
+    kept = json.loads((tmp_path / "out/learning-rates.json").read_text())["rows"]
+    assert sorted(kept) == ["a0-tiny", "a1-streams-tiny", "a2-tiny", "a3-tiny", "a4-tiny"]
+
+    for path in (tmp_path / "out/learning-rates/runs").glob("a1-tiny*/job.json"):
+        path.unlink()
+    broken, before = "", len(commands)
+    (path, *_) = run_study(chosen, shards, tmp_path / "out", on_progress=print)
+
+    assert "| one stream | 2 | **1** | 2 |" in path.read_text()
+    candidates = [words for words in commands[before:] if words[0] == "train" and "/learning-rates/" in " ".join(words)]
+    assert len(candidates) == 3  # of a1 alone
+    assert all("train.num_videos=10" in words and "train.seed=100" in words for words in candidates)
+    finals = [words for words in commands[before:] if words[0] == "train" and words not in candidates]
+    assert len(finals) == 6
+    for words in finals:
+        name = words[words.index("--preset") + 1].removesuffix("-tiny")
+        assert f"optim.g_lr={2 * base[name]:g}" in words
+        assert f"optim.d_lr={2 * preset(f'{name}-tiny').optim.d_lr:g}" in words
+
+
 def test_dry_run_lists_the_commands(shards: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     arguments = ["table1", "--shards", str(shards), "--out", str(tmp_path / "out"), "--seeds", "2"]
 
     code, text, _ = run(monkeypatch, capsys, "study", *arguments, "--dry-run")
 
     assert code == 0
-    assert "10 runs; each run sees 1,600,000 videos, repeats included; 2 seeds" in text
+    assert "18 runs; each run sees 1,600,000 videos, repeats included; 2 seeds" in text
     assert "imaginator-seed1: --preset imaginator --set train.num_videos=1600000 --set train.seed=1" in text
     assert not (tmp_path / "out").exists()
 
@@ -188,6 +234,7 @@ def test_dry_run_lists_the_commands(shards: Path, tmp_path: Path, monkeypatch, c
         (["table1", "--budget", "smok"], "--budget: got 'smok', allowed: smoke, tiny, paper (did you mean smoke?)"),
         (["table1", "--minutes", "3", "--videos", "9"], "--minutes: got 3.0, allowed: not together with --videos"),
         (["table1", "--set", "train.seed=3"], "--set: got 'train.seed=3', allowed: --seeds"),
+        (["table1", "--tune", "--set", "optim.g_lr=1"], "--set: got 'optim.g_lr=1', allowed: no learning rates with --tune"),
         (["table1", "--gpus", "first"], "--gpus: got 'first', allowed: GPU indices"),
         (["table1", "--evaluators", "x", "--no-evaluators"], "--evaluators, --no-evaluators: got 'both', allowed: one of them"),
         (["table1", "--budget", "smoke", "--evaluators", "nowhere"], "run `cssgan evaluators train --out nowhere`"),

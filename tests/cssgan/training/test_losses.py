@@ -23,7 +23,7 @@ from cssgan.training import losses
     ],
 )
 def test_majority_vote(logits: list[float], real: bool) -> None:
-    assert losses.majority_vote(torch.tensor([logits])).tolist() == [real]
+    assert losses.majority_vote(torch.tensor([logits]), torch.ones(1, 4)).tolist() == [real]
 
 
 def test_adversarial_losses_are_non_saturating_cross_entropies() -> None:
@@ -41,16 +41,51 @@ def test_adversarial_losses_are_non_saturating_cross_entropies() -> None:
 
 def test_the_per_clip_loss_bounds_the_loss_of_the_mean_logit() -> None:
     torch.manual_seed(0)
+    weight = torch.ones(6, 4)
     for _ in range(50):
         logits = torch.randn(6, 4) * 5
-        per_clip = losses.generator_loss(losses.vote_logits(logits, "per_clip"))
-        assert per_clip >= losses.generator_loss(losses.vote_logits(logits, "mean_logit")) - 1e-6
+        per_clip = losses.generator_loss(losses.vote_logits(logits, "per_clip", weight))
+        assert per_clip >= losses.generator_loss(losses.vote_logits(logits, "mean_logit", weight)) - 1e-6
 
 
 def test_the_mean_logit_is_one_logit_per_window() -> None:
     logits = torch.tensor([[1.0, 2.0, 3.0, 6.0]])
 
-    assert losses.vote_logits(logits, "mean_logit").tolist() == [3.0]
+    assert losses.vote_logits(logits, "mean_logit", torch.ones(1, 4)).tolist() == [3.0]
+    assert losses.vote_logits(logits, "mean_logit", torch.tensor([[2.0, 1.0, 0.0, 0.0]])).tolist() == pytest.approx(
+        [4 / 3]
+    )
+
+
+def test_clips_of_weight_zero_have_no_vote() -> None:
+    logits, weight = torch.tensor([[-1.0, 2.0, 9.0, 9.0]]), torch.tensor([[2.0, 0.5, 0.0, 0.0]])
+
+    assert losses.majority_vote(logits, torch.ones(1, 4)).tolist() == [True]
+    assert losses.majority_vote(logits, weight).tolist() == [False]  # 1-1: the weighted mean logit decides
+
+
+def test_weights_apply_to_each_logit() -> None:
+    real, fake, weight = torch.tensor([1.0, -2.0]), torch.tensor([0.5, 3.0]), torch.tensor([1.5, 0.5])
+
+    def mean(values: list[float]) -> float:
+        return (1.5 * values[0] + 0.5 * values[1]) / 2
+
+    def softplus(x: float) -> float:
+        return math.log1p(math.exp(x))
+
+    assert float(losses.generator_loss(fake, weight)) == pytest.approx(mean([softplus(-0.5), softplus(-3.0)]))
+    assert float(losses.discriminator_loss(real, fake, weight)) == pytest.approx(
+        mean([softplus(-1.0), softplus(2.0)]) + mean([softplus(0.5), softplus(3.0)])
+    )
+    assert float(losses.relativistic_loss(real, fake, weight)) == pytest.approx(mean([softplus(-0.5), softplus(5.0)]))
+    inputs = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    penalty = losses.gradient_penalty((inputs**2).sum(dim=1), inputs, weight)
+    assert float(penalty.detach()) == pytest.approx(mean([4.0 * 5.0, 4.0 * 25.0]))
+    logits, label = torch.randn(2, 3, 5), torch.eye(5)[:2]
+    each = [losses.class_loss(logits[b : b + 1], label[b : b + 1], torch.ones(1)) for b in range(2)]
+    loss, accuracy = losses.class_loss(logits, label, weight)
+    assert float(loss) == pytest.approx(mean([float(one[0]) for one in each]), rel=1e-5)
+    assert float(accuracy) == pytest.approx(mean([float(one[1]) for one in each]))
 
 
 def test_order_loss_uses_only_unmasked_samples() -> None:

@@ -222,7 +222,7 @@ def test_shuffled_streams_can_start_at_the_real_frame_before_their_clip(batch_of
     assert window.clip_at_BS is not None
     assert window.starts_BSCHW is not None
     assert window.given_B is not None
-    assert window.given_B.tolist() == (batch.order_mask_B > 0).tolist()
+    assert window.given_B.tolist() == (~batch.in_order_B).tolist()
     for b, k in itertools.product(range(3), range(4)):
         before = max(4 * int(window.clip_at_BS[b, k]) - 1, 0)
         assert torch.equal(window.starts_BSCHW[b, k], batch.video_BCTHW[b, :, before])
