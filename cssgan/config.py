@@ -133,8 +133,10 @@ class DiscriminatorConfig:
     video_d: Literal["clips", "whole", "both"] = _field(
         "clips", "input of the video discriminator: each clip, the whole window, or both"
     )
-    order_head: Literal["concat", "pairwise"] = _field(
-        "concat", "how the order predictor joins the features of the clips"
+    order_head: Literal["concat", "pairwise", "seam"] = _field(
+        "concat",
+        "how the order predictor joins the features of the clips: all, or in pairs; seam: all, and it also receives the "
+        "last frame of each clip with the first one of each other clip",
     )
     d_audio: bool = _field(False, "condition the clip discriminator on the audio of each frame; not in the paper")
     spectral: bool = _field(True, "spectral normalization in the discriminators; optional with gradient penalties")

@@ -1,6 +1,7 @@
 """Order predictor: in which of the S! orders were the clips presented? (paper, equation 3)
 
-It uses the features of the clip discriminator, so both share the weights of the trunk.
+`OrderPredictor` uses the features of the clip discriminator, so both share the weights of the trunk. `SeamScores` adds
+what these features lack: the frames on both sides of each cut.
 """
 
 from __future__ import annotations
@@ -11,7 +12,12 @@ import math
 import torch
 from torch import Tensor, nn
 
-from cssgan.models.blocks import SpectralConv, leaky_relu, spectral_linear
+from cssgan import clip_permutations
+from cssgan.models.blocks import LEAK, SpectralConv, leaky_relu, spectral_linear
+from cssgan.models.encoders import level_widths
+
+DIFFERENCE_GAIN = 3.0
+"""Factor of the difference between two frames, which is small beside the frames themselves."""
 
 
 class OrderPredictor(nn.Module):
@@ -45,3 +51,55 @@ class OrderPredictor(nn.Module):
             pairs = torch.stack([torch.cat((x_BSD[:, i], x_BSD[:, j]), dim=1) for i, j in self.pairs], dim=1)
             joined = leaky_relu(self.join(pairs)).flatten(1)
         return self.out(joined)
+
+
+class SeamScores(nn.Module):
+    """First and last frames of S clips in presentation order -> one logit per order (ours, not in the paper).
+
+    Every ordered pair of clips (i, j) has a score for *j directly follows i*, computed by a 2-D network from the last frame
+    of i, the first frame of j, and their difference. The logit of an order is the sum of the scores of its S - 1
+    neighbours. A permutation of the clips permutes the logits.
+
+    No layer has spectral normalization: the network classifies real clips and is no adversary of the generator.
+
+    Args:
+        size: height and width of the frames.
+        width: channels of the first layer, as in the discriminators.
+        max_orders: as in `cssgan.clip_permutations.permutations`.
+    """
+
+    neighbours_XP: Tensor
+
+    def __init__(self, *, size: int, width: int, num_clips: int, max_orders: int) -> None:
+        super().__init__()
+        self.pairs = tuple(zip(*itertools.permutations(range(num_clips), 2), strict=True))
+        widths = level_widths(size, width)
+        self.layers = nn.ModuleList(
+            SpectralConv(i, o, (4, 4), 2, 1, spectral=False) for i, o in zip([9, *widths[:-1]], widths, strict=True)
+        )
+        self.out = SpectralConv(widths[-1], 1, (4, 4), spectral=False)
+        for layer in (*self.layers, self.out):
+            nn.init.kaiming_normal_(layer.weight, LEAK)
+        table = _neighbours(num_clips, max_orders, self.pairs)
+        self.register_buffer("neighbours_XP", table, persistent=False)
+
+    def forward(self, edges_BSECHW: Tensor) -> Tensor:
+        """logits_BP"""
+        before, after = self.pairs
+        end, start = edges_BSECHW[:, before, 1], edges_BSECHW[:, after, 0]
+        x = torch.cat((end, start, DIFFERENCE_GAIN * (start - end)), dim=2).flatten(0, 1)
+        for layer in self.layers:
+            x = leaky_relu(layer(x))
+        return self.out(x).view(len(edges_BSECHW), len(before)) @ self.neighbours_XP
+
+
+def _neighbours(num_clips: int, max_orders: int, pairs: tuple[tuple[int, ...], ...]) -> Tensor:
+    """(X, P) for X ordered pairs of places: 1 where order p says that the clip at the second place follows that at the first."""
+    orders = clip_permutations.permutations(num_clips, max_orders)
+    table = torch.zeros(len(pairs[0]), len(orders))
+    number = {pair: index for index, pair in enumerate(zip(*pairs, strict=True))}
+    for p, clip_at in enumerate(orders.tolist()):
+        places = [clip_at.index(clip) for clip in range(num_clips)]
+        for pair in itertools.pairwise(places):
+            table[number[pair], p] = 1.0
+    return table

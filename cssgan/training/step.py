@@ -255,7 +255,7 @@ def generator_losses(
         with precision.autocast(config, device):
             augmented = _augment(fake, batch, config, augmentation.GENERATOR_FAKES)
             output = _discriminate(train_state, part, augmented, config)
-            order_logits_BP = train_state.discriminators.predict_order(output.features_BSDHW, part.permutation_BS)
+            order_logits_BP = train_state.discriminators.predict_order(output, part.permutation_BS)
             real_output = None
             if weights.gan == "rpgan":
                 augmented = _augment(real.clips_BSCFHW, batch, config, augmentation.REALS)
@@ -309,7 +309,7 @@ def discriminator_losses(
             )
         else:
             output = _discriminate(train_state, part, real_and_fake, config, repeats=2)
-        order_logits_BP = discriminators.predict_order(output.take(size).features_BSDHW, part.permutation_BS)
+        order_logits_BP = discriminators.predict_order(output.take(size), part.permutation_BS)
     image_real, image_fake = output.image_BS.split(size)
     video = [logits.split(size) for logits in _video_logits(output, config)]
     adversarial_loss = losses.discriminator_loss if weights.gan == "bce" else losses.relativistic_loss
