@@ -515,6 +515,8 @@ def bench_order(
     from cssgan.presets import preset
 
     base = configs.override(preset(preset_name), settings)
+    if base.order.shuffle == "none":
+        raise OptionError("--preset", preset_name, "a preset with order.shuffle=disc or gen")
     training = loaders.open_training_data(base, shards)
     sets = order.held_out(base, training, shards, also or [])
     rows: list[tuple[str, ...]] = []
@@ -534,7 +536,9 @@ def bench_order_gradient(
     runs: Annotated[list[Path], typer.Argument(metavar="RUNS...", help="Run folders of `cssgan train`.")],
     shards: Annotated[str, typer.Option(help="Dataset that the runs were trained on.")],
     batches: Annotated[int, typer.Option(help="Training batches.", min=1)] = 20,
-    share: Annotated[float, typer.Option(help="Wanted share of the order's gradient of that of L1.")] = 0.1,
+    share: Annotated[
+        float, typer.Option(help="Wanted norm of the order's gradient relative to that of L1 and squared error.")
+    ] = 0.1,
 ) -> None:
     """Gradients of the generator's losses at the generated clips, and the order weight that gives a wanted share.
 
@@ -552,6 +556,8 @@ def bench_order_gradient(
             )
         finally:
             loader.close()
+        if found["reconstruction"] == 0:
+            raise OptionError("RUNS", str(run), "runs with loss.l1_weight or loss.l2_weight above 0")
         rows = [(name, f"{norm:.3g}", f"{norm / found['reconstruction']:.4f}") for name, norm in found.items()]
         typer.echo(f"{run}: L2 norms of weighted gradients")
         typer.echo(order.markdown(("term", "norm", "of reconstruction"), rows))

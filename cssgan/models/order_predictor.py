@@ -68,11 +68,14 @@ class SeamScores(nn.Module):
         max_orders: as in `cssgan.clip_permutations.permutations`.
     """
 
+    before_X: Tensor
+    """Place of the first clip of each of the X ordered pairs; `after_X`: of the second."""
+    after_X: Tensor
     neighbours_XP: Tensor
 
     def __init__(self, *, size: int, width: int, num_clips: int, max_orders: int) -> None:
         super().__init__()
-        self.pairs = tuple(zip(*itertools.permutations(range(num_clips), 2), strict=True))
+        self.pairs = tuple(itertools.permutations(range(num_clips), 2))
         widths = level_widths(size, width)
         self.layers = nn.ModuleList(
             SpectralConv(i, o, (4, 4), 2, 1, spectral=False) for i, o in zip([9, *widths[:-1]], widths, strict=True)
@@ -80,26 +83,27 @@ class SeamScores(nn.Module):
         self.out = SpectralConv(widths[-1], 1, (4, 4), spectral=False)
         for layer in (*self.layers, self.out):
             nn.init.kaiming_normal_(layer.weight, LEAK)
-        table = _neighbours(num_clips, max_orders, self.pairs)
-        self.register_buffer("neighbours_XP", table, persistent=False)
+        # Buffers: a captured step must not copy from the host.
+        before, after = zip(*self.pairs, strict=True)
+        self.register_buffer("before_X", torch.tensor(before), persistent=False)
+        self.register_buffer("after_X", torch.tensor(after), persistent=False)
+        self.register_buffer("neighbours_XP", _neighbours(num_clips, max_orders, self.pairs), persistent=False)
 
     def forward(self, edges_BSECHW: Tensor) -> Tensor:
         """logits_BP"""
-        before, after = self.pairs
-        end, start = edges_BSECHW[:, before, 1], edges_BSECHW[:, after, 0]
+        first_BSCHW, last_BSCHW = edges_BSECHW.unbind(2)
+        end, start = last_BSCHW.index_select(1, self.before_X), first_BSCHW.index_select(1, self.after_X)
         x = torch.cat((end, start, DIFFERENCE_GAIN * (start - end)), dim=2).flatten(0, 1)
         for layer in self.layers:
             x = leaky_relu(layer(x))
-        return self.out(x).view(len(edges_BSECHW), len(before)) @ self.neighbours_XP
+        return self.out(x).view(len(edges_BSECHW), len(self.pairs)) @ self.neighbours_XP
 
 
-def _neighbours(num_clips: int, max_orders: int, pairs: tuple[tuple[int, ...], ...]) -> Tensor:
+def _neighbours(num_clips: int, max_orders: int, pairs: tuple[tuple[int, int], ...]) -> Tensor:
     """(X, P) for X ordered pairs of places: 1 where order p says that the clip at the second place follows that at the first."""
-    orders = clip_permutations.permutations(num_clips, max_orders)
-    table = torch.zeros(len(pairs[0]), len(orders))
-    number = {pair: index for index, pair in enumerate(zip(*pairs, strict=True))}
-    for p, clip_at in enumerate(orders.tolist()):
+    columns: list[list[float]] = []
+    for clip_at in clip_permutations.permutations(num_clips, max_orders).tolist():
         places = [clip_at.index(clip) for clip in range(num_clips)]
-        for pair in itertools.pairwise(places):
-            table[number[pair], p] = 1.0
-    return table
+        neighbours = set(itertools.pairwise(places))
+        columns.append([float(pair in neighbours) for pair in pairs])
+    return torch.tensor(columns).t().contiguous()

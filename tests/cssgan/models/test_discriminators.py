@@ -125,8 +125,7 @@ def test_the_seam_logit_of_an_order_is_the_sum_of_the_scores_of_its_neighbours()
     # The scores alone: 1 for one ordered pair of places (i, j), if the clip at j directly follows that at i in time.
     for p, order in enumerate(permutations(4).tolist()):
         places = [order.index(clip) for clip in range(4)]
-        pairs = list(zip(*seams.pairs, strict=True))
-        expected = [pair in list(itertools.pairwise(places)) for pair in pairs]
+        expected = [pair in list(itertools.pairwise(places)) for pair in seams.pairs]
         assert seams.neighbours_XP[:, p].tolist() == [float(each) for each in expected]
     assert logits.shape == (2, 24)
 
