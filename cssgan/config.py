@@ -160,7 +160,11 @@ class LossConfig:
     )
     image_weight: float = _field(1.0, "weight of equation (1), image discriminator, in the generator's loss", ge=0.0)
     video_weight: float = _field(1.0, "weight of equation (2), clip discriminator, in the generator's loss", ge=0.0)
-    order_weight: float = _field(0.2, "weight of equation (3), order, in the generator's loss (on fakes)", ge=0.0)
+    order_weight: float = _field(
+        0.2,
+        "weight of equation (3), order, in the generator's loss (on fakes); about .003 with order_head=seam",
+        ge=0.0,
+    )
     order_weight_d: float = _field(1.0, "weight of equation (3), order, in the discriminators' loss (on reals)", ge=0.0)
     class_weight: float = _field(
         1.0, "mocogan: weight of the class cross entropy in the generator's loss (on fakes)", ge=0.0
