@@ -21,7 +21,7 @@ from cssgan.models.blocks import iterate_spectral_norms
 from cssgan.models.interface import Discriminators
 from cssgan.training import checkpoint, losses, order_readouts
 from cssgan.training.step import TrainState, generator_losses, micro_batch, new_train_state
-from cssgan.types import Batch, EvalWindows
+from cssgan.types import Batch, EvalWindows, Split
 
 STILL_GREY_LEVELS = 2
 """Two neighbouring clips are still if no pixel of them differs by more from the first frame."""
@@ -67,7 +67,7 @@ COLUMNS = (
 
 def held_out(config: Config, training: TrainingData, dataset: str, others: Sequence[Path]) -> dict[str, EvalWindows]:
     """Windows without held frames, from a random start: of each split of `dataset`, and of all clips of `others`."""
-    sets = [(split, dataset, split) for split in available_splits(dataset)]
+    sets: list[tuple[str, str, Split]] = [(split, dataset, split) for split in available_splits(dataset)]
     sets += [(f"{path.name} ({split})", str(path), split) for path in others for split in available_splits(str(path))]
     found: dict[str, EvalWindows] = {}
     for name, source, split in sets:

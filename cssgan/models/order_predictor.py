@@ -77,11 +77,12 @@ class SeamScores(nn.Module):
         super().__init__()
         self.pairs = tuple(itertools.permutations(range(num_clips), 2))
         widths = level_widths(size, width)
-        self.layers = nn.ModuleList(
+        layers = [
             SpectralConv(i, o, (4, 4), 2, 1, spectral=False) for i, o in zip([9, *widths[:-1]], widths, strict=True)
-        )
+        ]
+        self.layers = nn.ModuleList(layers)
         self.out = SpectralConv(widths[-1], 1, (4, 4), spectral=False)
-        for layer in (*self.layers, self.out):
+        for layer in (*layers, self.out):
             nn.init.kaiming_normal_(layer.weight, LEAK)
         # Buffers: a captured step must not copy from the host.
         before, after = zip(*self.pairs, strict=True)
