@@ -514,6 +514,79 @@ def bench_features(
     typer.echo(markdown(found, [n for n in numbers if n <= len(read.sources)]))
 
 
+@app.command("order")
+def bench_order(
+    shards: Annotated[str, typer.Argument(metavar="DATASET", help="Dataset of shards; its split train is trained on.")],
+    heads: Annotated[
+        str, typer.Option(help="Values of discriminator.order_head, separated by commas.")
+    ] = "concat,seam",
+    steps: Annotated[int, typer.Option(help="Training steps.", min=2)] = 1000,
+    seeds: Annotated[int, typer.Option(help="Number of seeds, from train.seed on.", min=1)] = 1,
+    also: Annotated[list[Path] | None, typer.Option(help="Another dataset to measure on; can be repeated.")] = None,
+    preset_name: Annotated[str, typer.Option("--preset", help="Preset of the configuration.")] = "tiny",
+    settings: SetOption = [],  # noqa: B006
+) -> None:
+    """Train the order predictor on real clips alone; print its accuracy on every split, and what is possible there.
+
+    Example: python -m benchmarks order demo/dataset --steps 1000 --set optim.d_lr=1e-3
+    """
+    from benchmarks import order
+    from cssgan import config as configs
+    from cssgan.data import loaders
+    from cssgan.presets import preset
+
+    base = configs.override(preset(preset_name), settings)
+    if base.order.shuffle == "none":
+        raise OptionError("--preset", preset_name, "a preset with order.shuffle=disc or gen")
+    training = loaders.open_training_data(base, shards)
+    sets = order.held_out(base, training, shards, also or [])
+    rows: list[tuple[str, ...]] = []
+    for head in heads.split(","):
+        for seed in range(base.train.seed, base.train.seed + seeds):
+            config = configs.override(base, [f"discriminator.order_head={head}", f"train.seed={seed}"])
+            for step, discriminators in order.train_alone(config, training, steps):
+                for name, windows in sets.items():
+                    measured = order.measure(name, discriminators, windows, config)
+                    rows.append((head, str(seed), str(step), *measured.cells()))
+                    typer.echo(" ".join(rows[-1]), err=True)
+    typer.echo(order.markdown(("head", "seed", "steps", *order.COLUMNS), rows))
+
+
+@app.command("order-gradient")
+def bench_order_gradient(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUNS...", help="Run folders of `cssgan train`.")],
+    shards: Annotated[str, typer.Option(help="Dataset that the runs were trained on.")],
+    batches: Annotated[int, typer.Option(help="Training batches.", min=1)] = 20,
+    share: Annotated[
+        float, typer.Option(help="Wanted norm of the order's gradient relative to that of L1 and squared error.")
+    ] = 0.1,
+) -> None:
+    """Gradients of the generator's losses at the generated clips, and the order weight that gives a wanted share.
+
+    Example: python -m benchmarks order-gradient runs/first --shards demo/dataset
+    """
+    from benchmarks import order
+    from cssgan.data import loaders
+
+    for run in runs:
+        config, state = order.load_state(run)
+        loader = loaders.training_loader(loaders.open_training_data(config, shards), config, order.CPU)
+        try:
+            found = order.gradient_norms(
+                state, [loader.batch(n * config.train.batch_size) for n in range(batches)], config
+            )
+        finally:
+            loader.close()
+        if found["reconstruction"] == 0:
+            raise OptionError("RUNS", str(run), "runs with loss.l1_weight or loss.l2_weight above 0")
+        rows = [(name, f"{norm:.3g}", f"{norm / found['reconstruction']:.4f}") for name, norm in found.items()]
+        typer.echo(f"{run}: L2 norms of weighted gradients")
+        typer.echo(order.markdown(("term", "norm", "of reconstruction"), rows))
+        if "g_order" in found and found["g_order"] > 0:
+            weight = config.loss.order_weight * share * found["reconstruction"] / found["g_order"]
+            typer.echo(f"loss.order_weight={weight:.3g} would give the order a share of {share:g}")
+
+
 def main() -> None:
     """Run a benchmark. User errors are printed as one line."""
     try:

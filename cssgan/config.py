@@ -141,8 +141,10 @@ class DiscriminatorConfig:
     video_d: Literal["clips", "whole", "both"] = _field(
         "clips", "input of the video discriminator: each clip, the whole window, or both"
     )
-    order_head: Literal["concat", "pairwise"] = _field(
-        "concat", "how the order predictor joins the features of the clips"
+    order_head: Literal["concat", "pairwise", "seam"] = _field(
+        "concat",
+        "how the order predictor joins the features of the clips: all, or in pairs; seam: all, and it also receives the "
+        "last frame of each clip with the first one of each other clip",
     )
     d_audio: bool = _field(False, "condition the clip discriminator on the audio of each frame; not in the paper")
     seam_clips: bool = _field(
@@ -171,7 +173,11 @@ class LossConfig:
     )
     image_weight: float = _field(1.0, "weight of equation (1), image discriminator, in the generator's loss", ge=0.0)
     video_weight: float = _field(1.0, "weight of equation (2), clip discriminator, in the generator's loss", ge=0.0)
-    order_weight: float = _field(0.2, "weight of equation (3), order, in the generator's loss (on fakes)", ge=0.0)
+    order_weight: float = _field(
+        0.2,
+        "weight of equation (3), order, in the generator's loss (on fakes); about .003 with order_head=seam",
+        ge=0.0,
+    )
     order_weight_d: float = _field(1.0, "weight of equation (3), order, in the discriminators' loss (on reals)", ge=0.0)
     class_weight: float = _field(
         1.0, "mocogan: weight of the class cross entropy in the generator's loss (on fakes)", ge=0.0

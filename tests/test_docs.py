@@ -104,7 +104,16 @@ def test_every_column_of_the_log_is_explained() -> None:
     readouts = {name for name in rows if name.startswith("val_")}
     assert {name: rows[name] for name in rows.keys() - readouts} == TERMS
     assert readouts == {
-        f"val_{name}" for name in ("l1", "l1_over_copy", "motion_ratio", "seam_ratio", "l1_batch_norm_gap")
+        f"val_{name}"
+        for name in (
+            "l1",
+            "l1_over_copy",
+            "motion_ratio",
+            "seam_ratio",
+            "order_acc",
+            "order_pairs",
+            "l1_batch_norm_gap",
+        )
     }
 
 

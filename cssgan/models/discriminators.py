@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -10,7 +12,7 @@ from cssgan.config import Config
 from cssgan.models.blocks import ClassConditionalConv, SpectralConv, leaky_relu, spectral_linear
 from cssgan.models.encoders import level_widths
 from cssgan.models.interface import DiscriminatorOutput, Discriminators
-from cssgan.models.order_predictor import OrderPredictor
+from cssgan.models.order_predictor import OrderPredictor, SeamScores
 from phonics_data.contract.logmel import LogMelSpec
 
 
@@ -83,6 +85,7 @@ class CascadedDiscriminators(Discriminators):
 
     Args:
         segment_dim: values of one frame's mel segment, for an audio-conditioned clip discriminator; 0: no audio.
+        seams: the order predictor also receives the frames on both sides of each cut.
         num_orders: number of orders to classify; None: all S!.
         others: as in `cssgan.config.DiscriminatorConfig`.
     """
@@ -99,6 +102,7 @@ class CascadedDiscriminators(Discriminators):
         use_video: bool,
         predict_order: bool,
         pairwise: bool,
+        seams: bool = False,
         segment_dim: int = 0,
         num_orders: int | None = None,
         spectral: bool = True,
@@ -133,6 +137,11 @@ class CascadedDiscriminators(Discriminators):
             if predict_order
             else None
         )
+        self.seams = (
+            SeamScores(size=size, width=width, num_clips=num_clips, max_orders=num_orders or math.factorial(num_clips))
+            if predict_order and seams
+            else None
+        )
 
     def forward(
         self, clips_BSCFHW: Tensor, label_BK: Tensor, frame_index_BS: Tensor, mels_BSFMU: Tensor | None = None
@@ -152,7 +161,12 @@ class CascadedDiscriminators(Discriminators):
             video_BCTHW = clips_BSCFHW.transpose(1, 2).flatten(2, 3)
             audio_BTD = None if audio_BSFD is None else audio_BSFD.flatten(1, 2)
             video_B = self.video_head(self.trunk(video_BCTHW, label, audio_BTD)).view(batch)
-        return DiscriminatorOutput(image_BS=image_BS, clip_BS=clip_BS, video_B=video_B, features_BSDHW=features)
+        edges = None
+        if self.seams is not None:
+            edges = torch.stack((clips_BSCFHW[:, :, :, 0], clips_BSCFHW[:, :, :, -1]), dim=2)
+        return DiscriminatorOutput(
+            image_BS=image_BS, clip_BS=clip_BS, video_B=video_B, features_BSDHW=features, edges_BSECHW=edges
+        )
 
     def clip_logits(self, clips_BSCFHW: Tensor, label_BK: Tensor, mels_BSFMU: Tensor | None = None) -> Tensor:
         """See `Discriminators.clip_logits`."""
@@ -173,13 +187,17 @@ class CascadedDiscriminators(Discriminators):
         audio_BFD = None if audio_BSFD is None else audio_BSFD.flatten(0, 1)
         return self.trunk(clips_BSCFHW.flatten(0, 1), clip_label, audio_BFD)
 
-    def predict_order(self, features_BSDHW: Tensor | None, permutation_BS: Tensor) -> Tensor | None:
+    def predict_order(self, output: DiscriminatorOutput, permutation_BS: Tensor) -> Tensor | None:
         """See `Discriminators.predict_order`."""
         if self.order is None:
             return None
-        assert features_BSDHW is not None
+        assert output.features_BSDHW is not None
         rows = torch.arange(len(permutation_BS), device=permutation_BS.device)[:, None]
-        return self.order(features_BSDHW[rows, permutation_BS])
+        logits_BP = self.order(output.features_BSDHW[rows, permutation_BS])
+        if self.seams is None:
+            return logits_BP
+        assert output.edges_BSECHW is not None
+        return logits_BP + self.seams(output.edges_BSECHW[rows, permutation_BS])
 
     @classmethod
     def from_config(cls, config: Config, *, num_classes: int, mel_spec: LogMelSpec) -> CascadedDiscriminators:
@@ -195,6 +213,7 @@ class CascadedDiscriminators(Discriminators):
             use_video=options.video_d != "clips",
             predict_order=config.order.shuffle != "none",
             pairwise=options.order_head == "pairwise",
+            seams=options.order_head == "seam",
             segment_dim=mel_spec.num_bands * mel_spec.segment_hops if options.d_audio else 0,
             num_orders=config.num_orders,
             spectral=options.spectral,

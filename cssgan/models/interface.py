@@ -82,12 +82,15 @@ class DiscriminatorOutput:
     """Of whole windows; (B, V) for discriminators with a logit at each of V positions in time."""
     features_BSDHW: Tensor | None = None
     """Features of the clips, for the order predictor."""
+    edges_BSECHW: Tensor | None = None
+    """First and last frame of each clip (E = 2), for the order predictor with `discriminator.order_head` = seam."""
     class_BVK: Tensor | None = None
     """Class logits at each position in time, of a video discriminator that predicts the class."""
 
     def in_float32(self) -> DiscriminatorOutput:
-        """A copy with logits in float32; features keep their dtype."""
-        return replace(self._map(lambda value, _: value.float()), features_BSDHW=self.features_BSDHW)
+        """A copy with logits in float32; features and frames keep their dtype."""
+        kept = {"features_BSDHW": self.features_BSDHW, "edges_BSECHW": self.edges_BSECHW}
+        return replace(self._map(lambda value, _: value.float()), **kept)
 
     def take(self, count: int) -> DiscriminatorOutput:
         """The output of the first `count` videos."""
@@ -128,6 +131,10 @@ class Discriminators(nn.Module, ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no clip discriminator")
 
-    def predict_order(self, features_BSDHW: Tensor | None, permutation_BS: Tensor) -> Tensor | None:
-        """Order logits_BP of clips whose position k holds clip permutation_BS[:, k]; None without an order predictor."""
+    def predict_order(self, output: DiscriminatorOutput, permutation_BS: Tensor) -> Tensor | None:
+        """Order logits_BP of clips whose position k holds clip permutation_BS[:, k]; None without an order predictor.
+
+        Args:
+            output: of `forward` on the clips before this permutation.
+        """
         return None

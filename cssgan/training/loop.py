@@ -268,7 +268,9 @@ def _training_loop(
             display.report(step, seconds, means)
         if windows is not None and run_log is not None and (step % options.sample_every == 0 or is_last):
             generator = run.train_state.ema_generator or run.train_state.generator
-            terms = sample_videos.log_samples(windows, generator, run.config, run.progress, run_log, run.loader.device)
+            terms = sample_videos.log_samples(
+                windows, generator, run.train_state.discriminators, run.config, run.progress, run_log, run.loader.device
+            )
             run.val_l1 = terms["val_l1"]
             display.report(step, time.monotonic() - start, terms)
         if step % options.checkpoint_every == 0:

@@ -14,8 +14,8 @@ from cssgan.config import Config
 from cssgan.data import resident
 from cssgan.data.batches import to_uint8, to_video
 from cssgan.data.shards import Dataset, available_splits, find_shards, read_samples_by_key
-from cssgan.models.interface import VideoGenerator
-from cssgan.training import validation
+from cssgan.models.interface import Discriminators, VideoGenerator
+from cssgan.training import order_readouts, validation
 from cssgan.training.run_log import RunLog
 from cssgan.training.trackers import VideoSample
 from cssgan.types import EvalWindows, LossTerms, MelStats, Progress
@@ -26,6 +26,7 @@ from phonics_data.errors import InputError
 log = logging.getLogger("cssgan")
 NUM_WINDOWS = 8
 NUM_STRIPS = 4
+NUM_ORDER_WINDOWS = 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -34,6 +35,8 @@ class SampleWindows:
 
     windows: EvalWindows
     samples: tuple[Sample, ...]
+    order_windows: EvalWindows | None
+    """Real windows without held frames, of which the order predictor predicts the order; None without one."""
 
 
 def load_windows(config: Config, dataset: Dataset, label_set: LabelSet, mel_stats: MelStats) -> SampleWindows | None:
@@ -48,12 +51,19 @@ def load_windows(config: Config, dataset: Dataset, label_set: LabelSet, mel_stat
     )
     keys = windows.keys[: config.train.sample_videos]
     samples = read_samples_by_key(find_shards(dataset, split), keys)
-    return SampleWindows(windows=windows, samples=tuple(samples[key] for key in keys))
+    order_windows = None
+    if config.order.shuffle != "none":
+        order_windows = resident.eval_windows(
+            dataset, split, config=config, label_set=label_set, mel_stats=mel_stats, num_videos=NUM_ORDER_WINDOWS,
+            start="anywhere",
+        )  # fmt: skip
+    return SampleWindows(windows=windows, samples=tuple(samples[key] for key in keys), order_windows=order_windows)
 
 
 def log_samples(
     samples: SampleWindows,
     generator: VideoGenerator,
+    discriminators: Discriminators,
     config: Config,
     progress: Progress,
     run_log: RunLog,
@@ -67,6 +77,8 @@ def log_samples(
     terms["val_seam_ratio"] = validation.seam_ratio(fake[:, :: config.data.frame_stride], config.frames_per_clip)
     if config.model.norm == "batch":
         terms["val_l1_batch_norm_gap"] = _l1_with_batch_statistics(generator, windows, config, device) - terms["val_l1"]
+    if samples.order_windows is not None:
+        terms |= order_readouts.of_real_windows(discriminators, samples.order_windows, config, device)
     run_log.write(progress, terms, kind="sample")
     run_log.write_image(progress, validation.frame_strip(windows.video_NTHWC[:NUM_STRIPS], fake[:NUM_STRIPS]))
     for number, sample in enumerate(samples.samples):

@@ -348,7 +348,7 @@ def generator_losses(
         with precision.autocast(config, device):
             shown = _shown(fake, part, config, augmentation.GENERATOR_FAKES)
             output = _discriminate(train_state, part, shown, config)
-            order_logits_BP = train_state.discriminators.predict_order(output.features_BSDHW, part.permutation_BS)
+            order_logits_BP = train_state.discriminators.predict_order(output, part.permutation_BS)
             seam_fake_BS = seam_real_BS = None
             if config.discriminator.seam_clips:
                 seam_fake_BS = _seam_logits(train_state, part, shown, config)
@@ -422,7 +422,7 @@ def discriminator_losses(
             )
         else:
             output = _discriminate(train_state, part, real_and_fake, config, repeats=2)
-        order_logits_BP = discriminators.predict_order(output.take(size).features_BSDHW, part.permutation_BS)
+        order_logits_BP = discriminators.predict_order(output.take(size), part.permutation_BS)
         seam_BS = wrong_BS = None
         if config.discriminator.seam_clips:
             seam_BS = _seam_logits(train_state, part, real_and_fake, config)

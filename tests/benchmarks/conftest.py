@@ -4,4 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 
-collect_ignore = [] if importlib.util.find_spec("torch") else ["test_coverage.py", "test_events.py", "test_step.py"]
+collect_ignore = (
+    []
+    if importlib.util.find_spec("torch")
+    else [
+        "test_coverage.py",
+        "test_events.py",
+        "test_order.py",
+        "test_step.py",
+    ]
+)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+
+import pytest
 import torch
 from torch import Tensor
 
-from cssgan.clip_permutations import clip_at
+from cssgan.clip_permutations import clip_at, permutations
 from cssgan.models import factory
 from cssgan.models.discriminators import CascadedDiscriminators
+from cssgan.models.order_predictor import SeamScores
 from tests.cssgan.toy_dataset import tiny_config
 
 
@@ -67,7 +71,7 @@ def test_the_order_predictor_shares_the_trunk() -> None:
     discriminators, (clips, label, frame_index) = make(), inputs()
 
     logits = discriminators.predict_order(
-        discriminators(clips, label, frame_index).features_BSDHW, clip_at(torch.zeros(3, dtype=torch.long), 4)
+        discriminators(clips, label, frame_index), clip_at(torch.zeros(3, dtype=torch.long), 4)
     )
 
     assert logits is not None
@@ -76,16 +80,15 @@ def test_the_order_predictor_shares_the_trunk() -> None:
     assert all(layer.weight.grad is not None for layer in discriminators.trunk.layers)  # type: ignore[union-attr]
 
 
-def test_shuffling_the_features_equals_shuffling_the_clips() -> None:
-    discriminators, (clips, label, frame_index) = make(), inputs()
+@pytest.mark.parametrize("order_head", ["concat", "seam"])
+def test_shuffling_the_features_equals_shuffling_the_clips(order_head: str) -> None:
+    discriminators, (clips, label, frame_index) = make(f"discriminator.order_head={order_head}"), inputs()
     order = clip_at(torch.tensor([5, 17, 23]), 4)
     rows = torch.arange(3)[:, None]
     in_time = clip_at(torch.zeros(3, dtype=torch.long), 4)
 
-    inside = discriminators.predict_order(discriminators(clips, label, frame_index).features_BSDHW, order)
-    before = discriminators.predict_order(
-        discriminators(clips[rows, order], label, frame_index).features_BSDHW, in_time
-    )
+    inside = discriminators.predict_order(discriminators(clips, label, frame_index), order)
+    before = discriminators.predict_order(discriminators(clips[rows, order], label, frame_index), in_time)
 
     assert inside is not None
     assert before is not None
@@ -109,7 +112,7 @@ def test_pairwise_order_head_runs() -> None:
     discriminators, (clips, label, frame_index) = make("discriminator.order_head=pairwise"), inputs()
     order = clip_at(torch.zeros(3, dtype=torch.long), 4)
 
-    logits = discriminators.predict_order(discriminators(clips, label, frame_index).features_BSDHW, order)
+    logits = discriminators.predict_order(discriminators(clips, label, frame_index), order)
 
     assert logits is not None
     assert logits.shape == (3, 24)
@@ -119,7 +122,54 @@ def test_without_shuffling_there_is_no_order_predictor() -> None:
     discriminators, (clips, label, frame_index) = make("order.shuffle=none"), inputs()
 
     assert discriminators.order is None
-    assert (
-        discriminators.predict_order(discriminators(clips, label, frame_index).features_BSDHW, torch.zeros(3, 4).long())
-        is None
+    output = discriminators(clips, label, frame_index)
+    assert discriminators.predict_order(output, torch.zeros(3, 4).long()) is None
+
+
+def test_the_seam_logit_of_an_order_is_the_sum_of_the_scores_of_its_neighbours() -> None:
+    torch.manual_seed(0)
+    seams, edges = SeamScores(size=16, width=2, num_clips=4, max_orders=24), torch.randn(2, 4, 2, 3, 16, 16)
+
+    logits = seams(edges)
+
+    # The scores alone: 1 for one ordered pair of places (i, j), if the clip at j directly follows that at i in time.
+    for p, order in enumerate(permutations(4).tolist()):
+        places = [order.index(clip) for clip in range(4)]
+        expected = [pair in list(itertools.pairwise(places)) for pair in seams.pairs]
+        assert seams.neighbours_XP[:, p].tolist() == [float(each) for each in expected]
+    assert logits.shape == (2, 24)
+
+
+def test_seam_logits_depend_on_the_frames_at_the_cuts_alone() -> None:
+    torch.manual_seed(0)
+    discriminators = make("discriminator.order_head=seam")
+    clips, label, frame_index = inputs()
+    in_time = clip_at(torch.zeros(3, dtype=torch.long), 4)
+
+    def seam_logits(changed: Tensor) -> Tensor:
+        output = discriminators(changed, label, frame_index)
+        assert output.edges_BSECHW is not None
+        assert discriminators.seams is not None
+        return discriminators.seams(output.edges_BSECHW)
+
+    inner, outer = clips.clone(), clips.clone()
+    inner[:, :, :, 1:-1] += 1.0
+    outer[:, 2, :, -1] += 1.0
+
+    assert torch.equal(seam_logits(inner), seam_logits(clips))
+    assert not torch.allclose(seam_logits(outer), seam_logits(clips))
+    logits = discriminators.predict_order(discriminators(inner, label, frame_index), in_time)
+    assert logits is not None
+    assert not torch.allclose(logits, seam_logits(inner))  # the features of the clips count as well
+
+
+def test_a_subset_of_the_orders_has_seams() -> None:
+    clips, label, frame_index = inputs()
+    discriminators = make("discriminator.order_head=seam", "order.max_orders=7")
+
+    logits = discriminators.predict_order(
+        discriminators(clips, label, frame_index), clip_at(torch.zeros(3, dtype=torch.long), 4, 7)
     )
+
+    assert logits is not None
+    assert logits.shape == (3, 7)

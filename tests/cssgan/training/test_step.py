@@ -137,6 +137,7 @@ def test_every_combination_of_the_ablation_options_runs(
         ("model.z_dim=4",),
         ("discriminator.d_class=false",),
         ("discriminator.order_head=pairwise",),
+        ("discriminator.order_head=seam",),
         ("loss.vote_loss=mean_logit",),
         ("order.p_in_order=1.0",),
         ("order.sampling=enumerate",),
