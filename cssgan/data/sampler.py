@@ -19,7 +19,7 @@ from phonics_data.contract.labels import LabelSet
 AUGMENT_SHAPE = (3, 7)
 """Uniform numbers of a video for `cssgan.training.augmentation`: seven for each of three uses."""
 # One stream of random numbers for each use.
-_EPOCH, _STEP, _AUDIO, _AUGMENTATION = 1, 2, 3, 4
+_EPOCH, _STEP, _AUDIO, _AUGMENTATION, _OBJECT = 1, 2, 3, 4, 5
 
 
 def derangement(count: int, seed: int) -> NDArray[np.int64]:
@@ -54,6 +54,10 @@ class BatchRandomness:
     frame_index_BS: NDArray[np.int64]
     noise_BZ: NDArray[np.float32]
     augment_BUA: NDArray[np.float32] | None
+    keeps_object_B: NDArray[np.bool_]
+    """Rows that get their object picture (`model.object_dropout`)."""
+    keeps_word_B: NDArray[np.bool_]
+    """Rows that get their object word."""
 
 
 def sample_randomness(config: Config, position: int, lengths: Sequence[int]) -> BatchRandomness:
@@ -69,6 +73,10 @@ def sample_randomness(config: Config, position: int, lengths: Sequence[int]) -> 
     frame_index = rng.integers(out_of, size=(size, num_chosen))
     noise = rng.standard_normal((size, config.model.z_dim), dtype=np.float32)
     is_augmented = config.discriminator.augment != "none"
+    # A stream of its own, so that the option changes no other random value.
+    kept_B2 = (
+        np.random.default_rng([config.train.seed, _OBJECT, position]).random((size, 2)) >= config.model.object_dropout
+    )
     return BatchRandomness(
         starts=starts,
         num_valid_B=np.array([min(frames, length - at) for length, at in zip(lengths, starts, strict=True)], np.int64),
@@ -77,6 +85,8 @@ def sample_randomness(config: Config, position: int, lengths: Sequence[int]) -> 
         frame_index_BS=frame_index,
         noise_BZ=noise,
         augment_BUA=rng.random((size, *AUGMENT_SHAPE), dtype=np.float32) if is_augmented else None,
+        keeps_object_B=kept_B2[:, 0],
+        keeps_word_B=kept_B2[:, 1],
     )
 
 
@@ -88,6 +98,8 @@ class BatchSpec:
     """Clip number of each local row."""
     keys: tuple[str, ...]
     labels: list[int]
+    object_words: tuple[str, ...]
+    """Empty where the clip has none."""
     first_position: int
     """Position of the first local row."""
     rows: slice
@@ -128,6 +140,7 @@ class BatchSampler:
             items=items[rows],
             keys=tuple(clip.key for clip in local),
             labels=[self.label_set.index(clip.label) for clip in local],
+            object_words=tuple(clip.object_word for clip in local),
             first_position=position + rows.start,
             rows=rows,
             randomness=randomness,

@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cssgan import config as configs
-from cssgan.config import Config
+from cssgan.config import Config, object_size
 from cssgan.data import resident, windowing
 from cssgan.errors import ArrayError, CheckpointError, RunError
 from cssgan.inference.model_card import model_card
 from cssgan.models import factory
-from cssgan.models.interface import VideoGenerator
+from cssgan.models.interface import VideoGenerator, WindowInputs
 from cssgan.storage.files import replace_folder
 from cssgan.training import checkpoint
 from cssgan.training.run_folder import read_config
@@ -43,6 +43,8 @@ from phonics_data.errors import InputError, PhonicsDataError
 FORMAT_VERSION = 1
 WEIGHTS_FILE, CONFIG_FILE, MODEL_CARD_FILE = "model.safetensors", "config.json", "README.md"
 WeightsKind = Literal["last", "ema"]
+NO_OBJECT = "this model was trained without model.object_condition and takes no object picture"
+NO_WORD = "this model was trained with model.word_dim=0 and takes no object word"
 log = logging.getLogger("cssgan")
 
 
@@ -104,7 +106,15 @@ class LoadedGenerator(nn.Module):
         raw_mel_HM = windowing.raw_mel(audio_N, audio_rate_hz, resident.MEL_SPEC)
         return self.standardize(mel_segments(raw_mel_HM, num_frames, frame_rate))
 
-    def forward(self, image_BCHW: Tensor, mels_BTMU: Tensor, label_B: Tensor, noise_BZ: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        image_BCHW: Tensor,
+        mels_BTMU: Tensor,
+        label_B: Tensor,
+        noise_BZ: Tensor | None = None,
+        object_BCHW: Tensor | None = None,
+        word_BE: Tensor | None = None,
+    ) -> Tensor:
         """Generate videos in time order; each stream starts from the last frame of the stream before it.
 
         Args:
@@ -113,6 +123,10 @@ class LoadedGenerator(nn.Module):
                 of the stream length, and the video is cropped to T frames.
             label_B: int64 class indices in ``label_set``.
             noise_BZ: Z = ``config.model.z_dim``; default: zeros.
+            object_BCHW: object pictures, with ``config.model.object_condition``: float32, C = 4, RGB in [-1, 1] and alpha in
+                [0, 1], H = W = half of ``config.data.size``; all zeros for none. Default: no objects.
+            word_BE: embeddings of the object words (`cssgan.data.word_embedding`), E = ``config.model.word_dim``; default: no
+                words.
 
         Returns:
             video_BCTHW float32 in [-1, 1].
@@ -120,7 +134,9 @@ class LoadedGenerator(nn.Module):
         label_BK = torch.nn.functional.one_hot(label_B, len(self.label_set)).float()
         if noise_BZ is None:
             noise_BZ = image_BCHW.new_zeros(len(image_BCHW), self.config.model.z_dim)
-        return self.network.rollout(image_BCHW, self._pad(mels_BTMU), label_BK, noise_BZ)[:, :, : mels_BTMU.shape[1]]
+        window = WindowInputs(object_BCHW=object_BCHW, word_BE=word_BE)
+        video_BCTHW = self.network.rollout(image_BCHW, self._pad(mels_BTMU), label_BK, noise_BZ, window=window)
+        return video_BCTHW[:, :, : mels_BTMU.shape[1]]
 
     @torch.inference_mode()
     def generate(
@@ -129,6 +145,8 @@ class LoadedGenerator(nn.Module):
         mels_BTMU: Tensor,
         label_B: Tensor,
         *,
+        object_BCHW: Tensor | None = None,
+        word_BE: Tensor | None = None,
         seed: int | Sequence[int] = 0,
         max_batch: int = 32,
     ) -> Tensor:
@@ -142,15 +160,18 @@ class LoadedGenerator(nn.Module):
             video_BCTHW float32 in [-1, 1] on the CPU.
 
         Raises:
-            ArrayError: a tensor has a wrong shape, dtype or range, or the batch sizes differ.
+            ArrayError: a tensor has a wrong shape, dtype or range, the batch sizes differ, or the model has no input for an
+                object or word.
         """
         self._check_inputs(image_BCHW, mels_BTMU, label_B)
-        noise_BZ = self._noise(seed, len(label_B))
+        self._check_object(object_BCHW, word_BE, len(label_B))
+        wholes = (image_BCHW, mels_BTMU, label_B, self._noise(seed, len(label_B)), object_BCHW, word_BE)
+
+        def part(whole: Tensor | None, first: int) -> Tensor | None:
+            return None if whole is None else whole[first : first + max_batch].to(self.device)
+
         videos = [
-            self(*(part.to(self.device) for part in parts)).cpu()
-            for parts in zip(
-                *(whole.split(max_batch) for whole in (image_BCHW, mels_BTMU, label_B, noise_BZ)), strict=True
-            )
+            self(*(part(whole, first) for whole in wholes)).cpu() for first in range(0, len(label_B), max_batch)
         ]
         return torch.cat(videos)
 
@@ -185,6 +206,20 @@ class LoadedGenerator(nn.Module):
         if not 0 <= int(label_B.min()) <= int(label_B.max()) < classes:
             got = f"{int(label_B.min())} to {int(label_B.max())}"
             raise ArrayError("label_B", got, f"0 to {classes - 1} (model.label_set.index)")
+
+    def _check_object(self, object_BCHW: Tensor | None, word_BE: Tensor | None, num: int) -> None:
+        model, size = self.config.model, object_size(self.config.data.size)
+        if object_BCHW is not None:
+            if not model.object_condition:
+                raise ArrayError("object_BCHW", "a tensor", f"None: {NO_OBJECT}")
+            shape, description = (num, 4, size, size), "RGB in [-1, 1] and alpha in [0, 1]"
+            _check_array("object_BCHW", object_BCHW, torch.float32, shape, description, max_abs=1.001)
+            if float(object_BCHW[:, 3].min()) < 0.0:
+                raise ArrayError("object_BCHW", f"alpha from {float(object_BCHW[:, 3].min()):g}", "alpha in [0, 1]")
+        if word_BE is not None:
+            if not model.word_dim:
+                raise ArrayError("word_BE", "a tensor", f"None: {NO_WORD}")
+            _check_array("word_BE", word_BE, torch.float32, (num, model.word_dim), "unit length or zero", max_abs=1.001)
 
     def _pad(self, mels_BTMU: Tensor) -> Tensor:
         """Append silence up to a multiple of the stream length."""

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from cssgan.models.blocks import FoldedWeights, TemporalConvTranspose, leaky_relu, norm_2d
 from cssgan.models.cpu_convolutions import compose, conv_transpose2d, tanh
+from cssgan.models.object_picture import PlacedPicture, paste
 
 OUTPUT_CHANNELS = {"direct": 3, "compose": 4, "warp": 6}
 """Channels of the rgb layer for each `model.g_output`."""
@@ -90,6 +91,7 @@ class Decoder(nn.Module):
         middle_first, middle: middle channels as multiples of a block's output channels (3 in the rgb layer).
         output: ``direct``: the rgb layer paints every pixel; ``compose``: its fourth channel is a mask that blends the
             frames onto the start image; ``warp``: two more channels move the pixels of the start image first.
+        object_mask: one more channel of the rgb layer, the mask of a placed object picture (`paste`).
     """
 
     def __init__(
@@ -104,12 +106,14 @@ class Decoder(nn.Module):
         middle: int,
         output: str,
         norm: str,
+        object_mask: bool = False,
     ) -> None:
         super().__init__()
         self.frames, self.output = frames, output
+        self.channels = OUTPUT_CHANNELS[output]
         self.blocks = nn.ModuleList()
         channels, frames_in = bottleneck, 1
-        outs = [*reversed(widths), OUTPUT_CHANNELS[output]]
+        outs = [*reversed(widths), self.channels + object_mask]
         for index, (out, frames_out) in enumerate(zip(outs, frames, strict=True)):
             first, last = index == 0, index == len(widths)
             temporal = TemporalConvTranspose(
@@ -150,22 +154,28 @@ class Decoder(nn.Module):
         terms: list[Tensor],
         start_BCHW: Tensor,
         folded: list[FoldedWeights],
+        picture: PlacedPicture | None = None,
     ) -> Tensor:
         """clip_BCFHW in [-1, 1].
 
         Args:
             skips: from size/2 down to 4 pixels, of `ImageEncoder`.
             terms: `conditioning_terms`.
+            picture: the object in each frame, of a decoder with `object_mask`; None: no object.
         """
         x = bottleneck_BE[:, None, :, None, None]
         for block, skip, term, weights in zip(self.blocks, [None, *reversed(skips)], terms, folded, strict=True):
             x = block(x, skip, term, weights)
         x = x.to(start_BCHW.dtype)  # half precision cannot represent 256 levels per channel
+        clip_BCFHW = self._frames(x[:, :, : self.channels], start_BCHW)
+        return clip_BCFHW if picture is None else paste(clip_BCFHW, x[:, :, self.channels], picture)
+
+    def _frames(self, painted_BTCHW: Tensor, start_BCHW: Tensor) -> Tensor:
         if self.output == "direct":
-            return tanh(x).transpose(1, 2)
+            return tanh(painted_BTCHW).transpose(1, 2)
         if self.output == "compose":
-            return compose(x, start_BCHW)
-        return warp_and_paint(x, start_BCHW)
+            return compose(painted_BTCHW, start_BCHW)
+        return warp_and_paint(painted_BTCHW, start_BCHW)
 
 
 def warp_and_paint(painted_BTCHW: Tensor, start_BCHW: Tensor) -> Tensor:

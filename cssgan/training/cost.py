@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from cssgan import config as configs
-from cssgan.config import Config
+from cssgan.config import Config, object_size
 from cssgan.data.sampler import AUGMENT_SHAPE
 from cssgan.models import factory
 from cssgan.training.step import TrainState, discriminator_losses, generator_losses, micro_batch, new_train_state
@@ -42,7 +42,7 @@ class StepCost:
 def synthetic_batch(config: Config, num_videos: int, *, num_classes: int, device: torch.device) -> Batch:
     """A batch of random values with the shapes of `config` (shapes only on ``meta``)."""
     size, frames, spec = config.data.size, config.data.num_frames, LogMelSpec()
-    augmented = config.discriminator.augment != "none"
+    augmented, picture = config.discriminator.augment != "none", object_size(size)
     with device:
         return Batch(
             keys=(),
@@ -55,6 +55,8 @@ def synthetic_batch(config: Config, num_videos: int, *, num_classes: int, device
             frame_index_BS=torch.zeros(num_videos, config.discriminator_frames[0], dtype=torch.long),
             noise_BZ=torch.zeros(num_videos, config.model.z_dim),
             augment_BUA=torch.rand(num_videos, *AUGMENT_SHAPE) if augmented else None,
+            object_BCHW=torch.rand(num_videos, 4, picture, picture) if config.model.object_condition else None,
+            word_BE=torch.zeros(num_videos, config.model.word_dim) if config.model.word_dim else None,
         )
 
 

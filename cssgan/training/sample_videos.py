@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from cssgan.config import Config
-from cssgan.data import resident
+from cssgan.data import object_pictures, resident
 from cssgan.data.batches import to_uint8, to_video
 from cssgan.data.shards import Dataset, available_splits, find_shards, read_samples_by_key
-from cssgan.models.interface import VideoGenerator
+from cssgan.models.interface import VideoGenerator, WindowInputs
 from cssgan.training import validation
 from cssgan.training.run_log import RunLog
 from cssgan.training.trackers import VideoSample
@@ -108,6 +108,9 @@ def generate(
     image = to_video(windows.video_NTHWC[:, :1], device)[:, :, 0]
     was_training = generator.training
     generator.eval()
-    video = generator.rollout(image, torch.from_numpy(windows.mels_NTMU).to(device), label.to(device), noise.to(device))
+    mels = torch.from_numpy(windows.mels_NTMU).to(device)
+    picture, word = object_pictures.model_inputs(config, windows.objects_NHWC, windows.object_words, device)
+    window = WindowInputs(object_BCHW=picture, word_BE=word)
+    video = generator.rollout(image, mels, label.to(device), noise.to(device), window=window)
     generator.train(was_training)
     return to_uint8(video)
