@@ -24,6 +24,9 @@ Origin = Literal["manual_captions", "auto_captions", "google", "whisper", "file"
 Timing = Literal["native", "interpolated", "aligned"]
 ObjectWordSource = Literal["words", "screen", ""]
 """Where an object word was found: in the words (captions or speech recognition), or as text on the screen."""
+ObjectPictureSource = Literal["rendered", "change", ""]
+"""Where the picture of a clip's object comes from: ``rendered`` exactly from the truth of a rendered song, ``change`` from the region of
+lasting change of the frames; empty without a picture."""
 Split = Literal["train", "validation", "test", "unseen-styles"]
 Stage = Literal["fetch", "transcribe", "segment", "shard"]
 

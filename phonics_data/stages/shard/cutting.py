@@ -15,7 +15,7 @@ import soundfile
 
 from phonics_data.contract.files import atomic_path
 from phonics_data.contract.sample import Sample
-from phonics_data.contract.shard import add_sample, encode
+from phonics_data.contract.shard import add_sample, content_digest, encode
 from phonics_data.media import FULL_FRAME, DecodedClip, Fit, Region, content_region, cut_segments
 from phonics_data.quality.filters import ClipMeasurements, measure_clip
 from phonics_data.quality.near_duplicates import ClipHashes, clip_hashes
@@ -151,11 +151,9 @@ def _store(tar: tarfile.TarFile, cut: DecodedClip, segment: Segment, task: CutTa
     members = encode(sample, options.frames)
     offset = tar.offset
     add_sample(tar, sample.key, members)
-    frames, audio, meta = members.values()
-    digest = hashlib.sha256(frames)
-    digest.update(audio)
-    sha256 = digest.hexdigest()
-    digest.update(meta)
+    content = hashlib.sha256()
+    for member in members.values():
+        content.update(member)
     return CutClip(
         segment=segment,
         start_seconds=cut.start_seconds,
@@ -163,8 +161,8 @@ def _store(tar: tarfile.TarFile, cut: DecodedClip, segment: Segment, task: CutTa
         num_frames=sample.num_frames,
         frame_rate=task.frame_rate,
         num_audio_samples=int(cut.audio_N.size),
-        sha256=sha256,
-        content_sha256=digest.hexdigest(),
+        sha256=content_digest(members),
+        content_sha256=content.hexdigest(),
         offset=offset,
         num_bytes=tar.offset - offset,
         fit="squash" if options.fit == "letter" and cut.region == FULL_FRAME else options.fit,
