@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from cssgan import config as configs
 from cssgan.config import Config, object_size
-from cssgan.data import resident, windowing
+from cssgan.data import object_pictures, resident, windowing
 from cssgan.errors import ArrayError, CheckpointError, RunError
 from cssgan.inference.model_card import model_card
 from cssgan.models import factory
@@ -170,9 +170,7 @@ class LoadedGenerator(nn.Module):
         def part(whole: Tensor | None, first: int) -> Tensor | None:
             return None if whole is None else whole[first : first + max_batch].to(self.device)
 
-        videos = [
-            self(*(part(whole, first) for whole in wholes)).cpu() for first in range(0, len(label_B), max_batch)
-        ]
+        videos = [self(*(part(whole, first) for whole in wholes)).cpu() for first in range(0, len(label_B), max_batch)]
         return torch.cat(videos)
 
     def _noise(self, seed: int | Sequence[int], num_videos: int) -> Tensor:
@@ -206,6 +204,29 @@ class LoadedGenerator(nn.Module):
         if not 0 <= int(label_B.min()) <= int(label_B.max()) < classes:
             got = f"{int(label_B.min())} to {int(label_B.max())}"
             raise ArrayError("label_B", got, f"0 to {classes - 1} (model.label_set.index)")
+
+    def object_inputs(
+        self, pictures: Sequence[NDArray[np.uint8] | None], words: Sequence[str]
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """object_BCHW and word_BE for `generate`, from RGBA pictures of any size and words; None and "": none.
+
+        Raises:
+            InputError: a picture or word for a model that takes none.
+        """
+        model = self.config.model
+        for wanted, can, reason, option in (
+            (
+                any(picture is not None for picture in pictures),
+                model.object_condition,
+                NO_OBJECT,
+                "object_condition=true",
+            ),
+            (any(words), model.word_dim > 0, NO_WORD, "word_dim=64"),
+        ):
+            if wanted and not can:
+                raise InputError(f"{reason}; leave it out, or train with --set model.{option}")
+        fitted = np.stack([object_pictures.fit(one, object_size(self.config.data.size)) for one in pictures])
+        return object_pictures.model_inputs(self.config, fitted, words, torch.device("cpu"))
 
     def _check_object(self, object_BCHW: Tensor | None, word_BE: Tensor | None, num: int) -> None:
         model, size = self.config.model, object_size(self.config.data.size)
