@@ -66,6 +66,7 @@ def test_without_a_visible_pixel_the_model_is_that_without_the_option(output: st
     generator = make(*settings, *WITH_OBJECT).double()
     plain = without_object(generator, *settings).double()
     generator.requires_grad_(False)
+    plain.requires_grad_(False)
     conditions = [x.double() for x in inputs()]
     visible, word = pictures().double(), torch.ones(2, 6).double()
     invisible = torch.cat((visible[:, :3], torch.zeros(2, 1, 8, 8)), dim=1)
