@@ -212,9 +212,7 @@ def test_eval_windows_carry_objects_and_select_them(tmp_path: Path) -> None:
     config = tiny_config()
     data = resident.load(write_objects(tmp_path), "train", 16)
     stats = MelStats(mean=data.mean, std=data.std, clamp=4.0)
-    windows = resident.split_windows(
-        data, num_frames=config.data.num_frames, label_set=data.label_set, mel_stats=stats
-    )
+    windows = resident.split_windows(data, num_frames=config.data.num_frames, label_set=data.label_set, mel_stats=stats)
 
     some = windows.select(np.array([3, 0]))
 

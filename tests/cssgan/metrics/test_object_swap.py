@@ -76,7 +76,9 @@ def test_a_model_that_ignores_the_object_has_exactly_zero(scene: tuple[toy_phras
 
 def test_an_object_at_another_place_counts_little(scene: tuple[toy_phrases.Phrases, EvalWindows]) -> None:
     _, data = scene
-    there, elsewhere = (object_swap_result(showing(data, at=at), None, data, SPEC)[0].value for at in ((16, 9), (0, 18)))
+    there, elsewhere = (
+        object_swap_result(showing(data, at=at), None, data, SPEC)[0].value for at in ((16, 9), (0, 18))
+    )
     assert there is not None
     assert elsewhere is not None
     assert elsewhere < 0.3 * there
