@@ -32,7 +32,7 @@ def fit(picture_HWC: RGBA | None, size: int) -> RGBA:
     height, width = (max(1, round(side * scale)) for side in cut.shape[:2])
     # Pillow multiplies colours with alpha before it scales RGBA, so transparent pixels do not leak their colour.
     method = Image.Resampling.BOX if scale <= 1 else Image.Resampling.BICUBIC
-    scaled = np.array(Image.fromarray(np.ascontiguousarray(cut), "RGBA").resize((width, height), method))
+    scaled = np.array(Image.fromarray(np.ascontiguousarray(cut)).resize((width, height), method))
     scaled[scaled[..., 3] == 0] = 0
     top, left = (size - height) // 2, (size - width) // 2
     out[top : top + height, left : left + width] = scaled
