@@ -29,7 +29,7 @@ from phonics_data.errors import DatasetError
 from phonics_data.quality.split import SPLITS
 from phonics_data.storage.tables import from_plain, schema, to_plain
 from phonics_data.storage.workspace import file_sha256
-from phonics_data.types import Clip, ObjectPictureSource
+from phonics_data.types import Clip, NoPictureReason, ObjectPictureSource
 
 METADATA = "metadata.parquet"
 VIDEOS = "videos.parquet"
@@ -79,9 +79,11 @@ class MetadataRow(Clip):
     """Versions of the software that cut and encoded the clip: ``phonics-cssgan 0.1.0, av 18.1.0, ...``."""
     object_picture_source: ObjectPictureSource = ""
     """Where the member ``object.png`` comes from, as in `phonics_data.types.ObjectPictureSource`; empty if there is none."""
+    no_picture_reason: NoPictureReason = ""
+    """Why there is none, as in `phonics_data.types.NoPictureReason`."""
 
 
-_LATER_COLUMNS = ("object_picture_source",)
+_LATER_COLUMNS = ("object_picture_source", "no_picture_reason")
 """Columns that datasets of earlier releases lack; they take their defaults."""
 
 

@@ -50,6 +50,9 @@ def dataset_description(
             "object_pictures_by_source": dict(
                 sorted(Counter(row.object_picture_source for row in rows if row.object_picture_source).items())
             ),
+            "no_picture_by_reason": dict(
+                sorted(Counter(row.no_picture_reason for row in rows if row.no_picture_reason).items())
+            ),
             "seconds": round(sum(row.duration_seconds for row in rows), 3),
             "rejections_by_reason": dict(sorted(Counter(row.reason for row in rejections).items())),
         },
