@@ -184,7 +184,7 @@ def test_colour_augmentation_is_that_of_the_frames(tmp_path: Path) -> None:
     samples = [
         replace(
             sample,
-            frames_LHWC=np.broadcast_to(np.uint8(colour), sample.frames_LHWC.shape).copy(),
+            frames_LHWC=np.broadcast_to(np.array(colour, np.uint8), sample.frames_LHWC.shape).copy(),
             object_picture=square(colour),
         )
         for sample, colour in zip(samples, colours, strict=True)

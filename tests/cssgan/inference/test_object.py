@@ -73,8 +73,8 @@ def test_picture_and_word_change_the_video(run: Path, inputs: dict[str, Path], t
 
 def test_a_tensor_of_zeros_is_no_object(run: Path) -> None:
     loaded = load_generator(run)
-    empty = {"object_BCHW": torch.zeros(2, 4, 8, 8), "word_BE": torch.zeros(2, 8)}
-    assert torch.equal(loaded.generate(*conditions(20)), loaded.generate(*conditions(20), **empty))
+    empty = loaded.generate(*conditions(20), object_BCHW=torch.zeros(2, 4, 8, 8), word_BE=torch.zeros(2, 8))
+    assert torch.equal(loaded.generate(*conditions(20)), empty)
 
 
 def test_batch_size_does_not_change_videos_with_objects(run: Path) -> None:
