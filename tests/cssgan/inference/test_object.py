@@ -59,6 +59,10 @@ def make(loaded: LoadedGenerator, inputs: dict[str, Path], out: Path, **options:
 
 def test_picture_and_word_change_the_video(run: Path, inputs: dict[str, Path], tmp_path: Path) -> None:
     loaded = load_generator(run)
+    placer = loaded.network.get_submodule("object_placer.out")
+    assert isinstance(placer, torch.nn.Linear)
+    torch.nn.init.zeros_(placer.weight)  # random weights could place the picture outside the frame, or hide it
+    placer.bias.copy_(torch.tensor([0.0, 0.0, 0.0, 0.0, 5.0]))
     videos = [
         make(loaded, inputs, tmp_path / f"{n}.mp4", **options)
         for n, options in enumerate(({}, {"object_picture": inputs["red"]}, {"object_picture": inputs["blue"]}))
