@@ -24,7 +24,7 @@ import torch
 
 from benchmarks.memory import anonymous_bytes
 from benchmarks.step import CLIP_FRAMES, FRAME_RATE, Step, build_step, synthetic_clips
-from cssgan.config import Config, override
+from cssgan.config import Config, object_size, override
 from cssgan.data import loaders, resident
 from cssgan.data.batches import ResidentLoader
 from cssgan.data.resident import MEL_SPEC
@@ -147,6 +147,7 @@ def _write_cache(folder: Path, num_clips: int, size: int) -> None:
     for name, num_bytes in (
         ("frames.bin", num_clips * CLIP_FRAMES * size * size * 3),
         ("hops.bin", num_hops * MEL_SPEC.num_bands * 4),
+        ("objects.bin", object_size(size) ** 2 * 4),
     ):
         with (folder / name).open("wb") as file:
             file.truncate(num_bytes)

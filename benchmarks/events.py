@@ -23,6 +23,7 @@ from cssgan.evaluation.evaluate import PHRASE_SECONDS, as_generate, event_swap
 from cssgan.evaluators.sampling import MEL_CLAMP
 from cssgan.inference.generate import LoadedGenerator
 from cssgan.metrics import events, synchrony
+from cssgan.metrics.conditions import Generate
 from cssgan.metrics.controls import ControlVideos
 from cssgan.metrics.corruptions import corruption_table
 from cssgan.metrics.event_results import event_results, pooled_interval
@@ -30,7 +31,6 @@ from cssgan.metrics.events import EventSpec, Times
 from cssgan.metrics.motion import motion_curves
 from cssgan.metrics.region_truth import RegionTruth
 from cssgan.metrics.result import MetricResult
-from cssgan.metrics.sensitivity import Generate
 from cssgan.metrics.synchrony import SynchronySpec
 from cssgan.metrics.synchrony_results import Curves, control_curves, synchrony_results
 from cssgan.metrics.videos import ReadVideos, VideoPairs, Videos

@@ -67,7 +67,8 @@ COLUMNS = (
 
 def held_out(config: Config, training: TrainingData, dataset: str, others: Sequence[Path]) -> dict[str, EvalWindows]:
     """Windows without held frames, from a random start: of each split of `dataset`, and of all clips of `others`."""
-    sets: list[tuple[str, str, Split]] = [(split, dataset, split) for split in sorted(available_splits(dataset))]
+    sets: list[tuple[str, str, Split]] = []
+    sets += [(split, dataset, split) for split in sorted(available_splits(dataset))]
     sets += [
         (f"{path.name} ({split})", str(path), split) for path in others for split in sorted(available_splits(str(path)))
     ]

@@ -211,6 +211,7 @@ def synthetic_clips(num_clips: int, num_frames: int) -> tuple[Clip, ...]:
             object_word="",
             num_hops=num_hops,
             first_hop=number * (num_hops + 2),
+            object_row=0,
         )
         for number in range(num_clips)
     )

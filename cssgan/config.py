@@ -128,6 +128,18 @@ class ModelConfig:
         "clip",
         "audio that a stream receives: of its own clip, or the states of a GRU in both directions over the window",
     )
+    object_condition: bool = _field(
+        False, "second picture as input: the object that appears; the model places it, also works without it"
+    )
+    word_dim: int = _field(
+        0, "size of a fixed text embedding of the object word at the bottleneck; 0: no word", ge=0, le=4096
+    )
+    object_dropout: float = _field(
+        0.5,
+        "share of the training samples without the object picture and, chosen independently, without the word",
+        ge=0.0,
+        le=1.0,
+    )
     motion: Literal["vector", "sequence"] = _field(
         "vector", "g3an: audio as one motion vector per window, or as a sequence of five"
     )
@@ -362,6 +374,9 @@ _BASELINE_VALUES: dict[str, object] = {
     "model.shuffled_starts": "cascade",
     "model.audio_context": "clip",
     "model.audio_inject": "bottleneck",
+    "model.object_condition": False,
+    "model.word_dim": 0,
+    "model.object_dropout": 0.5,
     "discriminator.video_d": "whole",
     "discriminator.order_head": "concat",
     "discriminator.d_audio": False,
@@ -521,6 +536,11 @@ class Option:
                 value = text
         self.check(value)
         return value
+
+
+def object_size(frame_size: int) -> int:
+    """Height and width of the object picture (`model.object_condition`) of a model with frames of `frame_size` pixels."""
+    return frame_size // 2
 
 
 def is_power_of_two(number: int) -> bool:

@@ -7,7 +7,7 @@ The last letters of a tensor's name are its axes:
     H W height, width (64)                          M mel bands (64)       U mel steps of a segment (20)
     K classes (26)     P orders (24)                L frames of a dataset clip
     N audio samples, or videos of a whole set       D features             Z noise
-    V positions in time of a discriminator's logits
+    V positions in time of a discriminator's logits                E word embedding
 
 Frames are float32 in [-1, 1] inside the trainer and uint8 0..255 outside. Mels are log-mel segments, one per frame,
 standardized with the training set's mean and standard deviation and clamped; names with ``raw``: not standardized.
@@ -77,6 +77,8 @@ class EvalWindows:
     """Time of each window's first frame in its source video."""
     object_words: tuple[str, ...]
     """Object word of each clip; empty if it has none."""
+    objects_NHWC: NDArray[np.uint8] | None = None
+    """Object picture of each clip, RGBA (`cssgan.data.object_pictures`), zeros if it has none; None: no pictures at all."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -95,6 +97,7 @@ class EvalWindows:
             frame_rates=tuple(self.frame_rates[n] for n in index_M),
             start_seconds=tuple(self.start_seconds[n] for n in index_M),
             object_words=tuple(self.object_words[n] for n in index_M),
+            objects_NHWC=None if self.objects_NHWC is None else self.objects_NHWC[index_M],
         )
 
 
@@ -123,6 +126,11 @@ class Batch:
     """Uniform random numbers for `cssgan.training.augmentation`; None without augmentation."""
     mismatch_BU: Tensor | None = None
     """Uniform random numbers that choose a wrong sound (`loss.mismatch_weight`); None without it."""
+    object_BCHW: Tensor | None = None
+    """Object pictures (`cssgan.data.object_pictures.to_input`), C = 4: all zeros where `model.object_dropout` or the clip
+    leaves none; None without `model.object_condition`."""
+    word_BE: Tensor | None = None
+    """Embeddings of the object words (`cssgan.data.word_embedding`), zeros for none; None without `model.word_dim`."""
     l1_denominator: Tensor | None = None
     """Scalar float32. Set in a part of a larger batch (micro-batches, several processes): the mean number of valid frames
     per part. L1 is divided by it, so that the mean over the parts is the L1 of the whole batch."""

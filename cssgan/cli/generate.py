@@ -24,8 +24,19 @@ def generate(
     pairs: Annotated[
         Path | None,
         typer.Option(
-            help="CSV (image, audio; optional label, out, seed), or folder with CLASS/NAME.png and CLASS/NAME.wav."
+            help="CSV (image, audio; optional label, out, seed, object, object_word), or folder with CLASS/NAME.png and CLASS/NAME.wav."
         ),
+    ] = None,
+    object_picture: Annotated[
+        Path | None,
+        typer.Option(
+            "--object",
+            help="Picture of the object that appears, for models with model.object_condition; without transparency, a border "
+            "of one colour is the background.",
+        ),
+    ] = None,
+    object_word: Annotated[
+        str | None, typer.Option(help="Word of the object, such as lion, for models with model.word_dim.")
     ] = None,
     frame_rate: Annotated[
         str | None, typer.Option(help="Frame rate, such as 25 or 30000/1001; default: that of the train split.")
@@ -42,12 +53,14 @@ def generate(
 
     With --pairs, OUT contains the videos, videos.csv, and rejections.csv if pairs could not be used.
 
+    With --object, a model trained with model.object_condition shows this object at its place in the phrase.
+
     Example: cssgan generate --model rendered-64 --image a.png --audio apple.wav --label A --out apple.mp4
     """
     which = parse_weights(weights)
     rate = None if frame_rate is None else _parse_frame_rate(frame_rate)
-    if pairs is not None and (image is not None or audio is not None):
-        raise OptionError("--pairs", str(pairs), "without --image and --audio")
+    if pairs is not None and any(value is not None for value in (image, audio, object_picture, object_word)):
+        raise OptionError("--pairs", str(pairs), "without --image, --audio, --object and --object-word")
     from cssgan.training.device import parse_device
 
     torch_device = parse_device(device)
@@ -77,6 +90,8 @@ def generate(
         audio=audio,
         label=label,
         out=out,
+        object_picture=object_picture,
+        object_word=object_word or "",
         frame_rate=rate,
         scale=scale,
         seed=seed,

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from cssgan import clip_permutations
 from cssgan.config import Config
-from cssgan.data import windowing
+from cssgan.data import object_pictures, windowing
 from cssgan.data.resident import ResidentSplit
 from cssgan.data.sampler import BatchSampler, BatchSpec, augmentation_rng, derangement
 from cssgan.data.shards import ClipInfo
@@ -79,6 +79,14 @@ def augment_window(frames_THWC: NDArray[np.uint8], config: Config, position: int
     return augment(frames_THWC, augmentation_rng(config, position), colour=colour, shift=shift)
 
 
+def augment_object(picture_HWC: NDArray[np.uint8], config: Config, position: int) -> NDArray[np.uint8]:
+    """The object picture (RGBA) of the video at `position`, with the colours that `augment_window` gives to its window."""
+    if not config.data.augment_colour:
+        return picture_HWC
+    channels, inversion, _, _ = sample_augmentation(augmentation_rng(config, position), (1, 1), colour=True, shift=0)
+    return np.concatenate((picture_HWC[..., :3][..., channels] ^ inversion, picture_HWC[..., 3:]), axis=2)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ResidentRows:
     """The local rows of a batch as row numbers of a `ResidentSplit`."""
@@ -88,6 +96,8 @@ class ResidentRows:
     """In `ResidentSplit.frames_NHWC`."""
     hops_BTU: NDArray[np.int64]
     """In `ResidentSplit.hops_HM`."""
+    objects_BHWC: NDArray[np.uint8] | None
+    """Object pictures, augmented (`cssgan.data.object_pictures`); None without `model.object_condition`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -98,12 +108,25 @@ class HostBatch:
     frames_BTHWC: NDArray[np.uint8]
     mels_BTMU: NDArray[np.float32]
     """Standardized."""
+    objects_BHWC: NDArray[np.uint8] | None
+    """As in `ResidentRows`."""
 
 
-def to_batch(config: Config, spec: BatchSpec, *, video_BCTHW: Tensor, mels_BTMU: Tensor, num_classes: int) -> Batch:
+def to_batch(
+    config: Config,
+    spec: BatchSpec,
+    *,
+    video_BCTHW: Tensor,
+    mels_BTMU: Tensor,
+    objects_BHWC: NDArray[np.uint8] | None,
+    num_classes: int,
+) -> Batch:
     """The local rows of a batch; `video_BCTHW` and `mels_BTMU` are on the device already.
 
     With several processes, the denominators of the losses come from the random values of the whole batch.
+
+    Args:
+        objects_BHWC: see `ResidentRows`.
     """
     randomness, rows = spec.randomness, spec.rows
     device = video_BCTHW.device
@@ -119,6 +142,10 @@ def to_batch(config: Config, spec: BatchSpec, *, video_BCTHW: Tensor, mels_BTMU:
             return None
         return torch.tensor(max(float(whole.sum()), 1.0) * fraction, dtype=torch.float32, device=device)
 
+    keeps_picture, keeps_word = randomness.keeps_object_B[rows], randomness.keeps_word_B[rows]
+    pictures = None if objects_BHWC is None else objects_BHWC * keeps_picture[:, None, None, None]
+    words = [word if kept else "" for word, kept in zip(spec.object_words, keeps_word, strict=True)]
+    object_BCHW, word_BE = object_pictures.model_inputs(config, pictures, words, device)
     return Batch(
         keys=spec.keys,
         video_BCTHW=video_BCTHW,
@@ -132,6 +159,8 @@ def to_batch(config: Config, spec: BatchSpec, *, video_BCTHW: Tensor, mels_BTMU:
         noise_BZ=to_device(randomness.noise_BZ[rows]),
         augment_BUA=None if randomness.augment_BUA is None else to_device(randomness.augment_BUA[rows]),
         mismatch_BU=None if randomness.mismatch_BU is None else to_device(randomness.mismatch_BU[rows]),
+        object_BCHW=object_BCHW,
+        word_BE=word_BE,
         l1_denominator=denominator(num_valid_B),
         order_denominator=denominator(mask_B),
         image_denominator=denominator(num_clips_with_frames(num_valid_B, config.frames_per_clip)),
@@ -174,7 +203,7 @@ def num_clips_with_frames(num_valid_B: Counts, frames_per_clip: int) -> Counts:
 
 _PER_ROW = (
     "video_BCTHW", "mels_BTMU", "label_BK", "num_valid_B", "order_B", "order_mask_B", "in_order_B", "frame_index_BS",
-    "noise_BZ", "augment_BUA", "mismatch_BU",
+    "noise_BZ", "augment_BUA", "mismatch_BU", "object_BCHW", "word_BE",
 )  # fmt: skip
 
 
@@ -264,6 +293,7 @@ class GatherLoader(PreparedLoader[HostBatch], Generic[Data]):
             prepared.spec,
             video_BCTHW=to_video(prepared.frames_BTHWC, self.device),
             mels_BTMU=torch.from_numpy(prepared.mels_BTMU).to(self.device),
+            objects_BHWC=prepared.objects_BHWC,
             num_classes=len(self.label_set),
         )
 
@@ -310,6 +340,7 @@ class ResidentLoader(GatherLoader[ResidentSplit]):
             spec=found.spec,
             frames_BTHWC=frames_BTHWC,
             mels_BTMU=windowing.standardize(windowing.segments(data.hops_HM, found.hops_BTU), self.mel_stats),
+            objects_BHWC=found.objects_BHWC,
         )
 
     def rows(self, position: int) -> ResidentRows:
@@ -323,7 +354,15 @@ class ResidentLoader(GatherLoader[ResidentSplit]):
             stride=self.config.data.frame_stride,
             clip_frames=self.config.context_frames,
         )
-        return ResidentRows(spec=spec, frames_BT=frames_BT, hops_BTU=hops_BTU)
+        return ResidentRows(spec=spec, frames_BT=frames_BT, hops_BTU=hops_BTU, objects_BHWC=self._objects(spec))
+
+    def _objects(self, spec: BatchSpec) -> NDArray[np.uint8] | None:
+        if not self.config.model.object_condition:
+            return None
+        pictures = self.data.objects_NHWC[[self.data.clips[item].object_row for item in spec.items]]
+        return np.stack(
+            [augment_object(picture, self.config, spec.first_position + row) for row, picture in enumerate(pictures)]
+        )
 
 
 def cut_clips(batch: Batch, num_clips: int, clip_at_BS: Tensor) -> ClipBatch:

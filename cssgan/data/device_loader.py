@@ -1,7 +1,7 @@
 """The resident loader on a GPU: frames and log-mels are in its memory, and a batch is gathered there.
 
-Only row numbers and random values are copied from the host, where they are computed as functions of seed and position.
-Batches are therefore bit-equal on every device.
+Only row numbers, random values and object pictures (a few kB) are copied from the host, where they are computed as functions
+of seed and position. Batches are therefore bit-equal on every device.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ class DeviceLoader(LoaderWrapper[ResidentLoader], PreparedLoader[ResidentRows]):
             prepared.spec,
             video_BCTHW=self._video(prepared.frames_BT, prepared.spec.first_position),
             mels_BTMU=mels_BTUM.transpose(-1, -2).contiguous(),
+            objects_BHWC=prepared.objects_BHWC,
             num_classes=len(self.label_set),
         )
 

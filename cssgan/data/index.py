@@ -26,7 +26,7 @@ from phonics_data.contract.shard import decode
 from phonics_data.errors import DatasetError, PhonicsDataError
 
 log = logging.getLogger("cssgan")
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +38,8 @@ class IndexedClip:
     label_set: str
     frame_rate: str
     num_frames: int
+    object_word: str
+    """Empty if the clip has none."""
     height: int
     width: int
     offset: int
@@ -184,6 +186,7 @@ def _read_record(shard: Shard) -> dict[str, Any]:
             label_set=sample.label_set,
             frame_rate=str(sample.frame_rate),
             num_frames=length,
+            object_word=sample.object_word or "",
             height=height,
             width=width,
             offset=found.offset,

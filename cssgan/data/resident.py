@@ -4,6 +4,7 @@ A cache folder is named after the digest of shards, log-mel spec and size, so it
 
     frames.bin   uint8 (all frames, size, size, 3)
     hops.bin     float32 (all hops, bands): the log-mel of each clip with one hop of silence before and after it
+    objects.bin  uint8 (1 + clips with an object picture, size / 2, size / 2, 4): RGBA (`object_pictures`); the first is empty
     index.json   the clips, the label set, mean and standard deviation of all log-mel values
 """
 
@@ -25,8 +26,8 @@ from typing import IO, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cssgan.config import Config
-from cssgan.data import windowing
+from cssgan.config import Config, object_size
+from cssgan.data import object_pictures, windowing
 from cssgan.data.shards import Dataset, Shard, find_shards, label_set_of, read_samples, resize, shards_digest
 from cssgan.storage import memmap
 from cssgan.storage.files import cache_root, make_folder, replace_folder
@@ -36,7 +37,7 @@ from phonics_data.contract.logmel import LogMelSpec
 from phonics_data.errors import DatasetError
 
 MEL_SPEC = LogMelSpec()
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 Start = Literal["first", "anywhere"]
 log = logging.getLogger("cssgan")
 
@@ -59,6 +60,8 @@ class Clip:
     num_hops: int
     """Without the two hops of silence."""
     first_hop: int
+    object_row: int
+    """In `ResidentSplit.objects_NHWC`; 0 if the clip has no object picture."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -71,6 +74,8 @@ class ResidentSplit:
     std: float
     frames_NHWC: NDArray[np.uint8]
     hops_HM: NDArray[np.float32]
+    objects_NHWC: NDArray[np.uint8]
+    """Object pictures, RGBA; row 0 is the empty one."""
 
     @property
     def frame_rate(self) -> Fraction:
@@ -180,9 +185,13 @@ def _build(dataset: Dataset, shards: list[Shard], size: int, folder: Path) -> No
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     temporary.mkdir()
     try:
-        with (temporary / "frames.bin").open("wb") as frames, (temporary / "hops.bin").open("wb") as hops:
-            index = _decode(dataset, shards, size, frames, hops)
-            for file in (frames, hops):
+        with (
+            (temporary / "frames.bin").open("wb") as frames,
+            (temporary / "hops.bin").open("wb") as hops,
+            (temporary / "objects.bin").open("wb") as objects,
+        ):
+            index = _decode(dataset, shards, size, frames, hops, objects)
+            for file in (frames, hops, objects):
                 file.flush()
                 os.fsync(file.fileno())
         with (temporary / "index.json").open("w") as file:
@@ -199,14 +208,21 @@ def _build(dataset: Dataset, shards: list[Shard], size: int, folder: Path) -> No
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _decode(dataset: Dataset, shards: list[Shard], size: int, frames: IO[bytes], hops: IO[bytes]) -> dict[str, Any]:
+def _decode(
+    dataset: Dataset, shards: list[Shard], size: int, frames: IO[bytes], hops: IO[bytes], objects: IO[bytes]
+) -> dict[str, Any]:
     clips: list[dict[str, Any]] = []
     sums = MelSums()
-    num_frames = num_hops = 0
+    num_frames = num_hops = num_objects = 0
+    picture_size = object_size(size)
+    objects.write(object_pictures.fit(None, picture_size).tobytes())
     set_name = ""
     silence = np.full((1, MEL_SPEC.num_bands), MEL_SPEC.silence, np.float32)
     for sample in read_samples(shards):
         mel = windowing.raw_mel(sample.audio_N, sample.audio_rate_hz, MEL_SPEC)
+        if sample.object_picture is not None:
+            num_objects += 1
+            objects.write(object_pictures.fit(sample.object_picture, picture_size).tobytes())
         clip = Clip(
             key=sample.key,
             video_id=sample.group or sample.video_id,
@@ -218,6 +234,7 @@ def _decode(dataset: Dataset, shards: list[Shard], size: int, frames: IO[bytes],
             object_word=sample.object_word or "",
             num_hops=len(mel),
             first_hop=num_hops,
+            object_row=num_objects if sample.object_picture is not None else 0,
         )
         clips.append({**asdict(clip), "frame_rate": str(clip.frame_rate)})
         frames.write(np.ascontiguousarray(resize(sample, size)).tobytes())
@@ -270,11 +287,15 @@ def open_cache(folder: Path, size: int) -> ResidentSplit | None:
         num_frames, num_hops = sum(clip.num_frames for clip in clips), sum(clip.num_hops + 2 for clip in clips)
         frames = _memory_map(folder / "frames.bin", np.uint8, (num_frames, size, size, 3))
         hops = _memory_map(folder / "hops.bin", np.float32, (num_hops, MEL_SPEC.num_bands))
+        num_objects, side = 1 + sum(clip.object_row > 0 for clip in clips), object_size(size)
+        objects = _memory_map(folder / "objects.bin", np.uint8, (num_objects, side, side, 4))
         set_name, mean, std = str(index["label_set"]), float(index["mean"]), float(index["std"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     label_set = label_set_of(set_name, clips)
-    return ResidentSplit(clips=clips, label_set=label_set, mean=mean, std=std, frames_NHWC=frames, hops_HM=hops)
+    return ResidentSplit(
+        clips=clips, label_set=label_set, mean=mean, std=std, frames_NHWC=frames, hops_HM=hops, objects_NHWC=objects
+    )
 
 
 def _memory_map(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
@@ -364,6 +385,7 @@ def split_windows(
         frame_rates=tuple(clip.frame_rate for clip in clips),
         start_seconds=tuple(start_seconds.tolist()),
         object_words=tuple(clip.object_word for clip in clips),
+        objects_NHWC=data.objects_NHWC[[clip.object_row for clip in clips]],
     )
 
 

@@ -23,7 +23,7 @@ AUGMENT_SHAPE = (3, 7)
 MISMATCH_NUMBERS = 3
 """Uniform numbers of a video for `cssgan.training.step.mismatched_mels`."""
 # One stream of random numbers for each use.
-_EPOCH, _STEP, _AUDIO, _AUGMENTATION, _SHORT_CLIPS = 1, 2, 3, 4, 5
+_EPOCH, _STEP, _AUDIO, _AUGMENTATION, _SHORT_CLIPS, _OBJECT = 1, 2, 3, 4, 5, 6
 
 
 def derangement(count: int, seed: int) -> NDArray[np.int64]:
@@ -59,6 +59,10 @@ class BatchRandomness:
     noise_BZ: NDArray[np.float32]
     augment_BUA: NDArray[np.float32] | None
     mismatch_BU: NDArray[np.float32] | None
+    keeps_object_B: NDArray[np.bool_]
+    """Rows that get their object picture (`model.object_dropout`)."""
+    keeps_word_B: NDArray[np.bool_]
+    """Rows that get their object word."""
 
 
 def sample_randomness(config: Config, position: int, lengths: Sequence[int]) -> BatchRandomness:
@@ -86,6 +90,10 @@ def sample_randomness(config: Config, position: int, lengths: Sequence[int]) -> 
     valid_BS = _valid_frames(config, num_valid, orders)
     short_rng = np.random.default_rng([config.train.seed, _SHORT_CLIPS, position])
     valid_frames = short_rng.integers(np.maximum(valid_BS, 1))
+    # A stream of its own, so that the option changes no other random value.
+    kept_B2 = (
+        np.random.default_rng([config.train.seed, _OBJECT, position]).random((size, 2)) >= config.model.object_dropout
+    )
     return BatchRandomness(
         starts=starts,
         num_valid_B=num_valid,
@@ -95,6 +103,8 @@ def sample_randomness(config: Config, position: int, lengths: Sequence[int]) -> 
         noise_BZ=noise,
         augment_BUA=augment,
         mismatch_BU=mismatch,
+        keeps_object_B=kept_B2[:, 0],
+        keeps_word_B=kept_B2[:, 1],
     )
 
 
@@ -118,6 +128,8 @@ class BatchSpec:
     """Clip number of each local row."""
     keys: tuple[str, ...]
     labels: list[int]
+    object_words: tuple[str, ...]
+    """Empty where the clip has none."""
     first_position: int
     """Position of the first local row."""
     rows: slice
@@ -158,6 +170,7 @@ class BatchSampler:
             items=items[rows],
             keys=tuple(clip.key for clip in local),
             labels=[self.label_set.index(clip.label) for clip in local],
+            object_words=tuple(clip.object_word for clip in local),
             first_position=position + rows.start,
             rows=rows,
             randomness=randomness,

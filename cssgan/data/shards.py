@@ -259,6 +259,9 @@ class ClipInfo(Protocol):
     @property
     def num_frames(self) -> int: ...
 
+    @property
+    def object_word(self) -> str: ...
+
 
 def label_set_of(name: str, clips: Sequence[ClipInfo]) -> LabelSet:
     """See `phonics_data.contract.labels.label_set`. Raises `DatasetError` that names the first sample of an unknown class."""

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset as MapDataset
 
-from cssgan.config import Config
-from cssgan.data import windowing
-from cssgan.data.batches import GatherLoader, HostBatch, augment_window
+from cssgan.config import Config, object_size
+from cssgan.data import object_pictures, windowing
+from cssgan.data.batches import GatherLoader, HostBatch, augment_object, augment_window
 from cssgan.data.index import StreamIndex
 from cssgan.data.reader_processes import reader_lost_error, reader_processes
 from cssgan.data.resident import MEL_SPEC
@@ -34,7 +34,8 @@ TIMEOUT_SECONDS = 10
 PARALLEL_REQUESTS = 4
 """Requests to a server that each reader process has open at a time."""
 
-Arrays = tuple[NDArray[np.uint8], NDArray[np.float32]]
+Arrays = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]
+"""frames_BTHWC, standardized mels_BTMU, and RGBA pictures_BHWC of the objects."""
 WindowRequest = tuple[int, int, int]
 """Clip number, first frame, and position (for the augmentation) of a window."""
 
@@ -44,20 +45,20 @@ class LoaderTimeoutError(Exception):
 
 
 class _WindowDataset(MapDataset[Any]):
-    """Map-style dataset: a list of window requests -> frames_BTHWC and standardized mels_BTMU, or the error."""
+    """Map-style dataset: a list of window requests -> `Arrays`, or the error."""
 
     def __init__(self, index: StreamIndex, config: Config, mel_stats: MelStats) -> None:
         self.index, self.config, self.mel_stats = index, config, mel_stats
 
     def __getitem__(self, requests: list[WindowRequest]) -> Arrays | PhonicsDataError:
         try:
-            frames, raw_mels = zip(*self._windows(requests), strict=True)
+            frames, raw_mels, pictures = zip(*self._windows(requests), strict=True)
         except PhonicsDataError as error:  # returned, because DataLoader would wrap it into a long traceback
             return error
-        return np.stack(frames), windowing.standardize(np.stack(raw_mels), self.mel_stats)
+        return np.stack(frames), windowing.standardize(np.stack(raw_mels), self.mel_stats), np.stack(pictures)
 
-    def _windows(self, requests: list[WindowRequest]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
-        """frames_THWC and raw_mels_TMU of each window, equal to those of `ResidentSplit.window`."""
+    def _windows(self, requests: list[WindowRequest]) -> Iterator[Arrays]:
+        """frames_THWC, raw_mels_TMU and picture_HWC of each window, equal to those of `ResidentSplit`."""
         # Consecutive windows of one clip (order.sampling=enumerate) are cut from one decoded copy.
         by_item = [(item, list(group)) for item, group in groupby(requests, key=lambda request: request[0])]
         samples = self._samples([item for item, _ in by_item])
@@ -67,17 +68,23 @@ class _WindowDataset(MapDataset[Any]):
         for sample, (_, group) in zip(samples, by_item, strict=True):
             mel_HM = windowing.raw_mel(sample.audio_N, sample.audio_rate_hz, MEL_SPEC)
             padded_HM = np.concatenate([silence, mel_HM, silence])
+            used = sample.object_picture if self.config.model.object_condition else None
+            picture_HWC = object_pictures.fit(used, object_size(self.config.data.size))
             for _, start, position in group:
                 rows, places = np.unique(
                     windowing.frame_rows(start, num_frames, sample.num_frames, stride), return_inverse=True
                 )
-                used = replace(sample, frames_LHWC=sample.frames_LHWC[rows])
-                frames_THWC = resize(used, config.data.size)[places]
+                visible = replace(sample, frames_LHWC=sample.frames_LHWC[rows])
+                frames_THWC = resize(visible, config.data.size)[places]
                 hops_TU = windowing.segment_hops(
                     start, num_frames, sample.frame_rate, len(mel_HM), MEL_SPEC,
                     stride=stride, clip_frames=config.context_frames,
                 )  # fmt: skip
-                yield augment_window(frames_THWC, config, position), windowing.segments(padded_HM, hops_TU)
+                yield (
+                    augment_window(frames_THWC, config, position),
+                    windowing.segments(padded_HM, hops_TU),
+                    augment_object(picture_HWC, config, position),
+                )
 
     def _samples(self, items: Sequence[int]) -> Iterator[Sample]:
         if not tar_reader.is_address(self.index.shards[0].address):
@@ -114,9 +121,14 @@ class StreamingLoader(GatherLoader[StreamIndex]):
         """
         if self._arrays is None or position != self._next:
             self._restart(position)
-        frames_BTHWC, mels_BTMU = self._receive()
+        frames_BTHWC, mels_BTMU, objects_BHWC = self._receive()
         self._next = position + self.config.train.batch_size
-        return HostBatch(spec=self.sampler.spec(position), frames_BTHWC=frames_BTHWC, mels_BTMU=mels_BTMU)
+        return HostBatch(
+            spec=self.sampler.spec(position),
+            frames_BTHWC=frames_BTHWC,
+            mels_BTMU=mels_BTMU,
+            objects_BHWC=objects_BHWC if self.config.model.object_condition else None,
+        )
 
     def close(self) -> None:
         """End the reader processes."""

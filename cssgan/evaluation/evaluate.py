@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cssgan.data import resident, windowing
+from cssgan.data import object_pictures, resident, windowing
 from cssgan.data.batches import to_uint8
 from cssgan.data.shards import Dataset, available_splits, find_shards, shards_digest
 from cssgan.evaluation.gates import gate_rows, missed
@@ -32,6 +32,7 @@ from cssgan.evaluators.networks import SyncNet
 from cssgan.evaluators.results import SwappedVideos, evaluator_results
 from cssgan.inference.generate import LoadedGenerator, eval_windows, load_generator
 from cssgan.metrics import region_truth, synchrony
+from cssgan.metrics.conditions import Generate, ObjectGenerate, Objects, generate_rows
 from cssgan.metrics.controls import ControlVideos, flash_generator
 from cssgan.metrics.event_results import event_results
 from cssgan.metrics.event_swap import SwappedEvents, event_swap_result, swap_partners, times_of
@@ -39,12 +40,13 @@ from cssgan.metrics.events import EventSpec, Times
 from cssgan.metrics.image_quality import image_quality_results, l1_over_copy_first_result
 from cssgan.metrics.motion import motion_curves, motion_results
 from cssgan.metrics.networks.pretrained import PretrainedNetworks
+from cssgan.metrics.object_swap import object_swap_result
 from cssgan.metrics.pretrained_metrics import pretrained_network_results
 from cssgan.metrics.random_feature_distance import random_feature_results
 from cssgan.metrics.real_pool import RealPool
 from cssgan.metrics.region_truth import RegionTruth
 from cssgan.metrics.result import ControlName, MetricResult, ProtocolValue, unavailable
-from cssgan.metrics.sensitivity import Generate, sensitivity_results
+from cssgan.metrics.sensitivity import sensitivity_results
 from cssgan.metrics.synchrony import SynchronySpec
 from cssgan.metrics.synchrony_results import Curves, control_curves, synchrony_results
 from cssgan.metrics.videos import Floats, Ints, ReadVideos, VideoPairs, Videos, blocks
@@ -88,7 +90,8 @@ def evaluate(
     """Compute all metrics. Those of pretrained networks and evaluators that are not given are unavailable.
 
     Args:
-        generate: (first frames uint8 (n, H, W, 3), model-input mels (n, T, M, U), class indices) -> uint8 videos.
+        generate: (first frames uint8 (n, H, W, 3), model-input mels (n, T, M, U), class indices) -> uint8 videos; an
+            `ObjectGenerate` also gets the object of each clip.
         phrases: windows of the same clips in the same order that begin at the first frame of each clip and contain its
             whole phrase, for the event measures; None: `data` is used for these too.
         untrained: a generator of the same configuration with random weights, a control; None: without it.
@@ -104,7 +107,7 @@ def evaluate(
     n, real = len(data), data.video_NTHWC
     log.info("generating %d videos", n)
     images, model_mels = real[:, 0], data.mels_NTMU
-    fake = _generate_all(generate, images, model_mels, data.labels_N)
+    fake = _generate_all(generate, data)
     pairs = VideoPairs(real_NTHWC=real, fake_NTHWC=fake, num_valid_N=data.num_valid_N)
     controls = ControlVideos(data=data, untrained=untrained, whole_clips=phrases, seed=seed)
     other: Ints | None = None
@@ -135,7 +138,7 @@ def evaluate(
         *image_quality_results(pairs, clip_frames, seed, {name: controls.reader(name) for name in controls.names}),
         *motion_results(pairs, clip_frames, seed, stride=stride),
         *of_synchrony.results,
-        *sensitivity_results(generate, *conditions, controls=generators),
+        *sensitivity_results(generate, *conditions, objects_K=Objects.of(data, chosen), controls=generators),
         *random_feature_results(pairs, seed, pool),
         *pretrained_network_results(pairs, networks or PretrainedNetworks(), real_set, seed, pool),
         *of_evaluators.results,
@@ -167,7 +170,7 @@ def _event_results(
     spec = EventSpec(seed=seed)
     if phrases is not None:
         log.info("generating %d whole phrases, %d frames each", len(data), phrases.video_NTHWC.shape[1])
-        data, fake = phrases, _generate_all(generate, phrases.video_NTHWC[:, 0], phrases.mels_NTMU, phrases.labels_N)
+        data, fake = phrases, _generate_all(generate, phrases)
     pairs = VideoPairs(real_NTHWC=data.video_NTHWC, fake_NTHWC=fake, num_valid_N=data.num_valid_N)
     controls = ControlVideos(data=data, untrained=untrained, seed=seed)
     readers = {name: controls.reader(name) for name in controls.names}
@@ -179,8 +182,12 @@ def _event_results(
         "longest_seconds": round(seconds, 3),
     }  # fmt: skip
     swap, swap_N = event_swap(generate, untrained, data, fake, controls, spec)
-    values = {**found.per_video, swap.name: swap_N}
-    return [result.with_protocol(protocol) for result in (*found.results, of_phrases, swap)], values
+    results, values = [*found.results, of_phrases, swap], {**found.per_video, swap.name: swap_N}
+    if isinstance(generate, ObjectGenerate):
+        log.info("generating whole phrases with the objects of other clips")
+        result, value_N = object_swap_result(generate, untrained, data, spec)
+        results, values = [*results, result], {**values, result.name: value_N}
+    return [result.with_protocol(protocol) for result in results], values
 
 
 def event_swap(
@@ -214,7 +221,7 @@ def event_swap(
         return times_of(read, some, shared_N, spec)
 
     def from_other_audio(model: Generate) -> ReadVideos:
-        return lambda rows: model(some.video_NTHWC[rows, 0], some.mels_NTMU[other[rows]], some.labels_N[rows])
+        return lambda rows: generate_rows(model, some, rows, audio=other[rows])
 
     def of_control(name: ControlName) -> ReadVideos:
         if everything:
@@ -266,8 +273,7 @@ def _generate_swapped(
     curves = {name: np.zeros((count, num_frames - 1)) for name in names}
     embeddings = empty_embeddings(count, num_frames)
     for rows in blocks(count, 32, data.video_NTHWC, data.mels_NTMU, data.raw_mels_NTMU):
-        conditions = (data.video_NTHWC[rows, 0], data.mels_NTMU[other_N[rows]], data.labels_N[rows])
-        videos = generate(*conditions)
+        videos = generate_rows(generate, data, rows, audio=other_N[rows])
         curves["fake"][rows] = motion_curves(videos)
         if evaluator is not None:
             embed_videos(
@@ -275,16 +281,16 @@ def _generate_swapped(
             )
         curves["flash"][rows] = motion_curves(_with_other_audio(data, rows, other_N).read("flash", slice(None)))
         if untrained is not None:
-            curves["untrained"][rows] = motion_curves(untrained(*conditions))
+            curves["untrained"][rows] = motion_curves(generate_rows(untrained, data, rows, audio=other_N[rows]))
     return curves, None if evaluator is None else SwappedVideos(embeddings=embeddings, other_N=other_N)
 
 
-def _generate_all(generate: Generate, images: NDArray[np.uint8], mels: NDArray[np.float32], labels: Ints) -> Videos:
-    """Videos of all conditions, a block at a time, so that only one block exists in float."""
+def _generate_all(generate: Generate, data: EvalWindows) -> Videos:
+    """Videos of all windows, a block at a time, so that only one block exists in float."""
     out: Videos | None = None
-    for rows in blocks(len(images), 32, images, mels):
-        videos = generate(images[rows], mels[rows], labels[rows])
-        out = memmap.empty((len(images), *videos.shape[1:]), np.uint8) if out is None else out
+    for rows in blocks(len(data), 32, data.video_NTHWC[:, 0], data.mels_NTMU):
+        videos = generate_rows(generate, data, rows)
+        out = memmap.empty((len(data), *videos.shape[1:]), np.uint8) if out is None else out
         out[rows] = videos
         release_pages(out)
     assert out is not None
@@ -355,18 +361,30 @@ def real_pool(
 
 
 def as_generate(generator: LoadedGenerator, seed: int = 0) -> Generate:
-    """The generator as a function of NumPy arrays.
+    """The generator as a function of NumPy arrays; an `ObjectGenerate` if its model takes objects or their words.
 
     Args:
         seed: of the noise.
     """
 
-    def generate(images_NHWC: NDArray[np.uint8], mels_NTMU: NDArray[np.float32], labels_N: Ints) -> Videos:
+    model = generator.config.model
+
+    def generate(
+        images_NHWC: NDArray[np.uint8], mels_NTMU: NDArray[np.float32], labels_N: Ints, objects: Objects | None
+    ) -> Videos:
         image_NCHW = torch.from_numpy(np.ascontiguousarray(images_NHWC)).permute(0, 3, 1, 2).float() / 127.5 - 1.0
         mels, labels = torch.from_numpy(np.ascontiguousarray(mels_NTMU)), torch.from_numpy(labels_N)
-        return np.ascontiguousarray(to_uint8(generator.generate(image_NCHW, mels, labels, seed=seed)))
+        picture = word = None
+        if objects is not None:
+            picture, word = object_pictures.model_inputs(
+                generator.config, objects.pictures_NHWC, objects.words, torch.device("cpu")
+            )
+        video = generator.generate(image_NCHW, mels, labels, object_BCHW=picture, word_BE=word, seed=seed)
+        return np.ascontiguousarray(to_uint8(video))
 
-    return generate
+    if model.object_condition or model.word_dim:
+        return ObjectGenerate(generate)
+    return lambda images_NHWC, mels_NTMU, labels_N: generate(images_NHWC, mels_NTMU, labels_N, None)
 
 
 def untrained_generator(generator: LoadedGenerator, seed: int = 0) -> LoadedGenerator:

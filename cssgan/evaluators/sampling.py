@@ -118,6 +118,7 @@ def _mel_stats(split: ResidentSplit) -> MelStats:
 
 def concatenate(parts: list[EvalWindows]) -> EvalWindows:
     """The windows of several splits as one set."""
+    pictures = [part.objects_NHWC for part in parts if part.objects_NHWC is not None]
     return EvalWindows(
         keys=tuple(key for part in parts for key in part.keys),
         video_ids=tuple(name for part in parts for name in part.video_ids),
@@ -130,6 +131,7 @@ def concatenate(parts: list[EvalWindows]) -> EvalWindows:
         frame_rates=tuple(rate for part in parts for rate in part.frame_rates),
         start_seconds=tuple(seconds for part in parts for seconds in part.start_seconds),
         object_words=tuple(word for part in parts for word in part.object_words),
+        objects_NHWC=np.concatenate(pictures) if len(pictures) == len(parts) else None,
     )
 
 

@@ -25,12 +25,23 @@ from phonics_data.errors import InputError, PhonicsDataError
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 REQUIRED_COLUMNS = ("image", "audio")
-KNOWN_COLUMNS = (*REQUIRED_COLUMNS, "label", "out", "seed")
+KNOWN_COLUMNS = (*REQUIRED_COLUMNS, "label", "out", "seed", "object", "object_word")
 VIDEOS_FILE, REJECTIONS_FILE = "videos.csv", "rejections.csv"
 MAX_SEED = 2**63 - 1
 MAX_NAME_BYTES = 255
 """Maximum length of a file name on common file systems."""
-_VIDEO_COLUMNS = ("video", "image", "audio", "label", "seed", "num_frames", "frame_rate", "made_of")
+_VIDEO_COLUMNS = (
+    "video",
+    "image",
+    "audio",
+    "label",
+    "seed",
+    "object",
+    "object_word",
+    "num_frames",
+    "frame_rate",
+    "made_of",
+)
 _NO_CLASS = "no class; give --label, a column label, or folders named after their class"
 
 
@@ -41,6 +52,8 @@ class Pair:
     Args:
         out: file name relative to the output folder.
         seed: seed of the noise.
+        object_picture: picture of the object that appears; None: none.
+        object_word: its word; empty: none.
     """
 
     image: Path
@@ -48,6 +61,8 @@ class Pair:
     label: str
     out: str
     seed: int
+    object_picture: Path | None = None
+    object_word: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +101,8 @@ class BatchResult:
 def read_pairs(source: Path, *, label: str | None = None, seed: int = 0) -> PairList:
     """Read the pairs of a CSV or of a folder.
 
-    * CSV: columns ``image`` and ``audio`` (paths relative to the CSV), optionally ``label``, ``out`` (file name), ``seed``.
+    * CSV: columns ``image`` and ``audio`` (paths relative to the CSV), optionally ``label``, ``out`` (file name), ``seed``,
+      ``object`` (path of a picture), ``object_word``.
     * Folder: each image is paired with the audio file of the same name. The first subfolder names the class.
     * Incomplete rows, images without audio, and repeated output names are rejected; the other pairs are kept.
 
@@ -185,7 +201,11 @@ def _from_row(folder: Path, row: Mapping[str, str | None], default_label: str | 
     path = PurePosixPath(out if out.endswith(".mp4") else f"{out}.mp4")
     if any(len(part.encode()) > MAX_NAME_BYTES for part in path.parts):
         raise ValueError(f"out has more than {MAX_NAME_BYTES} bytes; give a shorter name")
-    return Pair(image=image, audio=audio, label=label, out=str(path), seed=int(seed))
+    picture, word = row.get("object"), row.get("object_word") or ""
+    return Pair(
+        image=image, audio=audio, label=label, out=str(path), seed=int(seed), object_word=word,
+        object_picture=folder / picture if picture else None,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -198,6 +218,7 @@ class _LoadedPair:
     audio_rate_hz: int
     mels_TMU: NDArray[np.float32]
     label_index: int
+    object_picture_HWC: NDArray[np.uint8] | None
 
 
 def generate_pairs(
@@ -248,7 +269,10 @@ def generate_pairs(
         for inputs, video_THWC in zip(loaded, _generate_batch(generator, loaded), strict=True):
             pair = inputs.pair
             media_files.write_mp4(out / pair.out, video_THWC, rate, inputs.audio_N, inputs.audio_rate_hz, scale=scale)
-            values = (pair.out, pair.image, pair.audio, pair.label, pair.seed, len(video_THWC), rate, digests[pair.out])
+            values = (
+                pair.out, pair.image, pair.audio, pair.label, pair.seed, pair.object_picture or "", pair.object_word,
+                len(video_THWC), rate, digests[pair.out],
+            )  # fmt: skip
             rows[pair.out] = dict(zip(_VIDEO_COLUMNS, map(str, values), strict=True))
         write_videos_file()
     if rejected:
@@ -263,7 +287,9 @@ def generate_pairs(
 def _input_digest(pair: Pair, settings: str) -> str:
     """16 hex digits that identify all inputs of a video; unreadable files count by their path."""
     sha256 = hashlib.sha256(f"{settings} {pair.label} {pair.seed}".encode())
-    for path in (pair.image, pair.audio):
+    if pair.object_word:
+        sha256.update(f" word {pair.object_word}".encode())
+    for path in (pair.image, pair.audio, *([pair.object_picture] if pair.object_picture else [])):
         try:
             sha256.update(hashlib.sha256(path.read_bytes()).digest())
         except OSError:
@@ -284,6 +310,8 @@ def _read_videos_file(path: Path) -> list[dict[str, str]]:
 def _load(generator: LoadedGenerator, pair: Pair, frame_rate: Fraction) -> _LoadedPair:
     label_index = generator.label_set.index(pair.label)
     audio_N, audio_rate_hz, num_frames = read_audio(pair.audio, frame_rate)
+    picture = None if pair.object_picture is None else media_files.read_object(pair.object_picture)
+    generator.object_inputs([picture], [pair.object_word])  # raises if the model takes none
     return _LoadedPair(
         pair=pair,
         image_HWC=media_files.read_image(pair.image, generator.config.data.size),
@@ -291,6 +319,7 @@ def _load(generator: LoadedGenerator, pair: Pair, frame_rate: Fraction) -> _Load
         audio_rate_hz=audio_rate_hz,
         mels_TMU=generator.audio_to_mels(audio_N, audio_rate_hz, num_frames, frame_rate),
         label_index=label_index,
+        object_picture_HWC=picture,
     )
 
 
@@ -302,10 +331,15 @@ def _generate_batch(generator: LoadedGenerator, loaded: Sequence[_LoadedPair]) -
     mels_BTMU = np.full((len(loaded), num_frames, *loaded[0].mels_TMU.shape[1:]), generator.silence, np.float32)
     for mels_TMU, inputs in zip(mels_BTMU, loaded, strict=True):
         mels_TMU[: len(inputs.mels_TMU)] = inputs.mels_TMU
+    picture, word = generator.object_inputs(
+        [inputs.object_picture_HWC for inputs in loaded], [inputs.pair.object_word for inputs in loaded]
+    )
     video_BCTHW = generator.generate(
         start_images(np.stack([inputs.image_HWC for inputs in loaded])),
         torch.from_numpy(mels_BTMU),
         torch.tensor([inputs.label_index for inputs in loaded]),
+        object_BCHW=picture,
+        word_BE=word,
         seed=[inputs.pair.seed for inputs in loaded],
         max_batch=len(loaded),
     )

@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cssgan import config as configs
-from cssgan.config import Config
-from cssgan.data import resident, windowing
+from cssgan.config import Config, object_size
+from cssgan.data import object_pictures, resident, windowing
 from cssgan.errors import ArrayError, CheckpointError, RunError
 from cssgan.inference.model_card import model_card
 from cssgan.models import factory
-from cssgan.models.interface import VideoGenerator
+from cssgan.models.interface import VideoGenerator, WindowInputs
 from cssgan.pretrained import exported
 from cssgan.pretrained.exported import (
     CONFIG_FILE,
@@ -51,6 +51,8 @@ from phonics_data.contract.labels import LabelSet
 from phonics_data.contract.logmel import mel_segments
 from phonics_data.errors import InputError
 
+NO_OBJECT = "this model was trained without model.object_condition and takes no object picture"
+NO_WORD = "this model was trained with model.word_dim=0 and takes no object word"
 log = logging.getLogger("cssgan")
 
 
@@ -116,7 +118,15 @@ class LoadedGenerator(nn.Module):
         raw_mel_HM = windowing.raw_mel(audio_N, audio_rate_hz, resident.MEL_SPEC)
         return self.standardize(mel_segments(raw_mel_HM, num_frames, frame_rate))
 
-    def forward(self, image_BCHW: Tensor, mels_BTMU: Tensor, label_B: Tensor, noise_BZ: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        image_BCHW: Tensor,
+        mels_BTMU: Tensor,
+        label_B: Tensor,
+        noise_BZ: Tensor | None = None,
+        object_BCHW: Tensor | None = None,
+        word_BE: Tensor | None = None,
+    ) -> Tensor:
         """Generate videos in time order; each stream starts from the last frame of the stream before it.
 
         Args:
@@ -125,6 +135,10 @@ class LoadedGenerator(nn.Module):
                 of the frames that a stream spans, and the video is cropped to T frames.
             label_B: int64 class indices in ``label_set``.
             noise_BZ: Z = ``config.model.z_dim``; default: zeros.
+            object_BCHW: object pictures, with ``config.model.object_condition``: float32, C = 4, RGB in [-1, 1] and alpha in
+                [0, 1], H = W = half of ``config.data.size``; all zeros for none. Default: no objects.
+            word_BE: embeddings of the object words (`cssgan.data.word_embedding`), E = ``config.model.word_dim``; default: no
+                words.
 
         Returns:
             video_BCTHW float32 in [-1, 1].
@@ -133,7 +147,12 @@ class LoadedGenerator(nn.Module):
         if noise_BZ is None:
             noise_BZ = image_BCHW.new_zeros(len(image_BCHW), self.config.model.z_dim)
         video_BCTHW = self.network.rollout_held(
-            image_BCHW, self._pad(mels_BTMU), label_BK, noise_BZ, stride=self.config.data.frame_stride
+            image_BCHW,
+            self._pad(mels_BTMU),
+            label_BK,
+            noise_BZ,
+            stride=self.config.data.frame_stride,
+            window=WindowInputs(object_BCHW=object_BCHW, word_BE=word_BE),
         )
         return video_BCTHW[:, :, : mels_BTMU.shape[1]]
 
@@ -144,6 +163,8 @@ class LoadedGenerator(nn.Module):
         mels_BTMU: Tensor,
         label_B: Tensor,
         *,
+        object_BCHW: Tensor | None = None,
+        word_BE: Tensor | None = None,
         seed: int | Sequence[int] = 0,
         max_batch: int = 32,
     ) -> Tensor:
@@ -157,16 +178,17 @@ class LoadedGenerator(nn.Module):
             video_BCTHW float32 in [-1, 1] on the CPU.
 
         Raises:
-            ArrayError: a tensor has a wrong shape, dtype or range, or the batch sizes differ.
+            ArrayError: a tensor has a wrong shape, dtype or range, the batch sizes differ, or the model has no input for an
+                object or word.
         """
         self._check_inputs(image_BCHW, mels_BTMU, label_B)
-        noise_BZ = self._noise(seed, len(label_B))
-        videos = [
-            self(*(part.to(self.device) for part in parts)).cpu()
-            for parts in zip(
-                *(whole.split(max_batch) for whole in (image_BCHW, mels_BTMU, label_B, noise_BZ)), strict=True
-            )
-        ]
+        self._check_object(object_BCHW, word_BE, len(label_B))
+        wholes = (image_BCHW, mels_BTMU, label_B, self._noise(seed, len(label_B)), object_BCHW, word_BE)
+
+        def part(whole: Tensor | None, first: int) -> Tensor | None:
+            return None if whole is None else whole[first : first + max_batch].to(self.device)
+
+        videos = [self(*(part(whole, first) for whole in wholes)).cpu() for first in range(0, len(label_B), max_batch)]
         return torch.cat(videos)
 
     def _noise(self, seed: int | Sequence[int], num_videos: int) -> Tensor:
@@ -200,6 +222,43 @@ class LoadedGenerator(nn.Module):
         if not 0 <= int(label_B.min()) <= int(label_B.max()) < classes:
             got = f"{int(label_B.min())} to {int(label_B.max())}"
             raise ArrayError("label_B", got, f"0 to {classes - 1} (model.label_set.index)")
+
+    def object_inputs(
+        self, pictures: Sequence[NDArray[np.uint8] | None], words: Sequence[str]
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """object_BCHW and word_BE for `generate`, from RGBA pictures of any size and words; None and "": none.
+
+        Raises:
+            InputError: a picture or word for a model that takes none.
+        """
+        model = self.config.model
+        for wanted, can, reason, option in (
+            (
+                any(picture is not None for picture in pictures),
+                model.object_condition,
+                NO_OBJECT,
+                "object_condition=true",
+            ),
+            (any(words), model.word_dim > 0, NO_WORD, "word_dim=64"),
+        ):
+            if wanted and not can:
+                raise InputError(f"{reason}; leave it out, or train with --set model.{option}")
+        fitted = np.stack([object_pictures.fit(one, object_size(self.config.data.size)) for one in pictures])
+        return object_pictures.model_inputs(self.config, fitted, words, torch.device("cpu"))
+
+    def _check_object(self, object_BCHW: Tensor | None, word_BE: Tensor | None, num: int) -> None:
+        model, size = self.config.model, object_size(self.config.data.size)
+        if object_BCHW is not None:
+            if not model.object_condition:
+                raise ArrayError("object_BCHW", "a tensor", f"None: {NO_OBJECT}")
+            shape, description = (num, 4, size, size), "RGB in [-1, 1] and alpha in [0, 1]"
+            _check_array("object_BCHW", object_BCHW, torch.float32, shape, description, max_abs=1.001)
+            if float(object_BCHW[:, 3].min()) < 0.0:
+                raise ArrayError("object_BCHW", f"alpha from {float(object_BCHW[:, 3].min()):g}", "alpha in [0, 1]")
+        if word_BE is not None:
+            if not model.word_dim:
+                raise ArrayError("word_BE", "a tensor", f"None: {NO_WORD}")
+            _check_array("word_BE", word_BE, torch.float32, (num, model.word_dim), "unit length or zero", max_abs=1.001)
 
     def _pad(self, mels_BTMU: Tensor) -> Tensor:
         """Append silence up to a multiple of the frames that a stream spans."""

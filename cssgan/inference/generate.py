@@ -66,6 +66,8 @@ def generate_video(
     audio: Path,
     label: str,
     out: Path,
+    object_picture: Path | None = None,
+    object_word: str = "",
     frame_rate: Fraction | None = None,
     scale: int | None = None,
     seed: int = 0,
@@ -76,13 +78,15 @@ def generate_video(
         image: its central square is the start image.
         audio: any sample rate and length; mixed to mono.
         label: class name.
+        object_picture: image file of the object that appears (`media_files.read_object`); None: none.
+        object_word: its word; empty: none.
         frame_rate: frames per second; default: the most common rate of the training set.
         scale: integer factor by which pixels are repeated; default: see `default_scale`.
         seed: seed of the noise.
 
     Raises:
         InputError: a file cannot be read or written, `out` does not end in ``.mp4``, or the audio is shorter than one
-            frame.
+            frame; or an object for a model that takes none.
         DatasetError: the label set of the model does not contain `label`.
     """
     size, rate = generator.config.data.size, frame_rate or generator.frame_rate
@@ -90,10 +94,11 @@ def generate_video(
     if out.suffix.lower() != ".mp4":
         raise InputError(f"{out}: allowed: a name that ends in .mp4")
     audio_N, audio_rate_hz, num_frames = read_audio(audio, rate)
-    image_HWC = media_files.read_image(image, size)
     video_THWC = generate_frames(
-        generator, image_HWC, audio_N, audio_rate_hz, label, num_frames, frame_rate=rate, seed=seed
-    )
+        generator, media_files.read_image(image, size), audio_N, audio_rate_hz, label, num_frames, frame_rate=rate,
+        object_picture_HWC=None if object_picture is None else media_files.read_object(object_picture),
+        object_word=object_word, seed=seed,
+    )  # fmt: skip
     media_files.write_mp4(out, video_THWC, rate, audio_N, audio_rate_hz, scale=scale or default_scale(size))
     return GeneratedVideo(path=out, num_frames=num_frames, frame_rate=rate, label=label)
 
@@ -125,6 +130,8 @@ def generate_frames(
     num_frames: int,
     *,
     frame_rate: Fraction,
+    object_picture_HWC: NDArray[np.uint8] | None = None,
+    object_word: str = "",
     seed: int = 0,
 ) -> NDArray[np.uint8]:
     """Generate a video from one start image and one audio signal.
@@ -133,25 +140,31 @@ def generate_frames(
         image_HWC: uint8 RGB, H = W = ``config.data.size``.
         audio_N: mono in [-1, 1]; sample 0 is the start of frame 0.
         num_frames: >= 1; after the end of the audio, silence is used.
+        object_picture_HWC: uint8 RGBA of any size; None: no object.
+        object_word: empty: none.
 
     Returns:
         video_THWC uint8.
 
     Raises:
+        InputError: an object for a model that takes none.
         DatasetError: the label set of the model does not contain `label`.
     """
     label_index = generator.label_set.index(label)
     mels_TMU = generator.audio_to_mels(audio_N, audio_rate_hz, num_frames, frame_rate)
+    picture, word = generator.object_inputs([object_picture_HWC], [object_word])
     video_BCTHW = generator.generate(
-        start_images(image_HWC[None]), torch.from_numpy(mels_TMU)[None], torch.tensor([label_index]), seed=seed
-    )
+        start_images(image_HWC[None]), torch.from_numpy(mels_TMU)[None], torch.tensor([label_index]),
+        object_BCHW=picture, word_BE=word, seed=seed,
+    )  # fmt: skip
     return to_uint8(video_BCTHW)[0]
 
 
 def generate_from_clips(
     generator: LoadedGenerator, image_clip: Sample, audio_clip: Sample, num_frames: int, *, seed: int = 0
 ) -> NDArray[np.uint8]:
-    """`generate_frames` with the start image and class of one clip and the audio of another (or of the same)."""
+    """`generate_frames` with the start image, class and object of one clip and the audio of another (or of the same)."""
+    model = generator.config.model
     return generate_frames(
         generator,
         resize(image_clip, generator.config.data.size)[0],
@@ -160,6 +173,8 @@ def generate_from_clips(
         image_clip.label,
         num_frames,
         frame_rate=audio_clip.frame_rate,
+        object_picture_HWC=image_clip.object_picture if model.object_condition else None,
+        object_word=(image_clip.object_word or "") if model.word_dim else "",
         seed=seed,
     )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cssgan.config import object_size
+
 
 def model_card(
     record: Mapping[str, Any], *, num_parameters: int, evaluation: Mapping[str, Any] | None, about: str | None = None
@@ -44,7 +46,7 @@ Input: one image, one audio signal and one class. Output: a video that moves wit
 | audio | log-mel, {spec["rate_hz"]} Hz, {spec["num_bands"]} bands x {spec["segment_hops"]} hops of \
 {spec["hop_samples"] * 1000 // spec["rate_hz"]} ms per frame |
 | classes | {", ".join(names)} |
-
+{_object_row(data, model)}
 ## Use
 
 ```python
@@ -87,6 +89,17 @@ def _limits(num_frames: int) -> str:
 The model is only valid for classes, images and voices like those of its training set. Videos longer than a training
 window ({num_frames} frames) continue from the last generated frame, so errors accumulate. The owners of the
 training videos decide who may use them and what is generated from them."""
+
+
+def _object_row(data: Mapping[str, Any], model: Mapping[str, Any]) -> str:
+    """A row of the table about the optional inputs; empty without them."""
+    inputs: list[str] = []
+    if model.get("object_condition"):
+        side = object_size(data["size"])
+        inputs.append(f"picture of the object, {side}x{side} RGBA (`object_BCHW`, `--object`)")
+    if model.get("word_dim"):
+        inputs.append(f"word of the object, {model['word_dim']} numbers (`word_BE`, `--object-word`)")
+    return f"| optional inputs | {'; '.join(inputs)} |\n" if inputs else ""
 
 
 def _metrics(evaluation: Mapping[str, Any] | None) -> str:

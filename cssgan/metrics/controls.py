@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cssgan.metrics import synchrony
+from cssgan.metrics.conditions import Generate, generate_rows
 from cssgan.metrics.result import CONTROL_NAMES, ControlName
-from cssgan.metrics.sensitivity import Generate
 from cssgan.metrics.videos import Floats, Ints, ReadVideos, Videos, blocks, hold_first_frame
 from cssgan.storage import memmap
 from cssgan.types import EvalWindows
@@ -80,7 +80,7 @@ class ControlVideos:
             return flash(data.video_NTHWC[rows, 0], self._onset_curves[rows])
         if name == "untrained":
             assert self.untrained is not None
-            return self.untrained(data.video_NTHWC[rows, 0], data.mels_NTMU[rows], data.labels_N[rows])
+            return generate_rows(self.untrained, data, rows)
         if name == "song_mean":
             return self._song_means.read(rows)
         return np.stack([self._mismatched(n) for n in range(len(data))[rows]])

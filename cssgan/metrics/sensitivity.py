@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cssgan.metrics.conditions import Generate, Images, Mels, Objects, bound
 from cssgan.metrics.motion import motion_curves
 from cssgan.metrics.result import MetricResult, ProtocolValue, unavailable
 from cssgan.metrics.videos import Floats, Ints, Videos
-
-Images = NDArray[np.uint8]
-"""uint8 (N, H, W, 3)."""
-Mels = NDArray[np.float32]
-"""float32 (N, T, M, U)."""
-Generate = Callable[[Images, Mels, Ints], Videos]
-"""(first images, log-mel segments, class indices) -> uint8 videos (N, T, H, W, 3)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -39,11 +32,18 @@ class SwapTest:
     num_undefined: int
 
 
-def swap_test(generate: Generate, images_KHWC: Images, mels_KTMU: Mels, labels_K: Ints, num_valid_K: Ints) -> SwapTest:
+def swap_test(
+    generate: Generate,
+    images_KHWC: Images,
+    mels_KTMU: Mels,
+    labels_K: Ints,
+    num_valid_K: Ints,
+    objects_K: Objects | None = None,
+) -> SwapTest:
     """Generate all K x K pairings and compare them.
 
-    The class follows the image (it is the letter that the image shows), so that the videos of a row of the grid differ
-    in their audio only. Frames after the smallest `num_valid_K` are ignored: their audio is padding.
+    The class and the object follow the image (it is the letter that the image shows), so that the videos of a row of the
+    grid differ in their audio only. Frames after the smallest `num_valid_K` are ignored: their audio is padding.
 
     Raises:
         ValueError: K < 2.
@@ -52,7 +52,9 @@ def swap_test(generate: Generate, images_KHWC: Images, mels_KTMU: Mels, labels_K
     if k < 2:
         raise ValueError(f"swap test: got {k} video, allowed: 2 or more")
     grid = [
-        generate(np.repeat(images_KHWC[i : i + 1], k, axis=0), mels_KTMU, np.repeat(labels_K[i : i + 1], k))
+        bound(generate, None if objects_K is None else objects_K.repeated(i, k))(
+            np.repeat(images_KHWC[i : i + 1], k, axis=0), mels_KTMU, np.repeat(labels_K[i : i + 1], k)
+        )
         for i in range(k)
     ]
     videos_IATHWC = np.stack(grid)[:, :, : int(num_valid_K.min())]
@@ -98,6 +100,7 @@ def sensitivity_results(
     labels_K: Ints,
     num_valid_K: Ints,
     *,
+    objects_K: Objects | None = None,
     controls: Mapping[str, Generate] | None = None,
 ) -> list[MetricResult]:
     """Audio sensitivity and the swap test, from all K x K pairings of K images and K audio signals.
@@ -106,6 +109,7 @@ def sensitivity_results(
     them, and they take part in no gate and in no comparison of models.
 
     Args:
+        objects_K: for generators that take objects.
         controls: generators whose values are shown beside the generator's.
     """
     k = len(images_KHWC)
@@ -113,7 +117,7 @@ def sensitivity_results(
         reason = "one video cannot be swapped with another; evaluate two or more"
         names = ("audio_sensitivity", "swap_audio_over_image")
         return [unavailable(name, reason, better="higher", n_real=k, n_fake=k) for name in names]
-    test = swap_test(generate, images_KHWC, mels_KTMU, labels_K, num_valid_K)
+    test = swap_test(generate, images_KHWC, mels_KTMU, labels_K, num_valid_K, objects_K)
     protocol: dict[str, ProtocolValue] = {
         "videos": f"{k} images x {k} audio signals", "class": "follows the image", "frames": int(num_valid_K.min()),
     }  # fmt: skip
@@ -128,7 +132,7 @@ def sensitivity_results(
         )  # fmt: skip
     same_audio, same_image = test.same_audio_correlation, test.same_image_correlation
     others = {
-        name: swap_test(model, images_KHWC, mels_KTMU, labels_K, num_valid_K)
+        name: swap_test(model, images_KHWC, mels_KTMU, labels_K, num_valid_K, objects_K)
         for name, model in (controls or {}).items()
     }
     if sensitivity.value is not None:

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from cssgan.models.blocks import FoldedWeights, TemporalConvTranspose, leaky_relu, norm_2d
 from cssgan.models.cpu_convolutions import compose, conv_transpose2d, tanh
+from cssgan.models.object_picture import PlacedPicture, paste
 
 OUTPUT_CHANNELS = {"direct": 3, "compose": 4, "warp": 6}
 """Channels of the rgb layer for each `model.g_output`."""
@@ -129,6 +130,7 @@ class Decoder(nn.Module):
         middle_first, middle: middle channels as multiples of a block's output channels (3 in the rgb layer).
         output: ``direct``: the rgb layer paints every pixel; ``compose``: its fourth channel is a mask that blends the
             frames onto the start image; ``warp``: two more channels move the pixels of the start image first.
+        object_mask: one more channel of the rgb layer, the mask of a placed object picture (`paste`).
     """
 
     def __init__(
@@ -144,12 +146,14 @@ class Decoder(nn.Module):
         output: str,
         norm: str,
         modulation_dim: int = 0,
+        object_mask: bool = False,
     ) -> None:
         super().__init__()
         self.frames, self.output = frames, output
+        self.channels = OUTPUT_CHANNELS[output]
         self.blocks = nn.ModuleList()
         channels, frames_in = bottleneck, 1
-        outs = [*reversed(widths), OUTPUT_CHANNELS[output]]
+        outs = [*reversed(widths), self.channels + object_mask]
         for index, (out, frames_out) in enumerate(zip(outs, frames, strict=True)):
             first, last = index == 0, index == len(widths)
             temporal = TemporalConvTranspose(
@@ -205,6 +209,7 @@ class Decoder(nn.Module):
         start_BCHW: Tensor,
         folded: list[FoldedWeights],
         modulations: Sequence[Tensor] = (),
+        picture: PlacedPicture | None = None,
     ) -> Tensor:
         """clip_BCFHW in [-1, 1].
 
@@ -212,6 +217,7 @@ class Decoder(nn.Module):
             skips: from size/2 down to 4 pixels, of `ImageEncoder`.
             terms: `conditioning_terms`.
             modulations: `modulations`; default: none.
+            picture: the object in each frame, of a decoder with `object_mask`; None: no object.
         """
         x = bottleneck_BE[:, None, :, None, None]
         modulation_of = [None, *(modulations or [None] * len(skips))]
@@ -220,11 +226,15 @@ class Decoder(nn.Module):
         ):
             x = block(x, skip, term, weights, modulation)
         x = x.to(start_BCHW.dtype)  # half precision cannot represent 256 levels per channel
+        clip_BCFHW = self._frames(x[:, :, : self.channels], start_BCHW)
+        return clip_BCFHW if picture is None else paste(clip_BCFHW, x[:, :, self.channels], picture)
+
+    def _frames(self, painted_BTCHW: Tensor, start_BCHW: Tensor) -> Tensor:
         if self.output == "direct":
-            return tanh(x).transpose(1, 2)
+            return tanh(painted_BTCHW).transpose(1, 2)
         if self.output == "compose":
-            return compose(x, start_BCHW)
-        return warp_and_paint(x, start_BCHW)
+            return compose(painted_BTCHW, start_BCHW)
+        return warp_and_paint(painted_BTCHW, start_BCHW)
 
 
 def warp_and_paint(painted_BTCHW: Tensor, start_BCHW: Tensor) -> Tensor:
@@ -236,11 +246,12 @@ def warp_and_paint(painted_BTCHW: Tensor, start_BCHW: Tensor) -> Tensor:
     """
     frames, height, width = painted_BTCHW.shape[1], *painted_BTCHW.shape[3:]
     rgb, mask, flow = painted_BTCHW.flatten(0, 1).split((3, 1, 2), dim=1)
-    to_grid = flow.new_tensor((2 * FLOW_PIXELS / width, 2 * FLOW_PIXELS / height))
+    # Two scalars and no tensor of them: a CUDA graph must not copy from the host.
+    moves = torch.stack((flow[:, 0] * (2 * FLOW_PIXELS / width), flow[:, 1] * (2 * FLOW_PIXELS / height)), dim=-1)
     identity = functional.affine_grid(
         torch.eye(2, 3, dtype=flow.dtype, device=flow.device)[None], [1, 1, height, width], align_corners=False
     )
-    grid = identity + flow.permute(0, 2, 3, 1) * to_grid
+    grid = identity + moves
     start = start_BCHW.repeat_interleave(frames, dim=0)
     moved = functional.grid_sample(start, grid, padding_mode="border", align_corners=False)
     # With the offset of -1, an untrained generator starts near the start image (mask about 0.27).

@@ -6,12 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from cssgan import clip_permutations
-from cssgan.config import Config
+from cssgan.config import Config, object_size
 from cssgan.models.blocks import initialize
 from cssgan.models.cascade import cascade
 from cssgan.models.decoder import Decoder, frames_after_blocks
 from cssgan.models.encoders import AudioEncoder, ImageEncoder, level_widths
 from cssgan.models.interface import VideoGenerator, WindowInputs
+from cssgan.models.object_picture import OBJECT_DIM, ObjectEncoder, ObjectPlacer, PlacedPicture, place
 from phonics_data.contract.logmel import LogMelSpec
 
 
@@ -20,6 +21,7 @@ class CascadedGenerator(VideoGenerator):
 
     Args:
         frames_per_stream: frames that one stream generates; a window has frames_per_stream x streams.
+        object_size: height and width of the object picture; 0: without `model.object_condition`.
         others: as in `cssgan.config.ModelConfig`.
     """
 
@@ -46,10 +48,12 @@ class CascadedGenerator(VideoGenerator):
         use_cascade: bool,
         detach: bool,
         audio_of_window: bool = False,
+        object_size: int = 0,
+        word_dim: int = 0,
     ) -> None:
         super().__init__()
         self.frames_per_stream, self.use_cascade, self.detach = frames_per_stream, use_cascade, detach
-        self.audio_of_window = audio_of_window
+        self.audio_of_window, self.word_dim = audio_of_window, word_dim
         widths = level_widths(size, width)
         self.image_encoder = ImageEncoder(size=size, width=width, code_dim=code_dim, norm=norm)
         self.audio_encoder = AudioEncoder(
@@ -60,9 +64,10 @@ class CascadedGenerator(VideoGenerator):
             both_directions=audio_of_window,
         )
         self.inject = nn.Linear(gru_dim, inject_dim) if audio_inject == "every" else None
+        object_dim = word_dim + (OBJECT_DIM if object_size else 0)
         self.decoder = Decoder(
             widths=widths,
-            bottleneck=gru_dim + code_dim + num_classes + z_dim,
+            bottleneck=gru_dim + code_dim + num_classes + z_dim + object_dim,
             class_dim=num_classes,
             inject_dim=inject_dim if audio_inject == "every" else 0,
             modulation_dim=gru_dim if audio_inject == "film" else 0,
@@ -71,7 +76,12 @@ class CascadedGenerator(VideoGenerator):
             middle=middle,
             output=output,
             norm=norm,
+            object_mask=object_size > 0,
         )
+        self.object_encoder = ObjectEncoder(size=object_size, width=width) if object_size else None
+        self.object_placer = None
+        if object_size:
+            self.object_placer = ObjectPlacer(audio=gru_dim, context=num_classes + object_dim + code_dim)
         initialize(self)
 
     def forward(
@@ -87,13 +97,21 @@ class CascadedGenerator(VideoGenerator):
         if frames == self.frames_per_stream:
             return self._streams(image_BCHW, mels_BSFMU, label_BK, noise_BZ, window or WindowInputs())
         whole_mels = mels_BSFMU.flatten(1, 2)[:, None]
-        whole = self._streams(image_BCHW, whole_mels, label_BK, noise_BZ, WindowInputs())[:, 0]
+        whole = self._streams(image_BCHW, whole_mels, label_BK, noise_BZ, _object_of(window))[:, 0]
         return whole.unflatten(2, (num_clips, frames)).transpose(1, 2)
 
-    def rollout(self, image_BCHW: Tensor, mels_BTMU: Tensor, label_BK: Tensor, noise_BZ: Tensor) -> Tensor:
+    def rollout(
+        self,
+        image_BCHW: Tensor,
+        mels_BTMU: Tensor,
+        label_BK: Tensor,
+        noise_BZ: Tensor,
+        *,
+        window: WindowInputs | None = None,
+    ) -> Tensor:
         """See `VideoGenerator.rollout`. A single stream starts each window from the last frame of the previous one."""
         mels_BSFMU = mels_BTMU.unflatten(1, (-1, self.frames_per_stream))
-        clips = self._streams(image_BCHW, mels_BSFMU, label_BK, noise_BZ, WindowInputs())
+        clips = self._streams(image_BCHW, mels_BSFMU, label_BK, noise_BZ, _object_of(window))
         return clips.transpose(1, 2).flatten(2, 3)
 
     def _audio_states(self, mels_BSFMU: Tensor, clip_at_BS: Tensor | None) -> Tensor:
@@ -107,6 +125,28 @@ class CascadedGenerator(VideoGenerator):
             states_BSFD = clip_permutations.permute(states_BSFD, clip_at_BS)
         return states_BSFD.flatten(0, 1)
 
+    def _object_conditions(self, window: WindowInputs, like_BD: Tensor) -> Tensor:
+        """Code of the object picture and embedding of its word, (B, any number, 0 without both options)."""
+        parts: list[Tensor] = []
+        if self.object_encoder is not None:
+            picture = window.object_BCHW
+            parts.append(
+                like_BD.new_zeros(len(like_BD), OBJECT_DIM) if picture is None else self.object_encoder(picture)
+            )
+        if self.word_dim:
+            word = window.word_BE
+            parts.append(like_BD.new_zeros(len(like_BD), self.word_dim) if word is None else word)
+        return torch.cat(parts, dim=1) if parts else like_BD.new_zeros(len(like_BD), 0)
+
+    def _placed(
+        self, picture_BCHW: Tensor | None, states_BFD: Tensor, context_BE: Tensor, start_BCHW: Tensor
+    ) -> PlacedPicture | None:
+        if self.object_placer is None or picture_BCHW is None:
+            return None
+        return place(
+            picture_BCHW, self.object_placer(states_BFD, context_BE).to(start_BCHW.dtype), start_BCHW.shape[-1]
+        )
+
     def _streams(
         self, image_BCHW: Tensor, mels_BSFMU: Tensor, label_BK: Tensor, noise_BZ: Tensor, window: WindowInputs
     ) -> Tensor:
@@ -118,20 +158,37 @@ class CascadedGenerator(VideoGenerator):
         label = label_BK.repeat_interleave(num_streams, dim=0)
         terms = self.decoder.conditioning_terms(label, None if self.inject is None else self.inject(states), folded)
         modulations = self.decoder.modulations(states)
-        conditions = torch.cat((states[:, -1], label, noise_BZ.repeat_interleave(num_streams, dim=0)), dim=1)
+        object_BE = self._object_conditions(window, label_BK)
+        constant_BE = torch.cat((label_BK, noise_BZ, object_BE), dim=1)
+        conditions = torch.cat((states[:, -1], constant_BE.repeat_interleave(num_streams, dim=0)), dim=1)
+        picture_BCHW, context_BE = window.object_BCHW, torch.cat((label_BK, object_BE), dim=1)
 
-        def run_stream(start: Tensor, conditions_BE: Tensor, terms: list[Tensor], modulations: list[Tensor]) -> Tensor:
+        def run_stream(
+            start: Tensor,
+            states_BFD: Tensor,
+            conditions_BE: Tensor,
+            terms: list[Tensor],
+            modulations: list[Tensor],
+            repeats: int = 1,
+        ) -> Tensor:
             code, skips = self.image_encoder(start)
-            return self.decoder(torch.cat((conditions_BE, code), dim=1), skips, terms, start, folded, modulations)
+            picture, context = (
+                value if repeats == 1 or value is None else value.repeat_interleave(repeats, dim=0)
+                for value in (picture_BCHW, context_BE)
+            )
+            assert context is not None
+            placed = self._placed(picture, states_BFD, torch.cat((context, code), dim=1), start)
+            return self.decoder(torch.cat((conditions_BE, code), dim=1), skips, terms, start, folded, modulations, placed)
 
         if not self.use_cascade:
-            clips = run_stream(image_BCHW.repeat_interleave(num_streams, dim=0), conditions, terms, modulations)
+            starts = image_BCHW.repeat_interleave(num_streams, dim=0)
+            clips = run_stream(starts, states, conditions, terms, modulations, repeats=num_streams)
             return clips.unflatten(0, (-1, num_streams))
 
         def by_stream(of_all_streams: Tensor) -> tuple[Tensor, ...]:
             return of_all_streams.unflatten(0, (-1, num_streams)).unbind(1)
 
-        conditions_of = by_stream(conditions)
+        states_of, conditions_of = by_stream(states), by_stream(conditions)
         # The first block has only a bias, which is the same for all streams.
         first, *later = terms
         terms_of = [by_stream(term) for term in later]
@@ -140,6 +197,7 @@ class CascadedGenerator(VideoGenerator):
         def make_clip(start: Tensor, index: int) -> Tensor:
             return run_stream(
                 start,
+                states_of[index],
                 conditions_of[index],
                 [first, *(term[index] for term in terms_of)],
                 [modulation[index] for modulation in modulations_of],
@@ -180,4 +238,11 @@ class CascadedGenerator(VideoGenerator):
             use_cascade=model.cascade or model.streams == 1,
             detach=model.cascade_detach,
             audio_of_window=model.audio_context == "window",
+            object_size=object_size(config.data.size) if model.object_condition else 0,
+            word_dim=model.word_dim,
         )
+
+
+def _object_of(window: WindowInputs | None) -> WindowInputs:
+    """The inputs of the object alone."""
+    return WindowInputs() if window is None else WindowInputs(object_BCHW=window.object_BCHW, word_BE=window.word_BE)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class WindowInputs:
-    """Inputs of a training window that the cssgan alone uses. None: the default of each field."""
+    """Inputs that the cssgan alone uses. None: the default of each field."""
 
     clip_at_BS: Tensor | None = None
     """The clip (number in time) at each position; default: time order. Used with `model.audio_context` = window."""
@@ -21,6 +21,11 @@ class WindowInputs:
     """A start image for each stream, used where `given_B` is true; default: those of the cascade."""
     given_B: Tensor | None = None
     """bool; required with `starts_BSCHW`."""
+    object_BCHW: Tensor | None = None
+    """Object pictures with alpha, C = 4 (`cssgan.data.object_pictures`); default: no object. Used with
+    `model.object_condition`."""
+    word_BE: Tensor | None = None
+    """Embedded object words; default: no words. Used with `model.word_dim`."""
 
 
 class VideoGenerator(nn.Module, ABC):
@@ -49,11 +54,30 @@ class VideoGenerator(nn.Module, ABC):
         """
 
     @abstractmethod
-    def rollout(self, image_BCHW: Tensor, mels_BTMU: Tensor, label_BK: Tensor, noise_BZ: Tensor) -> Tensor:
-        """Inference: generate video_BCTHW in time order, of any whole number of streams."""
+    def rollout(
+        self,
+        image_BCHW: Tensor,
+        mels_BTMU: Tensor,
+        label_BK: Tensor,
+        noise_BZ: Tensor,
+        *,
+        window: WindowInputs | None = None,
+    ) -> Tensor:
+        """Inference: generate video_BCTHW in time order, of any whole number of streams.
+
+        Args:
+            window: only its object pictures and words are used.
+        """
 
     def rollout_held(
-        self, image_BCHW: Tensor, mels_BTMU: Tensor, label_BK: Tensor, noise_BZ: Tensor, *, stride: int
+        self,
+        image_BCHW: Tensor,
+        mels_BTMU: Tensor,
+        label_BK: Tensor,
+        noise_BZ: Tensor,
+        *,
+        stride: int,
+        window: WindowInputs | None = None,
     ) -> Tensor:
         """`rollout` at the frame rate of the source: one mel segment in and one frame out for each of its frames.
 
@@ -67,7 +91,7 @@ class VideoGenerator(nn.Module, ABC):
         Returns:
             video_BCTHW in [-1, 1]; frames 0 .. stride - 1 are equal, and so on.
         """
-        video_BCTHW = self.rollout(image_BCHW, mels_BTMU[:, ::stride], label_BK, noise_BZ)
+        video_BCTHW = self.rollout(image_BCHW, mels_BTMU[:, ::stride], label_BK, noise_BZ, window=window)
         return video_BCTHW if stride == 1 else video_BCTHW.repeat_interleave(stride, dim=2)
 
 

@@ -16,6 +16,7 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
+from scipy import ndimage
 
 from phonics_data.contract.files import atomic_path
 from phonics_data.contract.video import REPEATABLE_H264
@@ -211,6 +212,54 @@ def read_image(path: Path, size: int) -> NDArray[np.uint8]:
     left, top = (image.width - side) // 2, (image.height - side) // 2
     square = image.crop((left, top, left + side, top + side))
     return np.asarray(square.resize((size, size), _resampling(side, size)))
+
+
+MAX_OBJECT_SIDE = 512
+"""Larger object pictures are scaled down to this many pixels, as those of datasets."""
+_BORDER_GREY_LEVELS = 24
+"""Largest difference of a background pixel from the border's colour, in any channel; JPEG noise is below it."""
+
+
+def read_object(path: Path) -> NDArray[np.uint8]:
+    """An image file of an object -> uint8 RGBA (H, W, 4), at most `MAX_OBJECT_SIDE` pixels a side, turned upright.
+
+    Without transparency of its own, the background is transparent if the border has one colour: the pixels of this colour
+    that are connected with the border. Otherwise the whole picture is the object.
+
+    Raises:
+        InputError: a missing or damaged file, or nothing is visible.
+    """
+    try:
+        with Image.open(path) as opened:
+            image = _upright(opened)
+            image = image.convert("RGBA") if image.has_transparency_data else _to_rgb(image).convert("RGBA")
+            image.thumbnail((MAX_OBJECT_SIDE, MAX_OBJECT_SIDE))
+            picture = np.array(image)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such image") from error
+    except UnknownRangeError as error:
+        raise InputError(f"{path}: {error}") from error
+    except Exception as error:  # Pillow raises many kinds of errors for damaged files
+        raise InputError(f"{path}: cannot be read as an image ({error}); allowed: png, jpeg, webp") from error
+    if (picture[..., 3] == 255).all():
+        picture[_background(picture[..., :3]), 3] = 0
+    if not picture[..., 3].any():
+        raise InputError(
+            f"{path}: shows no object, only one colour or transparent pixels; give a picture of the object"
+        )
+    return picture
+
+
+def _background(rgb_HWC: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """bool (H, W): pixels of the border's colour that are connected with it; none if the border has several colours."""
+    inside = np.zeros(rgb_HWC.shape[:2], np.bool_)
+    inside[1:-1, 1:-1] = True
+    border_PC = rgb_HWC[~inside].astype(np.int16)
+    like_HW = (np.abs(rgb_HWC - np.median(border_PC, axis=0)) <= _BORDER_GREY_LEVELS).all(axis=2)
+    if not like_HW[~inside].all():
+        return np.zeros_like(inside)
+    label_HW, _ = cast("tuple[NDArray[np.int32], int]", ndimage.label(like_HW))
+    return np.isin(label_HW, np.unique(label_HW[~inside])) & like_HW
 
 
 class UnknownRangeError(ValueError):

@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from cssgan import config as configs
-from cssgan.config import Config
+from cssgan.config import Config, object_size
 from cssgan.data.sampler import AUGMENT_SHAPE, MISMATCH_NUMBERS
 from cssgan.models import factory
 from cssgan.training.step import TrainState, discriminator_losses, generator_losses, micro_batch, new_train_state
@@ -42,7 +42,7 @@ class StepCost:
 def synthetic_batch(config: Config, num_videos: int, *, num_classes: int, device: torch.device) -> Batch:
     """A batch of random values with the shapes of `config` (shapes only on ``meta``)."""
     size, frames, spec = config.data.size, config.data.num_frames, LogMelSpec()
-    augmented = config.discriminator.augment != "none"
+    augmented, picture = config.discriminator.augment != "none", object_size(size)
     with device:
         return Batch(
             keys=(),
@@ -57,6 +57,8 @@ def synthetic_batch(config: Config, num_videos: int, *, num_classes: int, device
             noise_BZ=torch.zeros(num_videos, config.model.z_dim),
             augment_BUA=torch.rand(num_videos, *AUGMENT_SHAPE) if augmented else None,
             mismatch_BU=torch.rand(num_videos, MISMATCH_NUMBERS) if config.loss.mismatch_weight > 0 else None,
+            object_BCHW=torch.rand(num_videos, 4, picture, picture) if config.model.object_condition else None,
+            word_BE=torch.zeros(num_videos, config.model.word_dim) if config.model.word_dim else None,
         )
 
 

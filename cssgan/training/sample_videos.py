@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from cssgan.config import Config
-from cssgan.data import resident
+from cssgan.data import object_pictures, resident
 from cssgan.data.batches import to_uint8, to_video
 from cssgan.data.shards import Dataset, available_splits, find_shards, read_samples_by_key
-from cssgan.models.interface import Discriminators, VideoGenerator
+from cssgan.models.interface import Discriminators, VideoGenerator, WindowInputs
 from cssgan.training import order_readouts, validation
 from cssgan.training.run_log import RunLog
 from cssgan.training.trackers import VideoSample
@@ -122,6 +122,14 @@ def generate(
     was_training = generator.training
     generator.eval()
     mels = torch.from_numpy(windows.mels_NTMU).to(device)
-    video = generator.rollout_held(image, mels, label.to(device), noise.to(device), stride=config.data.frame_stride)
+    picture, word = object_pictures.model_inputs(config, windows.objects_NHWC, windows.object_words, device)
+    video = generator.rollout_held(
+        image,
+        mels,
+        label.to(device),
+        noise.to(device),
+        stride=config.data.frame_stride,
+        window=WindowInputs(object_BCHW=picture, word_BE=word),
+    )
     generator.train(was_training)
     return to_uint8(video)

@@ -10,7 +10,7 @@ The weighted sums of the losses are in `generator_losses` and `discriminator_los
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -268,6 +268,7 @@ def generate_clips(generator: VideoGenerator, batch: Batch, real: ClipBatch, con
             clip_permutations.unpermute(real.mels_BSFMU, order_BS),
             batch.label_BK,
             batch.noise_BZ,
+            WindowInputs(object_BCHW=batch.object_BCHW, word_BE=batch.word_BE),
         )
         return clip_permutations.permute(in_time, order_BS)
     window = window_inputs(batch, config) if config.model.kind == "cssgan" else None
@@ -275,15 +276,17 @@ def generate_clips(generator: VideoGenerator, batch: Batch, real: ClipBatch, con
 
 
 def window_inputs(batch: Batch, config: Config) -> WindowInputs:
-    """Order of the clips and given start images, as `order.shuffle` and `model.shuffled_starts` say."""
+    """Objects, and order of the clips and given start images as `order.shuffle` and `model.shuffled_starts` say."""
+    window = WindowInputs(object_BCHW=batch.object_BCHW, word_BE=batch.word_BE)
     if config.order.shuffle != "gen":
-        return WindowInputs()
+        return window
     clip_at_BS = _clip_order(batch, config)
     if config.model.shuffled_starts == "cascade":
-        return WindowInputs(clip_at_BS=clip_at_BS)
+        return replace(window, clip_at_BS=clip_at_BS)
     frame_BS = (clip_at_BS * config.frames_per_clip - 1).clamp(min=0)
     rows = torch.arange(batch.num_videos, device=frame_BS.device)[:, None]
-    return WindowInputs(
+    return replace(
+        window,
         clip_at_BS=clip_at_BS,
         starts_BSCHW=batch.video_BCTHW.transpose(1, 2)[rows, frame_BS],
         given_B=~batch.in_order_B,

@@ -180,6 +180,9 @@ class ShardArguments:
         min=0.0,
         max=1.0,
     )
+    object_pictures: bool = option(
+        True, "Look for the object that appears in each clip and store its picture, object.png."
+    )
     drop_static: bool = option(False, "Drop clips of a still image.")
     split_ratios: str = option("0.8,0.1,0.1", "Fractions of train, validation, test.")
     splits: Path | None = option(
@@ -213,6 +216,7 @@ class ShardArguments:
             height=self.size,
             fit=cast("DatasetFit", self.fit),
             seed=self.seed,
+            object_pictures=self.object_pictures,
             ratios=_parse_ratios(self.split_ratios),
             given_splits=read_given_splits(self.splits) if self.splits is not None else (),
             filters=filters,

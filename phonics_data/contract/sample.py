@@ -13,7 +13,12 @@ from phonics_data.errors import DatasetError
 SCHEMA_VERSION = 1
 """Incremented when a member of a shard or a field of its meta.json changes its meaning."""
 
+MAX_PICTURE_SIDE = 512
+"""Largest width and height of an object picture, in pixels."""
+
 Frames = NDArray[np.uint8]
+Picture = NDArray[np.uint8]
+"""uint8 (H, W, 4) RGBA; the colours are not multiplied with alpha."""
 Audio = NDArray[np.float32]
 
 
@@ -34,6 +39,9 @@ class Sample:
         object_word: object named in the phrase ("apple"), or None.
         object_word_source: ``words`` or ``screen``; empty without an object word, or if it was imported.
         group: name that all videos of one song or channel share, if the clip's video is part of such a group; else empty.
+        object_picture: the object that appears in the clip, cut out of the source at its size there: uint8 (h, w, 4) RGBA with h and w
+            from 1 to `MAX_PICTURE_SIDE`, alpha 0 outside the object. Colours where alpha is 0 have no meaning. None if no object was
+            found.
     """
 
     key: str
@@ -48,6 +56,7 @@ class Sample:
     object_word: str | None = None
     object_word_source: str = ""
     group: str = ""
+    object_picture: Picture | None = None
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
@@ -70,6 +79,8 @@ class Sample:
             raise DatasetError(
                 f"sample {self.key}: rates must be > 0, got {self.frame_rate} frames/s and {self.audio_rate_hz} Hz"
             )
+        if (picture := self.object_picture) is not None:
+            _check_picture(self.key, picture)
 
     @property
     def num_frames(self) -> int:
@@ -78,6 +89,17 @@ class Sample:
     @property
     def duration_seconds(self) -> float:
         return float(self.num_frames / self.frame_rate)
+
+
+def _check_picture(key: str, picture: Picture) -> None:
+    allowed = f"uint8 (h, w, 4) RGBA with h and w from 1 to {MAX_PICTURE_SIDE}"
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 4:
+        raise DatasetError(f"sample {key}: object_picture must be {allowed}, got {picture.dtype} {picture.shape}")
+    height, width = picture.shape[:2]
+    if not (1 <= height <= MAX_PICTURE_SIDE and 1 <= width <= MAX_PICTURE_SIDE):
+        raise DatasetError(f"sample {key}: object_picture must be {allowed}, got {width} x {height} pixels")
+    if not picture[..., 3].any():
+        raise DatasetError(f"sample {key}: object_picture is transparent everywhere; give None if there is no object")
 
 
 def quantize_audio(audio_N: NDArray[np.floating]) -> Audio:

@@ -1,13 +1,15 @@
 """The format of a sample in a WebDataset tar: member names, encoding and decoding.
 
-A sample with key K has three members, in this order:
+A sample with key K has these members, in this order:
 
     K.frames.npy   uint8 (L, H, W, 3), NumPy format, lossless
     K.audio.flac   mono, 16 bit
     K.meta.json    every other field of Sample, keys sorted, UTF-8; ``group`` only if it is not empty
+    K.object.png   the object picture, RGBA with 8 bits a channel; only in samples that have one
 
 Datasets with large frames may have ``K.frames.mp4`` (`phonics_data.contract.video`) instead of the first.
-``webdataset.WebDataset(path).decode()`` reads the shards too. Nothing is pickled.
+``webdataset.WebDataset(path).decode()`` reads the shards too (and gives ``object.png`` as bytes, ``decode("rgba8")`` as pixels). Nothing
+is pickled. Shards without ``object.png`` have the same schema version.
 """
 
 from __future__ import annotations
@@ -23,13 +25,14 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from phonics_data.contract import tar_reader
-from phonics_data.contract.sample import SCHEMA_VERSION, Audio, Frames, Sample
+from phonics_data.contract import picture, tar_reader
+from phonics_data.contract.sample import SCHEMA_VERSION, Audio, Frames, Picture, Sample
 from phonics_data.errors import DatasetError
 
 FRAMES, AUDIO, META = "frames.npy", "audio.flac", "meta.json"
 MEMBERS = (FRAMES, AUDIO, META)
 FRAMES_MP4 = "frames.mp4"
+OBJECT_PICTURE = "object.png"
 
 FramesFormat = Literal["npy", "mp4"]
 
@@ -53,10 +56,13 @@ def encode(sample: Sample, frames_format: FramesFormat = "npy") -> dict[str, byt
     meta["frame_rate"] = str(sample.frame_rate)
     if not sample.group:
         del meta["group"]
-    return _encode_frames(sample, frames_format) | {
+    members = _encode_frames(sample, frames_format) | {
         AUDIO: audio.getvalue(),
         META: json.dumps(meta, sort_keys=True, ensure_ascii=False, allow_nan=False).encode(),
     }
+    if sample.object_picture is not None:
+        members[OBJECT_PICTURE] = picture.encode_png(sample.object_picture)
+    return members
 
 
 def _encode_frames(sample: Sample, frames_format: FramesFormat) -> dict[str, bytes]:
@@ -157,7 +163,21 @@ def decode(key: str, members: Mapping[str, bytes], *, where: str = "shard") -> S
         fields["frame_rate"] = Fraction(str(fields["frame_rate"]))
     except (ValueError, ZeroDivisionError) as error:
         raise DatasetError(f"{where}: sample {key}: frame_rate {fields['frame_rate']!r} is not a fraction") from error
-    return Sample(frames_LHWC=frames, audio_N=audio, **{name: fields[name] for name in _META_FIELDS})
+    return Sample(
+        frames_LHWC=frames,
+        audio_N=audio,
+        object_picture=_decode_picture(key, members, where),
+        **{name: fields[name] for name in _META_FIELDS},
+    )
+
+
+def _decode_picture(key: str, members: Mapping[str, bytes], where: str) -> Picture | None:
+    if OBJECT_PICTURE not in members:
+        return None
+    try:
+        return picture.decode_png(members[OBJECT_PICTURE])
+    except ValueError as error:
+        raise DatasetError(f"{where}: sample {key}: broken member {OBJECT_PICTURE} ({error})") from error
 
 
 def read_members(source: Path | str) -> Iterator[tuple[str, dict[str, bytes]]]:

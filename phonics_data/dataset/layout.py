@@ -29,7 +29,7 @@ from phonics_data.errors import DatasetError
 from phonics_data.quality.split import SPLITS
 from phonics_data.storage.tables import from_plain, schema, to_plain
 from phonics_data.storage.workspace import file_sha256
-from phonics_data.types import Clip
+from phonics_data.types import Clip, NoPictureReason, ObjectPictureSource
 
 METADATA = "metadata.parquet"
 VIDEOS = "videos.parquet"
@@ -77,6 +77,14 @@ class MetadataRow(Clip):
     """Sample id of the clip of which this one is a near duplicate, if any."""
     made_with: str
     """Versions of the software that cut and encoded the clip: ``phonics-cssgan 0.1.0, av 18.1.0, ...``."""
+    object_picture_source: ObjectPictureSource = ""
+    """Where the member ``object.png`` comes from, as in `phonics_data.types.ObjectPictureSource`; empty if there is none."""
+    no_picture_reason: NoPictureReason = ""
+    """Why there is none, as in `phonics_data.types.NoPictureReason`."""
+
+
+_LATER_COLUMNS = ("object_picture_source", "no_picture_reason")
+"""Columns that datasets of earlier releases lack; they take their defaults."""
 
 
 def hub_configuration(splits: Iterable[str], pattern: str) -> list[str]:
@@ -120,7 +128,7 @@ def read_metadata(dataset: Path) -> list[MetadataRow]:
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())  # pyarrow messages have several lines
         raise DatasetError(f"{path}: not a readable parquet file ({reason}); run `phonics-data shard` again") from error
-    wanted = schema(MetadataRow).names
+    wanted = [name for name in schema(MetadataRow).names if name in table.column_names or name not in _LATER_COLUMNS]
     if missing := [name for name in wanted if name not in table.column_names]:
         raise DatasetError(f"{path}: lacks the columns {', '.join(missing)}; run `phonics-data shard` again")
     return [from_plain(MetadataRow, row) for row in table.select(wanted).to_pylist()]

@@ -6,7 +6,7 @@ writes a clip. All use of PyAV in phonics_data is here, except for decoding clip
 
 from phonics_data.media.black_bars import content_region
 from phonics_data.media.container import decode_all, ffmpeg_path
-from phonics_data.media.cut import DecodedClip, cut_segments
+from phonics_data.media.cut import DecodedClip, Samples, cut_segments
 from phonics_data.media.probe import MediaInfo, decodes_to_end, probe
 from phonics_data.media.scaler import FULL_FRAME, Fit, Region
 from phonics_data.media.suffixes import VIDEO_SUFFIXES, is_video_file, unread_entry
@@ -19,6 +19,7 @@ __all__ = [
     "Fit",
     "MediaInfo",
     "Region",
+    "Samples",
     "content_region",
     "cut_segments",
     "decode_all",

@@ -24,7 +24,7 @@ from phonics_data.contract.sample import num_audio_samples, quantize_audio
 from phonics_data.errors import MediaError
 from phonics_data.media.audio_track import AudioTrack
 from phonics_data.media.container import as_fraction, audio_stream, frames_of, open_media, time_base, video_stream
-from phonics_data.media.scaler import FULL_FRAME, Fit, Region, Scaler
+from phonics_data.media.scaler import FULL_FRAME, Fit, Region, Scaler, quarter_turns
 from phonics_data.media.timestamps import Grid, half_up
 
 if TYPE_CHECKING:
@@ -59,6 +59,23 @@ class DecodedClip:
     """The part of the upright frame that the clip shows, the same in all its frames."""
     audio_N: NDArray[np.float32]
     """Mono in [-1, 1], quantized to 16 bits, of the same duration as the frames."""
+    samples_THWC: NDArray[np.uint8]
+    """Some whole frames at (about) the source's size, uint8 RGB, as asked for by `Samples`; empty if they were not."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Samples:
+    """Which whole frames a cut gives besides those of the clips.
+
+    Args:
+        per_second: their number, about; evenly spaced from the first frame of the clip on.
+        max_number: in one clip.
+        max_side: their longest side in pixels; larger frames are scaled down. The pixel aspect ratio is taken into account.
+    """
+
+    per_second: float
+    max_number: int
+    max_side: int
 
 
 @dataclass(slots=True)
@@ -70,6 +87,9 @@ class _PendingSegment:
     end: int
     focus: Region | None = None
     frames: list[NDArray[np.uint8]] = field(default_factory=list[NDArray[np.uint8]])
+    samples: list[NDArray[np.uint8]] = field(default_factory=list[NDArray[np.uint8]])
+    stride: int = 0
+    """Of the samples, in frames of the clip; 0: none."""
     video_done: bool = False
     region: Region = FULL_FRAME
 
@@ -85,6 +105,7 @@ def cut_segments(
     audio_rate_hz: int,
     region: Region = FULL_FRAME,
     focus: Sequence[Region | None] | None = None,
+    samples: Samples | None = None,
     threads: int = 1,
 ) -> Iterator[DecodedClip]:
     """Cut all `segments` from one source; each is yielded as soon as it is complete.
@@ -98,6 +119,7 @@ def cut_segments(
         audio_rate_hz: of the clips.
         region: the part of the frame that may be used.
         focus: for each segment, the box that its clip must show, if `fit` is ``focus``; None where none is known.
+        samples: whole frames to give besides; None: none.
         threads: decoder threads.
 
     Yields:
@@ -115,8 +137,12 @@ def cut_segments(
         )
         for index, (start, end) in enumerate(segments)
     ]
+    if samples is not None:
+        for segment in wanted:
+            most = ceil((segment.end - segment.first) / samples.max_number)
+            segment.stride = max(1, half_up(frame_rate / Fraction(samples.per_second)), most)
     wanted.sort(key=lambda segment: (segment.first, segment.end, segment.index))
-    output = _OutputFormat(frame_rate, width, height, fit, audio_rate_hz, region, threads)
+    output = _OutputFormat(frame_rate, width, height, fit, audio_rate_hz, region, threads, samples)
     try:
         for clip in _decode_pass(path, wanted, output, use_seek=True):
             wanted = [segment for segment in wanted if segment.index != clip.index]
@@ -124,6 +150,7 @@ def cut_segments(
     except _SeekError:
         for segment in wanted:
             segment.frames.clear()
+            segment.samples.clear()
             segment.video_done = False
         yield from _decode_pass(path, wanted, output, use_seek=False)
 
@@ -141,6 +168,7 @@ class _OutputFormat:
     audio_rate_hz: int
     region: Region
     threads: int
+    samples: Samples | None
 
 
 def _decode_pass(
@@ -350,6 +378,19 @@ class _Scalers:
     def __init__(self, output: _OutputFormat, pixel_aspect: Fraction) -> None:
         self._output, self._pixel_aspect = output, pixel_aspect
         self._by_focus: dict[Region | None, Scaler] = {}
+        self._sampler: Scaler | None = None
+
+    def sample(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        """The whole upright frame at the size of the samples."""
+        assert self._output.samples is not None
+        width, height = Fraction(frame.width) * self._pixel_aspect, Fraction(frame.height)
+        if quarter_turns(frame) % 2:
+            width, height = height, width
+        scale = min(Fraction(1), Fraction(self._output.samples.max_side) / max(width, height))
+        size = (max(1, half_up(width * scale)), max(1, half_up(height * scale)))
+        if self._sampler is None or (self._sampler.width, self._sampler.height) != size:
+            self._sampler = Scaler(*size, "squash")
+        return self._sampler.scale(frame)
 
     def scaler(self, focus: Region | None) -> Scaler:
         if focus not in self._by_focus:
@@ -371,6 +412,7 @@ def _append_frame(wanted: Sequence[_PendingSegment], covered: range, frame: Vide
     Returns whether the video of at least one segment is complete.
     """
     scaled: dict[Region | None, NDArray[np.uint8]] = {}
+    sample: NDArray[np.uint8] | None = None
     start, stop, done = covered.start, covered.stop, False
     for segment in wanted:
         if segment.first >= stop:
@@ -379,6 +421,10 @@ def _append_frame(wanted: Sequence[_PendingSegment], covered: range, frame: Vide
             raise _SeekError
         count = min(segment.end, stop) - max(segment.first, start)
         if count > 0:
+            steps = range(len(segment.frames), len(segment.frames) + count)
+            if segment.stride and (number := sum(step % segment.stride == 0 for step in steps)):
+                sample = scalers.sample(frame) if sample is None else sample
+                segment.samples.extend([sample] * number)
             scaler = scalers.scaler(segment.focus)
             if segment.focus not in scaled:
                 scaled[segment.focus] = scaler.scale(frame)
@@ -390,7 +436,8 @@ def _append_frame(wanted: Sequence[_PendingSegment], covered: range, frame: Vide
 
 
 def _finish(segment: _PendingSegment, track: AudioTrack, output: _OutputFormat) -> DecodedClip:
-    frames, segment.frames = segment.frames, []  # releases the frames even if the segment stays referenced
+    # Released even if the segment stays referenced.
+    frames, segment.frames, samples, segment.samples = segment.frames, [], segment.samples, []
     num_frames = len(frames)
     start = segment.first / output.frame_rate
     num_samples = num_audio_samples(num_frames, output.frame_rate, output.audio_rate_hz)
@@ -402,4 +449,11 @@ def _finish(segment: _PendingSegment, track: AudioTrack, output: _OutputFormat) 
         frames_LHWC=np.stack(frames) if frames else empty,
         region=segment.region,
         audio_N=quantize_audio(track.take(start, num_samples)),
+        samples_THWC=_alike(samples),
     )
+
+
+def _alike(samples: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """(T, H, W, 3) the samples from the last change of their size on, which a source can have."""
+    first = next((t for t in range(len(samples) - 1, 0, -1) if samples[t].shape != samples[t - 1].shape), 0)
+    return np.stack(samples[first:]) if samples else np.zeros((0, 1, 1, 3), np.uint8)

@@ -115,6 +115,10 @@ def _count_faults(rows: list[MetadataRow], description: Mapping[str, Any]) -> It
             for rate, recorded in counts.get("clips_by_frame_rate", {}).items()  # older datasets have none
         ]
         pairs += [
+            (f"object pictures from {source}", recorded, sum(row.object_picture_source == source for row in rows))
+            for source, recorded in counts.get("object_pictures_by_source", {}).items()
+        ]
+        pairs += [
             (f"clips of class {name}", recorded, sum(row.label == name for row in rows))
             for name, recorded in counts["clips_by_label"].items()
         ]
@@ -169,3 +173,8 @@ def _sample_faults(shard: str, sample: Sample, row: MetadataRow, members: Mappin
     for name, recorded, found in pairs:
         if recorded != found:
             yield f"{shard}: sample {sample.key}: {name} is {found} in the shard, {recorded} in metadata.parquet"
+    if (sample.object_picture is not None) != bool(row.object_picture_source):
+        has = "has no object.png" if sample.object_picture is None else "has an object.png"
+        yield (
+            f"{shard}: sample {sample.key}: {has}, but object_picture_source is {row.object_picture_source!r} in metadata.parquet"
+        )

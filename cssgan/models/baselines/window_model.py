@@ -37,7 +37,15 @@ class WindowGenerator(VideoGenerator):
         video_BCTHW = self.generate_window(image_BCHW, mels_BSFMU.flatten(1, 2), label_BK, noise_BZ)
         return video_BCTHW.unflatten(2, mels_BSFMU.shape[1:3]).transpose(1, 2)
 
-    def rollout(self, image_BCHW: Tensor, mels_BTMU: Tensor, label_BK: Tensor, noise_BZ: Tensor) -> Tensor:
+    def rollout(
+        self,
+        image_BCHW: Tensor,
+        mels_BTMU: Tensor,
+        label_BK: Tensor,
+        noise_BZ: Tensor,
+        *,
+        window: WindowInputs | None = None,
+    ) -> Tensor:
         """See `VideoGenerator.rollout`. Each window starts from the last frame of the previous one."""
         videos: list[Tensor] = []
         start = image_BCHW

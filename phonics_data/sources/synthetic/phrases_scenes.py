@@ -255,7 +255,7 @@ class _Phrase:
             start = self._step(self._word_seconds - style.object_lead)
             num_steps = self._num_steps(style.object_seconds)
         self._record("object_appears", "object", start, start + num_steps - 1)
-        image = self._picture(self._section.plan)
+        image = object_picture(self._style, self._section.plan)
         sprite = _arriving(
             [image], style.object_box, style.object_way, self._presence(start, num_steps), region="object"
         )
@@ -266,17 +266,6 @@ class _Phrase:
         turn = np.arange(self._num_frames) / (_FLAP_SECONDS * self._rate)
         level = np.rint(_FLAP_LEVELS * (0.5 - 0.5 * np.cos(2 * np.pi * turn))).astype(np.int64)
         return replace(sprite, images=images, image_index=level)
-
-    def _picture(self, plan: SectionPlan) -> Image.Image:
-        box, style = self._style.object_box, self._style
-        size = min(box.width, box.height)
-        name = plan.pictures[0].openmoji
-        if not style.has_card:
-            return drawing(name, size, halo=_is_dark(plan.back_colours[0]), shaded=True)
-        sheet = card(box.width, box.height, "#d9bf94", "#8a6a3c")
-        inside = drawing(name, round(size * 0.78), shaded=True)
-        sheet.alpha_composite(inside, ((sheet.width - inside.width) // 2, (sheet.height - inside.height) // 2))
-        return sheet
 
     def _word(self) -> Sprite:
         style = self._style
@@ -324,9 +313,22 @@ class _Phrase:
         self._record("word_leaves", "word", start, start + word_steps - 1)
         word = self._prefixes((len(self._content(before.plan)),), before.plan)
         return (
-            _arriving([self._picture(before.plan)], style.object_box, way, presence, region="object"),
+            _arriving([object_picture(style, before.plan)], style.object_box, way, presence, region="object"),
             _arriving(word, style.word_box, word_way, word_presence, region="word"),
         )
+
+
+def object_picture(style: Style, plan: SectionPlan) -> Image.Image:
+    """The object of a phrase, RGBA, in its final shape and at its size in the picture of a camera that stands still."""
+    box = style.object_box
+    size = min(box.width, box.height)
+    name = plan.pictures[0].openmoji
+    if not style.has_card:
+        return drawing(name, size, halo=_is_dark(plan.back_colours[0]), shaded=True)
+    sheet = card(box.width, box.height, "#d9bf94", "#8a6a3c")
+    inside = drawing(name, round(size * 0.78), shaded=True)
+    sheet.alpha_composite(inside, ((sheet.width - inside.width) // 2, (sheet.height - inside.height) // 2))
+    return sheet
 
 
 def _arriving(images: list[Image.Image], box: Box, way: Entrance, presence: motion.Curve, *, region: Region) -> Sprite:

@@ -26,10 +26,11 @@ from phonics_data.executors.items import OnProgress
 from phonics_data.executors.local import map_items
 from phonics_data.sources.synthetic import captions
 from phonics_data.sources.synthetic.letters_plan import LettersPlan, plan_letters_song
-from phonics_data.sources.synthetic.phrases_plan import PhrasesPlan, plan_phrases_song
+from phonics_data.sources.synthetic.phrases_plan import PhrasesPlan, plan_phrases_song, style_of
 from phonics_data.sources.synthetic.song_plan import MAX_SONGS, Family, SongPlan
 from phonics_data.sources.synthetic.splits import split_songs
 from phonics_data.sources.synthetic.timeline import Timeline, build_timeline, true_segments
+from phonics_data.storage.object_table import SUFFIX, ObjectRow, plan_of_objects, write_objects
 from phonics_data.storage.workspace import write_json
 from phonics_data.types import Split, TrueSegment, Word
 
@@ -66,6 +67,7 @@ def render_songs(
     Files beside ``<video_id>.mp4``, ``.info.json`` and captions: ``manifest.csv`` and ``truth.parquet`` (a row for each
     phrase); for the family ``phrases`` also
 
+    * ``<video_id>.objects.parquet`` for each song: the pictures of its objects (`phonics_data.storage.object_table`).
     * ``splits.csv``: video_id, split. Songs of one style are in training if any of them is in another split.
     * ``events.parquet``: video_id, phrase, style, event, region, start_seconds, end_seconds, lasting.
     * ``regions.parquet``: video_id, region, start_seconds, end_seconds, left, top, right, bottom (fractions of the frame): the
@@ -114,6 +116,13 @@ def render_songs(
         if isinstance(result, ItemError):
             raise PhonicsDataError(f"{plan.video_id}: {result}; run the same command again, finished songs are kept")
         report("render", done := done + 1, len(plans))
+    for plan in plans:
+        if not isinstance(plan, PhrasesPlan):
+            (out / f"{plan.video_id}{SUFFIX}").unlink(missing_ok=True)  # of a song of the other family
+    without = [plan for plan in plans if isinstance(plan, PhrasesPlan) and not _has_objects(plan, out)]
+    for plan, result in map_items(partial(_write_objects, folder=out), without, workers=workers):
+        if isinstance(result, ItemError):
+            raise PhonicsDataError(f"{plan.video_id}: {result}; run the same command again, finished songs are kept")
     write_bytes(out / MANIFEST, _csv(_MANIFEST_COLUMNS, map(_manifest_row, plans)))
     write_tables(plans, out)
     if splits is None:
@@ -227,6 +236,33 @@ def _region_rows(plan: SongPlan, scenes: Iterable[Scene]) -> list[dict[str, obje
 
 def _render(plan: SongPlan, folder: Path) -> None:
     render_song(plan, folder)
+
+
+def _has_objects(plan: PhrasesPlan, folder: Path) -> bool:
+    return plan_of_objects(folder / f"{plan.video_id}{SUFFIX}") == _plan_id(plan)
+
+
+def _write_objects(plan: PhrasesPlan, folder: Path) -> None:
+    """Write the pictures of the song's objects; its other files are finished."""
+    import numpy as np
+
+    from phonics_data.contract.picture import encode_png
+    from phonics_data.sources.synthetic.phrases_scenes import object_picture
+
+    marker, style = _marker(plan, folder), style_of(plan)
+    shown = {row["phrase"]: row["start_seconds"] for row in marker["events"] if row["event"] == "object_appears"}
+    sections = [section for section in plan.sections if section.kind == "letter"]
+    rows = [
+        ObjectRow(
+            object_word=segment["object_word"],
+            start_seconds=segment["start_seconds"],
+            end_seconds=segment["end_seconds"],
+            shown_seconds=shown[phrase],
+            png=encode_png(np.asarray(object_picture(style, section))),
+        )
+        for phrase, (segment, section) in enumerate(zip(marker["segments"], sections, strict=True))
+    ]
+    write_objects(folder / f"{plan.video_id}{SUFFIX}", rows, _plan_id(plan))
 
 
 def read_truth(path: Path) -> list[TrueSegment]:

@@ -17,6 +17,7 @@ from phonics_data.errors import FetchError
 from phonics_data.stages.fetch.caption_tracks import Track, choose_track, spoken_language
 from phonics_data.stages.fetch.download_result import DownloadedCaptions, DownloadResult
 from phonics_data.stages.fetch.info_json import strip_info
+from phonics_data.storage.object_table import SUFFIX, objects_path
 from phonics_data.storage.workspace import write_json
 from phonics_data.types import SourceVideo
 
@@ -41,6 +42,8 @@ def copy_local_video(video: SourceVideo, folder: Path) -> DownloadResult:
     info = _read_info(source.with_name(f"{source.stem}.info.json"))
     if info is not None:
         write_json(folder / f"{video.video_id}.info.json", strip_info(info))
+    if (objects := objects_path(source)).is_file():
+        _link_or_copy(objects, objects_path(media))
     tracks = _sidecar_tracks(source)
     captions = _copy_captions(video, tracks, folder, has_info=info is not None)
     info = info or {}
@@ -58,9 +61,9 @@ def copy_local_video(video: SourceVideo, folder: Path) -> DownloadResult:
 
 
 def sidecar_files(source: Path) -> list[Path]:
-    """The caption files and the info.json of a media file, in its folder, sorted."""
+    """The caption files, the info.json and the table of object pictures of a media file, in its folder, sorted."""
     suffixes = "|".join(re.escape(suffix) for suffix in CAPTION_SUFFIXES)
-    pattern = re.compile(rf"{re.escape(source.stem)}(\.[A-Za-z0-9-]+(?i:{suffixes})|\.info\.json)")
+    pattern = re.compile(rf"{re.escape(source.stem)}(\.[A-Za-z0-9-]+(?i:{suffixes})|\.info\.json|{re.escape(SUFFIX)})")
     return sorted(path for path in source.parent.iterdir() if pattern.fullmatch(path.name))
 
 

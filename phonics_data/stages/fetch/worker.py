@@ -21,6 +21,7 @@ from phonics_data.stages.fetch.options import FetchOptions
 from phonics_data.stages.fetch.progress import FetchProgress
 from phonics_data.stages.fetch.rate_limiter import RateLimiter
 from phonics_data.storage.manifest import is_http_url
+from phonics_data.storage.object_table import objects_path
 from phonics_data.storage.workspace import Workspace, file_sha256
 from phonics_data.types import Captions, FetchedVideo, FetchStatus, SourceVideo
 
@@ -258,6 +259,8 @@ class FetchWorker:
             warnings=(*result.warnings, *_identity_warnings(video, result.title, info.duration_seconds)),
         )
         names = [media.name, f"{video.video_id}.info.json", *([captions.path.name] if captions else [])]
+        if (objects := objects_path(media)).is_file():
+            names.append(objects.name)
         return entry, names
 
 

@@ -66,6 +66,7 @@ def croissant_metadata(dataset: Path, description: Mapping[str, Any]) -> dict[st
             f"{counts['clips']} short videos of label set {description['label_set']['name']}, "
             f"{options['width']} x {options['height']} pixels at {rates_text(counts['clips_by_frame_rate'])} with mono "
             f"sound at {options['audio_rate_hz']} Hz, as WebDataset shards."
+            f"{_pictures_text(counts.get('object_pictures_by_source', {}))}"
         ),
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "version": f"{description['schema_version']}.0.0",
@@ -111,3 +112,8 @@ def _columns() -> list[tuple[str, str]]:
     hints = get_type_hints(MetadataRow)
     types = {int: "sc:Integer", float: "sc:Float"}
     return [(field.name, types.get(hints[field.name], "sc:Text")) for field in fields(MetadataRow)]
+
+
+def _pictures_text(pictures_by_source: Mapping[str, int]) -> str:
+    number = sum(pictures_by_source.values())
+    return f" {number} of them have object.png, an RGBA picture of the object that appears in them." if number else ""

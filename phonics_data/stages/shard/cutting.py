@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,18 +15,28 @@ from pathlib import Path
 import soundfile
 
 from phonics_data.contract.files import atomic_path
-from phonics_data.contract.sample import Sample
-from phonics_data.contract.shard import add_sample, encode
-from phonics_data.media import FULL_FRAME, DecodedClip, Fit, Region, content_region, cut_segments
+from phonics_data.contract.picture import decode_png
+from phonics_data.contract.sample import Picture, Sample
+from phonics_data.contract.shard import add_sample, content_digest, encode
+from phonics_data.errors import TableError
+from phonics_data.media import FULL_FRAME, DecodedClip, Fit, Region, Samples, content_region, cut_segments
 from phonics_data.quality.filters import ClipMeasurements, measure_clip
 from phonics_data.quality.near_duplicates import ClipHashes, clip_hashes
+from phonics_data.stages.shard.object_picture import (
+    MAX_SAMPLES,
+    SAMPLES_PER_SECOND,
+    SOURCE_SIDE,
+    find_object,
+    read_lines,
+)
 from phonics_data.stages.shard.options import DatasetFit, ShardOptions
-from phonics_data.types import Rejection, Segment
+from phonics_data.storage.object_table import ADVICE, ObjectRow, read_objects
+from phonics_data.types import NoPictureReason, ObjectPictureSource, Rejection, Segment
 
 # Imported here, so that a worker imports it once and not in each process that it forks.
 _ = soundfile.__version__
 
-CUT_VERSION = 6
+CUT_VERSION = 7
 """Increased whenever the same source, segment and options give other bytes; all clips are then cut again."""
 
 _MEDIA_FIT: dict[DatasetFit, Fit] = {
@@ -35,6 +46,8 @@ _MEDIA_FIT: dict[DatasetFit, Fit] = {
     "crop": "crop",
     "letterbox-detect": "crop",
 }
+
+_SAMPLES = Samples(per_second=SAMPLES_PER_SECOND, max_number=MAX_SAMPLES, max_side=SOURCE_SIDE)
 
 _COPY_BYTES = 1 << 20
 """Block size of tar writes: the default of 16 kB costs more time than hashing a clip."""
@@ -58,6 +71,8 @@ class CutTask:
     """For ``--fit letter``: the box of each segment that its clip must show, None where it is not known."""
     group: str = ""
     """As `phonics_data.types.FetchedVideo.group`."""
+    objects: Path | None = None
+    """The table of the object pictures of a rendered song (`phonics_data.storage.object_table`), if there is one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +95,8 @@ class CutClip:
     """That of the options, but ``squash`` where letter and object did not fit into ``letter``, or are not known."""
     region: Region
     """The part of the upright frame that it shows."""
+    object_picture_source: ObjectPictureSource
+    no_picture_reason: NoPictureReason
     measures: ClipMeasurements
     hashes: ClipHashes
 
@@ -95,6 +112,8 @@ def cut_video(task: CutTask) -> tuple[tuple[CutClip, ...], tuple[Rejection, ...]
     """
     options = task.options
     removes_bars = options.fit == "letterbox-detect"
+    objects = read_objects(task.objects) if task.objects is not None and options.object_pictures else None
+    searches = options.object_pictures and objects is None
     region = content_region(task.media, task.duration_seconds) if removes_bars else FULL_FRAME
     clips: list[CutClip] = []
     rejections: list[Rejection] = []
@@ -111,11 +130,12 @@ def cut_video(task: CutTask) -> tuple[tuple[CutClip, ...], tuple[Rejection, ...]
             fit=_MEDIA_FIT[options.fit],
             region=region,
             focus=task.focus or None,
+            samples=_SAMPLES if searches else None,
             audio_rate_hz=options.audio_rate_hz,
         ):
             segment = task.segments[cut.index]
             if cut.frames_LHWC.shape[0]:
-                clips.append(_store(tar, cut, segment, task))
+                clips.append(_store(tar, cut, segment, task, objects))
             else:
                 rejections.append(
                     Rejection(
@@ -132,8 +152,34 @@ def cut_video(task: CutTask) -> tuple[tuple[CutClip, ...], tuple[Rejection, ...]
     return tuple(clips), tuple(rejections)
 
 
-def _store(tar: tarfile.TarFile, cut: DecodedClip, segment: Segment, task: CutTask) -> CutClip:
+def _object_picture(
+    cut: DecodedClip, task: CutTask, objects: Sequence[ObjectRow] | None
+) -> tuple[Picture | None, ObjectPictureSource, NoPictureReason]:
+    if not task.options.object_pictures:
+        return None, "", "not_searched"
+    if objects is None:
+        found = find_object(cut.samples_THWC, read_lines)
+        return found.picture, "change" if found.picture is not None else "", found.reason
+    row = max(objects, key=lambda row: _common_seconds(row, cut), default=None)
+    if row is None or 2 * _common_seconds(row, cut) < cut.end_seconds - cut.start_seconds:
+        return None, "", "not_shown"
+    if row.shown_seconds >= cut.end_seconds:
+        return None, "", "not_shown"
+    try:
+        return decode_png(row.png), "rendered", ""
+    except ValueError as error:
+        raise TableError(f"{task.objects}: picture of {row.object_word!r}: {error}; {ADVICE}") from error
+
+
+def _common_seconds(row: ObjectRow, cut: DecodedClip) -> float:
+    return min(row.end_seconds, cut.end_seconds) - max(row.start_seconds, cut.start_seconds)
+
+
+def _store(
+    tar: tarfile.TarFile, cut: DecodedClip, segment: Segment, task: CutTask, objects: Sequence[ObjectRow] | None
+) -> CutClip:
     options = task.options
+    picture, source, reason = _object_picture(cut, task, objects)
     sample = Sample(
         key=segment.segment_id,
         frames_LHWC=cut.frames_LHWC,
@@ -147,15 +193,14 @@ def _store(tar: tarfile.TarFile, cut: DecodedClip, segment: Segment, task: CutTa
         object_word=segment.object_word,
         object_word_source=segment.object_word_source,
         group=task.group,
+        object_picture=picture,
     )
     members = encode(sample, options.frames)
     offset = tar.offset
     add_sample(tar, sample.key, members)
-    frames, audio, meta = members.values()
-    digest = hashlib.sha256(frames)
-    digest.update(audio)
-    sha256 = digest.hexdigest()
-    digest.update(meta)
+    content = hashlib.sha256()
+    for member in members.values():
+        content.update(member)
     return CutClip(
         segment=segment,
         start_seconds=cut.start_seconds,
@@ -163,12 +208,14 @@ def _store(tar: tarfile.TarFile, cut: DecodedClip, segment: Segment, task: CutTa
         num_frames=sample.num_frames,
         frame_rate=task.frame_rate,
         num_audio_samples=int(cut.audio_N.size),
-        sha256=sha256,
-        content_sha256=digest.hexdigest(),
+        sha256=content_digest(members),
+        content_sha256=content.hexdigest(),
         offset=offset,
         num_bytes=tar.offset - offset,
         fit="squash" if options.fit == "letter" and cut.region == FULL_FRAME else options.fit,
         region=cut.region,
+        object_picture_source=source,
+        no_picture_reason=reason,
         measures=measure_clip(cut.frames_LHWC, cut.audio_N, options.audio_rate_hz),
         hashes=clip_hashes(cut.frames_LHWC, cut.audio_N, options.audio_rate_hz),
     )

@@ -47,6 +47,12 @@ def dataset_description(
             },
             "clips_by_frame_rate": dict(Counter(str(row.frame_rate) for row in rows)),
             "clips_by_label": {name: sum(row.label == name for row in rows) for name in names},
+            "object_pictures_by_source": dict(
+                sorted(Counter(row.object_picture_source for row in rows if row.object_picture_source).items())
+            ),
+            "no_picture_by_reason": dict(
+                sorted(Counter(row.no_picture_reason for row in rows if row.no_picture_reason).items())
+            ),
             "seconds": round(sum(row.duration_seconds for row in rows), 3),
             "rejections_by_reason": dict(sorted(Counter(row.reason for row in rejections).items())),
         },
@@ -106,7 +112,7 @@ def dataset_card(
             )
             + ", `<key>.audio.flac` "
             "(16 bit, same duration as the frames) and `<key>.meta.json`. `metadata.parquet` has a row for each clip. "
-            "All clips of a source are in the same split."
+            f"{_pictures_text(counts['object_pictures_by_source'])}All clips of a source are in the same split."
             + (
                 " Each clip has the frame rate of its source (column `frame_rate`)."
                 if options["frame_rate"] is None
@@ -142,4 +148,15 @@ def dataset_card(
             *rejected,
             "",
         ]
+    )
+
+
+def _pictures_text(pictures_by_source: Mapping[str, int]) -> str:
+    """One sentence about the object pictures, with a space at its end; empty if there are none."""
+    if not pictures_by_source:
+        return ""
+    parts = ", ".join(f"`{source}` {number}" for source, number in pictures_by_source.items())
+    return (
+        f"{sum(pictures_by_source.values())} clips have `<key>.object.png`, the object that appears, RGBA at the size that it has in the source, transparent "
+        f"around it (column `object_picture_source`: {parts}). "
     )

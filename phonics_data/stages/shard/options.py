@@ -33,6 +33,7 @@ class ShardOptions:
         target_shard_bytes: mean size of a shard; none is larger than twice this size, unless it has a single clip.
         given_splits: splits of sources that are not chosen by `ratios`.
         label_set: name of the label set of the segments' labels.
+        object_pictures: look for the object that appears in each clip and store its picture.
         frames: how a clip's frames are stored: ``npy`` raw, or ``mp4``, small and lossy, for large frames.
     """
 
@@ -47,6 +48,7 @@ class ShardOptions:
     seed: int = 0
     label_set: str = "letters"
     frames: FramesFormat = "npy"
+    object_pictures: bool = True
     filters: FilterOptions = field(default_factory=FilterOptions)
 
     def __post_init__(self) -> None:
@@ -78,4 +80,6 @@ class ShardOptions:
             self.audio_rate_hz,
             self.label_set,
         ]
-        return key if self.frames == "npy" else [*key, self.frames]
+        if self.frames != "npy":
+            key.append(self.frames)
+        return key if self.object_pictures else [*key, "no object pictures"]

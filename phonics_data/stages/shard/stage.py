@@ -42,11 +42,13 @@ from phonics_data.stages.shard.croissant import croissant_metadata
 from phonics_data.stages.shard.cutting import CUT_VERSION, CutClip, CutTask, cut_video
 from phonics_data.stages.shard.dataset_card import dataset_card, dataset_description, versions
 from phonics_data.stages.shard.focus import LetterPlace, letter_focus, letter_places, phrase_intervals
+from phonics_data.stages.shard.object_picture import load_text_models
 from phonics_data.stages.shard.options import ShardOptions
 from phonics_data.stages.shard.packing import LostClipsError, PackedClip, Shard, assign_to_shards, pack
 from phonics_data.stages.shard.selection import SelectedClip, Selection, select_clips
+from phonics_data.storage.object_table import objects_path, read_objects
 from phonics_data.storage.tables import read_table, to_plain, write_table
-from phonics_data.storage.workspace import Workspace, fingerprint, write_json
+from phonics_data.storage.workspace import Workspace, file_sha256, fingerprint, write_json
 from phonics_data.types import FetchedVideo, Rejection, ScreenLetter, Segment, Split, StageCount
 
 __all__ = ["ShardOptions", "check_folder", "check_given_splits", "shard"]
@@ -162,6 +164,12 @@ def _shard(
     sha256 = {video.video_id: video.sha256 for video in videos}
     fingerprints = {video_id: _fingerprint(task, sha256[video_id]) for video_id, task in tasks.items()}
     num_skipped = _forget_lost_clips(workspace, tasks, fingerprints)
+    ledger = workspace.ledger("shard")
+    if any(
+        options.object_pictures and task.objects is None and ledger.read(video_id, fingerprints[video_id]) is None
+        for video_id, task in tasks.items()
+    ):
+        load_text_models()  # once, before the processes start
     result = run_items(
         workspace, "shard", tasks, fingerprints, _cut, CutClip, workers=workers, limits=_limits, on_progress=on_progress
     )
@@ -183,8 +191,18 @@ def _shard(
         num_skipped=num_skipped,
         by_reason=dict(Counter(rejection.reason for rejection in rejections)),
         wall_seconds=result.count.wall_seconds,
-        notes=notes,
+        notes=(*notes, *_pictures_note([selected.clip for selected in selection.clips])),
     )
+
+
+def _pictures_note(clips: Sequence[CutClip]) -> tuple[str, ...]:
+    """How many clips have an object picture, and why the others have none."""
+    sources = Counter(clip.object_picture_source for clip in clips if clip.object_picture_source)
+    reasons = Counter(clip.no_picture_reason for clip in clips if clip.no_picture_reason)
+    if set(reasons) == {"not_searched"}:
+        return ()
+    parts = [f"{number} {name}" for name, number in [*sorted(sources.items()), *sorted(reasons.items())]]
+    return (f"object pictures: {sources.total()} of {len(clips)} clips ({', '.join(parts)})",)
 
 
 def _tasks(
@@ -212,6 +230,7 @@ def _tasks(
                 frame_rate=options.clip_rate(video.frame_rate),
                 focus=screens.focus(video_segments) if options.fit == "letter" else (),
                 group=video.group,
+                objects=_objects(workspace.root / video.path) if options.object_pictures else None,
             )
     if by_video:
         raise InputError(
@@ -219,6 +238,15 @@ def _tasks(
             f"({', '.join(sorted(by_video)[:5])}); run `phonics-data segment` again"
         )
     return tasks
+
+
+def _objects(media: Path) -> Path | None:
+    """The table of object pictures beside a rendered song, checked; None for other videos."""
+    path = objects_path(media)
+    if not path.is_file():
+        return None
+    read_objects(path)
+    return path
 
 
 class _Screens:
@@ -264,6 +292,8 @@ def _limits(task: CutTask) -> Limits:
 def _fingerprint(task: CutTask, source_sha256: str) -> str:
     focus = [to_plain(task.focus)] if task.options.fit == "letter" else []
     group = [task.group] if task.group else []
+    if task.objects is not None:
+        group.append(file_sha256(task.objects))
     return fingerprint(
         CUT_VERSION, source_sha256, to_plain(task.segments), task.options.cut_key(task.frame_rate), *focus, *group
     )
@@ -392,6 +422,8 @@ def _rows(
                     region_bottom=clip.region[3],
                     letter_seen_share=selected.letter_seen_share,
                     made_with=made_with,
+                    object_picture_source=clip.object_picture_source,
+                    no_picture_reason=clip.no_picture_reason,
                     **dataclasses.asdict(clip.measures),
                     **dataclasses.asdict(clip.hashes),
                 )

@@ -19,11 +19,11 @@ from cssgan.evaluation.evaluate import GatesMissedError, evaluate, evaluate_run,
 from cssgan.evaluation.report import Evaluation, show, write, write_per_video
 from cssgan.inference.generate import eval_windows, load_generator
 from cssgan.metrics import per_video
+from cssgan.metrics.conditions import Generate
 from cssgan.metrics.controls import flash_generator, other_clips
 from cssgan.metrics.distances import frechet_distance
 from cssgan.metrics.features import Features, moments, real_scale
 from cssgan.metrics.result import ControlName, MetricResult
-from cssgan.metrics.sensitivity import Generate
 from cssgan.models import factory
 from cssgan.training import checkpoint
 from cssgan.types import EvalWindows, MelStats, Progress

@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from cssgan.evaluation.evaluate import event_swap
+from cssgan.metrics.conditions import Generate
 from cssgan.metrics.controls import ControlVideos
 from cssgan.metrics.event_swap import swap_partners
 from cssgan.metrics.events import EventSpec
-from cssgan.metrics.sensitivity import Generate
 from cssgan.types import EvalWindows
 from tests.cssgan.metrics import toy_phrases
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cssgan.metrics import synchrony
+from cssgan.metrics.conditions import Generate
 from cssgan.metrics.controls import ControlVideos
 from cssgan.metrics.result import ControlName
-from cssgan.metrics.sensitivity import Generate
 from cssgan.types import EvalWindows
 from phonics_data.contract.labels import LETTERS
 from tests.cssgan.metrics import toy_scenes

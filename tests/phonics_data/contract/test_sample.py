@@ -53,6 +53,11 @@ def test_lengths() -> None:
         ({"audio_N": np.full(10, np.nan, np.float32)}, "NaN or infinity"),
         ({"frame_rate": Fraction(0)}, "rates must be > 0"),
         ({"audio_rate_hz": -1}, "rates must be > 0"),
+        ({"object_picture": np.full((9, 9, 3), 255, np.uint8)}, r"h and w from 1 to 512, got uint8 \(9, 9, 3\)"),
+        ({"object_picture": np.ones((9, 9, 4), np.float32)}, r"must be uint8 \(h, w, 4\) RGBA"),
+        ({"object_picture": np.full((9, 513, 4), 255, np.uint8)}, "from 1 to 512, got 513 x 9 pixels"),
+        ({"object_picture": np.zeros((0, 9, 4), np.uint8)}, "got 9 x 0 pixels"),
+        ({"object_picture": np.zeros((9, 9, 4), np.uint8)}, "transparent everywhere"),
     ],
 )
 def test_invalid_samples_are_refused(changes: dict[str, Any], message: str) -> None:

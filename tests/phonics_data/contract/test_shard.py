@@ -6,15 +6,29 @@ import io
 import json
 import pickle
 import tarfile
+import zlib
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import webdataset
+from PIL import Image
 
-from phonics_data.contract.sample import Sample, quantize_audio
-from phonics_data.contract.shard import AUDIO, FRAMES, MEMBERS, META, decode, encode, read_members, read_shard
+from phonics_data.contract.sample import Picture, Sample, quantize_audio
+from phonics_data.contract.shard import (
+    AUDIO,
+    FRAMES,
+    MEMBERS,
+    META,
+    OBJECT_PICTURE,
+    content_digest,
+    decode,
+    encode,
+    read_members,
+    read_shard,
+)
 from phonics_data.errors import DatasetError
 
 pytestmark = pytest.mark.dependencies
@@ -80,6 +94,86 @@ def test_decode_is_the_exact_inverse_of_encode(changes: dict[str, object]) -> No
         "object_word",
     ):
         assert getattr(again, name) == getattr(sample, name)
+
+
+def make_picture(height: int = 30, width: int = 41, seed: int = 5) -> Picture:
+    picture = np.random.default_rng(seed).integers(0, 256, (height, width, 4), dtype=np.uint8)
+    picture[0, 0] = (9, 8, 7, 0)
+    picture[-1, -1, 3] = 255
+    return picture
+
+
+@pytest.mark.parametrize("size", [(1, 1), (30, 41), (512, 512)])
+def test_an_object_picture_is_kept_exactly(size: tuple[int, int]) -> None:
+    picture = make_picture(*size)
+    sample = make_sample(object_picture=picture)
+    members = encode(sample)
+    assert tuple(members) == (*MEMBERS, OBJECT_PICTURE)
+    assert members == encode(make_sample(object_picture=make_picture(*size)))
+    again = decode(sample.key, members).object_picture
+    assert again is not None
+    assert again.dtype == np.uint8
+    assert np.array_equal(again, picture)
+
+
+# webdataset leaves closing of its files to the garbage collector.
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_shards_without_and_with_object_pictures_are_read(tmp_path: Path) -> None:
+    with_picture = make_sample("k1", object_picture=make_picture())
+    old, new = encode(make_sample("k0")), encode(with_picture)
+    assert old[META].replace(b"k0", b"k1") == new[META], "the metadata of earlier releases"
+    assert content_digest(new) == content_digest({name: new[name] for name in MEMBERS})
+    path = shard_of(tmp_path / "train-000000.tar", make_sample("k0"), with_picture, make_sample("k2"))
+    assert [sample.object_picture is None for sample in read_shard(path)] == [True, False, True]
+    opened: Any = webdataset
+    plain = list(opened.WebDataset(str(path), shardshuffle=False).decode())
+    assert [sample["__key__"] for sample in plain] == ["k0", "k1", "k2"]
+    assert [OBJECT_PICTURE in sample for sample in plain] == [False, True, False]
+    assert all(np.array_equal(sample["frames.npy"], with_picture.frames_LHWC) for sample in plain)
+    decoded = list(opened.WebDataset(str(path), shardshuffle=False).decode("rgba8"))
+    assert np.array_equal(decoded[1][OBJECT_PICTURE], make_picture())
+
+
+def png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def with_pixel_data(content: bytes, data: bytes) -> bytes:
+    """A PNG with other pixel data, whose checksum is right."""
+    place = content.index(b"IDAT")
+    length = int.from_bytes(content[place - 4 : place], "big")
+    chunk = b"IDAT" + data
+    checksum = zlib.crc32(chunk).to_bytes(4, "big")
+    return content[: place - 4] + len(data).to_bytes(4, "big") + chunk + checksum + content[place + length + 8 :]
+
+
+WHOLE_PNG = encode(make_sample(object_picture=make_picture()))[OBJECT_PICTURE]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not a PNG"),
+        (b"\xff\xd8\xff a JPEG", "not a PNG"),
+        (WHOLE_PNG[:8], "without its end"),
+        (WHOLE_PNG[:40], "without its end"),
+        (WHOLE_PNG[:-1], "without its end"),
+        (WHOLE_PNG[:200] + bytes([WHOLE_PNG[200] ^ 1]) + WHOLE_PNG[201:], "the checksum of its part IDAT differs"),
+        (with_pixel_data(WHOLE_PNG, b""), "not a whole PNG"),
+        (with_pixel_data(WHOLE_PNG, zlib.compress(bytes(100))), "not a whole PNG"),
+        (with_pixel_data(WHOLE_PNG, b"no deflate stream"), "not a whole PNG"),
+        (png(Image.new("RGB", (5, 4))), "a PNG of mode RGB, allowed: RGBA"),
+        (png(Image.new("RGBA", (513, 4), "#ffffff")), "513 x 4 pixels, allowed: up to 512"),
+        (png(Image.new("RGBA", (20_000, 20_000))), "20000 x 20000 pixels, allowed"),
+    ],
+)
+def test_broken_object_pictures_are_refused(content: bytes, message: str) -> None:
+    members = encode(make_sample()) | {OBJECT_PICTURE: content}
+    with pytest.raises(DatasetError, match=rf"^x\.tar: sample song-0000123: broken member object\.png \(.*{message}"):
+        decode("song-0000123", members, where="x.tar")
 
 
 def test_equal_samples_give_equal_bytes() -> None:

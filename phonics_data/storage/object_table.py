@@ -1,0 +1,89 @@
+"""The pictures of the objects of a rendered song: ``<video_id>.objects.parquet`` beside the video.
+
+`phonics_data.sources.synthetic` writes it; `fetch` copies it with the video; `shard` takes the pictures of the clips from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from phonics_data.contract.files import atomic_path
+from phonics_data.errors import TableError
+
+SUFFIX = ".objects.parquet"
+_PLAN = b"phonics_data.plan"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectRow:
+    """The object of one phrase."""
+
+    object_word: str
+    start_seconds: float
+    """Of the phrase."""
+    end_seconds: float
+    shown_seconds: float
+    """When the object begins to come."""
+    png: bytes
+    """RGBA, at its size in the video."""
+
+
+def objects_path(media: Path) -> Path:
+    """The table of a video file."""
+    return media.with_name(f"{media.stem}{SUFFIX}")
+
+
+def write_objects(path: Path, rows: Sequence[ObjectRow], plan: str) -> None:
+    """Write the table.
+
+    Args:
+        plan: identifies the song's plan and the renderer.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=_schema().with_metadata({_PLAN: plan}))
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def plan_of_objects(path: Path) -> str:
+    """The plan of a table; empty if there is no readable one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return (pq.read_schema(path).metadata or {}).get(_PLAN, b"").decode()
+    except (pa.ArrowException, OSError):
+        return ""
+
+
+def read_objects(path: Path) -> list[ObjectRow]:
+    """The rows of a table.
+
+    Raises:
+        TableError: not such a table.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise TableError(f"{path}: not a readable parquet file ({' '.join(str(error).split())}); {ADVICE}") from error
+    if missing := [name for name in _schema().names if name not in table.column_names]:
+        raise TableError(f"{path}: lacks the columns {', '.join(missing)}; {ADVICE}")
+    return [ObjectRow(**row) for row in table.select(_schema().names).to_pylist()]
+
+
+ADVICE = "run `phonics-data render` again, or delete the file: the objects are then taken from the frames"
+
+
+def _schema() -> Any:
+    import pyarrow as pa
+
+    seconds = [(name, pa.float64()) for name in ("start_seconds", "end_seconds", "shown_seconds")]
+    return pa.schema([("object_word", pa.string()), *seconds, ("png", pa.binary())])
