@@ -7,6 +7,7 @@ controls: a centred box of the mean true size, and the true box of the next phra
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -33,28 +34,35 @@ def main() -> None:
     parser.add_argument("songs", type=Path)
     parser.add_argument("--phrases", type=int, default=4)
     arguments = parser.parse_args()
-    rows = [row for row in _measure(arguments.songs, arguments.phrases)]
+    rows = _measure(arguments.songs, arguments.phrases)
     boxes = [row["truth"] for row in rows]
     width, height = (float(np.mean([box[side + 2] - box[side] for box in boxes])) for side in (0, 1))
     centre = (0.5 - width / 2, 0.5 - height / 2, 0.5 + width / 2, 0.5 + height / 2)
-    print("| style | clips | found | IoU over .7 | median IoU | centred box | other clip's box | reasons |")
+    _write("| style | clips | found | IoU over .7 | median IoU | centred box | other clip's box | reasons |")
     for style in [*sorted({row["style"] for row in rows}), "all"]:
         mine = [row for row in rows if style in (row["style"], "all")]
         found = [row for row in mine if row["iou"] is not None]
         others = [
-            iou(row["truth"], next(other["truth"] for other in rows[rows.index(row) :] + rows if other["video"] != row["video"]))
+            iou(
+                row["truth"],
+                next(other["truth"] for other in rows[rows.index(row) :] + rows if other["video"] != row["video"]),
+            )
             for row in mine
         ]
         reasons: dict[str, int] = {}
         for row in mine:
             reasons[row["reason"]] = reasons.get(row["reason"], 0) + bool(row["reason"])
         median = np.median([row["iou"] for row in found]) if found else float("nan")
-        print(
+        _write(
             f"| {style} | {len(mine)} | {len(found)} | {sum(row['iou'] > 0.7 for row in found)} | {median:.2f} | "
             f"{np.median([iou(row['truth'], centre) for row in mine]):.2f} | {np.median(others):.2f} | "
             f"{', '.join(f'{name} {number}' for name, number in sorted(reasons.items()) if name)} |"
         )
-    print(f"seconds of processor time a clip: {np.mean([row['seconds'] for row in rows]):.3f}")
+    _write(f"seconds of processor time a clip: {np.mean([row['seconds'] for row in rows]):.3f}")
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
 
 
 def _measure(songs: Path, num_phrases: int) -> list[dict[str, Any]]:

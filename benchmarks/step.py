@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from benchmarks.memory import peak_bytes
-from cssgan.config import Config, override
+from cssgan.config import Config, object_size, override
 from cssgan.data.batches import ResidentLoader
 from cssgan.data.loaders import resident_loader
 from cssgan.data.prefetch import PrefetchLoader
@@ -231,6 +231,7 @@ def synthetic_loader(config: Config, device: torch.device) -> PrefetchLoader:
         hops_HM=rng.standard_normal(
             (clips[-1].first_hop + clips[-1].num_hops + 2, MEL_SPEC.num_bands), dtype=np.float32
         ),
+        objects_NHWC=np.zeros((1, object_size(size), object_size(size), 4), np.uint8),
     )
     host = ResidentLoader(data=split, config=config, mel_stats=MelStats(mean=0.0, std=1.0, clamp=4.0), device=device)
     return resident_loader(host)

@@ -178,7 +178,9 @@ class CascadedGenerator(VideoGenerator):
             )
             assert context is not None
             placed = self._placed(picture, states_BFD, torch.cat((context, code), dim=1), start)
-            return self.decoder(torch.cat((conditions_BE, code), dim=1), skips, terms, start, folded, modulations, placed)
+            return self.decoder(
+                torch.cat((conditions_BE, code), dim=1), skips, terms, start, folded, modulations, placed
+            )
 
         if not self.use_cascade:
             starts = image_BCHW.repeat_interleave(num_streams, dim=0)

@@ -12,7 +12,7 @@ import typer
 
 
 def option(default: Any, help: str, **typer_arguments: Any) -> Any:
-    """A field of a group of options; the flag is the field's name with dashes.
+    """A field of a group of options; the flag is the field's name with dashes, and ``--no-...`` where the default is True.
 
     Args:
         typer_arguments: further arguments of `typer.Option`.
@@ -47,12 +47,18 @@ def option_groups(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def _flag(name: str, default: Any) -> str:
+    """The flag of a field; what is on by default has a second one that turns it off."""
+    flag = name.replace("_", "-")
+    return f"--{flag}/--no-{flag}" if default is True else f"--{flag}"
+
+
 def _options_of(group: Any) -> dict[str, tuple[Any, Any]]:
     """Field name -> (annotation for Typer, default)."""
     hints = get_type_hints(group)
     return {
         one.name: (
-            Annotated[hints[one.name], typer.Option(f"--{one.name.replace('_', '-')}", **one.metadata)],
+            Annotated[hints[one.name], typer.Option(_flag(one.name, one.default), **one.metadata)],
             one.default,
         )
         for one in fields(group)

@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from phonics_data.contract.change import lasting_change, median_frames
+from phonics_data.contract.picture import decode_png
 from phonics_data.errors import OptionError
 from phonics_data.sources.synthetic.phrases_plan import PhrasesPlan, plan_phrases_song
 from phonics_data.sources.synthetic.render import read_truth, render_song, render_songs, write_tables
@@ -24,6 +25,7 @@ from phonics_data.sources.synthetic.splits import split_songs
 from phonics_data.sources.synthetic.styles import STYLES, UNSEEN_STYLES, Style, style_named
 from phonics_data.sources.synthetic.timeline import build_timeline, true_segments
 from phonics_data.storage.manifest import read_manifest
+from phonics_data.storage.object_table import read_objects
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 ALL_STYLES = (*STYLES, *UNSEEN_STYLES)
@@ -404,3 +406,34 @@ def test_a_collection_has_test_songs_and_unseen_styles(tmp_path: Path) -> None:
     for video in videos:
         assert (video.kind == "letter") == (len(video.letters) == 1)
         assert set(video.letters) == {row["letter"] for row in rows if row["video_id"] == video.video_id}
+    check_object_tables(tmp_path, rows)
+
+
+def check_object_tables(folder: Path, truth: list[dict[str, Any]]) -> None:
+    """Each song has the pictures of its objects, as large as the boxes of the truth; a lost table is written again."""
+    regions = [row for row in pq.read_table(folder / "regions.parquet").to_pylist() if row["region"] == "object"]
+    tables = {video: folder / f"{video}.objects.parquet" for video in sorted({row["video_id"] for row in truth})}
+    for video, path in tables.items():
+        phrases = [row for row in truth if row["video_id"] == video]
+        objects = read_objects(path)
+        assert [(row.object_word, row.start_seconds, row.end_seconds) for row in objects] == [
+            (row["object_word"], row["start_seconds"], row["end_seconds"]) for row in phrases
+        ]
+        for row in objects:
+            assert row.start_seconds <= row.shown_seconds < row.end_seconds
+            height, width = decode_png(row.png).shape[:2]
+            # The largest box of the phrase, which a zoom can enlarge and the edge of the picture can cut.
+            boxes = [
+                ((box["right"] - box["left"]) * 640, (box["bottom"] - box["top"]) * 360)
+                for box in regions
+                if box["video_id"] == video and row.shown_seconds <= box["start_seconds"] < row.end_seconds
+            ]
+            largest = max(boxes)
+            assert largest[0] <= 1.5 * width + 4
+            assert largest[1] <= 1.5 * height + 4
+            assert largest[0] * largest[1] >= 0.6 * width * height
+    before = {video: path.read_bytes() for video, path in tables.items()}
+    tables["test-0000"].unlink()
+    tables["unseen-0000"].write_bytes(b"damaged")
+    render_songs(folder, num_songs=1, seed=1, test_songs=1, test_seed=2, unseen_style_songs=1, workers=1)
+    assert {video: path.read_bytes() for video, path in tables.items()} == before

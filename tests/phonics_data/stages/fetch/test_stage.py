@@ -69,6 +69,15 @@ def test_local_file_is_linked_and_described(folder: Path, workspace: Workspace) 
     assert video.captions is None
 
 
+def test_the_table_of_object_pictures_comes_with_its_song(folder: Path, workspace: Workspace) -> None:
+    write_clip(folder / "song.mp4")
+    run(workspace, local(folder, video_id="other"))
+    assert sorted(path.name for path in (workspace.media / "other").glob("*.parquet")) == []
+    (folder / "song.objects.parquet").write_bytes(b"pictures")
+    run(workspace, local(folder, video_id="other"))
+    assert (workspace.media / "other" / "other.objects.parquet").read_bytes() == b"pictures"
+
+
 def test_file_on_another_file_system_is_copied(
     folder: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
