@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from cssgan.models.blocks import iterate_spectral_norms
 from cssgan.models.interface import Discriminators
 from cssgan.training import checkpoint, losses, order_readouts
 from cssgan.training.step import TrainState, generator_losses, micro_batch, new_train_state
-from cssgan.types import SPLITS, Batch, EvalWindows, Split
+from cssgan.types import Batch, EvalWindows, Split
 
 STILL_GREY_LEVELS = 2
 """Two neighbouring clips are still if no pixel of them differs by more from the first frame."""
@@ -69,8 +70,8 @@ def held_out(config: Config, training: TrainingData, dataset: str, others: Seque
     """Windows without held frames, from a random start: of each split of `dataset`, and of all clips of `others`."""
     sets: list[tuple[str, str, Split]] = []
     for title, source in (("", dataset), *((path.name, str(path)) for path in others)):
-        found_splits = available_splits(source)
-        sets += [(f"{title} ({split})" if title else split, source, split) for split in SPLITS if split in found_splits]
+        found_splits = sorted(available_splits(source))
+        sets += [(f"{title} ({split})" if title else split, source, cast(Split, split)) for split in found_splits]
     found: dict[str, EvalWindows] = {}
     for name, source, split in sets:
         windows = resident.eval_windows(
