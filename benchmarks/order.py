@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -70,8 +69,8 @@ def held_out(config: Config, training: TrainingData, dataset: str, others: Seque
     """Windows without held frames, from a random start: of each split of `dataset`, and of all clips of `others`."""
     sets: list[tuple[str, str, Split]] = []
     for title, source in (("", dataset), *((path.name, str(path)) for path in others)):
-        found_splits = sorted(available_splits(source))
-        sets += [(f"{title} ({split})" if title else split, source, cast(Split, split)) for split in found_splits]
+        for split in available_splits(source):
+            sets.append((f"{title} ({split})" if title else split, source, split))
     found: dict[str, EvalWindows] = {}
     for name, source, split in sets:
         windows = resident.eval_windows(
