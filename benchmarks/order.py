@@ -15,6 +15,7 @@ from cssgan.config import Config
 from cssgan.data import loaders, resident
 from cssgan.data.loaders import TrainingData
 from cssgan.data.shards import available_splits
+from cssgan.errors import ConfigError
 from cssgan.evaluators import inference
 from cssgan.models import factory
 from cssgan.models.blocks import iterate_spectral_norms
@@ -67,6 +68,8 @@ COLUMNS = (
 
 def held_out(config: Config, training: TrainingData, dataset: str, others: Sequence[Path]) -> dict[str, EvalWindows]:
     """Windows without held frames, from a random start: of each split of `dataset`, and of all clips of `others`."""
+    if config.data.frame_stride > 1:
+        raise ConfigError("data.frame_stride", config.data.frame_stride, "1 for this benchmark")
     sets: list[tuple[str, str, Split]] = []
     for title, source in (("", dataset), *((path.name, str(path)) for path in others)):
         for split in available_splits(source):

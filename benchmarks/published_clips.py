@@ -168,11 +168,20 @@ def roll_out(generator: LoadedGenerator, store: ResidentSplit) -> RollOut:
     def run(clip: Clip, real: Video) -> Video:
         window = store.window(clip, 0, clip.num_frames)
         mels = torch.from_numpy(generator.standardize(window.raw_mels_TMU.copy()))[None]
-        image = torch.from_numpy(real[:1].copy()).permute(0, 3, 1, 2).float() / 127.5 - 1.0
-        label = torch.tensor([generator.label_set.index(clip.label)])
-        return to_uint8(generator.generate(image, mels, label))[0]
+        return _generate(generator, store, clip, real, mels)
 
     return run
+
+
+def _generate(
+    generator: LoadedGenerator, store: ResidentSplit, clip: Clip, real: Video, mels_BTMU: torch.Tensor
+) -> Video:
+    image = torch.from_numpy(real[:1].copy()).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+    label = torch.tensor([generator.label_set.index(clip.label)])
+    model = generator.config.model
+    picture = store.objects_NHWC[clip.object_row] if model.object_condition and clip.object_row else None
+    inputs = generator.object_inputs([picture], [clip.object_word if model.word_dim else ""])
+    return to_uint8(generator.generate(image, mels_BTMU, label, object_BCHW=inputs[0], word_BE=inputs[1]))[0]
 
 
 def controls(generator: LoadedGenerator, store: ResidentSplit) -> dict[str, RollOut]:
@@ -201,9 +210,7 @@ def controls(generator: LoadedGenerator, store: ResidentSplit) -> dict[str, Roll
         mels = windowing.standardize(
             store.window(clip, 0, clip.num_frames, audio_of=other).raw_mels_TMU.copy(), generator.mel_stats
         )
-        image = torch.from_numpy(real[:1].copy()).permute(0, 3, 1, 2).float() / 127.5 - 1.0
-        label = torch.tensor([generator.label_set.index(clip.label)])
-        return to_uint8(generator.generate(image, torch.from_numpy(mels)[None], label))[0]
+        return _generate(generator, store, clip, real, torch.from_numpy(mels)[None])
 
     return {
         "real": lambda clip, real: real,

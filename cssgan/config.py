@@ -417,6 +417,16 @@ def _check_losses(config: Config) -> None:
             raise ConfigError(
                 name, used, "0 or false with discriminator.video_d=whole, which has no clip discriminator"
             )
+    model = config.model
+    is_cascade = model.cascade and model.cascade_order == "stream" and model.streams == model.num_clips
+    if model.shuffled_starts == "real" and not (is_cascade and config.order.shuffle == "gen"):
+        raise ConfigError(
+            "model.shuffled_starts", "real", "cascade without a cascade in shuffled order (order.shuffle=gen)"
+        )
+    if model.object_dropout != ModelConfig().object_dropout and not (model.object_condition or model.word_dim):
+        raise ConfigError(
+            "model.object_dropout", model.object_dropout, "0.5 without model.object_condition and model.word_dim"
+        )
     if discriminator.seam_clips and config.order.shuffle == "gen" and config.order.p_in_order == 0:
         raise ConfigError("discriminator.seam_clips", True, "false with order.p_in_order=0: no window is in time order")
     if loss.penalty_every > 1 and not loss.r1_gamma and not loss.r2_gamma:

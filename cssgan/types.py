@@ -111,7 +111,7 @@ class Batch:
     label_BK: Tensor
     """One-hot, float32."""
     num_valid_B: Tensor
-    """int64, 1..T. Later frames are held: they repeat the last valid one, and no loss depends on them."""
+    """int64, 1..T. Later frames are held: they repeat the last frame of the clip, and no loss depends on them."""
     order_B: Tensor
     """int64 rank of the permutation, 0..P-1: position k holds clip `permutations(S)[rank][k]`."""
     order_mask_B: Tensor
@@ -126,6 +126,8 @@ class Batch:
     """Uniform random numbers for `cssgan.training.augmentation`; None without augmentation."""
     mismatch_BU: Tensor | None = None
     """Uniform random numbers that choose a wrong sound (`loss.mismatch_weight`); None without it."""
+    item_B: Tensor | None = None
+    """int64 number of the clip of each row, which may be in a batch more than once; set with `mismatch_BU`."""
     object_BCHW: Tensor | None = None
     """Object pictures (`cssgan.data.object_pictures.to_input`), C = 4: all zeros where `model.object_dropout` or the clip
     leaves none; None without `model.object_condition`."""

@@ -159,6 +159,7 @@ def to_batch(
         noise_BZ=to_device(randomness.noise_BZ[rows]),
         augment_BUA=None if randomness.augment_BUA is None else to_device(randomness.augment_BUA[rows]),
         mismatch_BU=None if randomness.mismatch_BU is None else to_device(randomness.mismatch_BU[rows]),
+        item_B=None if randomness.mismatch_BU is None else torch.tensor(spec.items, device=device),
         object_BCHW=object_BCHW,
         word_BE=word_BE,
         l1_denominator=denominator(num_valid_B),
@@ -203,7 +204,7 @@ def num_clips_with_frames(num_valid_B: Counts, frames_per_clip: int) -> Counts:
 
 _PER_ROW = (
     "video_BCTHW", "mels_BTMU", "label_BK", "num_valid_B", "order_B", "order_mask_B", "in_order_B", "frame_index_BS",
-    "noise_BZ", "augment_BUA", "mismatch_BU", "object_BCHW", "word_BE",
+    "noise_BZ", "augment_BUA", "mismatch_BU", "item_B", "object_BCHW", "word_BE",
 )  # fmt: skip
 
 

@@ -324,9 +324,24 @@ def _load(generator: LoadedGenerator, pair: Pair, frame_rate: Fraction) -> _Load
 
 
 def _generate_batch(generator: LoadedGenerator, loaded: Sequence[_LoadedPair]) -> list[NDArray[np.uint8]]:
-    """Generate videos of different lengths in one batch: shorter ones are padded with silence, then cropped."""
+    """Generate videos of different lengths: shorter ones are padded with silence, then cropped.
+
+    A GRU in both directions carries the padding into all frames, so with `model.audio_context` = window only videos of one
+    padded length are in a batch.
+    """
     if not loaded:
         return []
+    if generator.config.model.audio_context == "window":
+        by_length: dict[int, list[int]] = {}
+        for index, inputs in enumerate(loaded):
+            length = -(-len(inputs.mels_TMU) // generator.config.source_frames_per_stream)
+            by_length.setdefault(length, []).append(index)
+        if len(by_length) > 1:
+            videos: dict[int, NDArray[np.uint8]] = {}
+            for indices in by_length.values():
+                made = _generate_batch(generator, [loaded[index] for index in indices])
+                videos |= dict(zip(indices, made, strict=True))
+            return [videos[index] for index in range(len(loaded))]
     num_frames = max(len(inputs.mels_TMU) for inputs in loaded)
     mels_BTMU = np.full((len(loaded), num_frames, *loaded[0].mels_TMU.shape[1:]), generator.silence, np.float32)
     for mels_TMU, inputs in zip(mels_BTMU, loaded, strict=True):

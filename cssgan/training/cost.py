@@ -57,6 +57,7 @@ def synthetic_batch(config: Config, num_videos: int, *, num_classes: int, device
             noise_BZ=torch.zeros(num_videos, config.model.z_dim),
             augment_BUA=torch.rand(num_videos, *AUGMENT_SHAPE) if augmented else None,
             mismatch_BU=torch.rand(num_videos, MISMATCH_NUMBERS) if config.loss.mismatch_weight > 0 else None,
+            item_B=torch.arange(num_videos) if config.loss.mismatch_weight > 0 else None,
             object_BCHW=torch.rand(num_videos, 4, picture, picture) if config.model.object_condition else None,
             word_BE=torch.zeros(num_videos, config.model.word_dim) if config.model.word_dim else None,
         )

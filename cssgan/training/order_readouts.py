@@ -39,7 +39,7 @@ def order_accuracy(
 ) -> OrderAccuracy:
     """Apply the order predictor (equation 3) to the real clips of windows without held frames; others are left out."""
     whole = windows.select(np.flatnonzero(windows.num_valid_N == windows.video_NTHWC.shape[1]))
-    num_clips, max_orders = config.model.num_clips, config.order.max_orders
+    num_clips, max_orders, stride = config.model.num_clips, config.order.max_orders, config.data.frame_stride
     table = clip_permutations.permutations(num_clips, max_orders)
     first, second = np.triu_indices(num_clips, 1)
     in_sequence = table[:, first] < table[:, second]  # (orders, pairs of places)
@@ -47,13 +47,13 @@ def order_accuracy(
     for start in range(0, len(whole), _BLOCK):
         rows = np.arange(start, min(start + _BLOCK, len(whole)))
         block = whole.select(rows)
-        video = to_video(block.video_NTHWC, device).unflatten(2, (num_clips, -1)).transpose(1, 2)
+        video = to_video(block.video_NTHWC[:, ::stride], device).unflatten(2, (num_clips, -1)).transpose(1, 2)
         classes = torch.from_numpy(block.labels_N)
         output = discriminators(
             video,
             torch.nn.functional.one_hot(classes, len(block.label_set)).float().to(device),
             torch.zeros(len(rows), config.discriminator_frames[0], dtype=torch.long, device=device),
-            torch.from_numpy(block.mels_NTMU).to(device).unflatten(1, (num_clips, -1)),
+            torch.from_numpy(block.mels_NTMU[:, ::stride]).to(device).unflatten(1, (num_clips, -1)),
         )
         for trial in range(TRIALS):
             order_B = (rows + trial * len(table) // TRIALS) % len(table)

@@ -209,12 +209,13 @@ def micro_batch(batch: Batch, config: Config) -> MicroBatch:
 def mismatched_mels(batch: Batch, num_clips: int) -> Tensor:
     """A wrong sound for each clip of `batch`, (B, S, F, M, U) in time order.
 
-    Half of the windows get the sound of another video of `batch`; the others their own, rotated by a quarter to half of
-    the window, forwards or backwards. The rotation is by whole clips, so that the sound of no clip has a cut, which would
+    Half of the windows get the sound of another video of `batch`; the others, and those whose other video is the same clip,
+    get their own, rotated by a quarter to half of the window, forwards or backwards. The rotation is by whole clips, so that the sound of no clip has a cut, which would
     tell it from a right one without the picture.
     """
     uniform_BU = batch.mismatch_BU
     assert uniform_BU is not None
+    assert batch.item_B is not None
     size, device = batch.num_videos, uniform_BU.device
 
     def choose(column: int, first: int, last: int) -> Tensor:
@@ -223,8 +224,9 @@ def mismatched_mels(batch: Batch, num_clips: int) -> Tensor:
         return (uniform_BU[:, column] * count).long().clamp(max=count - 1) + first
 
     rows_B = torch.arange(size, device=device)
-    from_other_B = uniform_BU[:, 0] < 0.5
-    source_B = torch.where(from_other_B, (rows_B + choose(1, 1, size - 1)) % size, rows_B)
+    other_B = (rows_B + choose(1, 1, size - 1)) % size
+    from_other_B = (uniform_BU[:, 0] < 0.5) & (batch.item_B[other_B] != batch.item_B)
+    source_B = torch.where(from_other_B, other_B, rows_B)
     quarter = -(-num_clips // 4)
     shift_B = torch.where(from_other_B, 0, choose(2, quarter, num_clips - quarter))
     clips_BS = (torch.arange(num_clips, device=device) + shift_B[:, None]) % num_clips
@@ -251,12 +253,18 @@ def _seam_logits(train_state: TrainState, part: MicroBatch, clips_BSCFHW: Tensor
     return train_state.discriminators.clip_logits(seam_clips(clips_BSCFHW), labels, mels).float()
 
 
-def _seam_weights(batch: Batch, config: Config) -> Tensor:
-    """(B, 1): 0 for windows whose clips are not in time order. The expected mean is 1."""
+def _seam_weights(part: MicroBatch, config: Config) -> Tensor:
+    """(B, S - 1): the share of valid frames of each seam clip, and 0 for windows that are not in time order.
+
+    The expected mean is 1 without held frames.
+    """
+    valid_BSF = part.real.valid_BSF
+    half = valid_BSF.shape[2] // 2
+    weights_BS = (valid_BSF[:, :-1, half:].mean(dim=2) + valid_BSF[:, 1:, :half].mean(dim=2)) / 2
     if config.order.shuffle != "gen":
-        return torch.ones_like(batch.order_mask_B)[:, None]
+        return weights_BS
     # Windows that got the time order by chance are left out: with model.shuffled_starts=real they are no cascade.
-    return batch.in_order_B.float()[:, None] / config.order.p_in_order
+    return weights_BS * part.batch.in_order_B.float()[:, None] / config.order.p_in_order
 
 
 def generate_clips(generator: VideoGenerator, batch: Batch, real: ClipBatch, config: Config) -> Tensor:
@@ -365,7 +373,7 @@ def generator_losses(
         loss = loss + weights.image_weight * terms["g_image"] + weights.video_weight * terms["g_video"]
         if seam_fake_BS is not None:
             losses_BS = functional.softplus(-seam_fake_BS if seam_real_BS is None else seam_real_BS - seam_fake_BS)
-            terms["g_seam"] = losses.masked_mean(losses_BS, _seam_weights(batch, config))
+            terms["g_seam"] = losses.masked_mean(losses_BS, _seam_weights(part, config))
             loss = loss + weights.video_weight * terms["g_seam"]
         if order_logits_BP is not None:
             terms["g_order"], terms["order_acc_fake"] = _order_terms(order_logits_BP, batch)
@@ -447,14 +455,16 @@ def discriminator_losses(
             losses_BS = functional.softplus(-seam_real_BS) + functional.softplus(seam_fake_BS)
         else:
             losses_BS = functional.softplus(seam_fake_BS - seam_real_BS)
-        terms["d_seam"] = losses.masked_mean(losses_BS, _seam_weights(batch, config))
+        terms["d_seam"] = losses.masked_mean(losses_BS, _seam_weights(part, config))
         loss = loss + terms["d_seam"]
     if wrong_BS is not None:
         assert output.clip_BS is not None
         right_BS = output.clip_BS[:size]
         # Frames held beyond the end of a video fit every sound.
-        terms["d_mismatch"] = losses.mismatch_loss(right_BS, wrong_BS, real.valid_BSF.amin(dim=2), weights.gan)
-        terms["mismatch_logit_margin"] = right_BS.mean() - wrong_BS.mean()
+        is_whole_BS = real.valid_BSF.amin(dim=2)
+        terms["d_mismatch"] = losses.mismatch_loss(right_BS, wrong_BS, is_whole_BS, weights.gan)
+        difference_BS = (right_BS - wrong_BS) * is_whole_BS
+        terms["mismatch_logit_margin"] = difference_BS.sum() / is_whole_BS.sum().clamp(min=1.0)
         loss = loss + weights.mismatch_weight * terms["d_mismatch"]
     if order_logits_BP is not None:
         terms["d_order"], terms["order_acc_real"] = _order_terms(order_logits_BP, batch)

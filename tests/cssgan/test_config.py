@@ -112,6 +112,18 @@ def test_a_window_spans_the_stride_times_its_frames(stride: int) -> None:
             ("loss.r1_gamma=1", "loss.penalty_every=4", "compute.cuda_graph=true"),
             "compute.cuda_graph: got True, allowed: false with loss.penalty_every > 1",
         ),
+        (
+            ("model.shuffled_starts=real", "order.shuffle=disc", "model.streams=1"),
+            "model.shuffled_starts: got real, allowed: cascade without a cascade in shuffled order",
+        ),
+        (
+            ("model.shuffled_starts=real", "model.cascade=false"),
+            "model.shuffled_starts: got real, allowed: cascade without a cascade in shuffled order",
+        ),
+        (
+            ("model.object_dropout=0.1",),
+            "model.object_dropout: got 0.1, allowed: 0.5 without model.object_condition and model.word_dim",
+        ),
     ],
 )
 def test_options_that_exclude_each_other_are_refused(settings: tuple[str, ...], message: str) -> None:

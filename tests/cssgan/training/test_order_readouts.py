@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -87,6 +88,19 @@ def test_windows_with_held_frames_have_no_order() -> None:
     windows = as_windows(moving_windows(3, 0), num_valid=15)
 
     assert order_readouts.of_real_windows(FixedPredictor(knows=True), windows, tiny_config(), CPU) == {}
+
+
+def test_with_a_frame_stride_the_frames_of_the_model_are_compared() -> None:
+    moving = moving_windows(3, 0)
+    config = tiny_config("data.frame_stride=2")
+    held = np.repeat(moving, 2, axis=1)
+    windows = replace(as_windows(held), mels_NTMU=np.zeros((3, held.shape[1], 64, 20), np.float32))
+    torch.manual_seed(0)
+    discriminators = factory.discriminators(config, num_classes=2)
+    strided = order_readouts.order_accuracy(discriminators, windows, config, CPU)
+    plain = order_readouts.order_accuracy(discriminators, as_windows(moving), tiny_config(), CPU)
+    assert np.array_equal(strided.accuracy_N, plain.accuracy_N)
+    assert len(strided.pairs_N) == 3
 
 
 def learned_accuracy(config: Config, num_steps: int) -> float:

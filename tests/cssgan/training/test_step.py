@@ -280,7 +280,7 @@ def test_a_wrong_sound_is_that_of_another_video_or_of_another_quarter(batch_of) 
     batch = batch_of(config)
     # Each clip's number in its sound, instead of values that may repeat.
     number = torch.arange(60 * 4, dtype=torch.float32).view(60, 4, 1, 1, 1)
-    batch = dataclasses.replace(batch, mels_BTMU=number.expand(-1, -1, 4, 1, 1).flatten(1, 2))
+    batch = dataclasses.replace(batch, mels_BTMU=number.expand(-1, -1, 4, 1, 1).flatten(1, 2), item_B=torch.arange(60))
 
     wrong = step.mismatched_mels(batch, 4)
 
@@ -299,6 +299,21 @@ def test_a_wrong_sound_is_that_of_another_video_or_of_another_quarter(batch_of) 
     assert set(rotations) == {1, 2, 3}
     assert 15 < len(rotations) < 45
     assert len({row[0] for row in sources}) > 20
+
+
+def test_a_clip_that_is_in_the_batch_twice_gives_itself_no_right_sound(batch_of) -> None:
+    config = tiny_config(*MISMATCH, "train.batch_size=60", "order.sampling=enumerate")
+    batch = batch_of(config)
+    assert batch.item_B is not None
+    assert len(set(batch.item_B.tolist())) < 6
+    clip = batch.item_B[:, None].expand(-1, 4) * 4 + torch.arange(4)
+    batch = dataclasses.replace(
+        batch, mels_BTMU=clip.float()[:, :, None, None, None].expand(-1, -1, 4, 1, 1).flatten(1, 2)
+    )
+
+    wrong = step.mismatched_mels(batch, 4)[:, :, 0, 0, 0].long()
+
+    assert not bool((wrong == clip).any())
 
 
 def test_a_wrong_sound_depends_on_seed_and_position_and_is_shuffled_with_the_clips(batch_of) -> None:
