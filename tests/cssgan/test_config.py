@@ -114,11 +114,11 @@ def test_a_window_spans_the_stride_times_its_frames(stride: int) -> None:
         ),
         (
             ("model.shuffled_starts=real", "order.shuffle=disc", "model.streams=1"),
-            "model.shuffled_starts: got real, allowed: cascade without a cascade in shuffled order",
+            "model.shuffled_starts: got 'real', allowed: cascade without a cascade in shuffled order",
         ),
         (
             ("model.shuffled_starts=real", "model.cascade=false"),
-            "model.shuffled_starts: got real, allowed: cascade without a cascade in shuffled order",
+            "model.shuffled_starts: got 'real', allowed: cascade without a cascade in shuffled order",
         ),
         (
             ("model.object_dropout=0.1",),

@@ -199,10 +199,11 @@ def test_colour_augmentation_is_that_of_the_frames(tmp_path: Path) -> None:
 
 
 def test_micro_batches_cut_objects_too(tmp_path: Path) -> None:
-    config = tiny_config(*OPTIONS, "train.batch_size=4", "model.object_dropout=0")
+    config = tiny_config(*OPTIONS, "train.batch_size=4", "train.accumulate=2", "model.object_dropout=0")
     whole = resident_loader(write_objects(tmp_path), config).batch(0)
 
-    parts = micro_batches(whole, 2)
+    parts = micro_batches(whole, config)
+    assert len(parts) == 2
 
     for name in ("object_BCHW", "word_BE"):
         assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))

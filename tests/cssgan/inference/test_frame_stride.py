@@ -70,7 +70,15 @@ class Loudness(VideoGenerator):
     ) -> Tensor:  # fmt: skip
         raise NotImplementedError
 
-    def rollout(self, image_BCHW: Tensor, mels_BTMU: Tensor, label_BK: Tensor, noise_BZ: Tensor) -> Tensor:
+    def rollout(
+        self,
+        image_BCHW: Tensor,
+        mels_BTMU: Tensor,
+        label_BK: Tensor,
+        noise_BZ: Tensor,
+        *,
+        window: WindowInputs | None = None,
+    ) -> Tensor:
         loudness_BT = (mels_BTMU[..., 8:12].mean(dim=(2, 3)) * self.gain).tanh()
         size = image_BCHW.shape[-1]
         return loudness_BT[:, None, :, None, None].expand(-1, 3, -1, size, size)

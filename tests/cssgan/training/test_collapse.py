@@ -76,8 +76,8 @@ def test_discriminators_whose_gradient_vanishes_stop_the_run(
 ) -> None:
     original = step.discriminator_losses
 
-    def flat(*arguments: object) -> tuple[object, object]:
-        total, terms = original(*arguments)  # type: ignore[arg-type]
+    def flat(*arguments: object, **keywords: object) -> tuple[object, object]:
+        total, terms = original(*arguments, **keywords)  # type: ignore[arg-type]
         return total * 0.0, terms
 
     monkeypatch.setattr(step, "discriminator_losses", flat)

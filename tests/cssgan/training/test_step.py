@@ -364,7 +364,7 @@ def test_clips_across_seams_count_only_in_windows_in_time_order(batch_of) -> Non
     config = tiny_config("discriminator.seam_clips=true", "order.p_in_order=0.5")
     train_state = new_state(config)
     batch = dataclasses.replace(
-        batch_of(config), order_B=torch.tensor([0, 7, 0]), order_mask_B=torch.tensor([0.0, 1.0, 0.0])
+        batch_of(config), order_B=torch.tensor([0, 7, 0]), in_order_B=torch.tensor([True, False, True])
     )
     part = step.micro_batch(batch, config)
     fake = torch.rand_like(part.real.clips_BSCFHW)

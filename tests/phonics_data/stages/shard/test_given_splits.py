@@ -32,7 +32,10 @@ IDS = ("video-0", "video-1", "video-2", "video-3")
 def options(filters: FilterOptions | None = None, **splits: Split) -> ShardOptions:
     given = tuple(GivenSplit(video_id=name.replace("_", "-"), split=split) for name, split in sorted(splits.items()))
     return ShardOptions(
-        given_splits=given, filters=filters or FilterOptions(), ratios=Ratios(train=1, validation=0, test=0)
+        given_splits=given,
+        filters=filters or FilterOptions(),
+        ratios=Ratios(train=1, validation=0, test=0),
+        object_pictures=False,
     )
 
 
