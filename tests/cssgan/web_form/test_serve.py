@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -58,7 +59,11 @@ class Served:
         self.log = folder / "log"
         with self.log.open("w") as log:
             words = ["serve", "--model", str(model), "--port", "0", "--max-seconds", "3", "--max-megabytes", "2"]
-            self.process = subprocess.Popen([sys.executable, "-c", AUDITED, *words], stderr=log, stdout=log)
+            (folder / "tmp").mkdir()
+            environment = {**os.environ, "TMPDIR": str(folder / "tmp")}
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", AUDITED, *words], stderr=log, stdout=log, env=environment
+            )
         self.address = self._wait()
 
     def _wait(self) -> str:
@@ -130,23 +135,31 @@ def test_unusable_files_are_messages(
         )
 
 
-def test_large_files_are_refused_at_the_upload(served: Served) -> None:
-    content = (served.folder / "large.wav").read_bytes()
-    body = (
-        b'--x\r\nContent-Disposition: form-data; name="files"; filename="large.wav"\r\n\r\n'
-        + content
-        + b"\r\n--x--\r\n"
-    )
+def post_file(served: Served, name: str) -> str:
+    """Upload a file of the folder; its path on the server."""
+    content = (served.folder / name).read_bytes()
+    head = f'--x\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
     request = urllib.request.Request(
-        f"{served.address}gradio_api/upload", body, {"Content-Type": "multipart/form-data; boundary=x"}
+        f"{served.address}gradio_api/upload",
+        head.encode() + content + b"\r\n--x--\r\n",
+        {"Content-Type": "multipart/form-data; boundary=x"},
     )
+    with urllib.request.urlopen(request) as answer:
+        return json.loads(answer.read())[0]
+
+
+def upload(served: Served, name: str) -> dict[str, object]:
+    return {"path": post_file(served, name), "meta": {"_type": "gradio.FileData"}}
+
+
+def test_large_files_are_refused_at_the_upload(served: Served) -> None:
     with pytest.raises(urllib.error.HTTPError, match="413"):
-        urllib.request.urlopen(request)
+        post_file(served, "large.wav")
 
 
-def call(served: Served, picture: dict[str, object]) -> str:
+def call(served: Served, picture: dict[str, object], sound: dict[str, object] | None = None) -> str:
     """The answer to a request that no page sends."""
-    sound = {"path": str(served.folder / "a.wav"), "meta": {"_type": "gradio.FileData"}}
+    sound = sound or {"path": str(served.folder / "a.wav"), "meta": {"_type": "gradio.FileData"}}
     body = json.dumps({"data": [picture, sound, "L", 0]}).encode()
     request = urllib.request.Request(
         f"{served.address}gradio_api/call/generate", body, {"Content-Type": "application/json"}
@@ -180,6 +193,38 @@ def test_files_of_this_machine_cannot_be_named(served: Served) -> None:
 
     assert "event: error" in answer
     assert "mp4" not in answer
+
+
+@pytest.mark.parametrize("kind", ["file", "passwd", "folder", "upload folder", "link", "zero byte"])
+def test_a_picture_without_meta_must_be_a_sent_file(served: Served, kind: str) -> None:
+    (uploads,) = (served.folder / "tmp").glob("cssgan-form-*")
+    link = uploads / "link.png"
+    if not link.is_symlink():
+        link.symlink_to(served.folder / "card.png")
+    path = {
+        "file": str(served.folder / "card.png"),
+        "passwd": "/etc/passwd",
+        "folder": str(served.folder),
+        "upload folder": str(uploads),
+        "link": str(link),
+        "zero byte": f"{uploads}/a\0.png",
+    }[kind]
+
+    answer = call(served, {"path": path}, upload(served, "a.wav"))
+
+    assert "event: error" in answer
+    assert "got a path that is not of a sent file" in answer
+    assert "mp4" not in answer
+
+
+def test_a_sound_must_be_a_sent_file(served: Served) -> None:
+    card = upload(served, "card.png")
+
+    assert "event: complete" in call(served, card, upload(served, "a.wav"))
+    for meta in ({}, {"meta": {"_type": "gradio.FileData"}}):
+        answer = call(served, card, {"path": str(served.folder / "a.wav"), **meta})
+        assert "event: error" in answer
+        assert "mp4" not in answer
 
 
 def test_it_listens_on_the_loopback_address_only_and_names_no_other_server(served: Served) -> None:
