@@ -14,6 +14,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 from gradio_client.utils import is_http_url_like
 from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cssgan.inference.export import LoadedGenerator
@@ -100,7 +101,12 @@ class ContentSecurityPolicy:
         await self.app(scope, receive, with_header if scope["type"] == "http" else send)
 
 
-MIDDLEWARE = [Middleware(ContentSecurityPolicy)]
+NAMES_OF_THIS_MACHINE = ("127.0.0.1", "localhost", "[::1]")
+"""Host headers that are answered. A page of another server whose name leads to this machine has another one."""
+MIDDLEWARE = [
+    Middleware(ContentSecurityPolicy),
+    Middleware(TrustedHostMiddleware, allowed_hosts=NAMES_OF_THIS_MACHINE, www_redirect=False),
+]
 
 
 def make_form(generator: LoadedGenerator, *, name: str, folder: Path, limits: FormLimits) -> gr.Blocks:

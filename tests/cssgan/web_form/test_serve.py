@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
 import re
@@ -12,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -23,7 +26,7 @@ from PIL import Image
 
 import cssgan
 from cssgan.storage import media_files
-from cssgan.web_form.serve import serve_form
+from cssgan.web_form.serve import check_installed, serve_form
 from phonics_data.errors import OptionError
 from tests.cssgan.inference.test_generate import save_run, write_audio
 
@@ -60,7 +63,9 @@ class Served:
         with self.log.open("w") as log:
             words = ["serve", "--model", str(model), "--port", "0", "--max-seconds", "3", "--max-megabytes", "2"]
             (folder / "tmp").mkdir()
-            environment = {**os.environ, "TMPDIR": str(folder / "tmp")}
+            # A proxy that nothing answers: the requests to its own server must not use it.
+            proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+            environment = {**os.environ, **proxies, "TMPDIR": str(folder / "tmp")}
             self.process = subprocess.Popen(
                 [sys.executable, "-c", AUDITED, *words], stderr=log, stdout=log, env=environment
             )
@@ -87,8 +92,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     yield running
     running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(60) == 0
-    assert "Traceback" not in running.log.read_text()
-    assert "OUTBOUND" not in running.log.read_text()
+    log = running.log.read_text()
+    # Gradio prints a traceback when it refuses the path of a file itself.
+    refused = re.findall(
+        r"^\S*(?:InvalidPathError: Cannot move|ValidationError: 1 validation error for FileData)", log, re.M
+    )
+    assert log.count("Traceback") == len(refused)
+    assert "OUTBOUND" not in log
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +235,35 @@ def test_a_sound_must_be_a_sent_file(served: Served) -> None:
         answer = call(served, card, {"path": str(served.folder / "a.wav"), **meta})
         assert "event: error" in answer
         assert "mp4" not in answer
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("evil.example", 400),
+        ("evil.example:80", 400),
+        ("127.0.0.1.evil.example", 400),
+        ("localhost", 200),
+        ("[::1]", 200),
+    ],
+)
+def test_only_names_of_this_machine_are_answered(served: Served, host: str, status: int) -> None:
+    port = urllib.parse.urlsplit(served.address).port
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
+        connection.request("GET", "/", headers={"Host": host})
+        with connection.getresponse() as answer:
+            assert answer.status == status
+
+
+def test_the_hosts_without_a_proxy_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "a.example, localhost")
+    monkeypatch.setenv("no_proxy", "")
+
+    check_installed()
+    check_installed()
+
+    assert os.environ["NO_PROXY"] == "a.example,localhost,127.0.0.1"
+    assert os.environ["no_proxy"] == "127.0.0.1,localhost"
 
 
 def test_it_listens_on_the_loopback_address_only_and_names_no_other_server(served: Served) -> None:
