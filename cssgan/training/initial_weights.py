@@ -35,6 +35,7 @@ _STREAM_LENGTH = ("data.num_frames", "model.num_clips", "model.streams")
 """Fields that set the number of frames of a stream, for which the decoder is built."""
 _OF_THE_MACHINE = (
     "train.device",
+    "train.threads",
     "train.tracker",
     "data.loader",
     "data.resident_gb",

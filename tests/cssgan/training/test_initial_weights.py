@@ -180,5 +180,7 @@ def test_without_a_preset_the_configuration_is_that_of_the_weights(first: Path) 
 
 def test_a_shipped_model_can_be_started_from() -> None:
     initial = initial_weights.read_initial_weights("rendered-64")
-    initial_weights.check(initial, initial_weights.start_config("rendered-64", None), initial.label_set)
+    config = initial_weights.start_config("rendered-64", None)
+    initial_weights.check(initial, config, initial.label_set)
+    assert (initial.config.train.threads, config.train.threads) == (1, 0)  # of the machine
     assert initial.source == "rendered-64"
