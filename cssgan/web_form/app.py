@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -199,5 +200,6 @@ def _shown(error: PhonicsDataError) -> gr.Error:
 def _delete_old(folder: Path) -> None:
     """Delete pictures and videos that are no longer needed."""
     for old in folder.iterdir():
-        if time.time() - old.stat().st_mtime > KEEP_SECONDS:
-            shutil.rmtree(old, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another request deleted it meanwhile
+            if time.time() - old.stat().st_mtime > KEEP_SECONDS:
+                shutil.rmtree(old, ignore_errors=True)

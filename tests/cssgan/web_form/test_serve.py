@@ -281,6 +281,19 @@ def test_it_listens_on_the_loopback_address_only_and_names_no_other_server(serve
     assert listening == [f"0100007F:{port:04X}"]
 
 
+def test_old_folders_are_deleted_also_beside_unreadable_ones(tmp_path: Path) -> None:
+    from cssgan.web_form.app import _delete_old
+
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")  # its times cannot be read
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+    os.utime(tmp_path / "old", (0, 0))
+
+    _delete_old(tmp_path)
+
+    assert {path.name for path in tmp_path.iterdir()} == {"gone", "new"}
+
+
 def test_a_port_in_use_is_an_error(served: Served) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,
