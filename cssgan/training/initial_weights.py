@@ -25,6 +25,7 @@ from cssgan.pretrained.exported import is_export, read_export
 from cssgan.pretrained.shipped import FOLDER, model_folder, shipped_models
 from cssgan.storage.artifact import encode_weights
 from cssgan.training import checkpoint
+from cssgan.training.run_folder import read_init
 from cssgan.types import MelStats
 from phonics_data.contract.labels import LabelSet
 
@@ -57,6 +58,7 @@ class InitialWeights:
         source: as `source_name` spells it.
         digest: SHA-256 over the weights.
         discriminators: None for an export.
+        license: of the weights, as their export records it, or of the weights that they began from; None: not recorded.
     """
 
     source: str
@@ -66,6 +68,7 @@ class InitialWeights:
     mel_stats: MelStats
     generator: Weights
     discriminators: Weights | None
+    license: str | None
 
     def record(self) -> dict[str, Any]:
         """What config.json of the new run says about the initial weights."""
@@ -74,6 +77,7 @@ class InitialWeights:
             "digest": self.digest,
             "networks": ["generator"] if self.discriminators is None else ["generator", "discriminators"],
             "mel_stats": asdict(self.mel_stats),
+            "license": self.license,
             "config": configs.to_json(self.config),
         }
 
@@ -124,6 +128,7 @@ def read_initial_weights(init: str | Path, record: Mapping[str, Any] | None = No
             mel_stats=content.mel_stats,
             generator=content.weights,
             discriminators=None,
+            license=content.license,
         )
     found = checkpoint.load_newest(folder)
     generator, discriminators = found.generator_weights(), found.discriminator_weights()
@@ -135,6 +140,7 @@ def read_initial_weights(init: str | Path, record: Mapping[str, Any] | None = No
         mel_stats=found.mel_stats,
         generator=generator,
         discriminators=discriminators,
+        license=(read_init(folder) or {}).get("license"),
     )
 
 

@@ -224,9 +224,33 @@ def test_weights_that_are_not_those_of_their_configuration_are_refused(first: Pa
     assert "\n" not in str(refused.value)
 
 
+def test_the_licence_of_the_initial_weights_is_that_of_the_export(dataset: Path, first: Path, tmp_path: Path) -> None:
+    about = tmp_path / "about.md"
+    about.write_text("license: cc-by-sa-4.0\n\n## Data\n")
+    config = tiny_config(*STILL)
+
+    def card(run: Path, name: str, about: Path | None = None) -> str:
+        return (cssgan.export(run, tmp_path / name, about=about) / "README.md").read_text()
+
+    assert "\nlicense: mit\n" in card(first, "own")
+    assert "\nlicense: cc-by-sa-4.0\n" in card(first, "licensed", about)
+    train(config, dataset, tmp_path / "second", tmp_path / "licensed")
+    train(config, dataset, tmp_path / "third", tmp_path / "second")
+    train(config, dataset, tmp_path / "unknown", first)
+    for name in ("second", "third"):
+        text = card(tmp_path / name, f"{name}-export")
+        assert "\nlicense: cc-by-sa-4.0\n" in text
+        assert "decide the licence" not in text
+        assert json.loads((tmp_path / f"{name}-export/config.json").read_text())["license"] == "cc-by-sa-4.0"
+    text = card(tmp_path / "unknown", "unknown-export")
+    assert "\nlicense: other\n" in text
+    assert "The weights that the training began from decide the licence of these weights" in text
+
+
 def test_a_shipped_model_can_be_started_from() -> None:
     initial = initial_weights.read_initial_weights("rendered-64")
     config = initial_weights.start_config("rendered-64", None)
     initial_weights.check(initial, config, initial.label_set)
     assert (initial.config.train.threads, config.train.threads) == (1, 0)  # of the machine
     assert initial.source == "rendered-64"
+    assert initial.record()["license"] == "cc-by-sa-4.0"
