@@ -23,8 +23,9 @@ PRESET_HELP = (
 # torchrun reads --run as a prefix of its own options, so there is a longer name.
 NewRunOption = Annotated[Path, typer.Option("--run", "--run-folder", help="Run folder; created or resumed.")]
 RunOption = Annotated[Path, typer.Option("--run", "--run-folder", help="Run folder of `cssgan train`.")]
+# A str, because a Path loses "./": ./rendered-64 is a folder, and rendered-64 may be the model of the package.
 ModelOption = Annotated[
-    Path,
+    str,
     typer.Option(
         "--model",
         "--run",

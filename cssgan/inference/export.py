@@ -27,7 +27,7 @@ from cssgan import config as configs
 from cssgan.config import Config, object_size
 from cssgan.data import object_pictures, resident, windowing
 from cssgan.errors import ArrayError, CheckpointError, RunError
-from cssgan.inference.model_card import model_card
+from cssgan.inference.model_card import license_of, model_card
 from cssgan.models import factory
 from cssgan.models.interface import VideoGenerator, WindowInputs
 from cssgan.pretrained import exported
@@ -374,7 +374,8 @@ def export(
         out: a new or empty folder, or an earlier export, which is replaced.
         stored_as: type of the weights in the file. float16 and bfloat16 halve it; they are float32 again when loaded.
         about: Markdown file with the sections on data, licences, use and limits for the model card; default: a general
-            section on limits. A first line ``license: NAME`` sets the licence of the card.
+            section on limits. A first line ``license: NAME`` sets the licence of the weights; default: that of the weights that
+            the run began from, ``other`` if it is not recorded, and for new weights that of the code.
         evaluation: evaluation.json with the figures of the card; default: that of the run.
 
     Raises:
@@ -400,14 +401,20 @@ def export(
         "made_with": {name: version(name) for name in ("phonics-cssgan", "torch", "safetensors")},
     }
     if init := read_init(run):
-        record["init"] = {"source": Path(init["source"]).name, "digest": init.get("digest")}
+        record["init"] = {
+            "source": Path(init["source"]).name,
+            "digest": init.get("digest"),
+            "license": init.get("license"),
+        }
+    about_text = None if about is None else _read_text(about, "--about")
+    record["license"] = license_of(about_text, record.get("init"))
     card = model_card(
         record,
         num_parameters=sum(parameter.numel() for parameter in loaded.network.parameters()),
         evaluation=_evaluation(
             run / "evaluation.json" if evaluation is None else evaluation, required=evaluation is not None
         ),
-        about=None if about is None else _read_text(about, "--about"),
+        about=about_text,
     )
     temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex}")
     try:

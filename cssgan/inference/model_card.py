@@ -19,7 +19,7 @@ def model_card(
         about: sections on data, licences, use and limits in Markdown, in place of the general section on limits. A first line
             ``license: NAME`` is not shown; it sets the licence of the card.
     """
-    license_name, about = _license_of(about)
+    _, about = _split_license(about)
     config, progress, names = record["config"], record["progress"], record["label_set"]["names"]
     data, model, spec = config["data"], config["model"], record["mel_spec"]
     frames_per_stream, stride = data["num_frames"] // model["streams"], data.get("frame_stride", 1)
@@ -28,7 +28,7 @@ def model_card(
     weights = "exponential moving average (EMA)" if record["weights"] == "ema" else "last training step"
     return f"""---
 library_name: cssgan
-license: {license_name}
+license: {record["license"]}
 pipeline_tag: image-to-video
 tags: [audio-to-video, gan, {kind}]
 ---
@@ -46,7 +46,7 @@ Input: one image, one audio signal and one class. Output: a video that moves wit
 | audio | log-mel, {spec["rate_hz"]} Hz, {spec["num_bands"]} bands x {spec["segment_hops"]} hops of \
 {spec["hop_samples"] * 1000 // spec["rate_hz"]} ms per frame |
 | classes | {", ".join(names)} |
-{_object_row(data, model)}
+{_object_row(data, model)}{_license_note(record)}
 ## Use
 
 ```python
@@ -67,12 +67,32 @@ Or `cssgan generate --run PATH_OF_THIS_FOLDER --image a.png --audio a.wav --labe
 """
 
 
-def _license_of(about: str | None) -> tuple[str, str]:
-    """The licence that `about` names in its first line, by default that of the code, and the rest of `about`."""
+def license_of(about: str | None, init: Mapping[str, Any] | None) -> str:
+    """The licence of the weights.
+
+    Args:
+        about: as of `model_card`; the licence that its first line names takes precedence.
+        init: record of the weights that the run began from; None: new weights, which have the licence of the code.
+    """
+    named, _ = _split_license(about)
+    return named or ("mit" if init is None else init.get("license") or "other")
+
+
+def _split_license(about: str | None) -> tuple[str | None, str]:
+    """The licence that `about` names in its first line, and the rest of `about`."""
     first, _, rest = (about or "").partition("\n")
     if first.startswith("license:"):
         return first.removeprefix("license:").strip(), rest.strip()
-    return "mit", (about or "").strip()
+    return None, (about or "").strip()
+
+
+def _license_note(record: Mapping[str, Any]) -> str:
+    """A paragraph below the table if the licence is not known; otherwise empty."""
+    if record["license"] != "other" or not record.get("init"):
+        return ""
+    return (
+        "\nThe weights that the training began from decide the licence of these weights; none is recorded for them.\n"
+    )
 
 
 def _started_from(record: Mapping[str, Any]) -> str:

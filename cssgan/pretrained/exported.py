@@ -47,6 +47,8 @@ class ExportedModel:
     """State of the generator; floating-point tensors are float32."""
     sha256: str
     """Of ``model.safetensors``."""
+    license: str | None
+    """Of the weights; None: not recorded."""
 
 
 def is_export(folder: Path) -> bool:
@@ -82,6 +84,7 @@ def read_export(folder: Path) -> ExportedModel:
                 for name, tensor in decode_weights(data).items()
             },
             sha256=digest,
+            license=record.get("license"),
         )
     except OSError as error:
         raise CheckpointError(

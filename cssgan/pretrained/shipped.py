@@ -21,7 +21,7 @@ def shipped_models() -> tuple[str, ...]:
 def model_folder(model: Path | str) -> Path:
     """The folder of a model: a run or exported folder, or the name of a model that comes with the package.
 
-    A folder of that name in the current directory takes precedence.
+    A folder of that name in the current directory takes precedence, and a text with a path separator is always a path.
 
     Raises:
         CheckpointError: no such folder, and no model of that name.

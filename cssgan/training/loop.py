@@ -98,11 +98,16 @@ def train(
         dist_context.barrier()
         training = training or loaders.open_training_data(config, dataset)
         initial = None
+        began = run_folder.read_init(run)
         if init is not None and not checkpoint.folders(run):
-            initial = initial_weights.read_initial_weights(init)
+            initial = initial_weights.read_initial_weights(init, began)
             initial_weights.check(initial, config, training.label_set)
         record = (
-            initial.record() if initial else None if init is None else {"source": initial_weights.source_name(init)}
+            initial.record()
+            if initial
+            else None
+            if init is None
+            else {"source": initial_weights.source_name(init, began)}
         )
         refusal = "another process trains in this folder; wait for it or stop it"
         with locked(run, refusal) if dist_context.is_main else nullcontext():

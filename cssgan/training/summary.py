@@ -51,9 +51,10 @@ def describe(config: Config, dataset: Dataset, run: Path | None = None, *, init:
     training = loaders.open_training_data(config, dataset)
     record, lines = None, list[str]()
     if init is not None:
-        record = {"source": initial_weights.source_name(init)}
+        began = None if run is None else run_folder.read_init(run)
+        record = {"source": initial_weights.source_name(init, began)}
         if run is None or not checkpoint.folders(run):
-            initial = initial_weights.read_initial_weights(init)
+            initial = initial_weights.read_initial_weights(init, began)
             initial_weights.check(initial, config, training.label_set)
             training = replace(training, given_mel_stats=initial.mel_stats)
             record, lines = initial.record(), [initial.headline()]

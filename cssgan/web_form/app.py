@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import shutil
 import time
 import uuid
@@ -10,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 from gradio_client.utils import is_http_url_like
 from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cssgan.inference.export import LoadedGenerator
@@ -50,9 +54,33 @@ def _accept_sent_files_only(component: Any) -> None:
     component.async_move_resource_to_block_cache = move_sent_file
 
 
-def _leave_unread(picture: Any) -> None:
-    """Give the function the file as it was sent. Gradio would open it first, with errors of its own."""
-    picture.preprocess = lambda payload: None if payload is None else payload.path
+def _give_sent_file(component: Any) -> None:
+    """Give the function the file as it was sent, and refuse every other file of this machine.
+
+    Gradio would open a picture first, with errors of its own, and does not check the path of a picture that comes without ``meta``.
+    """
+
+    def path_of(payload: Any) -> str | None:
+        if payload is None or payload.path is None:
+            return None
+        if not _is_sent_file(payload.path):
+            raise gr.Error(
+                "got a path that is not of a sent file, allowed: a file; send the file itself",
+                duration=None,
+                print_exception=False,
+            )
+        return payload.path
+
+    component.preprocess = path_of
+
+
+def _is_sent_file(path: str) -> bool:
+    """Whether `path` is a regular file in Gradio's folder for uploads, also after links are followed."""
+    try:
+        real = Path(os.path.realpath(path))
+    except ValueError:  # a zero byte
+        return False
+    return real.is_relative_to(os.path.realpath(get_upload_folder())) and real.is_file()
 
 
 class ContentSecurityPolicy:
@@ -74,7 +102,12 @@ class ContentSecurityPolicy:
         await self.app(scope, receive, with_header if scope["type"] == "http" else send)
 
 
-MIDDLEWARE = [Middleware(ContentSecurityPolicy)]
+NAMES_OF_THIS_MACHINE = ("127.0.0.1", "localhost", "[::1]")
+"""Host headers that are answered. A page of another server whose name leads to this machine has another one."""
+MIDDLEWARE = [
+    Middleware(ContentSecurityPolicy),
+    Middleware(TrustedHostMiddleware, allowed_hosts=NAMES_OF_THIS_MACHINE, www_redirect=False),
+]
 
 
 def make_form(generator: LoadedGenerator, *, name: str, folder: Path, limits: FormLimits) -> gr.Blocks:
@@ -153,7 +186,7 @@ def make_form(generator: LoadedGenerator, *, name: str, folder: Path, limits: Fo
                 facts: Any = gr.Markdown()
         for component in (picture, sound):
             _accept_sent_files_only(component)
-        _leave_unread(picture)
+            _give_sent_file(component)
         draw_button.click(draw, [label, colours], picture, api_name="draw_card", concurrency_limit=1)
         button.click(generate, [picture, sound, label, seed], [video, facts], api_name="generate", concurrency_limit=1)
     return form.queue(max_size=16, default_concurrency_limit=1)
@@ -167,5 +200,6 @@ def _shown(error: PhonicsDataError) -> gr.Error:
 def _delete_old(folder: Path) -> None:
     """Delete pictures and videos that are no longer needed."""
     for old in folder.iterdir():
-        if time.time() - old.stat().st_mtime > KEEP_SECONDS:
-            shutil.rmtree(old, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another request deleted it meanwhile
+            if time.time() - old.stat().st_mtime > KEEP_SECONDS:
+                shutil.rmtree(old, ignore_errors=True)

@@ -16,6 +16,13 @@ from phonics_data.errors import InputError, PhonicsDataError
 
 MAX_PIXELS = 50_000_000
 """Larger pictures would take gigabytes of memory to decode; cameras of telephones stay below."""
+PICTURE_FORMATS = ("PNG", "JPEG", "WEBP")
+"""The other decoders of Pillow (EPS starts a program) do not read what a visitor sends."""
+SOUND_FORMATS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3")
+"""Of libsndfile; WAVEX is a wav file with an extensible header."""
+MAX_CHANNELS = 8
+MAX_SAMPLES = 20_000_000
+"""Over all channels; they take 80 MB as float32."""
 CARD_SIZE = 256
 CARD_COLOURS: dict[str, tuple[str, str]] = {
     "yellow": ("#ffe08a", "#b3261e"),
@@ -93,11 +100,11 @@ def check_file_size(path: Path, limits: FormLimits) -> None:
 
 
 def check_picture(path: Path) -> None:
-    """Raise `InputError` if the file is not a picture or has more than `MAX_PIXELS`. Reads its header only."""
+    """Raise `InputError` if the file is no picture of `PICTURE_FORMATS` or has more than `MAX_PIXELS`. Reads its header only."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is lower
-            with Image.open(path) as image:
+            with Image.open(path, formats=PICTURE_FORMATS) as image:
                 width, height = image.size
     except Image.DecompressionBombError as error:
         raise InputError(f"{path}: {error}; allowed: up to {MAX_PIXELS / 1e6:.0f} million pixels") from error
@@ -110,13 +117,24 @@ def check_picture(path: Path) -> None:
 
 
 def check_sound(path: Path, limits: FormLimits) -> None:
-    """Raise `InputError` if the file is not a sound or longer than `limits`. Reads its header only."""
+    """Raise `InputError` if the file is no sound of `SOUND_FORMATS`, longer than `limits`, or has more than `MAX_CHANNELS` or
+    `MAX_SAMPLES`. Reads its header only.
+    """
     try:
         info = soundfile.info(path)
     except (OSError, RuntimeError) as error:  # soundfile's errors derive from RuntimeError
         raise InputError(f"{path}: is not a sound that can be read; allowed: wav, flac, ogg, mp3") from error
+    if info.format not in SOUND_FORMATS:
+        raise InputError(f"{path}: is a sound of format {info.format}; allowed: wav, flac, ogg, mp3")
     if not info.frames:
         raise InputError(f"{path}: contains no sound; record or upload another")
+    if info.channels > MAX_CHANNELS:
+        raise InputError(f"{path}: {info.channels} channels, allowed: up to {MAX_CHANNELS}; send mono or stereo")
+    if info.frames * info.channels > MAX_SAMPLES:
+        raise InputError(
+            f"{path}: {info.frames * info.channels} samples in {info.channels} channels, allowed: up to {MAX_SAMPLES}; "
+            "send a lower sample rate or fewer channels"
+        )
     seconds = info.frames / info.samplerate
     if seconds > limits.max_seconds:
         raise InputError(

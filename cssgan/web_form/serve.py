@@ -30,10 +30,18 @@ NO_REQUESTS = {
 def check_installed() -> None:
     """Raise `DependencyError` if the extra ``ui`` is not installed. Before that, turn telemetry off."""
     os.environ.update(NO_REQUESTS)
+    _use_no_proxy()
     try:
         import gradio  # noqa: F401 # pyright: ignore[reportUnusedImport] - read later, in `serve_form`
     except ImportError as error:
         raise missing_package(error, "serve", "ui") from error
+
+
+def _use_no_proxy() -> None:
+    """Let Gradio reach its own server directly: a proxy (``HTTP_PROXY``) would look for it on the machine of the proxy."""
+    for name in ("NO_PROXY", "no_proxy"):
+        hosts = [host.strip() for host in os.environ.get(name, "").split(",") if host.strip()]
+        os.environ[name] = ",".join(dict.fromkeys([*hosts, HOST, "localhost"]))
 
 
 def serve_form(generator: LoadedGenerator, *, name: str, port: int = 7860, limits: FormLimits | None = None) -> None:

@@ -31,15 +31,19 @@ def decode_png(content: bytes) -> Picture:
     from PIL import Image
 
     _check_chunks(content)
-    width, height = (int.from_bytes(content[start : start + 4], "big") for start in (16, 20))  # the first part is IHDR
+    if content[12:16] != b"IHDR":
+        raise ValueError("a PNG that does not begin with its size (IHDR)")
+    width, height = (int.from_bytes(content[start : start + 4], "big") for start in (16, 20))
     if max(width, height) > MAX_PICTURE_SIDE:
         raise ValueError(f"a PNG of {width} x {height} pixels, allowed: up to {MAX_PICTURE_SIDE} a side")
     try:
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
             if image.mode != "RGBA":
                 raise ValueError(f"a PNG of mode {image.mode}, allowed: RGBA")
+            if image.size != (width, height):
+                raise ValueError("a PNG with two sizes")
             return np.array(image, np.uint8)
-    except (OSError, SyntaxError, zlib.error) as error:
+    except (OSError, SyntaxError, zlib.error, Image.DecompressionBombError) as error:
         raise ValueError(f"not a whole PNG: {error}") from error
 
 

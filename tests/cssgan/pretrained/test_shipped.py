@@ -90,6 +90,16 @@ def test_unknown_names_list_the_known_ones(monkeypatch, capsys, tmp_path: Path) 
     assert "--out: got None, allowed: a file for the report" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("model", ["./rendered-64", "rendered-64/"])
+def test_a_path_is_no_name(monkeypatch, capsys, tmp_path: Path, model: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ("--image", "a.png", "--audio", "a.wav", "--label", "L", "--out", "a.mp4")
+
+    assert cssgan_command(monkeypatch, "generate", "--model", model, *words) == 1
+
+    assert f"{model}: contains no exported model or run, because there is no such folder" in capsys.readouterr().err
+
+
 def test_a_folder_takes_precedence_over_a_name(monkeypatch, tmp_path: Path) -> None:
     cssgan.export(save_run(tmp_path / "run"), tmp_path / "rendered-64")
     monkeypatch.chdir(tmp_path)

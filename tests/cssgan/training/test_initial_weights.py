@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import shutil
@@ -12,10 +13,11 @@ import torch
 from rich.console import Console
 
 import cssgan
+from cssgan import config as configs
 from cssgan.config import Config, from_json
 from cssgan.errors import CheckpointError, RunError
 from cssgan.training import checkpoint, initial_weights, loop
-from cssgan.training.run_folder import read_init
+from cssgan.training.run_folder import claim, read_init
 from cssgan.training.summary import describe
 from tests.cssgan.inference.test_generate import save_run
 from tests.cssgan.toy_dataset import make_sample, tiny_config, write_dataset
@@ -177,7 +179,77 @@ def test_without_a_preset_the_configuration_is_that_of_the_weights(first: Path) 
     assert (old.train.device, config.train.device) == ("cpu", "auto")  # of the machine
 
 
+def test_a_run_may_have_the_name_of_the_model_that_it_began_from(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run, name = Path("rendered-64"), "rendered-64"
+    given = initial_weights.start_config(name, None)
+    text = configs.to_json(given)
+    record = initial_weights.read_initial_weights(name).record()
+    claim(run, given, "digest", record)
+
+    read = initial_weights.read_initial_weights(name, read_init(run))  # killed before its first checkpoint
+    config = initial_weights.start_config(name, read_init(run))
+    claim(run, config, "digest", {"source": initial_weights.source_name(name, read_init(run))})
+
+    assert (read.source, read.digest) == (name, record["digest"])
+    assert configs.to_json(config) == text
+    assert read_init(run) == record
+    with pytest.raises(RunError, match="began with --init rendered-64; use the same option"):
+        claim(run, config, "digest", {"source": initial_weights.source_name("./rendered-64", read_init(run))})
+
+
+@pytest.mark.parametrize("kind", ["shape", "missing", "unknown"])
+@pytest.mark.parametrize("network", ["generator", "discriminators"])
+def test_weights_that_are_not_those_of_their_configuration_are_refused(first: Path, kind: str, network: str) -> None:
+    whole = initial_weights.read_initial_weights(first)
+    weights = dict(getattr(whole, network))
+    name = min(name for name, tensor in weights.items() if tensor.ndim > 1 and len(tensor) > 1)
+    if kind == "shape":
+        weights[name] = weights[name][:1]
+    elif kind == "missing":
+        del weights[name]
+    else:
+        name = "a.new"
+        weights[name] = torch.zeros(3)
+    broken = dataclasses.replace(whole, **{network: weights})
+
+    with pytest.raises(RunError) as refused:
+        initial_weights.check(broken, whole.config, whole.label_set)
+
+    assert f"its weights are not those of its configuration; tensor {name}: got " in str(refused.value)
+    assert ("no such tensor" in str(refused.value)) == (kind != "shape")
+    assert "\n" not in str(refused.value)
+
+
+def test_the_licence_of_the_initial_weights_is_that_of_the_export(dataset: Path, first: Path, tmp_path: Path) -> None:
+    about = tmp_path / "about.md"
+    about.write_text("license: cc-by-sa-4.0\n\n## Data\n")
+    config = tiny_config(*STILL)
+
+    def card(run: Path, name: str, about: Path | None = None) -> str:
+        return (cssgan.export(run, tmp_path / name, about=about) / "README.md").read_text()
+
+    assert "\nlicense: mit\n" in card(first, "own")
+    assert "\nlicense: cc-by-sa-4.0\n" in card(first, "licensed", about)
+    train(config, dataset, tmp_path / "second", tmp_path / "licensed")
+    train(config, dataset, tmp_path / "third", tmp_path / "second")
+    train(config, dataset, tmp_path / "unknown", first)
+    for name in ("second", "third"):
+        text = card(tmp_path / name, f"{name}-export")
+        assert "\nlicense: cc-by-sa-4.0\n" in text
+        assert "decide the licence" not in text
+        assert json.loads((tmp_path / f"{name}-export/config.json").read_text())["license"] == "cc-by-sa-4.0"
+    text = card(tmp_path / "unknown", "unknown-export")
+    assert "\nlicense: other\n" in text
+    assert "The weights that the training began from decide the licence of these weights" in text
+
+
 def test_a_shipped_model_can_be_started_from() -> None:
     initial = initial_weights.read_initial_weights("rendered-64")
-    initial_weights.check(initial, initial_weights.start_config("rendered-64", None), initial.label_set)
+    config = initial_weights.start_config("rendered-64", None)
+    initial_weights.check(initial, config, initial.label_set)
+    assert (initial.config.train.threads, config.train.threads) == (1, 0)  # of the machine
     assert initial.source == "rendered-64"
+    assert initial.record()["license"] == "cc-by-sa-4.0"

@@ -14,7 +14,16 @@ from PIL import Image
 
 import cssgan
 from cssgan.storage import media_files
-from cssgan.web_form.inputs import CARD_COLOURS, CARD_SIZE, FormInputs, FormLimits, draw_card, make_video
+from cssgan.web_form.inputs import (
+    CARD_COLOURS,
+    CARD_SIZE,
+    FormInputs,
+    FormLimits,
+    check_picture,
+    check_sound,
+    draw_card,
+    make_video,
+)
 from phonics_data.errors import InputError
 from tests.cssgan.inference.test_generate import save_run, write_audio
 
@@ -28,6 +37,12 @@ def files(tmp_path: Path) -> Path:
     write_audio(tmp_path / "a.wav", 0.5)
     write_audio(tmp_path / "long.wav", 3.2, rate_hz=8000)
     soundfile.write(tmp_path / "none.wav", np.zeros(0, np.float32), 16_000)
+    Image.new("RGB", (80, 60), "red").save(tmp_path / "a.bmp")
+    Image.new("RGB", (80, 60), "red").save(tmp_path / "eps.png", format="EPS")
+    soundfile.write(tmp_path / "a.aiff", np.zeros(8000, np.float32), 16_000)
+    soundfile.write(tmp_path / "caf.wav", np.zeros(8000, np.float32), 16_000, format="CAF")
+    soundfile.write(tmp_path / "many.wav", np.zeros((100, 9), np.float32), 16_000)
+    soundfile.write(tmp_path / "fast.flac", np.zeros((2_500_001, 8), np.int16), 655_350)
     (tmp_path / "empty.wav").write_bytes(b"")
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "large.wav").write_bytes(bytes(2_100_000))
@@ -48,6 +63,12 @@ def files(tmp_path: Path) -> Path:
         ("a.wav", "a.wav", "L", "a.wav: is not a picture"),
         ("huge.png", "a.wav", "L", "huge.png: 9000x9000 pixels, allowed: up to 50 million"),
         ("bomb.png", "a.wav", "L", "bomb.png: Image size"),
+        ("a.bmp", "a.wav", "L", "a.bmp: is not a picture that can be read; allowed: png, jpeg, webp"),
+        ("eps.png", "a.wav", "L", "eps.png: is not a picture that can be read; allowed: png, jpeg, webp"),
+        ("card.png", "a.aiff", "L", "a.aiff: is a sound of format AIFF; allowed: wav, flac, ogg, mp3"),
+        ("card.png", "caf.wav", "L", "caf.wav: is a sound of format CAF; allowed: wav, flac, ogg, mp3"),
+        ("card.png", "many.wav", "L", "many.wav: 9 channels, allowed: up to 8; send mono or stereo"),
+        ("card.png", "fast.flac", "L", "fast.flac: 20000008 samples in 8 channels, allowed: up to 20000000"),
         ("gone.png", "a.wav", "L", "gone.png: cannot be read"),
         ("card.png", "empty.wav", "L", "empty.wav: is empty"),
         ("card.png", "none.wav", "L", "none.wav: contains no sound"),
@@ -74,6 +95,29 @@ def test_unusable_inputs_are_one_line_without_folders(
     assert "\n" not in str(refused.value)
     assert str(files) not in str(refused.value)
     assert not (files / "out.mp4").exists()
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp"])
+def test_formats_of_pictures_that_are_accepted(tmp_path: Path, name: str) -> None:
+    Image.new("RGB", (80, 60), "red").save(tmp_path / name)
+
+    check_picture(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "file_format", "subtype"),
+    [
+        ("a.wav", "WAV", "PCM_16"),
+        ("x.wav", "WAVEX", "FLOAT"),
+        ("a.flac", "FLAC", "PCM_16"),
+        ("a.ogg", "OGG", "VORBIS"),
+        ("a.mp3", "MP3", "MPEG_LAYER_III"),
+    ],
+)
+def test_formats_of_sounds_that_are_accepted(tmp_path: Path, name: str, file_format: str, subtype: str) -> None:
+    soundfile.write(tmp_path / name, np.zeros((16_000, 2), np.float32), 16_000, format=file_format, subtype=subtype)
+
+    check_sound(tmp_path / name, FormLimits())
 
 
 def test_usable_inputs_give_a_video(files: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
+import os
 import re
 import shutil
 import signal
@@ -11,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -22,7 +26,7 @@ from PIL import Image
 
 import cssgan
 from cssgan.storage import media_files
-from cssgan.web_form.serve import serve_form
+from cssgan.web_form.serve import check_installed, serve_form
 from phonics_data.errors import OptionError
 from tests.cssgan.inference.test_generate import save_run, write_audio
 
@@ -58,7 +62,13 @@ class Served:
         self.log = folder / "log"
         with self.log.open("w") as log:
             words = ["serve", "--model", str(model), "--port", "0", "--max-seconds", "3", "--max-megabytes", "2"]
-            self.process = subprocess.Popen([sys.executable, "-c", AUDITED, *words], stderr=log, stdout=log)
+            (folder / "tmp").mkdir()
+            # A proxy that nothing answers: the requests to its own server must not use it.
+            proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+            environment = {**os.environ, **proxies, "TMPDIR": str(folder / "tmp")}
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", AUDITED, *words], stderr=log, stdout=log, env=environment
+            )
         self.address = self._wait()
 
     def _wait(self) -> str:
@@ -82,8 +92,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     yield running
     running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(60) == 0
-    assert "Traceback" not in running.log.read_text()
-    assert "OUTBOUND" not in running.log.read_text()
+    log = running.log.read_text()
+    # Gradio prints a traceback when it refuses the path of a file itself.
+    refused = re.findall(
+        r"^\S*(?:InvalidPathError: Cannot move|ValidationError: 1 validation error for FileData)", log, re.M
+    )
+    assert log.count("Traceback") == len(refused)
+    assert "OUTBOUND" not in log
 
 
 @pytest.fixture(scope="module")
@@ -130,23 +145,31 @@ def test_unusable_files_are_messages(
         )
 
 
-def test_large_files_are_refused_at_the_upload(served: Served) -> None:
-    content = (served.folder / "large.wav").read_bytes()
-    body = (
-        b'--x\r\nContent-Disposition: form-data; name="files"; filename="large.wav"\r\n\r\n'
-        + content
-        + b"\r\n--x--\r\n"
-    )
+def post_file(served: Served, name: str) -> str:
+    """Upload a file of the folder; its path on the server."""
+    content = (served.folder / name).read_bytes()
+    head = f'--x\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
     request = urllib.request.Request(
-        f"{served.address}gradio_api/upload", body, {"Content-Type": "multipart/form-data; boundary=x"}
+        f"{served.address}gradio_api/upload",
+        head.encode() + content + b"\r\n--x--\r\n",
+        {"Content-Type": "multipart/form-data; boundary=x"},
     )
+    with urllib.request.urlopen(request) as answer:
+        return json.loads(answer.read())[0]
+
+
+def upload(served: Served, name: str) -> dict[str, object]:
+    return {"path": post_file(served, name), "meta": {"_type": "gradio.FileData"}}
+
+
+def test_large_files_are_refused_at_the_upload(served: Served) -> None:
     with pytest.raises(urllib.error.HTTPError, match="413"):
-        urllib.request.urlopen(request)
+        post_file(served, "large.wav")
 
 
-def call(served: Served, picture: dict[str, object]) -> str:
+def call(served: Served, picture: dict[str, object], sound: dict[str, object] | None = None) -> str:
     """The answer to a request that no page sends."""
-    sound = {"path": str(served.folder / "a.wav"), "meta": {"_type": "gradio.FileData"}}
+    sound = sound or {"path": str(served.folder / "a.wav"), "meta": {"_type": "gradio.FileData"}}
     body = json.dumps({"data": [picture, sound, "L", 0]}).encode()
     request = urllib.request.Request(
         f"{served.address}gradio_api/call/generate", body, {"Content-Type": "application/json"}
@@ -182,6 +205,67 @@ def test_files_of_this_machine_cannot_be_named(served: Served) -> None:
     assert "mp4" not in answer
 
 
+@pytest.mark.parametrize("kind", ["file", "passwd", "folder", "upload folder", "link", "zero byte"])
+def test_a_picture_without_meta_must_be_a_sent_file(served: Served, kind: str) -> None:
+    (uploads,) = (served.folder / "tmp").glob("cssgan-form-*")
+    link = uploads / "link.png"
+    if not link.is_symlink():
+        link.symlink_to(served.folder / "card.png")
+    path = {
+        "file": str(served.folder / "card.png"),
+        "passwd": "/etc/passwd",
+        "folder": str(served.folder),
+        "upload folder": str(uploads),
+        "link": str(link),
+        "zero byte": f"{uploads}/a\0.png",
+    }[kind]
+
+    answer = call(served, {"path": path}, upload(served, "a.wav"))
+
+    assert "event: error" in answer
+    assert "got a path that is not of a sent file" in answer
+    assert "mp4" not in answer
+
+
+def test_a_sound_must_be_a_sent_file(served: Served) -> None:
+    card = upload(served, "card.png")
+
+    assert "event: complete" in call(served, card, upload(served, "a.wav"))
+    for meta in ({}, {"meta": {"_type": "gradio.FileData"}}):
+        answer = call(served, card, {"path": str(served.folder / "a.wav"), **meta})
+        assert "event: error" in answer
+        assert "mp4" not in answer
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("evil.example", 400),
+        ("evil.example:80", 400),
+        ("127.0.0.1.evil.example", 400),
+        ("localhost", 200),
+        ("[::1]", 200),
+    ],
+)
+def test_only_names_of_this_machine_are_answered(served: Served, host: str, status: int) -> None:
+    port = urllib.parse.urlsplit(served.address).port
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
+        connection.request("GET", "/", headers={"Host": host})
+        with connection.getresponse() as answer:
+            assert answer.status == status
+
+
+def test_the_hosts_without_a_proxy_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "a.example, localhost")
+    monkeypatch.setenv("no_proxy", "")
+
+    check_installed()
+    check_installed()
+
+    assert os.environ["NO_PROXY"] == "a.example,localhost,127.0.0.1"
+    assert os.environ["no_proxy"] == "127.0.0.1,localhost"
+
+
 def test_it_listens_on_the_loopback_address_only_and_names_no_other_server(served: Served) -> None:
     with urllib.request.urlopen(served.address) as answer:
         policy = answer.headers["Content-Security-Policy"]
@@ -195,6 +279,19 @@ def test_it_listens_on_the_loopback_address_only_and_names_no_other_server(serve
         if line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "0A"
     ]
     assert listening == [f"0100007F:{port:04X}"]
+
+
+def test_old_folders_are_deleted_also_beside_unreadable_ones(tmp_path: Path) -> None:
+    from cssgan.web_form.app import _delete_old
+
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")  # its times cannot be read
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+    os.utime(tmp_path / "old", (0, 0))
+
+    _delete_old(tmp_path)
+
+    assert {path.name for path in tmp_path.iterdir()} == {"gone", "new"}
 
 
 def test_a_port_in_use_is_an_error(served: Served) -> None:
