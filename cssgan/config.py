@@ -423,7 +423,8 @@ def _check_losses(config: Config) -> None:
         raise ConfigError(
             "model.shuffled_starts", "real", "cascade without a cascade in shuffled order (order.shuffle=gen)"
         )
-    if model.object_dropout != ModelConfig().object_dropout and not (model.object_condition or model.word_dim):
+    is_unused = model.kind == "cssgan" and not (model.object_condition or model.word_dim)
+    if is_unused and model.object_dropout != ModelConfig().object_dropout:
         raise ConfigError(
             "model.object_dropout", model.object_dropout, "0.5 without model.object_condition and model.word_dim"
         )
