@@ -15,21 +15,20 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.events import ONCE
 from benchmarks.real_phonics import import_and_shard
 from cssgan.config import Config, override
-from cssgan.data import resident, windowing
-from cssgan.data.batches import to_uint8
+from cssgan.data import resident
 from cssgan.data.resident import Clip, ResidentSplit
 from cssgan.errors import MetricError
+from cssgan.evaluation.evaluate import as_generate, untrained_generator
 from cssgan.inference.generate import LoadedGenerator, load_generator
 from cssgan.metrics import events, word_reading
+from cssgan.metrics.conditions import Objects, bound
 from cssgan.metrics.events import EventSpec, Times
-from cssgan.models import factory
 from cssgan.presets import preset
 from cssgan.training import loop
 from phonics_data.contract.files import atomic_path
@@ -162,38 +161,28 @@ def read_events(table: Path) -> dict[str, list[AnnotatedEvent]]:
     return found
 
 
-def roll_out(generator: LoadedGenerator, store: ResidentSplit) -> RollOut:
-    """The generator from the first frame of a clip with the clip's audio, over its whole length."""
+def roll_out(generator: LoadedGenerator, store: ResidentSplit, *, with_next_audio: bool = False) -> RollOut:
+    """The generator from the first frame of a clip with the clip's audio and object, over its whole length.
+
+    Args:
+        with_next_audio: the audio is that of the next clip of `store`.
+    """
+    generate = as_generate(generator)
+    place = {clip.key: index for index, clip in enumerate(store.clips)}
 
     def run(clip: Clip, real: Video) -> Video:
-        window = store.window(clip, 0, clip.num_frames)
-        mels = torch.from_numpy(generator.standardize(window.raw_mels_TMU.copy()))[None]
-        return _generate(generator, store, clip, real, mels)
+        audio_of = store.clips[(place[clip.key] + 1) % len(store.clips)] if with_next_audio else clip
+        window = store.window(clip, 0, clip.num_frames, audio_of=audio_of)
+        mels_NTMU = generator.standardize(window.raw_mels_TMU.copy())[None]
+        objects = Objects(pictures_NHWC=store.objects_NHWC[[clip.object_row]], words=(clip.object_word,))
+        labels_N = np.array([generator.label_set.index(clip.label)])
+        return bound(generate, objects)(real[:1], mels_NTMU, labels_N)[0]
 
     return run
 
 
-def _generate(
-    generator: LoadedGenerator, store: ResidentSplit, clip: Clip, real: Video, mels_BTMU: torch.Tensor
-) -> Video:
-    image = torch.from_numpy(real[:1].copy()).permute(0, 3, 1, 2).float() / 127.5 - 1.0
-    label = torch.tensor([generator.label_set.index(clip.label)])
-    model = generator.config.model
-    picture = store.objects_NHWC[clip.object_row] if model.object_condition and clip.object_row else None
-    inputs = generator.object_inputs([picture], [clip.object_word if model.word_dim else ""])
-    return to_uint8(generator.generate(image, mels_BTMU, label, object_BCHW=inputs[0], word_BE=inputs[1]))[0]
-
-
 def controls(generator: LoadedGenerator, store: ResidentSplit) -> dict[str, RollOut]:
     """Solutions without a trained model: what they reach proves nothing."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = factory.generator(generator.config, num_classes=len(generator.label_set))
-    untrained = LoadedGenerator(
-        network, config=generator.config, label_set=generator.label_set, mel_stats=generator.mel_stats,
-        frame_rate=generator.frame_rate, progress=generator.progress, which="last",
-    )  # fmt: skip
-    place = {clip.key: index for index, clip in enumerate(store.clips)}
 
     def held(clip: Clip, real: Video) -> Video:
         return np.repeat(real[:1], len(real), axis=0)
@@ -204,20 +193,12 @@ def controls(generator: LoadedGenerator, store: ResidentSplit) -> dict[str, Roll
         out[every::every] += 40
         return np.clip(out, 0, 255).astype(np.uint8)
 
-    def other_audio(clip: Clip, real: Video) -> Video:
-        """The model with the audio of the next clip."""
-        other = store.clips[(place[clip.key] + 1) % len(store.clips)]
-        mels = windowing.standardize(
-            store.window(clip, 0, clip.num_frames, audio_of=other).raw_mels_TMU.copy(), generator.mel_stats
-        )
-        return _generate(generator, store, clip, real, torch.from_numpy(mels)[None])
-
     return {
         "real": lambda clip, real: real,
         "held first frame": held,
         "flash, three a second": flash,
-        "untrained network": roll_out(untrained, store),
-        "the model with another clip's audio": other_audio,
+        "untrained network": roll_out(untrained_generator(generator), store),
+        "the model with another clip's audio": roll_out(generator, store, with_next_audio=True),
     }
 
 

@@ -28,7 +28,7 @@ def serve(
 ) -> None:
     """A web form on this machine: upload a picture or draw a card, upload or record a sound, see the video with its sound.
 
-    It listens on 127.0.0.1 only and sends nothing to other servers. Ctrl-C stops it; uploads and videos are deleted then.
+    It binds to 127.0.0.1 only and sends nothing to other servers. Ctrl-C stops it; uploads and videos are deleted then.
     Needs the extra `ui`.
 
     Example: cssgan serve --model rendered-64 --port 8080

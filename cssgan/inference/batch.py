@@ -8,7 +8,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -266,7 +266,8 @@ def generate_pairs(
                 loaded.append(_load(generator, pair, rate))
             except PhonicsDataError as error:
                 rejected.append(_reject(pair, str(error)))
-        for inputs, video_THWC in zip(loaded, _generate_batch(generator, loaded), strict=True):
+        made = (zip(part, _generate_batch(generator, part), strict=True) for part in _batches(generator, loaded))
+        for inputs, video_THWC in chain.from_iterable(made):
             pair = inputs.pair
             media_files.write_mp4(out / pair.out, video_THWC, rate, inputs.audio_N, inputs.audio_rate_hz, scale=scale)
             values = (
@@ -323,25 +324,25 @@ def _load(generator: LoadedGenerator, pair: Pair, frame_rate: Fraction) -> _Load
     )
 
 
-def _generate_batch(generator: LoadedGenerator, loaded: Sequence[_LoadedPair]) -> list[NDArray[np.uint8]]:
-    """Generate videos of different lengths: shorter ones are padded with silence, then cropped.
+def _batches(generator: LoadedGenerator, loaded: Sequence[_LoadedPair]) -> list[list[_LoadedPair]]:
+    """The pairs that are generated together.
 
-    A GRU in both directions carries the padding into all frames, so with `model.audio_context` = window only videos of one
-    padded length are in a batch.
+    A GRU in both directions carries padding into all frames, so with `model.audio_context` = window only videos of one padded
+    length are together.
     """
     if not loaded:
         return []
-    if generator.config.model.audio_context == "window":
-        by_length: dict[int, list[int]] = {}
-        for index, inputs in enumerate(loaded):
-            length = -(-len(inputs.mels_TMU) // generator.config.source_frames_per_stream)
-            by_length.setdefault(length, []).append(index)
-        if len(by_length) > 1:
-            videos: dict[int, NDArray[np.uint8]] = {}
-            for indices in by_length.values():
-                made = _generate_batch(generator, [loaded[index] for index in indices])
-                videos |= dict(zip(indices, made, strict=True))
-            return [videos[index] for index in range(len(loaded))]
+    if generator.config.model.audio_context == "clip":
+        return [list(loaded)]
+    by_length: dict[int, list[_LoadedPair]] = {}
+    for inputs in loaded:
+        length = -(-len(inputs.mels_TMU) // generator.config.source_frames_per_stream)
+        by_length.setdefault(length, []).append(inputs)
+    return list(by_length.values())
+
+
+def _generate_batch(generator: LoadedGenerator, loaded: Sequence[_LoadedPair]) -> list[NDArray[np.uint8]]:
+    """Generate videos of different lengths: shorter ones are padded with silence, then cropped."""
     num_frames = max(len(inputs.mels_TMU) for inputs in loaded)
     mels_BTMU = np.full((len(loaded), num_frames, *loaded[0].mels_TMU.shape[1:]), generator.silence, np.float32)
     for mels_TMU, inputs in zip(mels_BTMU, loaded, strict=True):

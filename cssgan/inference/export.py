@@ -36,6 +36,7 @@ from cssgan.pretrained.exported import (
     FORMAT_VERSION,
     MODEL_CARD_FILE,
     WEIGHTS_FILE,
+    ExportedModel,
     StoredAs,
     WeightsKind,
     is_export,
@@ -308,18 +309,7 @@ def load_generator(
         log.warning("%s; using the configuration in the checkpoint", error)
         config = None
     state = checkpoint.load_newest(run, config=config)
-    network = factory.generator(state.config, num_classes=len(state.label_set))
-    network.load_state_dict(state.generator_weights(which))
-    loaded = LoadedGenerator(
-        network,
-        config=state.config,
-        label_set=state.label_set,
-        mel_stats=state.mel_stats,
-        frame_rate=state.frame_rate,
-        progress=state.progress,
-        which=which,
-    )
-    return loaded.to(device)
+    return _with_weights(state, state.generator_weights(which), which).to(device)
 
 
 def load_pretrained(path: Path | str, *, device: str | torch.device = "cpu") -> LoadedGenerator:
@@ -343,20 +333,22 @@ def load_pretrained(path: Path | str, *, device: str | torch.device = "cpu") -> 
         )
     content = exported.read_export(folder)
     try:
-        network = factory.generator(content.config, num_classes=len(content.label_set))
-        network.load_state_dict(content.weights)
+        loaded = _with_weights(content, content.weights, content.which)
     except (ValueError, RuntimeError) as error:
         raise exported.invalid(folder, error) from error
-    loaded = LoadedGenerator(
-        network,
-        config=content.config,
-        label_set=content.label_set,
-        mel_stats=content.mel_stats,
-        frame_rate=content.frame_rate,
-        progress=content.progress,
-        which=content.which,
-    )
     return loaded.to(device)
+
+
+def _with_weights(
+    found: checkpoint.Checkpoint | ExportedModel, weights: Mapping[str, Tensor], which: WeightsKind
+) -> LoadedGenerator:
+    """The generator that a checkpoint or an export describes. Raises RuntimeError for weights of another shape."""
+    network = factory.generator(found.config, num_classes=len(found.label_set))
+    network.load_state_dict(weights)
+    return LoadedGenerator(
+        network, config=found.config, label_set=found.label_set, mel_stats=found.mel_stats, frame_rate=found.frame_rate,
+        progress=found.progress, which=which,
+    )  # fmt: skip
 
 
 def export(

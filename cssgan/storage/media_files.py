@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -199,19 +201,26 @@ def read_image(path: Path, size: int) -> NDArray[np.uint8]:
     Raises:
         InputError: a missing or damaged file, or an integer or float image without a defined value range.
     """
+    with _opened(path) as opened:
+        image = _to_rgb(opened)
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    square = image.crop((left, top, left + side, top + side))
+    return np.asarray(square.resize((size, size), _resampling(side, size)))
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[Image.Image]:
+    """The image of a file, upright. Errors of opening it and of the work on it become `InputError`."""
     try:
         with Image.open(path) as opened:
-            image = _to_rgb(_upright(opened))
+            yield _upright(opened)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such image") from error
     except UnknownRangeError as error:
         raise InputError(f"{path}: {error}") from error
     except Exception as error:  # Pillow raises many kinds of errors for damaged files
         raise InputError(f"{path}: cannot be read as an image ({error}); allowed: png, jpeg, webp") from error
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    square = image.crop((left, top, left + side, top + side))
-    return np.asarray(square.resize((size, size), _resampling(side, size)))
 
 
 MAX_OBJECT_SIDE = 512
@@ -229,18 +238,10 @@ def read_object(path: Path) -> NDArray[np.uint8]:
     Raises:
         InputError: a missing or damaged file, or nothing is visible.
     """
-    try:
-        with Image.open(path) as opened:
-            image = _upright(opened)
-            image = image.convert("RGBA") if image.has_transparency_data else _to_rgb(image).convert("RGBA")
-            image.thumbnail((MAX_OBJECT_SIDE, MAX_OBJECT_SIDE))
-            picture = np.array(image)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such image") from error
-    except UnknownRangeError as error:
-        raise InputError(f"{path}: {error}") from error
-    except Exception as error:  # Pillow raises many kinds of errors for damaged files
-        raise InputError(f"{path}: cannot be read as an image ({error}); allowed: png, jpeg, webp") from error
+    with _opened(path) as image:
+        image = image.convert("RGBA") if image.has_transparency_data else _to_rgb(image).convert("RGBA")
+        image.thumbnail((MAX_OBJECT_SIDE, MAX_OBJECT_SIDE))
+        picture = np.array(image)
     if (picture[..., 3] == 255).all():
         picture[_background(picture[..., :3]), 3] = 0
     if not picture[..., 3].any():

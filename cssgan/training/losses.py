@@ -39,11 +39,6 @@ def relativistic_loss(real: Tensor, fake: Tensor, weight: Tensor | None = None) 
     return weighted_mean(functional.softplus(fake - real), weight)
 
 
-def masked_mean(values_BS: Tensor, mask_BS: Tensor) -> Tensor:
-    """Mean over all elements with masked ones (mask 0) counted as 0: parts of a batch average to the whole batch."""
-    return (values_BS * mask_BS).mean()
-
-
 def mismatch_loss(real_BS: Tensor, wrong_BS: Tensor, mask_BS: Tensor, gan: str) -> Tensor:
     """Discriminator's loss on real clips with a wrong sound, as fakes.
 
@@ -51,10 +46,10 @@ def mismatch_loss(real_BS: Tensor, wrong_BS: Tensor, mask_BS: Tensor, gan: str) 
 
     Args:
         real_BS, wrong_BS: logits of the same clips with their own and with a wrong sound.
-        mask_BS: 1: counts.
+        mask_BS: 1: counts; the mean is over all clips, so that parts of a batch average to the whole batch.
         gan: ``bce``: mean of -log(1 - sigmoid(wrong)); ``rpgan``: `relativistic_loss` of the pairs.
     """
-    return masked_mean(functional.softplus(wrong_BS if gan == "bce" else wrong_BS - real_BS), mask_BS)
+    return generator_loss(-wrong_BS, mask_BS) if gan == "bce" else relativistic_loss(real_BS, wrong_BS, mask_BS)
 
 
 def gradient_penalty(logits: Tensor, inputs: Tensor, weight: Tensor | None = None) -> Tensor:

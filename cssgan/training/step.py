@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from cssgan import clip_permutations
 from cssgan.config import Config
@@ -372,8 +371,11 @@ def generator_losses(
         terms["g_image"], terms["g_video"] = _generator_adversarial_losses(output, real_output, part.weights, config)
         loss = loss + weights.image_weight * terms["g_image"] + weights.video_weight * terms["g_video"]
         if seam_fake_BS is not None:
-            losses_BS = functional.softplus(-seam_fake_BS if seam_real_BS is None else seam_real_BS - seam_fake_BS)
-            terms["g_seam"] = losses.masked_mean(losses_BS, _seam_weights(part, config))
+            seam_weights_BS = _seam_weights(part, config)
+            if seam_real_BS is None:
+                terms["g_seam"] = losses.generator_loss(seam_fake_BS, seam_weights_BS)
+            else:
+                terms["g_seam"] = losses.relativistic_loss(seam_fake_BS, seam_real_BS, seam_weights_BS)
             loss = loss + weights.video_weight * terms["g_seam"]
         if order_logits_BP is not None:
             terms["g_order"], terms["order_acc_fake"] = _order_terms(order_logits_BP, batch)
@@ -450,12 +452,7 @@ def discriminator_losses(
     }
     loss = terms["d_image"] + terms["d_video"]
     if seam_BS is not None:
-        seam_real_BS, seam_fake_BS = seam_BS.split(size)
-        if weights.gan == "bce":
-            losses_BS = functional.softplus(-seam_real_BS) + functional.softplus(seam_fake_BS)
-        else:
-            losses_BS = functional.softplus(seam_fake_BS - seam_real_BS)
-        terms["d_seam"] = losses.masked_mean(losses_BS, _seam_weights(part, config))
+        terms["d_seam"] = adversarial_loss(seam_BS[:size], seam_BS[size:], _seam_weights(part, config))
         loss = loss + terms["d_seam"]
     if wrong_BS is not None:
         assert output.clip_BS is not None
