@@ -19,6 +19,7 @@ MAX_PICTURE_SIDE = 512
 Frames = NDArray[np.uint8]
 Picture = NDArray[np.uint8]
 """uint8 (H, W, 4) RGBA; the colours are not multiplied with alpha."""
+Boxes = NDArray[np.float32]
 Audio = NDArray[np.float32]
 
 
@@ -42,6 +43,8 @@ class Sample:
         object_picture: the object that appears in the clip, cut out of the source at its size there: uint8 (h, w, 4) RGBA with h and w
             from 1 to `MAX_PICTURE_SIDE`, alpha 0 outside the object. Colours where alpha is 0 have no meaning. None if no object was
             found.
+        object_boxes_L4: where the object of `object_picture` is in each frame: left, top, right, bottom of its visible pixels as fractions
+            of the frame, 0..1; all 0 where it is not there, all NaN where it is not known. None if it is known in no frame.
     """
 
     key: str
@@ -57,6 +60,7 @@ class Sample:
     object_word_source: str = ""
     group: str = ""
     object_picture: Picture | None = None
+    object_boxes_L4: Boxes | None = None
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
@@ -81,6 +85,8 @@ class Sample:
             )
         if (picture := self.object_picture) is not None:
             _check_picture(self.key, picture)
+        if (boxes := self.object_boxes_L4) is not None:
+            _check_boxes(self.key, boxes, self.num_frames)
 
     @property
     def num_frames(self) -> int:
@@ -100,6 +106,20 @@ def _check_picture(key: str, picture: Picture) -> None:
         raise DatasetError(f"sample {key}: object_picture must be {allowed}, got {width} x {height} pixels")
     if not picture[..., 3].any():
         raise DatasetError(f"sample {key}: object_picture is transparent everywhere; give None if there is no object")
+
+
+def _check_boxes(key: str, boxes_L4: Boxes, num_frames: int) -> None:
+    where = f"sample {key}: object_boxes_L4 must"
+    if boxes_L4.dtype != np.float32 or boxes_L4.shape != (num_frames, 4):
+        raise DatasetError(f"{where} be float32 ({num_frames}, 4), got {boxes_L4.dtype} {boxes_L4.shape}")
+    unknown_L = np.isnan(boxes_L4).all(axis=1)
+    known_L4 = boxes_L4[~unknown_L]
+    left, top, right, bottom = known_L4.T
+    is_box = (left >= 0) & (left < right) & (right <= 1) & (top >= 0) & (top < bottom) & (bottom <= 1)
+    is_allowed = is_box | (known_L4 == 0).all(axis=1)
+    if not is_allowed.all():
+        got = known_L4[~is_allowed][0].tolist()
+        raise DatasetError(f"{where} hold left < right and top < bottom in 0..1, four zeros or four NaN, got {got}")
 
 
 def quantize_audio(audio_N: NDArray[np.floating]) -> Audio:

@@ -6,10 +6,11 @@ A sample with key K has these members, in this order:
     K.audio.flac   mono, 16 bit
     K.meta.json    every other field of Sample, keys sorted, UTF-8; ``group`` only if it is not empty
     K.object.png   the object picture, RGBA with 8 bits a channel; only in samples that have one
+    K.object_boxes.npy  float32 (L, 4), the object's box in each frame; only in samples in which it is known
 
 Datasets with large frames may have ``K.frames.mp4`` (`phonics_data.contract.video`) instead of the first.
 ``webdataset.WebDataset(path).decode()`` reads the shards too (and gives ``object.png`` as bytes, ``decode("rgba8")`` as pixels). Nothing
-is pickled. Shards without ``object.png`` have the same schema version.
+is pickled. Shards without the last two have the same schema version.
 """
 
 from __future__ import annotations
@@ -24,15 +25,17 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from phonics_data.contract import picture, tar_reader
-from phonics_data.contract.sample import SCHEMA_VERSION, Audio, Frames, Picture, Sample
+from phonics_data.contract.sample import SCHEMA_VERSION, Audio, Boxes, Frames, Picture, Sample
 from phonics_data.errors import DatasetError
 
 FRAMES, AUDIO, META = "frames.npy", "audio.flac", "meta.json"
 MEMBERS = (FRAMES, AUDIO, META)
 FRAMES_MP4 = "frames.mp4"
 OBJECT_PICTURE = "object.png"
+OBJECT_BOXES = "object_boxes.npy"
 
 FramesFormat = Literal["npy", "mp4"]
 
@@ -62,6 +65,8 @@ def encode(sample: Sample, frames_format: FramesFormat = "npy") -> dict[str, byt
     }
     if sample.object_picture is not None:
         members[OBJECT_PICTURE] = picture.encode_png(sample.object_picture)
+    if sample.object_boxes_L4 is not None:
+        members[OBJECT_BOXES] = _encode_array(sample.object_boxes_L4)
     return members
 
 
@@ -70,10 +75,14 @@ def _encode_frames(sample: Sample, frames_format: FramesFormat) -> dict[str, byt
         from phonics_data.contract.video import encode_video
 
         return {FRAMES_MP4: encode_video(sample.frames_LHWC, sample.frame_rate)}
-    frames_LHWC, header = np.ascontiguousarray(sample.frames_LHWC), io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(frames_LHWC))
-    # The output of `write_array`, with one copy of the frames instead of four.
-    return {FRAMES: b"".join((header.getvalue(), frames_LHWC.data))}
+    return {FRAMES: _encode_array(sample.frames_LHWC)}
+
+
+def _encode_array(array: NDArray[Any]) -> bytes:
+    contiguous, header = np.ascontiguousarray(array), io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(contiguous))
+    # The output of `write_array`, with one copy of the array instead of four.
+    return b"".join((header.getvalue(), contiguous.data))
 
 
 def add_sample(tar: tarfile.TarFile, key: str, members: Mapping[str, bytes]) -> None:
@@ -167,6 +176,7 @@ def decode(key: str, members: Mapping[str, bytes], *, where: str = "shard") -> S
         frames_LHWC=frames,
         audio_N=audio,
         object_picture=_decode_picture(key, members, where),
+        object_boxes_L4=_decode_boxes(key, members, where),
         **{name: fields[name] for name in _META_FIELDS},
     )
 
@@ -178,6 +188,15 @@ def _decode_picture(key: str, members: Mapping[str, bytes], where: str) -> Pictu
         return picture.decode_png(members[OBJECT_PICTURE])
     except ValueError as error:
         raise DatasetError(f"{where}: sample {key}: broken member {OBJECT_PICTURE} ({error})") from error
+
+
+def _decode_boxes(key: str, members: Mapping[str, bytes], where: str) -> Boxes | None:
+    if OBJECT_BOXES not in members:
+        return None
+    try:
+        return np.lib.format.read_array(io.BytesIO(members[OBJECT_BOXES]), allow_pickle=False)
+    except (ValueError, EOFError, MemoryError) as error:
+        raise DatasetError(f"{where}: sample {key}: broken member {OBJECT_BOXES} ({error})") from error
 
 
 def read_members(source: Path | str) -> Iterator[tuple[str, dict[str, bytes]]]:

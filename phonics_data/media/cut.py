@@ -61,6 +61,8 @@ class DecodedClip:
     """Mono in [-1, 1], quantized to 16 bits, of the same duration as the frames."""
     samples_THWC: NDArray[np.uint8]
     """Some whole frames at (about) the source's size, uint8 RGB, as asked for by `Samples`; empty if they were not."""
+    sample_frames_T: NDArray[np.int64]
+    """Number of the frame of each sample."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -449,7 +451,8 @@ def _finish(segment: _PendingSegment, track: AudioTrack, output: _OutputFormat) 
         frames_LHWC=np.stack(frames) if frames else empty,
         region=segment.region,
         audio_N=quantize_audio(track.take(start, num_samples)),
-        samples_THWC=_alike(samples),
+        samples_THWC=(alike := _alike(samples)),
+        sample_frames_T=np.arange(len(samples) - len(alike), len(samples)) * segment.stride,
     )
 
 

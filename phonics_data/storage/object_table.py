@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,18 @@ from phonics_data.errors import TableError
 
 SUFFIX = ".objects.parquet"
 _PLAN = b"phonics_data.plan"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectBox:
+    """Where the object is, as fractions of the frame, clipped to it."""
+
+    start_seconds: float
+    end_seconds: float
+    left: float
+    top: float
+    right: float
+    bottom: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +41,8 @@ class ObjectRow:
     """When the object begins to come."""
     png: bytes
     """RGBA, at its size in the video."""
+    boxes: tuple[ObjectBox, ...]
+    """By time, from `shown_seconds` to the end of the phrase; where there is none, the object cannot be seen."""
 
 
 def objects_path(media: Path) -> Path:
@@ -76,7 +90,13 @@ def read_objects(path: Path) -> list[ObjectRow]:
         raise TableError(f"{path}: not a readable parquet file ({' '.join(str(error).split())}); {ADVICE}") from error
     if missing := [name for name in _schema().names if name not in table.column_names]:
         raise TableError(f"{path}: lacks the columns {', '.join(missing)}; {ADVICE}")
-    return [ObjectRow(**row) for row in table.select(_schema().names).to_pylist()]
+    try:
+        rows: list[dict[str, Any]] = table.select(_schema().names).cast(_schema()).to_pylist()
+    except (pa.ArrowException, ValueError) as error:
+        raise TableError(f"{path}: columns of other types ({' '.join(str(error).split())}); {ADVICE}") from error
+    for row in rows:
+        row["boxes"] = tuple(ObjectBox(**box) for box in row["boxes"])
+    return [ObjectRow(**row) for row in rows]
 
 
 ADVICE = "run `phonics-data render` again, or delete the file: the objects are then taken from the frames"
@@ -86,4 +106,5 @@ def _schema() -> Any:
     import pyarrow as pa
 
     seconds = [(name, pa.float64()) for name in ("start_seconds", "end_seconds", "shown_seconds")]
-    return pa.schema([("object_word", pa.string()), *seconds, ("png", pa.binary())])
+    box = pa.struct([(field.name, pa.float64()) for field in fields(ObjectBox)])
+    return pa.schema([("object_word", pa.string()), *seconds, ("png", pa.binary()), ("boxes", pa.list_(box))])

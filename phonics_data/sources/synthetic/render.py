@@ -14,7 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ from phonics_data.sources.synthetic.phrases_plan import PhrasesPlan, plan_phrase
 from phonics_data.sources.synthetic.song_plan import MAX_SONGS, Family, SongPlan
 from phonics_data.sources.synthetic.splits import split_songs
 from phonics_data.sources.synthetic.timeline import Timeline, build_timeline, true_segments
-from phonics_data.storage.object_table import SUFFIX, ObjectRow, plan_of_objects, write_objects
+from phonics_data.storage.object_table import SUFFIX, ObjectBox, ObjectRow, plan_of_objects, write_objects
 from phonics_data.storage.workspace import write_json
 from phonics_data.types import Split, TrueSegment, Word
 
@@ -239,7 +239,7 @@ def _render(plan: SongPlan, folder: Path) -> None:
 
 
 def _has_objects(plan: PhrasesPlan, folder: Path) -> bool:
-    return plan_of_objects(folder / f"{plan.video_id}{SUFFIX}") == _plan_id(plan)
+    return plan_of_objects(folder / f"{plan.video_id}{SUFFIX}") == _objects_id(plan)
 
 
 def _write_objects(plan: PhrasesPlan, folder: Path) -> None:
@@ -259,10 +259,34 @@ def _write_objects(plan: PhrasesPlan, folder: Path) -> None:
             end_seconds=segment["end_seconds"],
             shown_seconds=shown[phrase],
             png=encode_png(np.asarray(object_picture(style, section))),
+            boxes=_object_boxes(marker["regions"], shown[phrase], segment["end_seconds"]),
         )
         for phrase, (segment, section) in enumerate(zip(marker["segments"], sections, strict=True))
     ]
-    write_objects(folder / f"{plan.video_id}{SUFFIX}", rows, _plan_id(plan))
+    write_objects(folder / f"{plan.video_id}{SUFFIX}", rows, _objects_id(plan))
+
+
+def _objects_id(plan: SongPlan) -> str:
+    # Tables of earlier releases lack the boxes and are written again.
+    return f"boxes-{_plan_id(plan)}"
+
+
+def _object_boxes(
+    regions: Sequence[Mapping[str, Any]], start_seconds: float, end_seconds: float
+) -> tuple[ObjectBox, ...]:
+    """The boxes of the region ``object`` in [start, end); before that, they are of the object of the phrase before."""
+    boxes = [
+        ObjectBox(
+            start_seconds=max(row["start_seconds"], start_seconds),
+            end_seconds=min(row["end_seconds"], end_seconds),
+            **{side: row[side] for side in ("left", "top", "right", "bottom")},
+        )
+        for row in regions
+        if row["region"] == "object"
+    ]
+    return tuple(
+        sorted((box for box in boxes if box.end_seconds > box.start_seconds), key=lambda box: box.start_seconds)
+    )
 
 
 def read_truth(path: Path) -> list[TrueSegment]:

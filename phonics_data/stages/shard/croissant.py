@@ -116,4 +116,8 @@ def _columns() -> list[tuple[str, str]]:
 
 def _pictures_text(pictures_by_source: Mapping[str, int]) -> str:
     number = sum(pictures_by_source.values())
-    return f" {number} of them have object.png, an RGBA picture of the object that appears in them." if number else ""
+    return (
+        f" {number} of them have object.png, an RGBA picture of the object that appears in them, and object_boxes.npy, its box in each frame."
+        if number
+        else ""
+    )

@@ -8,15 +8,16 @@ from __future__ import annotations
 import hashlib
 import tarfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import soundfile
 
 from phonics_data.contract.files import atomic_path
 from phonics_data.contract.picture import decode_png
-from phonics_data.contract.sample import Picture, Sample
+from phonics_data.contract.sample import Boxes, Picture, Sample
 from phonics_data.contract.shard import add_sample, content_digest, encode
 from phonics_data.errors import TableError
 from phonics_data.media import FULL_FRAME, DecodedClip, Fit, Region, Samples, content_region, cut_segments
@@ -26,6 +27,7 @@ from phonics_data.stages.shard.object_picture import (
     MAX_SAMPLES,
     SAMPLES_PER_SECOND,
     SOURCE_SIDE,
+    FoundObject,
     find_object,
     read_lines,
 )
@@ -36,7 +38,7 @@ from phonics_data.types import NoPictureReason, ObjectPictureSource, Rejection, 
 # Imported here, so that a worker imports it once and not in each process that it forks.
 _ = soundfile.__version__
 
-CUT_VERSION = 7
+CUT_VERSION = 8
 """Increased whenever the same source, segment and options give other bytes; all clips are then cut again."""
 
 _MEDIA_FIT: dict[DatasetFit, Fit] = {
@@ -154,21 +156,52 @@ def cut_video(task: CutTask) -> tuple[tuple[CutClip, ...], tuple[Rejection, ...]
 
 def _object_picture(
     cut: DecodedClip, task: CutTask, objects: Sequence[ObjectRow] | None
-) -> tuple[Picture | None, ObjectPictureSource, NoPictureReason]:
+) -> tuple[Picture | None, Boxes | None, ObjectPictureSource, NoPictureReason]:
+    """The picture, the object's boxes in the whole frame, and where they are from or why there are none."""
     if not task.options.object_pictures:
-        return None, "", "not_searched"
+        return None, None, "", "not_searched"
     if objects is None:
         found = find_object(cut.samples_THWC, read_lines)
-        return found.picture, "change" if found.picture is not None else "", found.reason
+        if found.picture is None:
+            return None, None, "", found.reason
+        return found.picture, _found_boxes(found, cut), "change", ""
     row = max(objects, key=lambda row: _common_seconds(row, cut), default=None)
     if row is None or 2 * _common_seconds(row, cut) < cut.end_seconds - cut.start_seconds:
-        return None, "", "not_shown"
+        return None, None, "", "not_shown"
     if row.shown_seconds >= cut.end_seconds:
-        return None, "", "not_shown"
+        return None, None, "", "not_shown"
     try:
-        return decode_png(row.png), "rendered", ""
+        return decode_png(row.png), _rendered_boxes(row, cut, task.frame_rate), "rendered", ""
     except ValueError as error:
         raise TableError(f"{task.objects}: picture of {row.object_word!r}: {error}; {ADVICE}") from error
+
+
+def _found_boxes(found: FoundObject, cut: DecodedClip) -> Boxes:
+    frames_L = np.arange(len(cut.frames_LHWC))
+    sample_L = np.searchsorted(cut.sample_frames_T, frames_L, side="right") - 1
+    boxes_L4 = np.full((len(frames_L), 4), np.nan, np.float32)
+    boxes_L4[sample_L < found.absent_until] = 0.0
+    boxes_L4[(found.there[0] <= sample_L) & (sample_L < found.there[1])] = found.box
+    return boxes_L4
+
+
+def _rendered_boxes(row: ObjectRow, cut: DecodedClip, frame_rate: Fraction) -> Boxes:
+    boxes_L4 = np.zeros((len(cut.frames_LHWC), 4), np.float32)
+    middle_L = cut.start_seconds + (np.arange(len(boxes_L4)) + 0.5) / float(frame_rate)
+    for box in row.boxes:
+        boxes_L4[(box.start_seconds <= middle_L) & (middle_L < box.end_seconds)] = astuple(box)[2:]
+    boxes_L4[(middle_L < row.start_seconds) | (row.end_seconds <= middle_L)] = np.nan
+    return boxes_L4
+
+
+def _in_clip(boxes_L4: Boxes, region: Region) -> Boxes | None:
+    """Boxes of the whole frame as fractions of a part of it, clipped to it; None without a known one."""
+    left, top, right, bottom = region
+    start, side = np.array([left, top] * 2), np.array([right - left, bottom - top] * 2)
+    within_L4 = np.clip((boxes_L4 - start) / side, 0.0, 1.0).astype(np.float32)
+    is_outside = (within_L4[:, 0] >= within_L4[:, 2]) | (within_L4[:, 1] >= within_L4[:, 3])
+    within_L4[is_outside | (boxes_L4 == 0).all(axis=1)] = 0.0
+    return None if np.isnan(within_L4).all() else within_L4
 
 
 def _common_seconds(row: ObjectRow, cut: DecodedClip) -> float:
@@ -179,7 +212,10 @@ def _store(
     tar: tarfile.TarFile, cut: DecodedClip, segment: Segment, task: CutTask, objects: Sequence[ObjectRow] | None
 ) -> CutClip:
     options = task.options
-    picture, source, reason = _object_picture(cut, task, objects)
+    picture, boxes_L4, source, reason = _object_picture(cut, task, objects)
+    if boxes_L4 is not None:
+        # With bars, the frame is a part of the clip, and not the clip a part of the frame.
+        boxes_L4 = None if options.fit == "pad" else _in_clip(boxes_L4, cut.region)
     sample = Sample(
         key=segment.segment_id,
         frames_LHWC=cut.frames_LHWC,
@@ -194,6 +230,7 @@ def _store(
         object_word_source=segment.object_word_source,
         group=task.group,
         object_picture=picture,
+        object_boxes_L4=boxes_L4,
     )
     members = encode(sample, options.frames)
     offset = tar.offset

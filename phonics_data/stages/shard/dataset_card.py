@@ -158,5 +158,6 @@ def _pictures_text(pictures_by_source: Mapping[str, int]) -> str:
     parts = ", ".join(f"`{source}` {number}" for source, number in pictures_by_source.items())
     return (
         f"{sum(pictures_by_source.values())} clips have `<key>.object.png`, the object that appears, RGBA at the size that it has in the source, transparent "
-        f"around it (column `object_picture_source`: {parts}). "
+        f"around it (column `object_picture_source`: {parts}), and `<key>.object_boxes.npy`, its box in each frame (float32 (L, 4): left, top, right, "
+        "bottom as fractions of the frame; zeros: not there, NaN: not known). "
     )

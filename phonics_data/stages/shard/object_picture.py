@@ -13,7 +13,7 @@ since a moment after the phrase began, and had another value before.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import cv2
@@ -79,11 +79,15 @@ class FoundObject:
         picture: RGBA; None if none was found.
         box: left, top, right, bottom of the object as fractions of the frame; None if none was found.
         reason: why there is none.
+        absent_until: number of the first of `frames_THWC` in which it may be on its way; before that, it is not there.
+        there: first frame in which it is at `box`, and the one after the last.
     """
 
     picture: Picture | None
     box: tuple[float, float, float, float] | None
     reason: NoPictureReason
+    absent_until: int = 0
+    there: tuple[int, int] = (0, 0)
 
 
 def find_object(frames_THWC: Frames, find_lines: FindLines | None = None) -> FoundObject:
@@ -103,8 +107,8 @@ def find_object(frames_THWC: Frames, find_lines: FindLines | None = None) -> Fou
         return _nothing("whole_picture")
     states_THWC, late = states_THWC[start:], late - start
     steady_THWC, known_THW = _without_camera(states_THWC, late)
-    came_HW, stays_HW = _arrivals(steady_THWC, known_THW, late, max(3, round(_MIN_STAY * num_states)))
-    lasting_HW = stays_HW & (came_HW > 0)
+    came_HW, left_HW = _arrivals(steady_THWC, known_THW, late)
+    lasting_HW = (left_HW - came_HW >= max(3, round(_MIN_STAY * num_states))) & (came_HW > 0)
     if lasting_HW.mean() > _CUT_SHARE:
         return _nothing("whole_picture")
     regions = list(_regions(steady_THWC, came_HW, lasting_HW, late))
@@ -118,7 +122,14 @@ def find_object(frames_THWC: Frames, find_lines: FindLines | None = None) -> Fou
         if not regions:
             return _nothing("only_text")
     region_HW = max(regions, key=lambda region: (int(region.sum()), region.tobytes()))
-    return _cut_out(region_HW, frames_THWC, start + late, scale)
+    found = _cut_out(region_HW, frames_THWC, start + late, scale)
+    came, arrived = (int(np.percentile(came_HW[region_HW], share)) for share in (5, 95))
+    there = (arrived, int(np.percentile(left_HW[region_HW], 5)))
+    if steady_THWC is not states_THWC:
+        there = (late, late + 1)  # the box is that of the late state, and the camera moves
+    # State t is the median of frames t, t + 1 and t + 2 after `start`.
+    absent_until = max(start + came - _MAX_WAY, 0)
+    return replace(found, absent_until=absent_until, there=(start + there[0] + 1, start + there[1] + 1))
 
 
 def load_text_models() -> None:
@@ -232,18 +243,18 @@ def _num_different(late_HW: Any, grey_HW: Any, move: NDArray[np.float64]) -> int
     return int(np.count_nonzero(cv2.absdiff(moved, late_HW) > _CHANGED_LEVELS // 2))
 
 
-def _arrivals(states_THWC: Frames, known_THW: Mask, late: int, min_stay: int) -> tuple[NDArray[np.int64], Mask]:
-    """((H, W) the state since which a pixel has its late value, 0 if it always had it; (H, W) whether it keeps it long enough)."""
+def _arrivals(states_THWC: Frames, known_THW: Mask, late: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(H, W) the state since which a pixel has its late value, 0 if it always had it; (H, W) the first state without it."""
     num_states, height, width = states_THWC.shape[:3]
     came_HW = np.zeros((height, width), np.int64)
-    left_HW = np.full((height, width), num_states)
+    left_HW = np.full((height, width), num_states, np.int64)
     for t in range(num_states):
         differs = _differs(states_THWC[t], states_THWC[late]) & known_THW[t]
         if t < late:
             came_HW[differs] = t + 1
         else:
             left_HW[differs] = np.minimum(left_HW[differs], t)
-    return came_HW, left_HW - came_HW >= min_stay
+    return came_HW, left_HW
 
 
 def _regions(states_THWC: Frames, came_HW: NDArray[np.int64], lasting_HW: Mask, late: int) -> Iterator[Mask]:

@@ -9,11 +9,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from phonics_data.contract.sample import Sample, num_audio_samples, quantize_audio
 from phonics_data.errors import DatasetError
 
 pytestmark = pytest.mark.dependencies
+
+
+def boxes(box: tuple[float, ...]) -> NDArray[np.float32]:
+    """Of `make`'s five frames: the box in the last one."""
+    return np.array([(0, 0, 0, 0)] * 3 + [(np.nan,) * 4, box], np.float32)
 
 
 def make(**changes: Any) -> Sample:
@@ -29,6 +35,12 @@ def make(**changes: Any) -> Sample:
         "start_seconds": 0.123,
     }
     return Sample(**(fields | changes))
+
+
+def test_boxes_are_known_unknown_or_nowhere() -> None:
+    stored = make(object_boxes_L4=boxes((0.0, 0.25, 0.5, 1.0))).object_boxes_L4
+    assert stored is not None
+    assert stored[-1].tolist() == [0.0, 0.25, 0.5, 1.0]
 
 
 def test_lengths() -> None:
@@ -58,6 +70,11 @@ def test_lengths() -> None:
         ({"object_picture": np.full((9, 513, 4), 255, np.uint8)}, "from 1 to 512, got 513 x 9 pixels"),
         ({"object_picture": np.zeros((0, 9, 4), np.uint8)}, "got 9 x 0 pixels"),
         ({"object_picture": np.zeros((9, 9, 4), np.uint8)}, "transparent everywhere"),
+        ({"object_boxes_L4": np.zeros((4, 4), np.float32)}, r"must be float32 \(\d+, 4\), got float32 \(4, 4\)"),
+        ({"object_boxes_L4": boxes((0.2, 0.1, 0.1, 0.9))}, r"left < right .* got \[0.2\d*, 0.1\d*, 0.1\d*, 0.8\d*\]"),
+        ({"object_boxes_L4": boxes((0.2, 0.1, 1.1, 0.9))}, "in 0..1"),
+        ({"object_boxes_L4": boxes((0.2, 0.1, np.nan, 0.9))}, "four zeros or four NaN"),
+        ({"object_boxes_L4": boxes((0.2, 0.1, np.inf, 0.9))}, "in 0..1"),
     ],
 )
 def test_invalid_samples_are_refused(changes: dict[str, Any], message: str) -> None:

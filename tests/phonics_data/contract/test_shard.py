@@ -22,6 +22,7 @@ from phonics_data.contract.shard import (
     FRAMES,
     MEMBERS,
     META,
+    OBJECT_BOXES,
     OBJECT_PICTURE,
     content_digest,
     decode,
@@ -114,6 +115,25 @@ def test_an_object_picture_is_kept_exactly(size: tuple[int, int]) -> None:
     assert again is not None
     assert again.dtype == np.uint8
     assert np.array_equal(again, picture)
+
+
+def test_the_boxes_of_an_object_are_kept_exactly() -> None:
+    sample = make_sample()
+    boxes = np.full((sample.num_frames, 4), (0.25, 0.5, 1.0, 0.75), np.float32)
+    boxes[0], boxes[1] = 0.0, np.nan
+    members = encode(make_sample(object_picture=make_picture(), object_boxes_L4=boxes))
+    assert tuple(members) == (*MEMBERS, OBJECT_PICTURE, OBJECT_BOXES)
+    again = decode(sample.key, members).object_boxes_L4
+    assert again is not None
+    assert again.tobytes() == boxes.tobytes()
+    assert decode(sample.key, encode(sample)).object_boxes_L4 is None
+
+
+@pytest.mark.parametrize("content", [b"", b"no array", encode(make_sample())["frames.npy"][:-1]])
+def test_broken_boxes_are_refused(content: bytes) -> None:
+    members = encode(make_sample()) | {OBJECT_BOXES: content}
+    with pytest.raises(DatasetError, match=r"^x\.tar: sample song-0000123: broken member object_boxes\.npy \("):
+        decode("song-0000123", members, where="x.tar")
 
 
 # webdataset leaves closing of its files to the garbage collector.

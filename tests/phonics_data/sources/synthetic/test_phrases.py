@@ -432,6 +432,11 @@ def check_object_tables(folder: Path, truth: list[dict[str, Any]]) -> None:
             assert largest[0] <= 1.5 * width + 4
             assert largest[1] <= 1.5 * height + 4
             assert largest[0] * largest[1] >= 0.6 * width * height
+            assert len(row.boxes) >= len(boxes) > 0
+            times = [time for box in row.boxes for time in (box.start_seconds, box.end_seconds)]
+            assert times == sorted(times), "in order, and none overlaps the next"
+            assert row.shown_seconds <= times[0] < times[-1] <= row.end_seconds
+            assert {((box.right - box.left) * 640, (box.bottom - box.top) * 360) for box in row.boxes} >= set(boxes)
     before = {video: path.read_bytes() for video, path in tables.items()}
     tables["test-0000"].unlink()
     tables["unseen-0000"].write_bytes(b"damaged")

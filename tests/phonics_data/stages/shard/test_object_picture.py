@@ -68,7 +68,20 @@ def check_found(frames: Frames, expected: tuple[float, ...] = TRUE_BOX) -> NDArr
     assert found.box is not None
     assert found.picture is not None
     assert overlap(found.box, expected) > 0.8
+    assert 0 <= found.absent_until < found.there[0] < found.there[1] <= len(frames)
     return found.picture
+
+
+def test_the_frames_in_which_it_is_in_its_place() -> None:
+    def draw(t: int) -> Frames:
+        picture = scene()
+        if 20 <= t < 30:
+            draw_object(picture)
+        return picture
+
+    found = find_object(np.stack([draw(t)[:, :WIDTH] for t in range(36)]))
+    assert found.there == (20, 30)
+    assert found.absent_until == 1, "1.5 s before the frame before which it was not there"
 
 
 def test_an_object_that_slides_in_is_cut_out() -> None:

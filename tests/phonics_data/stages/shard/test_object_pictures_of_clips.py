@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from phonics_data.dataset.reader import open_dataset
 from phonics_data.errors import TableError
 from phonics_data.report.verify import verify
 from phonics_data.stages.shard.stage import ShardOptions, shard
-from phonics_data.storage.object_table import ObjectRow, objects_path, write_objects
+from phonics_data.storage.object_table import ObjectBox, ObjectRow, objects_path, write_objects
 from phonics_data.storage.workspace import Workspace
 from tests.phonics_data.report.test_verify import change_row, make_dataset
 
@@ -26,7 +27,12 @@ def picture(seed: int) -> np.ndarray:
 
 def row(number: int, start: float, end: float, shown: float) -> ObjectRow:
     png = encode_png(picture(number))
-    return ObjectRow(object_word="ant", start_seconds=start, end_seconds=end, shown_seconds=shown, png=png)
+    half = (shown + end) / 2
+    boxes = (
+        ObjectBox(start_seconds=shown, end_seconds=half, left=0.5, top=0.0, right=0.75, bottom=0.5),
+        ObjectBox(start_seconds=half, end_seconds=end, left=0.25, top=0.25, right=0.75, bottom=0.5),
+    )
+    return ObjectRow(object_word="ant", start_seconds=start, end_seconds=end, shown_seconds=shown, png=png, boxes=boxes)
 
 
 def test_pictures_of_a_rendered_song_are_exact_and_the_others_have_reasons(tmp_path: Path) -> None:
@@ -44,6 +50,16 @@ def test_pictures_of_a_rendered_song_are_exact_and_the_others_have_reasons(tmp_p
     assert counts.num_skipped == 2, "only the two sources with new tables are cut again"
     rows = {one.sample_id: one for one in read_metadata(tmp_path / "exact")}
     samples = {sample.key: sample.object_picture for sample in open_dataset(tmp_path / "exact")}
+    boxes = {sample.key: sample.object_boxes_L4 for sample in open_dataset(tmp_path / "exact")}
+    # Phrase 0 to .9 s: the object comes at .3 s and moves at .6 s; the clip ends at .8 s and has 25 frames a second.
+    moved = boxes["a-0000000"]
+    assert moved is not None
+    changes = [moved[0].tolist()] + [b.tolist() for a, b in pairwise(moved) if not np.array_equal(a, b)]
+    assert changes == [[0, 0, 0, 0], [0.5, 0, 0.75, 0.5], [0.25, 0.25, 0.75, 0.5]]
+    assert moved.any(axis=1).argmax() == pytest.approx(0.3 * len(moved) / 0.8, abs=0.51)
+    assert boxes["a-0001000"] is None
+    shard(workspace, tmp_path / "pad", ShardOptions(fit="pad"))
+    assert {sample.object_boxes_L4 is None for sample in open_dataset(tmp_path / "pad")} == {True}
     found = {
         key: (one.object_picture_source, one.no_picture_reason) for key, one in rows.items() if one.video_id in "ab"
     }
