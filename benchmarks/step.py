@@ -232,6 +232,7 @@ def synthetic_loader(config: Config, device: torch.device) -> PrefetchLoader:
             (clips[-1].first_hop + clips[-1].num_hops + 2, MEL_SPEC.num_bands), dtype=np.float32
         ),
         objects_NHWC=np.zeros((1, object_size(size), object_size(size), 4), np.uint8),
+        boxes_N4=np.full((frames, 4), np.nan, np.float32),
     )
     host = ResidentLoader(data=split, config=config, mel_stats=MelStats(mean=0.0, std=1.0, clamp=4.0), device=device)
     return resident_loader(host)

@@ -183,6 +183,12 @@ class LossConfig:
         "L1 and squared error count 1 + this value times the real difference to the first frame of the window",
         ge=0.0,
     )
+    place_weight: float = _field(
+        0.0,
+        "weight of the distance of the object picture from the object's boxes in the dataset, and of its presence (needs "
+        "model.object_condition); not in the paper",
+        ge=0.0,
+    )
     image_weight: float = _field(1.0, "weight of equation (1), image discriminator, in the generator's loss", ge=0.0)
     video_weight: float = _field(1.0, "weight of equation (2), clip discriminator, in the generator's loss", ge=0.0)
     order_weight: float = _field(
@@ -428,6 +434,10 @@ def _check_losses(config: Config) -> None:
         raise ConfigError(
             "model.object_dropout", model.object_dropout, "0.5 without model.object_condition and model.word_dim"
         )
+    if loss.place_weight and not model.object_condition:
+        raise ConfigError("loss.place_weight", loss.place_weight, "0 without model.object_condition=true")
+    if loss.place_weight and model.cascade_order == "chrono":
+        raise ConfigError("loss.place_weight", loss.place_weight, "0 with model.cascade_order=chrono")
     if discriminator.seam_clips and config.order.shuffle == "gen" and config.order.p_in_order == 0:
         raise ConfigError("discriminator.seam_clips", True, "false with order.p_in_order=0: no window is in time order")
     if loss.penalty_every > 1 and not loss.r1_gamma and not loss.r2_gamma:

@@ -133,6 +133,9 @@ class Batch:
     leaves none; None without `model.object_condition`."""
     word_BE: Tensor | None = None
     """Embeddings of the object words (`cssgan.data.word_embedding`), zeros for none; None without `model.word_dim`."""
+    boxes_BT4: Tensor | None = None
+    """The box of the object of `object_BCHW` in each frame (`phonics_data.contract.sample.Sample`): NaN where it is not known and
+    where the picture was left out; None without `loss.place_weight`."""
     l1_denominator: Tensor | None = None
     """Scalar float32. Set in a part of a larger batch (micro-batches, several processes): the mean number of valid frames
     per part. L1 is divided by it, so that the mean over the parts is the L1 of the whole batch."""
@@ -157,6 +160,8 @@ class ClipBatch:
     last_valid_B: Tensor
     """int64, place of the window's last valid frame among the S x F frames in presentation order."""
     order_B: Tensor
+    boxes_BSF4: Tensor | None = None
+    """`Batch.boxes_BT4`."""
 
 
 LossTerms = dict[str, float]

@@ -79,6 +79,27 @@ def augment_window(frames_THWC: NDArray[np.uint8], config: Config, position: int
     return augment(frames_THWC, augmentation_rng(config, position), colour=colour, shift=shift)
 
 
+def augment_boxes(
+    boxes_T4: NDArray[np.float32], config: Config, position: int, size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """The object's boxes in the window of the video at `position`, moved as `augment_window` moves its pixels.
+
+    Args:
+        size: height and width of the frames.
+    """
+    shift = config.data.augment_shift
+    if not shift:
+        return boxes_T4
+    drawn = sample_augmentation(
+        augmentation_rng(config, position), size, colour=config.data.augment_colour, shift=shift
+    )
+    # Row and column from which the middle pixel is read; shifts are smaller than half of the frame.
+    middle_y, middle_x = size[0] // 2, size[1] // 2
+    moved_y, moved_x = (middle_y - drawn.rows[middle_y]) / size[0], (middle_x - drawn.columns[middle_x]) / size[1]
+    moved_T4 = np.clip(boxes_T4 + np.array([moved_x, moved_y, moved_x, moved_y]), 0.0, 1.0).astype(np.float32)
+    return np.where((boxes_T4 == 0).all(axis=1, keepdims=True), np.float32(0.0), moved_T4)
+
+
 def augment_object(picture_HWC: NDArray[np.uint8], config: Config, position: int) -> NDArray[np.uint8]:
     """The object picture (RGBA) of the video at `position`, with the colours that `augment_window` gives to its window."""
     if not config.data.augment_colour:
@@ -98,6 +119,8 @@ class ResidentRows:
     """In `ResidentSplit.hops_HM`."""
     objects_BHWC: NDArray[np.uint8] | None
     """Object pictures, augmented (`cssgan.data.object_pictures`); None without `model.object_condition`."""
+    boxes_BT4: NDArray[np.float32] | None
+    """Boxes of the objects, augmented; None without `loss.place_weight`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -109,7 +132,8 @@ class HostBatch:
     mels_BTMU: NDArray[np.float32]
     """Standardized."""
     objects_BHWC: NDArray[np.uint8] | None
-    """As in `ResidentRows`."""
+    boxes_BT4: NDArray[np.float32] | None
+    """Both as in `ResidentRows`."""
 
 
 def to_batch(
@@ -119,6 +143,7 @@ def to_batch(
     video_BCTHW: Tensor,
     mels_BTMU: Tensor,
     objects_BHWC: NDArray[np.uint8] | None,
+    boxes_BT4: NDArray[np.float32] | None,
     num_classes: int,
 ) -> Batch:
     """The local rows of a batch; `video_BCTHW` and `mels_BTMU` are on the device already.
@@ -126,7 +151,7 @@ def to_batch(
     With several processes, the denominators of the losses come from the random values of the whole batch.
 
     Args:
-        objects_BHWC: see `ResidentRows`.
+        objects_BHWC, boxes_BT4: see `ResidentRows`.
     """
     randomness, rows = spec.randomness, spec.rows
     device = video_BCTHW.device
@@ -146,6 +171,9 @@ def to_batch(
     pictures = None if objects_BHWC is None else objects_BHWC * keeps_picture[:, None, None, None]
     words = [word if kept else "" for word, kept in zip(spec.object_words, keeps_word, strict=True)]
     object_BCHW, word_BE = object_pictures.model_inputs(config, pictures, words, device)
+    boxes = None
+    if boxes_BT4 is not None:
+        boxes = to_device(np.where(keeps_picture[:, None, None], boxes_BT4, np.float32(np.nan)))
     return Batch(
         keys=spec.keys,
         video_BCTHW=video_BCTHW,
@@ -162,6 +190,7 @@ def to_batch(
         item_B=None if randomness.mismatch_BU is None else torch.tensor(spec.items, device=device),
         object_BCHW=object_BCHW,
         word_BE=word_BE,
+        boxes_BT4=boxes,
         l1_denominator=denominator(num_valid_B),
         order_denominator=denominator(mask_B),
         image_denominator=denominator(num_clips_with_frames(num_valid_B, config.frames_per_clip)),
@@ -204,7 +233,7 @@ def num_clips_with_frames(num_valid_B: Counts, frames_per_clip: int) -> Counts:
 
 _PER_ROW = (
     "video_BCTHW", "mels_BTMU", "label_BK", "num_valid_B", "order_B", "order_mask_B", "in_order_B", "frame_index_BS",
-    "noise_BZ", "augment_BUA", "mismatch_BU", "item_B", "object_BCHW", "word_BE",
+    "noise_BZ", "augment_BUA", "mismatch_BU", "item_B", "object_BCHW", "word_BE", "boxes_BT4",
 )  # fmt: skip
 
 
@@ -295,6 +324,7 @@ class GatherLoader(PreparedLoader[HostBatch], Generic[Data]):
             video_BCTHW=to_video(prepared.frames_BTHWC, self.device),
             mels_BTMU=torch.from_numpy(prepared.mels_BTMU).to(self.device),
             objects_BHWC=prepared.objects_BHWC,
+            boxes_BT4=prepared.boxes_BT4,
             num_classes=len(self.label_set),
         )
 
@@ -342,6 +372,7 @@ class ResidentLoader(GatherLoader[ResidentSplit]):
             frames_BTHWC=frames_BTHWC,
             mels_BTMU=windowing.standardize(windowing.segments(data.hops_HM, found.hops_BTU), self.mel_stats),
             objects_BHWC=found.objects_BHWC,
+            boxes_BT4=found.boxes_BT4,
         )
 
     def rows(self, position: int) -> ResidentRows:
@@ -355,7 +386,24 @@ class ResidentLoader(GatherLoader[ResidentSplit]):
             stride=self.config.data.frame_stride,
             clip_frames=self.config.context_frames,
         )
-        return ResidentRows(spec=spec, frames_BT=frames_BT, hops_BTU=hops_BTU, objects_BHWC=self._objects(spec))
+        return ResidentRows(
+            spec=spec,
+            frames_BT=frames_BT,
+            hops_BTU=hops_BTU,
+            objects_BHWC=self._objects(spec),
+            boxes_BT4=self._boxes(spec, frames_BT),
+        )
+
+    def _boxes(self, spec: BatchSpec, frames_BT: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        if not self.config.loss.place_weight:
+            return None
+        size = (int(self.data.frames_NHWC.shape[1]), int(self.data.frames_NHWC.shape[2]))
+        return np.stack(
+            [
+                augment_boxes(boxes_T4, self.config, spec.first_position + row, size)
+                for row, boxes_T4 in enumerate(self.data.boxes_N4[frames_BT])
+            ]
+        )
 
     def _objects(self, spec: BatchSpec) -> NDArray[np.uint8] | None:
         if not self.config.model.object_condition:
@@ -379,4 +427,7 @@ def cut_clips(batch: Batch, num_clips: int, clip_at_BS: Tensor) -> ClipBatch:
         valid_BSF=clip_permutations.permute(valid_BT.unflatten(1, (num_clips, -1)), clip_at_BS),
         last_valid_B=clip_permutations.permute(is_last_BSF, clip_at_BS).flatten(1).argmax(dim=1),
         order_B=batch.order_B,
+        boxes_BSF4=None
+        if batch.boxes_BT4 is None
+        else clip_permutations.permute(batch.boxes_BT4.unflatten(1, (num_clips, -1)), clip_at_BS),
     )

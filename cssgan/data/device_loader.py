@@ -1,6 +1,6 @@
 """The resident loader on a GPU: frames and log-mels are in its memory, and a batch is gathered there.
 
-Only row numbers, random values and object pictures (a few kB) are copied from the host, where they are computed as functions
+Only row numbers, random values, object pictures and their boxes (a few kB) are copied from the host, where they are computed as functions
 of seed and position. Batches are therefore bit-equal on every device.
 """
 
@@ -60,6 +60,7 @@ class DeviceLoader(LoaderWrapper[ResidentLoader], PreparedLoader[ResidentRows]):
             video_BCTHW=self._video(prepared.frames_BT, prepared.spec.first_position),
             mels_BTMU=mels_BTUM.transpose(-1, -2).contiguous(),
             objects_BHWC=prepared.objects_BHWC,
+            boxes_BT4=prepared.boxes_BT4,
             num_classes=len(self.label_set),
         )
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from cssgan.config import Config
 from cssgan.data.word_embedding import word_vectors
+from phonics_data.contract.sample import Sample
 
 RGBA = NDArray[np.uint8]
 """uint8 (..., height, width, 4), the colours not multiplied with alpha."""
@@ -37,6 +38,13 @@ def fit(picture_HWC: RGBA | None, size: int) -> RGBA:
     top, left = (size - height) // 2, (size - width) // 2
     out[top : top + height, left : left + width] = scaled
     return out
+
+
+def boxes(sample: Sample) -> NDArray[np.float32]:
+    """boxes_L4 of the sample's object (`phonics_data.contract.sample.Sample`); NaN where it is not known."""
+    if sample.object_boxes_L4 is None:
+        return np.full((sample.num_frames, 4), np.nan, np.float32)
+    return sample.object_boxes_L4
 
 
 def to_input(picture_BHWC: Tensor) -> Tensor:

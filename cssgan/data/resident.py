@@ -5,6 +5,7 @@ A cache folder is named after the digest of shards, log-mel spec and size, so it
     frames.bin   uint8 (all frames, size, size, 3)
     hops.bin     float32 (all hops, bands): the log-mel of each clip with one hop of silence before and after it
     objects.bin  uint8 (1 + clips with an object picture, size / 2, size / 2, 4): RGBA (`object_pictures`); the first is empty
+    boxes.bin    float32 (all frames, 4): the object's box in each frame (`phonics_data.contract.sample.Sample`), NaN where it is not known
     index.json   the clips, the label set, mean and standard deviation of all log-mel values
 """
 
@@ -37,7 +38,7 @@ from phonics_data.contract.logmel import LogMelSpec
 from phonics_data.errors import DatasetError
 
 MEL_SPEC = LogMelSpec()
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 Start = Literal["first", "anywhere"]
 log = logging.getLogger("cssgan")
 
@@ -76,6 +77,8 @@ class ResidentSplit:
     hops_HM: NDArray[np.float32]
     objects_NHWC: NDArray[np.uint8]
     """Object pictures, RGBA; row 0 is the empty one."""
+    boxes_N4: NDArray[np.float32]
+    """The object's box in each frame of `frames_NHWC`."""
 
     @property
     def frame_rate(self) -> Fraction:
@@ -189,9 +192,10 @@ def _build(dataset: Dataset, shards: list[Shard], size: int, folder: Path) -> No
             (temporary / "frames.bin").open("wb") as frames,
             (temporary / "hops.bin").open("wb") as hops,
             (temporary / "objects.bin").open("wb") as objects,
+            (temporary / "boxes.bin").open("wb") as boxes,
         ):
-            index = _decode(dataset, shards, size, frames, hops, objects)
-            for file in (frames, hops, objects):
+            index = _decode(dataset, shards, size, frames, hops, objects, boxes)
+            for file in (frames, hops, objects, boxes):
                 file.flush()
                 os.fsync(file.fileno())
         with (temporary / "index.json").open("w") as file:
@@ -209,7 +213,13 @@ def _build(dataset: Dataset, shards: list[Shard], size: int, folder: Path) -> No
 
 
 def _decode(
-    dataset: Dataset, shards: list[Shard], size: int, frames: IO[bytes], hops: IO[bytes], objects: IO[bytes]
+    dataset: Dataset,
+    shards: list[Shard],
+    size: int,
+    frames: IO[bytes],
+    hops: IO[bytes],
+    objects: IO[bytes],
+    boxes: IO[bytes],
 ) -> dict[str, Any]:
     clips: list[dict[str, Any]] = []
     sums = MelSums()
@@ -239,6 +249,7 @@ def _decode(
         clips.append({**asdict(clip), "frame_rate": str(clip.frame_rate)})
         frames.write(np.ascontiguousarray(resize(sample, size)).tobytes())
         hops.write(np.concatenate([silence, mel, silence]).tobytes())
+        boxes.write(object_pictures.boxes(sample).tobytes())
         num_frames += clip.num_frames
         num_hops += len(mel) + 2
         sums.add(mel)
@@ -289,12 +300,20 @@ def open_cache(folder: Path, size: int) -> ResidentSplit | None:
         hops = _memory_map(folder / "hops.bin", np.float32, (num_hops, MEL_SPEC.num_bands))
         num_objects, side = 1 + sum(clip.object_row > 0 for clip in clips), object_size(size)
         objects = _memory_map(folder / "objects.bin", np.uint8, (num_objects, side, side, 4))
+        boxes = _memory_map(folder / "boxes.bin", np.float32, (num_frames, 4))
         set_name, mean, std = str(index["label_set"]), float(index["mean"]), float(index["std"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     label_set = label_set_of(set_name, clips)
     return ResidentSplit(
-        clips=clips, label_set=label_set, mean=mean, std=std, frames_NHWC=frames, hops_HM=hops, objects_NHWC=objects
+        clips=clips,
+        label_set=label_set,
+        mean=mean,
+        std=std,
+        frames_NHWC=frames,
+        hops_HM=hops,
+        objects_NHWC=objects,
+        boxes_N4=boxes,
     )
 
 

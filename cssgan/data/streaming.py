@@ -18,7 +18,7 @@ from torch.utils.data import Dataset as MapDataset
 
 from cssgan.config import Config, object_size
 from cssgan.data import object_pictures, windowing
-from cssgan.data.batches import GatherLoader, HostBatch, augment_object, augment_window
+from cssgan.data.batches import GatherLoader, HostBatch, augment_boxes, augment_object, augment_window
 from cssgan.data.index import StreamIndex
 from cssgan.data.reader_processes import reader_lost_error, reader_processes
 from cssgan.data.resident import MEL_SPEC
@@ -34,8 +34,8 @@ TIMEOUT_SECONDS = 10
 PARALLEL_REQUESTS = 4
 """Requests to a server that each reader process has open at a time."""
 
-Arrays = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]
-"""frames_BTHWC, standardized mels_BTMU, and RGBA pictures_BHWC of the objects."""
+Arrays = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]
+"""frames_BTHWC, standardized mels_BTMU, RGBA pictures_BHWC of the objects and their boxes_BT4."""
 WindowRequest = tuple[int, int, int]
 """Clip number, first frame, and position (for the augmentation) of a window."""
 
@@ -52,13 +52,14 @@ class _WindowDataset(MapDataset[Any]):
 
     def __getitem__(self, requests: list[WindowRequest]) -> Arrays | PhonicsDataError:
         try:
-            frames, raw_mels, pictures = zip(*self._windows(requests), strict=True)
+            frames, raw_mels, pictures, boxes = zip(*self._windows(requests), strict=True)
         except PhonicsDataError as error:  # returned, because DataLoader would wrap it into a long traceback
             return error
-        return np.stack(frames), windowing.standardize(np.stack(raw_mels), self.mel_stats), np.stack(pictures)
+        mels = windowing.standardize(np.stack(raw_mels), self.mel_stats)
+        return np.stack(frames), mels, np.stack(pictures), np.stack(boxes)
 
     def _windows(self, requests: list[WindowRequest]) -> Iterator[Arrays]:
-        """frames_THWC, raw_mels_TMU and picture_HWC of each window, equal to those of `ResidentSplit`."""
+        """frames_THWC, raw_mels_TMU, picture_HWC and boxes_T4 of each window, equal to those of `ResidentSplit`."""
         # Consecutive windows of one clip (order.sampling=enumerate) are cut from one decoded copy.
         by_item = [(item, list(group)) for item, group in groupby(requests, key=lambda request: request[0])]
         samples = self._samples([item for item, _ in by_item])
@@ -70,11 +71,12 @@ class _WindowDataset(MapDataset[Any]):
             padded_HM = np.concatenate([silence, mel_HM, silence])
             used = sample.object_picture if self.config.model.object_condition else None
             picture_HWC = object_pictures.fit(used, object_size(self.config.data.size))
+            boxes_L4 = object_pictures.boxes(sample)
             for _, start, position in group:
                 rows, places = np.unique(
                     windowing.frame_rows(start, num_frames, sample.num_frames, stride), return_inverse=True
                 )
-                visible = replace(sample, frames_LHWC=sample.frames_LHWC[rows])
+                visible = replace(sample, frames_LHWC=sample.frames_LHWC[rows], object_boxes_L4=None)
                 frames_THWC = resize(visible, config.data.size)[places]
                 hops_TU = windowing.segment_hops(
                     start, num_frames, sample.frame_rate, len(mel_HM), MEL_SPEC,
@@ -84,6 +86,7 @@ class _WindowDataset(MapDataset[Any]):
                     augment_window(frames_THWC, config, position),
                     windowing.segments(padded_HM, hops_TU),
                     augment_object(picture_HWC, config, position),
+                    augment_boxes(boxes_L4[rows[places]], config, position, (config.data.size, config.data.size)),
                 )
 
     def _samples(self, items: Sequence[int]) -> Iterator[Sample]:
@@ -121,13 +124,14 @@ class StreamingLoader(GatherLoader[StreamIndex]):
         """
         if self._arrays is None or position != self._next:
             self._restart(position)
-        frames_BTHWC, mels_BTMU, objects_BHWC = self._receive()
+        frames_BTHWC, mels_BTMU, objects_BHWC, boxes_BT4 = self._receive()
         self._next = position + self.config.train.batch_size
         return HostBatch(
             spec=self.sampler.spec(position),
             frames_BTHWC=frames_BTHWC,
             mels_BTMU=mels_BTMU,
             objects_BHWC=objects_BHWC if self.config.model.object_condition else None,
+            boxes_BT4=boxes_BT4 if self.config.loss.place_weight else None,
         )
 
     def close(self) -> None:

@@ -130,7 +130,6 @@ class Decoder(nn.Module):
         middle_first, middle: middle channels as multiples of a block's output channels (3 in the rgb layer).
         output: ``direct``: the rgb layer paints every pixel; ``compose``: its fourth channel is a mask that blends the
             frames onto the start image; ``warp``: two more channels move the pixels of the start image first.
-        object_mask: one more channel of the rgb layer, the mask of a placed object picture (`paste`).
     """
 
     def __init__(
@@ -146,14 +145,12 @@ class Decoder(nn.Module):
         output: str,
         norm: str,
         modulation_dim: int = 0,
-        object_mask: bool = False,
     ) -> None:
         super().__init__()
         self.frames, self.output = frames, output
-        self.channels = OUTPUT_CHANNELS[output]
         self.blocks = nn.ModuleList()
         channels, frames_in = bottleneck, 1
-        outs = [*reversed(widths), self.channels + object_mask]
+        outs = [*reversed(widths), OUTPUT_CHANNELS[output]]
         for index, (out, frames_out) in enumerate(zip(outs, frames, strict=True)):
             first, last = index == 0, index == len(widths)
             temporal = TemporalConvTranspose(
@@ -217,7 +214,7 @@ class Decoder(nn.Module):
             skips: from size/2 down to 4 pixels, of `ImageEncoder`.
             terms: `conditioning_terms`.
             modulations: `modulations`; default: none.
-            picture: the object in each frame, of a decoder with `object_mask`; None: no object.
+            picture: the object in each frame; None: no object.
         """
         x = bottleneck_BE[:, None, :, None, None]
         modulation_of = [None, *(modulations or [None] * len(skips))]
@@ -226,8 +223,8 @@ class Decoder(nn.Module):
         ):
             x = block(x, skip, term, weights, modulation)
         x = x.to(start_BCHW.dtype)  # half precision cannot represent 256 levels per channel
-        clip_BCFHW = self._frames(x[:, :, : self.channels], start_BCHW)
-        return clip_BCFHW if picture is None else paste(clip_BCFHW, x[:, :, self.channels], picture)
+        clip_BCFHW = self._frames(x, start_BCHW)
+        return clip_BCFHW if picture is None else paste(clip_BCFHW, picture)
 
     def _frames(self, painted_BTCHW: Tensor, start_BCHW: Tensor) -> Tensor:
         if self.output == "direct":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -76,7 +78,6 @@ class CascadedGenerator(VideoGenerator):
             middle=middle,
             output=output,
             norm=norm,
-            object_mask=object_size > 0,
         )
         self.object_encoder = ObjectEncoder(size=object_size, width=width) if object_size else None
         self.object_placer = None
@@ -139,13 +140,17 @@ class CascadedGenerator(VideoGenerator):
         return torch.cat(parts, dim=1) if parts else like_BD.new_zeros(len(like_BD), 0)
 
     def _placed(
-        self, picture_BCHW: Tensor | None, states_BFD: Tensor, context_BE: Tensor, start_BCHW: Tensor
+        self, window: WindowInputs, states_BFD: Tensor, context_BE: Tensor, start_BCHW: Tensor
     ) -> PlacedPicture | None:
+        """The object in each frame of the streams; with several streams folded into the batch, those of a video are neighbours."""
+        picture_BCHW = window.object_BCHW
         if self.object_placer is None or picture_BCHW is None:
             return None
-        return place(
-            picture_BCHW, self.object_placer(states_BFD, context_BE).to(start_BCHW.dtype), start_BCHW.shape[-1]
-        )
+        placing_BFP = self.object_placer(states_BFD, context_BE).to(start_BCHW.dtype)
+        repeats = len(start_BCHW) // len(picture_BCHW)
+        if window.placings is not None:
+            window.placings.extend(placing_BFP.unflatten(0, (-1, repeats)).unbind(1))
+        return place(picture_BCHW.repeat_interleave(repeats, dim=0), placing_BFP, start_BCHW.shape[-1])
 
     def _streams(
         self, image_BCHW: Tensor, mels_BSFMU: Tensor, label_BK: Tensor, noise_BZ: Tensor, window: WindowInputs
@@ -161,7 +166,7 @@ class CascadedGenerator(VideoGenerator):
         object_BE = self._object_conditions(window, label_BK)
         constant_BE = torch.cat((label_BK, noise_BZ, object_BE), dim=1)
         conditions = torch.cat((states[:, -1], constant_BE.repeat_interleave(num_streams, dim=0)), dim=1)
-        picture_BCHW, context_BE = window.object_BCHW, torch.cat((label_BK, object_BE), dim=1)
+        context_BE = torch.cat((label_BK, object_BE), dim=1)
 
         def run_stream(
             start: Tensor,
@@ -169,22 +174,17 @@ class CascadedGenerator(VideoGenerator):
             conditions_BE: Tensor,
             terms: list[Tensor],
             modulations: list[Tensor],
-            repeats: int = 1,
         ) -> Tensor:
             code, skips = self.image_encoder(start)
-            picture, context = (
-                value if repeats == 1 or value is None else value.repeat_interleave(repeats, dim=0)
-                for value in (picture_BCHW, context_BE)
-            )
-            assert context is not None
-            placed = self._placed(picture, states_BFD, torch.cat((context, code), dim=1), start)
+            context = context_BE.repeat_interleave(len(start) // len(context_BE), dim=0)
+            placed = self._placed(window, states_BFD, torch.cat((context, code), dim=1), start)
             return self.decoder(
                 torch.cat((conditions_BE, code), dim=1), skips, terms, start, folded, modulations, placed
             )
 
         if not self.use_cascade:
             starts = image_BCHW.repeat_interleave(num_streams, dim=0)
-            clips = run_stream(starts, states, conditions, terms, modulations, repeats=num_streams)
+            clips = run_stream(starts, states, conditions, terms, modulations)
             return clips.unflatten(0, (-1, num_streams))
 
         def by_stream(of_all_streams: Tensor) -> tuple[Tensor, ...]:
@@ -247,4 +247,4 @@ class CascadedGenerator(VideoGenerator):
 
 def _object_of(window: WindowInputs | None) -> WindowInputs:
     """The inputs of the object alone."""
-    return WindowInputs() if window is None else WindowInputs(object_BCHW=window.object_BCHW, word_BE=window.word_BE)
+    return WindowInputs() if window is None else replace(window, clip_at_BS=None, starts_BSCHW=None, given_B=None)

@@ -26,6 +26,8 @@ class WindowInputs:
     `model.object_condition`."""
     word_BE: Tensor | None = None
     """Embedded object words; default: no words. Used with `model.word_dim`."""
+    placings: list[Tensor] | None = None
+    """An empty list, to which the generator appends the placing_BFP of each stream (`cssgan.models.object_picture`); default: not kept."""
 
 
 class VideoGenerator(nn.Module, ABC):

@@ -59,6 +59,9 @@ def synthetic_batch(config: Config, num_videos: int, *, num_classes: int, device
             mismatch_BU=torch.rand(num_videos, MISMATCH_NUMBERS) if config.loss.mismatch_weight > 0 else None,
             item_B=torch.arange(num_videos) if config.loss.mismatch_weight > 0 else None,
             object_BCHW=torch.rand(num_videos, 4, picture, picture) if config.model.object_condition else None,
+            boxes_BT4=torch.full((num_videos, config.data.num_frames, 4), torch.nan)
+            if config.loss.place_weight
+            else None,
             word_BE=torch.zeros(num_videos, config.model.word_dim) if config.model.word_dim else None,
         )
 

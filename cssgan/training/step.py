@@ -21,6 +21,7 @@ from cssgan.config import Config
 from cssgan.data.batches import cut_clips, micro_batches
 from cssgan.models.blocks import iterate_spectral_norms
 from cssgan.models.interface import DiscriminatorOutput, Discriminators, VideoGenerator, WindowInputs
+from cssgan.models.object_picture import placing_loss
 from cssgan.training import augmentation, held_frames, losses, precision
 from cssgan.training.distributed import SINGLE_PROCESS, DistContext
 from cssgan.types import Batch, ClipBatch
@@ -29,6 +30,8 @@ TERMS = {
     "g_loss": "generator's loss: weighted sum of its terms",
     "g_l1": "equation (4): mean absolute difference to the real clips, pixels in [-1, 1]",
     "g_l2": "mean squared difference to the real clips (with loss.l2_weight)",
+    "g_place": "distance of the edges of the object picture from the object's boxes (with loss.place_weight)",
+    "g_presence": "cross entropy of the object's presence in each frame (with loss.place_weight)",
     "g_image": "equation (1), generator: adversarial loss against the image discriminator",
     "g_video": "equation (2), generator: adversarial loss against the clip or video discriminator",
     "g_seam": "as g_video, on clips across the seams (with discriminator.seam_clips)",
@@ -266,8 +269,14 @@ def _seam_weights(part: MicroBatch, config: Config) -> Tensor:
     return weights_BS * part.batch.in_order_B.float()[:, None] / config.order.p_in_order
 
 
-def generate_clips(generator: VideoGenerator, batch: Batch, real: ClipBatch, config: Config) -> Tensor:
-    """clips_BSCFHW of the generator, in the order of `real`."""
+def generate_clips(
+    generator: VideoGenerator, batch: Batch, real: ClipBatch, config: Config, placings: list[Tensor] | None = None
+) -> Tensor:
+    """clips_BSCFHW of the generator, in the order of `real`.
+
+    Args:
+        placings: see `WindowInputs.placings`.
+    """
     if config.order.shuffle == "gen" and config.model.cascade_order == "chrono":
         order_BS = _clip_order(batch, config)
         in_time = generator(
@@ -279,6 +288,8 @@ def generate_clips(generator: VideoGenerator, batch: Batch, real: ClipBatch, con
         )
         return clip_permutations.permute(in_time, order_BS)
     window = window_inputs(batch, config) if config.model.kind == "cssgan" else None
+    if window is not None:
+        window = replace(window, placings=placings)
     return generator(start_image(batch, real, config), real.mels_BSFMU, batch.label_BK, batch.noise_BZ, window)
 
 
@@ -343,7 +354,8 @@ def generator_losses(
     batch, real, weights = part.batch, part.real, config.loss
     device = batch.video_BCTHW.device
     with precision.autocast(config, device):
-        fake = generate_clips(train_state.generator, batch, real, config)
+        placings: list[Tensor] | None = [] if weights.place_weight > 0 else None
+        fake = generate_clips(train_state.generator, batch, real, config, placings)
     change_weights = None
     if weights.change_weight > 0:
         change_weights = losses.change_weights(real.clips_BSCFHW, batch.video_BCTHW[:, :, 0], weights.change_weight)
@@ -354,6 +366,13 @@ def generator_losses(
     if weights.l2_weight > 0:
         terms["g_l2"] = losses.l2_loss(*compared)
         loss = loss + (train_state.l2_weight if is_scheduled else weights.l2_weight) * terms["g_l2"]
+    if placings is not None:
+        assert real.boxes_BSF4 is not None
+        assert batch.object_BCHW is not None
+        placing_BTP = torch.cat(placings, dim=1)
+        boxes_BT4, valid_BT = real.boxes_BSF4.flatten(1, 2), real.valid_BSF.flatten(1, 2)
+        terms["g_place"], terms["g_presence"] = placing_loss(placing_BTP, batch.object_BCHW, boxes_BT4, valid_BT)
+        loss = loss + weights.place_weight * (terms["g_place"] + terms["g_presence"])
     if adversarial:
         with precision.autocast(config, device):
             shown = _shown(fake, part, config, augmentation.GENERATOR_FAKES)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cssgan.config import Config
 from cssgan.data import loaders, object_pictures, resident
-from cssgan.data.batches import ResidentLoader, micro_batches
+from cssgan.data.batches import ResidentLoader, augment_boxes, augment_window, micro_batches
 from cssgan.data.device_loader import DeviceLoader
 from cssgan.data.sampler import sample_randomness
 from cssgan.data.word_embedding import word_vector, word_vectors
@@ -30,11 +30,26 @@ def square(colour: tuple[int, int, int], height: int = 20, width: int = 20) -> N
     return picture
 
 
+def boxes_of(number: int, num_frames: int) -> NDArray[np.float32]:
+    """Not there in the first three frames, not known in the fourth, then a box that moves to the right."""
+    boxes_L4 = np.tile(np.array([0.1, 0.2, 0.4, 0.1 * number + 0.3], np.float32), (num_frames, 1))
+    boxes_L4[:, [0, 2]] += np.linspace(0, 0.5, num_frames, dtype=np.float32)[:, None]
+    boxes_L4[:3], boxes_L4[3] = 0.0, np.nan
+    return boxes_L4
+
+
 def write_objects(folder: Path) -> Path:
     """Six clips in two shards; every second one has a picture of its own colour and a word."""
     samples = [make_sample(seed, num_frames=12 + 3 * seed, size=32) for seed in range(6)]
     samples = [
-        replace(sample, object_picture=square((40 * n, 255, 10)), object_word=f"word{n}") if n % 2 else sample
+        replace(
+            sample,
+            object_picture=square((40 * n, 255, 10)),
+            object_word=f"word{n}",
+            object_boxes_L4=boxes_of(n, sample.num_frames),
+        )
+        if n % 2
+        else sample
         for n, sample in enumerate(samples)
     ]
     write_shard(folder / "train-000000.tar", samples[:2])
@@ -101,6 +116,44 @@ def test_words_have_fixed_vectors_of_unit_length() -> None:
 
 
 FIXED = [0.638159, -0.4024294, -0.5463704, -0.3637074]
+
+
+def test_batches_contain_the_boxes_of_their_frames(tmp_path: Path) -> None:
+    settings = (*OPTIONS, "model.object_dropout=0", "loss.place_weight=1", "data.frame_stride=2")
+    folder = write_objects(tmp_path)
+    loader = resident_loader(folder, tiny_config(*settings))
+    streamed = tiny_config(*settings, "data.loader=streaming", "data.workers=0")
+    streaming = loaders.training_loader(loaders.open_training_data(streamed, folder), streamed, CPU)
+    for position in range(0, 24, 3):
+        batch, spec = loader.batch(position), loader.sampler.spec(position)
+        assert batch.boxes_BT4 is not None
+        same = streaming.batch(position).boxes_BT4
+        assert same is not None
+        torch.testing.assert_close(same, batch.boxes_BT4, equal_nan=True, atol=0, rtol=0)
+        for key, start, boxes_T4 in zip(batch.keys, spec.starts, batch.boxes_BT4.numpy(), strict=True):
+            number = int(key[-4:])
+            if number % 2:
+                rows = np.minimum(start + 2 * np.arange(16), 12 + 3 * number - 1)
+                np.testing.assert_array_equal(boxes_T4, boxes_of(number, 12 + 3 * number)[rows])
+            else:
+                assert np.isnan(boxes_T4).all()
+
+
+def test_boxes_move_with_a_shifted_window() -> None:
+    config = tiny_config(*OPTIONS, "loss.place_weight=1", "data.augment_shift=3")
+    frames = np.zeros((2, 16, 16, 3), np.uint8)
+    frames[1, 4:8, 6:10] = 255
+    boxes_T4 = np.array([[0, 0, 0, 0], [6 / 16, 4 / 16, 10 / 16, 8 / 16]], np.float32)
+    seen = set[tuple[float, ...]]()
+    for position in range(12):
+        moved, found = augment_window(frames, config, position), augment_boxes(boxes_T4, config, position, (16, 16))
+        rows, columns = (np.flatnonzero(moved[1, ..., 0].any(axis=axis)) for axis in (1, 0))
+        assert (found[1] * 16).tolist() == [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
+        assert not found[0].any()
+        seen.add(tuple(found[1].tolist()))
+    assert len(seen) > 5
+    unknown = augment_boxes(np.full((1, 4), np.nan, np.float32), config, 0, (16, 16))
+    assert np.isnan(unknown).all()
 
 
 def test_batches_contain_the_objects_of_their_clips(tmp_path: Path) -> None:

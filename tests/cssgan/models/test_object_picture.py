@@ -10,7 +10,7 @@ from torch.nn import functional
 from cssgan.models import factory
 from cssgan.models.generator import CascadedGenerator
 from cssgan.models.interface import WindowInputs
-from cssgan.models.object_picture import ObjectEncoder, ObjectPlacer, paste, place
+from cssgan.models.object_picture import ObjectEncoder, ObjectPlacer, paste, place, placing_loss
 from tests.cssgan.toy_dataset import tiny_config
 
 WITH_OBJECT = ("model.object_condition=true", "model.word_dim=6")
@@ -49,12 +49,6 @@ def without_object(generator: CascadedGenerator, *settings: str) -> CascadedGene
     # Inputs of the bottleneck: audio, class and noise; object and word, which are zero; code of the image.
     kept = plain.state_dict()[first].shape[0] - code
     state[first] = torch.cat((weight[:kept], weight[-code:]))
-    last = f"decoder.blocks.{len(plain.decoder.blocks) - 1}.spatial"
-    channels = plain.decoder.channels
-    state[f"{last}.weight"], state[f"{last}.bias"] = (
-        generator.state_dict()[f"{last}.weight"][:, :channels],
-        generator.state_dict()[f"{last}.bias"][:channels],
-    )
     plain.load_state_dict({name: state[name] for name in plain.state_dict()})
     return plain
 
@@ -110,7 +104,7 @@ def test_placing_equals_grid_sample(scale: float, right: float, down: float) -> 
     # From 8 to 32 pixels the picture is never made smaller, so the filter is bilinear.
     picture = pictures(2, 8).double()
     log_scale = torch.atanh(torch.tensor(scale / 0.5).double().log() / 1.5)
-    placing = torch.stack((log_scale, log_scale, *torch.atanh(torch.tensor([right, down]).double()), log_scale))
+    placing = torch.stack((log_scale, log_scale, *torch.atanh(torch.tensor([right, down]).double() / 2), log_scale))
 
     found = place(picture, placing.expand(2, 3, 5), 32).rgba_BTCHW
 
@@ -132,13 +126,12 @@ def test_a_picture_made_smaller_keeps_its_mean() -> None:
     assert float(rgba[3].mean()) == pytest.approx(0.25, abs=0.01)
 
 
-def test_the_mask_hides_and_shows_the_picture() -> None:
+def test_the_presence_hides_and_shows_the_picture() -> None:
     clip = torch.zeros(1, 3, 2, 8, 8)
-    placed = place(torch.ones(1, 4, 4, 4), torch.zeros(1, 2, 5), 8)
-    mask = torch.full((1, 2, 8, 8), -30.0)
-    mask[:, 1] = 30.0
+    placing = torch.zeros(1, 2, 5)
+    placing[0, :, 4] = torch.tensor([-30.0, 30.0])
 
-    out = paste(clip, mask, placed)
+    out = paste(clip, place(torch.ones(1, 4, 4, 4), placing, 8))
 
     assert float(out[:, :, 0].abs().max()) < 1e-6
     assert float(out[0, :, 1, 4, 4].min()) > 0.99
@@ -155,6 +148,61 @@ def test_the_code_is_zero_without_a_visible_pixel() -> None:
     assert float(code[0, -1]) == 1.0
     assert float(code[0].abs().sum()) > 1.0
     assert float(code[1].abs().max()) == 0.0
+
+
+PLACED_BOX = (0.25, 0.5, 0.75, 0.75)
+
+
+def placed_at(box: tuple[float, ...], extent: tuple[float, float]) -> Tensor:
+    """placing_BFP (1, 1, 5) that puts the visible part of a picture, of the given width and height in it, at a box."""
+    scale = torch.tensor([(box[2] - box[0]) / extent[0], (box[3] - box[1]) / extent[1]])
+    centre = torch.tensor([box[0] + box[2] - 1, box[1] + box[3] - 1])
+    numbers = (((scale / 0.5).log() / 1.5).atanh(), (centre / 2).atanh(), torch.tensor([30.0]))
+    return torch.cat(numbers).reshape(1, 1, 5)
+
+
+def loss_at(placed: tuple[float, ...], box: tuple[float, ...], presence: float = 31.0) -> tuple[float, float]:
+    picture = torch.zeros(1, 4, 8, 8)
+    picture[:, 3, 2:6] = 1.0  # as wide as the picture, half as high
+    placing = placed_at(placed, (1.0, 0.5))
+    placing[..., 4] = presence
+    near, present = placing_loss(placing, picture, torch.tensor([[box]]), torch.ones(1, 1))
+    return float(near), float(present)
+
+
+def test_the_loss_of_a_placing_is_zero_where_the_pixels_are_in_the_box() -> None:
+    picture = torch.zeros(1, 4, 8, 8)
+    picture[:, :, 2:6] = 1.0
+    rgba = place(picture, placed_at(PLACED_BOX, (1.0, 0.5)), 32).rgba_BTCHW[0, 0]
+    rows, columns = ((rgba[3] > 0.5).any(dim=axis).nonzero() for axis in (1, 0))
+    assert (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1) == (8, 16, 24, 24)
+
+    assert loss_at(PLACED_BOX, PLACED_BOX) == pytest.approx((0.0, 0.0), abs=1e-5)
+    moved, larger = loss_at((0.35, 0.5, 0.85, 0.75), PLACED_BOX), loss_at((0.2, 0.4, 0.8, 0.85), PLACED_BOX)
+    assert moved[0] == pytest.approx(2 * (0.1 - 0.025), abs=1e-4)  # two edges, smooth L1 with beta .05
+    assert larger[0] > 0.1
+
+
+def test_an_edge_at_the_edge_of_the_frame_can_be_beyond_it() -> None:
+    box = (0.75, 0.5, 1.0, 0.75)
+    assert loss_at((0.75, 0.5, 1.5, 0.75), box)[0] == pytest.approx(0.0, abs=1e-5)
+    assert loss_at((0.75, 0.5, 0.9, 0.75), box)[0] == pytest.approx(0.1 - 0.025, abs=1e-4)
+    assert loss_at((0.85, 0.5, 1.5, 0.75), box)[0] == pytest.approx(0.1 - 0.025, abs=1e-4)
+
+
+def test_presence_counts_where_it_is_known() -> None:
+    nowhere, unknown = (0.0,) * 4, (float("nan"),) * 4
+    assert loss_at(PLACED_BOX, nowhere, presence=31.0) == pytest.approx((0.0, 30.0))
+    assert loss_at(PLACED_BOX, nowhere, presence=-29.0) == pytest.approx((0.0, 0.0), abs=1e-5)
+    assert loss_at(PLACED_BOX, PLACED_BOX, presence=-29.0) == pytest.approx((0.0, 30.0), abs=1e-5)
+    assert loss_at(PLACED_BOX, unknown, presence=3.0) == (0.0, 0.0)
+    picture, placing = torch.ones(1, 4, 8, 8), torch.randn(1, 2, 5, requires_grad=True)
+    near, present = placing_loss(placing, picture, torch.full((1, 2, 4), torch.nan), torch.ones(1, 2))
+    (near + present).backward()
+    assert placing.grad is not None
+    assert not placing.grad.any()
+    held = placing_loss(torch.randn(1, 1, 5), picture, torch.tensor([[PLACED_BOX]]), torch.zeros(1, 1))
+    assert [float(loss) for loss in held] == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("streams", ["model.streams=4", "model.streams=1"])

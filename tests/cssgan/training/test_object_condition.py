@@ -14,6 +14,7 @@ from cssgan.data.object_pictures import fit, to_input
 from cssgan.errors import ConfigError
 from cssgan.models import factory
 from cssgan.models.interface import WindowInputs
+from cssgan.models.object_picture import placing_loss
 from cssgan.presets import preset
 from cssgan.training.cost import synthetic_batch
 from cssgan.training.step import new_train_state, train_step
@@ -46,7 +47,7 @@ def two_clips(settings: tuple[str, ...]) -> Batch:
 def test_a_model_draws_the_object_that_it_is_given() -> None:
     settings = (
         "model.object_condition=true", "model.g_output=warp", "model.norm=group", "loss.adv_start=1000000",
-        "loss.l1_weight=20", "loss.l2_weight=150", "optim.g_lr=5e-3", "train.batch_size=2", "train.num_videos=100000",
+        "loss.l1_weight=20", "loss.l2_weight=150", "optim.g_lr=2e-3", "optim.max_grad_norm=10", "train.batch_size=2", "train.num_videos=100000",
         "order.p_in_order=1", "model.audio_context=window",
     )  # fmt: skip
     config = override(tiny_config(*settings), [])
@@ -76,6 +77,50 @@ def test_a_model_draws_the_object_that_it_is_given() -> None:
         assert float((other[n] - real[1 - n]).square().mean()) < 0.2 * between
     before = generate(batch.object_BCHW)[:, :, OBJECT_FRAME - 4]
     assert float((before - batch.video_BCTHW[:, :, 0]).square().mean()) < 0.2 * between
+
+
+def test_boxes_teach_the_place_of_a_picture_that_starts_beside_it() -> None:
+    """A small object in a corner, which the picture in the middle of the frame does not touch."""
+    settings = (
+        "model.object_condition=true", "model.object_dropout=0", "model.g_output=warp", "model.norm=group",
+        "loss.adv_start=1000000", "loss.l1_weight=1", "optim.g_lr=5e-3", "train.batch_size=2",
+        "train.num_videos=100000", "order.p_in_order=0.5", "model.audio_context=window", "model.shuffled_starts=real",
+    )  # fmt: skip
+    distances: dict[str, float] = {}
+    for weight in ("0", "10"):
+        config = tiny_config(*settings, f"loss.place_weight={weight}")
+        batch = two_clips(settings)
+        boxes = torch.tensor([0.0625, 0.0625, 0.1875, 0.1875]).expand(2, batch.video_BCTHW.shape[2], 4).clone()
+        boxes[:, :OBJECT_FRAME] = 0.0
+        batch = replace(batch, boxes_BT4=boxes if weight != "0" else None)
+        torch.manual_seed(0)
+        state = new_train_state(
+            config, factory.generator(config, num_classes=5), factory.discriminators(config, num_classes=5)
+        )
+        terms = [train_step(state, batch, config, num_steps=n, num_videos=2 * n) for n in range(60)][-1]
+        assert ("g_place" in terms) == ("g_presence" in terms) == (weight != "0")
+        placings = list[Tensor]()
+        state.generator.eval().requires_grad_(False)(
+            batch.video_BCTHW[:, :, 0],
+            batch.mels_BTMU.unflatten(1, (4, -1)),
+            batch.label_BK,
+            batch.noise_BZ,
+            WindowInputs(object_BCHW=batch.object_BCHW, placings=placings),
+        )
+        placing = torch.cat(placings, dim=1)
+        assert batch.object_BCHW is not None
+        distances[weight] = float(placing_loss(placing, batch.object_BCHW, boxes, torch.ones(boxes.shape[:2]))[0])
+    assert distances["10"] < 0.3 * distances["0"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [("model.object_condition=false", "0 without model.object_condition=true"),
+     ("model.cascade_order=chrono", "0 with model.cascade_order=chrono")],
+)  # fmt: skip
+def test_boxes_without_a_use_are_refused(setting: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"loss.place_weight: got 1.0, allowed: {message}"):
+        tiny_config("model.object_condition=true", "loss.place_weight=1", setting)
 
 
 @pytest.mark.parametrize("kind", ["mocogan", "g3an", "imaginator", "phonicsgan_like"])
