@@ -27,13 +27,16 @@ ObjectWordSource = Literal["words", "screen", ""]
 ObjectPictureSource = Literal["rendered", "change", ""]
 """Where the picture of a clip's object comes from: ``rendered`` exactly from the truth of a rendered song, ``change`` from the region of
 lasting change of the frames; empty without a picture."""
-NoPictureReason = Literal["too_short", "whole_picture", "nothing_came", "only_text", "not_shown", "not_searched", ""]
+NoPictureReason = Literal[
+    "too_short", "whole_picture", "nothing_came", "only_text", "not_shown", "unreadable_table", "not_searched", ""
+]
 """Why a clip has no object picture; empty if there is one.
 
 * ``too_short``: too few frames.
 * ``whole_picture``: the whole picture changes, by a cut or by a movement of the camera that cannot be undone.
 * ``nothing_came``: nothing comes and stays. ``only_text``: only text does.
 * ``not_shown``: of a rendered song, and its object is not in the clip.
+* ``unreadable_table``: of a rendered song whose table of pictures is damaged, or of another release.
 * ``not_searched``: ``--no-object-pictures``.
 """
 Split = Literal["train", "validation", "test", "unseen-styles"]

@@ -6,6 +6,7 @@ The members of that tar are copied into the shards byte for byte. Another split,
 from __future__ import annotations
 
 import hashlib
+import logging
 import tarfile
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
@@ -38,6 +39,7 @@ from phonics_data.types import NoPictureReason, ObjectPictureSource, Rejection, 
 # Imported here, so that a worker imports it once and not in each process that it forks.
 _ = soundfile.__version__
 
+log = logging.getLogger("phonics_data")
 CUT_VERSION = 8
 """Increased whenever the same source, segment and options give other bytes; all clips are then cut again."""
 
@@ -114,8 +116,8 @@ def cut_video(task: CutTask) -> tuple[tuple[CutClip, ...], tuple[Rejection, ...]
     """
     options = task.options
     removes_bars = options.fit == "letterbox-detect"
-    objects = read_objects(task.objects) if task.objects is not None and options.object_pictures else None
-    searches = options.object_pictures and objects is None
+    objects = _read_objects(task)
+    searches = options.object_pictures and task.objects is None
     region = content_region(task.media, task.duration_seconds) if removes_bars else FULL_FRAME
     clips: list[CutClip] = []
     rejections: list[Rejection] = []
@@ -154,12 +156,25 @@ def cut_video(task: CutTask) -> tuple[tuple[CutClip, ...], tuple[Rejection, ...]
     return tuple(clips), tuple(rejections)
 
 
+def _read_objects(task: CutTask) -> Sequence[ObjectRow] | None:
+    """The rows of the table of object pictures; None if there is none, if it is not wanted, or if it cannot be read."""
+    if task.objects is None or not task.options.object_pictures:
+        return None
+    try:
+        return read_objects(task.objects)
+    except TableError as error:
+        log.warning("%s; its clips are kept without object pictures", error)
+        return None
+
+
 def _object_picture(
     cut: DecodedClip, task: CutTask, objects: Sequence[ObjectRow] | None
 ) -> tuple[Picture | None, Boxes | None, ObjectPictureSource, NoPictureReason]:
     """The picture, the object's boxes in the whole frame, and where they are from or why there are none."""
     if not task.options.object_pictures:
         return None, None, "", "not_searched"
+    if task.objects is not None and objects is None:
+        return None, None, "", "unreadable_table"
     if objects is None:
         found = find_object(cut.samples_THWC, read_lines)
         if found.picture is None:
@@ -173,7 +188,8 @@ def _object_picture(
     try:
         return decode_png(row.png), _rendered_boxes(row, cut, task.frame_rate), "rendered", ""
     except ValueError as error:
-        raise TableError(f"{task.objects}: picture of {row.object_word!r}: {error}; {ADVICE}") from error
+        log.warning("%s: picture of %r: %s; %s", task.objects, row.object_word, error, ADVICE)
+        return None, None, "", "unreadable_table"
 
 
 def _found_boxes(found: FoundObject, cut: DecodedClip) -> Boxes:

@@ -46,7 +46,7 @@ from phonics_data.stages.shard.object_picture import load_text_models
 from phonics_data.stages.shard.options import ShardOptions
 from phonics_data.stages.shard.packing import LostClipsError, PackedClip, Shard, assign_to_shards, pack
 from phonics_data.stages.shard.selection import SelectedClip, Selection, select_clips
-from phonics_data.storage.object_table import objects_path, read_objects
+from phonics_data.storage.object_table import objects_path
 from phonics_data.storage.tables import read_table, to_plain, write_table
 from phonics_data.storage.workspace import Workspace, file_sha256, fingerprint, write_json
 from phonics_data.types import FetchedVideo, Rejection, ScreenLetter, Segment, Split, StageCount
@@ -241,12 +241,9 @@ def _tasks(
 
 
 def _objects(media: Path) -> Path | None:
-    """The table of object pictures beside a rendered song, checked; None for other videos."""
+    """The table of object pictures beside a rendered song; None for other videos."""
     path = objects_path(media)
-    if not path.is_file():
-        return None
-    read_objects(path)
-    return path
+    return path if path.is_file() else None
 
 
 class _Screens:
