@@ -33,6 +33,7 @@ from phonics_data.cli.options import (
     Work,
     Workers,
 )
+from phonics_data.cli.review import review
 from phonics_data.cli.show import show
 from phonics_data.errors import UNUSABLE_PATH, InputError, OptionError, PhonicsDataError, UsageError, check_platform
 
@@ -332,6 +333,7 @@ def status(
 
 
 app.command()(show)
+app.command()(review)
 
 
 @app.command()

@@ -48,11 +48,11 @@ def apply_reviews(
     rejections: list[Rejection] = []
     kept: list[Segment] = []
     starts: set[str] = set()
-    moved = [(row, _moved(row.before, offset_seconds), _moved(row.after, offset_seconds)) for row in reviews]
-    for row, _, after in moved:
-        if after is None:
+    moved = moved_reviews(reviews, offset_seconds)
+    for row in moved:
+        if row.after is None:
             continue
-        parts = _parts(video_id, after, row.word, automatic, limits, duration_seconds)
+        parts = _parts(video_id, row.after, row.word, automatic, limits, duration_seconds)
         if isinstance(parts, Rejection):
             rejections.append(parts)
             continue
@@ -63,19 +63,38 @@ def apply_reviews(
             else:
                 starts.add(part.segment_id)
                 kept.append(part)
-    is_complete = any(row.decision == "complete" for row in reviews)
-    decided = [after for _, _, after in moved if after is not None]
-    about = [before for _, before, _ in moved if before is not None]
-    for segment in automatic:
-        if any(_covers(one, segment) for one in decided):
-            continue
-        if is_complete or any(one.letter == segment.letter and _covers(one, segment) for one in about):
+    left, dropped = undecided(automatic, moved)
+    kept += left
+    for segment in dropped:
+        if not any(row.after is not None and _covers(row.after, segment) for row in moved):
             detail = f"letter {segment.letter} at {segment.start_seconds:.2f} s: a person dropped it"
             rejections.append(_rejection(segment.segment_id, "dropped_in_review", detail))
-        else:
-            kept.append(segment)
     kept.sort(key=lambda segment: (segment.start_seconds, segment.end_seconds))
     return ReviewedSegments(segments=tuple(kept), rejections=tuple(rejections))
+
+
+def moved_reviews(reviews: Sequence[Review], offset_seconds: float) -> list[Review]:
+    """The decisions with all times moved, for another copy of the video."""
+    return [
+        replace(row, before=_moved(row.before, offset_seconds), after=_moved(row.after, offset_seconds))
+        for row in reviews
+    ]
+
+
+def undecided(automatic: Sequence[Segment], reviews: Sequence[Review]) -> tuple[list[Segment], list[Segment]]:
+    """(automatic segments that no decision is about, the others)."""
+    is_complete = any(row.decision == "complete" for row in reviews)
+    decided = [row.after for row in reviews if row.after is not None]
+    about = [row.before for row in reviews if row.before is not None]
+    left: list[Segment] = []
+    others: list[Segment] = []
+    for segment in automatic:
+        is_decided = is_complete or any(_covers(one, segment) for one in decided)
+        if is_decided or any(one.letter == segment.letter and _covers(one, segment) for one in about):
+            others.append(segment)
+        else:
+            left.append(segment)
+    return left, others
 
 
 def _moved(interval: Interval | None, offset_seconds: float) -> Interval | None:

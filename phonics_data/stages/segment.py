@@ -187,7 +187,7 @@ def _reviewed(
         if rows is None:
             kept += found[video.video_id]
             continue
-        offset, unused = _offset(workspace, video, rows, copies)
+        offset, unused = review_offset(workspace, video, rows, copies)
         if unused is not None:
             kept += found[video.video_id]
             changed.append(unused)
@@ -233,13 +233,13 @@ def _is_decided(rejection: Rejection, video_id: str, segments: Sequence[Segment]
     )
 
 
-def _offset(
+def review_offset(
     workspace: Workspace,
     video: FetchedVideo,
     rows: Sequence[Review],
     copies: Mapping[tuple[str, str], ReviewedCopy],
 ) -> tuple[float, Rejection | None]:
-    """(seconds to add to the times of `rows`, why they cannot be used)."""
+    """(seconds to add to the times of the decisions about a video, why they cannot be used for this copy of it)."""
     digests = {row.sha256 for row in rows}
     if digests == {video.sha256}:
         return 0.0, None

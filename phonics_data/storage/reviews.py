@@ -146,7 +146,7 @@ def read_reviews(path: Path, option: str = "--reviews") -> Reviews:
     rows: list[Review] = []
     copies: list[ReviewedCopy] = []
     seen: dict[tuple[object, ...], int] = {}
-    for row in read_csv(option, path, COLUMNS[:12], optional=COLUMNS[12:]):
+    for row in read_csv(option, path, COLUMNS[:12], optional=COLUMNS[12:], may_be_empty=True):
         where = f"{option} {path}: line {row.line}"
         parsed = _parse(row, where)
         key: tuple[object, ...]

@@ -46,6 +46,8 @@ def test_a_file_is_read_as_it_was_written_in_any_order(tmp_path: Path) -> None:
     assert read_reviews(path) == Reviews(rows=ROWS, copies=(COPY,))
     assert path.read_text() == reviews_text(Reviews(rows=ROWS, copies=(COPY,)))
     assert path.read_text().count("\n") == 7
+    write_reviews(path, Reviews())  # all decisions were undone
+    assert read_reviews(path) == Reviews()
 
 
 def test_replacing_the_rows_of_a_video_keeps_the_others() -> None:
