@@ -31,6 +31,7 @@ DISTRIBUTIONS = {
     "gradio_client": "gradio",  # which requires it
     "huggingface_hub": "huggingface-hub",
     "imageio_ffmpeg": "imageio-ffmpeg",
+    "pympi": "pympi-ling",
     "resvg_py": "resvg-py",
     "webvtt": "webvtt-py",
     "yt_dlp": "yt-dlp",

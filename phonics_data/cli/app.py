@@ -33,7 +33,7 @@ from phonics_data.cli.options import (
     Work,
     Workers,
 )
-from phonics_data.cli.review import review
+from phonics_data.cli.review import export_labels, review
 from phonics_data.cli.show import show
 from phonics_data.errors import UNUSABLE_PATH, InputError, OptionError, PhonicsDataError, UsageError, check_platform
 
@@ -334,6 +334,7 @@ def status(
 
 app.command()(show)
 app.command()(review)
+app.command("export-labels")(export_labels)
 
 
 @app.command()

@@ -48,3 +48,25 @@ def review(
         trusted_proxy=trusted_proxy,
         announce=lambda url: typer.echo(f"{work}: open {url} ; press Ctrl-C to stop"),
     )
+
+
+def export_labels(
+    out: Annotated[Path, typer.Argument(help="Folder to write, one file per video.")],
+    work: Work = Path("work"),
+    format_: Annotated[
+        str, typer.Option("--format", help="audacity (.txt), eaf (ELAN), textgrid (Praat) or csv.")
+    ] = "textgrid",
+) -> None:
+    """Write the segments of WORK, with all decisions, as label files of other programs; `import labels` reads them.
+
+    Example: phonics-data export-labels labels --work work --format eaf
+    """
+    from phonics_data.review.label_exchange import export_labels as run
+    from phonics_data.review.store import ReviewStore
+    from phonics_data.storage.workspace import Workspace
+
+    suffixes = {"audacity": ".txt", "eaf": ".eaf", "textgrid": ".TextGrid", "csv": ".csv"}
+    if format_ not in suffixes:
+        raise OptionError("--format", format_, ", ".join(suffixes))
+    written = run(ReviewStore(Workspace(work, must_exist=True)), out, suffixes[format_])
+    typer.echo(f"{out}: {len(written)} files")

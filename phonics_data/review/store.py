@@ -20,7 +20,7 @@ from phonics_data.errors import InputError, WorkspaceLockedError
 from phonics_data.review.evidence import cached_evidence
 from phonics_data.review.state import PageState, decisions, page_state, state_to_plain
 from phonics_data.segmentation.reviewed import moved_reviews
-from phonics_data.stages.segment import REVIEWS_FILE, review_offset
+from phonics_data.stages.segment import REVIEWS_FILE, review_offset, video_loudness
 from phonics_data.storage.reviews import Review, ReviewedCopy, Reviews, copies_by_key, read_reviews, write_reviews
 from phonics_data.storage.tables import from_plain, read_table
 from phonics_data.storage.workspace import Workspace, write_json
@@ -236,6 +236,19 @@ class ReviewStore:
                 return
             if (copy := self._copy(video)) is not None:
                 self._write(self._reviews.with_video(video_id, rows, copy))
+
+    def add_loudness(self, video_id: str) -> None:
+        """Store the loudness of a reviewed video in reviews.csv; it decodes the sound, which takes a second."""
+        with self._lock:
+            video = self._videos[video_id]
+        loudness = video_loudness(self.workspace, video)
+        copy = ReviewedCopy(
+            video_id=video_id, sha256=video.sha256, duration_seconds=video.duration_seconds, loudness=loudness
+        )
+        with self._lock:
+            self._read()
+            rows = [row for row in self._reviews.rows if row.video_id == video_id]
+            self._write(self._reviews.with_video(video_id, rows, copy))
 
     def lacks_copy(self) -> list[str]:
         """Reviewed videos of which reviews.csv does not have the loudness yet."""
