@@ -262,6 +262,10 @@ def bench_fit_segmentation(
     cache: Annotated[
         Path, typer.Option(help="Folder for rendered videos and OCR results, reused by later runs.")
     ] = Path("bench-segmentation"),
+    work: Annotated[
+        list[Path] | None,
+        typer.Option(help="Workspace with completed reviews, whose songs are fitted too; can be repeated."),
+    ] = None,
     workers: Workers = 2,
 ) -> None:
     """Fit the parameters of segmentation on rendered songs and its calibration on rendered and real songs.
@@ -274,6 +278,7 @@ def bench_fit_segmentation(
     from benchmarks.fit_calibration import CURVE_HEADINGS, SONG_HEADINGS, CalibrationFitOptions, curve_table, song_table
     from benchmarks.fit_calibration import run_calibration_fit as fit_calibration
     from benchmarks.fit_segmentation import SegmentationFitOptions, run_fit, table
+    from benchmarks.reviewed_songs import reviewed_videos
     from phonics_data.cli.progress import print_table, progress
     from phonics_data.storage.workspace import write_json
 
@@ -289,8 +294,12 @@ def bench_fit_segmentation(
             held_out_seed=held_out,
             workers=workers,
         )
+        reviewed = [reviewed_videos(one) for one in work or ()]
+        for line in (line for _, unused in reviewed for line in unused):
+            typer.echo(f"not used: {line}", err=True)
         with progress() as on_progress:
-            found = run_fit(cache, options, on_progress=on_progress)
+            songs_of_people = [video for videos, _ in reviewed for video in videos]
+            found = run_fit(cache, options, reviewed=songs_of_people, on_progress=on_progress)
         print_table("Parameters", table(found), ("parameter", "before", "fitted", "gain"))
         for margin in found.thresholds:
             typer.echo(

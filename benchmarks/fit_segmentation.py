@@ -107,6 +107,7 @@ class SegmentationFit:
         before, after: objective on the fitted songs with the values before and after the fit.
         held_out_before, held_out_after: the same on held-out songs.
         values: option -> fitted value, for all options of `SEARCH_SPACE`.
+        reviewed: ids of the reviewed songs among the fitted ones.
     """
 
     num_songs: int
@@ -119,6 +120,7 @@ class SegmentationFit:
     values: Mapping[str, float]
     trials: tuple[Trial, ...]
     thresholds: tuple[ThresholdMargin, ...]
+    reviewed: tuple[str, ...] = ()
 
     def as_plain(self, options: SegmentationFitOptions) -> dict[str, object]:
         """The record as values for JSON."""
@@ -214,8 +216,18 @@ class SegmentationFitOptions:
             raise OptionError("--seed", seeds, f"seeds that differ, none of them {benchmark_seed}")
 
 
-def run_fit(cache: Path, options: SegmentationFitOptions, *, on_progress: OnProgress) -> SegmentationFit:
-    """Render, read and recognize (cached in `cache`), then fit."""
+def run_fit(
+    cache: Path,
+    options: SegmentationFitOptions,
+    *,
+    reviewed: Sequence[BenchmarkVideo] = (),
+    on_progress: OnProgress,
+) -> SegmentationFit:
+    """Render, read and recognize (cached in `cache`), then fit.
+
+    Args:
+        reviewed: further songs to fit on (`benchmarks.reviewed_songs`).
+    """
 
     def videos_of(seed: int, songs: int, negatives: int) -> list[BenchmarkVideo]:
         videos = rendered_videos(
@@ -227,7 +239,8 @@ def run_fit(cache: Path, options: SegmentationFitOptions, *, on_progress: OnProg
     count = min(options.num_recognized, options.num_songs)
     videos[:count] = with_speech(videos[:count], cache, workers=options.workers, on_progress=on_progress)
     held_out = videos_of(options.held_out_seed, options.num_held_out, options.num_held_out_negatives)
-    return fit_segmentation(videos, held_out, on_progress=on_progress)
+    found = fit_segmentation([*videos, *reviewed], held_out, on_progress=on_progress)
+    return replace(found, reviewed=tuple(video.video_id for video in reviewed))
 
 
 def fit_segmentation(

@@ -65,6 +65,8 @@ Reason = Literal[
     "no_letters",
     "letter_not_found",
     "too_short",
+    "dropped_in_review",
+    "review_not_applied",
     # shard
     "no_frames",
     "static_picture",
@@ -189,6 +191,10 @@ IMPORTED_EVIDENCE = frozenset({"folder", "csv", "grid", "vidtimit", "file_name"}
 """Values of `Segment.evidence` for labels that were imported with their videos."""
 
 
+REVIEW_EVIDENCE = "review"
+"""Value of `Segment.evidence` for a segment that a person confirmed, corrected or added."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Segment:
     """The interval of a source video that shows one letter: its phrase, after the length rule."""
@@ -203,14 +209,15 @@ class Segment:
     rule: str
     """How the length rule made it from its phrase: ``phrase`` (as it is), ``phrase_split`` (over the maximum: divided),
     ``phrase_grown`` (under the minimum: extended into gaps) or ``phrase_lent`` (under the minimum: extended by frames of the
-    phrases beside it, which keep them; more than half is its own phrase). ``given`` for labels that were imported."""
+    phrases beside it, which keep them; more than half is its own phrase). ``given`` for labels that were imported, and for
+    segments whose boundaries a person set."""
     evidence: str
     """Comma-separated sources of evidence, the leading one first: ``captions``, ``screen``, ``speech``; or ``manifest`` if
-    only the manifest names the letter; or one of `IMPORTED_EVIDENCE`."""
+    only the manifest names the letter; or one of `IMPORTED_EVIDENCE`; or `REVIEW_EVIDENCE`."""
     confidence: float
     """0..1"""
     object_word_source: ObjectWordSource = ""
-    """Empty without an object word, and for one that was imported with its video."""
+    """Empty without an object word, and for one that was imported with its video or written by a reviewer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

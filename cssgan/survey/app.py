@@ -6,13 +6,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 import jinja2
 from starlette.applications import Starlette
@@ -25,20 +23,11 @@ from starlette.routing import BaseRoute, Mount, Route
 from cssgan.survey.definition import MEDIA_FOLDER, SCALE_MAX, Survey, questions
 from cssgan.survey.store import Rater, Store
 from cssgan.survey.trials import Trial, rater_trials
+from phonics_data.contract.web import HEADERS, read_form
 
 COOKIE = "rater"
 COOKIE_SECONDS = 90 * 24 * 3600
-MAX_BODY_BYTES, MAX_FIELDS, BODY_TIMEOUT_SECONDS = 16_384, 20, 15.0
 MAX_COMMENT_LENGTH = 2_000
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; media-src 'self'; img-src data:; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
 STATIC_FILES = {"style.css": "text/css", "survey.js": "text/javascript"}
 Fields = Mapping[str, str]
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -215,33 +204,3 @@ def make_app(survey: Survey, folder: Path, store: Store, *, base: str = "") -> S
     if base:
         routes = [Mount(base, routes=pages.routes()), *routes]
     return Starlette(routes=routes, exception_handlers={HTTPException: pages.error})
-
-
-async def read_form(request: Request) -> Fields:
-    """The fields of a form sent by a page of this survey.
-
-    Raises:
-        HTTPException: 403 for a form of another site, 408 for a slow body, 413 for a long body, 415 for another content
-            type, 400 for a form that cannot be parsed or has a repeated field.
-    """
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise HTTPException(403, "This form was sent by another site.")
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
-        raise HTTPException(415, "Answers must be sent as a form.")
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
-            async for part in request.stream():
-                body += part
-                if len(body) > MAX_BODY_BYTES:
-                    raise HTTPException(413, f"A form has at most {MAX_BODY_BYTES} bytes.", {"Connection": "close"})
-    except TimeoutError as error:
-        raise HTTPException(408, "The form did not arrive in time.", {"Connection": "close"}) from error
-    try:
-        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
-    except ValueError as error:  # also for invalid UTF-8
-        raise HTTPException(400, "The form cannot be read.") from error
-    if len(dict(pairs)) != len(pairs):
-        raise HTTPException(400, "A field was sent twice.")
-    return dict(pairs)

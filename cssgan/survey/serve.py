@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import re
-import socket
 from pathlib import Path
 
 from cssgan.errors import missing_package
 from cssgan.survey.definition import RESULTS_FILE, read_survey
-from phonics_data.errors import OptionError
+from phonics_data.contract.web import check_base, listen, serve
 
 log = logging.getLogger("cssgan")
 
@@ -29,44 +27,26 @@ def serve_survey(
         OptionError: the address is in use or not of this machine, or `base` is not a path.
         DependencyError: the extra ``survey`` is not installed.
     """
-    base = base.rstrip("/")
-    if base and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", base):
-        raise OptionError("--root-path", base, "a path such as /study")
+    base = check_base(base)
     survey = read_survey(folder)
     try:
-        import uvicorn
+        import uvicorn  # noqa: F401 # pyright: ignore[reportUnusedImport] - used later, in `serve`
 
         from cssgan.survey.app import make_app
     except ImportError as error:
         raise missing_package(error, "survey serve", "survey") from error
     from cssgan.survey.store import Store
 
-    listener = _listen(host, port)
+    listener = listen(host, port)
     store = Store(folder / RESULTS_FILE, survey.digest())
     try:
-        # No access log, because the consent text promises that no address is stored.
-        config = uvicorn.Config(
-            make_app(survey, folder, store, base=base), log_level="warning", access_log=False, server_header=False,
-            proxy_headers=True, forwarded_allow_ips=trusted_proxy, timeout_keep_alive=10, timeout_graceful_shutdown=5,
-            lifespan="off",
-        )  # fmt: skip
-        address, bound_port = listener.getsockname()[:2]
-        log.info(
-            "%s: open http://%s:%d%s/ ; press Ctrl-C to stop",
-            folder,
-            f"[{address}]" if ":" in address else address,
-            bound_port,
-            base,
+        serve(
+            make_app(survey, folder, store, base=base),
+            listener,
+            base=base,
+            trusted_proxy=trusted_proxy,
+            announce=lambda url: log.info("%s: open %s ; press Ctrl-C to stop", folder, url),
         )
-        uvicorn.Server(config).run(sockets=[listener])
     finally:
         store.close()
         listener.close()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=512)
-    except (OSError, OverflowError) as error:
-        raise OptionError("--host, --port", f"{host} {port}", f"a free address of this machine ({error})") from error

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cssgan.inference.export import LoadedGenerator
 from cssgan.web_form.inputs import CARD_COLOURS, FormInputs, FormLimits, draw_card, make_video
+from phonics_data.contract.web import THIS_MACHINE
 from phonics_data.errors import PhonicsDataError
 
 log = logging.getLogger("cssgan")
@@ -102,11 +103,9 @@ class ContentSecurityPolicy:
         await self.app(scope, receive, with_header if scope["type"] == "http" else send)
 
 
-NAMES_OF_THIS_MACHINE = ("127.0.0.1", "localhost", "[::1]")
-"""Host headers that are answered. A page of another server whose name leads to this machine has another one."""
 MIDDLEWARE = [
     Middleware(ContentSecurityPolicy),
-    Middleware(TrustedHostMiddleware, allowed_hosts=NAMES_OF_THIS_MACHINE, www_redirect=False),
+    Middleware(TrustedHostMiddleware, allowed_hosts=THIS_MACHINE, www_redirect=False),
 ]
 
 

@@ -33,6 +33,7 @@ from phonics_data.cli.options import (
     Work,
     Workers,
 )
+from phonics_data.cli.review import export_labels, review
 from phonics_data.cli.show import show
 from phonics_data.errors import UNUSABLE_PATH, InputError, OptionError, PhonicsDataError, UsageError, check_platform
 
@@ -207,16 +208,16 @@ def segment(
     workers: Workers = 1,
     arguments: SegmentArguments,
 ) -> None:
-    """Find the interval of each letter in each video (segments.parquet).
+    """Find the interval of each letter in each video (segments.parquet), and apply the decisions of people.
 
     Example: phonics-data segment --work work --max-frames 120
     """
     from phonics_data.cli.progress import check_kept, print_counts, print_limits, progress
     from phonics_data.stages.segment import segment as run
 
-    options = arguments.options()
+    options, reviews = arguments.options(), arguments.decisions()
     with open_workspace(ctx, work, must_exist=True) as workspace, progress() as on_progress:
-        count = run(workspace, options, workers=workers, on_progress=on_progress)
+        count = run(workspace, options, workers=workers, on_progress=on_progress, reviews=reviews)
     print_counts([count])
     print_limits(workspace)
     check_kept(count, workspace)
@@ -287,9 +288,10 @@ def build(
         segment=segment.options(),
         shard=shard.options(),
     )
+    reviews = segment.decisions()
     videos = read_manifest(manifest)
     with open_workspace(ctx, work) as workspace, progress() as on_progress:
-        counts = run(workspace, videos, out, options, workers=workers, on_progress=on_progress)
+        counts = run(workspace, videos, out, options, workers=workers, on_progress=on_progress, reviews=reviews)
         # Innermost, so that all messages about a stage are printed before its error.
         counts = require_kept(counts, workspace)
         print_counts(with_limit_messages(with_upload_messages(counts, workspace, options.transcribe), workspace))
@@ -331,6 +333,8 @@ def status(
 
 
 app.command()(show)
+app.command()(review)
+app.command("export-labels")(export_labels)
 
 
 @app.command()

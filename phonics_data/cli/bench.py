@@ -1,7 +1,8 @@
-"""The commands `phonics-data bench ...`: measurements of rendered songs against real material."""
+"""The commands `phonics-data bench ...`: rendered songs against real material, automatic segments against reviews."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
 from contextlib import ExitStack
@@ -10,18 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phonics_data.cli.options import Workers
+from phonics_data.cli.options import Work, Workers
 from phonics_data.errors import InputError, OptionError
 
 if TYPE_CHECKING:
     from phonics_data.report.likeness import LikenessRow, Measured
 
-bench_app = typer.Typer(no_args_is_help=True, help="Measure rendered songs against real material.")
-
-
-@bench_app.callback()
-def _bench() -> None:
-    """Without a callback, typer would replace the group by its only command."""
+bench_app = typer.Typer(
+    no_args_is_help=True, help="Measure rendered songs against real material, and segments against reviews."
+)
 
 
 @bench_app.command()
@@ -77,6 +75,34 @@ def likeness(
         raise InputError(
             f"likeness: the rendered median is out of bounds or not defined: {', '.join(outside)}; see the last column"
         )
+
+
+@bench_app.command()
+def letters(
+    work: Work = Path("work"),
+    reviews: Annotated[Path | None, typer.Option(help="Decisions of people; default: WORK/reviews.csv.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all values to this JSON file.")] = None,
+) -> None:
+    """Measure the automatic segments of WORK against the decisions of people, in videos that are complete.
+
+    F1 counts a segment as right if its letter is right and its IoU with the true one is at least 0.5, or 0.75.
+
+    Example: phonics-data bench letters --work work --reviews reviews.csv
+    """
+    from phonics_data.cli.progress import print_table
+    from phonics_data.contract.files import write_bytes
+    from phonics_data.report import letters as library
+    from phonics_data.stages.segment import REVIEWS_FILE
+    from phonics_data.storage.reviews import read_reviews
+    from phonics_data.storage.workspace import Workspace
+
+    workspace = Workspace(work, must_exist=True)
+    found = library.measure_letters(workspace, read_reviews(reviews or work / REVIEWS_FILE))
+    print_table(f"{len(found.rows)} reviewed videos", library.table(found), headings=library.HEADINGS)
+    for line in found.not_measured:
+        typer.echo(f"not measured: {line}", err=True)
+    if json_file is not None:
+        write_bytes(json_file, f"{json.dumps(dataclasses.asdict(found), indent=1)}\n".encode())
 
 
 _HEADINGS = (

@@ -179,3 +179,44 @@ def import_vidtimit(
         if len(files) != EXPECTED_CLIPS:
             typer.echo(f"{folder}: contains {len(files)} of the {EXPECTED_CLIPS} sentences of the corpus", err=True)
         _import_and_shard(workspace, files, out, options, evidence="vidtimit", workers=workers)
+
+
+@import_app.command("labels")
+def import_labels(
+    files: Annotated[
+        list[Path], typer.Argument(help="Label files: .txt (Audacity), .eaf (ELAN), .TextGrid (Praat), .csv.")
+    ],
+    work: Work = Path("work"),
+    video: Annotated[str, typer.Option(help="With one file: id of its video. Default: the file name.")] = "",
+    tier: Annotated[str, typer.Option(help="Tier of the letters in ELAN and Praat files.")] = "letters",
+    partial: Annotated[
+        bool, typer.Option("--partial", help="The files lack letters: keep automatic segments without a label.")
+    ] = False,
+    reviewer: Annotated[str, typer.Option(help="Name in reviews.csv; default: the user of this machine.")] = "",
+) -> None:
+    """Import labels from other programs as decisions about the segments of WORK (reviews.csv). Run `segment` afterwards.
+
+    A label is a letter, or a letter and its object word: "A apple". The labels replace all decisions about their video. Needs the extra
+    `review` for ELAN and Praat files. `phonics-data export-labels` writes the same formats.
+
+    Example: phonics-data import labels song-0003.TextGrid song-0004.TextGrid --work work
+    """
+    from phonics_data.review.label_exchange import import_labels as run
+    from phonics_data.review.serve import default_reviewer
+    from phonics_data.review.store import ReviewStore
+    from phonics_data.storage.reviews import reviewer_fault
+    from phonics_data.storage.workspace import Workspace
+
+    if video and len(files) > 1:
+        raise OptionError("--video", video, "only with one file; name several files as their videos")
+    if fault := reviewer_fault(reviewer):
+        raise OptionError("--reviewer", reviewer, fault.partition("allowed: ")[2])
+    store = ReviewStore(Workspace(work, must_exist=True))
+    with store.locked():
+        for path in files:
+            video_id = video or path.stem
+            number, replaced = run(
+                store, path, video_id, tier=tier, reviewer=reviewer or default_reviewer(), is_complete=not partial
+            )
+            typer.echo(f"{video_id}: {number} labels, {replaced} of them about an automatic segment")
+    typer.echo(f"next: phonics-data segment --work {work}")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from phonics_data.stages.segment import SegmentOptions
     from phonics_data.stages.shard.options import DatasetFit, ShardOptions
     from phonics_data.stages.transcribe import OcrMode, TranscribeOptions
+    from phonics_data.storage.reviews import Reviews
 
 Manifest = Annotated[str, typer.Argument(help="CSV or parquet manifest: path or http URL.")]
 Dataset = Annotated[Path, typer.Argument(help="Dataset folder.")]
@@ -150,6 +151,18 @@ class SegmentArguments:
     max_frames: int = option(100, "Maximum length of a clip, in frames (paper: 100).", min=1)
     order: str = option("auto", "Letters in alphabetical order: strict, any (no order), auto (detected per video).")
     unit: str = option("phrase", "A clip for each object word (phrase), or for all phrases of a letter (letter).")
+    reviews: str = option(
+        "",
+        "Decisions of people to apply (reviews.csv). Default: WORK/reviews.csv, if it exists; none: automatic segments only.",
+    )
+
+    def decisions(self) -> Reviews | None:
+        """The decisions in the file; None: those of the workspace."""
+        from phonics_data.storage.reviews import Reviews, read_reviews
+
+        if not self.reviews:
+            return None
+        return Reviews() if self.reviews == "none" else read_reviews(Path(self.reviews))
 
     def options(self) -> SegmentOptions:
         from phonics_data.stages.segment import SegmentOptions

@@ -12,6 +12,7 @@ from phonics_data.stages.fetch.stage import FetchOptions, fetch
 from phonics_data.stages.segment import SegmentOptions, segment
 from phonics_data.stages.shard.stage import ShardOptions, check_folder, check_given_splits, shard
 from phonics_data.stages.transcribe import TranscribeOptions, transcribe
+from phonics_data.storage.reviews import Reviews
 from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import Workspace
 from phonics_data.types import FetchedVideo, Rejection, Segment, SourceVideo, StageCount, TranscriptWord
@@ -35,19 +36,21 @@ def build(
     *,
     workers: int = 1,
     on_progress: OnProgress | None = None,
+    reviews: Reviews | None = None,
 ) -> Iterator[StageCount]:
     """Build the dataset folder `out` from manifest rows; yields the count of each stage when it ends.
 
     Args:
         workers: number of processes for transcribe, segment and shard. `FetchOptions.workers` is separate, since
             servers limit the number of downloads, not this machine.
+        reviews: as in `segment`.
     """
     yield fetch(workspace, videos, options.fetch, on_progress=on_progress)
     fetched = read_table(workspace.table("videos"), FetchedVideo)
     check_folder(out, fetched)  # early: the stages before `shard` take hours
     check_given_splits(workspace, options.shard, fetched)
     yield transcribe(workspace, options.transcribe, workers=workers, on_progress=on_progress)
-    yield segment(workspace, options.segment, workers=workers, on_progress=on_progress)
+    yield segment(workspace, options.segment, workers=workers, on_progress=on_progress, reviews=reviews)
     yield shard(workspace, out, options.shard, workers=workers, on_progress=on_progress)
 
 

@@ -24,7 +24,12 @@ class CsvRow:
 
 
 def read_csv(
-    option: str, path: Path, required: Sequence[str], *, optional: Sequence[str] | None = None
+    option: str,
+    path: Path,
+    required: Sequence[str],
+    *,
+    optional: Sequence[str] | None = None,
+    may_be_empty: bool = False,
 ) -> tuple[CsvRow, ...]:
     """The rows below the header.
 
@@ -32,6 +37,7 @@ def read_csv(
         option: the flag as the user types it, for messages.
         required: columns that must be there.
         optional: the only other columns that may be there; None: any others, which callers ignore.
+        may_be_empty: accept a table without rows.
 
     Raises:
         InputError: no such file, not a CSV, a column that is missing, twice or not allowed, a row with more cells than the
@@ -59,7 +65,7 @@ def read_csv(
             )
         padded = [*cells, *[""] * (len(columns) - len(cells))]
         rows.append(CsvRow(line=line, cells=dict(zip(columns, padded, strict=False))))
-    if not rows:
+    if not rows and not may_be_empty:
         raise InputError(f"{where}: has no rows below the header; give at least one, or omit the option")
     return tuple(rows)
 

@@ -14,7 +14,7 @@ from phonics_data.dataset.layout import MetadataRow, hub_configuration, rates_te
 from phonics_data.quality.split import used_splits
 from phonics_data.stages.shard.options import ShardOptions
 from phonics_data.storage.tables import to_plain
-from phonics_data.types import IMPORTED_EVIDENCE, FetchedVideo, Rejection
+from phonics_data.types import IMPORTED_EVIDENCE, REVIEW_EVIDENCE, FetchedVideo, Rejection
 
 
 def dataset_description(
@@ -137,7 +137,9 @@ def dataset_card(
                 "their source."
                 if all(row.evidence in IMPORTED_EVIDENCE for row in rows)
                 else "Letters and times were found automatically. `evidence` and `confidence` in `metadata.parquet` give their "
-                "sources and reliability."
+                "sources and reliability. "
+                f"A person reviewed {sum(row.evidence == REVIEW_EVIDENCE for row in rows)} of {len(rows)} clips "
+                "(`evidence` is `review`)."
             ),
             "",
             f"- fit of the frames (clips): {fits}. `squash` shows whole frames, distorted to the shape of the clip.",

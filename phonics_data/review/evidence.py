@@ -1,0 +1,71 @@
+"""What the timeline of the page shows: waveform, words, letters on the screen, cuts. Collected once and cached."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from phonics_data.errors import ItemError
+from phonics_data.executors.isolated import Limits, map_isolated
+from phonics_data.storage.workspace import Workspace, write_json
+from phonics_data.types import FetchedVideo
+
+EVIDENCE_VERSION = 1
+_LIMITS = Limits(seconds=900)
+
+
+def cache_folder(workspace: Workspace) -> Path:
+    """Folder of everything that can be made again: evidence and previews."""
+    return workspace.root / "review"
+
+
+def _path(workspace: Workspace, video: FetchedVideo) -> Path:
+    return cache_folder(workspace) / "evidence" / f"{video.video_id}-{video.sha256[:16]}-{EVIDENCE_VERSION}.json"
+
+
+def cached_evidence(workspace: Workspace, video: FetchedVideo) -> dict[str, Any] | None:
+    """The evidence if it was collected earlier, else None."""
+    try:
+        value = json.loads(_path(workspace, video).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def collect(workspace: Workspace, video: FetchedVideo) -> dict[str, Any]:
+    """The evidence of a video as JSON values. It decodes the whole video, in a process of its own with limits.
+
+    * ``peaks``: 0..100, the largest amplitude of each hundredth of a second.
+    * ``cuts``: seconds. ``words``: [text, start, end]. ``screen``: [letter, start, end].
+    * ``loudness``: as in `phonics_data.segmentation.alignment.loudness_digits`.
+
+    Raises:
+        ItemError: the video cannot be decoded, or the limits were exceeded.
+    """
+    if (cached := cached_evidence(workspace, video)) is not None:
+        return cached
+    function = functools.partial(_collect, workspace.root)
+    ((_, result),) = map_isolated(function, [video.video_id], workers=1, limits=lambda _: _LIMITS)
+    if isinstance(result, ItemError):
+        raise result
+    write_json(_path(workspace, video), result, indent=None)
+    return result
+
+
+def _collect(root: Path, video_id: str) -> dict[str, Any]:
+    from phonics_data.show.video_evidence import collect_evidence
+    from phonics_data.stages.segment import video_loudness
+
+    workspace = Workspace(root, must_exist=True)
+    found = collect_evidence(workspace, video_id)
+    return {
+        "peaks": np.round(100 * found.peaks_N).astype(int).tolist(),
+        "cuts": [round(cut, 3) for cut in found.cuts],
+        "words": [[word.text[:40], round(word.start_seconds, 3), round(word.end_seconds, 3)] for word in found.words],
+        "screen": [[one.letter, round(one.start_seconds, 3), round(one.end_seconds, 3)] for one in found.screen],
+        "loudness": video_loudness(workspace, found.video),
+    }

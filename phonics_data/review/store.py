@@ -1,0 +1,309 @@
+"""The reviewed state of a workspace: reads its tables, and writes reviews.csv before it answers.
+
+The tables can change while the pages are open: they are read again when their files change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from phonics_data import __version__
+from phonics_data.errors import InputError, WorkspaceLockedError
+from phonics_data.review.evidence import cached_evidence
+from phonics_data.review.state import PageState, decisions, page_state, state_to_plain
+from phonics_data.segmentation.reviewed import moved_reviews
+from phonics_data.stages.segment import REVIEWS_FILE, review_offset, video_loudness
+from phonics_data.storage.reviews import Review, ReviewedCopy, Reviews, copies_by_key, read_reviews, write_reviews
+from phonics_data.storage.tables import from_plain, read_table
+from phonics_data.storage.workspace import Workspace, write_json
+from phonics_data.types import REVIEW_EVIDENCE, FetchedVideo, Rejection, Segment
+
+_Stamp = tuple[int, int, int]
+
+
+class ConflictError(InputError):
+    """The decisions about a video changed since the page read them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Song:
+    """One video with its automatic segments and its reviewed state.
+
+    Args:
+        revision: changes with each change of the decisions.
+        rejection: why `segment` refused the video; None if it did not.
+        note: a remark for the page, e.g. that the decisions are about another copy.
+        is_seen: a person opened it.
+    """
+
+    video: FetchedVideo
+    automatic: tuple[Segment, ...]
+    rejection: Rejection | None
+    state: PageState
+    revision: str
+    note: str
+    is_seen: bool
+
+    @property
+    def missing_letters(self) -> str:
+        """Letters of the manifest row that no segment has; empty unless half of them are there."""
+        found = {one.interval.letter for one in self.state.segments}
+        missing = [letter for letter in self.video.letters if letter not in found]
+        return "".join(missing) if 2 * len(missing) <= len(self.video.letters) else ""
+
+    @property
+    def worth(self) -> float:
+        """How much a look is worth: the expected number of wrong, missing and refused segments.
+
+        A refused video counts the pairs of letter and example that were found in it, but at least one.
+        """
+        if self.state.is_complete:
+            return 0.0
+        unsure = sum(1 - one.confidence for one in self.state.segments if not one.is_decided)
+        refused = max(1.0, self.rejection.measured or 0.0) if self.rejection and not self.state.segments else 0.0
+        return unsure + len(self.missing_letters) + refused
+
+
+class ReviewStore:
+    """Thread-safe. Holds WORK/.review.lock, so that two servers do not write one reviews.csv.
+
+    Raises:
+        InputError: reviews.csv is not valid. TableError: no video was fetched yet.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.path = workspace.root / REVIEWS_FILE
+        self._lock = threading.RLock()
+        self._stamps: dict[Path, _Stamp | None] = {}
+        self._videos: dict[str, FetchedVideo] = {}
+        self._imported: dict[str, tuple[Segment, ...]] = {}
+        self._reviews = Reviews()
+        self._songs: dict[str, tuple[object, Song]] = {}
+        self._seen_path = workspace.root / "review" / "seen.json"
+        self._seen: set[str] = set()
+        with self._lock:
+            self._read()
+            try:
+                value = json.loads(self._seen_path.read_bytes())
+                self._seen = {str(one) for one in cast("list[object]", value)} if isinstance(value, list) else set()
+            except (OSError, ValueError):
+                self._seen = set()
+
+    def _read(self) -> None:
+        """Read what changed on the disk."""
+        videos_path, segments_path = self.workspace.table("videos"), self.workspace.table("segments")
+        if self._has_changed(videos_path) or not self._videos:
+            self._videos = {video.video_id: video for video in read_table(videos_path, FetchedVideo)}
+        if self._has_changed(segments_path):
+            # The automatic segments of imported labels are in the table only.
+            found: dict[str, list[Segment]] = {}
+            for one in read_table(segments_path, Segment) if segments_path.exists() else ():
+                if one.evidence != REVIEW_EVIDENCE:
+                    found.setdefault(one.video_id, []).append(one)
+            self._imported = {video_id: tuple(rows) for video_id, rows in found.items()}
+        if self._has_changed(self.path):
+            self._reviews = (
+                read_reviews(self.path, f"--work {self.workspace.root}:") if self.path.exists() else Reviews()
+            )
+
+    def _has_changed(self, path: Path) -> bool:
+        stamp = _stamp(path)
+        if path in self._stamps and self._stamps[path] == stamp:
+            return False
+        self._stamps[path] = stamp
+        return True
+
+    def video_ids(self) -> list[str]:
+        with self._lock:
+            self._read()
+            return list(self._videos)
+
+    def video(self, video_id: str) -> FetchedVideo | None:
+        with self._lock:
+            self._read()
+            return self._videos.get(video_id)
+
+    def songs(self) -> list[Song]:
+        """All videos, the one that is most worth a look first."""
+        with self._lock:
+            songs = [self.song(video_id) for video_id in self.video_ids()]
+        return sorted(songs, key=lambda song: (-song.worth, song.video.video_id))
+
+    def song(self, video_id: str) -> Song:
+        """Raises `KeyError` for an id that is not in the workspace."""
+        with self._lock:
+            self._read()
+            video = self._videos[video_id]
+            rows = [row for row in self._reviews.rows if row.video_id == video_id]
+            item = self.workspace.ledger("segment").folder / f"{video_id}.json"
+            key = (video.sha256, tuple(rows), _stamp(item), self._stamps[self.workspace.table("segments")])
+            known = self._songs.get(video_id)
+            if known is None or known[0] != key:
+                self._songs[video_id] = known = (key, self._song(video, rows, has_item=_stamp(item) is not None))
+            song = known[1]
+            return replace(song, is_seen=video_id in self._seen)
+
+    def _song(self, video: FetchedVideo, rows: Sequence[Review], *, has_item: bool) -> Song:
+        outcome = self.workspace.ledger("segment").read(video.video_id) if has_item else None
+        rejection = None
+        if outcome is None:
+            automatic = self._imported.get(video.video_id, ())
+        else:
+            automatic = tuple(from_plain(Segment, row) for row in outcome["kept"])
+            refused = [from_plain(Rejection, row) for row in outcome["rejections"]]
+            rejection = next((one for one in refused if one.item_id == video.video_id), None)
+        used, note = list(rows), ""
+        if any(row.sha256 != video.sha256 for row in rows):
+            offset, unused = review_offset(self.workspace, video, rows, copies_by_key(self._reviews.copies))
+            used = [] if unused is not None else moved_reviews(rows, offset)
+            note = unused.detail if unused is not None else f"moved by {offset:+.2f} s from another copy of the video"
+        return Song(
+            video=video,
+            automatic=automatic,
+            rejection=rejection,
+            state=page_state(automatic, used),
+            revision=_revision(rows),
+            note=note,
+            is_seen=video.video_id in self._seen,
+        )
+
+    def mark_seen(self, video_id: str) -> None:
+        """Record that a person opened a video."""
+        with self._lock:
+            if video_id not in self._seen:
+                self._seen.add(video_id)
+                write_json(self._seen_path, sorted(self._seen), indent=None)
+
+    def save(self, video_id: str, revision: str, state: PageState, reviewer: str) -> Song:
+        """As `save_all`, for one video."""
+        return self.save_all({video_id: (revision, state)}, reviewer)[0]
+
+    def save_all(self, changes: Mapping[str, tuple[str, PageState]], reviewer: str) -> list[Song]:
+        """Replace the decisions about videos; when this returns, they are on the disk.
+
+        Args:
+            changes: video id -> (revision of the song that the page changed, its new state).
+
+        Raises:
+            ConflictError: somebody else changed the decisions about one of them; nothing is saved.
+            OSError: the disk is full or cannot be written; reviews.csv is unchanged.
+        """
+        with self._lock:
+            at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+            self._read()  # what others wrote to the file
+            reviews = self._reviews
+            for video_id, (revision, state) in changes.items():
+                song = self.song(video_id)
+                if song.revision != revision:
+                    raise ConflictError(f"{video_id}: changed meanwhile by another page or person")
+                earlier = [row for row in self._reviews.rows if row.video_id == video_id]
+                sha256 = song.video.sha256
+                rows = decisions(
+                    state, earlier, video_id=video_id, sha256=sha256, reviewer=reviewer, at=at, version=__version__
+                )
+                reviews = reviews.with_video(video_id, rows, self._copy(song.video))
+            if changes:
+                self._write(reviews)
+            return [self.song(video_id) for video_id in changes]
+
+    def _copy(self, video: FetchedVideo) -> ReviewedCopy | None:
+        evidence = cached_evidence(self.workspace, video)
+        if evidence is None:
+            return None
+        return ReviewedCopy(
+            video_id=video.video_id,
+            sha256=video.sha256,
+            duration_seconds=video.duration_seconds,
+            loudness=str(evidence["loudness"]),
+        )
+
+    def add_copy(self, video_id: str) -> None:
+        """Store the loudness of a reviewed video in reviews.csv once its evidence was collected."""
+        with self._lock:
+            self._read()
+            video = self._videos[video_id]
+            rows = [row for row in self._reviews.rows if row.video_id == video_id]
+            if not rows or (video_id, video.sha256) in copies_by_key(self._reviews.copies):
+                return
+            if (copy := self._copy(video)) is not None:
+                self._write(self._reviews.with_video(video_id, rows, copy))
+
+    def add_loudness(self, video_id: str) -> None:
+        """Store the loudness of a reviewed video in reviews.csv; it decodes the sound, which takes a second."""
+        with self._lock:
+            video = self._videos[video_id]
+        loudness = video_loudness(self.workspace, video)
+        copy = ReviewedCopy(
+            video_id=video_id, sha256=video.sha256, duration_seconds=video.duration_seconds, loudness=loudness
+        )
+        with self._lock:
+            self._read()
+            rows = [row for row in self._reviews.rows if row.video_id == video_id]
+            self._write(self._reviews.with_video(video_id, rows, copy))
+
+    def lacks_copy(self) -> list[str]:
+        """Reviewed videos of which reviews.csv does not have the loudness yet."""
+        with self._lock:
+            self._read()
+            known = copies_by_key(self._reviews.copies)
+            keys = dict.fromkeys((row.video_id, row.sha256) for row in self._reviews.rows)
+            return [
+                video_id
+                for video_id, sha256 in keys
+                if (video_id, sha256) not in known
+                and video_id in self._videos
+                and self._videos[video_id].sha256 == sha256
+            ]
+
+    def _write(self, reviews: Reviews) -> None:
+        write_reviews(self.path, reviews)
+        self._reviews = reviews
+        self._stamps[self.path] = _stamp(self.path)
+
+    @contextmanager
+    def locked(self) -> Generator[None]:
+        """Hold the lock of the review.
+
+        Raises:
+            WorkspaceLockedError: another review of this workspace is running.
+        """
+        import filelock
+
+        lock = filelock.FileLock(self.workspace.root / ".review.lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise WorkspaceLockedError(
+                f"--work {self.workspace.root}: another `phonics-data review` is using it; open its page, or end it first"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _revision(rows: Sequence[Review]) -> str:
+    text = repr(sorted(repr(row) for row in rows))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def song_to_plain(song: Song) -> dict[str, Any]:
+    """A song as JSON values for its page."""
+    return {"video_id": song.video.video_id, "revision": song.revision, **state_to_plain(song.state)}
