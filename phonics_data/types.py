@@ -50,6 +50,7 @@ Reason = Literal[
     "no_audio_stream",
     "duration_mismatch",
     "does_not_decode",
+    "unsupported",
     "bad_name",
     "no_label",
     # transcribe

@@ -334,7 +334,8 @@ def _cues(lines: Sequence[str], name: str, warnings: list[str], *, is_srt: bool)
             f"{name}, {twice.place}: {len(found) - len(once)} cues are listed twice, with the same times and text; each was "
             "read once"
         )
-    return sorted(list(once.values())[::-1], key=lambda cue: cue.start)
+    in_file_order = reversed(list(once.values()))
+    return sorted(in_file_order, key=lambda cue: cue.start)
 
 
 def _strip_tags(text: str) -> str:

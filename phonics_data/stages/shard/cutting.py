@@ -36,7 +36,7 @@ from phonics_data.types import NoPictureReason, ObjectPictureSource, Rejection, 
 # Imported here, so that a worker imports it once and not in each process that it forks.
 _ = soundfile.__version__
 
-CUT_VERSION = 7
+CUT_VERSION = 8
 """Increased whenever the same source, segment and options give other bytes; all clips are then cut again."""
 
 _MEDIA_FIT: dict[DatasetFit, Fit] = {
