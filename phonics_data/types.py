@@ -53,6 +53,7 @@ Reason = Literal[
     "no_audio_stream",
     "duration_mismatch",
     "does_not_decode",
+    "unsupported",
     "bad_name",
     "no_label",
     # transcribe

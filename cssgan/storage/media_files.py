@@ -17,24 +17,17 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import Image
 from scipy import ndimage
 
+from phonics_data.contract.display import DisplayError, upright_rgb
 from phonics_data.contract.files import atomic_path
+from phonics_data.contract.image_file import UnknownRangeError, shown, shown_on_white
+from phonics_data.contract.streams import audio_stream, video_stream
 from phonics_data.contract.video import REPEATABLE_H264
 from phonics_data.errors import InputError
 
 AAC_RATES_HZ = (16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-_EXIF_TRANSPOSES = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""EXIF orientation -> the transposition that turns the image upright."""
 MIN_RATE_HZ = 1_000
 """Minimum sample rate of audio files. A lower one indicates a wrong header, with which seconds would last hours."""
 
@@ -127,13 +120,13 @@ def read_video(path: Path, size: int, audio_rate_hz: int) -> VideoFile:
     end = Fraction(0)
     try:
         with av.open(str(path)) as container:
-            if not container.streams.video:
+            stream, sound = video_stream(container), audio_stream(container)
+            if stream is None:
                 raise InputError(f"{path}: has no video stream; give a video file")
-            stream = container.streams.video[0]
             rate = stream.average_rate or stream.guessed_rate
             announced = Fraction(container.duration or 0, av.time_base)
             start = Fraction(cast("int | None", container.start_time) or 0, av.time_base)
-            streams = [stream, *container.streams.audio[:1]]
+            streams = [stream, *([sound] if sound is not None else [])]
             resampler = av.AudioResampler(format="flt", layout="mono", rate=audio_rate_hz)
             for frame in container.decode(streams):
                 if not isinstance(frame, av.AudioFrame | av.VideoFrame):
@@ -151,6 +144,8 @@ def read_video(path: Path, size: int, audio_rate_hz: int) -> VideoFile:
                 audio += [part.to_ndarray()[0] for part in resampler.resample(None)]
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such video file") from error
+    except DisplayError as error:
+        raise InputError(f"{path}: {error}") from error
     except (OSError, av.error.FFmpegError) as error:
         raise InputError(f"{path}: cannot be read as a video ({error}); write it again") from error
     if not frames or not rate:
@@ -171,8 +166,8 @@ def read_video(path: Path, size: int, audio_rate_hz: int) -> VideoFile:
 
 
 def _pixels(frame: av.VideoFrame, size: int) -> NDArray[np.uint8]:
-    """The frame squashed to size x size; converted to RGB first, because the chroma of small frames would be too coarse."""
-    pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+    """The upright frame squashed to size x size; converted to RGB first, because the chroma of small frames would be too coarse."""
+    pixels = upright_rgb(frame)
     if pixels.shape[:2] == (size, size):
         return pixels
     return np.asarray(Image.fromarray(pixels).resize((size, size), _resampling(min(pixels.shape[:2]), size)))
@@ -194,7 +189,7 @@ def _shifted(audio_N: NDArray[np.float32], late: int, num_samples: int) -> NDArr
 def read_image(path: Path, size: int) -> NDArray[np.uint8]:
     """An image file -> its central square at size x size, uint8 RGB (H, W, C).
 
-    * It is turned upright by its EXIF orientation.
+    * It is turned upright by its EXIF orientation, and converted to sRGB by its colour profile.
     * Transparent pixels are composited on white.
     * Of 16-bit values, the upper 8 bits are used.
 
@@ -202,7 +197,7 @@ def read_image(path: Path, size: int) -> NDArray[np.uint8]:
         InputError: a missing or damaged file, or an integer or float image without a defined value range.
     """
     with _opened(path) as opened:
-        image = _to_rgb(opened)
+        image = shown_on_white(opened)
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     square = image.crop((left, top, left + side, top + side))
@@ -211,10 +206,10 @@ def read_image(path: Path, size: int) -> NDArray[np.uint8]:
 
 @contextmanager
 def _opened(path: Path) -> Generator[Image.Image]:
-    """The image of a file, upright. Errors of opening it and of the work on it become `InputError`."""
+    """The image of a file as stored. Errors of opening it and of the work on it become `InputError`."""
     try:
         with Image.open(path) as opened:
-            yield _upright(opened)
+            yield opened
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such image") from error
     except UnknownRangeError as error:
@@ -239,7 +234,7 @@ def read_object(path: Path) -> NDArray[np.uint8]:
         InputError: a missing or damaged file, or nothing is visible.
     """
     with _opened(path) as image:
-        image = image.convert("RGBA") if image.has_transparency_data else _to_rgb(image).convert("RGBA")
+        image = shown(image).convert("RGBA")
         image.thumbnail((MAX_OBJECT_SIDE, MAX_OBJECT_SIDE))
         picture = np.array(image)
     if (picture[..., 3] == 255).all():
@@ -261,31 +256,6 @@ def _background(rgb_HWC: NDArray[np.uint8]) -> NDArray[np.bool_]:
         return np.zeros_like(inside)
     label_HW, _ = cast("tuple[NDArray[np.int32], int]", ndimage.label(like_HW))
     return np.isin(label_HW, np.unique(label_HW[~inside])) & like_HW
-
-
-class UnknownRangeError(ValueError):
-    """An image whose values have no defined range."""
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """Turned by its EXIF orientation; damaged EXIF data are ignored."""
-    try:
-        transpose = _EXIF_TRANSPOSES.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # noqa: BLE001 - Pillow raises many kinds of errors
-        return image
-    return image if transpose is None else image.transpose(transpose)
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB. Raises `UnknownRangeError` for images without a defined value range."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image, np.uint16) >> 8).astype(np.uint8)).convert("RGB")
-    if image.mode in ("I", "F"):
-        raise UnknownRangeError(f"image of mode {image.mode}, allowed: 8 or 16 bits; save it as an 8-bit png")
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-    return image.convert("RGB")
 
 
 def write_mp4(

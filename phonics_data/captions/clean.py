@@ -6,7 +6,8 @@ import html
 import re
 
 _NOISE = "music|applause|laughter|laughing|singing|cheering|clapping|whistling|instrumental|giggling|barking|sound"
-_BRACKETS = re.compile(r"\[(?!\s*[A-Za-z]\s*\])[^\[\]]{0,80}\]|[【［][^】］]{0,80}[】］]|\{\\[^{}]{0,40}\}")
+_BRACKETS = re.compile(r"\[(?!\s*[A-Za-z]\s*\])[^\[\]]{0,80}\]|[【［][^】］]{0,80}[】］]")
+_POSITION = re.compile(r"\{\\[^{}]{0,40}\}")
 _NOISE_IN_PARENTHESES = re.compile(
     rf"[(（](?=[^()（）]*\b(?:{_NOISE})\b)[^()（）]{{0,80}}[)）]|\*(?=[^*]*\b(?:{_NOISE})\b)[^*]{{0,80}}\*",
     re.IGNORECASE,
@@ -22,13 +23,18 @@ _INVISIBLE = re.compile(
 """Control and bidirectional characters, joiners, variation selectors and lone surrogates (parquet cannot store these)."""
 
 
+def without_marks(text: str) -> str:
+    """`text` without entities, invisible characters and the position codes of SRT (``{\\an8}``); its lines stay."""
+    for _ in range(2):
+        text = html.unescape(_LONG_REFERENCE.sub(" ", text))
+    return _POSITION.sub("", _INVISIBLE.sub("", text))
+
+
 def clean_text(text: str) -> str:
     """`text` without entities, [Music], (applause), music notes, ``>>``, leading dashes, speaker names and invisible characters.
 
     Entities are resolved twice because some tools escape text that is already escaped (``&amp;#39;``).
     """
-    for _ in range(2):
-        text = html.unescape(_LONG_REFERENCE.sub(" ", text))
-    text = _INVISIBLE.sub("", text)
+    text = without_marks(text)
     text = _NOISE_IN_PARENTHESES.sub(" ", _BRACKETS.sub(" ", text))
     return _MARKS.sub(" ", _SPEAKER.sub(" ", text))

@@ -24,7 +24,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, cast
 
-from phonics_data.captions.clean import clean_text
+from phonics_data.captions.clean import clean_text, without_marks
+from phonics_data.captions.highlight import merged_highlights
 from phonics_data.captions.rolling import Cue, carried_lines, new_lines
 from phonics_data.errors import CaptionError
 from phonics_data.types import Timing, Word
@@ -261,11 +262,20 @@ def _cue_pieces(lines: Sequence[str], name: str, warnings: list[str], *, is_srt:
         raise _unreadable(name, 1, "the file is empty")
     if not is_srt and not lines[0].startswith("WEBVTT"):
         raise _unreadable(name, 1, f"got {lines[0][:40]!r}, a WebVTT file begins with 'WEBVTT'")
+    clocks = {line.strip(): number for number, line in enumerate(lines, start=1) if line.startswith("X-TIMESTAMP-MAP=")}
+    if len(clocks) > 1:
+        raise _unreadable(
+            name,
+            max(clocks.values()),
+            "joined from segments of a stream, whose times have different starts (X-TIMESTAMP-MAP); join them with yt-dlp or ffmpeg",
+        )
     cues = _cues(lines, name, warnings, is_srt=is_srt)
     if not cues and is_srt:
         raise _unreadable(name, 1, "no cue with a time like '00:00:01,000 --> 00:00:02,500'")
     if any(_INLINE_TIME.search(line) for cue in cues for line in cue.lines):
         return _inline_timed_pieces(_remove_carried_lines(cues))
+    if (highlighted := merged_highlights(cues)) is not None:
+        return _inline_timed_pieces(highlighted)
     cues = new_lines([replace(cue, lines=_plain_lines(cue)) for cue in cues], name, warnings)
     return [
         _TimedText(clean_text(" \n".join(cue.lines)), cue.start, cue.end, "interpolated", cue.place) for cue in cues
@@ -273,7 +283,8 @@ def _cue_pieces(lines: Sequence[str], name: str, warnings: list[str], *, is_srt:
 
 
 def _plain_lines(cue: Cue) -> list[str]:
-    return _strip_tags("\n".join(cue.lines)).split("\n")
+    """The lines without what never is text: tools that pad a line or place it write that into some cues only."""
+    return without_marks(_strip_tags("\n".join(cue.lines))).split("\n")
 
 
 def _header_language(lines: Sequence[str]) -> tuple[str | None, int | None]:
@@ -316,7 +327,15 @@ def _cues(lines: Sequence[str], name: str, warnings: list[str], *, is_srt: bool)
     for caption in webvtt.from_string("\n".join(repaired)):
         place = places[caption.start, caption.end]
         found.append(Cue(_seconds(caption.start), _seconds(caption.end), caption.raw_text.split("\n"), place))
-    return sorted(found, key=lambda cue: cue.start)
+    once = {(cue.start, cue.end, tuple(cue.lines)): cue for cue in reversed(found)}  # the first of equal cues remains
+    if len(once) < len(found):
+        twice = next(cue for cue in found if once[cue.start, cue.end, tuple(cue.lines)] is not cue)
+        warnings.append(
+            f"{name}, {twice.place}: {len(found) - len(once)} cues are listed twice, with the same times and text; each was "
+            "read once"
+        )
+    in_file_order = reversed(list(once.values()))
+    return sorted(in_file_order, key=lambda cue: cue.start)
 
 
 def _strip_tags(text: str) -> str:

@@ -3,9 +3,12 @@
 Spellings, which other tools make of automatic captions:
 
 * two or three lines, the upper ones carried over from the cue before ("scrolling");
-* the same with a cue of 10 ms between two others that repeats a line alone, so that each line occurs three times;
+* the same with a cue between two others, usually of 10 ms, that repeats a line alone, so that each line occurs three times;
 * a line that grows word by word: "A", "A is", "A is for";
 * one line whose beginning is the end of the line before.
+
+Where lines are carried over is told by their words, not by the pauses between cues or the breaks between lines: tools end a
+cue with its last word, join lines, and add markup. Repeats of words alone are carried over only without a pause.
 
 Captions that repeat lines because the song does ("A", "A", "B", "B") have none of these forms: a cue is changed only in a
 file in which most cues carry something over and add something new.
@@ -14,6 +17,7 @@ file in which most cues carry something over and add something new.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -22,7 +26,11 @@ from statistics import median
 MAX_COMPLETION_SECONDS = 0.05
 """Shorter cues only repeat a line that is complete."""
 _MAX_GAP_SECONDS = 1.0
-"""A line is carried over to a cue that begins this long after the end of the cue before at the latest."""
+"""A line that is displayed alone, or that grows, is carried over to a cue that begins this long after the cue before at the
+latest."""
+_TOUCHING_SECONDS = 0.1
+"""A cue that repeats a line alone follows the cue that it completes within this time."""
+_NO_LETTERS = re.compile(r"[\W_]+")
 _MIN_CARRIED = 2
 _ROLLING_FRACTION, _DOUBT_FRACTION = 0.6, 0.3
 """Cues that carry something over and add something, of those that can: from the first on the file is rolling; between both
@@ -59,15 +67,19 @@ def new_lines(cues: Sequence[Cue], name: str, warnings: list[str]) -> list[Cue]:
         cues: in time order; their lines contain no tags.
         warnings: receives a message with `name` and the position where repeated and carried lines cannot be distinguished.
     """
+    completed = _without_completions(cues, name, warnings)
+    if completed is not None:
+        return completed
     plain = [_visible(cue.lines) for cue in cues]
     near = [_is_near(before, after) for before, after in pairwise(cues)]
+    all_pairs = [pair for pair in pairwise(plain) if all(pair)]
     pairs = [pair for pair, one in zip(pairwise(plain), near, strict=True) if one and all(pair)]
-    num_scrolled = sum(_num_carried(before, after, len(after) - 1) > 0 for before, after in pairs)
-    num_two_lines = sum(len(after) > 1 for _, after in pairs)
+    num_scrolled = sum(_num_carried(before, after, len(after) - 1) > 0 for before, after in all_pairs)
+    num_two_lines = sum(len(after) > 1 for _, after in all_pairs)
     num_grown = sum(_grows(before[-1], after[-1]) for before, after in pairs)
     num_overlapping = sum(
         len(before) == len(after) == 1 and _num_shared(before[0], after[0]) > 0 and not _grows(before[0], after[0])
-        for before, after in pairs
+        for before, after in all_pairs
     )
     has_completion = any(cue.is_completion for cue in cues)
     scrolls = _is_rolling(num_scrolled, num_two_lines) or (num_scrolled > 0 and has_completion)
@@ -80,11 +92,11 @@ def new_lines(cues: Sequence[Cue], name: str, warnings: list[str]) -> list[Cue]:
         )
     if scrolls or grows:
         return _unrolled(cues, name, warnings, grows=grows)
-    if _is_rolling(num_overlapping, len(pairs)):
+    if _is_rolling(num_overlapping, len(all_pairs)):
         return _without_shared_words(cues)
     for count, of, what in (
         (num_scrolled, num_two_lines, "repeat lines"), (num_grown, len(pairs), "continue the text"),
-        (num_overlapping, len(pairs), "repeat the last words"),
+        (num_overlapping, len(all_pairs), "repeat the last words"),
     ):  # fmt: skip
         if count >= _MIN_CARRIED and count >= _DOUBT_FRACTION * of:
             warnings.append(
@@ -98,6 +110,68 @@ def _is_rolling(count: int, of: int) -> bool:
     return count >= _MIN_CARRIED and count >= _ROLLING_FRACTION * of
 
 
+def _without_completions(cues: Sequence[Cue], name: str, warnings: list[str]) -> list[Cue] | None:
+    """The cues without those that only repeat the line before and without what the next ones carry over from these.
+
+    None if most cues are not followed by such a repeat. A repeat is recognized by its length of 10 ms, or by the next cue,
+    which begins with it and adds words: tools lengthen short cues and join lines.
+    """
+    words = [_key(" ".join(cue.lines)) for cue in cues]
+    is_repeat = [False] * len(cues)
+    for k in range(1, len(cues)):
+        own, following = words[k], words[k + 1] if k + 1 < len(cues) else None
+        touches = cues[k].start - cues[k - 1].end <= _TOUCHING_SECONDS
+        if not own or is_repeat[k - 1] or not (touches or cues[k].is_completion) or words[k - 1][-len(own) :] != own:
+            continue
+        is_continued = following is None or (len(following) > len(own) and following[: len(own)] == own)
+        is_repeat[k] = cues[k].is_completion or is_continued
+    num_shown = sum(bool(own) and not one for own, one in zip(words, is_repeat, strict=True))
+    if not _is_rolling(sum(is_repeat), num_shown):
+        return None
+    result: list[Cue] = []
+    doubtful: list[str] = []
+    carried: list[str] = []
+    before: list[str] = []
+    for cue, own, one in zip(cues, words, is_repeat, strict=True):
+        if one or not own:
+            carried = own or carried
+            continue
+        visible = _visible(cue.lines)
+        num_lines = _num_carried(before, visible, len(visible) - 1)
+        if carried and len(own) > len(carried) and own[: len(carried)] == carried:
+            result.append(replace(cue, lines=_without_words(visible, len(carried))))
+        elif num_lines:
+            result.append(replace(cue, lines=visible[num_lines:]))
+        else:
+            if own == carried and result and cue.start - result[-1].end <= _MAX_GAP_SECONDS:
+                doubtful.append(f"{cue.place} {visible[0][:30]!r}")
+            result.append(replace(cue, lines=visible))
+        carried, before = [], visible
+    if doubtful:
+        warnings.append(
+            f"{name}, {doubtful[0]}: it cannot be told whether this line is sung again or still displayed; kept "
+            f"({len(doubtful)} such lines)"
+        )
+    return result
+
+
+def _key(text: str) -> list[str]:
+    """The words of `text` for comparison: without case and punctuation, which tools change."""
+    return [word for word in (_NO_LETTERS.sub("", token.casefold()) for token in text.split()) if word]
+
+
+def _without_words(lines: Sequence[str], count: int) -> list[str]:
+    """`lines` without their first `count` words, as counted by `_key`."""
+    rest: list[str] = []
+    for line in lines:
+        tokens = line.split()
+        while count and tokens:
+            count -= bool(_key(tokens.pop(0)))
+        if tokens:
+            rest.append(" ".join(tokens))
+    return rest
+
+
 def _unrolled(cues: Sequence[Cue], name: str, warnings: list[str], *, grows: bool) -> list[Cue]:
     has_completion = any(cue.is_completion for cue in cues)
     result: list[Cue] = []
@@ -105,7 +179,8 @@ def _unrolled(cues: Sequence[Cue], name: str, warnings: list[str], *, grows: boo
     previous: Cue | None = None
     for cue in cues:
         visible = _visible(cue.lines)
-        before = _visible(previous.lines) if previous is not None and _is_near(previous, cue) else []
+        is_carried = previous is not None and (len(visible) > 1 or _is_near(previous, cue))
+        before = _visible(previous.lines) if previous is not None and is_carried else []
         if not visible:
             continue
         if grows and before and len(visible) >= len(before) and _grows(before[-1], visible[len(before) - 1]):
@@ -205,6 +280,6 @@ def _without_shared_words(cues: Sequence[Cue]) -> list[Cue]:
     result: list[Cue] = list(cues[:1])
     for before, cue in pairwise(cues):
         old, new = " ".join(_visible(before.lines)), " ".join(_visible(cue.lines))
-        count = _num_shared(old, new) if _is_near(before, cue) else 0
+        count = _num_shared(old, new)
         result.append(replace(cue, lines=[" ".join(new.split()[count:])]) if count else cue)
     return result

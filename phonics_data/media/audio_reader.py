@@ -6,9 +6,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from phonics_data.contract.streams import audio_stream, video_stream
 from phonics_data.errors import MediaError
 from phonics_data.media.audio_track import AudioTrack, MonoAudio
-from phonics_data.media.container import audio_stream, frames_of, open_media, time_base, video_stream
+from phonics_data.media.container import frames_of, open_media, time_base
 from phonics_data.media.timestamps import half_up
 
 if TYPE_CHECKING:

@@ -12,8 +12,10 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from phonics_data.media.container import frames_of, open_media, video_stream
-from phonics_data.media.scaler import FULL_FRAME, Region, quarter_turns
+from phonics_data.contract.display import Region, on_white
+from phonics_data.contract.streams import video_stream
+from phonics_data.media.container import frames_of, open_media
+from phonics_data.media.scaler import FULL_FRAME, orientation_of
 
 
 def content_region(path: Path, duration_seconds: float, *, num_frames: int = 12, dark_level: int = 24) -> Region:
@@ -37,7 +39,8 @@ def content_region(path: Path, duration_seconds: float, *, num_frames: int = 12,
             frame = _key_frame_at(container, video, duration_seconds * (index + 0.5) / num_frames)
             if frame is None:
                 continue
-            luma = np.rot90(np.asarray(frame.to_ndarray(format="gray"), np.uint8), quarter_turns(frame))
+            turned = orientation_of(frame, str(path))
+            luma = turned.upright(np.asarray(on_white(frame).to_ndarray(format="gray"), np.uint8))
             if brightest is not None and luma.shape != brightest.shape:
                 return FULL_FRAME  # the frame size changes: no single region fits
             brightest = luma if brightest is None else np.maximum(brightest, luma)

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from phonics_data.contract.display import upright_rgb
+from phonics_data.contract.streams import video_stream
 from phonics_data.errors import MediaError
-from phonics_data.media.container import as_fraction, frames_of, open_media, video_stream
+from phonics_data.media.container import as_fraction, frames_of, open_media
 from phonics_data.media.probe import decodes_to_end
-from phonics_data.media.scaler import Fit, Scaler, quarter_turns
+from phonics_data.media.scaler import Fit, Scaler, orientation_of
 
 
 def read_clip(path: Path, *, width: int, height: int, fit: Fit = "squash") -> tuple[NDArray[np.uint8], Fraction]:
@@ -36,13 +38,14 @@ def read_clip(path: Path, *, width: int, height: int, fit: Fit = "squash") -> tu
         if stream is None:
             raise MediaError("no_video_stream", f"{path}: has no video stream")
         rate = as_fraction(stream.average_rate or stream.guessed_rate)
-        scaler = Scaler(width, height, fit, as_fraction(stream.sample_aspect_ratio) or Fraction(1))
+        scaler = Scaler(width, height, fit, as_fraction(stream.sample_aspect_ratio) or Fraction(1), source=str(path))
         stream.codec_context.thread_count = 1
         frames: list[NDArray[np.uint8]] = []
         for packet in container.demux(stream):
             for frame in frames_of(packet):
-                if (frame.width, frame.height) == (width, height) and not quarter_turns(frame):
-                    frames.append(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
+                if (frame.width, frame.height) == (width, height):
+                    orientation_of(frame, str(path))
+                    frames.append(upright_rgb(frame))
                 else:
                     frames.append(scaler.scale(frame))
     if not frames or not rate:

@@ -10,13 +10,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import av
 import av.error
 import av.logging
-import av.stream
 
+from phonics_data.contract.streams import audio_stream, video_stream
 from phonics_data.errors import MediaError
 
 if TYPE_CHECKING:
@@ -60,29 +60,6 @@ def open_media(path: Path) -> Generator[InputContainer]:
 def _text(error: Exception) -> str:
     """The library's message without the path."""
     return (getattr(error, "strerror", None) or str(error)).strip()
-
-
-def video_stream(container: InputContainer) -> av.VideoStream | None:
-    """The first decodable video stream; cover pictures of audio files are skipped."""
-    still = av.stream.Disposition.attached_pic | av.stream.Disposition.still_image
-    for stream in container.streams.video:
-        if _has_decoder(stream) and not stream.disposition & still:
-            return stream
-    return None
-
-
-def audio_stream(container: InputContainer) -> av.AudioStream | None:
-    """The audio stream that players select: the default one, else the first."""
-    streams = [stream for stream in container.streams.audio if _has_decoder(stream)]
-    for stream in streams:
-        if stream.disposition & av.stream.Disposition.default:
-            return stream
-    return streams[0] if streams else None
-
-
-def _has_decoder(stream: Stream) -> bool:
-    # The context is None for unknown codecs; the type stubs lack this.
-    return cast("object | None", stream.codec_context) is not None
 
 
 def frames_of(packet: Packet[Any]) -> list[Any]:

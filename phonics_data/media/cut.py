@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from phonics_data.contract.display import Region
 from phonics_data.contract.sample import num_audio_samples, quantize_audio
+from phonics_data.contract.streams import audio_stream, video_stream
 from phonics_data.errors import MediaError
 from phonics_data.media.audio_track import AudioTrack
-from phonics_data.media.container import as_fraction, audio_stream, frames_of, open_media, time_base, video_stream
-from phonics_data.media.scaler import FULL_FRAME, Fit, Region, Scaler, quarter_turns
+from phonics_data.media.container import as_fraction, frames_of, open_media, time_base
+from phonics_data.media.scaler import FULL_FRAME, Fit, Scaler, orientation_of
 from phonics_data.media.timestamps import Grid, half_up
 
 if TYPE_CHECKING:
@@ -184,7 +186,7 @@ def _decode_pass(
         if audio is None:
             raise MediaError("no_audio_stream", f"{path}: has no audio stream")
         video.codec_context.thread_count = output.threads
-        scalers = _Scalers(output, _pixel_aspect(video))
+        scalers = _Scalers(output, _pixel_aspect(video), str(path))
         track = AudioTrack(_seconds(wanted, output.frame_rate), output.audio_rate_hz, str(path))
         display = _Display(video, output.frame_rate, can_seek=use_seek)
         if use_seek and "matroska" in container.format.name:
@@ -377,8 +379,8 @@ class _Display:
 class _Scalers:
     """One scaler for each focus of the segments that are being decoded."""
 
-    def __init__(self, output: _OutputFormat, pixel_aspect: Fraction) -> None:
-        self._output, self._pixel_aspect = output, pixel_aspect
+    def __init__(self, output: _OutputFormat, pixel_aspect: Fraction, source: str) -> None:
+        self._output, self._pixel_aspect, self._source = output, pixel_aspect, source
         self._by_focus: dict[Region | None, Scaler] = {}
         self._sampler: Scaler | None = None
 
@@ -386,19 +388,19 @@ class _Scalers:
         """The whole upright frame at the size of the samples."""
         assert self._output.samples is not None
         width, height = Fraction(frame.width) * self._pixel_aspect, Fraction(frame.height)
-        if quarter_turns(frame) % 2:
+        if orientation_of(frame, self._source).is_transposed:
             width, height = height, width
         scale = min(Fraction(1), Fraction(self._output.samples.max_side) / max(width, height))
         size = (max(1, half_up(width * scale)), max(1, half_up(height * scale)))
         if self._sampler is None or (self._sampler.width, self._sampler.height) != size:
-            self._sampler = Scaler(*size, "squash")
+            self._sampler = Scaler(*size, "squash", source=self._source)
         return self._sampler.scale(frame)
 
     def scaler(self, focus: Region | None) -> Scaler:
         if focus not in self._by_focus:
             output = self._output
             self._by_focus[focus] = Scaler(
-                output.width, output.height, output.fit, self._pixel_aspect, output.region, focus
+                output.width, output.height, output.fit, self._pixel_aspect, output.region, focus, self._source
             )
         return self._by_focus[focus]
 

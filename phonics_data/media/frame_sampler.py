@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from phonics_data.contract.display import on_white
+from phonics_data.contract.streams import video_stream
 from phonics_data.errors import MediaError
-from phonics_data.media.container import frames_of, open_media, time_base, video_stream
-from phonics_data.media.scaler import quarter_turns
+from phonics_data.media.container import frames_of, open_media, time_base
+from phonics_data.media.scaler import orientation_of
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -63,7 +65,7 @@ def sample_frames(path: Path, *, rate: int = 8, max_width: int = 640, threads: i
         shown: VideoFrame | None = None
         # The frames since the previous sampling time, with their times.
         recent: list[tuple[VideoFrame, float]] = []
-        scalers = _Scalers(max_width)
+        scalers = _Scalers(max_width, str(path))
         for packet in container.demux(stream):
             for frame in frames_of(packet):
                 if frame.pts is None:
@@ -86,10 +88,10 @@ class _Scalers:
     """Two scalers for all frames of a file: a frame that is scaled by its own methods keeps a scaler with threads, so that
     sources of many frames a second would start hundreds of them."""
 
-    def __init__(self, max_width: int) -> None:
+    def __init__(self, max_width: int, source: str) -> None:
         from av.video.reformatter import VideoReformatter
 
-        self._max_width = max_width
+        self._max_width, self._source = max_width, source
         self._small, self._large = VideoReformatter(), VideoReformatter()
 
     def thumbnail(self, frame: VideoFrame) -> NDArray[np.int16]:
@@ -98,11 +100,12 @@ class _Scalers:
         return small.to_ndarray().astype(np.int16)
 
     def pixels(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        turns = quarter_turns(frame)
-        scale = min(1.0, self._max_width / (frame.height if turns % 2 else frame.width))
+        turned = orientation_of(frame, self._source)
+        frame = on_white(frame)
+        scale = min(1.0, self._max_width / (frame.height if turned.is_transposed else frame.width))
         width, height = max(2, round(frame.width * scale / 2) * 2), max(2, round(frame.height * scale / 2) * 2)
         pixels = np.asarray(self._large.reformat(frame, width, height, format="rgb24").to_ndarray(), np.uint8)
-        return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+        return np.ascontiguousarray(turned.upright(pixels))
 
 
 def _change_seconds(frames: list[tuple[VideoFrame, float]], scalers: _Scalers) -> float | None:

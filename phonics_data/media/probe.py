@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, cast
 import av
 import av.error
 
+from phonics_data.contract.streams import audio_stream, video_stream
 from phonics_data.errors import MediaError
-from phonics_data.media.container import as_fraction, audio_stream, frames_of, open_media, time_base, video_stream
+from phonics_data.media.container import as_fraction, frames_of, open_media, time_base
+from phonics_data.media.scaler import orientation_of
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -157,7 +159,7 @@ def decodes_to_end(path: Path, seconds: float = 2.0) -> None:
     """Check that the last `seconds` of video and audio decode; they are missing after an interrupted download.
 
     Raises:
-        MediaError: reason ``does_not_decode``, or the reasons of `probe`.
+        MediaError: reason ``does_not_decode``, ``unsupported`` (as `orientation_of`), or the reasons of `probe`.
     """
     info = probe(path)
     enough = info.duration_seconds - _END_SLACK_SECONDS
@@ -186,6 +188,8 @@ def _decoded_seconds(path: Path, from_seconds: float) -> float:
                 container.seek(int((start + from_seconds) * av.time_base), backward=True)
             for packet in container.demux(streams):
                 for frame in frames_of(packet):
+                    if packet.stream.type == "video":
+                        orientation_of(frame, str(path))  # refused before any work
                     if frame.pts is not None:
                         end = float((frame.pts + frame.duration) * time_base(packet.stream)) - start
                         last[packet.stream.type] = max(last.get(packet.stream.type, 0.0), end)

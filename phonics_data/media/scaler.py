@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from phonics_data.contract.display import DisplayError, Orientation, Region, on_white, orientation, uses_bt709
+from phonics_data.errors import MediaError
 from phonics_data.media.timestamps import half_up
 
 if TYPE_CHECKING:
@@ -23,9 +25,6 @@ Fit = Literal["squash", "focus", "pad", "crop"]
 * ``crop``: the centre, without the excess.
 """
 
-Region = tuple[float, float, float, float]
-"""(left, top, right, bottom) of the upright frame, as fractions of its width and height."""
-
 FULL_FRAME: Region = (0.0, 0.0, 1.0, 1.0)
 
 _FOCUS_MARGIN = 0.06
@@ -34,9 +33,19 @@ _MIN_FOCUS_HEIGHT = 0.5
 """Least height of the part that ``focus`` takes, as a fraction of the frame's height."""
 
 
-def quarter_turns(frame: VideoFrame) -> int:
-    """How many anticlockwise quarter turns make the decoded frame upright, by its rotation metadata: 0..3."""
-    return round(frame.rotation / 90) % 4
+def orientation_of(frame: VideoFrame, source: str = "") -> Orientation:
+    """The orientation of a decoded frame.
+
+    Args:
+        source: name of the file for the message.
+
+    Raises:
+        MediaError: ``unsupported``: the frame has to be shown in a way that is not supported.
+    """
+    try:
+        return orientation(frame)
+    except DisplayError as error:
+        raise MediaError("unsupported", f"{source}: {error}" if source else str(error)) from error
 
 
 def picture_region(
@@ -92,6 +101,7 @@ class Scaler:
         pixel_aspect: width of a stored pixel divided by its height.
         region: the part of the frame that may be used.
         focus: box that the picture must hold, if `fit` is ``focus``.
+        source: name of the file for messages.
 
     Attributes:
         picture: the part of the frame that the last picture shows; the whole frame before the first one.
@@ -105,7 +115,9 @@ class Scaler:
         pixel_aspect: Fraction = Fraction(1),
         region: Region = FULL_FRAME,
         focus: Region | None = None,
+        source: str = "",
     ) -> None:
+        self.source = source
         self.width, self.height, self.region, self.focus = width, height, region, focus
         self.fit: Fit = fit
         self.picture = FULL_FRAME
@@ -114,16 +126,19 @@ class Scaler:
         self._graph: av.filter.Graph | None = None
 
     def scale(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """One frame -> uint8 RGB (height, width, 3), upright."""
-        turns = quarter_turns(frame)
-        key = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, turns)
+        """One frame -> uint8 RGB (height, width, 3), as it is to be shown.
+
+        Raises:
+            MediaError: as `orientation_of`.
+        """
+        turned = orientation_of(frame, self.source)
+        frame = on_white(frame)
+        key = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, turned)
         if key != self._key:
-            self._graph, self._key = self._make_graph(frame, turns), key
+            self._graph, self._key = self._make_graph(frame, turned), key
         assert self._graph is not None
         self._graph.vpush(frame)
-        scaled = _rgb_array(self._graph.vpull())
-        if turns:
-            scaled = np.rot90(scaled, turns)
+        scaled = turned.upright(_rgb_array(self._graph.vpull()))
         if scaled.shape[:2] == (self.height, self.width):
             return np.ascontiguousarray(scaled, dtype=np.uint8)
         canvas = np.zeros((self.height, self.width, 3), np.uint8)
@@ -131,20 +146,20 @@ class Scaler:
         canvas[top : top + scaled.shape[0], left : left + scaled.shape[1]] = scaled
         return canvas
 
-    def _make_graph(self, frame: VideoFrame, turns: int) -> av.filter.Graph:
+    def _make_graph(self, frame: VideoFrame, turned: Orientation) -> av.filter.Graph:
         import av.filter
 
-        # A sideways frame is scaled as stored and rotated afterwards, when it is small.
-        out_w, out_h = (self.height, self.width) if turns % 2 else (self.width, self.height)
+        # A frame is scaled as stored and turned afterwards, when it is small.
+        out_w, out_h = (self.height, self.width) if turned.is_transposed else (self.width, self.height)
         stored_aspect = Fraction(frame.width, frame.height) * self.pixel_aspect
         self.picture = picture_region(
             self.fit,
-            1 / stored_aspect if turns % 2 else stored_aspect,
+            1 / stored_aspect if turned.is_transposed else stored_aspect,
             Fraction(self.width, self.height),
             self.region,
             self.focus,
         )
-        part = _as_stored(self.picture, turns)
+        part = turned.stored_region(self.picture)
         left, top = (
             min(round(part[0] * frame.width), frame.width - 1),
             min(round(part[1] * frame.height), frame.height - 1),
@@ -155,8 +170,7 @@ class Scaler:
             out_h = max(1, half_up(out_h * target / aspect))
         elif self.fit == "pad":
             out_w = max(1, half_up(out_w * aspect / target))
-        # High-definition files without a colour matrix use BT.709.
-        matrix = "bt709" if frame.colorspace == 2 and frame.height >= 720 else "auto"
+        matrix = "bt709" if uses_bt709(frame) else "auto"
         graph = av.filter.Graph()
         graph.threads = 1
         nodes = [
@@ -176,14 +190,6 @@ class Scaler:
         graph.link_nodes(*nodes)
         graph.configure()
         return graph
-
-
-def _as_stored(region: Region, turns: int) -> Region:
-    """`region` in the frame as it is stored, before `turns` anticlockwise quarter turns make it upright."""
-    left, top, right, bottom = region
-    for _ in range(turns):
-        left, top, right, bottom = 1 - bottom, left, 1 - top, right
-    return left, top, right, bottom
 
 
 def _rgb_array(frame: VideoFrame) -> NDArray[np.uint8]:

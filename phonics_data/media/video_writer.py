@@ -14,6 +14,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from phonics_data.contract.files import atomic_path, write_bytes
+from phonics_data.contract.image_file import is_plain, shown, shown_on_white
 from phonics_data.contract.video import REPEATABLE_H264
 from phonics_data.errors import MediaError
 
@@ -27,7 +28,7 @@ _AUDIO_BLOCK = 1024
 def video_from_images(path: Path, images: Sequence[Path], frame_rate: Fraction, audio: Path) -> None:
     """Write a Matroska file of `images`, one per frame, and `audio`.
 
-    JPEG images are stored unchanged; all other formats that Pillow reads are stored losslessly (FFV1). The format is
+    JPEG images are stored unchanged if they need neither turning nor conversion of colours; all other formats that Pillow reads are stored losslessly (FFV1). The format is
     detected from the image data, not from the file name.
 
     Args:
@@ -48,8 +49,8 @@ def video_from_images(path: Path, images: Sequence[Path], frame_rate: Fraction, 
     blobs = [image.read_bytes() for image in images]
     try:
         with PIL.Image.open(images[0]) as first:
-            size = first.size
-        is_jpeg = all(blob.startswith(_JPEG) for blob in blobs)
+            size = shown(first).size
+        is_jpeg = all(blob.startswith(_JPEG) for blob in blobs) and all(_is_plain(image) for image in images)
         with atomic_path(path) as temporary, av.open(str(temporary), "w", format="matroska") as container:
             video: Any = container.add_stream("mjpeg" if is_jpeg else "ffv1", rate=frame_rate)
             video.width, video.height = size
@@ -66,13 +67,25 @@ def video_from_images(path: Path, images: Sequence[Path], frame_rate: Fraction, 
                     container.mux(packet)
                 else:
                     with PIL.Image.open(images[index]) as image:
-                        frame = av.VideoFrame.from_ndarray(np.asarray(image.convert("RGB")), format="rgb24")
+                        pixels = np.asarray(shown_on_white(image))
+                    if pixels.shape[1::-1] != size:
+                        raise ValueError(
+                            f"{images[index].name} is {pixels.shape[1]}x{pixels.shape[0]}, the first {size[0]}x{size[1]}"
+                        )
+                    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
                     frame.pts, frame.time_base = index, 1 / frame_rate
                     container.mux(video.encode(frame))
             if not is_jpeg:
                 container.mux(video.encode())
     except (PIL.UnidentifiedImageError, OSError, ValueError) as error:
         raise MediaError("no_video_stream", f"{images[0].parent}: unreadable images ({error})") from error
+
+
+def _is_plain(path: Path) -> bool:
+    import PIL.Image
+
+    with PIL.Image.open(path) as image:
+        return is_plain(image)
 
 
 def write_mp4(

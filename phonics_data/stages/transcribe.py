@@ -45,7 +45,7 @@ from phonics_data.types import (
 
 OcrMode = Literal["auto", "always", "never"]
 
-CAPTIONS_VERSION = "captions-4"
+CAPTIONS_VERSION = "captions-5"
 """Increased whenever the same caption file would give other words."""
 
 _AUDIO_RATE_HZ = 16_000

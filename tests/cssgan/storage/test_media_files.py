@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 from cssgan.storage.media_files import read_audio, read_image, write_mp4
 from phonics_data.errors import InputError
@@ -65,6 +65,27 @@ def test_every_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> 
         expected = np.asarray(ImageOps.exif_transpose(opened))
 
     np.testing.assert_array_equal(read_image(tmp_path / "plain.png", 8), expected)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_tiff_files_are_turned_once(tmp_path: Path, orientation: int) -> None:
+    upright = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    Image.fromarray(upright).save(tmp_path / "a.tif", tiffinfo={0x0112: orientation})
+    with Image.open(tmp_path / "a.tif") as opened:
+        expected = np.asarray(ImageOps.exif_transpose(opened))
+    assert np.array_equal(read_image(tmp_path / "a.tif", 16), expected)
+
+
+def test_colour_profiles_are_applied(tmp_path: Path) -> None:
+    # A profile whose red and green are swapped: stored red is shown as green.
+    swapped = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    red, green = swapped.index(b"rXYZ"), swapped.index(b"gXYZ")
+    swapped[red : red + 4], swapped[green : green + 4] = b"gXYZ", b"rXYZ"
+    for mode, color in (("RGB", (255, 0, 0)), ("RGBA", (255, 0, 0, 255))):
+        Image.new(mode, (8, 8), color).save(tmp_path / "a.png", icc_profile=bytes(swapped))
+        assert np.abs(read_image(tmp_path / "a.png", 8).astype(int) - (0, 255, 0)).max() <= 3
+    Image.new("RGB", (8, 8), (255, 0, 0)).save(tmp_path / "b.png", icc_profile=b"damaged")
+    assert np.array_equal(read_image(tmp_path / "b.png", 8)[0, 0], (255, 0, 0))
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")

@@ -231,6 +231,13 @@ def test_other_file_formats_are_rejected(suffix: str, data: str, fault: str) -> 
         read(data, suffix)
 
 
+def test_segments_of_a_stream_with_different_clocks_are_rejected() -> None:
+    segment = "WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:{}\n\n00:01.000 --> 00:02.000\nA apple\n"
+    with pytest.raises(CaptionError, match="line 8: joined from segments of a stream"):
+        read("\n".join([segment.format(900000), segment.format(1800000)]), ".vtt")
+    assert [word.text for word in read(segment.format(900000), ".vtt").words] == ["A", "apple"]
+
+
 def test_unknown_suffix_and_missing_file_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(CaptionError, match=r"allowed: \.json3, \.vtt, \.srt"):
         read_captions(tmp_path / "song.ass", duration_seconds=None)

@@ -54,6 +54,87 @@ def sliding(lines: Sequence[str]) -> Cues:
     return [(2.0 * n, 2.0 * n + 2, [" ".join(lines[max(n - 1, 0) : n + 1])]) for n in range(len(lines))]
 
 
+def with_pauses(spelling: Callable[[Sequence[str]], Cues]) -> Callable[[Sequence[str]], Cues]:
+    """`spelling`, but the singer pauses 3 s after each line: what is displayed ends with the line."""
+
+    def cues(lines: Sequence[str]) -> Cues:
+        return [
+            (start + 3 * round(start // 2), end + 3 * round(start // 2), texts) for start, end, texts in spelling(lines)
+        ]
+
+    return cues
+
+
+def cleared_after_pauses(lines: Sequence[str]) -> Cues:
+    """As `three_times`, with pauses, after which the line above is no longer displayed."""
+    return [
+        cue
+        for n, line in enumerate(lines)
+        for cue in [(5.0 * n, 5.0 * n + 2, [line]), (5.0 * n + 2, 5.0 * n + 2.01, [line])]
+    ]
+
+
+def lengthened(lines: Sequence[str]) -> Cues:
+    """As `three_times`, by a tool that displays no cue for less than half a second."""
+    cues: Cues = []
+    for index, line in enumerate(lines):
+        start = 2.0 * index
+        cues.append((start + 0.5 * (index > 0), start + 2, [*lines[max(index - 1, 0) : index], line]))
+        cues.append((start + 2, start + 2.5, [line]))
+    return cues
+
+
+def in_one_line(lines: Sequence[str]) -> Cues:
+    """As `three_times`, by a tool that joins the lines of a cue."""
+    return [(start, end, [" ".join(texts)]) for start, end, texts in three_times(lines)]
+
+
+def padded(lines: Sequence[str]) -> Cues:
+    """As `three_times`, with the empty second line that some tools write as a character that is not seen."""
+    return [
+        (start, end, texts if len(texts) > 1 else [*texts, "&nbsp;\u200b"]) for start, end, texts in three_times(lines)
+    ]
+
+
+def positioned(lines: Sequence[str]) -> Cues:
+    """As `three_times`, with position codes in the long cues and other punctuation in the short ones."""
+    return [
+        (start, end, ["{\\an8}" + texts[0], *texts[1:]] if end - start > 0.1 else [text + "." for text in texts])
+        for start, end, texts in three_times(lines)
+    ]
+
+
+def listed_twice(lines: Sequence[str]) -> Cues:
+    """A file joined from segments, each of which contains the cues at its edges."""
+    return [(2.0 * n, 2.0 * n + 2, [line]) for n, line in enumerate(lines) for _ in range(1 + n % 2)]
+
+
+def highlighted(lines: Sequence[str]) -> Cues:
+    """A cue for each word that marks it in its line, and one without a mark between two words (Whisper's word times)."""
+    cues: Cues = []
+    for index, line in enumerate(lines):
+        words = line.split()
+        step = 2 / len(words)
+        for n, word in enumerate(words):
+            start = 2.0 * index + n * step
+            cues.append((start, start + 0.8 * step, [" ".join([*words[:n], f"<u>{word}</u>", *words[n + 1 :]])]))
+            cues.append((start + 0.8 * step, start + step, [line]))
+    return cues
+
+
+def sung_so_far(lines: Sequence[str]) -> Cues:
+    """A cue for each word, in which the words until this one are coloured (karaoke)."""
+    cues: Cues = []
+    for index, line in enumerate(lines):
+        words = line.split()
+        step = 2 / len(words)
+        for n in range(len(words)):
+            start = 2.0 * index + n * step
+            colored = " ".join(words[: n + 1])
+            cues.append((start, start + step, [f'<font color="#00ff00">{colored}</font> {" ".join(words[n + 1 :])}']))
+    return cues
+
+
 def clock(seconds: float, mark: str) -> str:
     milliseconds = round(seconds * 1000)
     return f"00:00:{milliseconds // 1000:02d}{mark}{milliseconds % 1000:03d}"
@@ -95,6 +176,54 @@ def test_lines_of_one_word_that_are_sung_twice_are_kept_twice(
     track = read(spelling(LETTERS), suffix)
     assert texts(track) == LETTERS
     assert [round(word.start_seconds) for word in track.words] == [2 * n for n in range(len(LETTERS))]
+
+
+@pytest.mark.parametrize("suffix", [".srt", ".vtt"])
+@pytest.mark.parametrize(
+    ("spelling", "period"),
+    [
+        (with_pauses(three_times), 5.0), (with_pauses(two_lines), 5.0), (with_pauses(sliding), 5.0),
+        (cleared_after_pauses, 5.0), (lengthened, 2.0), (in_one_line, 2.0), (padded, 2.0), (positioned, 2.0),
+        (listed_twice, 2.0), (highlighted, 2.0), (sung_so_far, 2.0),
+    ],
+)  # fmt: skip
+def test_spellings_of_other_tools_give_each_word_once_at_its_time(
+    spelling: Callable[[Sequence[str]], Cues], period: float, suffix: str
+) -> None:
+    track = read(spelling(LINES), suffix)
+    assert texts(track) == words_of(LINES)
+    for index, word in enumerate(track.words):
+        start = period * (index // 4)
+        assert start <= word.start_seconds < word.end_seconds <= start + 2.6
+
+
+@pytest.mark.parametrize("spelling", [highlighted, sung_so_far])
+def test_marked_words_have_times_of_their_own(spelling: Callable[[Sequence[str]], Cues]) -> None:
+    track = read(spelling(LINES), ".srt")
+    assert [word.start_seconds for word in track.words] == [0.5 * n for n in range(4 * len(LINES))]
+    assert {word.timing for word in track.words} == {"native"}
+
+
+def test_line_that_is_marked_again_is_sung_again() -> None:
+    lines = ["A is for apple", "A is for apple", "B is for ball", "B is for ball"]
+    assert texts(read(highlighted(lines), ".vtt")) == words_of(lines)
+
+
+@pytest.mark.parametrize("spelling", [cleared_after_pauses, with_pauses(two_lines)])
+def test_lines_of_one_word_after_pauses_are_kept_twice(spelling: Callable[[Sequence[str]], Cues]) -> None:
+    assert texts(read(spelling(LETTERS), ".srt")) == LETTERS
+
+
+def test_emphasis_is_not_a_mark_of_the_sung_word() -> None:
+    cues: Cues = [(2.0 * n, 2.0 * n + 2, [f"<b>{line.split()[0]}</b> {line[2:]}"]) for n, line in enumerate(LINES)]
+    track = read(cues, ".srt")
+    assert texts(track) == words_of(LINES)
+    assert {word.timing for word in track.words} == {"interpolated"}
+
+
+def test_cues_that_a_file_lists_twice_are_counted() -> None:
+    (warning,) = read(listed_twice(LINES), ".srt").warnings
+    assert warning == "song.srt, line 6: 3 cues are listed twice, with the same times and text; each was read once"
 
 
 def test_plain_captions_that_repeat_words_are_unchanged() -> None:

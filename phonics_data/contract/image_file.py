@@ -1,0 +1,86 @@
+"""Image files as they are to be shown: one rule for every reader."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+class UnknownRangeError(ValueError):
+    """An image whose values have no defined range."""
+
+
+def shown(image: Image.Image) -> Image.Image:
+    """An opened image -> 8-bit RGB, or RGBA if it has transparency: upright by its EXIF orientation, in sRGB.
+
+    * Damaged EXIF data and colour profiles are ignored, as by browsers.
+    * Of 16-bit values, the upper 8 bits are used.
+
+    Raises:
+        UnknownRangeError: an integer or float image without a defined value range.
+    """
+    return _in_srgb(_upright(image))
+
+
+def shown_on_white(image: Image.Image) -> Image.Image:
+    """As `shown`, with transparent pixels composited on white: 8-bit RGB."""
+    from PIL import Image
+
+    image = shown(image)
+    if image.mode != "RGBA":
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+
+
+def is_plain(image: Image.Image) -> bool:
+    """Whether the stored pixels of an opened image are those to be shown: no orientation, no colour profile, no transparency."""
+    try:
+        turned = image.getexif().get(0x0112, 1)
+    except Exception:  # noqa: BLE001 - Pillow raises many kinds of errors
+        turned = 1
+    return turned in (0, 1) and not image.info.get("icc_profile") and image.mode in ("L", "RGB")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    from PIL import ImageOps
+
+    profile = image.info.get("icc_profile")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # damaged EXIF data
+        image.load()  # its errors are those of the image
+        try:
+            turned = ImageOps.exif_transpose(image)
+        except Exception:  # noqa: BLE001 - Pillow raises many kinds of errors
+            return image
+    if profile:
+        turned.info["icc_profile"] = profile
+    return turned
+
+
+def _in_srgb(image: Image.Image) -> Image.Image:
+    from PIL import Image, ImageCms
+
+    profile = image.info.get("icc_profile")
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image, np.uint16) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise UnknownRangeError(f"image of mode {image.mode}, allowed: 8 or 16 bits; save it as an 8-bit png")
+    plain = image.convert("RGBA") if image.has_transparency_data else image
+    if profile and plain.mode in ("RGB", "RGBA", "CMYK", "L"):
+        try:
+            source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+            opaque = plain.convert("RGB") if plain.mode == "RGBA" else plain
+            converted = ImageCms.profileToProfile(opaque, source, target, outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError, ValueError):
+            converted = None  # of another colour space than the image, or damaged
+        if converted is not None:
+            if plain.mode == "RGBA":
+                converted.putalpha(plain.getchannel("A"))
+            return converted
+    return plain if plain.mode in ("RGB", "RGBA") else plain.convert("RGB")
