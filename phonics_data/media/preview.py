@@ -6,10 +6,11 @@ import io
 import subprocess
 from pathlib import Path
 
+from phonics_data.contract.display import upright_rgb
 from phonics_data.contract.files import atomic_path
 from phonics_data.errors import MediaError
 from phonics_data.media.container import audio_stream, ffmpeg_path, frames_of, open_media, time_base, video_stream
-from phonics_data.media.scaler import quarter_turns
+from phonics_data.media.scaler import orientation_of
 
 _PLAYABLE = {
     ".mp4": ({"h264", "av1", "vp9"}, {"aac", "mp3", "opus", "flac"}, "video/mp4"),
@@ -72,7 +73,7 @@ def frame_jpeg(path: Path, seconds: float, *, max_width: int = 320) -> bytes:
         max_width: wider frames are scaled down.
 
     Raises:
-        MediaError: the file has no video, or no frame of it decodes.
+        MediaError: the file has no video, no frame of it decodes, or it has to be shown in a way that is not supported.
     """
     from PIL import Image
 
@@ -97,9 +98,8 @@ def frame_jpeg(path: Path, seconds: float, *, max_width: int = 320) -> bytes:
             break
         if shown is None:
             raise MediaError("does_not_decode", f"{path}: no frame at {seconds:.2f} s decodes; fetch it again")
-        image: Image.Image = shown.to_image()
-        if turns := quarter_turns(shown):
-            image = image.rotate(90 * turns, expand=True)
+        orientation_of(shown, str(path))
+        image = Image.fromarray(upright_rgb(shown))
     image.thumbnail((max_width, max_width))
     file = io.BytesIO()
     image.save(file, "JPEG", quality=80)
