@@ -60,8 +60,15 @@ def review(
     rate = parse_frame_rate(frame_rate)
     if rate is None:
         raise OptionError("--frame-rate", frame_rate, "a rate; the frames of the pages have one rate for all videos")
+    workspace = Workspace(work, must_exist=True)
+    if not workspace.table("words").exists():
+        typer.echo(
+            f"{work}: has imported labels and no words; decisions about it can be exported (`phonics-data export-labels`), but "
+            "`segment` does not apply them",
+            err=True,
+        )
     serve_review(
-        Workspace(work, must_exist=True),
+        workspace,
         LengthLimits(frame_rate=rate, min_frames=min_frames, max_frames=max_frames),
         port=port,
         base=root_path,
