@@ -13,6 +13,12 @@ from phonics_data.errors import OptionError
 
 def review(
     work: Work = Path("work"),
+    manifest: Annotated[
+        str, typer.Option(help="Choose the candidates of this manifest (path or http URL) instead of reviewing WORK.")
+    ] = "",
+    out: Annotated[
+        Path, typer.Option(help="With --manifest: CSV manifest to write; the decisions are in OUT.decisions.csv.")
+    ] = Path("chosen.csv"),
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0: any free port.")] = 8010,
     root_path: Annotated[str, typer.Option(help="Path prefix at a reverse proxy, such as /review.")] = "",
     public_host: Annotated[
@@ -29,17 +35,40 @@ def review(
     The decisions are saved in WORK/reviews.csv after each change; `phonics-data segment` applies them. The page is on this
     machine only. Ctrl-C ends it.
 
+    With --manifest, the rows of a manifest are accepted or rejected, with their titles, lengths and thumbnails; the accepted ones are
+    written to OUT.
+
     Example: phonics-data review --work work
+    Example: phonics-data review --manifest manifests/alphabet.csv --out chosen.csv
     """
-    from phonics_data.review.serve import serve_review
+    from phonics_data.review.serve import serve_candidates, serve_review
     from phonics_data.segmentation.length import LengthLimits
     from phonics_data.storage.workspace import Workspace
 
+    if manifest:
+        serve_candidates(
+            manifest,
+            out,
+            port=port,
+            base=root_path,
+            reviewer=reviewer,
+            public_hosts=public_host or (),
+            trusted_proxy=trusted_proxy,
+            announce=lambda url: typer.echo(f"{manifest}: open {url} ; press Ctrl-C to stop"),
+        )
+        return
     rate = parse_frame_rate(frame_rate)
     if rate is None:
         raise OptionError("--frame-rate", frame_rate, "a rate; the frames of the pages have one rate for all videos")
+    workspace = Workspace(work, must_exist=True)
+    if not workspace.table("words").exists():
+        typer.echo(
+            f"{work}: has imported labels and no words; decisions about it can be exported (`phonics-data export-labels`), but "
+            "`segment` does not apply them",
+            err=True,
+        )
     serve_review(
-        Workspace(work, must_exist=True),
+        workspace,
         LengthLimits(frame_rate=rate, min_frames=min_frames, max_frames=max_frames),
         port=port,
         base=root_path,

@@ -121,6 +121,7 @@ class Pages:
         }
 
     async def clips(self, request: Request) -> Response:
+        """The clips of ``?letter=``, or all, the least certain first."""
         letter = request.query_params.get("letter", "")
         return JSONResponse(await run_in_threadpool(self._clips, letter), headers=dict(HEADERS))
 
@@ -130,7 +131,7 @@ class Pages:
         for song in self.store.songs():
             for one in song.state.segments:
                 counts[one.interval.letter] = counts.get(one.interval.letter, 0) + 1
-                if one.interval.letter == letter:
+                if not letter or one.interval.letter == letter:
                     found.append(
                         {
                             "video_id": song.video.video_id,

@@ -1,7 +1,7 @@
 "use strict";
 // A grid of the clips of one letter; the clip under the pointer or the focus plays.
 const PAGE = 60;
-let letter = new URLSearchParams(location.search).get("letter") || "A";
+const letter = new URLSearchParams(location.search).get("letter") ?? "";
 let clips = [];
 let first = 0;
 let undone = [];
@@ -12,12 +12,13 @@ const what = clip => ({ video_id: clip.video_id, letter: clip.letter, start: cli
 
 async function load(focus = 0) {
   try {
-    const found = await request(`/api/clips?letter=${letter}`);
+    const found = await request(`/api/clips?letter=${encodeURIComponent(letter)}`);
     clips = found.clips;
     if (first >= clips.length) first = Math.max(0, first - PAGE);
-    byId("letter-name").textContent = letter;
-    byId("letters").replaceChildren(...[..."ABCDEFGHIJKLMNOPQRSTUVWXYZ"].map(name => {
-      const link = make("a", { href: `?letter=${name}`, textContent: `${name} ${found.letters[name] ?? 0}` });
+    byId("letter-name").textContent = letter || "all letters";
+    const all = Object.values(found.letters).reduce((sum, count) => sum + count, 0);
+    byId("letters").replaceChildren(...["", ..."ABCDEFGHIJKLMNOPQRSTUVWXYZ"].map(name => {
+      const link = make("a", { href: `?letter=${name}`, textContent: name ? `${name} ${found.letters[name] ?? 0}` : `all ${all}` });
       if (name === letter) link.setAttribute("aria-current", "page");
       return link;
     }));

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from phonics_data.contract.web import check_base, listen, missing_web_package, serve
 from phonics_data.errors import OptionError
@@ -74,3 +75,39 @@ def serve_review(
             trusted_proxy=trusted_proxy,
             announce=announce,
         )
+
+
+def serve_candidates(
+    manifest: str,
+    out: Path,
+    *,
+    port: int = 8010,
+    base: str = "",
+    reviewer: str = "",
+    public_hosts: Sequence[str] = (),
+    trusted_proxy: str = "127.0.0.1",
+    announce: Callable[[str], None],
+) -> None:
+    """Serve the choice of candidates of a manifest until Ctrl-C or SIGTERM. Arguments and errors as in `serve_review`.
+
+    Args:
+        manifest: path or http URL.
+        out: CSV manifest of the accepted rows; the decisions are beside it, in ``OUT.decisions.csv``.
+    """
+    base = check_base(base)
+    if fault := reviewer_fault(reviewer):
+        raise OptionError("--reviewer", reviewer, fault.partition("allowed: ")[2])
+    try:
+        import uvicorn  # noqa: F401 # pyright: ignore[reportUnusedImport] - used later, in `serve`
+
+        from phonics_data.review.candidates_app import make_candidates_app
+    except ImportError as error:
+        raise missing_web_package(error, "review", "review") from error
+    from phonics_data.review.candidates import CandidateStore, DetailFetcher
+    from phonics_data.stages.fetch.options import FetchOptions
+
+    fetcher = DetailFetcher(FetchOptions())
+    name = reviewer or default_reviewer()
+    app = make_candidates_app(CandidateStore(manifest, out), fetcher, base=base, reviewer=name, public=public_hosts)
+    with suppress(KeyboardInterrupt), listen(HOST, port) as listener:
+        serve(app, listener, base=base, trusted_proxy=trusted_proxy, announce=announce)

@@ -51,6 +51,8 @@ class Song:
     revision: str
     note: str
     is_seen: bool
+    has_unused: bool = False
+    """The decisions are about a copy to which this one cannot be aligned. They are not in `state`."""
 
     @property
     def missing_letters(self) -> str:
@@ -161,11 +163,17 @@ class ReviewStore:
             automatic = tuple(from_plain(Segment, row) for row in outcome["kept"])
             refused = [from_plain(Rejection, row) for row in outcome["rejections"]]
             rejection = next((one for one in refused if one.item_id == video.video_id), None)
-        used, note = list(rows), ""
+        used, note, has_unused = list(rows), "", False
         if any(row.sha256 != video.sha256 for row in rows):
             offset, unused = review_offset(self.workspace, video, rows, copies_by_key(self._reviews.copies))
             used = [] if unused is not None else moved_reviews(rows, offset)
-            note = unused.detail if unused is not None else f"moved by {offset:+.2f} s from another copy of the video"
+            has_unused = unused is not None
+            where = f"; a change here replaces them, and keeps them in {self._replaced_path(video.video_id, rows)}"
+            note = (
+                unused.detail + where
+                if unused is not None
+                else f"moved by {offset:+.2f} s from another copy of the video"
+            )
         return Song(
             video=video,
             automatic=automatic,
@@ -174,7 +182,11 @@ class ReviewStore:
             revision=_revision(rows),
             note=note,
             is_seen=video.video_id in self._seen,
+            has_unused=has_unused,
         )
+
+    def _replaced_path(self, video_id: str, rows: Sequence[Review]) -> Path:
+        return self.workspace.root / "review" / f"replaced-{video_id}-{rows[0].sha256[:16]}.csv"
 
     def mark_seen(self, video_id: str) -> None:
         """Record that a person opened a video."""
@@ -206,6 +218,9 @@ class ReviewStore:
                 if song.revision != revision:
                     raise ConflictError(f"{video_id}: changed meanwhile by another page or person")
                 earlier = [row for row in self._reviews.rows if row.video_id == video_id]
+                if song.has_unused:
+                    copies = tuple(one for one in self._reviews.copies if one.video_id == video_id)
+                    write_reviews(self._replaced_path(video_id, earlier), Reviews(rows=tuple(earlier), copies=copies))
                 sha256 = song.video.sha256
                 rows = decisions(
                     state, earlier, video_id=video_id, sha256=sha256, reviewer=reviewer, at=at, version=__version__

@@ -10,6 +10,8 @@
       recognitions/<key>.json      words recognized in one audio          (transcribe)
       clips/<video_id>/            encoded samples before packing         (shard)
       items/<stage>/<item>.json    one finished item: fingerprint of its inputs and options, records, rejections
+      reviews.csv                  decisions of people                    (review, import labels; read by segment)
+      review/                      evidence and previews of the pages     (review)
       videos.parquet words.parquet segments.parquet rejections.parquet
 
 All files are written atomically (`phonics_data.contract.files`), so a crash loses no finished item. An item is finished

@@ -34,6 +34,8 @@ class ReviewServer:
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
+        if "has imported labels" in line:
+            line = self.process.stdout.readline()
         found = re.search(r"open http://127\.0\.0\.1:(\d+)(\S*)/ ", line)
         if found is None:
             text = line + self.process.stdout.read()

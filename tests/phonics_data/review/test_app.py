@@ -3,9 +3,12 @@ songs with 1,600 clips are fast and small."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -16,13 +19,14 @@ import pytest
 
 from phonics_data.contract.web import MAX_HEAD_BYTES
 from phonics_data.review.app import MAX_STATE_BYTES
-from phonics_data.storage.reviews import read_reviews
+from phonics_data.storage.reviews import Reviews, read_reviews, write_reviews
 from phonics_data.storage.tables import to_plain, write_table
 from phonics_data.storage.workspace import Workspace, write_json
 from phonics_data.types import FetchedVideo, Segment, segment_id
 from tests.counted_videos import clicks, constant, make_source
 from tests.phonics_data.review.served_review import ReviewServer
 from tests.phonics_data.stages.test_segment import video
+from tests.phonics_data.storage.test_reviews import interval, review
 
 pytestmark = pytest.mark.dependencies
 SECONDS = 60
@@ -199,24 +203,61 @@ def test_a_workspace_that_changes_under_the_page(tmp_path: Path) -> None:
         server.stop()
 
 
+def test_decisions_about_a_copy_that_does_not_fit_are_kept(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path / "work", 1)
+    other = review("change", interval("A", 0, 2), interval("Q", 0, 2), video_id="song-00")
+    write_reviews(workspace.root / "reviews.csv", Reviews(rows=(other,)))
+    server = ReviewServer(workspace.root).start()
+    try:
+        value = song(server)
+        assert value["segments"][0]["letter"] == "A"
+        assert "row `source` of the reviewed copy is missing" in value["note"]
+        assert server.send("PUT", "/api/song/song-00", with_first(value, letter="R", decided=True))[0] == 200
+    finally:
+        server.stop()
+    (path,) = (workspace.root / "review").glob("replaced-song-00-*.csv")
+    assert str(path) in value["note"]
+    assert read_reviews(path).rows == (other,)
+    assert {row.sha256 for row in read_reviews(workspace.root / "reviews.csv").rows} == {f"{0:064x}"}
+
+
 def test_a_second_server_is_refused(server: ReviewServer) -> None:
     with pytest.raises(AssertionError, match="another `phonics-data review` is using it"):
         ReviewServer(server.work).start()
 
 
-def test_a_disk_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    workspace = make_workspace(tmp_path / "work", 1)
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MB; the test is skipped where none can be mounted."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("this user cannot mount a small file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_named_and_nothing_is_lost(small_disk: Path) -> None:
+    workspace = make_workspace(small_disk / "work", 1)
     server = ReviewServer(workspace.root).start()
     try:
-        value = with_first(song(server), letter="Q", decided=True)
-        # A device without space is not available to every user; a folder in place of the file cannot be replaced either.
-        (workspace.root / "reviews.csv").mkdir()
-        status, answer = server.send("PUT", "/api/song/song-00", value)
-        assert status in (503, 507)
-        assert "reviews.csv" in answer["error"] or "Not saved" in answer["error"]
-        (workspace.root / "reviews.csv").rmdir()
-        assert server.send("PUT", "/api/song/song-00", value)[0] == 200
-        assert read_reviews(workspace.root / "reviews.csv").rows[0].after is not None
+        first = with_first(song(server), letter="Q", decided=True)
+        assert server.send("PUT", "/api/song/song-00", first)[0] == 200
+        kept = (workspace.root / "reviews.csv").read_bytes()
+        filler = small_disk / "filler"
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(b"x" * 4096)
+        second = with_first(song(server), letter="R", decided=True)
+        status, answer = server.send("PUT", "/api/song/song-00", second)
+        assert status == 507
+        assert "Not saved: the disk is full" in answer["error"]
+        assert (workspace.root / "reviews.csv").read_bytes() == kept
+        assert song(server)["segments"][0]["letter"] == "Q"
+        filler.unlink()
+        assert server.send("PUT", "/api/song/song-00", second)[0] == 200
+        assert song(server)["segments"][0]["letter"] == "R"
     finally:
         server.stop()
 
