@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 STEP_SECONDS = 0.04
 MAX_OFFSET_SECONDS = 20.0
 MIN_CORRELATION = 0.6
-"""Copies correlate with more than .8 after encoding with 32 kbit/s, different songs with less than .5."""
 MAX_DRIFT_SECONDS = 0.1
 """Maximum difference between the offsets of the first and the second half; larger ones mean another speed or other cuts."""
 _MAX_STEPS = 90_000
