@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 STEP_SECONDS = 0.04
 MAX_OFFSET_SECONDS = 20.0
 MIN_CORRELATION = 0.6
+"""Four real and four rendered songs: copies at 32 kbit/s, at a lower level, or 1.5 s later correlate with .92 and more, different songs
+with .24 at most, and copies that are 4 % faster with .36 to .55."""
 MAX_DRIFT_SECONDS = 0.1
 """Maximum difference between the offsets of the first and the second half; larger ones mean another speed or other cuts."""
 _MAX_STEPS = 90_000
