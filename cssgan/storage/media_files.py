@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
 import av.error
@@ -25,7 +25,7 @@ from phonics_data.contract.files import atomic_path
 from phonics_data.contract.image_file import UnknownRangeError, shown, shown_on_white
 from phonics_data.contract.mono import MAX_CANCELLED_DB, cancelled_db, mix_channels, mix_frames
 from phonics_data.contract.streams import audio_stream, video_stream
-from phonics_data.contract.video import REPEATABLE_H264
+from phonics_data.contract.video import REPEATABLE_H264, with_even_sides
 from phonics_data.errors import InputError
 
 AAC_RATES_HZ = (16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
@@ -54,7 +54,7 @@ def read_audio(path: Path) -> tuple[NDArray[np.float32], int]:
     return np.clip(_mixed(path, audio_NC), -1.0, 1.0).astype(np.float32), int(rate_hz)
 
 
-def _mixed(path: Path, audio_NC: NDArray[np.float32]) -> NDArray[np.float64]:
+def _mixed(path: Path, audio_NC: NDArray[Any]) -> NDArray[np.float64]:
     """Mono. Raises `InputError` if the channels cancel each other."""
     mono_N = mix_channels(audio_NC)
     loudest = float(np.square(audio_NC, dtype=np.float64).mean(axis=0).max())
@@ -79,6 +79,8 @@ class VideoInfo:
     height: int
     video_codec: str
     audio_codec: str
+    pixel_format: str
+    """FFmpeg's name, e.g. ``yuv420p``."""
 
 
 def probe(path: Path) -> VideoInfo:
@@ -99,6 +101,7 @@ def probe(path: Path) -> VideoInfo:
                 height=video.height,
                 video_codec=video.codec_context.name,
                 audio_codec=audio.codec_context.name,
+                pixel_format=video.codec_context.pix_fmt or "",
             )
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; give an mp4 with video and audio") from error
@@ -303,6 +306,7 @@ def write_mp4(
         InputError: the file cannot be written.
     """
     num_frames = len(video_THWC)
+    video_THWC = video_THWC if scale % 2 == 0 else with_even_sides(video_THWC)
     audio_N = audio_N[: round(num_frames / frame_rate * audio_rate_hz)]
     try:
         with (

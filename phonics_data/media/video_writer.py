@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from phonics_data.contract.files import atomic_path, write_bytes
 from phonics_data.contract.image_file import is_plain, shown, shown_on_white
 from phonics_data.contract.mono import mix_channels
-from phonics_data.contract.video import REPEATABLE_H264
+from phonics_data.contract.video import REPEATABLE_H264, with_even_sides
 from phonics_data.errors import MediaError
 
 if TYPE_CHECKING:
@@ -112,21 +112,21 @@ def encode_mp4(
     *,
     crf: int = 18,
 ) -> bytes:
-    """A clip as the bytes of an MP4 file with H.264 and AAC.
+    """A clip as the bytes of an MP4 file with H.264 and AAC that every browser plays; odd sides grow by one pixel.
 
     Args:
         frames_LHWC: (L, H, W, 3) uint8 RGB.
         audio_N: (N,) float32 mono in [-1, 1].
         crf: 0 is lossless, 18 visually lossless, 28 small.
     """
+    frames_LHWC = with_even_sides(frames_LHWC)
     height, width = frames_LHWC.shape[1:3]
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
         options = {"crf": str(crf), "preset": "veryfast"} | REPEATABLE_H264
         video: Any = container.add_stream("libx264", rate=frame_rate, options=options)
         video.width, video.height = width, height
-        # Chroma subsampling needs even sides.
-        video.pix_fmt = "yuv420p" if width % 2 == 0 and height % 2 == 0 else "yuv444p"
+        video.pix_fmt = "yuv420p"
         video.codec_context.thread_count = 1
         audio: Any = container.add_stream("aac", rate=audio_rate_hz)
         audio.layout = "mono"
