@@ -13,6 +13,7 @@
     |   |-- MediaError               not a video, no audio stream, does not decode
     |   |-- CaptionError             a caption file does not parse
     |   |-- RecognitionError         a recognizer failed on one audio
+    |   |-- WorkerDiedError          the process that worked on the item died, also when it was repeated alone
     |   `-- FetchError               a download failed
     |       `-- DownloadError        one subclass per cause of failure (phonics_data/stages/fetch/failures.py)
     |-- FetchStoppedError            fetching stopped early: bot check, rate limit, no network (phonics_data/stages/fetch/stage.py)
@@ -131,6 +132,10 @@ class CaptionError(ItemError):
 
 
 class RecognitionError(ItemError):
+    pass
+
+
+class WorkerDiedError(ItemError):
     pass
 
 

@@ -72,6 +72,7 @@ Reason = Literal[
     "no_frames",
     "static_picture",
     "black",
+    "channels_cancel",
     "silent",
     "clipped_sound",
     "near_duplicate",

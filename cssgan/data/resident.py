@@ -33,6 +33,7 @@ from cssgan.data.shards import Dataset, Shard, find_shards, label_set_of, read_s
 from cssgan.storage import memmap
 from cssgan.storage.files import cache_root, make_folder, replace_folder
 from cssgan.types import EvalWindows, MelStats, Split, Window
+from phonics_data.contract.frame_rate import rate_of_file
 from phonics_data.contract.labels import LabelSet
 from phonics_data.contract.logmel import LogMelSpec
 from phonics_data.errors import DatasetError
@@ -294,7 +295,7 @@ def open_cache(folder: Path, size: int) -> ResidentSplit | None:
     """
     try:
         index = json.loads((folder / "index.json").read_bytes())
-        clips = tuple(Clip(frame_rate=Fraction(fields.pop("frame_rate")), **fields) for fields in index["clips"])
+        clips = tuple(Clip(frame_rate=rate_of_file(fields.pop("frame_rate")), **fields) for fields in index["clips"])
         num_frames, num_hops = sum(clip.num_frames for clip in clips), sum(clip.num_hops + 2 for clip in clips)
         frames = _memory_map(folder / "frames.bin", np.uint8, (num_frames, size, size, 3))
         hops = _memory_map(folder / "hops.bin", np.float32, (num_hops, MEL_SPEC.num_bands))

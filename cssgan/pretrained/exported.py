@@ -18,6 +18,7 @@ from cssgan.config import Config
 from cssgan.errors import CheckpointError
 from cssgan.storage.artifact import decode_weights
 from cssgan.types import MelStats, Progress
+from phonics_data.contract.frame_rate import rate_of_file
 from phonics_data.contract.labels import LabelSet
 from phonics_data.errors import PhonicsDataError
 
@@ -76,7 +77,7 @@ def read_export(folder: Path) -> ExportedModel:
             config=configs.from_json(record["config"]),
             label_set=LabelSet(record["label_set"]["name"], tuple(record["label_set"]["names"])),
             mel_stats=MelStats(**record["mel_stats"]),
-            frame_rate=Fraction(record["frame_rate"]),
+            frame_rate=rate_of_file(record["frame_rate"]),
             progress=Progress(**record["progress"]),
             which=record["weights"],
             weights={

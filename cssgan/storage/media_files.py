@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
 import av.error
@@ -23,8 +23,9 @@ from scipy import ndimage
 from phonics_data.contract.display import DisplayError, upright_rgb
 from phonics_data.contract.files import atomic_path
 from phonics_data.contract.image_file import UnknownRangeError, shown, shown_on_white
+from phonics_data.contract.mono import MAX_CANCELLED_DB, cancelled_db, mix_channels, mix_frames
 from phonics_data.contract.streams import audio_stream, video_stream
-from phonics_data.contract.video import REPEATABLE_H264
+from phonics_data.contract.video import REPEATABLE_H264, with_even_sides
 from phonics_data.errors import InputError
 
 AAC_RATES_HZ = (16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
@@ -50,7 +51,23 @@ def read_audio(path: Path) -> tuple[NDArray[np.float32], int]:
         raise InputError(f"{path}: sample rate {rate_hz} Hz, allowed: at least {MIN_RATE_HZ}; write the file again")
     if not bool(np.isfinite(audio_NC).all()):
         raise InputError(f"{path}: contains NaN or infinity; write the file again")
-    return np.clip(audio_NC.mean(axis=1), -1.0, 1.0).astype(np.float32), int(rate_hz)
+    return np.clip(_mixed(path, audio_NC), -1.0, 1.0).astype(np.float32), int(rate_hz)
+
+
+def _mixed(path: Path, audio_NC: NDArray[Any]) -> NDArray[np.float64]:
+    """Mono. Raises `InputError` if the channels cancel each other."""
+    mono_N = mix_channels(audio_NC)
+    loudest = float(np.square(audio_NC, dtype=np.float64).mean(axis=0).max())
+    _check_cancelled(path, float(np.square(mono_N).mean()), loudest)
+    return mono_N
+
+
+def _check_cancelled(path: Path, mono_square: float, loudest_square: float) -> None:
+    if (quieter := cancelled_db(mono_square, loudest_square)) > MAX_CANCELLED_DB:
+        raise InputError(
+            f"{path}: its channels cancel each other: their mean is {quieter:.0f} dB quieter than one of them; invert one channel, "
+            "or use one alone"
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +79,8 @@ class VideoInfo:
     height: int
     video_codec: str
     audio_codec: str
+    pixel_format: str
+    """FFmpeg's name, e.g. ``yuv420p``."""
 
 
 def probe(path: Path) -> VideoInfo:
@@ -82,6 +101,7 @@ def probe(path: Path) -> VideoInfo:
                 height=video.height,
                 video_codec=video.codec_context.name,
                 audio_codec=audio.codec_context.name,
+                pixel_format=video.codec_context.pix_fmt or "",
             )
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; give an mp4 with video and audio") from error
@@ -116,6 +136,7 @@ def read_video(path: Path, size: int, audio_rate_hz: int) -> VideoFile:
     """
     frames: list[NDArray[np.uint8]] = []
     audio: list[NDArray[np.float32]] = []
+    loudest_square = 0.0
     starts: dict[str, Fraction] = {}
     end = Fraction(0)
     try:
@@ -127,7 +148,7 @@ def read_video(path: Path, size: int, audio_rate_hz: int) -> VideoFile:
             announced = Fraction(container.duration or 0, av.time_base)
             start = Fraction(cast("int | None", container.start_time) or 0, av.time_base)
             streams = [stream, *([sound] if sound is not None else [])]
-            resampler = av.AudioResampler(format="flt", layout="mono", rate=audio_rate_hz)
+            resampler = av.AudioResampler(format="fltp", rate=audio_rate_hz)
             for frame in container.decode(streams):
                 if not isinstance(frame, av.AudioFrame | av.VideoFrame):
                     continue
@@ -135,18 +156,22 @@ def read_video(path: Path, size: int, audio_rate_hz: int) -> VideoFile:
                     starts.setdefault(type(frame).__name__, frame.pts * Fraction(frame.time_base))
                     end = max(end, (frame.pts + frame.duration) * Fraction(frame.time_base) - start)
                 if isinstance(frame, av.AudioFrame):
-                    audio += [part.to_ndarray()[0] for part in resampler.resample(frame)]
+                    for part in resampler.resample(frame):
+                        mono_N, square = mix_frames([part])
+                        audio.append(mono_N)
+                        loudest_square += square * mono_N.size
                 else:
                     frames.append(_pixels(frame, size))
                     if len(frames) > MAX_VIDEO_FRAMES:
                         raise InputError(f"{path}: more than {MAX_VIDEO_FRAMES} frames; cut it into clips first")
             if audio:
-                audio += [part.to_ndarray()[0] for part in resampler.resample(None)]
+                for part in resampler.resample(None):
+                    audio.append(mix_frames([part])[0])
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such video file") from error
     except DisplayError as error:
         raise InputError(f"{path}: {error}") from error
-    except (OSError, av.error.FFmpegError) as error:
+    except (OSError, ValueError, av.error.FFmpegError) as error:
         raise InputError(f"{path}: cannot be read as a video ({error}); write it again") from error
     if not frames or not rate:
         raise InputError(f"{path}: no video frame decodes, or the file gives no frame rate; write it again")
@@ -155,13 +180,16 @@ def read_video(path: Path, size: int, audio_rate_hz: int) -> VideoFile:
             f"{path}: its duration is {float(announced):.2f} s, but it decodes only up to {float(end):.2f} s; the file is cut off "
             "or damaged: write it again"
         )
+    sound_N = np.concatenate(audio) if audio else np.zeros(0, np.float32)
+    if sound_N.size:
+        _check_cancelled(path, float(np.square(sound_N, dtype=np.float64).mean()), loudest_square / sound_N.size)
     frame_rate = Fraction(rate.numerator, rate.denominator)
     wanted = round(len(frames) / frame_rate * audio_rate_hz)
     late = starts.get("AudioFrame", Fraction(0)) - starts.get("VideoFrame", Fraction(0))
     return VideoFile(
         frames_THWC=np.stack(frames),
         frame_rate=frame_rate,
-        audio_N=_shifted(np.concatenate(audio), round(late * audio_rate_hz), wanted) if audio else None,
+        audio_N=_shifted(sound_N, round(late * audio_rate_hz), wanted) if audio else None,
     )
 
 
@@ -278,6 +306,7 @@ def write_mp4(
         InputError: the file cannot be written.
     """
     num_frames = len(video_THWC)
+    video_THWC = video_THWC if scale % 2 == 0 else with_even_sides(video_THWC)
     audio_N = audio_N[: round(num_frames / frame_rate * audio_rate_hz)]
     try:
         with (

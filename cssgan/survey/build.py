@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from phonics_data.contract.sample import Sample
 
 BROWSER_CODECS = (("h264", "vp9", "av1"), ("aac", "mp3", "opus"))
+BROWSER_PIXEL_FORMATS = ("yuv420p", "yuvj420p")
+"""Some browsers play no other ones of these codecs."""
 """Video and audio codecs that current browsers play in an mp4."""
 LENGTH_TOLERANCE_SECONDS = 0.25
 log = logging.getLogger("cssgan")
@@ -217,6 +219,11 @@ def _copy_video(source: ModelVideo, media: Path) -> Video:
     if any(codec not in allowed for codec, allowed in zip(codecs, BROWSER_CODECS, strict=True)):
         allowed = " and ".join("/".join(names) for names in BROWSER_CODECS)
         raise InputError(f"{source.path}: codecs {' and '.join(codecs)}, allowed in browsers: {allowed}")
+    if info.pixel_format not in BROWSER_PIXEL_FORMATS:
+        raise InputError(
+            f"{source.path}: pixel format {info.pixel_format or 'unknown'}, allowed in browsers: {', '.join(BROWSER_PIXEL_FORMATS)} "
+            "(8 bits, 4:2:0); encode it again with -pix_fmt yuv420p"
+        )
     # The name is random: raters who know a video could compute a digest of it.
     file = f"{secrets.token_hex(8)}.mp4"
     shutil.copyfile(source.path, media / file)

@@ -28,6 +28,7 @@ from cssgan.config import RESUMABLE, Config
 from cssgan.errors import CheckpointError, ConfigError
 from cssgan.storage.artifact import ArtifactFormat, encode_weights, file_entry
 from cssgan.types import MelStats, Progress
+from phonics_data.contract.frame_rate import rate_of_file
 from phonics_data.contract.labels import LabelSet
 
 GENERATOR, DISCRIMINATORS, AVERAGE = "generator.safetensors", "discriminators.safetensors", "average.safetensors"
@@ -193,7 +194,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
             config=configs.from_json(manifest["config"]),
             label_set=LabelSet(manifest["label_set"]["name"], tuple(manifest["label_set"]["names"])),
             mel_stats=MelStats(**manifest["mel_stats"]),
-            frame_rate=Fraction(manifest["frame_rate"]),
+            frame_rate=rate_of_file(manifest["frame_rate"]),
             progress=Progress(**manifest["progress"]),
             train_shards=manifest.get("train_shards"),
         )

@@ -332,7 +332,8 @@ def status(
         typer.echo(f"fetch again: {command}")
 
 
-app.command()(show)
+# One in 64 ids of YouTube begins with a dash; no option of this command has one letter.
+app.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})(show)
 app.command()(review)
 app.command("export-labels")(export_labels)
 

@@ -20,7 +20,6 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator, Mapping
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -28,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phonics_data.contract import picture, tar_reader
+from phonics_data.contract.frame_rate import rate_of_file
 from phonics_data.contract.sample import SCHEMA_VERSION, Audio, Boxes, Frames, Picture, Sample
 from phonics_data.errors import DatasetError
 
@@ -169,7 +169,7 @@ def decode(key: str, members: Mapping[str, bytes], *, where: str = "shard") -> S
             f"{where}: sample {key}: audio is at {rate} Hz, according to {META} at {fields['audio_rate_hz']} Hz"
         )
     try:
-        fields["frame_rate"] = Fraction(str(fields["frame_rate"]))
+        fields["frame_rate"] = rate_of_file(str(fields["frame_rate"]))
     except (ValueError, ZeroDivisionError) as error:
         raise DatasetError(f"{where}: sample {key}: frame_rate {fields['frame_rate']!r} is not a fraction") from error
     return Sample(

@@ -19,7 +19,7 @@ def video_stream(container: InputContainer) -> av.VideoStream | None:
     return next((one for one in streams if _is_default(one)), streams[0] if streams else None)
 
 
-def audio_stream(container: InputContainer, language: str = "") -> av.AudioStream | None:
+def audio_stream(container: InputContainer, language: str = "en") -> av.AudioStream | None:
     """The decodable audio stream of the song, the first of those that are left after each rule:
 
     1. not commentary, audio description, or sound for people who hear badly;
@@ -29,7 +29,7 @@ def audio_stream(container: InputContainer, language: str = "") -> av.AudioStrea
     5. in file order.
 
     Args:
-        language: code of two or three letters, as that of a manifest; empty: unknown.
+        language: code of two or three letters; datasets are made of songs in English.
     """
     from av.stream import Disposition
 

@@ -13,11 +13,13 @@ from __future__ import annotations
 import http.client
 import io
 import logging
+import lzma
 import re
 import tarfile
 import time
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +32,8 @@ from phonics_data.errors import DatasetError
 RETRY_SECONDS = (1.0, 5.0, 20.0)
 """Waits before the second, third and fourth request for a shard at an address."""
 _TIMEOUT_SECONDS = 60.0
+MAX_MEMBER_BYTES = 1 << 31
+"""A clip of a minute at 256 x 256 has 0.4 GB; a damaged or malicious header can announce any size."""
 _BUFFER_BYTES = 1 << 16
 _MEMBER_NAME = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)")
 _RESERVED_NAME = re.compile(r"__[^/]*__(/|$)")
@@ -166,7 +170,10 @@ def _unreadable(address: str, error: Exception) -> DatasetError:
     return DatasetError(f"{address}: {problem} ({error or type(error).__name__}); {advice}")
 
 
-_READ_ERRORS = (tarfile.TarError, OSError, EOFError, http.client.HTTPException, ValueError, ImportError)
+_READ_ERRORS = (
+    tarfile.TarError, OSError, EOFError, http.client.HTTPException, ValueError, ImportError, OverflowError, IndexError,
+    RecursionError, zlib.error, lzma.LZMAError,
+)  # fmt: skip
 
 
 def _read_once(address: str, num_bytes: int | None, wanted: Callable[[str], bool] | None) -> Iterator[TarSample]:
@@ -234,6 +241,11 @@ def _grouped(tar: tarfile.TarFile, address: str, wanted: Callable[[str], bool] |
         name = match[2].lower()
         if name in members:
             raise DatasetError(f"{address}: sample {key}: member {name} occurs twice; write the shard again")
+        if info.size > MAX_MEMBER_BYTES or info.issparse():
+            raise DatasetError(
+                f"{address}: member {info.name[:100]!r} is {'sparse' if info.issparse() else f'{info.size:,} bytes'}, allowed: plain "
+                f"files up to {MAX_MEMBER_BYTES:,} bytes; is this a dataset shard?"
+            )
         content = tar.extractfile(info)
         assert content is not None  # info.isfile()
         members[name] = content.read()

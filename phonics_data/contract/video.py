@@ -21,6 +21,17 @@ memory that nothing has written when a side is not a multiple of 16 (x264 165; a
 """
 
 
+def with_even_sides(frames_LHWC: Frames) -> Frames:
+    """`frames_LHWC` with its last row and column repeated where a side is odd.
+
+    H.264 of odd sides needs 4:4:4 or 4:2:2, which browsers do not play.
+    """
+    height, width = frames_LHWC.shape[1:3]
+    if height % 2 == 0 and width % 2 == 0:
+        return frames_LHWC
+    return np.pad(frames_LHWC, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+
+
 def encode_video(frames_LHWC: Frames, frame_rate: Fraction) -> bytes:
     """H.264 in an MP4 without audio; equal frames give equal bytes with the same release of PyAV.
 

@@ -81,9 +81,11 @@ class MetadataRow(Clip):
     """Where the member ``object.png`` comes from, as in `phonics_data.types.ObjectPictureSource`; empty if there is none."""
     no_picture_reason: NoPictureReason = ""
     """Why there is none, as in `phonics_data.types.NoPictureReason`."""
+    cancelled_db: float = 0.0
+    """How much quieter the mono sound is than the loudest channel of the source, because its channels cancel each other."""
 
 
-_LATER_COLUMNS = ("object_picture_source", "no_picture_reason")
+_LATER_COLUMNS = ("object_picture_source", "no_picture_reason", "cancelled_db")
 """Columns that datasets of earlier releases lack; they take their defaults."""
 
 

@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, cast
 
-from phonics_data.errors import ItemError
+from phonics_data.errors import ItemError, WorkerDiedError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -47,13 +47,16 @@ def map_isolated(
     """(item, result) for every item, in the order in which they finish.
 
     - An `ItemError` is returned as the result. Any other exception is a defect of the program and ends the map.
-    - If the process of an item dies or exceeds a limit, the result is an `ItemError` with the reason ``worker_died``.
+    - If the process of an item exceeds a limit, the result is an `ItemError` with the reason ``worker_died``.
+    - If it dies otherwise, the item is repeated when all others are done, alone and up to twice: the system can have ended it
+      for lack of memory. The result of an item that dies each time is a `WorkerDiedError`.
 
     Args:
         function: importable and picklable: a module's function, or an instance of a module's class.
         workers: number of items processed at the same time.
     """
     queue = list(reversed(items))
+    suspects: list[Item] = []
     pool = [_Worker[Item, Result]() for _ in range(min(max(1, workers), len(items)))]
     try:
         while queue or any(worker.busy for worker in pool):
@@ -66,12 +69,36 @@ def map_isolated(
             wait([worker.connection for worker in busy], timeout=max(0.0, earliest - time.monotonic()))
             for worker in busy:
                 item = worker.item
-                if (finished := worker.poll()) is not None:
+                if (finished := worker.poll()) is None:
+                    continue
+                if isinstance(finished.value, WorkerDiedError):
+                    suspects.append(item)
+                else:
                     yield item, finished.value
+        for item in suspects:
+            yield item, _repeated_alone(pool[0], function, item, limits(item))
     finally:
         for worker in pool:
             worker.close()
 
+
+def _repeated_alone(
+    worker: _Worker[Item, Result], function: Callable[[Item], Result], item: Item, limits: Limits
+) -> Result | ItemError:
+    """The result of an item whose process has died, from the first of `NUM_REPEATS` repeats that does not die."""
+    value: Result | ItemError = WorkerDiedError("worker_died", "not repeated")
+    for _ in range(NUM_REPEATS):
+        worker.start_item(function, item, limits)
+        while (finished := worker.poll()) is None:
+            wait([worker.connection], timeout=max(0.0, worker.deadline - time.monotonic()))
+        value = finished.value
+        if not isinstance(value, WorkerDiedError):
+            break
+    return value
+
+
+NUM_REPEATS = 2
+"""Repeats of an item whose process died, before it is blamed."""
 
 _ENVIRONMENT = {
     # The cores are already divided among the workers.
@@ -161,7 +188,10 @@ class _Worker(Generic[Item, Result]):
                 f"needs more than {limit / 1024**2:.0f} MiB of memory; the file may be malicious",
                 threshold=float(limit),
             )
-        return ItemError("worker_died", f"its process died ({how}); the file may be malicious")
+        return WorkerDiedError(
+            "worker_died",
+            f"its process died ({how}), also alone; the file may be malicious, or the machine is out of memory: run the command again",
+        )
 
     def close(self) -> None:
         """End the worker and its running item."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar, cast, get_args
 
-from phonics_data.errors import ItemError
+from phonics_data.errors import ItemError, WorkerDiedError
 from phonics_data.executors.isolated import Limits, map_isolated
 from phonics_data.executors.local import map_items
 from phonics_data.storage.tables import from_plain, read_table, to_plain, write_table
@@ -21,6 +21,9 @@ Record = TypeVar("Record")
 
 OnProgress = Callable[[str, int, int], None]
 """(stage, finished items, all items): called once at the start and after every item."""
+
+
+_DIED = "the processes of {} items died, also when they were repeated alone; the next run tries them again"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +78,7 @@ def run_items(
     call = cast("Callable[[tuple[str, Task]], Outcome[Record]]", partial(_call_with_task, function))
     pairs = [(item, tasks[item]) for item in todo]
     temporary: dict[str, dict[str, Any]] = {}
+    num_died = 0
     results = (
         map_items(call, pairs, workers=workers)
         if limits is None
@@ -82,7 +86,9 @@ def run_items(
     )
     for (item, _), result in results:
         outcome = rejected(stage, item, result) if isinstance(result, ItemError) else result
-        if outcome.is_temporary:
+        num_died += isinstance(result, WorkerDiedError)
+        # A process that died can have been ended by the system: the item is never finished by that.
+        if outcome.is_temporary or isinstance(result, WorkerDiedError):
             temporary[item] = to_plain(outcome)
         else:
             ledger.write(item, fingerprints[item], to_plain(outcome))
@@ -107,6 +113,7 @@ def run_items(
         num_skipped=num_skipped,
         by_reason=dict(Counter(rejection.reason for rejection in rejections)),
         wall_seconds=time.monotonic() - started,
+        notes=(_DIED.format(num_died),) if num_died else (),
     )
     return StageResult(kept=kept, rejections=rejections, count=count)
 

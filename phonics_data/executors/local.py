@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
-from phonics_data.errors import ItemError
+from phonics_data.errors import ItemError, WorkerDiedError
+from phonics_data.executors.isolated import NUM_REPEATS
+
+_PARENT_CHECK_SECONDS = 1.0
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -55,9 +61,7 @@ def _map_in_pool(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int, suspects: list[Item]
 ) -> Iterator[tuple[Item, Result | ItemError]]:
     context = multiprocessing.get_context("spawn")
-    # Ctrl-C ends a worker without a traceback.
-    on_sigint = (signal.SIGINT, signal.SIG_DFL)
-    with ProcessPoolExecutor(min(workers, len(items)), context, signal.signal, on_sigint) as pool:
+    with ProcessPoolExecutor(min(workers, len(items)), context, _initialize_worker, (os.getpid(),)) as pool:
         queue = list(reversed(items))
         running: dict[Future[Result | ItemError], Item] = {}
         try:
@@ -73,15 +77,34 @@ def _map_in_pool(
             # If nothing ran, one queued item becomes the suspect, else the caller would loop forever.
             suspects.extend(running.values() or queue[-1:])
         except BaseException:
+            # Their results are lost anyway, and an item can take minutes.
+            for process in list(cast("dict[int, Any]", cast("Any", pool)._processes or {}).values()):
+                process.terminate()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
+def _initialize_worker(parent: int) -> None:
+    """Ctrl-C and SIGTERM end a worker without a traceback, and it ends with its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
+
+
+def _end_with_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_PARENT_CHECK_SECONDS)
+    os._exit(1)
+
+
 def _call_alone(function: Callable[[Item], Result], item: Item) -> Result | ItemError:
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            return pool.submit(_call, function, item).result()
-        except BrokenProcessPool:
-            return ItemError(
-                "worker_died", "its worker process died; the file may be malicious, or the machine out of memory"
-            )
+    context = multiprocessing.get_context("spawn")
+    for _ in range(NUM_REPEATS):
+        with ProcessPoolExecutor(1, context, _initialize_worker, (os.getpid(),)) as pool:
+            try:
+                return pool.submit(_call, function, item).result()
+            except BrokenProcessPool:
+                continue
+    return WorkerDiedError(
+        "worker_died", "its worker process died, also alone; the file may be malicious, or the machine out of memory"
+    )

@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from phonics_data.contract.mono import MAX_CANCELLED_DB
 from phonics_data.contract.streams import audio_stream, video_stream
 from phonics_data.errors import MediaError
 from phonics_data.media.audio_track import AudioTrack, MonoAudio
@@ -27,7 +28,7 @@ def read_audio(path: Path, *, duration_seconds: float, rate_hz: int) -> MonoAudi
         (samples,) float32 in about [-1, 1]; zeros where the source has no audio.
 
     Raises:
-        MediaError: ``no_audio_stream``, ``does_not_decode``, ``not_a_video`` or ``file_missing``.
+        MediaError: ``channels_cancel``, ``no_audio_stream``, ``does_not_decode``, ``not_a_video`` or ``file_missing``.
     """
     duration = Fraction(duration_seconds).limit_denominator(1_000_000)
     track = AudioTrack([(Fraction(0), duration)], rate_hz, str(path))
@@ -50,4 +51,13 @@ def read_audio(path: Path, *, duration_seconds: float, rate_hz: int) -> MonoAudi
                 break
         for frame in pending:
             track.add(frame, time_base(audio), origin or Fraction(0))
-    return track.take(Fraction(0), half_up(duration * rate_hz))
+    audio_N = track.take(Fraction(0), half_up(duration * rate_hz))
+    if track.cancelled_db > MAX_CANCELLED_DB:
+        raise MediaError(
+            "channels_cancel",
+            f"{path}: its channels cancel each other: their mean is {track.cancelled_db:.0f} dB quieter than one of them; invert one "
+            "channel, or use one alone",
+            measured=track.cancelled_db,
+            threshold=MAX_CANCELLED_DB,
+        )
+    return audio_N

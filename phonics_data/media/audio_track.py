@@ -6,12 +6,13 @@ from collections import deque
 from collections.abc import Sequence
 from fractions import Fraction
 from math import gcd
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from phonics_data.contract.mono import cancelled_db, mix_frames
 from phonics_data.errors import MediaError
 from phonics_data.media.timestamps import Grid, half_up
 
@@ -28,39 +29,6 @@ _JITTER_SECONDS = Fraction(1, 1000)
 """Containers round timestamps by up to 1 ms; deviations up to this limit are ignored in favour of the sample count."""
 
 _MAX_BATCH_FRAMES = 32
-
-
-def mix_to_mono(frames: Sequence[AudioFrame]) -> MonoAudio:
-    """The mean of the channels of consecutive frames of one format, float32 in about [-1, 1]."""
-    first = frames[0]
-    channels = first.layout.nb_channels
-    if first.format.name == "fltp":  # the format of nearly all compressed audio; faster than to_ndarray
-        planes = [cast("tuple[bytes, ...]", frame.planes) for frame in frames]  # buffers; the stubs lack this
-        total, *others = (
-            np.concatenate(
-                [
-                    np.frombuffer(plane[channel], np.float32, frame.samples)
-                    for plane, frame in zip(planes, frames, strict=True)
-                ]
-            )
-            for channel in range(channels)
-        )
-        for other in others:
-            total += other
-        total /= np.float32(channels)
-        return total
-    samples = np.concatenate([_channels_first(frame, channels) for frame in frames], axis=1)
-    if np.issubdtype(samples.dtype, np.floating):
-        return samples.mean(axis=0, dtype=np.float32)
-    if samples.dtype == np.uint8:
-        return ((samples.astype(np.float32) - 128.0) / 128.0).mean(axis=0, dtype=np.float32)
-    full_scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
-    return (samples.astype(np.float64).mean(axis=0) / full_scale).astype(np.float32)
-
-
-def _channels_first(frame: AudioFrame, channels: int) -> NDArray[Any]:
-    samples = frame.to_ndarray()
-    return samples if frame.format.is_planar else samples.reshape(-1, channels).T
 
 
 def resample(audio_N: MonoAudio, rate_hz: int, to_rate_hz: int) -> MonoAudio:
@@ -83,13 +51,15 @@ class AudioTrack:
         self._segments = list(segments)
         self._windows: list[tuple[int, int]] = []
         self._to_rate_hz = rate_hz
+        self.cancelled_db = 0.0
+        """Of the samples that `take` returned last: how much quieter the mix is than its loudest channel."""
         self._source = source
         self._rate_hz = 0
         self._grid: Grid | None = None
         self._tolerance = 0
         self._cursor: int | None = None
         self._ended = False
-        self._chunks: deque[tuple[int, MonoAudio]] = deque()
+        self._chunks: deque[tuple[int, MonoAudio, float]] = deque()
         self._batch: list[AudioFrame] = []
         self._batch_start = (0, 0)
         self._batch_end = 0
@@ -154,7 +124,12 @@ class AudioTrack:
     def _convert_batch(self) -> None:
         if self._batch:
             begin, skip = self._batch_start
-            self._chunks.append((begin, mix_to_mono(self._batch)[skip:]))
+            mono, loudest_square = mix_frames(self._batch)
+            if not np.isfinite(loudest_square):
+                raise MediaError(
+                    "does_not_decode", f"{self._source}: its audio contains NaN or infinity; encode the file again"
+                )
+            self._chunks.append((begin, mono[skip:], loudest_square))
             self._batch = []
 
     def take(self, start: Fraction, num_samples: int) -> MonoAudio:
@@ -169,10 +144,15 @@ class AudioTrack:
         begin = half_up(start * self._rate_hz) - periods * down
         end = begin + 2 * periods * down + -(-num_samples * down // up)
         native = np.zeros(end - begin, np.float32)
-        for place, chunk in self._chunks:
+        mono_square = loudest_square = 0.0
+        for place, chunk, chunk_loudest in self._chunks:
             low, high = max(place, begin), min(place + chunk.size, end)
             if low < high:
-                native[low - begin : high - begin] = chunk[low - place : high - place]
+                part = chunk[low - place : high - place]
+                native[low - begin : high - begin] = part
+                mono_square += float(np.dot(part, part))
+                loudest_square += chunk_loudest * part.size
+        self.cancelled_db = cancelled_db(mono_square / max(native.size, 1), loudest_square / max(native.size, 1))
         out = resample(native, self._rate_hz, self._to_rate_hz)[periods * up :][:num_samples]
         return np.pad(out, (0, num_samples - out.size))
 

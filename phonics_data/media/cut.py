@@ -61,6 +61,8 @@ class DecodedClip:
     """The part of the upright frame that the clip shows, the same in all its frames."""
     audio_N: NDArray[np.float32]
     """Mono in [-1, 1], quantized to 16 bits, of the same duration as the frames."""
+    cancelled_db: float
+    """How much quieter the mono sound is than the loudest channel of the source, because its channels cancel each other."""
     samples_THWC: NDArray[np.uint8]
     """Some whole frames at (about) the source's size, uint8 RGB, as asked for by `Samples`; empty if they were not."""
     sample_frames_T: NDArray[np.int64]
@@ -446,13 +448,15 @@ def _finish(segment: _PendingSegment, track: AudioTrack, output: _OutputFormat) 
     start = segment.first / output.frame_rate
     num_samples = num_audio_samples(num_frames, output.frame_rate, output.audio_rate_hz)
     empty = np.zeros((0, output.height, output.width, 3), np.uint8)
+    audio_N = track.take(start, num_samples)
     return DecodedClip(
         index=segment.index,
         start_seconds=float(start),
         end_seconds=float(start + num_frames / output.frame_rate),
         frames_LHWC=np.stack(frames) if frames else empty,
         region=segment.region,
-        audio_N=quantize_audio(track.take(start, num_samples)),
+        audio_N=quantize_audio(audio_N),
+        cancelled_db=track.cancelled_db,
         samples_THWC=(alike := _alike(samples)),
         sample_frames_T=np.arange(len(samples) - len(alike), len(samples)) * segment.stride,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import av
 import av.error
 
-from phonics_data.contract.streams import audio_stream, video_stream
+from phonics_data.contract.streams import audio_stream, describe_choice, video_stream
 from phonics_data.errors import MediaError
 from phonics_data.media.container import as_fraction, frames_of, open_media, time_base
 from phonics_data.media.scaler import orientation_of
@@ -42,6 +42,8 @@ class MediaInfo:
     has_audio: bool
     num_frames: int | None
     """Number of frames in the container header; None if it has none."""
+    audio_choice: str = ""
+    """Which of several audio streams is used, in words; empty if there is one or none."""
 
 
 def probe(path: Path, *, need_video: bool = True, need_audio: bool = False) -> MediaInfo:
@@ -79,6 +81,7 @@ def probe(path: Path, *, need_video: bool = True, need_audio: bool = False) -> M
             has_video=video is not None,
             has_audio=audio is not None,
             num_frames=(video.frames or None) if video is not None else None,
+            audio_choice=describe_choice(container, audio) if audio is not None else "",
         )
 
 

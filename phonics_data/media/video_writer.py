@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
+import av.error
 import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from phonics_data.contract.files import atomic_path, write_bytes
 from phonics_data.contract.image_file import is_plain, shown, shown_on_white
-from phonics_data.contract.video import REPEATABLE_H264
+from phonics_data.contract.mono import mix_channels
+from phonics_data.contract.video import REPEATABLE_H264, with_even_sides
 from phonics_data.errors import MediaError
 
 if TYPE_CHECKING:
@@ -43,9 +45,12 @@ def video_from_images(path: Path, images: Sequence[Path], frame_rate: Fraction, 
     if not images:
         raise MediaError("no_video_stream", f"{path.stem}: no images to make a video from")
     try:
-        audio_NC, rate_hz = soundfile.read(audio, dtype="int16", always_2d=True)
+        # As float: libsndfile reads the samples of float files into integers without scaling them.
+        audio_NC, rate_hz = soundfile.read(audio, dtype="float64", always_2d=True)
     except (soundfile.LibsndfileError, OSError) as error:
         raise MediaError("no_audio_stream", f"{audio}: not a readable audio file ({error})") from error
+    if not np.isfinite(audio_NC).all():
+        raise MediaError("no_audio_stream", f"{audio}: contains NaN or infinity")
     blobs = [image.read_bytes() for image in images]
     try:
         with PIL.Image.open(images[0]) as first:
@@ -57,7 +62,7 @@ def video_from_images(path: Path, images: Sequence[Path], frame_rate: Fraction, 
             video.pix_fmt = "yuvj420p" if is_jpeg else "bgr0"
             track: Any = container.add_stream("pcm_s16le", rate=rate_hz)
             track.layout = "mono"
-            _mux_audio(container, track, np.asarray(audio_NC).mean(axis=1), rate_hz)
+            _mux_audio(container, track, np.clip(mix_channels(audio_NC) * 32768, -32768, 32767), rate_hz)
             for index, blob in enumerate(blobs):
                 if is_jpeg:
                     packet = av.Packet(blob)
@@ -77,7 +82,7 @@ def video_from_images(path: Path, images: Sequence[Path], frame_rate: Fraction, 
                     container.mux(video.encode(frame))
             if not is_jpeg:
                 container.mux(video.encode())
-    except (PIL.UnidentifiedImageError, OSError, ValueError) as error:
+    except (PIL.Image.DecompressionBombError, av.error.FFmpegError, OSError, ValueError, SyntaxError) as error:
         raise MediaError("no_video_stream", f"{images[0].parent}: unreadable images ({error})") from error
 
 
@@ -107,21 +112,21 @@ def encode_mp4(
     *,
     crf: int = 18,
 ) -> bytes:
-    """A clip as the bytes of an MP4 file with H.264 and AAC.
+    """A clip as the bytes of an MP4 file with H.264 and AAC that every browser plays; odd sides grow by one pixel.
 
     Args:
         frames_LHWC: (L, H, W, 3) uint8 RGB.
         audio_N: (N,) float32 mono in [-1, 1].
         crf: 0 is lossless, 18 visually lossless, 28 small.
     """
+    frames_LHWC = with_even_sides(frames_LHWC)
     height, width = frames_LHWC.shape[1:3]
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
         options = {"crf": str(crf), "preset": "veryfast"} | REPEATABLE_H264
         video: Any = container.add_stream("libx264", rate=frame_rate, options=options)
         video.width, video.height = width, height
-        # Chroma subsampling needs even sides.
-        video.pix_fmt = "yuv420p" if width % 2 == 0 and height % 2 == 0 else "yuv444p"
+        video.pix_fmt = "yuv420p"
         video.codec_context.thread_count = 1
         audio: Any = container.add_stream("aac", rate=audio_rate_hz)
         audio.layout = "mono"

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from phonics_data.contract.mono import MAX_CANCELLED_DB
 from phonics_data.contract.sample import Audio, Frames
 from phonics_data.errors import OptionError
 from phonics_data.storage.toml_file import read_toml
@@ -47,6 +48,8 @@ class ClipMeasurements:
     """Share of audio samples at full scale, 0..1."""
     bar_share: float
     """Share of the frame covered by black bars at opposite edges during the whole clip, 0..1."""
+    cancelled_db: float = 0.0
+    """How much quieter the mono sound is than the loudest channel of the source, because its channels cancel each other, in dB."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,10 +129,13 @@ def read_filter_options(path: Path) -> FilterOptions:
     return FilterOptions(**values)
 
 
-def measure_clip(frames_LHWC: Frames, audio_N: Audio, audio_rate_hz: int) -> ClipMeasurements:
+def measure_clip(
+    frames_LHWC: Frames, audio_N: Audio, audio_rate_hz: int, *, cancelled_db: float = 0.0
+) -> ClipMeasurements:
     """Measure one clip.
 
     Args:
+        cancelled_db: how much quieter its mono sound is than the loudest channel of its source.
         frames_LHWC: uint8 RGB, L >= 1.
         audio_N: float32 mono in [-1, 1].
     """
@@ -140,6 +146,7 @@ def measure_clip(frames_LHWC: Frames, audio_N: Audio, audio_rate_hz: int) -> Cli
         loudness_dbfs=_loudness_dbfs(audio_N, audio_rate_hz),
         clipped_share=float(np.mean(np.abs(audio_N) >= 0.999)) if audio_N.size else 0.0,
         bar_share=_bar_share(luma_LHW.max(axis=0)),
+        cancelled_db=cancelled_db,
     )
 
 
@@ -160,6 +167,7 @@ def apply_filters(
     hits = (
         _below("too_short", duration_seconds, options.min_seconds),
         _below("black", measurements.bright_level, options.min_bright_level),
+        _above("channels_cancel", measurements.cancelled_db, MAX_CANCELLED_DB),
         _below("silent", measurements.loudness_dbfs, options.min_loudness_dbfs),
         _above("clipped_sound", measurements.clipped_share, options.max_clipped_share),
         _below("low_confidence", confidence, options.min_confidence),

@@ -4,29 +4,50 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from phonics_data.errors import InputError
-from phonics_data.media.suffixes import VIDEO_SUFFIXES, is_video_file
-from phonics_data.sources.importer import LabelledFile, LabelledSegment, file_id, require_folder
+from phonics_data.errors import InputError, ItemError
+from phonics_data.media.suffixes import VIDEO_SUFFIXES, is_video_file, unread_entry
+from phonics_data.sources.importer import LabelledFile, LabelledSegment, file_id, is_text, require_folder
 from phonics_data.storage.csv_table import read_csv
+
+SPLIT_NAMES = frozenset("train training val valid validation dev test testing eval".split())
+"""Names of subfolders that contain splits of a dataset and not its classes."""
 
 
 def files_by_subfolder(folder: Path) -> list[LabelledFile]:
     """Every video below `folder` as one clip; its label is the name of the first-level subfolder.
 
     Raises:
-        InputError: no such folder, or no subfolders with videos.
+        InputError: no such folder, no subfolders with videos, or subfolders that are splits.
     """
     require_folder(folder)
-    found = [
-        LabelledFile(
-            video_id=file_id(path.relative_to(folder)),
-            path=path,
-            segments=(LabelledSegment(label=path.relative_to(folder).parts[0]),),
+    found: list[LabelledFile] = []
+    for path in sorted(folder.rglob("*")):
+        unread = unread_entry(path)
+        if path.name[0] == "." or not (unread or is_video_file(path)):
+            continue
+        parts = path.relative_to(folder).parts
+        label, fault = parts[0] if len(parts) > 1 else "", None
+        if unread:
+            fault = ItemError("file_missing", f"{path}: {unread}")
+        elif not label:
+            fault = ItemError("no_label", f"{path}: in no subfolder, whose name would be its class; move it into one")
+        elif not (label.isprintable() and is_text(label)):
+            fault = ItemError("no_label", f"{path}: the name of its subfolder has non-printable characters; rename it")
+        found.append(
+            LabelledFile(
+                video_id=file_id(path.relative_to(folder)),
+                path=path,
+                segments=(LabelledSegment(label=label),),
+                fault=fault,
+            )
         )
-        for path in sorted(folder.rglob("*"))
-        if is_video_file(path) and len(path.relative_to(folder).parts) > 1
-    ]
-    if not found:
+    labels = {file.segments[0].label for file in found if file.fault is None}
+    if labels and {label.lower() for label in labels} <= SPLIT_NAMES:
+        raise InputError(
+            f"{folder}: its subfolders {', '.join(sorted(labels))} are splits, not classes; allowed: a subfolder for each class; "
+            "import one of them, or give path and label of each file with --csv, and the splits with --splits"
+        )
+    if not labels:
         raise InputError(
             f"{folder}: no videos in its subfolders; allowed: a subfolder for each class with videos "
             f"({', '.join(sorted(VIDEO_SUFFIXES))}), or a CSV given with --csv"

@@ -1,20 +1,22 @@
 """Importer of the GRID corpus: 34 speakers, sentences of six words, one of them a letter ("bin blue at F two now").
 
-Videos are ``<speaker>/<sentence>.mpg``, alignments ``<speaker>/<sentence>.align``, both anywhere below the folder. An
-alignment has one line per word: start, end (in 1/25000 s), word.
+Videos are ``<sentence>.mpg`` and alignments ``<sentence>.align``, both anywhere below a folder of their speaker (``s1``,
+``s1/video/mpg_6000``, ``alignments/s1``, ``s1_processed/align``, ``s1.mpg_6000.part1``). An alignment has one line per word: start,
+end (in 1/25000 s), word. What does not fit becomes a rejection of its own.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
 from pathlib import Path
 from typing import Literal
 
-from phonics_data.errors import InputError, ItemError, MediaError
+from phonics_data.errors import InputError, ItemError
 from phonics_data.media import probe
-from phonics_data.media.suffixes import is_video_file
+from phonics_data.media.suffixes import is_video_file, unread_entry
 from phonics_data.sources.importer import LabelledFile, LabelledSegment, file_id, require_folder
 
 LETTERS = "abcdefghijklmnopqrstuvxyz"
@@ -25,6 +27,17 @@ UNITS_PER_SECOND = 25_000
 
 _LETTER_WORD = 3
 """Position of the letter among the six words of a sentence, from 0."""
+
+_SPEAKER = re.compile(r"s0?(\d{1,2})(?![0-9A-Za-z])", re.IGNORECASE)
+_INNER_FOLDER = re.compile(r"videos?|mpg.*|align.*", re.IGNORECASE)
+"""Folders between that of a speaker and its files: ``s1/video/mpg_6000``."""
+_PREFERRED = "mpg_6000"
+_NAME = re.compile(r"[bslp][bgrw][abiw]([a-z])[0-9z][nasp]", re.IGNORECASE)
+"""A sentence: command, colour, preposition, letter, digit, adverb."""
+_LINE = re.compile(r"([0-9]{1,9})\s+([0-9]{1,9})\s+(\S{1,20})")
+_MAX_ALIGNMENT_BYTES = 100_000
+_MIN_SECONDS, _MAX_SECONDS = 1.0, 10.0
+"""Plausible length of a sentence; all last 3 s."""
 
 GridLabel = Literal["speaker", "letter"]
 
@@ -50,64 +63,116 @@ def grid_files(
         min_frames: minimum length of the clip of a letter, in frames at that rate.
 
     Raises:
-        InputError: no such folder, or no videos in GRID's layout, or a damaged alignment.
+        InputError: no such folder, or no videos in it.
     """
     require_folder(folder)
     paths = sorted(folder.rglob("*"))
-    alignments = {(path.parent.name, path.stem): path for path in paths if path.suffix.lower() == ".align"}
+    alignments: dict[tuple[str, str], Path] = {}
+    for path in paths:
+        if path.suffix.lower() == ".align" and path.name[0] != ".":
+            alignments.setdefault((_speaker(path, folder) or "", path.stem.lower()), path)
     found: list[LabelledFile] = []
-    for path in filter(is_video_file, paths):
-        speaker, sentence = path.parent.name, path.stem
-        lines = _lines(alignments.get((speaker, sentence)))
-        words = [line for line in lines if line.text not in ("sil", "sp")]
-        fault: ItemError | None = None
-        segment = LabelledSegment(label=speaker)
-        if label == "letter":
-            letter = _letter(sentence, words)
-            if letter is None:
-                raise InputError(
-                    f"{path}: neither its name nor an .align file contains its letter; "
-                    "expected GRID's names, e.g. bbaf2n.mpg"
+    seen: dict[tuple[str, str], Path] = {}
+    for path in sorted(paths, key=lambda path: _PREFERRED not in path.parts):  # of two recordings the better one
+        unread = unread_entry(path)
+        if path.name[0] == "." or not (unread or is_video_file(path)):
+            continue
+        speaker, sentence = _speaker(path, folder), path.stem.lower()
+        named = _NAME.fullmatch(sentence)
+        label_of_name = (named[1].upper() if named else "") if label == "letter" else speaker
+        segment, fault = LabelledSegment(label=label_of_name or ""), None
+        try:
+            if unread:
+                raise ItemError("file_missing", f"{path}: {unread}")
+            if speaker is None:
+                raise ItemError(
+                    "no_label",
+                    f"{path}: no folder above it is named like a speaker of GRID, s1 to s34; rename the folder",
                 )
-            segment = LabelledSegment(label=letter)
-            if len(words) == 6:
-                try:
-                    rate = frame_rate or probe(path).frame_rate or Fraction(25)
-                except MediaError as error:
-                    fault = error
-                else:
-                    start, end = _interval(words[_LETTER_WORD], lines[-1].end, rate, min_frames)
-                    segment = LabelledSegment(label=letter, start_seconds=start, end_seconds=end)
-            else:
-                fault = ItemError(
-                    "file_missing",
-                    f"{path}: no {speaker}/{sentence}.align with six words gives the time of its letter; add GRID's "
-                    "alignments, or use --label speaker",
+            if (first := seen.setdefault((speaker, sentence), path)) != path:
+                raise ItemError(
+                    "near_duplicate", f"{path}: a second recording of the sentence in {first}, which was used"
                 )
+            if label == "letter":
+                alignment = alignments.get((speaker, sentence)) or alignments.get(("", sentence))
+                segment = _letter_segment(path, speaker, alignment, frame_rate, min_frames)
+        except ItemError as error:
+            fault = error
         found.append(
             LabelledFile(video_id=file_id(path.relative_to(folder)), path=path, segments=(segment,), fault=fault)
         )
     if not found:
-        raise InputError(f"{folder}: no <speaker>/<sentence>.mpg below it; is this GRID's video folder?")
-    return found
+        images = next((path for path in paths if path.suffix.lower() in (".jpg", ".jpeg", ".png")), None)
+        only = (
+            f"; its image sequences ({images.name}, ...) are not supported, get the videos (mpg_6000)" if images else ""
+        )
+        raise InputError(f"{folder}: no <speaker>/<sentence>.mpg below it; is this GRID's video folder?{only}")
+    return sorted(found, key=lambda file: file.path)
+
+
+def _speaker(path: Path, folder: Path) -> str | None:
+    """The speaker to whom a file below `folder` belongs: the nearest folder that is named like one; None without one."""
+    above = list(reversed(path.relative_to(folder).parts[:-1]))
+    for parent in (folder.absolute(), *folder.absolute().parents):
+        above.append(parent.name)
+        if not _INNER_FOLDER.fullmatch(parent.name):
+            break
+    numbers = (int(match[1]) for name in above if (match := _SPEAKER.match(name)))
+    return next((f"s{number}" for number in numbers if 1 <= number <= 34), None)
+
+
+def _letter_segment(
+    path: Path, speaker: str, alignment: Path | None, frame_rate: Fraction | None, min_frames: int
+) -> LabelledSegment:
+    """The letter of a sentence with its interval.
+
+    Raises:
+        ItemError: no alignment with six words, a damaged one, or one of another sentence.
+    """
+    named = _NAME.fullmatch(path.stem)
+    words = [line for line in _lines(alignment) if line.text not in ("sil", "sp")]
+    if len(words) != 6:
+        raise ItemError(
+            "file_missing",
+            f"{path}: no {speaker}/{path.stem}.align with six words gives the time of its letter; add GRID's "
+            "alignments, or use --label speaker",
+        )
+    letter = words[_LETTER_WORD].text
+    if len(letter) != 1 or letter not in LETTERS:
+        raise ItemError("no_label", f"{alignment}: its fourth word is {letter!r}, expected a letter other than w")
+    if named is not None and named[1].lower() != letter:
+        raise ItemError("no_label", f"{alignment}: its letter is {letter!r}, that of {path.name} {named[1].lower()!r}")
+    rate = frame_rate or probe(path).frame_rate or Fraction(25)
+    start, end = _interval(words[_LETTER_WORD], _lines(alignment)[-1].end, rate, min_frames)
+    return LabelledSegment(label=letter.upper(), start_seconds=start, end_seconds=end)
 
 
 def _lines(alignment: Path | None) -> list[_AlignedWord]:
-    """The lines of an alignment file; none without a file."""
+    """The lines of an alignment file; none without a file.
+
+    Raises:
+        ItemError: ``no_label``: not three columns, or times that run backwards or are not in 1/25000 s.
+    """
     if alignment is None:
         return []
+    try:
+        with alignment.open("rb") as file:
+            text = file.read(_MAX_ALIGNMENT_BYTES).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ItemError("no_label", f"{alignment}: cannot be read ({error})") from error
     found: list[_AlignedWord] = []
-    for number, line in enumerate(alignment.read_text().splitlines(), start=1):
-        parts = line.split()
-        if len(parts) != 3 or not (parts[0].isdigit() and parts[1].isdigit()):
-            raise InputError(f"{alignment}: line {number} is {line!r}, expected start, end and word")
-        found.append(_AlignedWord(int(parts[0]), int(parts[1]), parts[2]))
+    for number, line in enumerate(filter(str.strip, text.splitlines()), start=1):
+        match = _LINE.fullmatch(line.strip())
+        start, end = (int(match[1]), int(match[2])) if match else (0, 0)
+        if match is None or end < start or (found and start < found[-1].start):
+            raise ItemError("no_label", f"{alignment}: line {number} is {line[:60]!r}, expected start, end and word")
+        found.append(_AlignedWord(start, end, match[3].lower()))
+    if found and not _MIN_SECONDS <= found[-1].end / UNITS_PER_SECOND <= _MAX_SECONDS:
+        raise ItemError(
+            "no_label",
+            f"{alignment}: ends at {found[-1].end / UNITS_PER_SECOND:g} s, expected about 3 s in units of 1/{UNITS_PER_SECOND} s",
+        )
     return found
-
-
-def _letter(sentence: str, words: list[_AlignedWord]) -> str | None:
-    spoken = words[_LETTER_WORD].text if len(words) == 6 else sentence[_LETTER_WORD : _LETTER_WORD + 1]
-    return spoken.upper() if len(spoken) == 1 and spoken in LETTERS else None
 
 
 def _interval(word: _AlignedWord, end: int, frame_rate: Fraction, min_frames: int) -> tuple[float, float]:

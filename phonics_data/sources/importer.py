@@ -6,6 +6,7 @@ The files are not copied; videos.parquet contains their absolute paths.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import time
 from collections import Counter
@@ -63,9 +64,18 @@ def require_folder(folder: Path) -> None:
 
 def file_id(relative: Path) -> str:
     """A video id for a file: readable, valid in file names, and different for different paths."""
-    digest = hashlib.sha256(relative.as_posix().encode()).hexdigest()[:8]
+    digest = hashlib.sha256(os.fsencode(relative.as_posix())).hexdigest()[:8]
     readable = re.sub(r"[^A-Za-z0-9]+", "-", relative.with_suffix("").as_posix()).strip("-")[:48]
     return f"{readable}-{digest}" if readable else digest
+
+
+def is_text(name: str) -> bool:
+    """Whether a name can be stored in a table: names of files can contain any bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def import_files(
@@ -136,6 +146,8 @@ def _inspect(file: LabelledFile) -> FetchedVideo:
     if not file.path.is_file():
         fault = "a folder" if file.path.is_dir() else "no such file"
         raise MediaError("file_missing", f"{file.path}: {fault}; correct the path or provide the file")
+    if not is_text(str(file.path)):
+        raise MediaError("bad_name", f"{file.path!r}: its name is not UTF-8 text, which tables need; rename the file")
     info = probe(file.path, need_audio=True)
     if not info.frame_rate:
         raise MediaError("no_video_stream", f"{file.path}: no video frames in it")

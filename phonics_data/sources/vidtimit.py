@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import time
 import urllib.error
@@ -19,11 +20,13 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from phonics_data.contract.labels import VIDTIMIT
 from phonics_data.errors import FetchError, InputError, MediaError
+from phonics_data.executors.isolated import Limits, map_isolated
 from phonics_data.executors.items import OnProgress
 from phonics_data.media.video_writer import video_from_images
 from phonics_data.sources.importer import LabelledFile, LabelledSegment, require_folder
@@ -32,6 +35,10 @@ from phonics_data.storage.workspace import Workspace, write_json
 ZENODO_RECORD = "https://zenodo.org/api/records/158963"
 FRAME_RATE = Fraction(25)
 EXPECTED_CLIPS = 430
+_NUMBER = re.compile(r"[0-9]{1,9}$")
+_VIDEO_VERSION = 2
+"""Increased whenever the same images and sound give another video."""
+_LIMITS = Limits(seconds=600)
 _MAX_EXTRACTED_BYTES = 8 * 1024**3
 
 
@@ -54,14 +61,17 @@ def find_sentences(folder: Path) -> list[Sentence]:
     """
     require_folder(folder)
     found: list[Sentence] = []
+    speakers: dict[str, list[Path]] = {}
+    # The archives contain <speaker>/; depending on the tool it is extracted one level deeper, and all below VidTIMIT/.
+    for video in sorted(path for depth in ("", "*/", "*/*/", "*/*/*/") for path in folder.glob(f"{depth}video")):
+        speakers.setdefault(video.parent.absolute().name.lower(), []).append(video.parent)
     for speaker in VIDTIMIT.names:
-        # The archives contain <speaker>/; depending on the tool it is extracted one level deeper.
-        for root in (folder / speaker, folder / speaker / speaker):
+        for root in speakers.get(speaker, [])[:1]:
             wavs = {path.stem: path for path in (root / "audio").glob("*") if path.suffix.lower() == ".wav"}
             for video in sorted((root / "video").glob("*")):
                 if not video.is_dir() or video.name.startswith("head"):
                     continue
-                images = tuple(sorted(path for path in video.iterdir() if path.is_file() and path.name[0] != "."))
+                images = tuple(sorted((path for path in video.iterdir() if _is_image(path)), key=_number_last))
                 audio = wavs.get(video.name, root / "audio" / f"{video.name}.wav")
                 found.append(Sentence(speaker=speaker, sentence=video.name, images=images, audio=audio))
     if not found:
@@ -72,19 +82,29 @@ def find_sentences(folder: Path) -> list[Sentence]:
     return found
 
 
+def _is_image(path: Path) -> bool:
+    return path.is_file() and path.name[0] != "." and path.suffix.lower() not in (".db", ".ini", ".txt")
+
+
+def _number_last(path: Path) -> tuple[str, int]:
+    """Sorting key: images in order of their numbers, also without leading zeros."""
+    match = _NUMBER.search(path.stem)
+    return (path.stem[: match.start()], int(match[0])) if match else (path.stem, 0)
+
+
 def vidtimit_files(workspace: Workspace, folder: Path, *, on_progress: OnProgress | None = None) -> list[LabelledFile]:
     """Write a video of every sentence into the workspace, with its speaker as label; existing videos are kept."""
     found = find_sentences(folder)
     files: list[LabelledFile] = []
     report = on_progress or (lambda _stage, _done, _total: None)
     report("videos", 0, len(found))
-    for done, sentence in enumerate(found, start=1):
+    videos = [(workspace.media / f"{one.speaker}-{one.sentence}" / "video.mkv", one) for one in found]
+    for done, ((path, sentence), error) in enumerate(
+        map_isolated(_write_video, videos, workers=1, limits=lambda _: _LIMITS), 1
+    ):
         video_id = f"{sentence.speaker}-{sentence.sentence}"
-        path = workspace.media / video_id / "video.mkv"
-        try:
-            _write_video(path, sentence)
-            fault = None
-        except MediaError as error:
+        fault = None
+        if error is not None:
             fault = MediaError(
                 error.reason,
                 f"sentence {sentence.sentence} of {sentence.speaker}: {error.detail}; "
@@ -97,16 +117,28 @@ def vidtimit_files(workspace: Workspace, folder: Path, *, on_progress: OnProgres
     return files
 
 
-def _write_video(path: Path, sentence: Sentence) -> None:
-    """Write the sentence as a video unless `path` was already made from the same files. Raises `MediaError`."""
+def _write_video(task: tuple[Path, Sentence]) -> None:
+    """Write the sentence as a video unless its path was already made from the same files. Raises `MediaError`."""
+    path, sentence = task
     if not sentence.audio.is_file():
         raise MediaError("file_missing", f"its audio file {sentence.audio} is missing")
+    numbers = [_number_last(image)[1] for image in sentence.images]
+    if gap := next((after - 1 for before, after in pairwise(numbers) if after - before > 1), None):
+        raise MediaError("does_not_decode", f"its image {gap} of {numbers[-1]} is missing")
     origin = path.with_name("origin.json")
     num_bytes = sum(file.stat().st_size for file in (*sentence.images, sentence.audio))
-    inputs = {"images": len(sentence.images), "bytes": num_bytes}
-    if not (path.exists() and origin.exists() and json.loads(origin.read_bytes()) == inputs):
+    inputs = {"images": len(sentence.images), "bytes": num_bytes, "version": _VIDEO_VERSION}
+    if not (path.exists() and _read_origin(origin) == inputs):
         video_from_images(path, sentence.images, FRAME_RATE, sentence.audio)
         write_json(origin, inputs)
+
+
+def _read_origin(path: Path) -> object:
+    """The content of a JSON file; None if it is missing or damaged."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 def download(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from phonics_data.contract.files import atomic_path
+from phonics_data.contract.frame_rate import rate_of_file
 from phonics_data.errors import TableError
 
 SCHEMA_VERSION = 1
@@ -52,7 +53,7 @@ def _from_plain(hint: Any, value: Any) -> Any:
     if value is None:
         return None
     if hint is Fraction:
-        return Fraction(value)
+        return rate_of_file(value)
     if hint is float:
         return float(value)
     if get_origin(hint) is tuple:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import re
 import shutil
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -28,7 +29,12 @@ from phonics_data.stages.fetch.caption_tracks import (
     has_translations,
     spoken_language,
 )
-from phonics_data.stages.fetch.download_result import CaptionsFound, DownloadedCaptions, DownloadResult
+from phonics_data.stages.fetch.download_result import (
+    CaptionsFound,
+    DownloadedCaptions,
+    DownloadResult,
+    plausible_seconds,
+)
 from phonics_data.stages.fetch.failures import DownloadError, HttpFailure, classify_failure
 from phonics_data.stages.fetch.info_json import strip_info
 from phonics_data.stages.fetch.ledger import is_local_url
@@ -62,6 +68,7 @@ class Downloader:
     def __init__(
         self, options: FetchOptions, *, log: RunLog | None, rate_limiter: RateLimiter, progress: FetchProgress
     ) -> None:
+        self._max_height = options.max_height
         self._logger = _YtDlpLogger(log)
         self._rate_limiter = rate_limiter
         self._progress = progress
@@ -111,6 +118,11 @@ class Downloader:
         self._num_requests = 0
         self._video_id, self._partial_files = video.video_id, PartialFiles(folder)
         self._ydl.params["outtmpl"] = {"default": str(folder / video.video_id).replace("%", "%%") + ".%(ext)s"}
+        language = video.language.split("/")[0]
+        # yt-dlp reads the expression when it is created.
+        formats = _formats(self._max_height, language if re.fullmatch("[a-z]{2,3}", language) else "")
+        self._ydl.params["format"] = formats
+        self._ydl.format_selector = cast("Any", self._ydl).build_format_selector(formats)
         on_page = True
         try:
             info = self._extract(video.url)
@@ -132,7 +144,6 @@ class Downloader:
             self._partial_files.update_all()
             self._partial_files = None
         write_json(folder / f"{video.video_id}.info.json", strip_info(downloaded, captions=info))
-        duration = info.get("duration")
         return DownloadResult(
             media=media,
             captions=captions,
@@ -140,7 +151,7 @@ class Downloader:
             title=str(info.get("title") or ""),
             language=spoken_language(info.get("language") or downloaded.get("language"), _tracks(info)),
             format_id=str(downloaded.get("format_id") or ""),
-            duration_seconds=float(duration) if isinstance(duration, int | float) else None,
+            duration_seconds=plausible_seconds(info.get("duration")),
             fetcher_version=VERSION,
             warnings=tuple(warnings),
         )
@@ -285,9 +296,10 @@ def _yt_dlp_parameters(options: FetchOptions, logger: _YtDlpLogger) -> dict[str,
     height = options.max_height
     deno_path = _find_deno()
     parameters: dict[str, Any] = {
-        "format": f"bv*[height<=?{height}]+ba/b[height<=?{height}]/wv*+ba/w",
-        # The largest height within the limit; of equal ones the codecs that are cheapest to decode.
-        "format_sort": ["res", "fps:30", "vcodec:h264", "acodec:aac"],
+        "format": _formats(height, ""),
+        # The original language first (a dub can have the cheaper codec); then the largest height within the limit, without high
+        # dynamic range; of equal ones the codecs that are cheapest to decode.
+        "format_sort": ["lang", "res", "fps:30", "hdr:SDR", "vcodec:h264", "acodec:aac"],
         "ffmpeg_location": ffmpeg_path(),
         # YouTube requires a JavaScript runtime; the one installed by pip is usually not on PATH.
         "js_runtimes": {"deno": {"path": deno_path} if deno_path else {}, "node": {}},
@@ -317,6 +329,24 @@ def _yt_dlp_parameters(options: FetchOptions, logger: _YtDlpLogger) -> dict[str,
         name, _, profile = options.cookies_from_browser.partition(":")
         parameters["cookiesfrombrowser"] = (name.lower(), profile or None, None, None)
     return parameters
+
+
+def _formats(height: int, language: str) -> str:
+    """yt-dlp's format expression.
+
+    A video with sound of its own (``b``) can contain a dub, and yt-dlp then ignores other audio; so separate streams come first.
+
+    Args:
+        height: largest height; without such a format, the smallest one is taken.
+        language: code of the language that is sung; audio that is marked with it is preferred. Empty: unknown.
+    """
+    spoken = f"[language^={language}]"
+    best = [
+        *([f"bv[height<=?{height}]+ba{spoken}", f"b[height<=?{height}]{spoken}"] if language else []),
+        f"bv[height<=?{height}]+ba", f"bv*[height<=?{height}]+ba", f"b[height<=?{height}]",
+    ]  # fmt: skip
+    smallest = [*([f"wv+ba{spoken}", f"w{spoken}"] if language else []), "wv+ba", "wv*+ba", "w"]
+    return "/".join([*best, *smallest])
 
 
 def _retry_sleep_seconds(n: int) -> float:

@@ -49,6 +49,13 @@ class DownloadResult:
     warnings: tuple[str, ...] = ()
 
 
+def plausible_seconds(value: object) -> float | None:
+    """`value` of a page or an info.json as a duration in seconds; None unless it is a positive number under a year."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 366 * 86_400:
+        return None
+    return float(value)
+
+
 def inspect_download(result: DownloadResult) -> MediaInfo:
     """Check that the media file is a complete video with sound, and return its properties.
 

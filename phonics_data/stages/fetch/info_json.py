@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,12 +27,15 @@ def strip_info(info: Mapping[str, Any], *, captions: Mapping[str, Any] | None = 
         captions: the info dict that lists the caption tracks, when it is another one.
     """
     stripped = _plain({name: info[name] for name in KEPT if info.get(name) is not None})
-    formats = info.get("requested_formats") or [info]
+    formats: Any = info.get("requested_formats") or [info]
     stripped["fetched_formats"] = [
-        _plain({name: entry[name] for name in KEPT_OF_FORMAT if entry.get(name) is not None}) for entry in formats
+        _plain({name: entry[name] for name in KEPT_OF_FORMAT if entry.get(name) is not None})
+        for entry in (formats if isinstance(formats, list) else [])
+        if isinstance(entry, Mapping)
     ]
     for name in ("subtitles", "automatic_captions"):
-        stripped[name] = sorted((captions or info).get(name) or {})
+        listed = (captions or info).get(name)
+        stripped[name] = sorted(map(str, listed)) if isinstance(listed, Mapping) else []
     return stripped
 
 
@@ -40,4 +44,8 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON has no NaN
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()  # lone surrogates
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)

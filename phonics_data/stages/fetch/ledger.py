@@ -137,8 +137,11 @@ def video_fingerprint(video: SourceVideo) -> str:
     if is_http_url(video.url):
         return fingerprint(ENTRY_VERSION, address_key(video.url), video.language)
     source = Path(video.url)
-    files = [source, *sidecar_files(source)] if source.is_file() else []
-    stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    try:
+        files = [source, *sidecar_files(source)] if source.is_file() else []
+        stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    except OSError:  # as without the file; its error is that of its copy, when this row is fetched
+        stats = []
     return fingerprint(ENTRY_VERSION, video.url, video.language, stats)
 
 

@@ -15,7 +15,7 @@ from phonics_data import __version__
 from phonics_data.captions.parse import CAPTION_SUFFIXES
 from phonics_data.errors import FetchError
 from phonics_data.stages.fetch.caption_tracks import Track, choose_track, spoken_language
-from phonics_data.stages.fetch.download_result import DownloadedCaptions, DownloadResult
+from phonics_data.stages.fetch.download_result import DownloadedCaptions, DownloadResult, plausible_seconds
 from phonics_data.stages.fetch.info_json import strip_info
 from phonics_data.storage.object_table import SUFFIX, objects_path
 from phonics_data.storage.workspace import write_json
@@ -47,7 +47,6 @@ def copy_local_video(video: SourceVideo, folder: Path) -> DownloadResult:
     tracks = _sidecar_tracks(source)
     captions = _copy_captions(video, tracks, folder, has_info=info is not None)
     info = info or {}
-    duration = info.get("duration")
     return DownloadResult(
         media=media,
         captions=captions,
@@ -55,7 +54,7 @@ def copy_local_video(video: SourceVideo, folder: Path) -> DownloadResult:
         title=str(info.get("title") or ""),
         language=spoken_language(info.get("language"), tracks),
         format_id="",
-        duration_seconds=float(duration) if isinstance(duration, int | float) else None,
+        duration_seconds=plausible_seconds(info.get("duration")),
         fetcher_version=f"phonics-data {__version__}",
     )
 
@@ -91,7 +90,7 @@ def _copy_captions(
 def _read_info(path: Path) -> dict[str, Any] | None:
     try:
         info = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return cast("dict[str, Any]", info) if isinstance(info, dict) else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import re
 import shutil
@@ -11,13 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phonics_data.errors import ItemError
+from phonics_data.errors import FetchError, ItemError
 from phonics_data.executors.items import rejected
 from phonics_data.stages.fetch.download_result import DownloadResult, inspect_download
 from phonics_data.stages.fetch.failures import ADVICE, DownloadError, advice_for
 from phonics_data.stages.fetch.ledger import FetchEntry, FetchLedger, host_of
 from phonics_data.stages.fetch.local import copy_local_video
 from phonics_data.stages.fetch.options import FetchOptions
+from phonics_data.stages.fetch.partial_files import JOURNAL
 from phonics_data.stages.fetch.progress import FetchProgress
 from phonics_data.stages.fetch.rate_limiter import RateLimiter
 from phonics_data.storage.manifest import is_http_url
@@ -32,6 +34,8 @@ MAX_DURATION_DEVIATION = 0.2
 """Relative difference from the manifest's duration that causes no warning: manifests have rounded durations."""
 MIN_DURATION_TOLERANCE_SECONDS = 10.0
 MIN_TITLE_SIMILARITY = 0.6
+UNUSABLE_WORKSPACE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))
+"""Errors of the disk of the workspace, which every other video would have too."""
 MAX_CONSECUTIVE_FORBIDDEN = 3
 """After this many forbidden videos in a row, the server blocks the client and not the videos."""
 
@@ -113,12 +117,19 @@ class FetchWorker:
         """
         folder = self._ledger.partial_folder(video.video_id)
         waited_seconds, num_tries, was_discarded = 0.0, 0, False
+        num_kept_bytes = _num_bytes(folder)
         while True:
             num_tries += 1
             try:
-                return self._try_fetch(video, folder, downloader, num_tries)
+                return self._checked_try(video, folder, downloader, num_tries)
             except DownloadError as error:
                 pause = self._retry_pause(video, error, num_tries, waited_seconds)
+                num_kept_before, num_kept_bytes = num_kept_bytes, _num_bytes(folder)
+                has_stalled = 0 < num_kept_before == num_kept_bytes and _has_stalled(error)
+                if pause is None and has_stalled and not was_discarded:
+                    # The kept part is the cause: the server sends nothing after it. It is thrown away once.
+                    shutil.rmtree(folder, ignore_errors=True)
+                    was_discarded, num_tries, pause = True, num_tries - 1, 0.0
                 if pause is None:
                     return self._record_failure(video, error, num_tries)
             except ItemError as error:
@@ -132,6 +143,25 @@ class FetchWorker:
                 self._progress.waiting(video.video_id, pause, "before the next try")
             waited_seconds += pause
             self._rate_limiter.wait(pause)
+
+    def _checked_try(
+        self, video: SourceVideo, folder: Path, downloader: Downloader | None, num_tries: int
+    ) -> FetchEntry:
+        """As `_try_fetch`; what its page, its info.json or its file causes becomes an error of this video alone."""
+        try:
+            return self._try_fetch(video, folder, downloader, num_tries)
+        except OSError as error:
+            if error.errno in UNUSABLE_WORKSPACE:
+                raise
+            where = error.filename or video.url
+            raise FetchError(
+                "fetch_failed", f"{where}: {error.strerror or error}; check the file and its disk, or remove the row"
+            ) from error
+        except (ValueError, TypeError, AttributeError, KeyError, ArithmeticError, RecursionError) as error:
+            raise FetchError(
+                "fetch_failed",
+                f"{video.url}: its page or info.json has an unusable value ({type(error).__name__}: {error})",
+            ) from error
 
     def _retry_pause(
         self, video: SourceVideo, error: DownloadError, num_tries: int, waited_seconds: float
@@ -209,7 +239,7 @@ class FetchWorker:
             if is_http_url(video.url):
                 raise
             # The message names the user's file, since the copy in the workspace is deleted.
-            detail = error.detail.replace(str(result.media), video.url)
+            detail = error.detail.replace(str(result.media), video.url).replace(result.media.name, Path(video.url).name)
             raise type(error)(error.reason, detail, measured=error.measured, threshold=error.threshold) from error
         self._ledger.publish(video, entry, names)
         self._host_status.record_response(host_of(video.url))
@@ -256,12 +286,35 @@ class FetchWorker:
             format_id=result.format_id,
             captions_found=result.captions_found,
             num_tries=num_tries,
-            warnings=(*result.warnings, *_identity_warnings(video, result.title, info.duration_seconds)),
+            warnings=(
+                *result.warnings,
+                *filter(None, [info.audio_choice]),
+                *_identity_warnings(video, result.title, info.duration_seconds),
+            ),
         )
         names = [media.name, f"{video.video_id}.info.json", *([captions.path.name] if captions else [])]
         if (objects := objects_path(media)).is_file():
             names.append(objects.name)
         return entry, names
+
+
+_STALLED = re.compile(
+    r"without a new byte|did not get any data|HTTP Error 416|requested range|conflicting range|bytes? (read|missing|expected)|"
+    r"incomplete ?read|file is empty",
+    re.IGNORECASE,
+)
+
+
+def _has_stalled(error: DownloadError) -> bool:
+    """Whether the server answered, but sent none of the bytes that are missing."""
+    return error.cause in ("transient", "permanent") and bool(_STALLED.search(error.detail))
+
+
+def _num_bytes(folder: Path) -> int:
+    """Size of the kept parts of a download."""
+    if not folder.is_dir():
+        return 0
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file() and path.name != JOURNAL)
 
 
 def _identity_warnings(video: SourceVideo, title: str, duration_seconds: float) -> list[str]:

@@ -269,6 +269,6 @@ def _store(
         region=cut.region,
         object_picture_source=source,
         no_picture_reason=reason,
-        measures=measure_clip(cut.frames_LHWC, cut.audio_N, options.audio_rate_hz),
+        measures=measure_clip(cut.frames_LHWC, cut.audio_N, options.audio_rate_hz, cancelled_db=cut.cancelled_db),
         hashes=clip_hashes(cut.frames_LHWC, cut.audio_N, options.audio_rate_hz),
     )

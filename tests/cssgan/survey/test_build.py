@@ -147,3 +147,24 @@ def test_a_damaged_survey_is_an_error(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(InputError, match=r"contains no survey\.json"):
         read_survey(survey)
+
+
+def test_films_that_some_browsers_do_not_play_are_refused(videos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "videos"
+    for model in ("a", "b"):
+        (folder / model).mkdir(parents=True)
+        (folder / model / "one.mp4").write_bytes((videos / "cssgan" / "clip-0.mp4").read_bytes())
+    with av.open(str(videos / "cssgan" / "clip-0.mp4")) as source, av.open(str(folder / "a" / "one.mp4"), "w") as out:
+        stream: Any = out.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv444p"
+        copied = out.add_stream_from_template(source.streams.audio[0])
+        for frame in source.decode(video=0):
+            out.mux(stream.encode(frame.reformat(64, 64, "yuv444p")))
+        out.mux(stream.encode())
+        source.seek(0)
+        for packet in source.demux(source.streams.audio[0]):
+            if packet.dts is not None:
+                packet.stream = copied
+                out.mux(packet)
+    with pytest.raises(InputError, match=r"one\.mp4: pixel format yuv444p, allowed in browsers: yuv420p"):
+        build_survey(find_model_videos(folder), tmp_path / "survey", SurveyOptions())

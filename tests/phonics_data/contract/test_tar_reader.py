@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import random
@@ -96,3 +97,34 @@ def test_byte_ranges_of_an_fsspec_address(tmp_path: Path) -> None:
 def test_unknown_protocols_are_refused() -> None:
     with pytest.raises(DatasetError, match=r"nosuch://a\.tar: cannot be read"):
         read("nosuch://a.tar")
+
+
+def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, kind
+    return info
+
+
+def test_huge_and_sparse_members_are_refused_without_reading_them(tmp_path: Path) -> None:
+    (tmp_path / "huge.tar").write_bytes(header("a.npy", 1 << 40).tobuf(tarfile.GNU_FORMAT) + bytes(10_240))
+    with pytest.raises(DatasetError, match=r"huge\.tar: member 'a\.npy' is 1,099,511,627,776 bytes, allowed"):
+        read(tmp_path / "huge.tar")
+    sparse = tarfile.TarInfo("a.npy")
+    sparse.pax_headers = {"GNU.sparse.map": "0,0", "GNU.sparse.size": str(1 << 30)}
+    with tarfile.open(tmp_path / "sparse.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(sparse, io.BytesIO(b""))
+    with pytest.raises(DatasetError, match=r"sparse\.tar: member 'a\.npy' is sparse"):
+        read(tmp_path / "sparse.tar")
+
+
+def test_random_changes_of_headers_give_samples_or_a_dataset_error(tmp_path: Path) -> None:
+    good = write_tar(tmp_path / "a.tar", "a.x", "a.y", "b.x", LONG_NAME, tar_format=tarfile.PAX_FORMAT).read_bytes()
+    for content in (good, gzip.compress(good)):
+        for seed in range(300):
+            rng = random.Random(seed)
+            broken = bytearray(content)
+            for _ in range(rng.randrange(1, 8)):
+                broken[rng.randrange(len(broken))] = rng.choice((0, 0x30, 0x39, 0x80, 0xFF, rng.randrange(256)))
+            (tmp_path / "b.tar").write_bytes(broken)
+            with contextlib.suppress(DatasetError):
+                read(tmp_path / "b.tar")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from phonics_data.errors import ItemError, MediaError
+from phonics_data.errors import ItemError, MediaError, WorkerDiedError
 from phonics_data.executors.isolated import Limits, map_isolated
 
 
@@ -56,6 +56,31 @@ def test_valid_items_succeed_despite_invalid_ones(workers: int) -> None:
         assert isinstance(error, ItemError)
         assert error.reason == "worker_died"
         assert message in str(error)
+
+
+def die_while_others_run(task: tuple[Path, str]) -> str:
+    """As if the system had ended the process of `task` for lack of memory while others ran."""
+    folder, name = task
+    tries = folder / name
+    tries.write_text(tries.read_text() + "x" if tries.exists() else "x")
+    if name == "large" and len(tries.read_text()) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if name == "deadly":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return name
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_items_whose_process_died_are_repeated_alone(tmp_path: Path, workers: int) -> None:
+    tasks = [(tmp_path, name) for name in ("large", "a", "deadly", "b")]
+    limits = Limits(seconds=60)
+    found = {
+        task[1]: value
+        for task, value in map_isolated(die_while_others_run, tasks, workers=workers, limits=lambda _: limits)
+    }
+    assert {name: found[name] for name in ("large", "a", "b")} == {"large": "large", "a": "a", "b": "b"}
+    assert isinstance(found["deadly"], WorkerDiedError)
+    assert {name: len((tmp_path / name).read_text()) for _, name in tasks} == {"large": 2, "a": 1, "deadly": 3, "b": 1}
 
 
 def test_hang_ends_at_the_time_limit() -> None:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 from phonics_data.errors import MediaError
+from phonics_data.executors.isolated import Limits
 from phonics_data.executors.items import Outcome, run_items, write_rejections
 from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import Workspace
@@ -61,6 +64,28 @@ def test_temporary_outcomes_are_processed_again_by_the_next_run(tmp_path: Path) 
         assert [word.text for word in result.kept] == ["1", "2"]
         assert (result.count.num_kept, result.count.num_skipped) == (2, num_skipped)
     assert calls == [1, 2, 2]
+
+
+def die_once(path: Path) -> Outcome[Word]:
+    if not path.exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Outcome(kept=(Word(text="a", start_seconds=0.5, end_seconds=1.0),))
+
+
+def test_item_whose_process_died_is_counted_and_never_finished(tmp_path: Path) -> None:
+    workspace, path = Workspace(tmp_path / "work"), tmp_path / "memory is free"
+
+    def run_once():
+        return run_items(
+            workspace, "segment", {"a": path}, {"a": "x"}, die_once, Word, limits=lambda _: Limits(seconds=60)
+        )
+
+    died = run_once()
+    assert (died.count.num_kept, died.count.by_reason) == (0, {"worker_died": 1})
+    assert "the processes of 1 items died" in died.count.notes[0]
+    path.touch()
+    again = run_once()
+    assert (again.count.num_kept, again.count.num_skipped, again.rejections) == (1, 0, [])
 
 
 def test_progress_starts_with_finished_items(tmp_path: Path) -> None:

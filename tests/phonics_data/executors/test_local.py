@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +38,55 @@ def test_death_of_a_worker_fails_only_its_item() -> None:
     assert isinstance(error, ItemError)
     assert error.reason == "worker_died"
     assert results == {1: 1, 2: 4, 3: 9, 4: 16, 5: 25}
+
+
+def wait_for_long(path: Path) -> None:
+    with path.open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    time.sleep(300)
+
+
+def pids(path: Path, number: int) -> list[int]:
+    """The ids in `path`, as soon as there are `number`."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        found = path.read_text().split() if path.exists() else []
+        if len(found) == number:
+            return [int(one) for one in found]
+        time.sleep(0.05)
+    raise AssertionError("the workers did not start")
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_workers_end_soon_after_their_parent(tmp_path: Path, number: signal.Signals) -> None:
+    program = (
+        "import signal; from pathlib import Path; from phonics_data.executors.local import map_items\n"
+        "from tests.phonics_data.executors.test_local import wait_for_long\n"
+        "def interrupt(*_): raise KeyboardInterrupt\n"
+        "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGTERM, interrupt)\n"
+        f"    list(map_items(wait_for_long, [Path({str(tmp_path / 'pids')!r})] * 4, workers=2))\n"
+    )
+    (tmp_path / "main.py").write_text(program)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    parent = subprocess.Popen([sys.executable, tmp_path / "main.py"], env=environment, stderr=subprocess.PIPE)
+    workers = pids(tmp_path / "pids", 2)
+    parent.send_signal(number)
+    started = time.monotonic()
+    _, messages = parent.communicate(timeout=60)
+    while any(map(is_running, workers)) and time.monotonic() < started + 30:
+        time.sleep(0.1)
+    assert not any(map(is_running, workers))
+    assert time.monotonic() - started < 20
+    assert messages.count(b"Traceback") <= (number != signal.SIGKILL), "a worker printed a traceback"
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from phonics_data.sources.importer import file_id, import_files
 from phonics_data.stages.shard.stage import ShardOptions, shard
 from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import Workspace
-from phonics_data.types import FetchedVideo
+from phonics_data.types import FetchedVideo, Rejection
 from tests.counted_videos import clicks, constant, make_source, modulated_noise, numbered_picture
 
 
@@ -136,8 +137,105 @@ def test_grid_labels(tmp_path: Path) -> None:
     (tmp_path / "GRID" / "align" / "s2" / "x.align").rename(tmp_path / "GRID" / "align" / "s2" / "x.ALIGN")
     assert [file.segments[0].label for file in grid_files(tmp_path / "GRID", "letter")] == ["F", "Q"], "upper case"
     (tmp_path / "GRID" / "align" / "s2" / "x.ALIGN").write_text("from 0 to 5\n")
-    with pytest.raises(InputError, match=r"x\.ALIGN: line 1"):
-        grid_files(tmp_path / "GRID")
+    damaged = grid_files(tmp_path / "GRID", "letter")
+    assert [file.fault and file.fault.reason for file in damaged] == ["file_missing", "no_label"]
+    assert "x.ALIGN: line 1" in str(damaged[1].fault)
+    assert all(file.fault is None for file in grid_files(tmp_path / "GRID"))
+
+
+@pytest.mark.parametrize(
+    ("video", "alignment"),
+    [
+        ("s1/video/mpg_6000/lriq6n.mpg", "alignments/s1/lriq6n.align"),
+        ("s1/video/mpg_6000/lriq6n.mpg", "s1/align/lriq6n.align"),
+        ("s1.mpg_6000.part1/s1/video/mpg_6000/lriq6n.mpg", "s1/align/lriq6n.align"),
+        ("video/s1/LRIQ6N.MPG", "align/s1/lriq6n.align"),
+        ("s1_processed/lriq6n.mpg", "s1_processed/align/lriq6n.align"),
+        ("data/S01/lriq6n.mp4", "data/alignments/s1/lriq6n.align"),
+    ],
+)
+def test_grid_layouts_of_archives_and_loaders(tmp_path: Path, video: str, alignment: str) -> None:
+    (tmp_path / video).parent.mkdir(parents=True)
+    (tmp_path / video).write_bytes(b"video")
+    (tmp_path / alignment).parent.mkdir(parents=True, exist_ok=True)
+    borders = [10_000, 15_000, 20_000, 35_500, 41_000, 47_250, 53_000]
+    lines = [f"{low} {high} {word}" for low, high, word in zip(borders, borders[1:], WORDS, strict=False)]
+    (tmp_path / alignment).write_text("\n".join(lines))
+    for label, expected in (("speaker", "s1"), ("letter", "Q")):
+        (file,) = grid_files(tmp_path, label)  # type: ignore[arg-type]
+        assert (file.fault, file.segments[0].label) == (None, expected)
+    inner = tmp_path / Path(video).parent
+    assert [file.segments[0].label for file in grid_files(inner)] == ["s1"], "the folder of the videos is given"
+
+
+def test_grid_items_that_do_not_fit_are_rejected_alone(tmp_path: Path) -> None:
+    for name in ("s1/video/mpg_6000/lriq6n.mpg", "s1/video/mpg_vcd/lriq6n.mpg", "extra/lriq7n.mpg", "s2/lria1n.mpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"video")
+    (tmp_path / "s2" / "lria1n.align").write_text("0 \u00b2 lay\n")
+    (tmp_path / "s2" / "gone.mpg").symlink_to("nowhere")
+    found = {file.path.relative_to(tmp_path).as_posix(): file for file in grid_files(tmp_path)}
+    reasons = {name: file.fault and file.fault.reason for name, file in found.items()}
+    assert reasons == {
+        "s1/video/mpg_6000/lriq6n.mpg": None, "s1/video/mpg_vcd/lriq6n.mpg": "near_duplicate",
+        "extra/lriq7n.mpg": "no_label", "s2/lria1n.mpg": None, "s2/gone.mpg": "file_missing",
+    }  # fmt: skip
+    letters = {file.path.name: file.fault for file in grid_files(tmp_path, "letter")}
+    assert "line 1" in str(letters["lria1n.mpg"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0 10 lay\n10 20 red\n20 30 in\n30 40 q\n40 50 six\n50 60 now\n", "expected about 3 s in units of 1/25000 s"),
+        (
+            "0 9 lay\n9 20000 red\n20000 30000 in\n30000 40000 b\n40000 50000 six\n50000 60000 now\n",
+            "its letter is 'b'",
+        ),
+        ("0 9 lay\n20000 9 red\n", "line 2"),
+    ],
+)
+def test_grid_alignments_of_another_kind_are_rejected(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "s1").mkdir()
+    (tmp_path / "s1" / "lriq6n.mpg").write_bytes(b"video")
+    (tmp_path / "s1" / "lriq6n.align").write_text(text)
+    (file,) = grid_files(tmp_path, "letter")
+    assert message in str(file.fault)
+
+
+def test_grid_as_image_sequences_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "s1" / "bbaf2n").mkdir(parents=True)
+    (tmp_path / "s1" / "bbaf2n" / "001.jpg").write_bytes(b"picture")
+    with pytest.raises(InputError, match="image sequences"):
+        grid_files(tmp_path)
+
+
+def test_subfolders_that_are_splits_are_refused(tmp_path: Path) -> None:
+    for name in ("train/cat/a.mp4", "val/dog/b.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(b"video")
+    with pytest.raises(InputError, match="train, val are splits, not classes"):
+        files_by_subfolder(tmp_path)
+    assert [file.segments[0].label for file in files_by_subfolder(tmp_path / "train")] == ["cat"]
+
+
+def test_files_of_a_folder_that_cannot_be_used_are_rejected_alone(tmp_path: Path) -> None:
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "a.MP4").write_bytes(b"video")
+    (tmp_path / "loose.mp4").write_bytes(b"video")
+    (tmp_path / "cat" / "gone.mp4").symlink_to("nowhere")
+    (tmp_path / "cat" / "._a.mp4").write_bytes(b"written by macOS")
+    odd = os.fsdecode(b"\xff.mp4")
+    (tmp_path / "cat" / odd).write_bytes(b"video")
+    found = {file.path.name: file.fault and file.fault.reason for file in files_by_subfolder(tmp_path)}
+    assert found == {"a.MP4": None, "loose.mp4": "no_label", "gone.mp4": "file_missing", odd: None}
+    good = write_video(tmp_path / "cat" / "good.mkv", 1)
+    workspace = Workspace(tmp_path / "work")
+    count = import_files(workspace, files_by_subfolder(tmp_path), evidence="folder")
+    assert count.num_kept == 1
+    assert good.exists()
+    rows = read_table(workspace.table("rejections"), Rejection)
+    assert sorted(row.reason for row in rows) == ["bad_name", "file_missing", "no_label", "not_a_video"]
 
 
 WORDS = ("lay", "red", "in", "q", "six", "now")

@@ -229,3 +229,51 @@ def test_an_incomplete_sentence_is_rejected_and_the_others_are_imported(tmp_path
     assert found["fadg0-sa1"].startswith("sentence sa1 of fadg0: its audio file ")
     assert "not a readable audio file" in found["fadg0-sa2"]
     assert all(detail.endswith("extract the archive of fadg0 again") for detail in found.values())
+
+
+def write_plain(root: Path, names: list[str], subtype: str = "PCM_16", level: float = 0.5) -> None:
+    (root / "video" / "sa1").mkdir(parents=True)
+    for index, name in enumerate(names):
+        Image.fromarray(numbered_picture(index)).save(root / "video" / "sa1" / name, "PNG")
+    (root / "audio").mkdir()
+    tone = level * np.sin(np.arange(32_000 * len(names) // 25) / 10)
+    soundfile.write(root / "audio" / "sa1.wav", tone, 32_000, subtype=subtype)
+
+
+def imported(folder: Path, tmp_path: Path) -> tuple[list[int], float, list[str]]:
+    """(the numbers on the frames, the loudest sample, the faults) of the first sentence in `folder`."""
+    files = vidtimit_files(Workspace(tmp_path / "work"), folder)
+    faults = [str(file.fault) for file in files if file.fault is not None]
+    if faults:
+        return [], 0.0, faults
+    (clip,) = cut_segments(
+        files[0].path, [(0.0, 1.0)], frame_rate=Fraction(25), width=128, height=128, audio_rate_hz=32_000
+    )
+    return [read_number(frame) for frame in clip.frames_LHWC], float(np.abs(clip.audio_N).max()), []
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
+def test_every_kind_of_wav_keeps_its_level(tmp_path: Path, subtype: str) -> None:
+    write_plain(tmp_path / "fadg0", [f"{n:03d}" for n in range(1, 31)], subtype)
+    _, loudest, _ = imported(tmp_path, tmp_path)
+    assert loudest == pytest.approx(0.5, abs=0.01)
+
+
+def test_images_are_in_order_of_their_numbers(tmp_path: Path) -> None:
+    write_plain(tmp_path / "VidTIMIT" / "fadg0" / "fadg0", [f"{n}.png" for n in range(1, 31)])
+    (tmp_path / "VidTIMIT" / "fadg0" / "fadg0" / "video" / "sa1" / "Thumbs.db").write_bytes(b"not an image")
+    numbers, _, faults = imported(tmp_path, tmp_path)
+    assert (numbers, faults) == (list(range(25)), [])
+
+
+def test_missing_image_is_named(tmp_path: Path) -> None:
+    write_plain(tmp_path / "fadg0", [f"{n:03d}" for n in range(1, 31) if n != 7])
+    _, _, (fault,) = imported(tmp_path, tmp_path)
+    assert "its image 7 of 30 is missing" in fault
+
+
+def test_not_a_number_in_the_sound_is_refused(tmp_path: Path) -> None:
+    write_plain(tmp_path / "fadg0", [f"{n:03d}" for n in range(1, 31)])
+    soundfile.write(tmp_path / "fadg0" / "audio" / "sa1.wav", np.full(32_000, np.nan), 32_000, subtype="FLOAT")
+    _, _, (fault,) = imported(tmp_path, tmp_path)
+    assert "contains NaN" in fault

@@ -31,6 +31,7 @@ ITAGS = {
     "133": ('video/mp4; codecs="avc1.4d4015"', {"width": 426, "height": 240, "fps": 25, "qualityLabel": "240p"}),
     "135": ('video/mp4; codecs="avc1.4d401f"', {"width": 854, "height": 480, "fps": 25, "qualityLabel": "480p"}),
     "140": ('audio/mp4; codecs="mp4a.40.2"', {"audioQuality": "AUDIO_QUALITY_MEDIUM", "audioSampleRate": "16000"}),
+    "251": ('audio/webm; codecs="opus"', {"audioQuality": "AUDIO_QUALITY_MEDIUM", "audioSampleRate": "48000"}),
     "18": (
         'video/mp4; codecs="avc1.42001E, mp4a.40.2"',
         {"width": 640, "height": 360, "fps": 25, "qualityLabel": "360p", "audioSampleRate": "16000"},
@@ -57,6 +58,7 @@ class Song:
     - ``stingy .5``: this part of the requested bytes, without a length.
     - ``slow .5``: takes so many seconds.
     - ``no ranges``: ignores Range headers.
+    - ``no rest``: answers requests for the rest of a file with no bytes.
     - ``html``: a web page in place of the file.
     - ``bot``: a page with a bot check.
     - ``ok``: no fault.
@@ -66,6 +68,8 @@ class Song:
     media: dict[str, bytes]
     seconds: float = 2.0
     title: str = "Alphabet song"
+    audio_tracks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """itag -> YouTube's description of the language of its sound."""
     captions: list[FakeCaptions] = field(default_factory=list)
     playability: dict[str, Any] = field(default_factory=lambda: {"status": "OK"})
     page_faults: list[str] = field(default_factory=list)
@@ -152,6 +156,7 @@ class FakeYouTube:
                 + urllib.parse.urlencode({"id": song.video_id, "itag": itag, "expire": "1999999999", "sig": SIGNATURE}),
                 "quality": "small",
                 **ITAGS[itag][1],
+                **({"audioTrack": song.audio_tracks[itag]} if itag in song.audio_tracks else {}),
             }
             for itag, data in song.media.items()
         ]
@@ -281,6 +286,8 @@ class _Handler(BaseHTTPRequestHandler):
         ):
             return
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if (name, argument) == ("no", "rest"):
+            name, argument = ("stingy", "0") if wanted and int(wanted[1]) > 0 else ("ok", "")
         if name in ("no", "truncate"):
             wanted = None
         first = int(wanted[1]) if wanted else 0

@@ -97,6 +97,38 @@ def test_video_and_audio_streams_are_joined_and_captions_chosen(
     assert names == ["outcome.json", "twostreams0.en-orig.json3", "twostreams0.info.json", "twostreams0.mp4"]
 
 
+def track(language: str, *, is_original: bool) -> dict[str, object]:
+    return {"id": f"{language}.{4 if is_original else 3}", "displayName": language, "audioIsDefault": is_original}
+
+
+def test_original_language_comes_before_the_cheaper_dub(
+    workspace: Workspace, serve: Callable[..., FakeYouTube]
+) -> None:
+    dubbed = Song(
+        "dubbedsong0",
+        {
+            "18": clip_bytes(height=240),  # H.264 and AAC in one file
+            "133": clip_bytes(sound=False, height=240),
+            "140": clip_bytes(picture=False, seed=1),
+            "251": clip_bytes(picture=False, seed=2),
+        },
+        audio_tracks={
+            "18": track("es", is_original=False), "140": track("es", is_original=False), "251": track("en", is_original=True),
+        },
+    )  # fmt: skip
+    run(workspace, serve(dubbed), max_height=360)
+    assert entry(workspace, "dubbedsong0").format_id.startswith("133+251")
+
+
+def test_kept_part_after_which_the_server_sends_nothing_is_thrown_away_once(
+    workspace: Workspace, serve: Callable[..., FakeYouTube]
+) -> None:
+    one = song("stalled", media_faults=["reset .5", "no rest", "..."])
+    count = run(workspace, serve(one))
+    assert count.num_kept == 1
+    assert_complete(workspace, one)
+
+
 CAPTIONS: dict[str, tuple[list[FakeCaptions], list[str], str, str | None]] = {
     "both": ([FakeCaptions("en"), FakeCaptions("en", is_auto=True)], [], "manual", "en"),
     "auto": ([FakeCaptions("en", is_auto=True)], [], "auto", "en-orig"),
