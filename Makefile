@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 .PHONY: help demo test test-all test-newest test-lowest test-wheel check docs coverage format soak-fetch fuzz bench-fetch bench-shard bench-segmentation bench-segmentation-real bench-segmentation-sheets bench-step bench-evaluation bench-coverage study-smoke check-training clean
 
 help:
-	@echo "make demo                set up, render songs, build a dataset, train a small CSSGAN, evaluate it; prints the gates that the model misses, exit code 0 (--allow-missed-gates) (about 10 minutes)"
+	@echo "make demo                set up, render songs, build a dataset, generate with rendered-64, train from it, evaluate both; prints the gates that the model misses, exit code 0 (--allow-missed-gates) (about 10 minutes)"
 	@echo "make test                set up, run the tests (under 10 minutes)"
 	@echo "make test-all            also the tests that train for minutes"
 	@echo "make check               ruff, pyright, import-linter, documentation site"

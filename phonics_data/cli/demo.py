@@ -6,13 +6,16 @@ command `cssgan`, so this package does not import it.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,7 @@ from phonics_data.stages.pipeline import BuildOptions, build
 from phonics_data.stages.shard.options import ShardOptions
 from phonics_data.stages.transcribe import TranscribeOptions
 from phonics_data.storage.manifest import read_manifest
+from phonics_data.storage.object_table import SUFFIX, objects_path
 from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import Workspace
 from phonics_data.types import FetchedVideo, Segment
@@ -84,18 +88,24 @@ def run_demo(out: Path, options: DemoOptions) -> None:
     segments = _score(songs, work)
     _headline("3/5 generating", f"a video with {MODEL} from one image, audio and object of a song that it has not seen")
     video = _generate(dataset, out / "example")
+    before, after = out / f"{MODEL}.json", run / "evaluation.json"
+    evaluate = ["--shards", str(dataset), "--truth", str(songs), *_EVALUATE]
     _headline("4/5 training", f"from {MODEL} on these songs, into {run}")
     train = ["train", "--shards", str(dataset), "--run", str(run), "--set", f"train.seed={options.seed}"]
     if options.shuffle_audio:
         train += ["--preset", "smoke", "--set", "data.shuffle_audio=true", "--set", "train.ema_half_life=400"]
     else:
         train += _TRAIN
-    _cssgan(train)
+    # Training uses one core; the other one evaluates the model that it starts from.
+    with ThreadPoolExecutor(1) as pool:
+        evaluated = None
+        if not before.exists():
+            log = out / f"{MODEL}.log"
+            evaluated = pool.submit(_cssgan, ["evaluate", "--run", MODEL, "--out", str(before), *evaluate], log)
+        _cssgan(train)
+        if evaluated is not None:
+            evaluated.result()
     _headline("5/5 evaluating", "on clips of held-out songs")
-    before, after = out / f"{MODEL}.json", run / "evaluation.json"
-    evaluate = ["--shards", str(dataset), "--truth", str(songs), *_EVALUATE]
-    if not before.exists():
-        _cssgan(["evaluate", "--run", MODEL, "--out", str(before), *evaluate])
     _cssgan(["evaluate", "--run", str(run), *evaluate])
     evaluation: dict[str, Any] = json.loads(after.read_bytes())
     print_table("Results", _rows(dataset, evaluation, segments))
@@ -136,6 +146,16 @@ def _build(songs: Path, work: Path, dataset: Path, options: DemoOptions) -> None
         videos = read_manifest(f"{site.url}/manifest.csv")
         for count in build(workspace, videos, dataset, build_options, workers=options.workers, on_progress=on_progress):
             print(stage_line(count))  # noqa: T201 - a command's output
+            if count.stage == "fetch":
+                _add_objects(songs, workspace)
+
+
+def _add_objects(songs: Path, workspace: Workspace) -> None:
+    """Put the tables of the object pictures beside the fetched songs: `fetch` copies them from a folder, but not from a server."""
+    for video in read_table(workspace.table("videos"), FetchedVideo):
+        table = songs / f"{video.video_id}{SUFFIX}"
+        if table.is_file():
+            shutil.copyfile(table, objects_path(workspace.root / video.path))
 
 
 def _score(songs: Path, work: Path) -> SegmentScore:
@@ -147,13 +167,18 @@ def _score(songs: Path, work: Path) -> SegmentScore:
     return score_segments(found, truth)
 
 
-def _cssgan(arguments: Sequence[str]) -> None:
-    """Run `cssgan`. Raises `PhonicsDataError` if it fails."""
+def _cssgan(arguments: Sequence[str], log: Path | None = None) -> None:
+    """Run `cssgan`, with its output into a file if `log` is given. Raises `PhonicsDataError` if it fails."""
     # One thread: more do not help such a small model, and they are slow on a busy machine.
     environment = {"OMP_NUM_THREADS": "1", **os.environ}
-    done = subprocess.run([sys.executable, "-m", "cssgan", *arguments], check=False, env=environment)
+    with contextlib.ExitStack() as stack:
+        output = None if log is None else stack.enter_context(log.open("wb"))
+        done = subprocess.run(
+            [sys.executable, "-m", "cssgan", *arguments], check=False, env=environment, stdout=output, stderr=output
+        )
     if done.returncode:
-        raise PhonicsDataError(f"demo: `cssgan {' '.join(arguments)}` failed with exit code {done.returncode}")
+        see = "" if log is None else f"; see {log}"
+        raise PhonicsDataError(f"demo: `cssgan {' '.join(arguments)}` failed with exit code {done.returncode}{see}")
 
 
 def _held_out_sample(dataset: Path, min_frames: int = 48) -> Sample:
