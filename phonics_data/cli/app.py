@@ -36,6 +36,7 @@ from phonics_data.cli.options import (
 from phonics_data.cli.review import export_labels, review
 from phonics_data.cli.show import show
 from phonics_data.errors import UNUSABLE_PATH, InputError, OptionError, PhonicsDataError, UsageError, check_platform
+from phonics_data.storage.public_text import printable
 
 if TYPE_CHECKING:
     from phonics_data.sources.synthetic.song_plan import Family
@@ -506,7 +507,7 @@ def main() -> None:
         check_platform()
         app()
     except PhonicsDataError as error:
-        typer.echo(f"phonics-data: {error}", err=True)
+        typer.echo(f"phonics-data: {printable(str(error))}", err=True)
         sys.exit(error.exit_code)
     except SystemExit as end:
         if end.code == INTERRUPTED:

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar, cast, get_args
 from phonics_data.errors import ItemError, WorkerDiedError
 from phonics_data.executors.isolated import Limits, map_isolated
 from phonics_data.executors.local import map_items
+from phonics_data.storage.public_text import printable, without_secrets
 from phonics_data.storage.tables import from_plain, read_table, to_plain, write_table
 from phonics_data.storage.workspace import Workspace
 from phonics_data.types import Reason, Rejection, Stage, StageCount
@@ -133,7 +134,7 @@ def rejected(stage: Stage, item_id: str, error: ItemError) -> Outcome[Any]:
                 reason=cast("Reason", error.reason),
                 measured=error.measured,
                 threshold=error.threshold,
-                detail=error.detail,
+                detail=printable(without_secrets(error.detail)),
             ),
         )
     )

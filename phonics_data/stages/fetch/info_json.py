@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from phonics_data.storage.public_text import without_secrets
+
 KEPT = (
     "id title fulltitle description channel channel_id channel_url uploader uploader_id uploader_url duration view_count "
     "like_count upload_date timestamp release_date release_timestamp age_limit categories tags chapters language license "
@@ -47,5 +49,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None  # JSON has no NaN
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()  # lone surrogates
+        return without_secrets(value.encode("utf-8", "replace").decode())  # lone surrogates
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)

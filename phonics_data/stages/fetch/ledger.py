@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import urllib.parse
@@ -15,6 +16,7 @@ from phonics_data.stages.fetch.download_result import CaptionsFound
 from phonics_data.stages.fetch.local import sidecar_files
 from phonics_data.stages.fetch.options import FetchOptions, Retry
 from phonics_data.storage.manifest import is_http_url
+from phonics_data.storage.public_text import printable, without_secrets
 from phonics_data.storage.tables import from_plain, to_plain
 from phonics_data.storage.workspace import Workspace, fingerprint, write_json
 from phonics_data.types import FetchedVideo, FetchStatus, Rejection, SourceVideo
@@ -85,6 +87,7 @@ class FetchLedger:
         return entry if entry is not None and self._has_media(entry) else None
 
     def write(self, video: SourceVideo, entry: FetchEntry) -> None:
+        entry = _public(entry)
         self._items.write(video.video_id, video_fingerprint(video), to_plain(entry))
 
     def publish(self, video: SourceVideo, entry: FetchEntry, names: Sequence[str]) -> None:
@@ -92,6 +95,7 @@ class FetchLedger:
 
         The folder contains a copy of the entry, so a crash between the rename and the last write loses nothing.
         """
+        entry = _public(entry)
         folder = self.partial_folder(video.video_id)
         write_json(folder / OUTCOME, {"fingerprint": video_fingerprint(video), "outcome": to_plain(entry)})
         for path in folder.iterdir():
@@ -127,6 +131,12 @@ class FetchLedger:
         if final.exists():
             shutil.rmtree(final)
         self.partial_folder(video_id).rename(final)
+
+
+def _public(entry: FetchEntry) -> FetchEntry:
+    """`entry` without the secrets of its address, as it stands in the ledger and in lock files, which papers cite."""
+    warnings = tuple(printable(without_secrets(warning)) for warning in entry.warnings)
+    return dataclasses.replace(entry, url=without_secrets(entry.url), warnings=warnings)
 
 
 def video_fingerprint(video: SourceVideo) -> str:

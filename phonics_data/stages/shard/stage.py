@@ -12,12 +12,11 @@ import dataclasses
 import errno
 import functools
 import re
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from phonics_data.contract.files import atomic_path, write_bytes
+from phonics_data.contract.files import write_bytes
 from phonics_data.contract.labels import label_set
 from phonics_data.dataset.layout import (
     CARD,
@@ -47,6 +46,7 @@ from phonics_data.stages.shard.options import ShardOptions
 from phonics_data.stages.shard.packing import LostClipsError, PackedClip, Shard, assign_to_shards, pack
 from phonics_data.stages.shard.selection import SelectedClip, Selection, select_clips
 from phonics_data.storage.object_table import objects_path
+from phonics_data.storage.public_text import without_local_folders
 from phonics_data.storage.tables import read_table, to_plain, write_table
 from phonics_data.storage.workspace import Workspace, file_sha256, fingerprint, write_json
 from phonics_data.types import FetchedVideo, Rejection, ScreenLetter, Segment, Split, StageCount
@@ -349,9 +349,11 @@ def _write_dataset(
     rejections = read_table(workspace.table("rejections"), Rejection)
     used_videos = [video for video in videos if video.video_id in splits]
     write_metadata(out / METADATA, rows)
-    write_table(out / VIDEOS, FetchedVideo, used_videos)
-    with atomic_path(out / REJECTIONS) as temporary:
-        shutil.copyfile(workspace.table("rejections"), temporary)
+    # The dataset is published: it names files, and not the folders of this machine.
+    folders = [workspace.root, *(Path(video.path).parent for video in videos if Path(video.path).is_absolute())]
+    write_table(out / VIDEOS, FetchedVideo, [_without_folder(video) for video in used_videos])
+    public = [dataclasses.replace(row, detail=without_local_folders(row.detail, folders)) for row in rejections]
+    write_table(out / REJECTIONS, Rejection, public)
     description = dataset_description(rows, rejections, options, checksums)
     write_bytes(out / CARD, dataset_card(rows, used_videos, description).encode())
     write_json(out / CROISSANT, croissant_metadata(out, description))
@@ -426,3 +428,9 @@ def _rows(
                 )
             )
     return rows
+
+
+def _without_folder(video: FetchedVideo) -> FetchedVideo:
+    """`video` whose file, if it is not in the workspace, has only its name."""
+    path = Path(video.path)
+    return dataclasses.replace(video, path=path.name) if path.is_absolute() else video

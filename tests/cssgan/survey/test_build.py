@@ -149,7 +149,7 @@ def test_a_damaged_survey_is_an_error(tmp_path: Path) -> None:
         read_survey(survey)
 
 
-def test_films_that_some_browsers_do_not_play_are_refused(videos: Path, tmp_path: Path) -> None:
+def test_videos_that_some_browsers_do_not_play_are_refused(videos: Path, tmp_path: Path) -> None:
     folder = tmp_path / "videos"
     for model in ("a", "b"):
         (folder / model).mkdir(parents=True)

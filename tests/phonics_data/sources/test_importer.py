@@ -168,6 +168,22 @@ def test_grid_layouts_of_archives_and_loaders(tmp_path: Path, video: str, alignm
     assert [file.segments[0].label for file in grid_files(inner)] == ["s1"], "the folder of the videos is given"
 
 
+def test_published_tables_name_no_local_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "my own clips"
+    write_video(folder / "cat" / "good.mkv", 1)
+    (folder / "cat" / "bad one.mp4").write_bytes(b"text")
+    workspace = Workspace(tmp_path / "work")
+    import_files(workspace, files_by_subfolder(folder), evidence="folder")
+    assert str(folder) in read_table(workspace.table("rejections"), Rejection)[0].detail
+    shard(workspace, tmp_path / "dataset", ShardOptions(label_set="animals"))
+    (row,) = read_table(tmp_path / "dataset" / "rejections.parquet", Rejection)
+    assert row.detail.startswith("bad one.mp4: ")
+    (video,) = read_table(tmp_path / "dataset" / "videos.parquet", FetchedVideo)
+    assert video.path == "good.mkv"
+    for path in (tmp_path / "dataset").iterdir():
+        assert str(tmp_path).encode() not in path.read_bytes(), path
+
+
 def test_grid_items_that_do_not_fit_are_rejected_alone(tmp_path: Path) -> None:
     for name in ("s1/video/mpg_6000/lriq6n.mpg", "s1/video/mpg_vcd/lriq6n.mpg", "extra/lriq7n.mpg", "s2/lria1n.mpg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

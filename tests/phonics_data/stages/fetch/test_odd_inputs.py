@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from phonics_data.executors.isolated import Limits
 from phonics_data.media import ffmpeg_path
+from phonics_data.stages.fetch import worker
 from phonics_data.stages.fetch.ledger import FetchEntry
-from phonics_data.stages.fetch.stage import FetchOptions, fetch
+from phonics_data.stages.fetch.stage import FetchOptions, FetchStoppedError, fetch
 from phonics_data.storage.tables import from_plain, read_table
 from phonics_data.storage.workspace import Workspace
 from phonics_data.types import FetchedVideo, Rejection, SourceVideo
@@ -33,7 +36,7 @@ ODD_VALUES: list[Any] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("values", ODD_VALUES, ids=str)
+@pytest.mark.parametrize("values", ODD_VALUES, ids=lambda values: str(values)[:40])
 def test_odd_values_of_an_info_json(tmp_path: Path, values: dict[str, Any]) -> None:
     good = write_clip(tmp_path / "good.mp4")
     odd = write_clip(tmp_path / "odd.mp4", seed=1)
@@ -69,14 +72,14 @@ def test_names_that_no_file_can_have(tmp_path: Path) -> None:
 
 
 def test_rejections_name_the_users_file(tmp_path: Path) -> None:
-    silent, broken = write_clip(tmp_path / "my song.mp4", sound=False), tmp_path / "my film.mp4"
+    silent, broken = write_clip(tmp_path / "my song.mp4", sound=False), tmp_path / "my dance.mp4"
     whole = write_clip(tmp_path / "whole.mp4").read_bytes()
     broken.write_bytes(whole[: len(whole) // 2])
     _, rejections = fetched(
         tmp_path, SourceVideo(video_id="one", url=str(silent)), SourceVideo(video_id="two", url=str(broken))
     )
     assert "my song.mp4" in rejections["one"].detail
-    assert "my film.mp4" in rejections["two"].detail
+    assert "my dance.mp4" in rejections["two"].detail
     assert all("one.mp4" not in row.detail and "two.mp4" not in row.detail for row in rejections.values())
 
 
@@ -100,3 +103,46 @@ def test_choice_of_several_audio_streams_is_in_the_ledger(
     outcome = Workspace(tmp_path / "work").ledger("fetch").read("song")
     assert outcome is not None
     assert any(warning.startswith(expected) for warning in from_plain(FetchEntry, outcome).warnings)
+
+
+def test_file_that_needs_too_much_memory_costs_itself_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_INSPECTION", Limits(seconds=60, memory_bytes=400 * 1024**2))
+    good, large = write_clip(tmp_path / "good.mp4"), tmp_path / "large.mkv"
+    picture = "color=c=red:s=12000x12000:r=5:d=1"
+    sound = "sine=d=1"
+    call = [
+        ffmpeg_path(),
+        "-v",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        picture,
+        "-f",
+        "lavfi",
+        "-i",
+        sound,
+        "-c:v",
+        "ffv1",
+        large,
+    ]
+    subprocess.run(call, check=True)
+    kept, rejections = fetched(
+        tmp_path, SourceVideo(video_id="large", url=str(large)), SourceVideo(video_id="good", url=str(good))
+    )
+    assert list(kept) == ["good"]
+    assert rejections["large"].reason in ("worker_died", "does_not_decode")  # the decoder can notice it itself
+
+
+def test_secrets_of_addresses_and_escape_sequences_reach_no_file(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "song.mp4")
+    info = {"id": "song", "title": "\x1b[2Jsong", "webpage_url": "https://me:pass@h.org/song?id=7&token=hidden5"}
+    (tmp_path / "song.info.json").write_text(json.dumps(info))
+    row = SourceVideo(video_id="gone", url="http://user5:word5@127.0.0.1:9/a.mp4?sig=hidden5")
+    workspace = Workspace(tmp_path / "work")
+    with contextlib.suppress(FetchStoppedError):
+        fetch(workspace, [SourceVideo(video_id="song", url=str(clip), title="other words"), row], FetchOptions())
+    for path in workspace.root.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert not any(secret in content for secret in (b"hidden5", b"me:pass", b"word5", b"\x1b[2J")), path

@@ -1,0 +1,56 @@
+"""Removal of what does not belong into texts that are shown or published: control characters, secrets, local folders."""
+
+from __future__ import annotations
+
+import re
+import urllib.parse
+from collections.abc import Iterable
+from pathlib import Path
+
+_ADDRESS = re.compile(r"https?://[^\s'\"<>]+")
+_SECRET_NAME = re.compile(
+    r"sig|token|auth|passw|pwd|secret|credential|session|jwt|hmac|policy|(^|[_-])(key|sid|code)$|apikey|^x-(amz|goog)-",
+    re.IGNORECASE,
+)
+"""Names of parameters of addresses whose values are secrets, e.g. ``lsig``, ``access_token``, ``api_key``."""
+_FOLDERS = re.compile(r"(?<![\w.:/~])/(?:[^/\s:;,'\"()<>|]+/)+")
+
+
+def printable(text: str) -> str:
+    """`text` with control characters, escape sequences and lone surrogates written as ``\\x1b``, so that a terminal and a table
+    can take it; line breaks and tabs become spaces."""
+    text = re.sub(r"[\t\r\n]+", " ", text)
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def without_secrets(text: str) -> str:
+    """`text` whose addresses have no user names, passwords, tokens and signatures. Other parameters stay, since they can name
+    the video."""
+    return _ADDRESS.sub(lambda match: _plain_address(match[0]), text)
+
+
+def _plain_address(address: str) -> str:
+    try:
+        parts = urllib.parse.urlsplit(address)
+    except ValueError:
+        return address.partition("?")[0].rpartition("@")[2]
+    query = "&".join(
+        item for item in parts.query.split("&") if not _SECRET_NAME.search(urllib.parse.unquote(item.partition("=")[0]))
+    )
+    plain = parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query)
+    return plain.geturl() if plain != parts else address
+
+
+def without_local_folders(text: str, folders: Iterable[Path] = ()) -> str:
+    """`text` in which absolute paths are only their last names.
+
+    Args:
+        folders: known folders; they are also found if their names contain spaces.
+    """
+    first, separator, rest = text.partition(": ")
+    if first.startswith("/") and separator:  # messages begin with the path that they are about
+        text = f"{Path(first).name}: {rest}"
+    for folder in sorted({str(folder.absolute()) for folder in folders}, key=len, reverse=True):
+        if len(folder) > 1:
+            text = text.replace(f"{folder}/", "")
+    return _FOLDERS.sub("", text)
