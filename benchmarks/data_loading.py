@@ -148,6 +148,7 @@ def _write_cache(folder: Path, num_clips: int, size: int) -> None:
         ("frames.bin", num_clips * CLIP_FRAMES * size * size * 3),
         ("hops.bin", num_hops * MEL_SPEC.num_bands * 4),
         ("objects.bin", object_size(size) ** 2 * 4),
+        ("boxes.bin", num_clips * CLIP_FRAMES * 4 * 4),
     ):
         with (folder / name).open("wb") as file:
             file.truncate(num_bytes)

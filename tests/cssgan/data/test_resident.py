@@ -86,7 +86,11 @@ def test_shards_are_decoded_again_only_after_a_change(tmp_path: Path, caplog: py
     ("name", "content"),
     [
         *(("index.json", text) for text in (None, b"", b"{", b"{}", b"[]")),
-        *((name, content) for name in ("frames.bin", "hops.bin", "objects.bin") for content in (None, b"", b"short")),
+        *(
+            (name, content)
+            for name in ("frames.bin", "hops.bin", "objects.bin", "boxes.bin")
+            for content in (None, b"", b"short")
+        ),
     ],
 )
 def test_a_damaged_cache_is_built_again(
