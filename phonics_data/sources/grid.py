@@ -36,7 +36,7 @@ _NAME = re.compile(r"[bslp][bgrw][abiw]([a-z])[0-9z][nasp]", re.IGNORECASE)
 """A sentence: command, colour, preposition, letter, digit, adverb."""
 _LINE = re.compile(r"([0-9]{1,9})\s+([0-9]{1,9})\s+(\S{1,20})")
 _MAX_ALIGNMENT_BYTES = 100_000
-_MIN_SECONDS, _MAX_SECONDS = 1.0, 10.0
+_MIN_SECONDS, _MAX_SECONDS = 0.5, 10.0
 """Plausible length of a sentence; all last 3 s."""
 
 GridLabel = Literal["speaker", "letter"]
