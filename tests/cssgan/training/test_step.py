@@ -23,6 +23,7 @@ from tests.cssgan.toy_dataset import tiny_config
 
 OTHER_TERMS = {
     *("r1", "r2", "g_l2", "g_class", "d_class", "class_acc_real", "class_acc_fake"),
+    *("g_place", "g_presence"),
     *("g_seam", "d_seam", "d_mismatch", "mismatch_logit_margin"),
 }
 """Terms of gradient penalties, of options that are off, and of other models."""
