@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 
 from benchmarks.segmentation_songs import BenchmarkVideo, SourceWords
@@ -10,11 +9,11 @@ from phonics_data.errors import InputError
 from phonics_data.ocr.trace import trace_path
 from phonics_data.report.letters import reviewed_truth
 from phonics_data.segmentation.lexicon import LETTERS
-from phonics_data.stages.segment import REVIEWS_FILE
+from phonics_data.stages.segment import REVIEWS_FILE, words_by_video
 from phonics_data.storage.reviews import read_reviews
 from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import Workspace
-from phonics_data.types import FetchedVideo, Origin, TranscriptWord, Word
+from phonics_data.types import FetchedVideo
 
 
 def reviewed_videos(work: Path) -> tuple[list[BenchmarkVideo], list[str]]:
@@ -25,19 +24,7 @@ def reviewed_videos(work: Path) -> tuple[list[BenchmarkVideo], list[str]]:
     """
     workspace = Workspace(work, must_exist=True)
     truth, _, unused = reviewed_truth(workspace, read_reviews(work / REVIEWS_FILE, f"--work {work}:"))
-    words: dict[str, list[Word]] = defaultdict(list)
-    origins: dict[str, Origin] = {}
-    for row in read_table(workspace.table("words"), TranscriptWord):
-        origins[row.video_id] = row.origin
-        words[row.video_id].append(
-            Word(
-                text=row.text,
-                start_seconds=row.start_seconds,
-                end_seconds=row.end_seconds,
-                confidence=row.confidence,
-                timing=row.timing,
-            )
-        )
+    words, origins = words_by_video(workspace)
     found: list[BenchmarkVideo] = []
     for video in read_table(workspace.table("videos"), FetchedVideo):
         if video.video_id not in truth:

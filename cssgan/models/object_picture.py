@@ -115,7 +115,7 @@ def placing_loss(
     """
     log_scale_BFX, centre_BFX, presence_BF = limited(placing_BFP.float())
     is_known_BF = valid_BF * (~boxes_BF4.isnan().any(dim=2)).float()
-    boxes_BF4 = boxes_BF4.nan_to_num()
+    boxes_BF4 = boxes_BF4.nan_to_num()  # 0 times NaN is NaN: unknown boxes must not reach the sums that mask them
     is_there_BF = (boxes_BF4 > 0).any(dim=2).float()
     alpha_BHW = picture_BCHW[:, 3] > 0
     # Share of the square picture that its visible pixels fill, from left to right and from top to bottom.

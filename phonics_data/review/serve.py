@@ -26,6 +26,13 @@ def default_reviewer() -> str:
     return "" if reviewer_fault(name) else name
 
 
+def _checked_reviewer(reviewer: str) -> str:
+    """`reviewer`, or by default the user of this machine. Raises `OptionError` for a name that is not allowed."""
+    if fault := reviewer_fault(reviewer):
+        raise OptionError("--reviewer", reviewer, fault.partition("allowed: ")[2])
+    return reviewer or default_reviewer()
+
+
 def serve_review(
     workspace: Workspace,
     limits: LengthLimits,
@@ -52,9 +59,7 @@ def serve_review(
         WorkspaceLockedError: another review of this workspace is running.
         DependencyError: the extra ``review`` is not installed.
     """
-    base = check_base(base)
-    if fault := reviewer_fault(reviewer):
-        raise OptionError("--reviewer", reviewer, fault.partition("allowed: ")[2])
+    base, reviewer = check_base(base), _checked_reviewer(reviewer)
     try:
         import uvicorn  # noqa: F401 # pyright: ignore[reportUnusedImport] - used later, in `serve`
 
@@ -64,17 +69,11 @@ def serve_review(
     from phonics_data.review.store import ReviewStore
 
     store = ReviewStore(workspace)
-    app = make_app(store, limits, base=base, reviewer=reviewer or default_reviewer(), public=public_hosts)
+    app = make_app(store, limits, base=base, reviewer=reviewer, public=public_hosts)
     # uvicorn raises the signal that ended it once more; ending is what the user wanted.
     with suppress(KeyboardInterrupt), store.locked(), listen(HOST, port) as listener:
         store.songs()  # the first page needs them; reading them takes a second
-        serve(
-            app,
-            listener,
-            base=base,
-            trusted_proxy=trusted_proxy,
-            announce=announce,
-        )
+        serve(app, listener, base=base, trusted_proxy=trusted_proxy, announce=announce)
 
 
 def serve_candidates(
@@ -94,9 +93,7 @@ def serve_candidates(
         manifest: path or http URL.
         out: CSV manifest of the accepted rows; the decisions are beside it, in ``OUT.decisions.csv``.
     """
-    base = check_base(base)
-    if fault := reviewer_fault(reviewer):
-        raise OptionError("--reviewer", reviewer, fault.partition("allowed: ")[2])
+    base, reviewer = check_base(base), _checked_reviewer(reviewer)
     try:
         import uvicorn  # noqa: F401 # pyright: ignore[reportUnusedImport] - used later, in `serve`
 
@@ -107,7 +104,6 @@ def serve_candidates(
     from phonics_data.stages.fetch.options import FetchOptions
 
     fetcher = DetailFetcher(FetchOptions())
-    name = reviewer or default_reviewer()
-    app = make_candidates_app(CandidateStore(manifest, out), fetcher, base=base, reviewer=name, public=public_hosts)
+    app = make_candidates_app(CandidateStore(manifest, out), fetcher, base=base, reviewer=reviewer, public=public_hosts)
     with suppress(KeyboardInterrupt), listen(HOST, port) as listener:
         serve(app, listener, base=base, trusted_proxy=trusted_proxy, announce=announce)

@@ -107,19 +107,7 @@ def segment(
     Rejections: videos without an alphabet in words or on the screen, videos of one letter without a sign of it, and letters
     that are too short.
     """
-    words: dict[str, list[Word]] = defaultdict(list)
-    origins: dict[str, Origin] = {}
-    for row in read_table(workspace.table("words"), TranscriptWord):
-        origins[row.video_id] = row.origin
-        words[row.video_id].append(
-            Word(
-                text=row.text,
-                start_seconds=row.start_seconds,
-                end_seconds=row.end_seconds,
-                confidence=row.confidence,
-                timing=row.timing,
-            )
-        )
+    words, origins = words_by_video(workspace)
     videos = read_table(workspace.table("videos"), FetchedVideo)
     tasks = {video.video_id: _task(workspace, video, words[video.video_id], origins) for video in videos}
     fingerprints = {
@@ -145,6 +133,24 @@ def segment(
         by_reason=dict(Counter(rejection.reason for rejection in rejections)),
         notes=notes,
     )
+
+
+def words_by_video(workspace: Workspace) -> tuple[Mapping[str, list[Word]], Mapping[str, Origin]]:
+    """(words of each video in the order of words.parquet, none for other videos; where the words of each video are from)."""
+    words: dict[str, list[Word]] = defaultdict(list)
+    origins: dict[str, Origin] = {}
+    for row in read_table(workspace.table("words"), TranscriptWord):
+        origins[row.video_id] = row.origin
+        words[row.video_id].append(
+            Word(
+                text=row.text,
+                start_seconds=row.start_seconds,
+                end_seconds=row.end_seconds,
+                confidence=row.confidence,
+                timing=row.timing,
+            )
+        )
+    return words, origins
 
 
 def automatic_segments(workspace: Workspace, video_id: str) -> tuple[Segment, ...]:
