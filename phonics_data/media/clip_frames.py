@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from phonics_data.contract.display import upright_rgb
 from phonics_data.contract.streams import video_stream
 from phonics_data.errors import MediaError
 from phonics_data.media.container import as_fraction, frames_of, open_media
 from phonics_data.media.probe import decodes_to_end
-from phonics_data.media.scaler import Fit, Scaler, orientation_of
+from phonics_data.media.scaler import Fit, Scaler, upright_frame
 
 
 def read_clip(path: Path, *, width: int, height: int, fit: Fit = "squash") -> tuple[NDArray[np.uint8], Fraction]:
@@ -43,11 +42,11 @@ def read_clip(path: Path, *, width: int, height: int, fit: Fit = "squash") -> tu
         frames: list[NDArray[np.uint8]] = []
         for packet in container.demux(stream):
             for frame in frames_of(packet):
-                if (frame.width, frame.height) == (width, height):
-                    orientation_of(frame, str(path))
-                    frames.append(upright_rgb(frame))
-                else:
-                    frames.append(scaler.scale(frame))
+                has_size = (frame.width, frame.height) == (width, height)
+                upright = upright_frame(frame, str(path)) if has_size else None
+                # A frame of the right size that is shown turned has another size.
+                fits = upright is not None and upright.shape[:2] == (height, width)
+                frames.append(upright if upright is not None and fits else scaler.scale(frame))
     if not frames or not rate:
         raise MediaError("does_not_decode", f"{path}: no video frame decodes, or the file gives no frame rate")
     return np.stack(frames), rate

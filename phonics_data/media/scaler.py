@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from phonics_data.contract.display import DisplayError, Orientation, Region, on_white, orientation, uses_bt709
+from phonics_data.contract.display import (
+    DisplayError,
+    Orientation,
+    Region,
+    on_white,
+    orientation,
+    upright_rgb,
+    uses_bt709,
+)
 from phonics_data.errors import MediaError
 from phonics_data.media.timestamps import half_up
 
@@ -42,8 +52,20 @@ def orientation_of(frame: VideoFrame, source: str = "") -> Orientation:
     Raises:
         MediaError: ``unsupported``: the frame has to be shown in a way that is not supported.
     """
-    try:
+    with _errors_of(source):
         return orientation(frame)
+
+
+def upright_frame(frame: VideoFrame, source: str = "") -> NDArray[np.uint8]:
+    """A decoded frame as it is to be shown, uint8 RGB (H, W, 3), at its stored size. Arguments and errors as `orientation_of`."""
+    with _errors_of(source):
+        return upright_rgb(frame)
+
+
+@contextmanager
+def _errors_of(source: str) -> Generator[None]:
+    try:
+        yield
     except DisplayError as error:
         raise MediaError("unsupported", f"{source}: {error}" if source else str(error)) from error
 

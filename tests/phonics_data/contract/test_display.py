@@ -111,6 +111,17 @@ def test_all_eight_orientations_are_shown_alike_by_every_reader(tmp_path: Path, 
     assert readings(path) == dict.fromkeys(("cut", "clip", "sample", "generate"), expected)
 
 
+def test_a_turned_clip_has_the_size_that_is_asked_for(tmp_path: Path) -> None:
+    """Its stored frames have that size, but the frames that are shown do not."""
+    path = write(tmp_path / "a.mp4", picture(64, 48), matrix_of(6))
+
+    frames_LHWC, _ = read_clip(path, width=64, height=48)
+
+    assert frames_LHWC.shape[1:] == (48, 64, 3)
+    upright_LHWC, _ = read_clip(path, width=48, height=64)
+    assert corners(frames_LHWC[0]) == corners(upright_LHWC[0]) != corners(picture())
+
+
 @pytest.mark.parametrize(("option", "exif"), [("flip=horizontal", 2), ("flip=vertical", 4), ("rotate=180", 3)])
 def test_orientation_inside_the_h264_stream(tmp_path: Path, option: str, exif: int) -> None:
     plain, path = write(tmp_path / "plain.mp4", picture()), tmp_path / "a.mp4"
