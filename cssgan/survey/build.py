@@ -27,6 +27,7 @@ from cssgan.survey.definition import (
     Video,
     write_survey,
 )
+from phonics_data.contract.video import BROWSER_PIXEL_FORMATS
 from phonics_data.errors import InputError, OptionError
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from phonics_data.contract.sample import Sample
 
 BROWSER_CODECS = (("h264", "vp9", "av1"), ("aac", "mp3", "opus"))
-BROWSER_PIXEL_FORMATS = ("yuv420p", "yuvj420p")
-"""Some browsers play no other ones of these codecs."""
 """Video and audio codecs that current browsers play in an mp4."""
 LENGTH_TOLERANCE_SECONDS = 0.25
 log = logging.getLogger("cssgan")

@@ -21,6 +21,10 @@ memory that nothing has written when a side is not a multiple of 16 (x264 165; a
 """
 
 
+BROWSER_PIXEL_FORMATS = ("yuv420p", "yuvj420p")
+"""Of H.264, VP9 and AV1 some browsers play no other ones."""
+
+
 def with_even_sides(frames_LHWC: Frames) -> Frames:
     """`frames_LHWC` with its last row and column repeated where a side is odd.
 

@@ -6,11 +6,11 @@ import io
 import subprocess
 from pathlib import Path
 
-from phonics_data.contract.display import upright_rgb
 from phonics_data.contract.files import atomic_path
+from phonics_data.contract.video import BROWSER_PIXEL_FORMATS
 from phonics_data.errors import MediaError
 from phonics_data.media.container import audio_stream, ffmpeg_path, frames_of, open_media, time_base, video_stream
-from phonics_data.media.scaler import orientation_of
+from phonics_data.media.scaler import upright_frame
 
 _PLAYABLE = {
     ".mp4": ({"h264", "av1", "vp9"}, {"aac", "mp3", "opus", "flac"}, "video/mp4"),
@@ -30,12 +30,12 @@ def playable_type(path: Path) -> str:
     videos, audios, media_type = _PLAYABLE.get(path.suffix.lower(), (set[str](), set[str](), ""))
     with open_media(path) as container:
         video, audio = video_stream(container), audio_stream(container)
-        names = [one.codec_context.name for one in (video, audio) if one is not None]
-        formats = [(one.codec_context.format.name if one.codec_context.format else "") for one in (video,) if one]
-    known = [_DECODERS.get(name, name) for name in names]
-    if video is None or known[0] not in videos or any(name not in audios for name in known[1:]):
-        return ""
-    return media_type if all(name in ("yuv420p", "yuvj420p") for name in formats) else ""
+        video_codec = video.codec_context.name if video is not None else ""
+        audio_codec = audio.codec_context.name if audio is not None else ""
+        pixel_format = (video.codec_context.pix_fmt or "") if video is not None else ""
+    plays_video = _DECODERS.get(video_codec, video_codec) in videos and pixel_format in BROWSER_PIXEL_FORMATS
+    plays_audio = not audio_codec or _DECODERS.get(audio_codec, audio_codec) in audios
+    return media_type if plays_video and plays_audio else ""
 
 
 def write_preview(path: Path, out: Path, *, max_seconds: float = PREVIEW_SECONDS) -> None:
@@ -98,8 +98,7 @@ def frame_jpeg(path: Path, seconds: float, *, max_width: int = 320) -> bytes:
             break
         if shown is None:
             raise MediaError("does_not_decode", f"{path}: no frame at {seconds:.2f} s decodes; fetch it again")
-        orientation_of(shown, str(path))
-        image = Image.fromarray(upright_rgb(shown))
+        image = Image.fromarray(upright_frame(shown, str(path)))
     image.thumbnail((max_width, max_width))
     file = io.BytesIO()
     image.save(file, "JPEG", quality=80)
