@@ -416,18 +416,19 @@ class ResidentLoader(GatherLoader[ResidentSplit]):
 
 def cut_clips(batch: Batch, num_clips: int, clip_at_BS: Tensor) -> ClipBatch:
     """The batch cut into clips, presented in the order `clip_at_BS` (`cssgan.clip_permutations.clip_at`)."""
+
+    def cut(values_BT: Tensor) -> Tensor:
+        return clip_permutations.permute(values_BT.unflatten(1, (num_clips, -1)), clip_at_BS)
+
     clips = batch.video_BCTHW.unflatten(2, (num_clips, -1)).transpose(1, 2)
-    mels = batch.mels_BTMU.unflatten(1, (num_clips, -1))
     frames_T = torch.arange(batch.video_BCTHW.shape[2], device=batch.num_valid_B.device)
     valid_BT = (frames_T < batch.num_valid_B[:, None]).float()
-    is_last_BSF = (frames_T == batch.num_valid_B[:, None] - 1).int().unflatten(1, (num_clips, -1))
+    is_last_BT = (frames_T == batch.num_valid_B[:, None] - 1).int()
     return ClipBatch(
         clips_BSCFHW=clip_permutations.permute(clips, clip_at_BS),
-        mels_BSFMU=clip_permutations.permute(mels, clip_at_BS),
-        valid_BSF=clip_permutations.permute(valid_BT.unflatten(1, (num_clips, -1)), clip_at_BS),
-        last_valid_B=clip_permutations.permute(is_last_BSF, clip_at_BS).flatten(1).argmax(dim=1),
+        mels_BSFMU=cut(batch.mels_BTMU),
+        valid_BSF=cut(valid_BT),
+        last_valid_B=cut(is_last_BT).flatten(1).argmax(dim=1),
         order_B=batch.order_B,
-        boxes_BSF4=None
-        if batch.boxes_BT4 is None
-        else clip_permutations.permute(batch.boxes_BT4.unflatten(1, (num_clips, -1)), clip_at_BS),
+        boxes_BSF4=None if batch.boxes_BT4 is None else cut(batch.boxes_BT4),
     )

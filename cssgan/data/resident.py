@@ -18,7 +18,8 @@ import os
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -183,20 +184,19 @@ def load(dataset: Dataset, split: Split, size: int, *, cache: Path | None = None
     return data
 
 
+_ARRAYS = ("frames", "hops", "objects", "boxes")
+
+
 def _build(dataset: Dataset, shards: list[Shard], size: int, folder: Path) -> None:
     """Decode into a temporary folder, then rename it, so that an incomplete cache is never used. Replaces a damaged one."""
     make_folder(folder.parent)
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     temporary.mkdir()
     try:
-        with (
-            (temporary / "frames.bin").open("wb") as frames,
-            (temporary / "hops.bin").open("wb") as hops,
-            (temporary / "objects.bin").open("wb") as objects,
-            (temporary / "boxes.bin").open("wb") as boxes,
-        ):
-            index = _decode(dataset, shards, size, frames, hops, objects, boxes)
-            for file in (frames, hops, objects, boxes):
+        with ExitStack() as stack:
+            files = {name: stack.enter_context((temporary / f"{name}.bin").open("wb")) for name in _ARRAYS}
+            index = _decode(dataset, shards, size, files)
+            for file in files.values():
                 file.flush()
                 os.fsync(file.fileno())
         with (temporary / "index.json").open("w") as file:
@@ -213,27 +213,19 @@ def _build(dataset: Dataset, shards: list[Shard], size: int, folder: Path) -> No
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _decode(
-    dataset: Dataset,
-    shards: list[Shard],
-    size: int,
-    frames: IO[bytes],
-    hops: IO[bytes],
-    objects: IO[bytes],
-    boxes: IO[bytes],
-) -> dict[str, Any]:
+def _decode(dataset: Dataset, shards: list[Shard], size: int, files: Mapping[str, IO[bytes]]) -> dict[str, Any]:
     clips: list[dict[str, Any]] = []
     sums = MelSums()
     num_frames = num_hops = num_objects = 0
     picture_size = object_size(size)
-    objects.write(object_pictures.fit(None, picture_size).tobytes())
+    files["objects"].write(object_pictures.fit(None, picture_size).tobytes())
     set_name = ""
     silence = np.full((1, MEL_SPEC.num_bands), MEL_SPEC.silence, np.float32)
     for sample in read_samples(shards):
         mel = windowing.raw_mel(sample.audio_N, sample.audio_rate_hz, MEL_SPEC)
         if sample.object_picture is not None:
             num_objects += 1
-            objects.write(object_pictures.fit(sample.object_picture, picture_size).tobytes())
+            files["objects"].write(object_pictures.fit(sample.object_picture, picture_size).tobytes())
         clip = Clip(
             key=sample.key,
             video_id=sample.group or sample.video_id,
@@ -248,9 +240,9 @@ def _decode(
             object_row=num_objects if sample.object_picture is not None else 0,
         )
         clips.append({**asdict(clip), "frame_rate": str(clip.frame_rate)})
-        frames.write(np.ascontiguousarray(resize(sample, size)).tobytes())
-        hops.write(np.concatenate([silence, mel, silence]).tobytes())
-        boxes.write(object_pictures.boxes(sample).tobytes())
+        files["frames"].write(np.ascontiguousarray(resize(sample, size)).tobytes())
+        files["hops"].write(np.concatenate([silence, mel, silence]).tobytes())
+        files["boxes"].write(object_pictures.boxes(sample).tobytes())
         num_frames += clip.num_frames
         num_hops += len(mel) + 2
         sums.add(mel)
