@@ -135,8 +135,7 @@ def read_video(path: Path, size: int, audio_rate_hz: int) -> VideoFile:
         InputError: a missing, damaged or cut-off file, no video stream, no frame, or more than `MAX_VIDEO_FRAMES`.
     """
     frames: list[NDArray[np.uint8]] = []
-    audio: list[NDArray[np.float32]] = []
-    loudest_square = 0.0
+    parts: list[av.AudioFrame] = []
     starts: dict[str, Fraction] = {}
     end = Fraction(0)
     try:
@@ -156,17 +155,14 @@ def read_video(path: Path, size: int, audio_rate_hz: int) -> VideoFile:
                     starts.setdefault(type(frame).__name__, frame.pts * Fraction(frame.time_base))
                     end = max(end, (frame.pts + frame.duration) * Fraction(frame.time_base) - start)
                 if isinstance(frame, av.AudioFrame):
-                    for part in resampler.resample(frame):
-                        mono_N, square = mix_frames([part])
-                        audio.append(mono_N)
-                        loudest_square += square * mono_N.size
+                    parts += resampler.resample(frame)
                 else:
                     frames.append(_pixels(frame, size))
                     if len(frames) > MAX_VIDEO_FRAMES:
                         raise InputError(f"{path}: more than {MAX_VIDEO_FRAMES} frames; cut it into clips first")
-            if audio:
-                for part in resampler.resample(None):
-                    audio.append(mix_frames([part])[0])
+            if parts:
+                parts += resampler.resample(None)
+            mixed = [mix_frames([part]) for part in parts]
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such video file") from error
     except DisplayError as error:
@@ -180,16 +176,17 @@ def read_video(path: Path, size: int, audio_rate_hz: int) -> VideoFile:
             f"{path}: its duration is {float(announced):.2f} s, but it decodes only up to {float(end):.2f} s; the file is cut off "
             "or damaged: write it again"
         )
-    sound_N = np.concatenate(audio) if audio else np.zeros(0, np.float32)
+    sound_N = np.concatenate([mono_N for mono_N, _ in mixed]) if mixed else np.zeros(0, np.float32)
     if sound_N.size:
-        _check_cancelled(path, float(np.square(sound_N, dtype=np.float64).mean()), loudest_square / sound_N.size)
+        loudest_square = sum(square * mono_N.size for mono_N, square in mixed) / sound_N.size
+        _check_cancelled(path, float(np.square(sound_N, dtype=np.float64).mean()), loudest_square)
     frame_rate = Fraction(rate.numerator, rate.denominator)
     wanted = round(len(frames) / frame_rate * audio_rate_hz)
     late = starts.get("AudioFrame", Fraction(0)) - starts.get("VideoFrame", Fraction(0))
     return VideoFile(
         frames_THWC=np.stack(frames),
         frame_rate=frame_rate,
-        audio_N=_shifted(sound_N, round(late * audio_rate_hz), wanted) if audio else None,
+        audio_N=_shifted(sound_N, round(late * audio_rate_hz), wanted) if mixed else None,
     )
 
 
