@@ -130,7 +130,8 @@ def _letter_segment(
         ItemError: no alignment with six words, a damaged one, or one of another sentence.
     """
     named = _NAME.fullmatch(path.stem)
-    words = [line for line in _lines(alignment) if line.text not in ("sil", "sp")]
+    lines = _lines(alignment)
+    words = [line for line in lines if line.text not in ("sil", "sp")]
     if len(words) != 6:
         raise ItemError(
             "file_missing",
@@ -143,7 +144,7 @@ def _letter_segment(
     if named is not None and named[1].lower() != letter:
         raise ItemError("no_label", f"{alignment}: its letter is {letter!r}, that of {path.name} {named[1].lower()!r}")
     rate = frame_rate or probe(path).frame_rate or Fraction(25)
-    start, end = _interval(words[_LETTER_WORD], _lines(alignment)[-1].end, rate, min_frames)
+    start, end = _interval(words[_LETTER_WORD], lines[-1].end, rate, min_frames)
     return LabelledSegment(label=letter.upper(), start_seconds=start, end_seconds=end)
 
 
