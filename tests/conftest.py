@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,3 +60,16 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with filelock.FileLock(root / "songs.lock"):
         render_songs(root / "songs", num_songs=4, seed=11, family="letters", workers=2)
     return root / "songs"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium of the system."""
+    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (extra dev)")
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium on this machine")
+    with api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--mute-audio"])
+        yield chromium
+        chromium.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import shutil
 import subprocess
 import sys
 from fractions import Fraction
@@ -180,25 +179,18 @@ def test_figures_command(figures: tuple[Path, Path, list[Path]], tmp_path: Path)
         assert result.stderr.count("\n") == 1
 
 
-def test_a_browser_plays_the_videos(figures: tuple[Path, Path, list[Path]]) -> None:
-    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (extra dev)")
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no Chromium on this machine")
-    with api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--mute-audio"])
-        page = chromium.new_page()
-        errors: list[str] = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text))
-        page.goto((figures[0] / "out" / "index.html").as_uri())
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert page.evaluate("[...document.images].every(image => image.naturalWidth > 300)")
-        page.get_by_role("button", name="play together").first.click()
-        page.wait_for_function("[...document.querySelectorAll('video')].slice(0, 3).every(video => video.ended)")
-        decoded = page.locator("video").first.evaluate("video => [video.webkitAudioDecodedByteCount, video.error]")
-        assert decoded[0] > 0
-        assert decoded[1] is None
-        assert errors == []
-        page.screenshot(path=figures[0] / "page.png", full_page=True)
-        chromium.close()
+def test_a_browser_plays_the_videos(figures: tuple[Path, Path, list[Path]], browser: Any) -> None:
+    page = browser.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text))
+    page.goto((figures[0] / "out" / "index.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate("[...document.images].every(image => image.naturalWidth > 300)")
+    page.get_by_role("button", name="play together").first.click()
+    page.wait_for_function("[...document.querySelectorAll('video')].slice(0, 3).every(video => video.ended)")
+    decoded = page.locator("video").first.evaluate("video => [video.webkitAudioDecodedByteCount, video.error]")
+    assert decoded[0] > 0
+    assert decoded[1] is None
+    assert errors == []
+    page.screenshot(path=figures[0] / "page.png", full_page=True)

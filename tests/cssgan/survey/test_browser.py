@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,6 @@ from tests.cssgan.survey.http_client import served
 from tests.cssgan.survey.videos import make_survey
 
 ENDED = "video => video.ended || new Promise(done => video.addEventListener('ended', done))"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A headless Chromium of the system."""
-    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (extra dev)")
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no Chromium on this machine")
-    with api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--mute-audio"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -302,34 +301,27 @@ def test_a_port_in_use_is_an_error(served: Served) -> None:
         serve_form(cssgan.load_pretrained(served.folder / "toy-16"), name="x", port=taken.getsockname()[1])
 
 
-def test_in_chromium_the_video_plays_with_its_sound(served: Served, tmp_path: Path) -> None:
-    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (extra dev)")
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no Chromium on this machine")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--mute-audio"])
-        page = browser.new_page(viewport={"width": 1200, "height": 1000})
-        page.set_default_timeout(120_000)
-        addresses: list[str] = []
-        errors: list[str] = []
-        page.on("request", lambda request: addresses.append(request.url))
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(served.address)
-        page.get_by_role("button", name="Draw a card").click()
-        page.locator("img[src*='card.png']").wait_for()
-        page.locator("input[type=file][accept*='audio']").set_input_files(served.folder / "a.wav")
-        page.get_by_label("Remove audio").or_(page.get_by_label("Clear")).last.wait_for()
-        page.get_by_role("button", name="Generate").click()
-        page.get_by_text("frames at 25 frames/s").wait_for()
-        video = page.locator("video")
-        played = video.evaluate(
-            "video => {video.muted = true; video.currentTime = 0; return video.play().then(() => video.ended || "
-            "new Promise(done => video.addEventListener('ended', done))).then(() => [video.videoWidth, "
-            "video.webkitAudioDecodedByteCount, video.getVideoPlaybackQuality().totalVideoFrames])}"
-        )
-        page.screenshot(path=tmp_path / "form.png", full_page=True)
-        browser.close()
+def test_in_chromium_the_video_plays_with_its_sound(served: Served, tmp_path: Path, browser: Any) -> None:
+    page = browser.new_page(viewport={"width": 1200, "height": 1000})
+    page.set_default_timeout(120_000)
+    addresses: list[str] = []
+    errors: list[str] = []
+    page.on("request", lambda request: addresses.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(served.address)
+    page.get_by_role("button", name="Draw a card").click()
+    page.locator("img[src*='card.png']").wait_for()
+    page.locator("input[type=file][accept*='audio']").set_input_files(served.folder / "a.wav")
+    page.get_by_label("Remove audio").or_(page.get_by_label("Clear")).last.wait_for()
+    page.get_by_role("button", name="Generate").click()
+    page.get_by_text("frames at 25 frames/s").wait_for()
+    video = page.locator("video")
+    played = video.evaluate(
+        "video => {video.muted = true; video.currentTime = 0; return video.play().then(() => video.ended || "
+        "new Promise(done => video.addEventListener('ended', done))).then(() => [video.videoWidth, "
+        "video.webkitAudioDecodedByteCount, video.getVideoPlaybackQuality().totalVideoFrames])}"
+    )
+    page.screenshot(path=tmp_path / "form.png", full_page=True)
     assert played[0] == 256
     assert min(played[1:]) > 0
     assert not errors

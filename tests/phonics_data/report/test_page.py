@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 import shutil
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -109,19 +108,6 @@ def test_least_certain_clips_are_listed_first(dataset: Path, tmp_path: Path) -> 
     uncertain = re.search(r'<h2 id="uncertain">(.*?)<p>', page, re.DOTALL)
     assert uncertain is not None
     assert re.findall(r"<code>(.*?)</code>", uncertain[1]) == [rows[3].sample_id, rows[1].sample_id]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A headless Chromium of the system."""
-    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (extra dev)")
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no Chromium on this machine")
-    with api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--mute-audio"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.mark.parametrize("width", [1280, 420])

@@ -25,7 +25,6 @@ from phonics_data.review.store import ConflictError
 from phonics_data.storage.manifest import read_manifest
 from tests.counted_videos import clicks, constant, make_source
 from tests.phonics_data.review.served_review import ReviewServer
-from tests.phonics_data.review.test_browser import browser as browser
 
 pytestmark = pytest.mark.dependencies
 PAGE = b"""<!doctype html><html><head><title>ABC &lt;b&gt;song&lt;/b&gt;</title></head>

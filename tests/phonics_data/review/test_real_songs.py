@@ -16,7 +16,6 @@ from phonics_data.storage.workspace import Workspace
 from phonics_data.types import Segment, TrueSegment
 from tests.phonics_data.review.served_review import ReviewServer
 from tests.phonics_data.review.test_browser import Person, phonics_data
-from tests.phonics_data.review.test_browser import browser as browser
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 SONGS = {
