@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from phonics_data.contract.web import HEADERS, read_json
+from phonics_data.contract.web import HEADERS, check_origin, read_json
 from phonics_data.review.app import application, failure, page, static, templates
 from phonics_data.review.candidates import Candidate, CandidateStore, DetailFetcher, progress_of
 from phonics_data.review.state import StateError
@@ -75,8 +75,7 @@ class CandidatePages:
 
     async def thumbnail(self, request: Request) -> Response:
         candidate = self._candidate(request)
-        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            raise HTTPException(403, "This request was sent by another site.")
+        check_origin(request)
         found = await run_in_threadpool(self.fetcher.get, candidate.video)
         if not found.thumbnail:
             raise HTTPException(404, "There is no thumbnail.")

@@ -89,6 +89,7 @@ class ReviewStore:
         self._videos: dict[str, FetchedVideo] = {}
         self._imported: dict[str, tuple[Segment, ...]] = {}
         self._reviews = Reviews()
+        self._rows: Mapping[str, tuple[Review, ...]] = {}
         self._songs: dict[str, tuple[object, Song]] = {}
         self._seen_path = workspace.root / "review" / "seen.json"
         self._seen: set[str] = set()
@@ -113,9 +114,10 @@ class ReviewStore:
                     found.setdefault(one.video_id, []).append(one)
             self._imported = {video_id: tuple(rows) for video_id, rows in found.items()}
         if self._has_changed(self.path):
-            self._reviews = (
-                read_reviews(self.path, f"--work {self.workspace.root}:") if self.path.exists() else Reviews()
-            )
+            self._use(read_reviews(self.path, f"--work {self.workspace.root}:") if self.path.exists() else Reviews())
+
+    def _use(self, reviews: Reviews) -> None:
+        self._reviews, self._rows = reviews, reviews.by_video()
 
     def _has_changed(self, path: Path) -> bool:
         stamp = _stamp(path)
@@ -145,9 +147,9 @@ class ReviewStore:
         with self._lock:
             self._read()
             video = self._videos[video_id]
-            rows = [row for row in self._reviews.rows if row.video_id == video_id]
+            rows = self._rows.get(video_id, ())
             item = self.workspace.ledger("segment").folder / f"{video_id}.json"
-            key = (video.sha256, tuple(rows), _stamp(item), self._stamps[self.workspace.table("segments")])
+            key = (video.sha256, rows, _stamp(item), self._stamps[self.workspace.table("segments")])
             known = self._songs.get(video_id)
             if known is None or known[0] != key:
                 self._songs[video_id] = known = (key, self._song(video, rows, has_item=_stamp(item) is not None))
@@ -217,10 +219,10 @@ class ReviewStore:
                 song = self.song(video_id)
                 if song.revision != revision:
                     raise ConflictError(f"{video_id}: changed meanwhile by another page or person")
-                earlier = [row for row in self._reviews.rows if row.video_id == video_id]
+                earlier = self._rows.get(video_id, ())
                 if song.has_unused:
                     copies = tuple(one for one in self._reviews.copies if one.video_id == video_id)
-                    write_reviews(self._replaced_path(video_id, earlier), Reviews(rows=tuple(earlier), copies=copies))
+                    write_reviews(self._replaced_path(video_id, earlier), Reviews(rows=earlier, copies=copies))
                 sha256 = song.video.sha256
                 rows = decisions(
                     state, earlier, video_id=video_id, sha256=sha256, reviewer=reviewer, at=at, version=__version__
@@ -246,7 +248,7 @@ class ReviewStore:
         with self._lock:
             self._read()
             video = self._videos[video_id]
-            rows = [row for row in self._reviews.rows if row.video_id == video_id]
+            rows = self._rows.get(video_id, ())
             if not rows or (video_id, video.sha256) in copies_by_key(self._reviews.copies):
                 return
             if (copy := self._copy(video)) is not None:
@@ -262,7 +264,7 @@ class ReviewStore:
         )
         with self._lock:
             self._read()
-            rows = [row for row in self._reviews.rows if row.video_id == video_id]
+            rows = self._rows.get(video_id, ())
             self._write(self._reviews.with_video(video_id, rows, copy))
 
     def lacks_copy(self) -> list[str]:
@@ -281,7 +283,7 @@ class ReviewStore:
 
     def _write(self, reviews: Reviews) -> None:
         write_reviews(self.path, reviews)
-        self._reviews = reviews
+        self._use(reviews)
         self._stamps[self.path] = _stamp(self.path)
 
     @contextmanager
