@@ -202,21 +202,17 @@ def import_labels(
     Example: phonics-data import labels song-0003.TextGrid song-0004.TextGrid --work work
     """
     from phonics_data.review.label_exchange import import_labels as run
-    from phonics_data.review.serve import default_reviewer
+    from phonics_data.review.serve import checked_reviewer
     from phonics_data.review.store import ReviewStore
-    from phonics_data.storage.reviews import reviewer_fault
     from phonics_data.storage.workspace import Workspace
 
     if video and len(files) > 1:
         raise OptionError("--video", video, "only with one file; name several files as their videos")
-    if fault := reviewer_fault(reviewer):
-        raise OptionError("--reviewer", reviewer, fault.partition("allowed: ")[2])
+    reviewer = checked_reviewer(reviewer)
     store = ReviewStore(Workspace(work, must_exist=True))
     with store.locked():
         for path in files:
             video_id = video or path.stem
-            number, replaced = run(
-                store, path, video_id, tier=tier, reviewer=reviewer or default_reviewer(), is_complete=not partial
-            )
+            number, replaced = run(store, path, video_id, tier=tier, reviewer=reviewer, is_complete=not partial)
             typer.echo(f"{video_id}: {number} labels, {replaced} of them about an automatic segment")
     typer.echo(f"next: phonics-data segment --work {work}")

@@ -26,7 +26,7 @@ def default_reviewer() -> str:
     return "" if reviewer_fault(name) else name
 
 
-def _checked_reviewer(reviewer: str) -> str:
+def checked_reviewer(reviewer: str) -> str:
     """`reviewer`, or by default the user of this machine. Raises `OptionError` for a name that is not allowed."""
     if fault := reviewer_fault(reviewer):
         raise OptionError("--reviewer", reviewer, fault.partition("allowed: ")[2])
@@ -59,7 +59,7 @@ def serve_review(
         WorkspaceLockedError: another review of this workspace is running.
         DependencyError: the extra ``review`` is not installed.
     """
-    base, reviewer = check_base(base), _checked_reviewer(reviewer)
+    base, reviewer = check_base(base), checked_reviewer(reviewer)
     try:
         import uvicorn  # noqa: F401 # pyright: ignore[reportUnusedImport] - used later, in `serve`
 
@@ -93,7 +93,7 @@ def serve_candidates(
         manifest: path or http URL.
         out: CSV manifest of the accepted rows; the decisions are beside it, in ``OUT.decisions.csv``.
     """
-    base, reviewer = check_base(base), _checked_reviewer(reviewer)
+    base, reviewer = check_base(base), checked_reviewer(reviewer)
     try:
         import uvicorn  # noqa: F401 # pyright: ignore[reportUnusedImport] - used later, in `serve`
 
