@@ -24,7 +24,7 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-EXTRAS = ("demo", "train", "features", "whisper", "google", "bucket", "figures", "survey", "ui")
+EXTRAS = ("demo", "train", "features", "whisper", "google", "bucket", "figures", "survey", "review", "ui")
 """Extras for users, without trackers that need an account."""
 LOWEST_EXTRAS = tuple(extra for extra in EXTRAS if extra != "ui")
 """Gradio needs a newer huggingface-hub than the lowest one for Whisper, so no environment has the lowest of both."""
