@@ -459,6 +459,38 @@ def bench_published_clips(
     typer.echo(published_clips.table(measured))
 
 
+@app.command("model-options")
+def bench_model_options(
+    dataset: Annotated[Path, typer.Argument(help="Dataset with the splits train and validation.")],
+    out: Annotated[Path, typer.Option(help="Folder of the runs; the same command resumes.")],
+    num_videos: Annotated[int, typer.Option("--videos", min=4, help="Training videos per run.")] = 3_200,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs per option.")] = 3,
+    evaluated: Annotated[int, typer.Option(min=2, help="Maximum number of evaluated videos.")] = 48,
+    only: Annotated[list[str], typer.Option(help="Only this option; can be repeated. Default: all.")] = [],  # noqa: B006
+    set_: SetOption = [],  # noqa: B006 - typer reads the default, nothing changes it
+    jobs: Annotated[int, typer.Option(min=1, help="Parallel runs.")] = 1,
+) -> None:
+    """Compare each option of the preset tuned-tiny alone with the preset, on validation.
+
+    Example: python -m benchmarks model-options dataset --out options --set data.frame_stride=2 --jobs 2
+    """
+    from benchmarks import model_options
+    from benchmarks.report import markdown_table
+
+    rows = model_options.compare_options(
+        dataset,
+        out,
+        num_videos=num_videos,
+        num_seeds=seeds,
+        num_evaluated=evaluated,
+        settings=tuple(set_),
+        only=only,
+        workers=jobs,
+        on_progress=lambda line: typer.echo(line, err=True),
+    )
+    typer.echo(markdown_table(model_options.columns(), rows))
+
+
 @app.command("events")
 def bench_events(
     dataset: Annotated[Path, typer.Argument(help="Dataset of real clips or of rendered songs.")],
@@ -540,6 +572,7 @@ def bench_order(
     Example: python -m benchmarks order demo/dataset --steps 1000 --set optim.d_lr=1e-3
     """
     from benchmarks import order
+    from benchmarks.report import markdown_table
     from cssgan import config as configs
     from cssgan.data import loaders
     from cssgan.presets import preset
@@ -558,7 +591,7 @@ def bench_order(
                     measured = order.measure(name, discriminators, windows, config)
                     rows.append((head, str(seed), str(step), *measured.cells()))
                     typer.echo(" ".join(rows[-1]), err=True)
-    typer.echo(order.markdown(("head", "seed", "steps", *order.COLUMNS), rows))
+    typer.echo(markdown_table(("head", "seed", "steps", *order.COLUMNS), rows))
 
 
 @app.command("order-gradient")
@@ -575,6 +608,7 @@ def bench_order_gradient(
     Example: python -m benchmarks order-gradient runs/first --shards demo/dataset
     """
     from benchmarks import order
+    from benchmarks.report import markdown_table
     from cssgan.data import loaders
 
     for run in runs:
@@ -590,7 +624,7 @@ def bench_order_gradient(
             raise OptionError("RUNS", str(run), "runs with loss.l1_weight or loss.l2_weight above 0")
         rows = [(name, f"{norm:.3g}", f"{norm / found['reconstruction']:.4f}") for name, norm in found.items()]
         typer.echo(f"{run}: L2 norms of weighted gradients")
-        typer.echo(order.markdown(("term", "norm", "of reconstruction"), rows))
+        typer.echo(markdown_table(("term", "norm", "of reconstruction"), rows))
         if "g_order" in found and found["g_order"] > 0:
             weight = config.loss.order_weight * share * found["reconstruction"] / found["g_order"]
             typer.echo(f"loss.order_weight={weight:.3g} would give the order a share of {share:g}")

@@ -173,8 +173,3 @@ def gradient_norms(train_state: TrainState, batches: Sequence[Batch], config: Co
         for name, gradient in gradients.items():
             norms.setdefault(name, []).append(float(gradient.norm()))
     return {name: float(np.mean(values)) for name, values in norms.items()}
-
-
-def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (heads, ["---"] * len(heads), *rows))

@@ -60,3 +60,8 @@ def targets(rows: Sequence[TargetRow]) -> str:
         lines.append((row.name, wanted, measured, row.status, row.note))
     widths = [max(len(cells[column]) for cells in lines) for column in range(5)]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(cells, widths, strict=True)).rstrip() for cells in lines)
+
+
+def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (heads, ["---"] * len(heads), *rows))

@@ -21,6 +21,9 @@ from cssgan.cli.options import (
 )
 from phonics_data.errors import OptionError
 
+SKIPPABLE = ("imagenet", "words")
+"""Groups of metrics that `--skip` leaves out."""
+
 
 def evaluate(
     run: RunOption,
@@ -79,6 +82,13 @@ def evaluate(
     per_video: Annotated[
         bool, typer.Option("--per-video", help="Also write RUN/videos.parquet, one row per video.")
     ] = False,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Leave out a group of metrics: imagenet (distances in ImageNet features) or words (reading the object "
+            "words). These two take two thirds of the time on a CPU. Can be repeated."
+        ),
+    ] = None,
     as_json: AsJsonOption = False,
 ) -> None:
     """Evaluate a model on clips of a dataset: similarity to the real videos, events, motion, synchrony with the audio.
@@ -94,6 +104,7 @@ def evaluate(
     """
     splits: list[SplitName] = [parse_split(name) for name in dict.fromkeys(split or ["test"])]
     which = parse_weights(weights)
+    skipped = {choice("--skip", group, SKIPPABLE) for group in skip or []}
     from cssgan.pretrained.shipped import shipped_models
 
     if out is None and not run.exists() and str(run) in shipped_models():
@@ -114,6 +125,7 @@ def evaluate(
         frame_step=frame_step,
         device=device,
         cache=cache_root() / "features",
+        skip_lite2="skipped (--skip imagenet)" if "imagenet" in skipped else "",
     )
     reports = evaluate_splits(
         run,
@@ -127,6 +139,7 @@ def evaluate(
         evaluators=evaluators,
         truth=truth,
         per_video=per_video,
+        read_words="words" not in skipped,
         device=device,
     )
     if as_json:

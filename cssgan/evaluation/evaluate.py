@@ -85,6 +85,7 @@ def evaluate(
     evaluators: TrainedEvaluators | None = None,
     evaluators_caution: str = "",
     pool: RealPool | None = None,
+    read_words: bool = True,
     seed: int = 0,
 ) -> Evaluation:
     """Compute all metrics. Those of pretrained networks and evaluators that are not given are unavailable.
@@ -102,6 +103,7 @@ def evaluate(
         header: description of model and dataset for the report.
         evaluators_caution: caution for the results of the evaluators (`TrainedEvaluators.caution`).
         pool: other real windows for the floor of distances at the number of evaluated videos; None: no floor.
+        read_words: False: `word_read` is unavailable; reading takes about a quarter of the time.
         seed: of mismatched pairings, bootstrap resamples and the halves of the real set.
     """
     n, real = len(data), data.video_NTHWC
@@ -124,8 +126,9 @@ def evaluate(
     )
     of_synchrony = synchrony_results(curves, SynchronySpec(seed=seed))
     of_events, event_values = _event_results(
-        generate, data, phrases, fake=fake, untrained=untrained, truth=truth, clip_frames=clip_frames, seed=seed
-    )
+        generate, data, phrases, fake=fake, untrained=untrained, truth=truth, clip_frames=clip_frames,
+        read_words=read_words, seed=seed,
+    )  # fmt: skip
     chosen, real_set = _swap_test_videos(data.num_valid_N), _shared_protocol(data)
     of_evaluators = evaluator_results(
         evaluators, pairs, data, swapped=swapped, controls=controls, caution=evaluators_caution, seed=seed
@@ -164,10 +167,11 @@ def _event_results(
     untrained: Generate | None,
     truth: RegionTruth | None,
     clip_frames: int,
+    read_words: bool,
     seed: int,
 ) -> tuple[list[MetricResult], dict[str, Floats]]:
     """The event measures of whole phrases with their controls, and their values per video."""
-    spec = EventSpec(seed=seed)
+    spec = EventSpec(seed=seed, read_words=read_words)
     if phrases is not None:
         log.info("generating %d whole phrases, %d frames each", len(data), phrases.video_NTHWC.shape[1])
         data, fake = phrases, _generate_all(generate, phrases)
@@ -433,6 +437,7 @@ def evaluate_run(
     evaluators: Path | None = None,
     truth: Path | None = None,
     per_video: bool = False,
+    read_words: bool = True,
     device: str = "cpu",
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -447,6 +452,7 @@ def evaluate_run(
         networks: pretrained networks; None: their metrics are unavailable.
         evaluators: folder of `cssgan evaluators train`; None: their metrics are unavailable.
         truth: folder of rendered songs with events.parquet and regions.parquet; None: no event measures by region.
+        read_words: False: `word_read` is unavailable.
         per_video: write videos.parquet beside the report, one row per video (`cssgan.metrics.per_video`).
         seed: of the noise and of everything that is sampled in the metrics.
 
@@ -500,7 +506,7 @@ def evaluate_run(
         as_generate(generator, seed), data, phrases=phrases,
         untrained=as_generate(untrained_generator(generator, seed), seed), truth=regions,
         clip_frames=clip_frames, stride=stride, protocol=protocol, header=header, networks=networks, evaluators=trained,
-        evaluators_caution="" if trained is None else trained.caution(shards, split), pool=pool, seed=seed,
+        evaluators_caution="" if trained is None else trained.caution(shards, split), pool=pool, read_words=read_words, seed=seed,
     )  # fmt: skip
     report = {**evaluation.as_json(), "wall_seconds": round(time.monotonic() - started, 1)}
     written = write(evaluation, data, report, out or run / "evaluation.json")

@@ -75,7 +75,8 @@ def event_results(
             for column, items in columns.items():
                 per_video[column] = items[GENERATED]
                 of_controls[column] = {control: value_N for control, value_N in items.items() if control != GENERATED}
-    word, word_N = word_read_result(pairs, data.object_words, rates_N, controls, spec.seed)
+    words = data.object_words if spec.read_words else None
+    word, word_N = word_read_result(pairs, words, rates_N, controls, spec.seed)
     return EventEvaluation(
         results=(*results, word), per_video={**per_video, word.name: word_N}, of_controls=of_controls
     )

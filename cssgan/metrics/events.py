@@ -49,6 +49,8 @@ class EventSpec:
     """Two events up to this far apart coincide."""
     max_negatives: int = 64
     """Of a clip of a source video with more clips, a random choice."""
+    read_words: bool = True
+    """False: `word_read` is unavailable."""
     seed: int = 0
     """Of the bootstrap and of everything that is sampled."""
 

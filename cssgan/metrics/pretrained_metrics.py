@@ -24,7 +24,7 @@ from cssgan.metrics.distance_results import (
 )
 from cssgan.metrics.distances import inception_score
 from cssgan.metrics.features import Features
-from cssgan.metrics.networks import lite2, resize
+from cssgan.metrics.networks import resize
 from cssgan.metrics.networks.lite2 import Lite2
 from cssgan.metrics.networks.pretrained import PretrainedNetworks
 from cssgan.metrics.networks.torchscript import I3d, Lpips
@@ -225,7 +225,7 @@ def _lite2_results(
     """Distances in ImageNet features: of frames, of videos (features and their changes), and of paired frames."""
     n, network, limits = len(pairs), networks.lite2, networks.limits
     if network is None:
-        return [unavailable(name, lite2.NOT_INSTALLED, better="lower", n_real=n, n_fake=n) for name in LITE2_METRICS]
+        return [unavailable(name, networks.no_lite2, better="lower", n_real=n, n_fake=n) for name in LITE2_METRICS]
     protocol: dict[str, ProtocolValue] = {
         "network": network.name, "weights_sha256": network.digest, "range": "(x - 127) / 128",
         "resize": f"bilinear to {network.size}", "note": "EfficientNet-Lite2: neither FID, KID nor LPIPS",

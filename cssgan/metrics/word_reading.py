@@ -20,6 +20,7 @@ from cssgan.metrics.statistics import bootstrap_mean
 from cssgan.metrics.videos import Floats, Ints, ReadVideos, VideoPairs, Videos, mean_defined
 
 NAME = "word_read"
+NOT_READ = "skipped (--skip words)"
 MAX_CLIPS = 64
 """Clips that are read, a random choice: one frame takes .2 s."""
 
@@ -78,17 +79,23 @@ def read_words(
 
 def word_read_result(
     pairs: VideoPairs,
-    words: Sequence[str],
+    words: Sequence[str] | None,
     frames_per_second_N: Floats,
     controls: Mapping[str, Videos | ReadVideos],
     seed: int = 0,
 ) -> tuple[MetricResult, Floats]:
-    """Share of the clips with a readable word whose generated video shows it, and the value of each clip."""
+    """Share of the clips with a readable word whose generated video shows it, and the value of each clip.
+
+    Args:
+        words: object word of each clip; "" if it has none; None: words are not read, the metric is unavailable.
+    """
     count, nothing = len(pairs), np.full(len(pairs), np.nan)
 
     def absent(reason: str) -> tuple[MetricResult, Floats]:
         return unavailable(NAME, reason, better="higher", n_real=count, n_fake=count), nothing
 
+    if words is None:
+        return absent(NOT_READ)
     if not any(len(letters_only(word)) > 1 for word in words):
         return absent("no clip has an object word")
     try:

@@ -10,6 +10,7 @@ collect_ignore = (
     else [
         "test_coverage.py",
         "test_events.py",
+        "test_model_options.py",
         "test_order.py",
         "test_published_clips.py",
         "test_step.py",

@@ -33,6 +33,7 @@ class PretrainedNetworks:
 
     Args:
         lite2: from an installed package, not from a file that is fetched.
+        no_lite2: reason of its unavailable metrics if `lite2` is None.
         frame_step: frames of a clip of the cascade. FID, KID and IS use its middle and the frames beside its seams; 1: all.
         cache: folder for features of real videos; None: no cache.
     """
@@ -41,6 +42,7 @@ class PretrainedNetworks:
     i3d: I3d | None = None
     lpips: Lpips | None = None
     lite2: Lite2 | None = None
+    no_lite2: str = lite2_network.NOT_INSTALLED
     frame_step: int = 8
     cache: Path | None = None
     limits: SampleLimits = SampleLimits()
@@ -55,10 +57,14 @@ def load_metric_networks(
     frame_step: int = 8,
     cache: Path | None = None,
     device: str = "cpu",
+    skip_lite2: str = "",
 ) -> PretrainedNetworks:
     """Load the given files, and for networks without a given file those in `download.weights_folder()`, if any.
 
     EfficientNet-Lite2 is loaded if its package is installed.
+
+    Args:
+        skip_lite2: reason for which EfficientNet-Lite2 is not used; empty: it is used.
 
     Raises:
         WeightsError: a given file is missing or another network, or a file in the folder has another digest.
@@ -66,12 +72,13 @@ def load_metric_networks(
     inception_file = download.find("inception", inception)
     i3d_file = download.find("i3d", i3d)
     lpips_file = download.find("lpips", lpips)
-    lite2_path = lite2_network.weights_path()
+    lite2_path = None if skip_lite2 else lite2_network.weights_path()
     return PretrainedNetworks(
         inception=inception_file and Inception(inception_file[0], resize, digest=inception_file[1], device=device),
         i3d=i3d_file and I3d(i3d_file[0], digest=i3d_file[1], device=device),
         lpips=lpips_file and Lpips(lpips_file[0], digest=lpips_file[1], device=device),
         lite2=None if lite2_path is None else Lite2(lite2_path, device=device),
+        no_lite2=skip_lite2 or lite2_network.NOT_INSTALLED,
         frame_step=frame_step,
         cache=cache,
     )
