@@ -82,7 +82,7 @@ def compare_options(
     )
     found = results.collect([job for of_row in jobs.values() for job in of_row], context, "validation")
     base = found.runs(jobs["tuned"])
-    return [_row(name, found, found.runs(jobs[name]), base, jobs[name]) for name in rows if found.runs(jobs[name])]
+    return [_row(name, found, jobs[name], base) for name in rows]
 
 
 def columns() -> tuple[str, ...]:
@@ -109,9 +109,10 @@ def _job(row: Row, chosen: Budget, seed: int, settings: Sequence[str]) -> Job:
     return Job(key=f"{words}-seed{seed}", preset=found.preset, settings=found.settings, seed=seed, config=found.config)
 
 
-def _row(
-    name: str, found: Results, runs: Sequence[FinishedRun], base: Sequence[FinishedRun], jobs: Sequence[Job]
-) -> tuple[str, ...]:
+def _row(name: str, found: Results, jobs: Sequence[Job], base: Sequence[FinishedRun]) -> tuple[str, ...]:
+    runs = found.runs(jobs)
+    if not runs:
+        return (name, "0", found.missing[jobs[0].key], *[""] * (len(SHOWN) - 1))
     cells: list[str] = []
     for measure in (measure for wanted in SHOWN for measure in MEASURES if measure.name == wanted):
         values = [_value(run, measure) for run in runs]

@@ -9,7 +9,8 @@ from phonics_data.errors import InputError
 from phonics_data.ocr.trace import trace_path
 from phonics_data.report.letters import reviewed_truth
 from phonics_data.segmentation.lexicon import LETTERS
-from phonics_data.stages.segment import REVIEWS_FILE, words_by_video
+from phonics_data.stages.reviewed_segments import REVIEWS_FILE
+from phonics_data.stages.segment import words_by_video
 from phonics_data.storage.reviews import read_reviews
 from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import Workspace

@@ -92,7 +92,7 @@ def letters(
     from phonics_data.cli.progress import print_table
     from phonics_data.contract.files import write_bytes
     from phonics_data.report import letters as library
-    from phonics_data.stages.segment import REVIEWS_FILE
+    from phonics_data.stages.reviewed_segments import REVIEWS_FILE
     from phonics_data.storage.reviews import read_reviews
     from phonics_data.storage.workspace import Workspace
 

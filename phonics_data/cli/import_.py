@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from phonics_data.cli.option_groups import option_groups
-from phonics_data.cli.options import Out, ShardArguments, Work, Workers
+from phonics_data.cli.options import Out, ReviewsFile, ShardArguments, Work, Workers, read_decisions
 from phonics_data.errors import OptionError
 
 if TYPE_CHECKING:
@@ -28,13 +30,33 @@ def _import_and_shard(
     *,
     evidence: LabelSource,
     workers: int,
+    reviews: str = "none",
 ) -> None:
+    """Import, apply the decisions of people, shard.
+
+    Args:
+        reviews: `ReviewsFile`; decisions name letters, so only imports of letters have them.
+    """
     from phonics_data.cli.progress import print_counts, print_dataset, progress
+    from phonics_data.segmentation.length import LengthLimits
     from phonics_data.sources.importer import import_files
+    from phonics_data.stages.reviewed_segments import review_given_segments, workspace_reviews
     from phonics_data.stages.shard.stage import shard
 
+    def limits(source_rate: Fraction) -> LengthLimits:
+        """Given clips may have any length, so those of decisions may too."""
+        return LengthLimits(frame_rate=options.clip_rate(source_rate), min_frames=1, max_frames=1_000_000)
+
+    decisions = read_decisions(reviews)
+    if options.label_set != "letters":
+        if decisions is not None and decisions.rows:
+            raise OptionError("--reviews", reviews, "only with the label set letters")
+        reviews = "none"
     with progress() as on_progress:
         counts = [import_files(workspace, files, evidence=evidence, workers=workers, on_progress=on_progress)]
+        if reviews != "none":
+            decisions = workspace_reviews(workspace) if decisions is None else decisions
+            counts[0] = replace(counts[0], notes=review_given_segments(workspace, decisions, limits))
         counts.append(shard(workspace, out, options, workers=workers, on_progress=on_progress))
     print_counts(counts)
     print_dataset(out)
@@ -48,6 +70,7 @@ def import_folder(
     work: Work = Path("work"),
     out: Out = Path("dataset"),
     workers: Workers = 1,
+    reviews: ReviewsFile = "",
     arguments: ShardArguments,
     table: Annotated[
         Path | None, typer.Option("--csv", help="CSV with path, label, and optionally start, end, object_word.")
@@ -68,7 +91,7 @@ def import_folder(
     workspace = Workspace(work)
     with workspace.lock():
         evidence: LabelSource = "folder" if table is None else "csv"
-        _import_and_shard(workspace, files, out, options, evidence=evidence, workers=workers)
+        _import_and_shard(workspace, files, out, options, evidence=evidence, workers=workers, reviews=reviews)
 
 
 @import_app.command("grid")
@@ -79,6 +102,7 @@ def import_grid(
     work: Work = Path("work"),
     out: Out = Path("dataset"),
     workers: Workers = 1,
+    reviews: ReviewsFile = "",
     arguments: ShardArguments,
     label: Annotated[
         str, typer.Option(help="speaker (whole sentences), or letter (only the seconds of the sentence's letter).")
@@ -109,7 +133,7 @@ def import_grid(
     files = grid_files(folder, cast("GridLabel", label), frame_rate=options.frame_rate, min_frames=min_frames or 14)
     workspace = Workspace(work)
     with workspace.lock():
-        _import_and_shard(workspace, files, out, options, evidence="grid", workers=workers)
+        _import_and_shard(workspace, files, out, options, evidence="grid", workers=workers, reviews=reviews)
 
 
 @import_app.command("phonics")
@@ -120,6 +144,7 @@ def import_phonics(
     work: Work = Path("work"),
     out: Out = Path("dataset"),
     workers: Workers = 1,
+    reviews: ReviewsFile = "",
     arguments: ShardArguments,
     labels: Annotated[
         Path | None,
@@ -141,7 +166,7 @@ def import_phonics(
     with workspace.lock():
         with progress() as on_progress:
             files = phonics_files(folder, labels, workers=workers, on_progress=on_progress)
-        _import_and_shard(workspace, files, out, options, evidence="csv", workers=workers)
+        _import_and_shard(workspace, files, out, options, evidence="csv", workers=workers, reviews=reviews)
 
 
 @import_app.command("vidtimit")
@@ -194,7 +219,7 @@ def import_labels(
     ] = False,
     reviewer: Annotated[str, typer.Option(help="Name in reviews.csv; default: the user of this machine.")] = "",
 ) -> None:
-    """Import labels from other programs as decisions about the segments of WORK (reviews.csv). Run `segment` afterwards.
+    """Import labels from other programs as decisions about the segments of WORK (reviews.csv). Run `segment`, or the import of WORK, afterwards.
 
     A label is a letter, or a letter and its object word: "A apple". The labels replace all decisions about their video. Needs the extra
     `review` for ELAN and Praat files. `phonics-data export-labels` writes the same formats.
@@ -210,9 +235,13 @@ def import_labels(
         raise OptionError("--video", video, "only with one file; name several files as their videos")
     reviewer = checked_reviewer(reviewer)
     store = ReviewStore(Workspace(work, must_exist=True))
+    is_import = False
     with store.locked():
         for path in files:
             video_id = video or path.stem
             number, replaced = run(store, path, video_id, tier=tier, reviewer=reviewer, is_complete=not partial)
             typer.echo(f"{video_id}: {number} labels, {replaced} of them about an automatic segment")
-    typer.echo(f"next: phonics-data segment --work {work}")
+            is_import = store.is_import(video_id)
+    typer.echo(
+        "next: the same `phonics-data import` again" if is_import else f"next: phonics-data segment --work {work}"
+    )

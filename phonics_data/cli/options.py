@@ -50,6 +50,19 @@ def _frame_rate() -> Any:
     )
 
 
+_REVIEWS_HELP = "Decisions of people to apply (reviews.csv). Default: WORK/reviews.csv, if it exists; none: the segments without decisions."
+ReviewsFile = Annotated[str, typer.Option("--reviews", help=_REVIEWS_HELP)]
+
+
+def read_decisions(reviews: str) -> Reviews | None:
+    """The decisions of `--reviews`; None: those of the workspace."""
+    from phonics_data.storage.reviews import Reviews, read_reviews
+
+    if not reviews:
+        return None
+    return Reviews() if reviews == "none" else read_reviews(Path(reviews))
+
+
 @dataclass(frozen=True, kw_only=True)
 class NetworkArguments:
     cookies: Path | None = option(None, "Cookies in Netscape format; read, never written.")
@@ -151,18 +164,10 @@ class SegmentArguments:
     max_frames: int = option(100, "Maximum length of a clip, in frames (paper: 100).", min=1)
     order: str = option("auto", "Letters in alphabetical order: strict, any (no order), auto (detected per video).")
     unit: str = option("phrase", "A clip for each object word (phrase), or for all phrases of a letter (letter).")
-    reviews: str = option(
-        "",
-        "Decisions of people to apply (reviews.csv). Default: WORK/reviews.csv, if it exists; none: automatic segments only.",
-    )
+    reviews: str = option("", _REVIEWS_HELP)
 
     def decisions(self) -> Reviews | None:
-        """The decisions in the file; None: those of the workspace."""
-        from phonics_data.storage.reviews import Reviews, read_reviews
-
-        if not self.reviews:
-            return None
-        return Reviews() if self.reviews == "none" else read_reviews(Path(self.reviews))
+        return read_decisions(self.reviews)
 
     def options(self) -> SegmentOptions:
         from phonics_data.stages.segment import SegmentOptions

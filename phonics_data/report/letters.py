@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from phonics_data.errors import InputError
 from phonics_data.segmentation.reviewed import moved_reviews
 from phonics_data.segmentation.scoring import SegmentScore, calibration_error, score_segments
-from phonics_data.stages.segment import automatic_segments, review_offset
+from phonics_data.stages.reviewed_segments import automatic_segments, review_offset
 from phonics_data.storage.reviews import Review, Reviews, copies_by_key
 from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import Workspace

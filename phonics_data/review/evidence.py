@@ -58,7 +58,7 @@ def collect(workspace: Workspace, video: FetchedVideo) -> dict[str, Any]:
 
 def _collect(root: Path, video_id: str) -> dict[str, Any]:
     from phonics_data.show.video_evidence import collect_evidence
-    from phonics_data.stages.segment import video_loudness
+    from phonics_data.stages.reviewed_segments import video_loudness
 
     workspace = Workspace(root, must_exist=True)
     found = collect_evidence(workspace, video_id)

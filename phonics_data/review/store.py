@@ -20,11 +20,11 @@ from phonics_data.errors import InputError, WorkspaceLockedError
 from phonics_data.review.evidence import cached_evidence
 from phonics_data.review.state import PageState, decisions, page_state, state_to_plain
 from phonics_data.segmentation.reviewed import moved_reviews
-from phonics_data.stages.segment import REVIEWS_FILE, review_offset, video_loudness
-from phonics_data.storage.reviews import Review, ReviewedCopy, Reviews, copies_by_key, read_reviews, write_reviews
+from phonics_data.stages.reviewed_segments import REVIEWS_FILE, review_offset, video_loudness, workspace_reviews
+from phonics_data.storage.reviews import Review, ReviewedCopy, Reviews, copies_by_key, write_reviews
 from phonics_data.storage.tables import from_plain, read_table
 from phonics_data.storage.workspace import Workspace, write_json
-from phonics_data.types import REVIEW_EVIDENCE, FetchedVideo, Rejection, Segment
+from phonics_data.types import FetchedVideo, Rejection, Segment
 
 _Stamp = tuple[int, int, int]
 
@@ -87,7 +87,6 @@ class ReviewStore:
         self._lock = threading.RLock()
         self._stamps: dict[Path, _Stamp | None] = {}
         self._videos: dict[str, FetchedVideo] = {}
-        self._imported: dict[str, tuple[Segment, ...]] = {}
         self._reviews = Reviews()
         self._rows: Mapping[str, tuple[Review, ...]] = {}
         self._songs: dict[str, tuple[object, Song]] = {}
@@ -103,18 +102,11 @@ class ReviewStore:
 
     def _read(self) -> None:
         """Read what changed on the disk."""
-        videos_path, segments_path = self.workspace.table("videos"), self.workspace.table("segments")
+        videos_path = self.workspace.table("videos")
         if self._has_changed(videos_path) or not self._videos:
             self._videos = {video.video_id: video for video in read_table(videos_path, FetchedVideo)}
-        if self._has_changed(segments_path):
-            # The automatic segments of imported labels are in the table only.
-            found: dict[str, list[Segment]] = {}
-            for one in read_table(segments_path, Segment) if segments_path.exists() else ():
-                if one.evidence != REVIEW_EVIDENCE:
-                    found.setdefault(one.video_id, []).append(one)
-            self._imported = {video_id: tuple(rows) for video_id, rows in found.items()}
         if self._has_changed(self.path):
-            self._use(read_reviews(self.path, f"--work {self.workspace.root}:") if self.path.exists() else Reviews())
+            self._use(workspace_reviews(self.workspace))
 
     def _use(self, reviews: Reviews) -> None:
         self._reviews, self._rows = reviews, reviews.by_video()
@@ -136,6 +128,11 @@ class ReviewStore:
             self._read()
             return self._videos.get(video_id)
 
+    def is_import(self, video_id: str) -> bool:
+        """Whether the video is from `phonics-data import`, which applies decisions itself."""
+        video = self.video(video_id)
+        return video is not None and video.fetcher_version == "import"
+
     def songs(self) -> list[Song]:
         """All videos, the one that is most worth a look first."""
         with self._lock:
@@ -149,7 +146,7 @@ class ReviewStore:
             video = self._videos[video_id]
             rows = self._rows.get(video_id, ())
             item = self.workspace.ledger("segment").folder / f"{video_id}.json"
-            key = (video.sha256, rows, _stamp(item), self._stamps[self.workspace.table("segments")])
+            key = (video.sha256, rows, _stamp(item))
             known = self._songs.get(video_id)
             if known is None or known[0] != key:
                 self._songs[video_id] = known = (key, self._song(video, rows, has_item=_stamp(item) is not None))
@@ -159,9 +156,8 @@ class ReviewStore:
     def _song(self, video: FetchedVideo, rows: Sequence[Review], *, has_item: bool) -> Song:
         outcome = self.workspace.ledger("segment").read(video.video_id) if has_item else None
         rejection = None
-        if outcome is None:
-            automatic = self._imported.get(video.video_id, ())
-        else:
+        automatic: tuple[Segment, ...] = ()
+        if outcome is not None:
             automatic = tuple(from_plain(Segment, row) for row in outcome["kept"])
             refused = [from_plain(Rejection, row) for row in outcome["rejections"]]
             rejection = next((one for one in refused if one.item_id == video.video_id), None)

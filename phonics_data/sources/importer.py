@@ -18,11 +18,11 @@ from pathlib import Path
 from phonics_data.contract.labels import LETTERS
 from phonics_data.errors import InputError, ItemError, MediaError
 from phonics_data.executors.isolated import Limits, map_isolated
-from phonics_data.executors.items import OnProgress, rejected, write_rejections
+from phonics_data.executors.items import OnProgress, Outcome, rejected, write_rejections
 from phonics_data.media import decodes_to_end, probe
 from phonics_data.storage.manifest import kind_of
-from phonics_data.storage.tables import write_table
-from phonics_data.storage.workspace import Workspace, file_sha256
+from phonics_data.storage.tables import to_plain, write_table
+from phonics_data.storage.workspace import Workspace, file_sha256, fingerprint
 from phonics_data.types import FetchedVideo, LabelSource, ObjectWordSource, Rejection, Segment, StageCount, segment_id
 
 
@@ -126,9 +126,12 @@ def import_files(
         examples = "; ".join(f"{number} {reason}, the first: {first[reason]}" for reason, number in reasons)
         raise InputError(f"none of {len(files)} files is usable; {examples}")
     pairs = [(file, videos[file.video_id]) for file in files if file.video_id in videos]
-    segments = [segment for file, video in pairs for segment in _segments(file, video, evidence)]
+    given = {file.video_id: _segments(file, video, evidence) for file, video in pairs}
     write_table(workspace.table("videos"), FetchedVideo, [video for _, video in pairs])
-    write_table(workspace.table("segments"), Segment, segments)
+    write_table(workspace.table("segments"), Segment, [segment for rows in given.values() for segment in rows])
+    for video_id, rows in given.items():  # decisions of people change the table, not these
+        outcome = to_plain(Outcome(kept=tuple(rows)))
+        workspace.ledger("segment").write(video_id, fingerprint("given", outcome), outcome)
     return StageCount(
         stage="fetch",
         num_in=len(files),

@@ -14,23 +14,20 @@ from fractions import Fraction
 from pathlib import Path
 from typing import get_args
 
-from phonics_data.errors import ItemError, MediaError, OptionError
+from phonics_data.errors import ItemError, OptionError
 from phonics_data.executors.items import OnProgress, Outcome, run_items, write_rejections
-from phonics_data.media.audio_reader import read_audio
 from phonics_data.media.probe import clip_rate
 from phonics_data.ocr.trace import ScreenTrace, trace_path
-from phonics_data.segmentation.alignment import align, loudness_digits
 from phonics_data.segmentation.length import FrameSegment, LengthLimits, apply_length_rule
-from phonics_data.segmentation.reviewed import apply_reviews
 from phonics_data.segmentation.segmenter import SegmenterOptions, segment_song
 from phonics_data.segmentation.units import Unit
 from phonics_data.segmentation.viterbi import Order
 from phonics_data.segmentation.word_decoder import required_counts
-from phonics_data.storage.reviews import Review, ReviewedCopy, Reviews, copies_by_key, read_reviews
-from phonics_data.storage.tables import from_plain, read_table, to_plain, write_table
+from phonics_data.stages.reviewed_segments import reviewed_segments, workspace_reviews
+from phonics_data.storage.reviews import Reviews
+from phonics_data.storage.tables import read_table, to_plain, write_table
 from phonics_data.storage.workspace import Workspace, file_sha256, fingerprint
 from phonics_data.types import (
-    REVIEW_EVIDENCE,
     FetchedVideo,
     Origin,
     Rejection,
@@ -43,13 +40,6 @@ from phonics_data.types import (
 
 SEGMENT_VERSION = "segment-8"
 """Increased whenever the same evidence would give other segments."""
-
-
-REVIEWS_FILE = "reviews.csv"
-"""Decisions of the workspace, below WORK."""
-LOUDNESS_RATE_HZ = 8000
-MAX_DURATION_DIFFERENCE_SECONDS = 20.0
-"""Copies of one video whose durations differ by more are other cuts of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,9 +108,10 @@ def segment(
         workspace, "segment", tasks, fingerprints, function, Segment, workers=workers, on_progress=on_progress
     )
     if reviews is None:
-        path = workspace.root / REVIEWS_FILE
-        reviews = read_reviews(path, f"--work {workspace.root}:") if path.exists() else Reviews()
-    kept, rejections, notes = _reviewed(workspace, videos, options, reviews, result.kept, result.rejections)
+        reviews = workspace_reviews(workspace)
+    kept, rejections, notes = reviewed_segments(
+        workspace, videos, options.limits, reviews, result.kept, result.rejections
+    )
     write_table(workspace.table("segments"), Segment, kept)
     write_rejections(workspace, "segment", rejections)
     if not reviews.rows:
@@ -151,124 +142,6 @@ def words_by_video(workspace: Workspace) -> tuple[Mapping[str, list[Word]], Mapp
             )
         )
     return words, origins
-
-
-def automatic_segments(workspace: Workspace, video_id: str) -> tuple[Segment, ...]:
-    """The segments of a video as `segment` found them, without reviews; empty before it has run, and for refused videos."""
-    outcome = workspace.ledger("segment").read(video_id)
-    return () if outcome is None else tuple(from_plain(Segment, row) for row in outcome["kept"])
-
-
-def video_loudness(workspace: Workspace, video: FetchedVideo) -> str:
-    """The loudness of a video's sound, as in `ReviewedCopy`; empty if it cannot be read."""
-    path = workspace.root / video.path
-    try:
-        audio_N = read_audio(path, duration_seconds=video.duration_seconds, rate_hz=LOUDNESS_RATE_HZ)
-    except MediaError:
-        return ""
-    return loudness_digits(audio_N, LOUDNESS_RATE_HZ)
-
-
-def _reviewed(
-    workspace: Workspace,
-    videos: Sequence[FetchedVideo],
-    options: SegmentOptions,
-    reviews: Reviews,
-    automatic: Sequence[Segment],
-    rejections: Sequence[Rejection],
-) -> tuple[list[Segment], list[Rejection], tuple[str, ...]]:
-    """(segments, rejections, notes for the user) after the reviews."""
-    by_video = reviews.by_video()
-    if not by_video:
-        return list(automatic), list(rejections), ()
-    found: dict[str, list[Segment]] = defaultdict(list)
-    for one in automatic:
-        found[one.video_id].append(one)
-    copies = copies_by_key(reviews.copies)
-    kept: list[Segment] = []
-    changed = list(rejections)
-    moved: list[str] = []
-    for video in videos:
-        rows = by_video.get(video.video_id)
-        if rows is None:
-            kept += found[video.video_id]
-            continue
-        offset, unused = review_offset(workspace, video, rows, copies)
-        if unused is not None:
-            kept += found[video.video_id]
-            changed.append(unused)
-            continue
-        if offset:
-            moved.append(f"{video.video_id} {offset:+.2f} s")
-        limits = options.limits(video.frame_rate)
-        result = apply_reviews(video.video_id, found[video.video_id], rows, limits, video.duration_seconds, offset)
-        kept += result.segments
-        if result.segments:  # the video is no longer refused
-            changed = [one for one in changed if one.item_id != video.video_id]
-        changed = [one for one in changed if not _is_decided(one, video.video_id, result.segments)]
-        changed += result.rejections
-    return kept, changed, _review_notes(kept, changed, moved, by_video, {video.video_id for video in videos})
-
-
-def _review_notes(
-    kept: Sequence[Segment],
-    rejections: Sequence[Rejection],
-    moved: Sequence[str],
-    by_video: Mapping[str, Sequence[Review]],
-    known: set[str],
-) -> tuple[str, ...]:
-    num_reviewed = sum(one.evidence == REVIEW_EVIDENCE for one in kept)
-    notes = [f"reviews: {num_reviewed} of {len(kept)} segments are reviewed"]
-    if moved:
-        notes.append(f"reviews: moved to another copy of the video by its sound: {', '.join(moved)}")
-    notes += [f"reviews: {one.detail}" for one in rejections if one.reason == "review_not_applied"]
-    if missing := sorted(by_video.keys() - known):
-        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        notes.append(f"reviews: {len(missing)} of {len(by_video)} reviewed videos are not in the workspace: {shown}")
-    return tuple(notes)
-
-
-def _is_decided(rejection: Rejection, video_id: str, segments: Sequence[Segment]) -> bool:
-    """Whether a letter that the length rule rejected lies in a reviewed segment."""
-    start = rejection.item_id.removeprefix(f"{video_id}-")
-    if rejection.reason != "too_short" or not start.isdigit() or start == rejection.item_id:
-        return False
-    seconds = int(start) / 1000
-    return any(
-        one.evidence == REVIEW_EVIDENCE and one.start_seconds - 0.05 <= seconds < one.end_seconds for one in segments
-    )
-
-
-def review_offset(
-    workspace: Workspace,
-    video: FetchedVideo,
-    rows: Sequence[Review],
-    copies: Mapping[tuple[str, str], ReviewedCopy],
-) -> tuple[float, Rejection | None]:
-    """(seconds to add to the times of the decisions about a video, why they cannot be used for this copy of it)."""
-    digests = {row.sha256 for row in rows}
-    if digests == {video.sha256}:
-        return 0.0, None
-    fault = ""
-    offset = 0.0
-    copy = copies.get((video.video_id, next(iter(digests))))
-    if len(digests) > 1:
-        fault = f"the decisions are about {len(digests)} different copies; keep those of one"
-    elif copy is None:
-        fault = "the row `source` of the reviewed copy is missing; export reviews.csv again where it was reviewed"
-    elif abs(copy.duration_seconds - video.duration_seconds) > MAX_DURATION_DIFFERENCE_SECONDS:
-        fault = (
-            f"the reviewed copy lasts {copy.duration_seconds:.2f} s, this one {video.duration_seconds:.2f} s; "
-            "review it again"
-        )
-    else:
-        found = align(copy.loudness, video_loudness(workspace, video))
-        offset = found.offset_seconds
-        fault = f"{found.fault}; review it again" if found.fault else ""
-    if not fault:
-        return offset, None
-    detail = f"{video.video_id}: not the reviewed copy: {fault}"
-    return 0.0, Rejection(stage="segment", item_id=video.video_id, reason="review_not_applied", detail=detail)
 
 
 def _settings(options: SegmentOptions, video: FetchedVideo) -> list[object]:

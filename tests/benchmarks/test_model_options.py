@@ -11,7 +11,7 @@ from benchmarks import model_options
 from benchmarks.__main__ import app
 from cssgan.config import override
 from cssgan.presets import preset
-from tests.cssgan.toy_dataset import make_sample, write_shard
+from tests.cssgan.toy_dataset import TINY, make_sample, write_shard
 
 
 def test_every_option_changes_the_preset() -> None:
@@ -31,8 +31,10 @@ def test_runs_of_one_step_fill_the_table(tmp_path: Path) -> None:
     dataset.mkdir()
     for split, numbers in (("train", range(6)), ("validation", range(6, 12))):
         write_shard(dataset / f"{split}-000000.tar", [make_sample(number) for number in numbers])
-    arguments = ["model-options", str(dataset), "--out", str(tmp_path / "out"), "--videos", "4", "--seeds", "1"]
+    arguments = ["model-options", str(dataset), "--out", str(tmp_path / "out"), "--videos", "6", "--seeds", "1"]
     arguments += ["--only", "g_output=compose", "--evaluated", "6", "--set", "train.threads=1"]
+    for setting in TINY:
+        arguments += [] if setting.startswith("train.num_videos") else ["--set", setting]
 
     done = CliRunner().invoke(app, arguments)
 

@@ -144,3 +144,31 @@ def test_minimum_length_of_whole_sentences_is_refused(tmp_path: Path) -> None:
 def test_unknown_label_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PhonicsDataError, match="--label"):
         run("import", "grid", tmp_path, "--label", "word", "--work", tmp_path / "w", "--out", tmp_path / "d")
+
+
+def test_decisions_of_people_change_imported_letters(tmp_path: Path) -> None:
+    write_video(tmp_path / "clips" / "two.mkv", 9, seconds=3)
+    (tmp_path / "t.csv").write_text("path,label,start,end\ntwo.mkv,A,0.2,1.4\ntwo.mkv,B,1.4,\n")
+    work = tmp_path / "work"
+    command = [
+        "import", "folder", tmp_path / "clips", "--csv", tmp_path / "t.csv", "--label-set", "letters", "--work", work,
+        "--out", tmp_path / "dataset",
+    ]  # fmt: skip
+    run(*command)
+    video_id = rows_of(tmp_path / "dataset")[0].video_id
+    (tmp_path / "labels.csv").write_text("letter,start,end,word\nA,0.2,1.2,\nC,1.2,3.0,cat\n")
+
+    out = run("import", "labels", tmp_path / "labels.csv", "--video", video_id, "--work", work)
+
+    assert f"{video_id}: 2 labels" in out
+    assert "next: the same `phonics-data import` again" in out
+    for _ in range(2):  # the segments that were given stay known
+        assert "reviews: 2 of 2 segments are reviewed" in run(*command)
+        rows = sorted(rows_of(tmp_path / "dataset"), key=lambda row: row.label)
+        assert [(row.label, row.num_frames, row.object_word, row.evidence) for row in rows] == [
+            ("A", 25, None, "review"),
+            ("C", 45, "cat", "review"),
+        ]
+    run(*command, "--reviews", "none")
+    rows = sorted(rows_of(tmp_path / "dataset"), key=lambda row: row.label)
+    assert [(row.label, row.num_frames, row.evidence) for row in rows] == [("A", 30, "csv"), ("B", 40, "csv")]

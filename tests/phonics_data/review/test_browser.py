@@ -14,7 +14,7 @@ import pandas
 import pytest
 
 from phonics_data.sources.synthetic import render
-from phonics_data.stages.segment import automatic_segments
+from phonics_data.stages.reviewed_segments import automatic_segments
 from phonics_data.storage.reviews import read_reviews
 from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import Workspace

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from phonics_data.cli.app import app
 from phonics_data.errors import InputError
 from phonics_data.review.labels import Label, read_labels, write_labels
-from phonics_data.stages.segment import SegmentOptions, automatic_segments, segment
+from phonics_data.stages.reviewed_segments import automatic_segments
+from phonics_data.stages.segment import SegmentOptions, segment
 from phonics_data.storage.reviews import read_reviews
 from phonics_data.storage.tables import read_table, write_table
 from phonics_data.storage.workspace import Workspace

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from phonics_data.segmentation.scoring import iou, join_split_segments, matched_pairs, read_truth_table, score_segments
-from phonics_data.stages.segment import automatic_segments
+from phonics_data.stages.reviewed_segments import automatic_segments
 from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import Workspace
 from phonics_data.types import Segment, TrueSegment
