@@ -115,7 +115,10 @@ def _row(name: str, found: Results, jobs: Sequence[Job], base: Sequence[Finished
         return (name, "0", found.missing[jobs[0].key], *[""] * (len(SHOWN) - 1))
     cells: list[str] = []
     for measure in (measure for wanted in SHOWN for measure in MEASURES if measure.name == wanted):
-        values = [_value(run, measure) for run in runs]
+        values = [value for run in runs if (value := _value(run, measure)) is not None]
+        if len(values) < len(runs):
+            cells.append("no value")
+            continue
         text = f"{statistics.fmean(values):.3f}"
         if len(values) > 1:
             text += f" ± {statistics.stdev(values):.3f}"
@@ -125,9 +128,13 @@ def _row(name: str, found: Results, jobs: Sequence[Job], base: Sequence[Finished
     return (name, str(len(runs)), *cells)
 
 
-def _value(run: FinishedRun, measure: Measure) -> float:
+def _value(run: FinishedRun, measure: Measure) -> float | None:
+    """None: fewer than two songs have a value, or nothing was compared."""
     rows_M = np.flatnonzero(defined(measure, run.per_video))
     songs = np.array(run.per_video.sources)[rows_M]
+    ratio_of_zeros = len(measure.columns) > 1 and not run.per_video.values[measure.columns[1]][rows_M].any()
+    if len(set(songs.tolist())) < 2 or ratio_of_zeros:
+        return None
     return song_values(measure, run.per_video, rows_M, np.unique(songs, return_inverse=True)[1]).value
 
 
