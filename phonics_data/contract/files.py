@@ -31,3 +31,12 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path` atomically."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
+
+
+def file_inside(path: Path, folder: Path) -> Path | None:
+    """`path` without links; None if it is no regular file, or a link leads out of `folder`."""
+    try:
+        real = path.resolve(strict=True)
+    except (OSError, ValueError, RuntimeError):  # missing, a zero byte, or links in a circle
+        return None
+    return real if real.is_relative_to(folder.resolve()) and real.is_file() else None

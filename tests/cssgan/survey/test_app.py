@@ -81,12 +81,31 @@ def test_only_the_videos_of_the_survey_are_served_with_range_requests(folder: Pa
         assert "schema_version" not in page_.text
 
 
+def test_links_out_of_the_media_folder_are_not_served(tmp_path: Path) -> None:
+    folder = make_survey(tmp_path)
+    (tmp_path / "secret").write_text("secret")
+    with served(folder) as (port, store):
+        rater = RaterClient(port)
+        names = sorted(path.name for path in (folder / "media").iterdir())
+        inside, outside, missing, in_a_circle = (folder / "media" / name for name in names[:4])
+        inside.unlink()
+        inside.symlink_to(names[5])
+        for path, target in ((outside, tmp_path / "secret"), (missing, tmp_path / "no"), (in_a_circle, in_a_circle)):
+            path.unlink()
+            path.symlink_to(target)
+        assert rater.get(f"/media/{inside.name}").status == 200
+        for path in (outside, missing, in_a_circle):
+            assert rater.get(f"/media/{path.name}").status == 404
+        assert rater.begin().get("/trial").status == 200
+        assert store.counts()["consented"] == 1
+
+
 def test_pages_allow_no_external_content(running: tuple[int, Store]) -> None:
     rater = RaterClient(running[0])
     for page in (rater.get("/"), rater.begin().get("/trial"), rater.get("/gone")):
         assert "default-src 'none'" in page.headers["content-security-policy"]
         assert page.headers["cache-control"] == "no-store"
-        assert page.headers["referrer-policy"] == "no-referrer"
+        assert page.headers["referrer-policy"] == "same-origin"
         assert "style=" not in page.text
         assert "http" not in page.text
         assert '<html lang="en">' in page.text
