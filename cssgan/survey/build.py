@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any
 from cssgan.storage import media_files
 from cssgan.survey.definition import (
     CONSENT_TEXT,
+    MAX_LINE,
+    MAX_SEED,
+    MAX_TRIALS,
     MEDIA_FOLDER,
     QUESTION_TEXTS,
     REAL,
@@ -25,10 +28,13 @@ from cssgan.survey.definition import (
     SURVEY_FILE,
     Survey,
     Video,
+    number_fault,
+    survey_fault,
+    text_fault,
     write_survey,
 )
 from phonics_data.contract.video import BROWSER_PIXEL_FORMATS
-from phonics_data.errors import InputError, OptionError
+from phonics_data.errors import InputError, OptionError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,6 +65,9 @@ class SurveyOptions:
     Args:
         reference: default: the first model.
         consent: text file whose paragraphs (separated by empty lines) replace the built-in text.
+
+    Raises:
+        UsageError: a number or a text is out of range.
     """
 
     reference: str | None = None
@@ -70,6 +79,14 @@ class SurveyOptions:
     pairs: int = 12
     checks: int = 2
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        faults = [
+            *(number_fault(name, getattr(self, name), most) for name, most in {**MAX_TRIALS, "seed": MAX_SEED}.items()),
+            *(text_fault(name, getattr(self, name), MAX_LINE) for name in ("title", "lang", "contact")),
+        ]
+        if fault := next((fault for fault in faults if fault), ""):
+            raise UsageError(f"--{fault}")
 
 
 def find_model_videos(videos: Path) -> list[ModelVideo]:
@@ -182,6 +199,8 @@ def build_survey(
             contact=options.contact,
             made_from=dict(made_from or {}),
         )
+        if fault := survey_fault(survey):
+            raise InputError(f"survey: {fault}")
         write_survey(temporary, survey)
         temporary.rename(out)
     finally:
