@@ -9,7 +9,6 @@ import csv
 import logging
 import secrets
 import shutil
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,7 @@ from cssgan.survey.definition import (
     text_fault,
     write_survey,
 )
+from phonics_data.contract.files import temporary_folder
 from phonics_data.contract.video import BROWSER_PIXEL_FORMATS
 from phonics_data.errors import InputError, OptionError, UsageError
 
@@ -177,9 +177,8 @@ def build_survey(
         raise InputError(f"{out}: exists already; choose another folder, because answers belong to one survey")
     models, items = _models_and_items(model_videos, options)
     consent = CONSENT_TEXT if options.consent is None else _paragraphs(options.consent)
-    temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex}")
-    (temporary / MEDIA_FOLDER).mkdir(parents=True)
-    try:
+    with temporary_folder(out) as temporary:
+        (temporary / MEDIA_FOLDER).mkdir()
         by_cell = {(video.model, video.item): video for video in model_videos}
         videos = [_copy_video(by_cell[model, item], temporary / MEDIA_FOLDER) for item in items for model in models]
         _check_lengths(videos)
@@ -203,8 +202,6 @@ def build_survey(
             raise InputError(f"survey: {fault}")
         write_survey(temporary, survey)
         temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     log.info("%s: %d videos of %d models, %s", out / SURVEY_FILE, len(videos), len(models), ", ".join(models))
     return survey
 

@@ -31,12 +31,12 @@ def _import_and_shard(
 ) -> None:
     from phonics_data.cli.progress import print_counts, print_dataset, progress
     from phonics_data.sources.importer import import_files
-    from phonics_data.stages.shard.stage import shard
+    from phonics_data.stages.shard.stage import locked_folder, shard
 
-    with progress() as on_progress:
-        counts = [import_files(workspace, files, evidence=evidence, workers=workers, on_progress=on_progress)]
-        counts.append(shard(workspace, out, options, workers=workers, on_progress=on_progress))
-    print_counts(counts)
+    with locked_folder(out), progress() as on_progress:
+        # Printed at once: the second one may keep nothing.
+        print_counts([import_files(workspace, files, evidence=evidence, workers=workers, on_progress=on_progress)])
+        print_counts([shard(workspace, out, options, workers=workers, on_progress=on_progress)])
     print_dataset(out)
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from phonics_data.executors.items import OnProgress
 from phonics_data.stages.fetch.stage import FetchOptions, fetch
 from phonics_data.stages.segment import SegmentOptions, segment
-from phonics_data.stages.shard.stage import ShardOptions, check_folder, check_given_splits, shard
+from phonics_data.stages.shard.stage import ShardOptions, check_folder, check_given_splits, locked_folder, shard
 from phonics_data.stages.transcribe import TranscribeOptions, transcribe
 from phonics_data.storage.reviews import Reviews
 from phonics_data.storage.tables import read_table
@@ -37,21 +37,24 @@ def build(
     workers: int = 1,
     on_progress: OnProgress | None = None,
     reviews: Reviews | None = None,
-) -> Iterator[StageCount]:
+) -> Generator[StageCount]:
     """Build the dataset folder `out` from manifest rows; yields the count of each stage when it ends.
+
+    `out` is locked until the iterator has ended or is closed.
 
     Args:
         workers: number of processes for transcribe, segment and shard. `FetchOptions.workers` is separate, since
             servers limit the number of downloads, not this machine.
         reviews: as in `segment`.
     """
-    yield fetch(workspace, videos, options.fetch, on_progress=on_progress)
-    fetched = read_table(workspace.table("videos"), FetchedVideo)
-    check_folder(out, fetched)  # early: the stages before `shard` take hours
-    check_given_splits(workspace, options.shard, fetched)
-    yield transcribe(workspace, options.transcribe, workers=workers, on_progress=on_progress)
-    yield segment(workspace, options.segment, workers=workers, on_progress=on_progress, reviews=reviews)
-    yield shard(workspace, out, options.shard, workers=workers, on_progress=on_progress)
+    with locked_folder(out):  # early: the stages before `shard` take hours
+        yield fetch(workspace, videos, options.fetch, on_progress=on_progress)
+        fetched = read_table(workspace.table("videos"), FetchedVideo)
+        check_folder(out, fetched)
+        check_given_splits(workspace, options.shard, fetched)
+        yield transcribe(workspace, options.transcribe, workers=workers, on_progress=on_progress)
+        yield segment(workspace, options.segment, workers=workers, on_progress=on_progress, reviews=reviews)
+        yield shard(workspace, out, options.shard, workers=workers, on_progress=on_progress)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
