@@ -319,9 +319,13 @@ def status(
     workspace = Workspace(work, must_exist=True)
     state, report = workspace_status(workspace), fetch_report(workspace)
     if as_json:
-        _print_json({"work": str(work), **dataclasses.asdict(state), "fetch": dataclasses.asdict(report)})
+        tables = [dataclasses.asdict(table) for table in state.tables]
+        shown = {"work": str(work), "tables": tables, "next_command": state.next_command}
+        _print_json({**shown, "fetch": dataclasses.asdict(report)})
         return
     print_table(f"{work}", state.rows, headings=("table", "rows", "rejections"))
+    if state.nothing_kept:
+        typer.echo(state.nothing_kept)
     typer.echo(f"next: {state.next_command}")
     if not report.by_status:
         return

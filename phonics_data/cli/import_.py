@@ -9,7 +9,8 @@ import typer
 
 from phonics_data.cli.option_groups import option_groups
 from phonics_data.cli.options import Out, ShardArguments, Work, Workers
-from phonics_data.errors import OptionError
+from phonics_data.errors import InputError, OptionError
+from phonics_data.storage.public_text import printable
 
 if TYPE_CHECKING:
     from phonics_data.sources.importer import LabelledFile
@@ -210,9 +211,23 @@ def import_labels(
         raise OptionError("--video", video, "only with one file; name several files as their videos")
     reviewer = checked_reviewer(reviewer)
     store = ReviewStore(Workspace(work, must_exist=True))
+    faults: list[str] = []
     with store.locked():
         for path in files:
             video_id = video or path.stem
-            number, replaced = run(store, path, video_id, tier=tier, reviewer=reviewer, is_complete=not partial)
+            try:
+                number, replaced = run(store, path, video_id, tier=tier, reviewer=reviewer, is_complete=not partial)
+            except InputError as error:
+                faults.append(str(error))
+                continue
             typer.echo(f"{video_id}: {number} labels, {replaced} of them about an automatic segment")
-    typer.echo(f"next: phonics-data segment --work {work}")
+    if len(faults) == len(files) == 1:
+        raise InputError(faults[0])
+    for fault in faults:
+        typer.echo(printable(fault), err=True)
+    if len(faults) < len(files):
+        typer.echo(f"next: phonics-data segment --work {work}")
+    if faults:
+        raise InputError(
+            f"import labels: {len(faults)} of {len(files)} files were not imported; the reasons are listed above"
+        )

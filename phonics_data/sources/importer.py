@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from phonics_data.contract.labels import LETTERS
-from phonics_data.errors import InputError, ItemError, MediaError
+from phonics_data.errors import InputError, ItemError, MediaError, NothingKeptError
 from phonics_data.executors.isolated import Limits, map_isolated
 from phonics_data.executors.items import OnProgress, rejected, write_rejections
 from phonics_data.media import decodes_to_end, probe
@@ -124,7 +124,7 @@ def import_files(
         first = {row.reason: row.detail for row in reversed(rejections)}
         reasons = Counter(row.reason for row in rejections).most_common()
         examples = "; ".join(f"{number} {reason}, the first: {first[reason]}" for reason, number in reasons)
-        raise InputError(f"none of {len(files)} files is usable; {examples}")
+        raise NothingKeptError(f"none of {len(files)} files is usable; {examples}")
     pairs = [(file, videos[file.video_id]) for file in files if file.video_id in videos]
     segments = [segment for file, video in pairs for segment in _segments(file, video, evidence)]
     write_table(workspace.table("videos"), FetchedVideo, [video for _, video in pairs])

@@ -33,9 +33,9 @@ from phonics_data.dataset.layout import (
     write_checksums,
     write_metadata,
 )
-from phonics_data.errors import DatasetError, InputError, OptionError
+from phonics_data.errors import DatasetError, InputError, NothingKeptError, OptionError
 from phonics_data.executors.isolated import Limits
-from phonics_data.executors.items import OnProgress, Outcome, run_items, write_rejections
+from phonics_data.executors.items import OnProgress, Outcome, frequent_reasons, run_items, write_rejections
 from phonics_data.media import Region
 from phonics_data.ocr.trace import ScreenTrace, trace_path
 from phonics_data.quality.split import divided_groups, given_by_video, merged_groups, split_by_source
@@ -75,7 +75,8 @@ def shard(
 
     Raises:
         OptionError: a segment has a label that is not in the label set; nothing is cut or written then.
-        InputError: no clip passes the filters; `out` is not a dataset folder; the disk is full.
+        NothingKeptError: no clip passes the filters.
+        InputError: `out` is not a dataset folder; the disk is full.
         WorkspaceLockedError: another process writes a dataset into `out`.
         TableError: an earlier stage has not been run.
     """
@@ -211,9 +212,10 @@ def _shard(
     rejections = [*result.rejections, *selection.rejections]
     write_rejections(workspace, "shard", rejections)
     if not selection.clips:
-        raise InputError(
-            f"--work {workspace.root}: no clip is left of {len(segments)} segments, no dataset is written; "
-            f"`phonics-data status --work {workspace.root}` shows the reasons"
+        why = f" ({frequent_reasons(rejections)}); the first: {rejections[0].detail}" if rejections else ""
+        raise NothingKeptError(
+            f"--work {workspace.root}: no clip is left of {len(segments)} segments{why}; no dataset is written; "
+            f"`phonics-data status --work {workspace.root}` shows all reasons and what to do"
         )
     notes = _write_dataset(workspace, out, options, selection, tasks, videos, workers=workers)
     return StageCount(
