@@ -114,7 +114,9 @@ def workspace_status(workspace: Workspace) -> WorkspaceStatus:
         for stage, name, record in _TABLES
     ]
     tables.append(TableStatus(table="shards", num_rows=None, rejections=_by_reason(by_stage["shard"])))
-    num_rows = {stage: table.num_rows for (stage, _, _), table in zip(_TABLES, tables, strict=False)}
+    num_rows: dict[Stage, int | None] = {
+        stage: table.num_rows for (stage, _, _), table in zip(_TABLES, tables, strict=False)
+    }
     # Imported labels need no words: the import has written the other tables.
     is_import = num_rows["transcribe"] is None and num_rows["segment"] is not None
     if is_import:
@@ -200,7 +202,7 @@ def _command_after_nothing(
         return _command(workspace, helping, is_import=is_import, options=options)
     if stage == "shard" and reason not in ("", "worker_died"):
         return _command(workspace, "shard", is_import=is_import, options="--filters FILTERS.toml")
-    if not rejections and stage != "fetch":
+    if not rejections:
         return _command(workspace, "fetch", is_import=False)  # no video came in
     return _command(workspace, stage, is_import=is_import)
 
