@@ -10,6 +10,7 @@
       recognitions/<key>.json      words recognized in one audio          (transcribe)
       clips/<video_id>/            encoded samples before packing         (shard)
       items/<stage>/<item>.json    one finished item: fingerprint of its inputs and options, records, rejections
+      items/import/<item>.json     one checked file of an import
       reviews.csv                  decisions of people                    (review, import labels; read by segment)
       review/                      evidence and previews of the pages     (review)
       videos.parquet words.parquet segments.parquet rejections.parquet
