@@ -126,8 +126,9 @@ def workspace_status(workspace: Workspace) -> WorkspaceStatus:
         reasons = frequent_reasons(by_stage[empty]) or "it had no input"
         command = _command_after_nothing(workspace, empty, by_stage[empty], is_import=is_import)
         return WorkspaceStatus(tables=tables, next_command=command, nothing_kept=f"{empty} kept nothing: {reasons}")
-    following: Stage = next((stage for stage, number in num_rows.items() if number is None), "shard")
-    return WorkspaceStatus(tables=tables, next_command=_command(workspace, following, is_import=is_import))
+    following: list[Stage] = [*(stage for stage, number in num_rows.items() if number is None), "shard"]
+    command = _command(workspace, following[0], is_import=is_import)
+    return WorkspaceStatus(tables=tables, next_command=command)
 
 
 def _first_empty(
