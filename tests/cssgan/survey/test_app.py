@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import socket
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from cssgan.survey.trials import rater_trials
 from phonics_data.errors import InputError
 from tests.cssgan.survey.http_client import RaterClient, served
 from tests.cssgan.survey.videos import make_survey
+from tests.slow_clients import HALF_REQUEST, slow_clients
 
 pytestmark = pytest.mark.dependencies
 
@@ -279,19 +279,17 @@ def test_results_contain_no_token(folder: Path, running: tuple[int, Store]) -> N
     assert RaterClient(running[0], cookie=f"rater={forged[1]}").get("/trial").headers["location"] == "/"
 
 
-def test_incomplete_requests_block_no_one(running: tuple[int, Store]) -> None:
-    port, _ = running
-    slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(50)]
-    try:
-        for connection in slow:
-            connection.sendall(
-                b"POST /trial HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-                b"Content-Length: 1000\r\n\r\ntrial=0"
-            )
-        assert RaterClient(port).begin().finish() == 6
-    finally:
-        for connection in slow:
-            connection.close()
+@pytest.mark.parametrize(
+    "sent",
+    [
+        HALF_REQUEST,
+        b"POST /trial HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        b"Content-Length: 1000\r\n\r\ntrial=0",
+    ],
+)
+def test_incomplete_requests_block_no_one(running: tuple[int, Store], sent: bytes) -> None:
+    with slow_clients(running[0], 1200, sent):
+        assert RaterClient(running[0]).begin().finish() == 6
 
 
 def test_two_hundred_raters_at_once(tmp_path: Path) -> None:
