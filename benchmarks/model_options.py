@@ -13,7 +13,7 @@ import numpy as np
 
 from cssgan.study import results, significance
 from cssgan.study.job_list import Budget, Job, Row, budget, job
-from cssgan.study.measures import MEASURES, Measure, defined, song_values
+from cssgan.study.measures import MEASURES, Measure, defined
 from cssgan.study.results import FinishedRun, Results
 from cssgan.study.runner import JobContext, OnProgress, run_jobs
 
@@ -129,13 +129,13 @@ def _row(name: str, found: Results, jobs: Sequence[Job], base: Sequence[Finished
 
 
 def _value(run: FinishedRun, measure: Measure) -> float | None:
-    """None: fewer than two songs have a value, or nothing was compared."""
+    """None: no video has a value, or nothing was compared."""
+    if not measure.columns:
+        return run.metrics[measure.metric].value
     rows_M = np.flatnonzero(defined(measure, run.per_video))
-    songs = np.array(run.per_video.sources)[rows_M]
-    ratio_of_zeros = len(measure.columns) > 1 and not run.per_video.values[measure.columns[1]][rows_M].any()
-    if len(set(songs.tolist())) < 2 or ratio_of_zeros:
-        return None
-    return song_values(measure, run.per_video, rows_M, np.unique(songs, return_inverse=True)[1]).value
+    sums = [float(run.per_video.values[column][rows_M].sum()) for column in measure.columns]
+    bottom = sums[1] if len(sums) > 1 else float(len(rows_M))
+    return sums[0] / bottom if bottom else None
 
 
 def _difference(runs: Sequence[FinishedRun], base: Sequence[FinishedRun], measure: Measure) -> str:

@@ -70,6 +70,8 @@ def browser() -> Iterator[Any]:
     if program is None:
         pytest.skip("no Chromium on this machine")
     with api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--mute-audio"])
+        # Names of the top level domain test are this machine, without being treated as this machine.
+        options = ["--no-sandbox", "--mute-audio", "--host-resolver-rules=MAP *.test 127.0.0.1"]
+        chromium = playwright.chromium.launch(executable_path=program, args=options)
         yield chromium
         chromium.close()

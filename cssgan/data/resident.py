@@ -15,8 +15,6 @@ import json
 import logging
 import math
 import os
-import shutil
-import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -34,6 +32,7 @@ from cssgan.data.shards import Dataset, Shard, find_shards, label_set_of, read_s
 from cssgan.storage import memmap
 from cssgan.storage.files import cache_root, make_folder, replace_folder
 from cssgan.types import EvalWindows, MelStats, Split, Window
+from phonics_data.contract.files import temporary_folder
 from phonics_data.contract.frame_rate import rate_of_file
 from phonics_data.contract.labels import LabelSet
 from phonics_data.contract.logmel import LogMelSpec
@@ -190,9 +189,7 @@ _ARRAYS = ("frames", "hops", "objects", "boxes")
 def _build(dataset: Dataset, shards: list[Shard], size: int, folder: Path) -> None:
     """Decode into a temporary folder, then rename it, so that an incomplete cache is never used. Replaces a damaged one."""
     make_folder(folder.parent)
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
-    temporary.mkdir()
-    try:
+    with temporary_folder(folder) as temporary:
         with ExitStack() as stack:
             files = {name: stack.enter_context((temporary / f"{name}.bin").open("wb")) for name in _ARRAYS}
             index = _decode(dataset, shards, size, files)
@@ -209,8 +206,6 @@ def _build(dataset: Dataset, shards: list[Shard], size: int, folder: Path) -> No
             # Either another process finished the same cache first, or the existing one is damaged.
             if open_cache(folder, size) is None:
                 replace_folder(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _decode(dataset: Dataset, shards: list[Shard], size: int, files: Mapping[str, IO[bytes]]) -> dict[str, Any]:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shutil
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from fractions import Fraction
@@ -47,7 +45,7 @@ from cssgan.storage.files import replace_folder
 from cssgan.training import checkpoint
 from cssgan.training.run_folder import read_config, read_init
 from cssgan.types import MelStats, Progress
-from phonics_data.contract.files import write_bytes
+from phonics_data.contract.files import temporary_folder, write_bytes
 from phonics_data.contract.labels import LabelSet
 from phonics_data.contract.logmel import mel_segments
 from phonics_data.errors import InputError
@@ -408,17 +406,14 @@ def export(
         ),
         about=about_text,
     )
-    temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex}")
     try:
-        temporary.mkdir(parents=True)
-        write_bytes(temporary / WEIGHTS_FILE, data)
-        write_bytes(temporary / CONFIG_FILE, json.dumps(record, indent=1, ensure_ascii=False).encode())
-        write_bytes(temporary / MODEL_CARD_FILE, card.encode())
-        replace_folder(temporary, out)
+        with temporary_folder(out) as temporary:
+            write_bytes(temporary / WEIGHTS_FILE, data)
+            write_bytes(temporary / CONFIG_FILE, json.dumps(record, indent=1, ensure_ascii=False).encode())
+            write_bytes(temporary / MODEL_CARD_FILE, card.encode())
+            replace_folder(temporary, out)
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror}); choose another --out") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return out
 
 

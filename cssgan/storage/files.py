@@ -11,6 +11,7 @@ from pathlib import Path
 
 import filelock
 
+from phonics_data.contract.files import remove_leftovers
 from phonics_data.errors import InputError, WorkspaceLockedError
 
 
@@ -65,7 +66,7 @@ def replace_folder(new: Path, folder: Path) -> None:
 
 @contextmanager
 def locked(folder: Path, refusal: str) -> Generator[None]:
-    """Create the folder and lock it for this process.
+    """Create the folder, lock it for this process, and remove temporary files that killed processes have left in it.
 
     Args:
         refusal: error message, after the path, if another process has the lock.
@@ -81,6 +82,7 @@ def locked(folder: Path, refusal: str) -> Generator[None]:
     except filelock.Timeout as error:
         raise WorkspaceLockedError(f"{folder}: {refusal}") from error
     try:
+        remove_leftovers(folder)
         yield
     finally:
         lock.release()

@@ -23,7 +23,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from cssgan.survey.definition import MEDIA_FOLDER, SCALE_MAX, Survey, questions
 from cssgan.survey.store import Rater, Store
 from cssgan.survey.trials import Trial, rater_trials
-from phonics_data.contract.web import HEADERS, read_form
+from phonics_data.contract.web import HEADERS, media_response, read_form
 
 COOKIE = "rater"
 COOKIE_SECONDS = 90 * 24 * 3600
@@ -166,8 +166,7 @@ class Pages:
         path = self.files.get(request.path_params["name"])
         if path is None:
             raise HTTPException(404, "There is no such video.")
-        headers = {**HEADERS, "Cache-Control": "private, max-age=86400"}
-        return FileResponse(path, media_type="video/mp4", headers=headers)
+        return media_response(path, path.parent, "video/mp4", cache="max-age=86400")
 
     async def static(self, request: Request) -> Response:
         name = request.path_params["name"]

@@ -9,7 +9,6 @@ import csv
 import logging
 import secrets
 import shutil
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,9 @@ from typing import TYPE_CHECKING, Any
 from cssgan.storage import media_files
 from cssgan.survey.definition import (
     CONSENT_TEXT,
+    MAX_LINE,
+    MAX_SEED,
+    MAX_TRIALS,
     MEDIA_FOLDER,
     QUESTION_TEXTS,
     REAL,
@@ -25,10 +27,14 @@ from cssgan.survey.definition import (
     SURVEY_FILE,
     Survey,
     Video,
+    number_fault,
+    survey_fault,
+    text_fault,
     write_survey,
 )
+from phonics_data.contract.files import temporary_folder
 from phonics_data.contract.video import BROWSER_PIXEL_FORMATS
-from phonics_data.errors import InputError, OptionError
+from phonics_data.errors import InputError, OptionError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,6 +65,9 @@ class SurveyOptions:
     Args:
         reference: default: the first model.
         consent: text file whose paragraphs (separated by empty lines) replace the built-in text.
+
+    Raises:
+        UsageError: a number or a text is out of range.
     """
 
     reference: str | None = None
@@ -70,6 +79,14 @@ class SurveyOptions:
     pairs: int = 12
     checks: int = 2
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        faults = [
+            *(number_fault(name, getattr(self, name), most) for name, most in {**MAX_TRIALS, "seed": MAX_SEED}.items()),
+            *(text_fault(name, getattr(self, name), MAX_LINE) for name in ("title", "lang", "contact")),
+        ]
+        if fault := next((fault for fault in faults if fault), ""):
+            raise UsageError(f"--{fault}")
 
 
 def find_model_videos(videos: Path) -> list[ModelVideo]:
@@ -160,9 +177,8 @@ def build_survey(
         raise InputError(f"{out}: exists already; choose another folder, because answers belong to one survey")
     models, items = _models_and_items(model_videos, options)
     consent = CONSENT_TEXT if options.consent is None else _paragraphs(options.consent)
-    temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex}")
-    (temporary / MEDIA_FOLDER).mkdir(parents=True)
-    try:
+    with temporary_folder(out) as temporary:
+        (temporary / MEDIA_FOLDER).mkdir()
         by_cell = {(video.model, video.item): video for video in model_videos}
         videos = [_copy_video(by_cell[model, item], temporary / MEDIA_FOLDER) for item in items for model in models]
         _check_lengths(videos)
@@ -182,10 +198,10 @@ def build_survey(
             contact=options.contact,
             made_from=dict(made_from or {}),
         )
+        if fault := survey_fault(survey):
+            raise InputError(f"survey: {fault}")
         write_survey(temporary, survey)
         temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     log.info("%s: %d videos of %d models, %s", out / SURVEY_FILE, len(videos), len(models), ", ".join(models))
     return survey
 

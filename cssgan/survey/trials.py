@@ -79,15 +79,19 @@ def _rotation(cells: Sequence[T], rater: int, count: int) -> list[T]:
 
 
 def _single_videos(survey: Survey) -> list[Video]:
-    return [survey.video(model, item) for item in _items(survey) for model in survey.models]
+    videos = _by_cell(survey)
+    return [videos[model, item] for item in _items(survey) for model in survey.models]
 
 
 def _video_pairs(survey: Survey) -> list[tuple[Video, Video]]:
+    videos = _by_cell(survey)
     return [
-        (survey.video(survey.reference, item), survey.video(model, item))
-        for item in _items(survey)
-        for model in survey.models[1:]
+        (videos[survey.reference, item], videos[model, item]) for item in _items(survey) for model in survey.models[1:]
     ]
+
+
+def _by_cell(survey: Survey) -> dict[tuple[str, str], Video]:
+    return {(video.model, video.item): video for video in survey.videos}
 
 
 def _items(survey: Survey) -> list[str]:

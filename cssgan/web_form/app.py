@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from fastapi import FastAPI
 from gradio.utils import get_upload_folder
 from gradio_client.utils import is_http_url_like
 from starlette.middleware import Middleware
@@ -189,6 +190,33 @@ def make_form(generator: LoadedGenerator, *, name: str, folder: Path, limits: Fo
         draw_button.click(draw, [label, colours], picture, api_name="draw_card", concurrency_limit=1)
         button.click(generate, [picture, sound, label, seed], [video, facts], api_name="generate", concurrency_limit=1)
     return form.queue(max_size=16, default_concurrency_limit=1)
+
+
+def make_app(form: gr.Blocks, *, folder: Path, port: int, limits: FormLimits) -> FastAPI:
+    """The form as an ASGI application.
+
+    Args:
+        folder: as of `make_form`.
+        port: at which it is served on this machine.
+    """
+    app = FastAPI(middleware=MIDDLEWARE, docs_url=None, redoc_url=None, openapi_url=None)
+    # Gradio's own `launch` sets it: without it, the paths of files that come in are not checked.
+    form.has_launched = True
+    return gr.mount_gradio_app(
+        app,
+        form,
+        path="/",
+        server_name=THIS_MACHINE[0],
+        server_port=port,
+        show_error=True,
+        max_file_size=limits.max_megabytes * 1_000_000,
+        allowed_paths=[str(folder)],
+        ssr_mode=False,
+        enable_monitoring=False,
+        mcp_server=False,
+        footer_links=[],
+        app_kwargs={"docs_url": None, "redoc_url": None},
+    )
 
 
 def _shown(error: PhonicsDataError) -> gr.Error:

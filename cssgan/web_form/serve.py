@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from cssgan.errors import missing_package
 from cssgan.inference.export import LoadedGenerator
 from cssgan.training.run_folder import stop_signals
 from cssgan.web_form.inputs import FormLimits
-from phonics_data.errors import OptionError
+from phonics_data.contract.web import listen
+from phonics_data.errors import InputError, OptionError
 
 log = logging.getLogger("cssgan")
 HOST = "127.0.0.1"
-"""Only programs on this machine reach the form. It has no passwords and no limit on requests."""
+"""Only programs on this machine reach the form. It has no passwords."""
 NO_REQUESTS = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "GRADIO_SHARE": "False",
@@ -57,43 +59,38 @@ def serve_form(generator: LoadedGenerator, *, name: str, port: int = 7860, limit
     """
     limits = limits or FormLimits()
     check_installed()
-    port = _free_port(port)
-    with tempfile.TemporaryDirectory(prefix="cssgan-form-") as temporary, stop_signals() as signals:
+    with (
+        _listen(port) as listener,
+        tempfile.TemporaryDirectory(prefix="cssgan-form-") as temporary,
+        stop_signals() as signals,
+    ):
         os.environ["GRADIO_TEMP_DIR"] = temporary  # of uploads; read when the components are made
-        from cssgan.web_form.app import MIDDLEWARE, make_form
+        from cssgan.web_form.app import make_app, make_form
+        from phonics_data.contract.web_connections import LimitedServer
 
-        logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio's requests to its own server
         folder = Path(temporary) / "made"
         folder.mkdir()
         form = make_form(generator, name=name, folder=folder, limits=limits)
+        port = listener.getsockname()[1]
+        server = LimitedServer(make_app(form, folder=folder, port=port, limits=limits), lifespan="on")
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
         try:
-            form.launch(
-                server_name=HOST,
-                server_port=port,
-                share=False,
-                inbrowser=False,
-                quiet=True,
-                show_error=True,
-                prevent_thread_lock=True,
-                max_file_size=limits.max_megabytes * 1_000_000,
-                allowed_paths=[str(folder)],
-                ssr_mode=False,
-                enable_monitoring=False,
-                mcp_server=False,
-                footer_links=[],
-                app_kwargs={"middleware": MIDDLEWARE, "docs_url": None, "redoc_url": None},
-            )
+            while not server.started and thread.is_alive():
+                time.sleep(0.05)
             log.info("%s: open http://%s:%d/ ; press Ctrl-C to stop", name, HOST, port)
-            while not signals:
+            while not signals and thread.is_alive():
                 time.sleep(0.1)
+            if not signals:
+                raise InputError("the server of the form ended; its messages are above")
         finally:
+            server.should_exit = True
+            thread.join()
             form.close(verbose=False)
 
 
-def _free_port(port: int) -> int:
-    """`port`, or with 0 a free one. Raises `OptionError` if it is in use."""
+def _listen(port: int) -> socket.socket:
     try:
-        with socket.create_server((HOST, port)) as listener:
-            return listener.getsockname()[1]
-    except (OSError, OverflowError) as error:
-        raise OptionError("--port", port, f"a free port of {HOST} ({error}), or 0 for any") from error
+        return listen(HOST, port)
+    except OptionError as error:
+        raise OptionError("--port", port, f"a free port of {HOST}, or 0 for any") from error

@@ -9,6 +9,7 @@ import dataclasses
 import json
 import signal
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -292,10 +293,11 @@ def build(
     reviews = segment.decisions()
     videos = read_manifest(manifest)
     with open_workspace(ctx, work) as workspace, progress() as on_progress:
-        counts = run(workspace, videos, out, options, workers=workers, on_progress=on_progress, reviews=reviews)
-        # Innermost, so that all messages about a stage are printed before its error.
-        counts = require_kept(counts, workspace)
-        print_counts(with_limit_messages(with_upload_messages(counts, workspace, options.transcribe), workspace))
+        stages = run(workspace, videos, out, options, workers=workers, on_progress=on_progress, reviews=reviews)
+        with closing(stages):
+            # Innermost, so that all messages about a stage are printed before its error.
+            counts = require_kept(stages, workspace)
+            print_counts(with_limit_messages(with_upload_messages(counts, workspace, options.transcribe), workspace))
     print_dataset(out)
 
 
@@ -317,9 +319,13 @@ def status(
     workspace = Workspace(work, must_exist=True)
     state, report = workspace_status(workspace), fetch_report(workspace)
     if as_json:
-        _print_json({"work": str(work), **dataclasses.asdict(state), "fetch": dataclasses.asdict(report)})
+        tables = [dataclasses.asdict(table) for table in state.tables]
+        shown = {"work": str(work), "tables": tables, "next_command": state.next_command}
+        _print_json({**shown, "fetch": dataclasses.asdict(report)})
         return
     print_table(f"{work}", state.rows, headings=("table", "rows", "rejections"))
+    if state.nothing_kept:
+        typer.echo(state.nothing_kept)
     typer.echo(f"next: {state.next_command}")
     if not report.by_status:
         return

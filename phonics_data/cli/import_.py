@@ -11,7 +11,8 @@ import typer
 
 from phonics_data.cli.option_groups import option_groups
 from phonics_data.cli.options import Out, ReviewsFile, ShardArguments, Work, Workers, read_decisions
-from phonics_data.errors import OptionError
+from phonics_data.errors import InputError, OptionError
+from phonics_data.storage.public_text import printable
 
 if TYPE_CHECKING:
     from phonics_data.sources.importer import LabelledFile
@@ -41,7 +42,7 @@ def _import_and_shard(
     from phonics_data.segmentation.length import LengthLimits
     from phonics_data.sources.importer import import_files
     from phonics_data.stages.reviewed_segments import review_given_segments, workspace_reviews
-    from phonics_data.stages.shard.stage import shard
+    from phonics_data.stages.shard.stage import locked_folder, shard
 
     def limits(source_rate: Fraction) -> LengthLimits:
         """Given clips may have any length, so those of decisions may too."""
@@ -52,13 +53,13 @@ def _import_and_shard(
         if decisions is not None and decisions.rows:
             raise OptionError("--reviews", reviews, "only with the label set letters")
         reviews = "none"
-    with progress() as on_progress:
-        counts = [import_files(workspace, files, evidence=evidence, workers=workers, on_progress=on_progress)]
+    with locked_folder(out), progress() as on_progress:
+        count = import_files(workspace, files, evidence=evidence, workers=workers, on_progress=on_progress)
         if reviews != "none":
             decisions = workspace_reviews(workspace) if decisions is None else decisions
-            counts[0] = replace(counts[0], notes=review_given_segments(workspace, decisions, limits))
-        counts.append(shard(workspace, out, options, workers=workers, on_progress=on_progress))
-    print_counts(counts)
+            count = replace(count, notes=review_given_segments(workspace, decisions, limits))
+        print_counts([count])  # at once: the second one may keep nothing
+        print_counts([shard(workspace, out, options, workers=workers, on_progress=on_progress)])
     print_dataset(out)
 
 
@@ -236,12 +237,26 @@ def import_labels(
     reviewer = checked_reviewer(reviewer)
     store = ReviewStore(Workspace(work, must_exist=True))
     is_import = False
+    faults: list[str] = []
     with store.locked():
         for path in files:
             video_id = video or path.stem
-            number, replaced = run(store, path, video_id, tier=tier, reviewer=reviewer, is_complete=not partial)
+            try:
+                number, replaced = run(store, path, video_id, tier=tier, reviewer=reviewer, is_complete=not partial)
+            except InputError as error:
+                faults.append(str(error))
+                continue
             typer.echo(f"{video_id}: {number} labels, {replaced} of them about an automatic segment")
             is_import = store.is_import(video_id)
-    typer.echo(
-        "next: the same `phonics-data import` again" if is_import else f"next: phonics-data segment --work {work}"
-    )
+    if len(faults) == len(files) == 1:
+        raise InputError(faults[0])
+    for fault in faults:
+        typer.echo(printable(fault), err=True)
+    if len(faults) < len(files):
+        typer.echo(
+            "next: the same `phonics-data import` again" if is_import else f"next: phonics-data segment --work {work}"
+        )
+    if faults:
+        raise InputError(
+            f"import labels: {len(faults)} of {len(files)} files were not imported; the reasons are listed above"
+        )

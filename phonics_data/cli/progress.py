@@ -91,21 +91,14 @@ def check_kept(count: StageCount, workspace: Workspace) -> None:
     Raises:
         NothingKeptError: the stage kept nothing, and the next one has no other input.
     """
-    if not count.num_kept and not (count.stage == "transcribe" and _needs_no_words(workspace)):
+    from phonics_data.stages.pipeline import needs_no_words
+
+    if not count.num_kept and not (count.stage == "transcribe" and needs_no_words(workspace)):
         raise NothingKeptError(_nothing_kept(count, workspace))
 
 
-def _needs_no_words(workspace: Workspace) -> bool:
-    """Whether any video has an OCR trace, or one letter, which the manifest names. A few letters need words or OCR."""
-    from phonics_data.ocr.trace import trace_path
-    from phonics_data.storage.tables import read_table
-    from phonics_data.types import FetchedVideo
-
-    videos = read_table(workspace.table("videos"), FetchedVideo)
-    return any(video.kind == "letter" or trace_path(workspace.root, video.video_id).exists() for video in videos)
-
-
 def _nothing_kept(count: StageCount, workspace: Workspace) -> str:
+    from phonics_data.executors.items import frequent_reasons
     from phonics_data.storage.tables import read_table
     from phonics_data.types import Rejection
 
@@ -113,11 +106,11 @@ def _nothing_kept(count: StageCount, workspace: Workspace) -> str:
         what = "videos of the manifest are selected (--only, --letters, --tier)"
         return f"{count.stage}: no {what if count.stage == 'fetch' else f'videos in {workspace.root}'}"
     rows = [row for row in read_table(workspace.table("rejections"), Rejection) if row.stage == count.stage]
-    first = f"; the first: {rows[0].detail}" if rows else ""
+    first = f"; the first: {rows[0].detail}; reasons: {frequent_reasons(rows)}" if rows else ""
     items = "segments" if count.stage == "shard" else "videos"
     return (
         f"{count.stage}: nothing is kept of {count.num_in} {items}{first}; "
-        f"`phonics-data status --work {workspace.root}` counts the reasons"
+        f"`phonics-data status --work {workspace.root}` counts the reasons and says what to do"
     )
 
 

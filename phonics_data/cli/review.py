@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from phonics_data.cli.options import Work, parse_frame_rate
-from phonics_data.errors import OptionError
+from phonics_data.errors import NothingKeptError, OptionError
 
 
 def review(
@@ -98,4 +98,8 @@ def export_labels(
     if format_ not in suffixes:
         raise OptionError("--format", format_, ", ".join(suffixes))
     written = run(ReviewStore(Workspace(work, must_exist=True)), out, suffixes[format_])
+    if not written:
+        raise NothingKeptError(
+            f"export-labels: no video of {work} has segments; run `phonics-data status --work {work}`, which says what to do"
+        )
     typer.echo(f"{out}: {len(written)} files")

@@ -3,7 +3,8 @@
 * `HEADERS`: a browser loads nothing from other servers, and shows a page in no frame of another one.
 * `check_origin`: a request that changes something comes from a page of this server.
 * `read_body`, `read_form`, `read_json`: size, time and fields of a request are limited.
-* `serve`: request heads are limited, addresses are not logged.
+* `serve`: heads of requests and connections are limited (`web_connections`), addresses are not logged.
+* `media_response`: no link leads out of the folder of the media.
 
 Starlette and uvicorn are installed by the extras ``survey`` and ``review``.
 """
@@ -13,16 +14,20 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import resource
 import socket
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from phonics_data.contract.files import file_inside
 from phonics_data.errors import DependencyError, OptionError
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
+    from starlette.responses import FileResponse
 
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
@@ -30,14 +35,17 @@ HEADERS: Mapping[str, str] = {
         "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # With no-referrer, browsers send "Origin: null" with the forms of these pages, which `check_origin` has to refuse.
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 THIS_MACHINE = ("127.0.0.1", "localhost", "[::1]")
 """Host headers of requests to this machine. A page of another server whose name leads to this machine has another one."""
 MAX_FORM_BYTES, MAX_FIELDS, BODY_TIMEOUT_SECONDS = 16_384, 20, 15.0
-MAX_HEAD_BYTES = 16_384
+MAX_HEAD_BYTES, MAX_CONNECTIONS, MIN_CONNECTIONS = 16_384, 500, 4
+_SPARE_DESCRIPTORS = 40
+"""For connections that are accepted and not yet counted, or closed and not yet released, and for files of the program."""
 _FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
 
 
@@ -45,14 +53,25 @@ def check_origin(request: Request) -> None:
     """Raises `HTTPException` 403 for a request that a page of another site sent."""
     from starlette.exceptions import HTTPException
 
-    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    site = request.headers.get("sec-fetch-site")
+    source = request.headers.get("origin", request.headers.get("referer"))
     if site is not None:
         is_own = site in ("same-origin", "none")
     else:
-        # Older browsers send Origin with each POST. A proxy may change the scheme, so only hosts are compared.
-        is_own = origin is None or urllib.parse.urlsplit(origin).netloc == request.headers.get("host", "")
+        # Browsers send no Sec-Fetch-Site to an address without https, except of this machine. All send Origin with each POST; a program
+        # that sends none is no browser, which another site could use. A proxy may change the scheme, so only hosts are compared.
+        is_own = source is None or _host_of(source) == request.headers.get("host", "").lower()
     if not is_own:
         raise HTTPException(403, "This request was sent by another site.")
+
+
+def _host_of(address: str) -> str | None:
+    """Host and port of an Origin or Referer header; None for ``null`` and other values without a host."""
+    try:
+        parts = urllib.parse.urlsplit(address)
+    except ValueError:
+        return None
+    return parts.netloc.lower() if parts.scheme in ("http", "https") and parts.netloc else None
 
 
 async def read_body(request: Request, content_type: str, max_bytes: int, what: str) -> bytes:
@@ -123,6 +142,36 @@ def _not_finite(text: str) -> float:
     raise ValueError(text)
 
 
+def media_response(path: Path, folder: Path, media_type: str, *, cache: str = "no-cache") -> FileResponse:
+    """The file `path` as an answer that a browser may keep.
+
+    Args:
+        cache: how long, as in the header Cache-Control.
+
+    Raises:
+        HTTPException: 404 if it is missing, no regular file, or, after links are followed, not inside `folder`.
+    """
+    from starlette.exceptions import HTTPException
+    from starlette.responses import FileResponse
+
+    real = file_inside(path, folder)
+    if real is None:
+        raise HTTPException(404, "There is no such media file.")
+    return FileResponse(real, media_type=media_type, headers={**HEADERS, "Cache-Control": f"private, {cache}"})
+
+
+def max_connections() -> int:
+    """The number of connections that the limit on open files (``ulimit -n``) leaves room for, at most `MAX_CONNECTIONS`.
+
+    Each connection needs two descriptors: its own, and that of a file which it sends.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    free = soft - sum(1 for _ in Path("/dev/fd").iterdir()) - _SPARE_DESCRIPTORS
+    return max(MIN_CONNECTIONS, min(MAX_CONNECTIONS, free // 2))
+
+
 def check_base(base: str) -> str:
     """A path prefix at a reverse proxy without the last slash. Raises `OptionError` if it is not a path."""
     base = base.rstrip("/")
@@ -149,17 +198,13 @@ def serve(
         trusted_proxy: address of the proxy whose X-Forwarded-Proto header is trusted.
         announce: called with the address of the first page.
     """
-    import uvicorn
+    from phonics_data.contract.web_connections import LimitedServer
 
-    # h11 limits the size of request heads. No access log, because the survey promises that no address is stored.
-    config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, http="h11",
-        h11_max_incomplete_event_size=MAX_HEAD_BYTES, proxy_headers=True, forwarded_allow_ips=trusted_proxy,
-        timeout_keep_alive=10, timeout_graceful_shutdown=5, lifespan="off",
-    )  # fmt: skip
+    # No access log, because the survey promises that no address is stored.
     address, port = listener.getsockname()[:2]
+    server = LimitedServer(app, proxy_headers=True, forwarded_allow_ips=trusted_proxy, lifespan="off")
     announce(f"http://{f'[{address}]' if ':' in address else address}:{port}{base}/")
-    uvicorn.Server(config).run(sockets=[listener])
+    server.run(sockets=[listener])
 
 
 def missing_web_package(error: ImportError, what: str, extra: str) -> DependencyError:

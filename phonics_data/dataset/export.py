@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from phonics_data.contract.files import atomic_path, write_bytes
+from phonics_data.contract.files import atomic_path, remove_leftovers, write_bytes
 from phonics_data.contract.sample import Sample
 from phonics_data.contract.shard import read_shard
 from phonics_data.dataset.layout import (
@@ -52,6 +52,7 @@ def export(dataset: Path, out: Path, layout: Layout = "folder", *, on_progress: 
     rows = {row.sample_id: row for row in read_metadata(dataset)}
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file, allowed: a folder (created if it does not exist)")
+    remove_leftovers(out)
     marker, marker_text = out / ".phonics-data-export", f"{layout} {description['digest']}\n"
     if out.exists() and any(out.iterdir()) and not (marker.exists() and marker.read_text() == marker_text):
         raise InputError(f"{out}: the folder contains other files; give an empty or a new one")

@@ -9,6 +9,7 @@
       README.md                                dataset card
       SHA256SUMS                               of all files above, in the format of ``sha256sum --check``
       report.html                              HTML overview
+      .shards.json .lock                       the finished shards; held by the process that writes the dataset
 
 dataset.json is deleted before any change and written last, so a folder without it is incomplete.
 """
@@ -17,18 +18,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+import shutil
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
 
-from phonics_data.contract.files import atomic_path, write_bytes
+from phonics_data.contract.files import atomic_path, remove_leftovers, write_bytes
 from phonics_data.contract.sample import SCHEMA_VERSION
 from phonics_data.errors import DatasetError
 from phonics_data.quality.split import SPLITS
 from phonics_data.storage.tables import from_plain, schema, to_plain
-from phonics_data.storage.workspace import file_sha256
+from phonics_data.storage.workspace import file_sha256, lock_folder
 from phonics_data.types import Clip, NoPictureReason, ObjectPictureSource
 
 METADATA = "metadata.parquet"
@@ -179,6 +182,24 @@ def rates_text(clips_by_frame_rate: Mapping[str, int]) -> str:
 def shard_paths(dataset: Path) -> list[Path]:
     """The shards in the folder, sorted by name."""
     return sorted(path for path in dataset.glob("*.tar") if SHARD_NAME.fullmatch(path.name))
+
+
+@contextmanager
+def lock_dataset(out: Path) -> Generator[None]:
+    """Create the folder and lock it for this process, which may have the lock already. A new folder without a dataset is removed at the end.
+
+    Raises:
+        WorkspaceLockedError: another process has the lock; the message contains its id.
+    """
+    is_new = not out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    with lock_folder(out, f"--out {out}", "is writing a dataset into this folder", is_shared=True):
+        remove_leftovers(out)
+        try:
+            yield
+        finally:
+            if is_new and all(path.name.startswith(".lock") for path in out.iterdir()):
+                shutil.rmtree(out)
 
 
 def write_checksums(dataset: Path, known: Mapping[str, str]) -> None:

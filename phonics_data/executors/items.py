@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar, cast, get_args
@@ -138,6 +138,13 @@ def rejected(stage: Stage, item_id: str, error: ItemError) -> Outcome[Any]:
             ),
         )
     )
+
+
+def frequent_reasons(rejections: Iterable[Rejection], most: int = 5) -> str:
+    """The most frequent reasons with their numbers, such as ``low_confidence 12, black 1``."""
+    counts = Counter(str(row.reason) for row in rejections)
+    found = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{reason} {number}" for reason, number in found[:most]) + (", ..." if len(found) > most else "")
 
 
 def write_rejections(workspace: Workspace, stage: Stage, rejections: Sequence[Rejection]) -> None:

@@ -51,7 +51,7 @@ def write_preview(path: Path, out: Path, *, max_seconds: float = PREVIEW_SECONDS
         pass
     with atomic_path(out) as temporary:
         command = [
-            ffmpeg_path(), "-v", "error", "-nostdin", "-protocol_whitelist", "file", "-i", str(path.absolute()),
+            ffmpeg_path(), "-v", "error", "-nostdin", "-y", "-protocol_whitelist", "file", "-i", str(path.absolute()),
             "-map", "0:v:0", "-map", "0:a:0?", "-vf", f"scale=-2:'min({PREVIEW_HEIGHT},ih)',format=yuv420p",
             "-c:v", "libx264", "-preset", "ultrafast", "-crf", "28", "-g", "25", "-threads", "1",
             "-c:a", "aac", "-b:a", "64k", "-ac", "1", "-movflags", "+faststart", "-f", "mp4", str(temporary),

@@ -6,12 +6,12 @@ import hashlib
 import importlib.util
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from phonics_data.contract.files import temporary_folder
 from phonics_data.errors import EngineError
 from phonics_data.storage.workspace import file_sha256
 
@@ -109,11 +109,8 @@ def joined(model: PackagedModel, folders: tuple[Path, ...], target: Path) -> Pat
     sources = [folder / part for folder, part in zip(folders, model.parts, strict=True)]
     if not all(source.is_file() for source in sources):
         return None
-    target.parent.mkdir(parents=True, exist_ok=True)
     # Another process may join at the same time; the rename makes a complete folder appear at once.
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as name:
-        folder = Path(name) / target.name
-        folder.mkdir()
+    with temporary_folder(target) as folder:
         if _join(sources, folder / "model.bin") != model.sha256:
             return None
         for file in folders[0].iterdir():

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from phonics_data.dataset.layout import METADATA, VIDEOS, matches_checksum, read_description, read_metadata, shard_paths
+from phonics_data.dataset.layout import (
+    METADATA,
+    VIDEOS,
+    lock_dataset,
+    matches_checksum,
+    read_description,
+    read_metadata,
+    shard_paths,
+)
 from phonics_data.errors import DatasetError, InputError
 from phonics_data.executors.items import OnProgress
 from phonics_data.report.verify import VerifyResult, verify
@@ -46,11 +54,12 @@ def repair(
             f"run `phonics-data shard --work {workspace.root} --out {dataset}` with the options to use"
         ) from error
     _check_sources(dataset, workspace)
-    found = {path.name: file_sha256(path) for path in shard_paths(dataset)}
-    for name, digest in found.items():
-        if recorded.get(name) != digest:
-            (dataset / name).unlink()
-    shard(workspace, dataset, options, workers=workers, on_progress=on_progress)
+    with lock_dataset(dataset):
+        found = {path.name: file_sha256(path) for path in shard_paths(dataset)}
+        for name, digest in found.items():
+            if recorded.get(name) != digest:
+                (dataset / name).unlink()
+        shard(workspace, dataset, options, workers=workers, on_progress=on_progress)
     rewritten = sorted(name for name in recorded.keys() | found.keys() if recorded.get(name) != found.get(name))
     return RepairResult(rewritten=tuple(rewritten), after=verify(dataset))
 

@@ -26,7 +26,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from phonics_data.contract.web import HEADERS, allowed_hosts, read_json
+from phonics_data.contract.files import file_inside
+from phonics_data.contract.web import HEADERS, allowed_hosts, media_response, read_json
 from phonics_data.errors import UNUSABLE_PATH, InputError, ItemError, PhonicsDataError
 from phonics_data.media.preview import frame_jpeg, playable_type
 from phonics_data.review.evidence import collect
@@ -262,8 +263,8 @@ class Pages:
         return JSONResponse(await run_in_threadpool(self._preview, video), headers=dict(HEADERS))
 
     def _preview(self, video: FetchedVideo) -> dict[str, str]:
-        path = self.store.workspace.root / video.path
         try:
+            path = self._media_path(video)
             if playable_type(path):
                 return {"state": "ready", "url": f"{self.base}/media/{video.video_id}"}
         except ItemError as error:
@@ -273,20 +274,17 @@ class Pages:
 
     async def media(self, request: Request) -> Response:
         video = self._video(request)
-        path = self.store.workspace.root / video.path
         try:
+            path = self._media_path(video)
             media_type = await run_in_threadpool(playable_type, path)
         except ItemError as error:
             raise HTTPException(404, "The media file is missing or damaged.") from error
         if not media_type:
             raise HTTPException(415, "Browsers do not play this file; its preview is at /preview.")
-        return FileResponse(path, media_type=media_type, headers={**HEADERS, "Cache-Control": "private, no-cache"})
+        return media_response(path, path.parent, media_type)
 
     async def preview_file(self, request: Request) -> Response:
-        path = self.previews.path(self._video(request))
-        if not path.exists():
-            raise HTTPException(404, "There is no preview yet.")
-        return FileResponse(path, media_type="video/mp4", headers={**HEADERS, "Cache-Control": "private, no-cache"})
+        return media_response(self.previews.path(self._video(request)), self.store.workspace.root, "video/mp4")
 
     async def frame(self, request: Request) -> Response:
         """The frame displayed at ``?at=SECONDS``, as JPEG."""
@@ -303,13 +301,23 @@ class Pages:
             raise HTTPException(404, "No frame can be decoded there.") from error
         return Response(data, media_type="image/jpeg", headers={**HEADERS, "Cache-Control": "private, max-age=3600"})
 
+    def _media_path(self, video: FetchedVideo) -> Path:
+        """The media file of a video. Raises `ItemError` if it is missing, or a link that leads out of the workspace."""
+        path = self.store.workspace.root / video.path
+        # An import records absolute paths, and the folder that was imported may consist of links.
+        folder = path.resolve().parent if Path(video.path).is_absolute() else self.store.workspace.root
+        real = file_inside(path, folder)
+        if real is None:
+            raise ItemError("file_missing", f"{video.path}: is missing, or a link that leads out of the workspace")
+        return real
+
     def _frame(self, video: FetchedVideo, at: float) -> bytes:
         key = (video.sha256, at)
         with self._lock:
             if key in self._frames:
                 self._frames.move_to_end(key)
                 return self._frames[key]
-        data = frame_jpeg(self.store.workspace.root / video.path, at)
+        data = frame_jpeg(self._media_path(video), at)
         with self._lock:
             self._frames[key] = data
             while len(self._frames) > MAX_CACHED_FRAMES:

@@ -14,13 +14,14 @@ import socket
 import threading
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from phonics_data.errors import InputError, ItemError, OptionError
+from phonics_data.errors import InputError, ItemError, OptionError, WorkspaceLockedError
 from phonics_data.media.preview import frame_jpeg
 from phonics_data.media.probe import probe
 from phonics_data.review.state import StateError
@@ -75,6 +76,30 @@ class CandidateStore:
         self._candidates = {video.video_id: Candidate(video=video) for video in read_manifest(manifest)}
         if self.decisions_path.exists():
             self._read_decisions()
+
+    @contextmanager
+    def locked(self) -> Generator[None]:
+        """Hold the lock of the decisions, which a second process would overwrite.
+
+        Raises:
+            WorkspaceLockedError: another review writes them.
+        """
+        import filelock
+
+        lock = filelock.FileLock(self.decisions_path.with_name(f".{self.decisions_path.name}.lock"))
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise WorkspaceLockedError(
+                f"--out {self.out}: another `phonics-data review` is writing it; open its page, end it first, or give another --out"
+            ) from None
+        try:
+            if self.decisions_path.exists():
+                self._read_decisions()  # again: another process may have written until now
+                self._write_manifest()  # a process that ended between both files has written only the decisions
+            yield
+        finally:
+            lock.release()
 
     def _read_decisions(self) -> None:
         for row in read_csv("--out", self.decisions_path, DECISION_COLUMNS, optional=(), may_be_empty=True):
@@ -153,6 +178,10 @@ class CandidateStore:
             for one in decided
         ]
         write_csv(self.decisions_path, DECISION_COLUMNS, rows)
+        self._write_manifest()
+
+    def _write_manifest(self) -> None:
+        decided = [one for one in self._candidates.values() if one.reviewed_at]
         chosen = [asdict(one.video) for one in decided if one.decision == "accept"]
         write_csv(
             self.out, COLUMNS, [{name: "" if value is None else value for name, value in row.items()} for row in chosen]

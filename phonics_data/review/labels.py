@@ -253,4 +253,5 @@ def _write_eaf(path: Path, tiers: Sequence[tuple[str, list[Label]]], media: str)
             eaf.add_annotation(name, round(one.start_seconds * 1000), round(one.end_seconds * 1000), _text(one))
     eaf.remove_tier("default")
     with atomic_path(path) as temporary:
+        temporary.unlink()  # pympi renames an existing file
         eaf.to_file(str(temporary))

@@ -104,6 +104,7 @@ def serve_candidates(
     from phonics_data.stages.fetch.options import FetchOptions
 
     fetcher = DetailFetcher(FetchOptions())
-    app = make_candidates_app(CandidateStore(manifest, out), fetcher, base=base, reviewer=reviewer, public=public_hosts)
-    with suppress(KeyboardInterrupt), listen(HOST, port) as listener:
+    store = CandidateStore(manifest, out)
+    app = make_candidates_app(store, fetcher, base=base, reviewer=reviewer, public=public_hosts)
+    with suppress(KeyboardInterrupt), store.locked(), listen(HOST, port) as listener:
         serve(app, listener, base=base, trusted_proxy=trusted_proxy, announce=announce)

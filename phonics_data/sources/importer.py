@@ -16,14 +16,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from phonics_data.contract.labels import LETTERS
-from phonics_data.errors import InputError, ItemError, MediaError
+from phonics_data.errors import InputError, ItemError, MediaError, NothingKeptError
 from phonics_data.executors.isolated import Limits, map_isolated
 from phonics_data.executors.items import OnProgress, Outcome, rejected, write_rejections
 from phonics_data.media import decodes_to_end, probe
 from phonics_data.storage.manifest import kind_of
-from phonics_data.storage.tables import to_plain, write_table
+from phonics_data.storage.tables import from_plain, to_plain, write_table
 from phonics_data.storage.workspace import Workspace, file_sha256, fingerprint
 from phonics_data.types import FetchedVideo, LabelSource, ObjectWordSource, Rejection, Segment, StageCount, segment_id
+
+INSPECT_VERSION = 1
+"""Increased whenever the check of a file can have another outcome; all files are then checked again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +91,8 @@ def import_files(
 ) -> StageCount:
     """Check every file and write videos.parquet, segments.parquet and the rejections.
 
+    A file that an earlier run has checked, and whose size, time and labels have not changed, is not read again.
+
     Args:
         evidence: source of the labels, stored in the metadata of every clip; where the label itself gives none.
         workers: processes.
@@ -109,13 +114,22 @@ def import_files(
     videos: dict[str, FetchedVideo] = {}
     rejections: list[Rejection] = []
     report = on_progress or (lambda _stage, _done, _total: None)
-    report("fetch", 0, len(files))
-    results = map_isolated(_inspect, files, workers=workers, limits=lambda _: Limits(seconds=600))
-    for done, (file, result) in enumerate(results, start=1):
+    ledger = workspace.ledger("import")
+    fingerprints = {file.video_id: _fingerprint(file) for file in files}
+    for file in files:
+        finished = ledger.read(file.video_id, fingerprints[file.video_id]) if fingerprints[file.video_id] else None
+        if finished is not None:
+            videos[file.video_id] = from_plain(FetchedVideo, finished["video"])
+    num_skipped = len(videos)
+    report("fetch", num_skipped, len(files))
+    todo = [file for file in files if file.video_id not in videos]
+    results = map_isolated(_inspect, todo, workers=workers, limits=lambda _: Limits(seconds=600))
+    for done, (file, result) in enumerate(results, start=num_skipped + 1):
         if isinstance(result, ItemError):
             rejections.extend(rejected("fetch", file.video_id, result).rejections)
         else:
             videos[file.video_id] = result
+            ledger.write(file.video_id, fingerprints[file.video_id], {"video": to_plain(result)})
         report("fetch", done, len(files))
     rejections.sort(key=lambda row: row.item_id)
     write_rejections(workspace, "fetch", rejections)
@@ -124,7 +138,7 @@ def import_files(
         first = {row.reason: row.detail for row in reversed(rejections)}
         reasons = Counter(row.reason for row in rejections).most_common()
         examples = "; ".join(f"{number} {reason}, the first: {first[reason]}" for reason, number in reasons)
-        raise InputError(f"none of {len(files)} files is usable; {examples}")
+        raise NothingKeptError(f"none of {len(files)} files is usable; {examples}")
     pairs = [(file, videos[file.video_id]) for file in files if file.video_id in videos]
     given = {file.video_id: _segments(file, video, evidence) for file, video in pairs}
     write_table(workspace.table("videos"), FetchedVideo, [video for _, video in pairs])
@@ -137,10 +151,23 @@ def import_files(
         num_in=len(files),
         num_kept=len(videos),
         num_rejected=len(rejections),
-        num_skipped=0,
+        num_skipped=num_skipped,
         by_reason=dict(Counter(row.reason for row in rejections)),
         wall_seconds=time.monotonic() - started,
     )
+
+
+def _fingerprint(file: LabelledFile) -> str:
+    """Of the file and its labels; empty for a file that cannot be read."""
+    try:
+        status = file.path.stat()
+    except (OSError, ValueError):
+        return ""
+    if file.fault is not None:
+        return ""
+    path = os.fsencode(file.path.absolute()).hex()
+    labels = sorted({segment.label for segment in file.segments})
+    return fingerprint(INSPECT_VERSION, path, status.st_size, status.st_mtime_ns, labels, file.group)
 
 
 def _inspect(file: LabelledFile) -> FetchedVideo:

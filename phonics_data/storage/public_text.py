@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 _ADDRESS = re.compile(r"https?://[^\s'\"<>]+")
@@ -13,6 +13,7 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 """Names of parameters of addresses whose values are secrets, e.g. ``lsig``, ``access_token``, ``api_key``."""
+_RELATIVE_FILE = re.compile(r"(?:[^/\s:]+/)+[^/:]+\.\w{1,6}")
 _FOLDERS = re.compile(r"(?<![\w.:/~])/(?:[^/\s:;,'\"()<>|]+/)+")
 
 
@@ -41,16 +42,20 @@ def _plain_address(address: str) -> str:
     return plain.geturl() if plain != parts else address
 
 
-def without_local_folders(text: str, folders: Iterable[Path] = ()) -> str:
-    """`text` in which absolute paths are only their last names.
+def without_local_folders(text: str, folders: Collection[Path] = ()) -> str:
+    """`text` in which absolute paths, and the relative path with which it begins, are only their last names.
 
     Args:
         folders: known folders; they are also found if their names contain spaces.
     """
     first, separator, rest = text.partition(": ")
-    if first.startswith("/") and separator:  # messages begin with the path that they are about
+    if separator and (
+        first.startswith("/") or _RELATIVE_FILE.fullmatch(first)
+    ):  # messages begin with the path that they are about
         text = f"{Path(first).name}: {rest}"
     for folder in sorted({str(folder.absolute()) for folder in folders}, key=len, reverse=True):
         if len(folder) > 1:
             text = text.replace(f"{folder}/", "")
+    for folder in {str(folder) for folder in folders if not folder.is_absolute()}:
+        text = re.sub(rf"(?<![\w./~-]){re.escape(folder)}/", "", text)
     return _FOLDERS.sub("", text)

@@ -10,6 +10,7 @@
       recognitions/<key>.json      words recognized in one audio          (transcribe)
       clips/<video_id>/            encoded samples before packing         (shard)
       items/<stage>/<item>.json    one finished item: fingerprint of its inputs and options, records, rejections
+      items/import/<item>.json     one checked file of an import
       reviews.csv                  decisions of people                    (review, import labels; read by segment)
       review/                      evidence and previews of the pages     (review)
       videos.parquet words.parquet segments.parquet rejections.parquet
@@ -28,7 +29,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from phonics_data.contract.files import write_bytes
+from phonics_data.contract.files import remove_leftovers, write_bytes
 from phonics_data.errors import InputError, WorkspaceLockedError
 
 LAYOUT_VERSION = 1
@@ -148,20 +149,36 @@ class Workspace:
         Raises:
             WorkspaceLockedError: another process has the lock; the message contains its id.
         """
-        import filelock
-
-        holder = self.root / ".lock.holder"
-        lock = filelock.FileLock(self.root / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            who = holder.read_text().strip() if holder.exists() else "an unknown process"
-            raise WorkspaceLockedError(
-                f"--work {self.root}: {who} is using this workspace; wait until it ends, or give another folder"
-            ) from None
-        try:
-            holder.write_text(f"process {os.getpid()}")
+        with lock_folder(self.root, f"--work {self.root}", "is using this workspace"):
+            remove_leftovers(self.root)
             yield
-        finally:
+
+
+@contextmanager
+def lock_folder(folder: Path, name: str, doing: str, *, is_shared: bool = False) -> Generator[None]:
+    """Lock an existing folder by its file ``.lock``. The operating system releases the lock of a process that dies.
+
+    Args:
+        name: of the folder in the message.
+        doing: what the process that has the lock does, such as ``is using this workspace``.
+        is_shared: this process may have the lock already.
+
+    Raises:
+        WorkspaceLockedError: another process has the lock; the message contains its id.
+    """
+    import filelock
+
+    holder = folder / ".lock.holder"
+    lock = filelock.FileLock(folder / ".lock", is_singleton=is_shared)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        who = holder.read_text().strip() if holder.exists() else "an unknown process"
+        raise WorkspaceLockedError(f"{name}: {who} {doing}; wait until it ends, or give another folder") from None
+    try:
+        holder.write_text(f"process {os.getpid()}")
+        yield
+    finally:
+        if lock.lock_counter == 1:
             holder.unlink(missing_ok=True)
-            lock.release()
+        lock.release()

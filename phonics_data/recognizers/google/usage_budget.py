@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -59,8 +60,12 @@ class UsageBudget:
 
     def _append(self, seconds: float, request: str) -> None:
         line = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": round(seconds, 3), "what": request}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        with self._path.open("a+b") as file:
+            # After a line that a crash has truncated, the new one would be unreadable as well.
+            is_truncated = file.seek(0, os.SEEK_END) > 0 and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n"
+            file.write(b"\n" * is_truncated + json.dumps(line).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())  # what was sent is billed
 
 
 def _seconds(line: str) -> float:

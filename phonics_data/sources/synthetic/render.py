@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from phonics_data.contract.files import atomic_path, write_bytes
+from phonics_data.contract.files import atomic_path, remove_leftovers, write_bytes
 from phonics_data.errors import ItemError, OptionError, PhonicsDataError, TableError
 from phonics_data.executors.items import OnProgress
 from phonics_data.executors.local import map_items
@@ -108,6 +108,7 @@ def render_songs(
         splits = None
     else:
         plans, splits = _phrases_plans(num_songs, seed, test_songs, test_seed, unseen_style_songs)
+    remove_leftovers(out)
     waiting = [plan for plan in plans if not is_rendered(plan, out)]
     done = len(plans) - len(waiting)
     report = on_progress or (lambda _stage, _done, _total: None)

@@ -7,20 +7,24 @@ are supported.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import html
 import io
 import mimetypes
 import re
+import socket
 import threading
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
 
 from phonics_data.captions.parse import CAPTION_SUFFIXES
+from phonics_data.contract.files import file_inside
+from phonics_data.contract.web import max_connections
 from phonics_data.errors import InputError
 
 _CHUNK_BYTES = 1 << 16
@@ -71,9 +75,47 @@ class SongSite:
 
 
 class _Server(ThreadingHTTPServer):
+    """One thread a connection. At the limit, the connection that has waited longest for a request is closed in favour of a new one."""
+
     daemon_threads = True
+    request_queue_size = 128
     folder: Path
     is_closing = False
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._lock = threading.Lock()
+        self._max_connections = max_connections()
+        self._waiting: dict[socket.socket, None] = {}  # in the order of time
+        self._working: set[socket.socket] = set()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            self._waiting[request] = None
+            if len(self._waiting) + len(self._working) > self._max_connections:
+                slowest = next(iter(self._waiting))
+                del self._waiting[slowest]
+                with contextlib.suppress(OSError):  # the client has closed it already
+                    slowest.shutdown(socket.SHUT_RDWR)  # ends the thread that reads from it
+        super().process_request(request, client_address)
+
+    @contextlib.contextmanager
+    def working(self, request: socket.socket) -> Generator[None]:
+        """Protects a connection, whose request is complete, while it is answered."""
+        with self._lock:
+            self._waiting.pop(request, None)
+            self._working.add(request)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._working.discard(request)
+                self._waiting[request] = None
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._waiting.pop(request, None)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore clients that disconnect during a transfer."""
@@ -81,15 +123,18 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    timeout = 30.0  # seconds in which the client has to send or read something
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
     def do_HEAD(self) -> None:
-        self._respond(with_body=False)
+        with cast("_Server", self.server).working(self.connection):
+            self._respond(with_body=False)
 
     def do_GET(self) -> None:
-        self._respond(with_body=True)
+        with cast("_Server", self.server).working(self.connection):
+            self._respond(with_body=True)
 
     def _respond(self, *, with_body: bool) -> None:
         if cast("_Server", self.server).is_closing:
@@ -99,9 +144,9 @@ class _Handler(BaseHTTPRequestHandler):
         folder = cast("_Server", self.server).folder
         if path == "manifest.csv":
             self._send_bytes(manifest_of_pages(folder).encode(), "text/csv; charset=utf-8", with_body=with_body)
-        elif path.startswith("watch/") and (folder / f"{path[6:]}.mp4").is_file() and "/" not in path[6:]:
+        elif path.startswith("watch/") and "/" not in path[6:] and file_inside(folder / f"{path[6:]}.mp4", folder):
             self._send_bytes(page(folder, path[6:]).encode(), "text/html; charset=utf-8", with_body=with_body)
-        elif "/" not in path and not path.startswith(".") and (folder / path).is_file():
+        elif "/" not in path and not path.startswith(".") and file_inside(folder / path, folder):
             self._send_file(folder / path, with_body=with_body)
         else:
             self.send_error(HTTPStatus.NOT_FOUND)

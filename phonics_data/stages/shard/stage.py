@@ -13,7 +13,8 @@ import errno
 import functools
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from phonics_data.contract.files import write_bytes
@@ -27,13 +28,14 @@ from phonics_data.dataset.layout import (
     SHARD_NAME,
     VIDEOS,
     MetadataRow,
+    lock_dataset,
     matches_checksum,
     write_checksums,
     write_metadata,
 )
-from phonics_data.errors import DatasetError, InputError, OptionError
+from phonics_data.errors import DatasetError, InputError, NothingKeptError, OptionError
 from phonics_data.executors.isolated import Limits
-from phonics_data.executors.items import OnProgress, Outcome, run_items, write_rejections
+from phonics_data.executors.items import OnProgress, Outcome, frequent_reasons, run_items, write_rejections
 from phonics_data.media import Region
 from phonics_data.ocr.trace import ScreenTrace, trace_path
 from phonics_data.quality.split import divided_groups, given_by_video, merged_groups, split_by_source
@@ -51,7 +53,7 @@ from phonics_data.storage.tables import read_table, to_plain, write_table
 from phonics_data.storage.workspace import Workspace, file_sha256, fingerprint, write_json
 from phonics_data.types import FetchedVideo, Rejection, ScreenLetter, Segment, Split, StageCount
 
-__all__ = ["ShardOptions", "check_folder", "check_given_splits", "shard"]
+__all__ = ["ShardOptions", "check_folder", "check_given_splits", "locked_folder", "shard"]
 
 
 def shard(
@@ -73,13 +75,28 @@ def shard(
 
     Raises:
         OptionError: a segment has a label that is not in the label set; nothing is cut or written then.
-        InputError: no clip passes the filters; `out` is not a dataset folder; the disk is full.
+        NothingKeptError: no clip passes the filters.
+        InputError: `out` is not a dataset folder; the disk is full.
+        WorkspaceLockedError: another process writes a dataset into `out`.
         TableError: an earlier stage has not been run.
     """
     options = options or ShardOptions()
     videos = read_table(workspace.table("videos"), FetchedVideo)
     check_given_splits(workspace, options, videos)
     check_folder(out, videos)
+    with lock_dataset(out):
+        return _shard_locked(workspace, out, options, videos, workers=workers, on_progress=on_progress)
+
+
+def _shard_locked(
+    workspace: Workspace,
+    out: Path,
+    options: ShardOptions,
+    videos: Sequence[FetchedVideo],
+    *,
+    workers: int,
+    on_progress: OnProgress | None,
+) -> StageCount:
     segments = read_table(workspace.table("segments"), Segment)
     try:
         label_set(options.label_set, (segment.letter for segment in segments))
@@ -117,7 +134,20 @@ def check_given_splits(workspace: Workspace, options: ShardOptions, videos: Sequ
         )
 
 
-_INCOMPLETE_RUN_FILE = re.compile(rf"{SHARD_NAME.pattern}|\..+\.partial(\.\w+)?")
+_INCOMPLETE_RUN_FILE = re.compile(rf"{SHARD_NAME.pattern}|\..+\.partial(\.\w+)?|\.lock(\.holder)?")
+
+
+@contextmanager
+def locked_folder(out: Path) -> Generator[None]:
+    """Lock the dataset folder `out`, which is created.
+
+    Raises:
+        InputError: `out` has other files.
+        WorkspaceLockedError: another process writes a dataset into it.
+    """
+    _check_files(out)
+    with lock_dataset(out):
+        yield
 
 
 def check_folder(out: Path, videos: Sequence[FetchedVideo]) -> None:
@@ -126,16 +156,7 @@ def check_folder(out: Path, videos: Sequence[FetchedVideo]) -> None:
     Raises:
         InputError: `out` has other files, or is the finished dataset of other videos.
     """
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise InputError(f"--out {out}: is a file, allowed: a folder (it is created if it does not exist)")
-    dataset_files = (DESCRIPTION, METADATA, ".shards.json")
-    # A run that was killed while it wrote its first shards leaves only incomplete files.
-    if not any((out / name).exists() for name in dataset_files) and not all(
-        _INCOMPLETE_RUN_FILE.fullmatch(path.name) for path in out.iterdir()
-    ):
-        raise InputError(f"--out {out}: the folder contains other files; give an empty or a new one")
+    _check_files(out)
     # A changed table does not identify the videos of the dataset.
     if not (out / DESCRIPTION).exists() or not matches_checksum(out, VIDEOS):
         return
@@ -147,6 +168,19 @@ def check_folder(out: Path, videos: Sequence[FetchedVideo]) -> None:
             f"--out {out}: contains a dataset of {len(dataset_videos)} other videos ({names}, ...), none of which is in "
             "this workspace; give another folder, or delete that one first"
         )
+
+
+def _check_files(out: Path) -> None:
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise InputError(f"--out {out}: is a file, allowed: a folder (it is created if it does not exist)")
+    dataset_files = (DESCRIPTION, METADATA, ".shards.json")
+    # A run that was killed while it wrote its first shards leaves only incomplete files.
+    if not any((out / name).exists() for name in dataset_files) and not all(
+        _INCOMPLETE_RUN_FILE.fullmatch(path.name) for path in out.iterdir()
+    ):
+        raise InputError(f"--out {out}: the folder contains other files; give an empty or a new one")
 
 
 def _shard(
@@ -178,9 +212,10 @@ def _shard(
     rejections = [*result.rejections, *selection.rejections]
     write_rejections(workspace, "shard", rejections)
     if not selection.clips:
-        raise InputError(
-            f"--work {workspace.root}: no clip is left of {len(segments)} segments, no dataset is written; "
-            f"`phonics-data status --work {workspace.root}` shows the reasons"
+        why = f" ({frequent_reasons(rejections)}); the first: {rejections[0].detail}" if rejections else ""
+        raise NothingKeptError(
+            f"--work {workspace.root}: no clip is left of {len(segments)} segments{why}; no dataset is written; "
+            f"`phonics-data status --work {workspace.root}` shows all reasons and what to do"
         )
     notes = _write_dataset(workspace, out, options, selection, tasks, videos, workers=workers)
     return StageCount(
@@ -351,7 +386,7 @@ def _write_dataset(
     write_metadata(out / METADATA, rows)
     # The dataset is published: it names files, and not the folders of this machine.
     folders = [workspace.root, *(Path(video.path).parent for video in videos if Path(video.path).is_absolute())]
-    write_table(out / VIDEOS, FetchedVideo, [_without_folder(video) for video in used_videos])
+    write_table(out / VIDEOS, FetchedVideo, [_published(video) for video in used_videos])
     public = [dataclasses.replace(row, detail=without_local_folders(row.detail, folders)) for row in rejections]
     write_table(out / REJECTIONS, Rejection, public)
     description = dataset_description(rows, rejections, options, checksums)
@@ -430,7 +465,8 @@ def _rows(
     return rows
 
 
-def _without_folder(video: FetchedVideo) -> FetchedVideo:
-    """`video` whose file, if it is not in the workspace, has only its name."""
+def _published(video: FetchedVideo) -> FetchedVideo:
+    """`video` as the dataset names it: a file that is not in the workspace has only its name, and equal builds have equal bytes on
+    every day. The date is in videos.parquet of the workspace and in the lock file."""
     path = Path(video.path)
-    return dataclasses.replace(video, path=path.name) if path.is_absolute() else video
+    return dataclasses.replace(video, path=path.name if path.is_absolute() else video.path, fetched_at="")

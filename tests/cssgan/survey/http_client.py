@@ -1,4 +1,4 @@
-"""A uvicorn server on loopback, and an HTTP client with cookies that answers like a rater."""
+"""A server of the survey on loopback, and an HTTP client with cookies that answers like a rater."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
 
-import uvicorn
-
 from cssgan.survey.app import make_app
 from cssgan.survey.definition import RESULTS_FILE, read_survey
 from cssgan.survey.store import Store
+from phonics_data.contract.web import listen
+from phonics_data.contract.web_connections import LimitedServer
 
 
 @contextmanager
@@ -24,17 +24,15 @@ def served(folder: Path, *, base: str = "") -> Iterator[tuple[int, Store]]:
     """Serve the survey on a free port. Yields (port, store)."""
     survey = read_survey(folder)
     store = Store(folder / RESULTS_FILE, survey.digest())
-    config = uvicorn.Config(
-        make_app(survey, folder, store, base=base), port=0, log_level="warning", access_log=False, lifespan="off"
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
+    listener = listen("127.0.0.1", 0)
+    server = LimitedServer(make_app(survey, folder, store, base=base), lifespan="off")
+    thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:
         while not server.started:
             assert thread.is_alive(), "the server did not start"
             time.sleep(0.01)
-        yield server.servers[0].sockets[0].getsockname()[1], store
+        yield listener.getsockname()[1], store
     finally:
         server.should_exit = True
         thread.join()

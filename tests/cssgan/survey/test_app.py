@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import socket
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from cssgan.survey.trials import rater_trials
 from phonics_data.errors import InputError
 from tests.cssgan.survey.http_client import RaterClient, served
 from tests.cssgan.survey.videos import make_survey
+from tests.slow_clients import HALF_REQUEST, slow_clients
 
 pytestmark = pytest.mark.dependencies
 
@@ -81,12 +81,31 @@ def test_only_the_videos_of_the_survey_are_served_with_range_requests(folder: Pa
         assert "schema_version" not in page_.text
 
 
+def test_links_out_of_the_media_folder_are_not_served(tmp_path: Path) -> None:
+    folder = make_survey(tmp_path)
+    (tmp_path / "secret").write_text("secret")
+    with served(folder) as (port, store):
+        rater = RaterClient(port)
+        names = sorted(path.name for path in (folder / "media").iterdir())
+        inside, outside, missing, in_a_circle = (folder / "media" / name for name in names[:4])
+        inside.unlink()
+        inside.symlink_to(names[5])
+        for path, target in ((outside, tmp_path / "secret"), (missing, tmp_path / "no"), (in_a_circle, in_a_circle)):
+            path.unlink()
+            path.symlink_to(target)
+        assert rater.get(f"/media/{inside.name}").status == 200
+        for path in (outside, missing, in_a_circle):
+            assert rater.get(f"/media/{path.name}").status == 404
+        assert rater.begin().get("/trial").status == 200
+        assert store.counts()["consented"] == 1
+
+
 def test_pages_allow_no_external_content(running: tuple[int, Store]) -> None:
     rater = RaterClient(running[0])
     for page in (rater.get("/"), rater.begin().get("/trial"), rater.get("/gone")):
         assert "default-src 'none'" in page.headers["content-security-policy"]
         assert page.headers["cache-control"] == "no-store"
-        assert page.headers["referrer-policy"] == "no-referrer"
+        assert page.headers["referrer-policy"] == "same-origin"
         assert "style=" not in page.text
         assert "http" not in page.text
         assert '<html lang="en">' in page.text
@@ -260,19 +279,17 @@ def test_results_contain_no_token(folder: Path, running: tuple[int, Store]) -> N
     assert RaterClient(running[0], cookie=f"rater={forged[1]}").get("/trial").headers["location"] == "/"
 
 
-def test_incomplete_requests_block_no_one(running: tuple[int, Store]) -> None:
-    port, _ = running
-    slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(50)]
-    try:
-        for connection in slow:
-            connection.sendall(
-                b"POST /trial HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-                b"Content-Length: 1000\r\n\r\ntrial=0"
-            )
-        assert RaterClient(port).begin().finish() == 6
-    finally:
-        for connection in slow:
-            connection.close()
+@pytest.mark.parametrize(
+    "sent",
+    [
+        HALF_REQUEST,
+        b"POST /trial HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        b"Content-Length: 1000\r\n\r\ntrial=0",
+    ],
+)
+def test_incomplete_requests_block_no_one(running: tuple[int, Store], sent: bytes) -> None:
+    with slow_clients(running[0], 1200, sent):
+        assert RaterClient(running[0]).begin().finish() == 6
 
 
 def test_two_hundred_raters_at_once(tmp_path: Path) -> None:

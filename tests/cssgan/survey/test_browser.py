@@ -51,6 +51,19 @@ def expected_answer(page: Any, default: int) -> int:
     return int(text.partition("please choose ")[2].rstrip(".")) if "please choose" in text else default
 
 
+def test_without_https_on_another_machine(browser: Any, survey: tuple[str, Store]) -> None:
+    """Browsers send no Sec-Fetch-Site there, and the forms are accepted by their Origin."""
+    address = survey[0].replace("127.0.0.1", "survey.test")
+    page, errors = open_page(browser, address)
+    page.get_by_role("checkbox").check()
+    with page.expect_request(lambda request: request.method == "POST") as sent:
+        page.get_by_role("button", name="Begin").click()
+    on_page(page, 1)
+    assert "sec-fetch-site" not in sent.value.all_headers()
+    assert sent.value.all_headers()["origin"] == address.rstrip("/")
+    assert errors == []
+
+
 @pytest.mark.parametrize("width", [1100, pytest.param(400, marks=pytest.mark.slow)])
 def test_by_mouse(browser: Any, survey: tuple[str, Store], tmp_path: Path, width: int) -> None:
     address, store = survey

@@ -12,7 +12,7 @@ import pytest
 
 from cssgan.survey.build import SurveyOptions, build_survey, find_model_videos, generate_model_videos
 from cssgan.survey.definition import read_survey
-from phonics_data.errors import InputError, OptionError
+from phonics_data.errors import InputError, OptionError, UsageError
 from tests.cssgan.inference.test_generate import save_run
 from tests.cssgan.survey.videos import make_survey, write_video, write_videos
 from tests.cssgan.toy_dataset import write_dataset
@@ -147,6 +147,74 @@ def test_a_damaged_survey_is_an_error(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(InputError, match=r"contains no survey\.json"):
         read_survey(survey)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ('"singles": 1000000000', "singles: got 1000000000, allowed: integers from 0 to 500"),
+        ('"pairs": 1000000000', "pairs: got 1000000000, allowed: integers from 0 to 500"),
+        ('"checks": 1000000000', "checks: got 1000000000, allowed: integers from 0 to 20"),
+        ('"checks": true', "checks: got True, allowed"),
+        ('"singles": NaN', "not JSON .the number NaN"),
+        ('"singles": 2.5', "singles: got 2.5, allowed"),
+        ('"seed": 1e400', "seed: got inf, allowed"),
+        (f'"seed": {10**40}', "seed: got 1000"),
+        ('"singles": 0, "pairs": 0', "singles: got 0, allowed: at least 1"),
+        (
+            '"videos": [{"model": "a", "item": "b", "file": "c", "seconds": 1e999}]',
+            "seconds inf, allowed: a number above 0",
+        ),
+        ('"videos": [{"model": "a", "item": "b", "file": "c", "seconds": -Infinity}]', "the number -Infinity"),
+        (
+            '"videos": [{"model": "a", "item": "b", "file": "c", "seconds": "1"}]',
+            "seconds 1, allowed: a number above 0",
+        ),
+        ('"videos": [{"model": "a", "item": "b", "file": 5, "seconds": 1}]', "file: got '5', allowed: text"),
+        ('"videos": [{"model": "a", "item": ["b"], "file": "c", "seconds": 1}]', "item: got .*allowed: text"),
+        ('"videos": []', "videos: got 0, allowed: 1 to 2000"),
+        (f'"videos": [{", ".join(["{}"] * 9)}]', "a field is missing"),
+        ('"videos": {"model": 1}', "allowed: a list"),
+        ('"models": "abc"', "'abc'.*allowed: a list"),
+        ('"models": []', "one for each model and item"),
+        ('"consent": "yes"', "'yes'.*allowed: a list"),
+        (f'"consent": [{", ".join(["1"] * 9)}]', "allowed: text"),
+        (f'"consent": [{", ".join([chr(34) * 2] * 51)}]', "consent: got 51 paragraphs, allowed: up to 50"),
+        (f'"title": "{"x" * 1001}"', "title: got 1001 characters, allowed: 0 to 1000"),
+        ('"title": null', "allowed: text"),
+        ('"title": "\\ud800"', "title: got .*allowed: characters that can be displayed"),
+        ('"ends": {"single": ["a"], "pair": ["b", "c"]}', "a field is missing"),
+        ('"made_from": ' + "[" * 100_000, "not JSON"),
+        ('"made_from": {"x": "' + "x" * 8_000_000 + '"}', "more than 8000000 bytes"),
+    ],
+)
+def test_values_of_a_survey_are_limited(survey_text: tuple[Path, str], change: str, message: str) -> None:
+    folder, valid = survey_text
+    # The last of two fields of one name counts.
+    (folder / "survey.json").write_text(valid.rstrip().removesuffix("}") + f", {change}}}")
+    with pytest.raises(InputError, match=message):
+        read_survey(folder)
+
+
+@pytest.fixture(scope="module")
+def survey_text(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = make_survey(tmp_path_factory.mktemp("limits"))
+    return folder, (folder / "survey.json").read_text()
+
+
+def test_links_out_of_the_media_folder_are_an_error(tmp_path: Path) -> None:
+    survey = make_survey(tmp_path)
+    name = json.loads((survey / "survey.json").read_text())["videos"][0]["file"]
+    (survey / "media" / name).rename(tmp_path / "video.mp4")
+    (survey / "media" / name).symlink_to(tmp_path / "video.mp4")
+    with pytest.raises(InputError, match="is a link that leads out of the folder"):
+        read_survey(survey)
+
+
+@pytest.mark.parametrize("option", [{"checks": 10**9}, {"seed": -1}, {"title": "x" * 1001}, {"contact": "\ud800"}])
+def test_options_of_a_survey_are_limited(option: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=f"--{next(iter(option))}: got .*allowed"):
+        SurveyOptions(**option)
 
 
 def test_videos_that_some_browsers_do_not_play_are_refused(videos: Path, tmp_path: Path) -> None:

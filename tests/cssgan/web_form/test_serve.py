@@ -28,6 +28,7 @@ from cssgan.storage import media_files
 from cssgan.web_form.serve import check_installed, serve_form
 from phonics_data.errors import OptionError
 from tests.cssgan.inference.test_generate import save_run, write_audio
+from tests.slow_clients import get, slow_clients
 
 pytest.importorskip("gradio", reason="Gradio is not installed (extra ui)")
 
@@ -278,6 +279,13 @@ def test_it_listens_on_the_loopback_address_only_and_names_no_other_server(serve
         if line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "0A"
     ]
     assert listening == [f"0100007F:{port:04X}"]
+
+
+def test_others_are_answered_while_half_requests_are_held(served: Served) -> None:
+    port = int(served.address.rpartition(":")[2].rstrip("/"))
+    with slow_clients(port, 1200):
+        for _ in range(3):
+            assert get(port) == 200
 
 
 def test_old_folders_are_deleted_also_beside_unreadable_ones(tmp_path: Path) -> None:

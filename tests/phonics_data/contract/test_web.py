@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from phonics_data.contract import web
+from phonics_data.contract.web_connections import LimitedServer
 from phonics_data.errors import OptionError
 
 pytestmark = pytest.mark.dependencies
@@ -28,19 +29,15 @@ async def echo(request: Request) -> JSONResponse:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    import uvicorn
-
     app = Starlette(routes=[Route("/form", echo, methods=["POST"]), Route("/json", echo, methods=["POST"])])
-    config = uvicorn.Config(
-        app, port=0, log_level="critical", http="h11", h11_max_incomplete_event_size=web.MAX_HEAD_BYTES, lifespan="off"
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
+    listener = web.listen("127.0.0.1", 0)
+    server = LimitedServer(app, lifespan="off")
+    thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     while not server.started:
         assert thread.is_alive()
         time.sleep(0.01)
-    yield server.servers[0].sockets[0].getsockname()[1]
+    yield listener.getsockname()[1]
     server.should_exit = True
     thread.join()
 
@@ -66,13 +63,24 @@ def send(port: int, body: bytes, headers: dict[str, str], path: str = "/json") -
         ({"Origin": "null"}, 403),
         ({"Origin": "http://127.0.0.1:1"}, 403),
         ({"Origin": "{own}"}, 200),
+        ({"Origin": "file://{host}"}, 403),
+        ({"Origin": "http://["}, 403),
+        ({"Referer": "{own}/page?a=1"}, 200),
+        ({"Referer": "http://evil.example/{host}"}, 403),
+        ({"Referer": "http://{host}.evil.example/"}, 403),
+        ({"Referer": "http://{host}@evil.example/"}, 403),
+        ({"Referer": ""}, 403),
+        ({"Origin": "http://evil.example", "Referer": "{own}/"}, 403),
         ({"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"}, 403),
         ({"Content-Type": "text/plain"}, 415),
         ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
     ],
 )
 def test_requests_of_other_sites_are_refused(port: int, headers: dict[str, str], status: int) -> None:
-    own = {name: text.replace("{own}", f"http://127.0.0.1:{port}") for name, text in headers.items()}
+    own = {
+        name: text.replace("{own}", f"http://127.0.0.1:{port}").replace("{host}", f"127.0.0.1:{port}")
+        for name, text in headers.items()
+    }
     assert send(port, b'{"a": 1}', {**JSON, **own})[0] == status
 
 

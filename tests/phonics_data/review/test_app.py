@@ -166,6 +166,31 @@ def test_frames_and_ranges_of_the_video(server: ReviewServer) -> None:
     assert (status, len(data)) == (206, 100)
 
 
+def test_links_out_of_the_workspace_are_not_served(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path / "work", 1)
+    media = workspace.media / "video.mp4"
+    server = ReviewServer(workspace.root).start()
+    try:
+        assert server.send("POST", "/api/song/song-00/preview", {})[1]["state"] == "ready"
+        media.rename(workspace.media / "other.mp4")
+        media.symlink_to("other.mp4")
+        assert server.send("GET", "/media/song-00")[0] == 200
+        (workspace.media / "other.mp4").rename(tmp_path / "outside.mp4")
+        media.unlink()
+        media.symlink_to(tmp_path / "outside.mp4")
+        assert server.send("GET", "/media/song-00")[0] == 404
+        assert server.send("GET", "/frame/song-00?at=3")[0] == 404
+        state = server.send("POST", "/api/song/song-00/preview", {})[1]
+        assert state["state"] == "failed"
+        assert "link that leads out of the workspace" in state["detail"]
+        (workspace.root / "review" / "previews").mkdir(parents=True)
+        preview = workspace.root / "review" / "previews" / f"song-00-{0:016x}.mp4"
+        preview.symlink_to(tmp_path / "outside.mp4")
+        assert server.send("GET", "/preview/song-00")[0] == 404
+    finally:
+        server.stop()
+
+
 def test_a_workspace_that_changes_under_the_page(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path / "work", 2)
     server = ReviewServer(workspace.root).start()

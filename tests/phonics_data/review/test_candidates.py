@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from phonics_data.errors import InputError, OptionError
+from phonics_data.errors import InputError, OptionError, WorkspaceLockedError
 from phonics_data.review.candidates import CandidateStore, may_fetch
 from phonics_data.review.state import StateError
 from phonics_data.review.store import ConflictError
@@ -234,3 +234,19 @@ def test_choosing_by_keyboard(browser: Any, manifest: Path) -> None:
         server.stop()
     assert [video.video_id for video in read_manifest(str(manifest.with_name("chosen.csv")))] == ["one"]
     assert "not a song" in manifest.with_name("chosen.decisions.csv").read_text()
+
+
+def test_decisions_are_written_by_one_process_and_the_manifest_follows_them(manifest: Path, tmp_path: Path) -> None:
+    out = tmp_path / "chosen.csv"
+    store = CandidateStore(str(manifest), out)
+    with store.locked():
+        one = store.candidate("local")
+        assert one is not None
+        values = {"decision": "accept", "reason": "", "kind": "alphabet", "letters": "", "language": "en"}
+        store.decide("local", one.revision, values, "Ada")
+        with pytest.raises(WorkspaceLockedError, match="another `phonics-data review` is writing it"):
+            CandidateStore(str(manifest), out).locked().__enter__()
+    accepted = out.read_bytes()
+    out.unlink()  # as if killed between the two files
+    with CandidateStore(str(manifest), out).locked():
+        assert out.read_bytes() == accepted

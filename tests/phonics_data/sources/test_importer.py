@@ -331,3 +331,24 @@ def test_only_single_letters_are_letters_of_a_video(tmp_path: Path, label: str, 
     import_files(workspace, files_by_subfolder(tmp_path / "videos"), evidence="folder")
     (video,) = read_table(workspace.table("videos"), FetchedVideo)
     assert (video.kind, video.letters) == (kind, letters)
+
+
+def test_an_interrupted_import_checks_finished_files_once(folder: Path, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "work")
+    files = files_by_subfolder(folder)
+
+    def stop(_stage: str, done: int, _total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_files(workspace, files, evidence="folder", on_progress=stop)
+    again = import_files(workspace, files, evidence="folder")
+    assert again.num_skipped in (2, 3)  # one of the three is damaged, or not
+    assert import_files(workspace, files, evidence="folder").num_skipped == again.num_kept == 4
+    expected = read_table(workspace.table("videos"), FetchedVideo)
+    import_files(Workspace(tmp_path / "other"), files, evidence="folder")
+    assert read_table(tmp_path / "other" / "videos.parquet", FetchedVideo) == expected
+    path = folder / "cat" / "one.mkv"
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1_000_000_000))
+    assert import_files(workspace, files, evidence="folder").num_skipped == 3

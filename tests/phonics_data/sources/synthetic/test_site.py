@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -11,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from phonics_data.contract import web
 from phonics_data.errors import InputError
 from phonics_data.sources.synthetic.site import SongSite, byte_range
+from tests.slow_clients import HALF_REQUEST, slow_clients
 
 pytestmark = pytest.mark.dependencies
 
@@ -90,6 +93,28 @@ def test_head_has_no_body(site: SongSite) -> None:
 )
 def test_nothing_else_is_served(site: SongSite, path: str) -> None:
     assert get(f"{site.url}/{path}")[0] == 404
+
+
+def test_links_out_of_the_folder_are_not_served(site: SongSite) -> None:
+    (site.folder / "inside.mp4").symlink_to("ab-1.mp4")
+    (site.folder / "out.mp4").symlink_to("../secret.txt")
+    (site.folder / "circle.mp4").symlink_to("circle.mp4")
+    assert get(f"{site.url}/inside.mp4")[0] == 200
+    for path in ("out.mp4", "circle.mp4", "watch/out", "watch/circle"):
+        assert get(f"{site.url}/{path}")[0] == 404, path
+
+
+def test_others_are_answered_while_half_requests_are_held(site: SongSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "MAX_CONNECTIONS", 40)
+    with SongSite(site.folder) as small, slow_clients(int(small.url.rpartition(":")[2]), 1200):
+        assert [get(f"{small.url}/ab-1.mp4")[0] for _ in range(3)] == [200] * 3
+
+
+def test_a_client_that_sends_nothing_is_disconnected(site: SongSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("phonics_data.sources.synthetic.site._Handler.timeout", 0.3)
+    with socket.create_connection(("127.0.0.1", int(site.url.rpartition(":")[2])), timeout=60) as client:
+        client.sendall(HALF_REQUEST)
+        assert client.recv(10) == b""
 
 
 def test_empty_and_invalid_byte_ranges() -> None:
