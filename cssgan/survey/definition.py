@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from phonics_data.contract.files import write_bytes
+from phonics_data.contract.records import from_plain
+from phonics_data.contract.untrusted import read_json_object
 from phonics_data.errors import InputError
 
 SCHEMA_VERSION = 1
@@ -121,17 +123,17 @@ def read_survey(folder: Path) -> Survey:
     """
     path = folder / SURVEY_FILE
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json_object(path)
     except FileNotFoundError as error:
         raise InputError(f"{folder}: contains no {SURVEY_FILE}; run `cssgan survey build`") from error
     except ValueError as error:
         raise InputError(f"{path}: not JSON ({error}); undo the last edit or build the survey again") from error
-    version = data.get("schema_version") if isinstance(data, dict) else None
+    version = data.get("schema_version")
     if version != SCHEMA_VERSION:
         raise InputError(f"{path}: got schema_version {version!r}, allowed: {SCHEMA_VERSION}; build the survey again")
     try:
         survey = _parse(data)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"{path}: a field is missing or has a wrong type ({error!r}); build the survey again"
         ) from error
@@ -148,7 +150,7 @@ def _parse(data: dict[str, Any]) -> Survey:
         lang=str(data["lang"]),
         reference=str(data["reference"]),
         models=tuple(str(name) for name in data["models"]),
-        videos=tuple(Video(**video) for video in data["videos"]),
+        videos=tuple(from_plain(Video, video) for video in data["videos"]),
         texts={name: str(data["texts"][name]) for name in (*SINGLE_QUESTIONS, *PAIR_QUESTIONS)},
         ends={kind: (str(data["ends"][kind][0]), str(data["ends"][kind][1])) for kind in SCALE_MAX},
         consent=tuple(str(part) for part in data["consent"]),

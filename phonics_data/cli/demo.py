@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
 import os
 import shutil
 import subprocess
@@ -24,6 +23,7 @@ from phonics_data.cli.progress import print_table, progress, stage_line
 from phonics_data.contract.files import atomic_path
 from phonics_data.contract.sample import Sample
 from phonics_data.contract.shard import read_shard
+from phonics_data.contract.untrusted import read_json_object
 from phonics_data.dataset.layout import read_metadata
 from phonics_data.errors import DatasetError, DependencyError, PhonicsDataError
 from phonics_data.quality.split import read_given_splits
@@ -107,9 +107,9 @@ def run_demo(out: Path, options: DemoOptions) -> None:
             evaluated.result()
     _headline("5/5 evaluating", "on clips of held-out songs")
     _cssgan(["evaluate", "--run", str(run), *evaluate])
-    evaluation: dict[str, Any] = json.loads(after.read_bytes())
+    evaluation: dict[str, Any] = read_json_object(after, any_numbers=True)
     print_table("Results", _rows(dataset, evaluation, segments))
-    of_model = json.loads(before.read_bytes())
+    of_model = read_json_object(before, any_numbers=True)
     print_table(f"{MODEL} on held-out songs, with controls", _gate_rows(of_model), _GATE_HEADINGS)
     print_table("Gates of the trained model on the same clips", _gate_rows(evaluation), _GATE_HEADINGS)
     print_table(

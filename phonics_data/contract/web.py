@@ -11,13 +11,13 @@ Starlette and uvicorn are installed by the extras ``survey`` and ``review``.
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import socket
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from phonics_data.contract.untrusted import parse_json_object
 from phonics_data.errors import DependencyError, OptionError
 
 if TYPE_CHECKING:
@@ -111,16 +111,9 @@ async def read_json(request: Request, max_bytes: int) -> dict[str, Any]:
 
     body = await read_body(request, _JSON, max_bytes, "JSON object")
     try:
-        value = json.loads(body.decode("utf-8"), parse_constant=_not_finite)
-    except (ValueError, RecursionError) as error:
+        return parse_json_object(body, max_bytes=max_bytes)
+    except ValueError as error:
         raise HTTPException(400, "The JSON object cannot be read.") from error
-    if not isinstance(value, dict):
-        raise HTTPException(400, "Got another JSON value, allowed: an object.")
-    return value  # pyright: ignore[reportUnknownVariableType] - JSON has string keys
-
-
-def _not_finite(text: str) -> float:
-    raise ValueError(text)
 
 
 def check_base(base: str) -> str:

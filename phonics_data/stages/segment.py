@@ -14,8 +14,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import get_args
 
+from phonics_data.contract.records import to_plain
 from phonics_data.errors import ItemError, MediaError, OptionError
-from phonics_data.executors.items import OnProgress, Outcome, run_items, write_rejections
+from phonics_data.executors.items import OnProgress, Outcome, finished_outcome, run_items, write_rejections
 from phonics_data.media.audio_reader import read_audio
 from phonics_data.media.probe import clip_rate
 from phonics_data.ocr.trace import ScreenTrace, trace_path
@@ -27,7 +28,7 @@ from phonics_data.segmentation.units import Unit
 from phonics_data.segmentation.viterbi import Order
 from phonics_data.segmentation.word_decoder import required_counts
 from phonics_data.storage.reviews import Review, ReviewedCopy, Reviews, copies_by_key, read_reviews
-from phonics_data.storage.tables import from_plain, read_table, to_plain, write_table
+from phonics_data.storage.tables import read_table, write_table
 from phonics_data.storage.workspace import Workspace, file_sha256, fingerprint
 from phonics_data.types import (
     REVIEW_EVIDENCE,
@@ -155,8 +156,8 @@ def words_by_video(workspace: Workspace) -> tuple[Mapping[str, list[Word]], Mapp
 
 def automatic_segments(workspace: Workspace, video_id: str) -> tuple[Segment, ...]:
     """The segments of a video as `segment` found them, without reviews; empty before it has run, and for refused videos."""
-    outcome = workspace.ledger("segment").read(video_id)
-    return () if outcome is None else tuple(from_plain(Segment, row) for row in outcome["kept"])
+    outcome = finished_outcome(workspace.ledger("segment"), video_id, Segment)
+    return () if outcome is None else outcome.kept
 
 
 def video_loudness(workspace: Workspace, video: FetchedVideo) -> str:
