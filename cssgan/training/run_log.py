@@ -19,6 +19,7 @@ from cssgan.storage import media_files
 from cssgan.training.trackers import Tracker, VideoSample
 from cssgan.types import LossTerms
 from cssgan.types import Progress as Position
+from phonics_data.contract.console import printable
 from phonics_data.contract.untrusted import parse_json_object
 
 MIN_VIDEO_SIDE = 256
@@ -151,4 +152,4 @@ class Display:
     def _print(self, text: str, *, highlight: bool = True) -> None:
         # A closed terminal or pipe (rich exits then) or a full disk must not stop training.
         with suppress(OSError, SystemExit):
-            self._console.print(text, soft_wrap=True, highlight=highlight)
+            self._console.print(printable(text), soft_wrap=True, highlight=highlight, markup=False)

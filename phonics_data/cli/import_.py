@@ -9,6 +9,7 @@ import typer
 
 from phonics_data.cli.option_groups import option_groups
 from phonics_data.cli.options import Out, ShardArguments, Work, Workers
+from phonics_data.contract.console import say
 from phonics_data.errors import OptionError
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def import_vidtimit(
         with progress() as on_progress:
             files = vidtimit_files(workspace, folder, on_progress=on_progress)
         if len(files) != EXPECTED_CLIPS:
-            typer.echo(f"{folder}: contains {len(files)} of the {EXPECTED_CLIPS} sentences of the corpus", err=True)
+            say(f"{folder}: contains {len(files)} of the {EXPECTED_CLIPS} sentences of the corpus", err=True)
         _import_and_shard(workspace, files, out, options, evidence="vidtimit", workers=workers)
 
 
@@ -214,5 +215,5 @@ def import_labels(
         for path in files:
             video_id = video or path.stem
             number, replaced = run(store, path, video_id, tier=tier, reviewer=reviewer, is_complete=not partial)
-            typer.echo(f"{video_id}: {number} labels, {replaced} of them about an automatic segment")
-    typer.echo(f"next: phonics-data segment --work {work}")
+            say(f"{video_id}: {number} labels, {replaced} of them about an automatic segment")
+    say(f"next: phonics-data segment --work {work}")

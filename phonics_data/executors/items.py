@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar, cast, get_args
 
+from phonics_data.contract.console import printable
 from phonics_data.contract.records import from_plain, to_plain
 from phonics_data.errors import ItemError, WorkerDiedError
 from phonics_data.executors.isolated import Limits, map_isolated
 from phonics_data.executors.local import map_items
-from phonics_data.storage.public_text import printable, without_secrets
+from phonics_data.storage.public_text import without_secrets
 from phonics_data.storage.tables import read_table, write_table
 from phonics_data.storage.workspace import Ledger, Workspace
 from phonics_data.types import Reason, Rejection, Stage, StageCount

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from phonics_data.contract.console import printable
 from phonics_data.contract.records import from_plain, to_plain
 from phonics_data.contract.untrusted import read_json_object
 from phonics_data.stages.fetch.download_result import CaptionsFound
 from phonics_data.stages.fetch.local import sidecar_files
 from phonics_data.stages.fetch.options import FetchOptions, Retry
 from phonics_data.storage.manifest import is_http_url
-from phonics_data.storage.public_text import printable, without_secrets
+from phonics_data.storage.public_text import without_secrets
 from phonics_data.storage.workspace import Workspace, fingerprint, write_json
 from phonics_data.types import FetchedVideo, FetchStatus, Rejection, SourceVideo
 
