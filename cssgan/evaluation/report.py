@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -184,7 +185,7 @@ def write_side_by_side(reports: Mapping[Split, Mapping[str, Any]], first: Path) 
     text = path.read_text() + "\n## Splits side by side\n\n" + _markdown_rows(columns, rows)
     with atomic_path(path) as temporary:
         temporary.write_text(text)
-    table = Table(*map(_cell, columns), title="splits side by side", box=box.SIMPLE)
+    table = Table(*(escape(printable(name)) for name in columns), title="splits side by side", box=box.SIMPLE)
     for row in rows:
         table.add_row(*map(_cell, row))
     Console(stderr=True).print(table)

@@ -35,12 +35,17 @@ def decode_png(content: bytes) -> Picture:
     width, height = (int.from_bytes(content[start : start + 4], "big") for start in (16, 20))
     if max(width, height) > MAX_PICTURE_SIDE:
         raise ValueError(f"a PNG of {width} x {height} pixels, allowed: up to {MAX_PICTURE_SIDE} a side")
-    with opened_image(content, formats=["PNG"]) as image:
-        if image.mode != "RGBA":
-            raise ValueError(f"a PNG of mode {image.mode}, allowed: RGBA")
-        if image.size != (width, height):
-            raise ValueError("a PNG with two sizes")
-        return np.array(image, np.uint8)
+    try:
+        with opened_image(content, formats=["PNG"]) as image:
+            mode, size = image.mode, image.size
+            pixels = np.array(image, np.uint8) if mode == "RGBA" and size == (width, height) else None
+    except ValueError as error:
+        raise ValueError(f"not a whole PNG: {error}") from error
+    if mode != "RGBA":
+        raise ValueError(f"a PNG of mode {mode}, allowed: RGBA")
+    if pixels is None:
+        raise ValueError("a PNG with two sizes")
+    return pixels
 
 
 def _check_chunks(content: bytes) -> None:

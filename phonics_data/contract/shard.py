@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from phonics_data.contract import picture, tar_reader
 from phonics_data.contract.frame_rate import rate_of_file
 from phonics_data.contract.sample import SCHEMA_VERSION, Boxes, Frames, Picture, Sample
-from phonics_data.contract.untrusted import parse_json_object, parse_npy, read_sound
+from phonics_data.contract.untrusted import parse_json, parse_npy, read_sound
 from phonics_data.errors import DatasetError
 
 FRAMES, AUDIO, META = "frames.npy", "audio.flac", "meta.json"
@@ -127,9 +127,12 @@ def decode(key: str, members: Mapping[str, bytes], *, where: str = "shard") -> S
                 "rebuild the shard with `phonics-data shard`"
             )
     try:
-        fields = parse_json_object(members[META])
+        meta = parse_json(members[META], any_numbers=True)
     except ValueError as error:
-        raise DatasetError(f"{where}: sample {key}: {META} cannot be read ({error})") from error
+        raise DatasetError(f"{where}: sample {key}: {META} is not JSON ({error})") from error
+    if not isinstance(meta, dict):
+        raise DatasetError(f"{where}: sample {key}: {META} must hold an object, got {type(meta).__name__}")
+    fields = cast("dict[str, Any]", meta)
     version = fields.get("schema_version")
     if version != SCHEMA_VERSION:
         raise DatasetError(

@@ -23,6 +23,7 @@ import json
 import math
 import re
 import struct
+import tokenize
 import urllib.parse
 import zipfile
 import zlib
@@ -270,6 +271,7 @@ def parse_npy(content: bytes | memoryview, *, max_bytes: int = MAX_ARRAY_BYTES) 
         KeyError,
         OverflowError,
         struct.error,
+        tokenize.TokenError,
     ) as error:
         raise ValueError(f"a damaged .npy header ({type(error).__name__})") from error
     if dtype.hasobject:
@@ -297,15 +299,16 @@ def read_npz(path: Path, *, max_bytes: int = MAX_ARRAY_BYTES) -> dict[str, NDArr
         ValueError: not such a file, damaged, or more than `max_bytes` when decompressed.
     """
     arrays: dict[str, NDArray[Any]] = {}
+    data = read_limited(path, max_bytes)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for info in archive.infolist():
                 with archive.open(info) as member:
                     # The directory of the archive can announce another size.
                     content = read_limited_stream(member, max_bytes - sum(array.nbytes for array in arrays.values()))
                 arrays[info.filename.removesuffix(".npy")] = parse_npy(content, max_bytes=max_bytes)
     except (
-        zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OverflowError, struct.error, KeyError,
+        zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError, OverflowError, struct.error, KeyError,
     ) as error:  # fmt: skip
         raise ValueError(f"not a whole .npz file ({error})") from error
     return arrays

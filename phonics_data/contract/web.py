@@ -15,9 +15,9 @@ import re
 import socket
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from phonics_data.contract.untrusted import parse_json_object
+from phonics_data.contract.untrusted import parse_json
 from phonics_data.errors import DependencyError, OptionError
 
 if TYPE_CHECKING:
@@ -111,9 +111,12 @@ async def read_json(request: Request, max_bytes: int) -> dict[str, Any]:
 
     body = await read_body(request, _JSON, max_bytes, "JSON object")
     try:
-        return parse_json_object(body, max_bytes=max_bytes)
+        value = parse_json(body, max_bytes=max_bytes)
     except ValueError as error:
         raise HTTPException(400, "The JSON object cannot be read.") from error
+    if not isinstance(value, dict):
+        raise HTTPException(400, "Got another JSON value, allowed: an object.")
+    return cast("dict[str, Any]", value)
 
 
 def check_base(base: str) -> str:

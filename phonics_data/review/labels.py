@@ -17,14 +17,14 @@ from typing import Any, Literal
 
 from phonics_data.contract.csv_table import read_csv
 from phonics_data.contract.files import atomic_path, write_bytes
-from phonics_data.contract.untrusted import number_of_json, read_text, seconds_of_text
+from phonics_data.contract.untrusted import number_of_json, read_text
 from phonics_data.contract.web import missing_web_package
 from phonics_data.errors import InputError, OptionError
 
 LabelFormat = Literal["audacity", "eaf", "textgrid", "csv"]
 SUFFIXES: dict[str, LabelFormat] = {".txt": "audacity", ".eaf": "eaf", ".textgrid": "textgrid", ".csv": "csv"}
 TIER = "letters"
-MAX_BYTES, MAX_LABELS = 4_000_000, 5_000
+MAX_BYTES, MAX_LABELS = 16_000_000, 5_000
 _LABEL = re.compile(r"([A-Za-z])(?:[\s:,/-]+(\S.*))?")
 
 
@@ -107,7 +107,7 @@ def _read_audacity(path: Path) -> list[_Raw]:
             continue
         cells = line.split("\t")
         try:
-            start, end = seconds_of_text(cells[0]), seconds_of_text(cells[1])
+            start, end = float(cells[0]), float(cells[1])
             found.append((f"line {number}", start, end, cells[2] if len(cells) > 2 else ""))
         except (ValueError, IndexError):
             raise InputError(
@@ -121,7 +121,7 @@ def _read_csv(path: Path) -> list[_Raw]:
     for row in read_csv("labels", path, ("letter", "start", "end"), optional=("word",)):
         cells = row.cells
         try:
-            start, end = seconds_of_text(cells["start"]), seconds_of_text(cells["end"])
+            start, end = float(cells["start"]), float(cells["end"])
         except ValueError:
             raise InputError(
                 f"{path}: line {row.line}: got start {cells['start'][:40]!r} and end {cells['end'][:40]!r}, allowed: seconds"

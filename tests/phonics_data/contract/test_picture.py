@@ -45,7 +45,7 @@ def test_another_chunk_before_the_size_is_refused(side: int) -> None:
         decode_png(SIGNATURE + text + header(side, side) + pixels + chunk(b"IEND", b""))
 
 
-@pytest.mark.parametrize(("side", "message"), [(5000, "two sizes"), (30_000, "30000 x 30000 pixels")])
+@pytest.mark.parametrize(("side", "message"), [(5000, "two sizes"), (30_000, "not a whole PNG: Image size")])
 def test_a_second_size_is_refused(side: int, message: str) -> None:
     """The first one is checked, and Pillow uses the last one."""
     pixels = chunk(b"IDAT", zlib.compress(bytes(1000)))
