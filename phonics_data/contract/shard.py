@@ -168,13 +168,17 @@ def decode(key: str, members: Mapping[str, bytes], *, where: str = "shard") -> S
         fields["frame_rate"] = rate_of_file(str(fields["frame_rate"]))
     except (ValueError, ZeroDivisionError) as error:
         raise DatasetError(f"{where}: sample {key}: frame_rate {fields['frame_rate']!r} is not a fraction") from error
-    return Sample(
-        frames_LHWC=frames,
-        audio_N=audio_NC[:, 0] if audio_NC.shape[1] == 1 else audio_NC,
-        object_picture=_decode_picture(key, members, where),
-        object_boxes_L4=_decode_boxes(key, members, where),
-        **{name: fields[name] for name in _META_FIELDS},
-    )
+    object_picture, boxes_L4 = _decode_picture(key, members, where), _decode_boxes(key, members, where)
+    try:
+        return Sample(
+            frames_LHWC=frames,
+            audio_N=audio_NC[:, 0] if audio_NC.shape[1] == 1 else audio_NC,
+            object_picture=object_picture,
+            object_boxes_L4=boxes_L4,
+            **{name: fields[name] for name in _META_FIELDS},
+        )
+    except DatasetError as error:
+        raise DatasetError(f"{where}: {error}") from error
 
 
 def _decode_picture(key: str, members: Mapping[str, bytes], where: str) -> Picture | None:

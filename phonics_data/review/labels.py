@@ -149,7 +149,7 @@ def _read_textgrid(path: Path, tier: str) -> list[_Raw]:
     except ImportError as error:
         raise missing_web_package(error, "TextGrid files", "review") from error
     try:
-        grid: Any = textgrid.openTextgrid(str(path), includeEmptyIntervals=False)
+        grid: Any = textgrid.openTextgrid(str(path), includeEmptyIntervals=False, reportingMode="silence")
     except (PraatioException, *_LIBRARY_ERRORS) as error:
         raise InputError(f"{path}: not a readable TextGrid ({type(error).__name__}: {error})") from error
     found: list[_Raw] = []

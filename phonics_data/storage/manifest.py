@@ -149,6 +149,8 @@ def address_fault(url: str) -> str:
         return f"a path of {len(url):,} characters, allowed: up to {MAX_PATH_CHARS:,}"
     if any(unicodedata.category(char) == "Cc" for char in url):
         return "a path with a control character"
+    if any(len(os.fsencode(part)) > 255 for part in url.split("/")):
+        return "a path with a name of more than 255 bytes"
     return ""
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from phonics_data.captions.parse import CAPTION_SUFFIXES, CaptionTrack, parse_captions
 from phonics_data.errors import CaptionError
 
-INPUTS = 30_000
+INPUTS = 34_000
 MODULES = ("phonics_data.captions.parse", "phonics_data.captions.clean", "webvtt")
 DURATION_SECONDS = 600.0
 

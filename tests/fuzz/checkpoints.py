@@ -28,7 +28,7 @@ from phonics_data.contract.labels import LETTERS
 from phonics_data.errors import PhonicsDataError
 from tests.fuzz.inputs import TEXTS, changed_fields, damaged
 
-INPUTS = 8_000
+INPUTS = 4_000
 MODULES = (
     "cssgan.storage.artifact",
     "cssgan.training.checkpoint",
