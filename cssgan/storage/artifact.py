@@ -126,8 +126,8 @@ class ArtifactFormat:
         Raises:
             error: the file is missing, truncated or changed.
         """
-        if not path.is_file():
-            raise self.error(f"{path}: missing, the {self.kind} is not complete")
+        if path.exists() and not path.is_file():  # a device has no end
+            raise self.error(f"{path}: cannot be read (not a file)")
         try:
             num_bytes = path.stat().st_size
             with path.open("rb") as file:
