@@ -21,7 +21,7 @@ help:
 	@echo "make test-lowest         install the lowest dependencies that pyproject.toml allows, and test"
 	@echo "make test-wheel          build wheel and sdist, and test the wheel with each Python that is found"
 	@echo "make soak-fetch          fetch from a faulty server with repeated kills (under 5 minutes)"
-	@echo "make fuzz                100,000 corrupted caption files: no crash, no hang, words in time order (about a minute)"
+	@echo "make fuzz                100,000 corrupted files for all readers: no crash, no hang, no invalid value (minutes)"
 	@echo "make bench-fetch         CPU and memory of fetching, compared with yt-dlp alone"
 	@echo "make bench-shard         CPU, memory and disk of cutting and packing clips"
 	@echo "make bench-segmentation  precision and recall of segments on 60 rendered songs (1 to 2 hours; minutes when repeated)"
@@ -80,7 +80,7 @@ soak-fetch: $(READY)
 fuzz: $(READY)
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || \
 		$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e ".[fuzz]" || true
-	$(BIN)/python -m tests.fuzz_captions
+	$(BIN)/python -m tests.fuzz
 
 bench-fetch: $(READY)
 	$(BIN)/python -m benchmarks fetch

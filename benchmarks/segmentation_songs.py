@@ -18,6 +18,7 @@ import numpy as np
 from phonics_data import ocr
 from phonics_data.captions.parse import CAPTION_SUFFIXES, parse_captions, read_captions
 from phonics_data.contract.files import write_bytes
+from phonics_data.contract.records import from_plain, to_plain
 from phonics_data.errors import InputError, ItemError, MediaError, RecognitionError
 from phonics_data.executors.local import map_items
 from phonics_data.media import frame_sampler, is_video_file, probe
@@ -41,7 +42,6 @@ from phonics_data.sources.synthetic.negatives import plan_negative
 from phonics_data.sources.synthetic.render import RENDERER_VERSION, is_rendered, render_song, render_songs
 from phonics_data.sources.synthetic.song_plan import CaptionStyle, SectionPlan
 from phonics_data.sources.synthetic.timeline import Timeline, build_timeline, true_segments
-from phonics_data.storage.tables import from_plain, to_plain
 from phonics_data.storage.workspace import file_sha256, fingerprint, write_json
 from phonics_data.types import Origin, TrueSegment, Word
 

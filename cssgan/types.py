@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
+from phonics_data.contract.records import from_plain
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -38,6 +40,14 @@ class MelStats:
     mean: float
     std: float
     clamp: float
+
+    @classmethod
+    def from_json(cls, fields: object) -> MelStats:
+        """Of a file. Raises ValueError for values that are not finite, or a deviation or clamp that is not above 0."""
+        stats = from_plain(cls, fields)
+        if stats.std <= 0 or stats.clamp <= 0:
+            raise ValueError(f"mel_stats: got std {stats.std:g} and clamp {stats.clamp:g}, allowed: above 0")
+        return stats
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -177,3 +187,11 @@ class Progress:
     num_steps: int = 0
     wall_seconds: float = 0.0
     """Training time, over all starts of the run."""
+
+    @classmethod
+    def from_json(cls, fields: object) -> Progress:
+        """Of a file. Raises ValueError for other values than numbers from 0 on."""
+        progress = from_plain(cls, fields)
+        if min(progress.num_videos, progress.num_steps, progress.wall_seconds) < 0:
+            raise ValueError(f"progress: got {progress}, allowed: numbers from 0 on")
+        return progress

@@ -24,10 +24,13 @@ from cssgan.cli.survey import survey_app
 from cssgan.cli.train import train
 from cssgan.cli.weights import weights_app
 from cssgan.errors import train_packages
+from phonics_data.contract.console import say
+from phonics_data.contract.program import PrintableGroup, set_up_console
 from phonics_data.errors import UNUSABLE_PATH, PhonicsDataError, check_platform
 
 app = typer.Typer(
     name="cssgan",
+    cls=PrintableGroup,
     help="Train and use the CSSGAN: it generates a video from an image, the audio of a phrase and a class.",
     no_args_is_help=True,
     add_completion=True,
@@ -43,22 +46,22 @@ for _group in (weights_app, evaluators_app, metrics_app, survey_app):
 
 def main() -> None:
     """Run the command. Errors that a user can cause are one line on stderr; exit code 2 (usage) or 1 (failure)."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    set_up_console(logging.INFO)
     try:
         check_platform()
         with train_packages():
             app()
     except PhonicsDataError as error:
-        typer.echo(f"cssgan: {error}", err=True)
+        say(f"cssgan: {error}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        typer.echo("cssgan: interrupted", err=True)
+        say("cssgan: interrupted", err=True)
         sys.exit(130)
     except OSError as error:
         if error.errno not in UNUSABLE_PATH:
             raise
         path = error.filename or "the disk"
-        typer.echo(
+        say(
             f"cssgan: {path}: {error.strerror}; free space or choose another folder, then run the command again",
             err=True,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +18,7 @@ from cssgan.cli.options import (
     parse_split,
     parse_weights,
 )
+from phonics_data.contract.console import printable_json, say
 from phonics_data.errors import OptionError
 
 SKIPPABLE = ("imagenet", "words")
@@ -143,4 +143,4 @@ def evaluate(
         device=device,
     )
     if as_json:
-        typer.echo(json.dumps(reports[splits[0]] if len(splits) == 1 else reports, indent=1))
+        say(*printable_json(reports[splits[0]] if len(splits) == 1 else reports, indent=1).split("\n"))

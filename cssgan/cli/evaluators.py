@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cssgan.cli.options import ShardsOption
+from phonics_data.contract.console import say
 
 evaluators_app = typer.Typer(
     name="evaluators",
@@ -53,9 +54,9 @@ def train(
     torch_device = str(parse_device(device))
     keep_freed_memory()
     trained = train_evaluators(
-        as_dataset(shards), out, spec, device=torch_device, on_progress=lambda line: typer.echo(line, err=True)
+        as_dataset(shards), out, spec, device=torch_device, on_progress=lambda line: say(line, err=True)
     )
     for kind, evaluator in trained.evaluators.items():
-        typer.echo(summary(kind, evaluator, len(trained.label_set)))
+        say(summary(kind, evaluator, len(trained.label_set)))
     for kind, reason in trained.missing.items():
-        typer.echo(f"{kind}: {reason}")
+        say(f"{kind}: {reason}")

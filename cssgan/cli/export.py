@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cssgan.cli.options import RunOption, WeightsOption, choice, parse_weights
+from phonics_data.contract.console import say
 
 
 def export(
@@ -38,4 +39,4 @@ def export(
 
     kind: StoredAs = choice("--stored-as", stored_as, STORED_AS)
     folder = write_export(run, out, which=which, stored_as=kind, about=about, evaluation=evaluation)
-    typer.echo(f"{folder}: model.safetensors, config.json, README.md")
+    say(f"{folder}: model.safetensors, config.json, README.md")

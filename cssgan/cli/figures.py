@@ -11,6 +11,7 @@ import typer
 
 from cssgan.cli.options import SplitName, parse_named_runs
 from cssgan.errors import missing_package
+from phonics_data.contract.console import say
 from phonics_data.errors import OptionError
 
 
@@ -50,4 +51,4 @@ def figures(
         split=split, num_items=items, steps=tuple(map(int, steps.split(","))), audio_plot=audio_plot, seed=seed
     )
     for path in make_figures(runs, shards, out, ablation=ablation_runs, options=options):
-        typer.echo(path)
+        say(path)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from cssgan.cli.options import ModelOption, WeightsOption, parse_weights
+from phonics_data.contract.console import say
 from phonics_data.contract.frame_rate import rate_of_text
 from phonics_data.errors import InputError, OptionError
 
@@ -72,7 +73,7 @@ def generate(
         generator = load_generator(model, which=which, device=torch_device)
         result = generate_pairs(generator, pair_list, out, frame_rate=rate, scale=scale, max_batch=batch)
         reused = f", {result.num_reused} of them from an earlier run" if result.num_reused else ""
-        typer.echo(f"{out}: {len(result.videos)} videos{reused}")
+        say(f"{out}: {len(result.videos)} videos{reused}")
         if result.rejected:
             raise InputError(
                 f"{len(result.rejected)} of {len(pair_list.pairs) + len(pair_list.rejected)} pairs were rejected, first: "
@@ -96,7 +97,7 @@ def generate(
         scale=scale,
         seed=seed,
     )
-    typer.echo(f"{video.path}: {video.num_frames} frames at {float(video.frame_rate):g} frames/s, class {video.label}")
+    say(f"{video.path}: {video.num_frames} frames at {float(video.frame_rate):g} frames/s, class {video.label}")
 
 
 def _parse_frame_rate(text: str) -> Fraction:

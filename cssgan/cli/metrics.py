@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cssgan.cli.options import EvaluatorsOption, ShardsOption, SplitOption, parse_split
+from phonics_data.contract.console import say
 
 metrics_app = typer.Typer(
     name="metrics",
@@ -48,9 +49,9 @@ def corruptions(
     if trained is not None:
         trained.check(size=size, num_frames=spec.num_frames, label_set=clips.label_set)
     data = sampling.real_windows(clips, spec, max_clips=num_videos or len(clips.clips))
-    rows = corruption_check.check_corruptions(data, trained, on_progress=lambda line: typer.echo(line, err=True))
+    rows = corruption_check.check_corruptions(data, trained, on_progress=lambda line: say(line, err=True))
     text = corruption_check.markdown(rows)
-    typer.echo(text)
+    say(*text.rstrip("\n").split("\n"))
     if out is not None:
         out.write_text(text)
     if failures := corruption_check.failures(rows):
@@ -95,9 +96,9 @@ def external(
         real=real_videos,
         read=read,
         seed=seed,
-        on_progress=lambda line: typer.echo(line, err=True),
+        on_progress=lambda line: say(line, err=True),
     )
-    typer.echo(report.markdown())
+    say(*report.markdown().rstrip("\n").split("\n"))
     if out is not None:
         write_bytes(out, report.markdown().encode())
     if json_file is not None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
 from cssgan.cli.options import PRESET_HELP, AsJsonOption, SetOption
+from phonics_data.contract.console import printable_json, say
 
 
 def show_config(
@@ -24,7 +24,7 @@ def show_config(
 
     config = override(load_preset(preset), set_)
     if as_json:
-        typer.echo(json.dumps(to_json(config), indent=1))
+        say(*printable_json(to_json(config), indent=1).split("\n"))
         return
     for option in options(config):
-        typer.echo(f"{option.name} = {option.value}    [{option.allowed}] {option.help}")
+        say(f"{option.name} = {option.value}    [{option.allowed}] {option.help}")

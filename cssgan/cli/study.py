@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from cssgan.cli.options import SetOption, parse_split
+from phonics_data.contract.console import say
 from phonics_data.errors import OptionError
 
 TableChoice = Literal["table1", "table2", "table3", "all"]
@@ -90,7 +91,7 @@ def study(
     )
     if dry_run:
         for line in library.describe(options):
-            typer.echo(line)
+            say(line)
         return
-    for path in library.run_study(options, shards, out, on_progress=lambda line: typer.echo(line, err=True)):
-        typer.echo(str(path))
+    for path in library.run_study(options, shards, out, on_progress=lambda line: say(line, err=True)):
+        say(str(path))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ import typer
 
 from cssgan.cli.options import AsJsonOption, SplitName, parse_named_runs
 from cssgan.errors import missing_package
+from phonics_data.contract.console import printable_json, say
 from phonics_data.errors import OptionError
 
 survey_app = typer.Typer(
@@ -76,7 +76,7 @@ def build(
                 runs, shards, Path(work), split=split, num_items=items, with_real=real, seed=seed
             )
             build_survey(generated, out, options, made_from=made_from)
-    typer.echo(f"{out}: complete; test it with `cssgan survey serve {out}`")
+    say(f"{out}: complete; test it with `cssgan survey serve {out}`")
 
 
 @survey_app.command()
@@ -122,6 +122,6 @@ def analyse(
     rules = ExclusionRules(most_failed=max_failed, most_hasty=max_hasty, unfinished=unfinished)
     report = analyse_survey(survey, rules=rules, out=out, seed=seed)
     if as_json:
-        typer.echo(json.dumps(report, indent=1, ensure_ascii=False))
+        say(*printable_json(report, indent=1).split("\n"))
     else:
-        typer.echo(((out or survey) / "analysis.md").read_text(), nl=False)
+        say(*((out or survey) / "analysis.md").read_text(encoding="utf-8").rstrip("\n").split("\n"))

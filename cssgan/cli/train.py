@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cssgan.cli.options import PRESET_HELP, NewRunOption, SetOption, ShardsOption
+from phonics_data.contract.console import say
 
 
 def train(
@@ -53,7 +54,7 @@ def train(
         from cssgan.training.summary import describe
 
         for line in describe(config, as_dataset(shards), run, init=init):
-            typer.echo(line)
+            say(line)
         return
     from cssgan.training import loop
 
@@ -62,6 +63,4 @@ def train(
         raise typer.Exit(128 + result.signal_number)
     if result.status == "finished" and os.environ.get("RANK", "0") == "0":  # only one process of torchrun prints
         progress = result.progress
-        typer.echo(
-            f"{run}: trained {progress.num_steps} steps, {progress.num_videos} videos, {progress.wall_seconds:.0f} s"
-        )
+        say(f"{run}: trained {progress.num_steps} steps, {progress.num_videos} videos, {progress.wall_seconds:.0f} s")

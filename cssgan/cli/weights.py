@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from phonics_data.contract.console import say
 from phonics_data.errors import OptionError
 
 weights_app = typer.Typer(
@@ -30,10 +31,10 @@ def list_(folder: FolderOption = None) -> None:
 
     for file in download.WEIGHTS_FILES:
         size = "unknown size" if file.num_bytes is None else f"{file.num_bytes / 1e6:.0f} MB"
-        typer.echo(f"{file.name}: {download.status(file, folder)}    {download.path_of(file, folder)}")
-        typer.echo(f"    for {file.needed_for}; {size}; sha256 {file.sha256 or 'unknown, not checked'}")
-        typer.echo(f"    {file.url}")
-        typer.echo(f"    {file.origin}")
+        say(f"{file.name}: {download.status(file, folder)}    {download.path_of(file, folder)}")
+        say(f"    for {file.needed_for}; {size}; sha256 {file.sha256 or 'unknown, not checked'}")
+        say(f"    {file.url}")
+        say(f"    {file.origin}")
 
 
 @weights_app.command()
@@ -66,7 +67,7 @@ def fetch(
                 bar.update(task, completed=done, total=total)  # type: ignore[arg-type]
 
             path = download.fetch(file, folder, url=url, progress=report)
-        typer.echo(str(path))
+        say(str(path))
 
 
 @weights_app.command()
@@ -81,7 +82,7 @@ def check(names: NamesArgument = None, folder: FolderOption = None) -> None:
     failures: list[str] = []
     for file in [download.weights_file(name) for name in names or [file.name for file in download.WEIGHTS_FILES]]:
         status = download.status(file, folder)
-        typer.echo(f"{file.name}: {status}    {download.path_of(file, folder)}")
+        say(f"{file.name}: {status}    {download.path_of(file, folder)}")
         if status != "complete":
             failures.append(f"{file.name} is {status}")
     if failures:

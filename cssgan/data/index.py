@@ -22,7 +22,9 @@ from cssgan.storage.files import cache_root, make_folder
 from phonics_data.contract import tar_reader
 from phonics_data.contract.files import write_bytes
 from phonics_data.contract.labels import LabelSet
+from phonics_data.contract.records import from_plain
 from phonics_data.contract.shard import decode
+from phonics_data.contract.untrusted import count_of_json, number_of_json, read_json_object
 from phonics_data.errors import DatasetError, PhonicsDataError
 
 log = logging.getLogger("cssgan")
@@ -137,13 +139,13 @@ def _cached_record(shard: Shard) -> _Record | None:
     """The record of a shard in the cache; None if it is missing or damaged."""
     path = _cache_file(shard)
     try:
-        found = json.loads(path.read_bytes())
+        found = read_json_object(path)
         total, squares, num_values = found["mel_sums"]
-        sums = MelSums(float(total), float(squares), int(num_values))
-        clips = tuple(IndexedClip(**fields) for fields in found["clips"])
+        sums = MelSums(number_of_json(total), number_of_json(squares), count_of_json(num_values))
+        clips = tuple(from_plain(IndexedClip, fields) for fields in found["clips"])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         log.warning("%s: damaged (%s: %s); reading its shard again", path, type(error).__name__, error)
         return None
     return _Record(clips=clips, mel_sums=sums)

@@ -33,9 +33,10 @@ from cssgan.storage import memmap
 from cssgan.storage.files import cache_root, make_folder, replace_folder
 from cssgan.types import EvalWindows, MelStats, Split, Window
 from phonics_data.contract.files import temporary_folder
-from phonics_data.contract.frame_rate import rate_of_file
 from phonics_data.contract.labels import LabelSet
 from phonics_data.contract.logmel import LogMelSpec
+from phonics_data.contract.records import from_plain
+from phonics_data.contract.untrusted import number_of_json, read_json_object
 from phonics_data.errors import DatasetError
 
 MEL_SPEC = LogMelSpec()
@@ -281,16 +282,16 @@ def open_cache(folder: Path, size: int) -> ResidentSplit | None:
         DatasetError: a sample of an unknown class.
     """
     try:
-        index = json.loads((folder / "index.json").read_bytes())
-        clips = tuple(Clip(frame_rate=rate_of_file(fields.pop("frame_rate")), **fields) for fields in index["clips"])
+        index = read_json_object(folder / "index.json")
+        clips = tuple(from_plain(Clip, fields) for fields in index["clips"])
         num_frames, num_hops = sum(clip.num_frames for clip in clips), sum(clip.num_hops + 2 for clip in clips)
         frames = _memory_map(folder / "frames.bin", np.uint8, (num_frames, size, size, 3))
         hops = _memory_map(folder / "hops.bin", np.float32, (num_hops, MEL_SPEC.num_bands))
         num_objects, side = 1 + sum(clip.object_row > 0 for clip in clips), object_size(size)
         objects = _memory_map(folder / "objects.bin", np.uint8, (num_objects, side, side, 4))
         boxes = _memory_map(folder / "boxes.bin", np.float32, (num_frames, 4))
-        set_name, mean, std = str(index["label_set"]), float(index["mean"]), float(index["std"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        set_name, mean, std = str(index["label_set"]), number_of_json(index["mean"]), number_of_json(index["std"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
     label_set = label_set_of(set_name, clips)
     return ResidentSplit(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +22,13 @@ from phonics_data.contract.labels import KNOWN, LabelSet, label_set
 from phonics_data.contract.sample import Sample
 from phonics_data.contract.shard import decode
 from phonics_data.contract.tar_reader import TarSample, is_address
+from phonics_data.contract.untrusted import (
+    MAX_JSON_BYTES,
+    count_of_json,
+    parse_json_object,
+    read_json_object,
+    read_limited_stream,
+)
 from phonics_data.errors import DatasetError
 
 Dataset = Path | str
@@ -82,11 +88,11 @@ def _check_sizes(folder: Path, shards: Sequence[Shard]) -> None:
     """
     path = folder / DESCRIPTION
     try:
-        entries = cast("list[dict[str, Any]]", json.loads(path.read_bytes()).get("shards", []))
-        sizes = {str(entry["name"]): int(entry["bytes"]) for entry in entries}
+        entries = cast("list[dict[str, Any]]", read_json_object(path).get("shards", []))
+        sizes = {str(entry["name"]): count_of_json(entry["bytes"]) for entry in entries}
     except FileNotFoundError:
         return
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(
             f"{path}: cannot be read ({type(error).__name__}: {error}); run `phonics-data shard` again"
         ) from error
@@ -119,18 +125,19 @@ def _remote_listing(address: str) -> dict[str, Shard]:
     description = f"{address}/{DESCRIPTION}"
     try:
         with tar_reader.open_stream(description) as file:
-            entries = cast("list[dict[str, Any]]", json.load(file)["shards"])
+            found = parse_json_object(read_limited_stream(file, MAX_JSON_BYTES))
+        entries = cast("list[dict[str, Any]]", found["shards"])
         return {
             str(entry["name"]): Shard(
                 name=str(entry["name"]),
                 address=f"{address}/{entry['name']}",
-                num_bytes=int(entry["bytes"]),
+                num_bytes=count_of_json(entry["bytes"]),
                 sha256=str(entry["sha256"]),
             )
             for entry in entries
             if _NAME.fullmatch(str(entry["name"]))
         }
-    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
         raise DatasetError(
             f"{address}: no dataset there ({description}: {type(error).__name__} {error}); allowed: a folder, or an "
             f"address with {DESCRIPTION} and the shards of `phonics-data shard`"

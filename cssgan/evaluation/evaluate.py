@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import platform
 import time
@@ -54,6 +53,7 @@ from cssgan.models import factory
 from cssgan.storage import memmap
 from cssgan.storage.memmap import release_pages
 from cssgan.types import EvalWindows, Progress, Split, Window
+from phonics_data.contract.untrusted import read_json_object
 from phonics_data.errors import InputError, PhonicsDataError
 
 SCHEMA_VERSION = 3
@@ -548,7 +548,7 @@ def evaluate_splits(
         try:
             reports[split] = evaluate_run(run, shards, split=split, out=path, gates=gates and path == first, **options)
         except GatesMissedError as error:  # the report is written; the other splits are evaluated too
-            missed_gates, reports[split] = error, json.loads(path.read_text())
+            missed_gates, reports[split] = error, read_json_object(path, any_numbers=True)
     if len(reports) > 1:
         write_side_by_side(reports, first)
     if missed_gates is not None:

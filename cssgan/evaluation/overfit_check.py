@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ from phonics_data.contract.change import change_curve
 from phonics_data.contract.files import atomic_path, write_bytes
 from phonics_data.contract.sample import Sample, num_audio_samples
 from phonics_data.contract.shard import add_sample, encode
+from phonics_data.contract.untrusted import parse_json_object, read_json_object
 from phonics_data.errors import DatasetError
 
 NUM_OVERFIT_CLIPS = 8
@@ -203,12 +204,20 @@ def train_and_evaluate(config: Config, shards: Path, run: Path, *, split: Split)
         "num_steps": result.progress.num_steps,
         "shards": shards_digest(find_shards(shards, split)),
     }
-    if report.exists() and marker.exists() and json.loads(marker.read_text()) == state:
+    if report.exists() and marker.exists() and _content(marker) == state:
         log.info("%s: already evaluated", run)
-        return cast(dict[str, Any], json.loads(report.read_text()))
+        return read_json_object(report, any_numbers=True)
     new_report = evaluate_run(run, shards, split=split, device=loop.choose_device(config).type)
     write_bytes(marker, json.dumps(state).encode())
     return new_report
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """The content of a marker; empty if it is damaged."""
+    try:
+        return read_json_object(path)
+    except ValueError:
+        return {}
 
 
 def overfit_rows(report: Mapping[str, Any], bounds: TrainingCheckBounds) -> list[GateRow]:
@@ -259,7 +268,7 @@ def held_out_rows(
 
 def order_accuracy(run: Path) -> float | None:
     """Accuracy of the order predictor on real clips at the end of training; None for a run without order prediction."""
-    lines = (json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines())
+    lines = (parse_json_object(line, any_numbers=True) for line in (run / "stats.jsonl").read_text().splitlines())
     values = [line["order_acc_real"] for line in lines if line["kind"] == "train" and "order_acc_real" in line]
     return fmean(values[-ORDER_LINES:]) if values else None
 
@@ -269,7 +278,7 @@ def _write_record(result: TrainingCheckResult) -> None:
     record = {
         "rows": [row.as_json() for row in result.rows],
         "passed": result.passed,
-        "configurations": {run: json.loads((out / run / "config.json").read_text()) for run in runs},
+        "configurations": {run: read_json_object(out / run / "config.json", any_numbers=True) for run in runs},
         "evaluations": {run: str(out / run / "evaluation.json") for run in runs},
     }
     write_bytes(out / "check_training.json", json.dumps(record, indent=1).encode())

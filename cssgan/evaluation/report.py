@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -23,6 +24,7 @@ from cssgan.metrics.result import MetricResult, format_number, markdown_table, t
 from cssgan.metrics.videos import Floats, VideoPairs
 from cssgan.storage.files import make_folder
 from cssgan.types import EvalWindows, Split
+from phonics_data.contract.console import printable
 from phonics_data.contract.files import atomic_path
 
 STRIP_VIDEOS, CURVE_VIDEOS, ANIMATION_VIDEOS = 4, 8, 8
@@ -141,27 +143,33 @@ def show(evaluation: Evaluation, *, gates: bool = False, console: Console | None
         table.add_column(column, overflow="fold")
     for name, value, interval, controls, count in table_rows(list(evaluation.results)):
         # Controls are below the name, because a column for them needs a wide terminal.
-        cell = Text(name)
+        cell = _cell(name)
         if controls:
-            cell.append(f"\n  {controls}", style="dim")
-        table.add_row(cell, value, interval, count)
+            cell.append(f"\n  {printable(controls)}", style="dim")
+        table.add_row(cell, *map(_cell, (value, interval, count)))
     console.print(table)
     if gates:
         console.print(gate_table(evaluation.gates, "gates"))
         heads, rows = control_table(evaluation.gates)
         controls = Table(title="gates and controls", box=box.SIMPLE, padding=0)
         for index, head in enumerate(heads):
-            controls.add_column(head, overflow="fold", no_wrap=not index)
+            controls.add_column(_cell(head), overflow="fold", no_wrap=not index)
         for row in rows:
-            controls.add_row(*row)
+            controls.add_row(*map(_cell, row))
         console.print(controls)
+
+
+def _cell(text: str) -> Text:
+    """Names of runs and splits are no markup."""
+    return Text(printable(text))
 
 
 def gate_table(rows: Iterable[GateRow], title: str) -> Table:
     table = Table("gate", "value", "bound", "n", "", title=title, box=box.SIMPLE)
     for row in rows:
         color = "yellow" if row.saturated_by else "green" if row.passed else "red"
-        table.add_row(row.name, row.value_text, row.bound, row.number, f"[{color}]{row.outcome}[/{color}]")
+        cells = map(_cell, (row.name, row.value_text, row.bound, row.number))
+        table.add_row(*cells, Text(row.outcome, color))
     return table
 
 
@@ -177,9 +185,9 @@ def write_side_by_side(reports: Mapping[Split, Mapping[str, Any]], first: Path) 
     text = path.read_text() + "\n## Splits side by side\n\n" + _markdown_rows(columns, rows)
     with atomic_path(path) as temporary:
         temporary.write_text(text)
-    table = Table(*columns, title="splits side by side", box=box.SIMPLE)
+    table = Table(*(escape(printable(name)) for name in columns), title="splits side by side", box=box.SIMPLE)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(_cell, row))
     Console(stderr=True).print(table)
 
 

@@ -24,6 +24,7 @@ from cssgan.evaluators.spec import EVALUATOR_KINDS, EvaluatorKind, EvaluatorSpec
 from cssgan.storage.artifact import ArtifactFormat, decode_weights, encode_weights
 from cssgan.types import MelStats, Split
 from phonics_data.contract.labels import LabelSet
+from phonics_data.contract.records import from_plain
 
 FORMAT = ArtifactFormat(
     kind="folder of evaluators", record_name="evaluators.json", version=1, error=EvaluatorError
@@ -142,12 +143,12 @@ def load(folder: Path, *, device: str = "cpu") -> TrainedEvaluators:
         with FORMAT.reading(folder) as record:
             if record["mel_spec"] != MEL_SPEC.digest():
                 raise EvaluatorError(f"{folder}: trained with other log-mel parameters than those of this program")
-            label_set = LabelSet(record["label_set"]["name"], tuple(record["label_set"]["names"]))
+            label_set = LabelSet.from_json(record["label_set"])
             entries = record["evaluators"]
             return TrainedEvaluators(
-                spec=EvaluatorSpec(**record["spec"]),
+                spec=from_plain(EvaluatorSpec, record["spec"]),
                 label_set=label_set,
-                mel_stats=MelStats(**record["mel_stats"]),
+                mel_stats=MelStats.from_json(record["mel_stats"]),
                 evaluators={
                     kind: _read(folder, kind, entries[kind], label_set) for kind in EVALUATOR_KINDS if kind in entries
                 },

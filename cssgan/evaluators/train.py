@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import pickle
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -21,10 +20,11 @@ from cssgan.errors import EvaluatorError
 from cssgan.evaluators import admission, checkpoint, losses, sampling
 from cssgan.evaluators.checkpoint import Evaluator, TrainedEvaluators
 from cssgan.evaluators.spec import EVALUATOR_KINDS, EvaluatorKind, EvaluatorSpec
-from cssgan.storage.artifact import encode_weights
+from cssgan.storage.artifact import encode_weights, load_state
 from cssgan.storage.files import locked
 from cssgan.types import MelStats, Split
 from phonics_data.contract.files import write_bytes
+from phonics_data.contract.untrusted import read_json_object
 
 RECIPE = "recipe.json"
 SAVE_EVERY = 100
@@ -78,7 +78,7 @@ def _check_recipe(out: Path, recipe: dict[str, Any]) -> None:
         write_bytes(path, json.dumps(recipe, indent=1).encode())
         return
     try:
-        old = _flatten(json.loads(path.read_text()))
+        old = _flatten(read_json_object(path))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EvaluatorError(f"{path}: not a recipe of evaluators ({error!r}); use another --out") from error
     new = _flatten(recipe)
@@ -204,12 +204,11 @@ def _load_state(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer
     if not path.exists():
         return 0
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_state(path)
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
         return int(state["num_steps"])
-    except (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError,
-            pickle.UnpicklingError) as error:  # fmt: skip
+    except (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise EvaluatorError(
             f"{path}: the training state cannot be read ({type(error).__name__}); delete it to restart this evaluator"
         ) from error

@@ -48,6 +48,7 @@ from cssgan.types import MelStats, Progress
 from phonics_data.contract.files import temporary_folder, write_bytes
 from phonics_data.contract.labels import LabelSet
 from phonics_data.contract.logmel import mel_segments
+from phonics_data.contract.untrusted import read_json_object
 from phonics_data.errors import InputError
 
 NO_OBJECT = "this model was trained without model.object_condition and takes no object picture"
@@ -437,7 +438,7 @@ def _read_text(path: Path, option: str) -> str:
 def _evaluation(path: Path, *, required: bool) -> dict[str, Any] | None:
     """evaluation.json of `cssgan evaluate`; None if it is missing. Raises `InputError` if it is required."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json_object(path, any_numbers=True)
     except (OSError, ValueError) as error:
         if required:
             raise InputError(

@@ -7,19 +7,19 @@ model card.
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from cssgan import config as configs
 from cssgan.config import Config
 from cssgan.errors import CheckpointError
-from cssgan.storage.artifact import decode_weights
+from cssgan.storage.artifact import MAX_RECORD_BYTES, decode_weights
 from cssgan.types import MelStats, Progress
 from phonics_data.contract.frame_rate import rate_of_file
 from phonics_data.contract.labels import LabelSet
+from phonics_data.contract.untrusted import read_json_object
 from phonics_data.errors import PhonicsDataError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def read_export(folder: Path) -> ExportedModel:
         CheckpointError: a file is missing, damaged, or of another format version.
     """
     try:
-        record = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        record = read_json_object(folder / CONFIG_FILE, max_bytes=MAX_RECORD_BYTES, any_numbers=True)
         if record["format"] != FORMAT_VERSION:
             raise CheckpointError(f"{folder}: export format {record['format']}, supported: {FORMAT_VERSION}")
         data = (folder / WEIGHTS_FILE).read_bytes()
@@ -75,11 +75,11 @@ def read_export(folder: Path) -> ExportedModel:
         return ExportedModel(
             folder=folder,
             config=configs.from_json(record["config"]),
-            label_set=LabelSet(record["label_set"]["name"], tuple(record["label_set"]["names"])),
-            mel_stats=MelStats(**record["mel_stats"]),
+            label_set=LabelSet.from_json(record["label_set"]),
+            mel_stats=MelStats.from_json(record["mel_stats"]),
             frame_rate=rate_of_file(record["frame_rate"]),
-            progress=Progress(**record["progress"]),
-            which=record["weights"],
+            progress=Progress.from_json(record["progress"]),
+            which=_which(record["weights"]),
             weights={
                 name: tensor.float() if tensor.is_floating_point() else tensor
                 for name, tensor in decode_weights(data).items()
@@ -93,8 +93,23 @@ def read_export(folder: Path) -> ExportedModel:
         ) from error
     except CheckpointError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, PhonicsDataError) as error:
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RuntimeError,
+        PhonicsDataError,
+    ) as error:
         raise invalid(folder, error) from error
+
+
+def _which(value: object) -> WeightsKind:
+    for kind in get_args(WeightsKind):
+        if value == kind:
+            return kind
+    raise ValueError(f"weights: got {str(value)[:40]!r}, allowed: {', '.join(get_args(WeightsKind))}")
 
 
 def invalid(folder: Path, error: Exception) -> CheckpointError:

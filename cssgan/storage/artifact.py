@@ -14,19 +14,25 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import shutil
+import struct
+import zipfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from cssgan.storage.files import make_folder, replace_folder
 from phonics_data.contract.files import write_bytes
+from phonics_data.contract.untrusted import one_line, read_json_object
 from phonics_data.errors import PhonicsDataError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+MAX_RECORD_BYTES = 64_000_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +99,7 @@ class ArtifactFormat:
         """
         path = folder / self.record_name
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = read_json_object(path, max_bytes=MAX_RECORD_BYTES, any_numbers=True)
             if record["format"] != self.version:
                 raise self.error(f"{path}: {self.kind} format {record['format']}, this program reads {self.version}")
             yield record
@@ -102,8 +108,16 @@ class ArtifactFormat:
         except OSError as error:
             name = error.filename or path
             raise self.error(f"{folder}: no complete {self.kind} ({error.strerror or error}: {name})") from error
-        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, PhonicsDataError) as error:
-            words = f"no {error}" if isinstance(error, KeyError) else error
+        except (
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            ArithmeticError,
+            RuntimeError,
+            PhonicsDataError,
+        ) as error:
+            words = f"no {error}" if isinstance(error, KeyError) else one_line(error)
             raise self.error(f"{path}: not a {self.kind} that this program reads ({words})") from error
 
     def verify_file(self, path: Path, entry: Mapping[str, Any]) -> None:
@@ -112,6 +126,8 @@ class ArtifactFormat:
         Raises:
             error: the file is missing, truncated or changed.
         """
+        if path.exists() and not path.is_file():  # a device has no end
+            raise self.error(f"{path}: cannot be read (not a file)")
         try:
             num_bytes = path.stat().st_size
             with path.open("rb") as file:
@@ -157,10 +173,46 @@ def encode_weights(tensors: Mapping[str, Tensor], *, metadata: Mapping[str, str]
 
 
 def decode_weights(content: bytes) -> dict[str, Tensor]:
-    """Tensors on the CPU from a safetensors file."""
+    """Tensors on the CPU from a safetensors file.
+
+    Raises:
+        ValueError: not such a file, damaged, or with a type of numbers that this torch does not have.
+    """
+    import safetensors
     import safetensors.torch
 
-    return safetensors.torch.load(content)
+    try:
+        return safetensors.torch.load(content)
+    except (safetensors.SafetensorError, KeyError, TypeError, AttributeError, OverflowError, RuntimeError) as error:
+        raise ValueError(f"not a safetensors file that can be read ({one_line(error)})") from error
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """A state of training that `torch.save` wrote: dictionaries, lists, numbers, text and tensors on the CPU.
+
+    Nothing else is unpickled, and nothing is decompressed: the parts of the file take as much memory as the file is long.
+
+    Raises:
+        OSError: no such file. ValueError: another file, or a damaged one.
+    """
+    import torch
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+        if any(part.compress_type != zipfile.ZIP_STORED or part.file_size > part.compress_size for part in parts):
+            raise ValueError("its parts are compressed")
+        if sum(part.file_size for part in parts) > path.stat().st_size:
+            raise ValueError("its parts are longer than the file")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError,
+        struct.error, NotImplementedError, ImportError, MemoryError, AssertionError,
+    ) as error:  # fmt: skip
+        raise ValueError(f"not a file of torch.save that can be read ({one_line(error)})") from error
+    if not isinstance(state, dict):
+        raise ValueError(f"contains {type(state).__name__}, allowed: a dictionary")
+    return cast("dict[str, Any]", state)
 
 
 def _sync_folder(folder: Path) -> None:

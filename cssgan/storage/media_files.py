@@ -12,7 +12,6 @@ from typing import Any, cast
 import av
 import av.error
 import numpy as np
-import soundfile
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.video.stream import VideoStream
@@ -22,9 +21,10 @@ from scipy import ndimage
 
 from phonics_data.contract.display import DisplayError, upright_rgb
 from phonics_data.contract.files import atomic_path
-from phonics_data.contract.image_file import UnknownRangeError, shown, shown_on_white
+from phonics_data.contract.image_file import UnknownRangeError, opened_image, shown, shown_on_white
 from phonics_data.contract.mono import MAX_CANCELLED_DB, cancelled_db, mix_channels, mix_frames
 from phonics_data.contract.streams import audio_stream, video_stream
+from phonics_data.contract.untrusted import read_sound
 from phonics_data.contract.video import REPEATABLE_H264, with_even_sides
 from phonics_data.errors import InputError
 
@@ -42,8 +42,8 @@ def read_audio(path: Path) -> tuple[NDArray[np.float32], int]:
     if not path.exists():
         raise InputError(f"{path}: no such audio file")
     try:
-        audio_NC, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    except (OSError, RuntimeError) as error:  # soundfile's errors derive from RuntimeError
+        audio_NC, rate_hz = read_sound(path)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as audio ({error}); allowed: wav, flac, ogg, mp3") from error
     if not audio_NC.size:
         raise InputError(f"{path}: contains no audio; give a file with at least one sample")
@@ -233,13 +233,13 @@ def read_image(path: Path, size: int) -> NDArray[np.uint8]:
 def _opened(path: Path) -> Generator[Image.Image]:
     """The image of a file as stored. Errors of opening it and of the work on it become `InputError`."""
     try:
-        with Image.open(path) as opened:
+        with opened_image(path) as opened:
             yield opened
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such image") from error
     except UnknownRangeError as error:
         raise InputError(f"{path}: {error}") from error
-    except Exception as error:  # Pillow raises many kinds of errors for damaged files
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as an image ({error}); allowed: png, jpeg, webp") from error
 
 

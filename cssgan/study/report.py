@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from cssgan.study.results import Cell, Results
 from cssgan.study.significance import LEVEL, Difference, compare
 from cssgan.study.tables import Table, best_index, format_cell
 from cssgan.types import Split
+from phonics_data.contract.untrusted import read_json_object
 from phonics_data.errors import InputError
 
 PAPER_METRICS = ("inception_score", "fid", "fvd32")
@@ -463,7 +463,7 @@ def read_survey(path: Path) -> dict[str, Any]:
     """
     file = path / "analysis.json" if path.is_dir() else path
     try:
-        analysis: dict[str, Any] = json.loads(file.read_text())
+        analysis = read_json_object(file, any_numbers=True)
         for row in analysis["rows"]:
             _survey_row(row)
         for name in ("reference", "interval", "agreement", "raters"):

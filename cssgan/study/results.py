@@ -28,6 +28,7 @@ from cssgan.study.runner import (
 )
 from cssgan.types import Split
 from phonics_data.contract.files import write_bytes
+from phonics_data.contract.untrusted import read_json_object
 
 SCHEMA = pa.schema(
     [
@@ -118,7 +119,7 @@ def collect(jobs: Sequence[Job], context: JobContext, split: Split) -> Results:
             status = read_status(run)
             missing[job.key] = f"failed: {status['reason']}" if status.get("status") == "failed" else "not run yet"
             continue
-        report = json.loads(evaluation_file(run, split).read_text())
+        report = read_json_object(evaluation_file(run, split), any_numbers=True)
         finished[job.key] = FinishedRun(
             job=job,
             metrics={name: MetricResult.from_json(fields) for name, fields in report["metrics"].items()},

@@ -29,6 +29,7 @@ from cssgan.study.job_list import Budget, Job
 from cssgan.training.checkpoint import MANIFEST, folders
 from cssgan.types import Split
 from phonics_data.contract.files import write_bytes
+from phonics_data.contract.untrusted import number_of_json, read_json_object
 
 log = logging.getLogger("cssgan")
 STATUS_FILE = "job.json"
@@ -221,7 +222,7 @@ def is_done(run: Path, spec: dict[str, Any]) -> bool:
 def read_status(run: Path) -> dict[str, Any]:
     """The status file of a run; empty if it is missing or cannot be read."""
     try:
-        return json.loads((run / STATUS_FILE).read_text())
+        return read_json_object(run / STATUS_FILE, any_numbers=True)
     except (OSError, ValueError):
         return {}
 
@@ -234,8 +235,8 @@ def seconds_trained(run: Path) -> float:
     """Training time of the newest checkpoint, summed over all starts of the run; 0 without a checkpoint."""
     for folder in folders(run):
         try:
-            return float(json.loads((folder / MANIFEST).read_text())["progress"]["wall_seconds"])
-        except (OSError, ValueError, KeyError):
+            return number_of_json(read_json_object(folder / MANIFEST, any_numbers=True)["progress"]["wall_seconds"])
+        except (OSError, ValueError, KeyError, TypeError):
             continue
     return 0.0
 

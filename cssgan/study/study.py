@@ -24,6 +24,7 @@ from cssgan.study.report import Study
 from cssgan.study.runner import JobContext, OnProgress, run_jobs
 from cssgan.types import Split
 from phonics_data.contract.files import write_bytes
+from phonics_data.contract.untrusted import read_json_object
 from phonics_data.errors import OptionError
 
 ALL_TABLES: tuple[TableName, ...] = ("table1", "table3")
@@ -180,7 +181,7 @@ def _check_study_file(path: Path, options: StudyOptions, digests: dict[str, str]
     earlier_tables: list[str] = []
     if path.exists():
         try:
-            record = json.loads(path.read_text())
+            record = read_json_object(path)
             earlier_tables = record["tables"]
             changed = [name for name in fixed if fixed[name] != record.get(name)]
         except (ValueError, KeyError, TypeError) as error:

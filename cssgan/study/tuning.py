@@ -19,6 +19,7 @@ from cssgan.study.job_list import Budget, Job, Row, TableName, job, rows_of, run
 from cssgan.study.runner import JobContext, OnProgress, run_jobs
 from cssgan.study.tables import Table
 from phonics_data.contract.files import write_bytes
+from phonics_data.contract.untrusted import read_json_object
 
 TUNING_FILE = "learning-rates.json"
 MEASURE = "rfd_3d_fd64"
@@ -152,7 +153,7 @@ def read(path: Path) -> Choices:
     if not path.exists():
         return {}
     try:
-        return {name: Choice(**fields) for name, fields in json.loads(path.read_text())["rows"].items()}
+        return {name: Choice(**fields) for name, fields in read_json_object(path, any_numbers=True)["rows"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
             f"{path}: not the learning rates of a study ({error!r}); delete it to choose them again"

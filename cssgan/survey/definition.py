@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from phonics_data.contract.files import file_inside, write_bytes
+from phonics_data.contract.untrusted import read_json_object
 from phonics_data.errors import InputError
 
 SCHEMA_VERSION = 1
@@ -130,23 +131,17 @@ def read_survey(folder: Path) -> Survey:
     """
     path = folder / SURVEY_FILE
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-        if len(content) > MAX_FILE_BYTES:
-            raise InputError(
-                f"{path}: has more than {MAX_FILE_BYTES} bytes, the most that is allowed; undo the last edit"
-            )
-        data = json.loads(content.decode("utf-8"), parse_constant=_not_finite)
+        data = read_json_object(path)
     except FileNotFoundError as error:
         raise InputError(f"{folder}: contains no {SURVEY_FILE}; run `cssgan survey build`") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error}); undo the last edit or build the survey again") from error
-    version = data.get("schema_version") if isinstance(data, dict) else None
+    version = data.get("schema_version")
     if version != SCHEMA_VERSION:
         raise InputError(f"{path}: got schema_version {version!r}, allowed: {SCHEMA_VERSION}; build the survey again")
     try:
         survey = _parse(data)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"{path}: a field is missing or has a wrong type ({error!r}); build the survey again"
         ) from error
@@ -154,10 +149,6 @@ def read_survey(folder: Path) -> Survey:
         raise InputError(f"{path}: {fault}; undo the last edit or build the survey again")
     _check_media(path.parent / MEDIA_FOLDER, survey)
     return survey
-
-
-def _not_finite(text: str) -> float:
-    raise ValueError(f"the number {text}")
 
 
 def _parse(data: dict[str, Any]) -> Survey:

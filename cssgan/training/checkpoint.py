@@ -10,7 +10,6 @@ A damaged checkpoint is refused with the name of the damaged file, and the check
 from __future__ import annotations
 
 import io
-import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
@@ -19,17 +18,24 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from cssgan import config as configs
 from cssgan.config import RESUMABLE, Config
 from cssgan.errors import CheckpointError, ConfigError
-from cssgan.storage.artifact import ArtifactFormat, encode_weights, file_entry
+from cssgan.storage.artifact import (
+    MAX_RECORD_BYTES,
+    ArtifactFormat,
+    decode_weights,
+    encode_weights,
+    file_entry,
+    load_state,
+)
 from cssgan.types import MelStats, Progress
 from phonics_data.contract.frame_rate import rate_of_file
 from phonics_data.contract.labels import LabelSet
+from phonics_data.contract.untrusted import read_json_object
 
 GENERATOR, DISCRIMINATORS, AVERAGE = "generator.safetensors", "discriminators.safetensors", "average.safetensors"
 STATE, MANIFEST = "state.pt", "manifest.json"
@@ -59,13 +65,27 @@ class Checkpoint:
             raise CheckpointError(
                 f"{self.folder}: no averaged weights; train with --set train.ema_half_life=10000, or use the last ones"
             )
-        return safetensors.torch.load_file(self.folder / name)
+        return self._weights(name)
 
     def discriminator_weights(self) -> Weights:
-        return safetensors.torch.load_file(self.folder / DISCRIMINATORS)
+        """Raises `CheckpointError` as `open_checkpoint`."""
+        return self._weights(DISCRIMINATORS)
+
+    def _weights(self, name: str) -> Weights:
+        try:
+            return decode_weights((self.folder / name).read_bytes())
+        except (OSError, ValueError) as error:
+            raise self._unreadable(name, error) from error
 
     def state(self) -> dict[str, Any]:
-        return torch.load(self.folder / STATE, map_location="cpu", weights_only=True)
+        """Raises `CheckpointError` as `open_checkpoint`."""
+        try:
+            return load_state(self.folder / STATE)
+        except (OSError, ValueError) as error:
+            raise self._unreadable(STATE, error) from error
+
+    def _unreadable(self, name: str, error: Exception) -> CheckpointError:
+        return CheckpointError(f"{self.folder / name}: {error}; delete this checkpoint to use the one before it")
 
 
 def folders(run: Path, *, up_to: int | None = None) -> list[Path]:
@@ -143,7 +163,7 @@ def best(checkpoints: Sequence[Path], config: Config) -> Path | None:
     measured: list[tuple[float, Path]] = []
     for folder in checkpoints:
         try:
-            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            manifest = read_json_object(folder / MANIFEST, max_bytes=MAX_RECORD_BYTES, any_numbers=True)
             val_l1, own_config = manifest["val_l1"], configs.from_json(manifest["config"])
         # Damaged checkpoints are refused when they are opened.
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError):
@@ -188,14 +208,16 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     """Verify one checkpoint. Raises `CheckpointError` if a file is missing, damaged or of another format."""
     with FORMAT.reading(folder) as manifest:
         for name, entry in manifest["files"].items():
+            if Path(name).name != name:
+                raise ValueError(f"a file outside the folder, {name[:80]!r}")
             FORMAT.verify_file(folder / name, entry)
         return Checkpoint(
             folder=folder,
             config=configs.from_json(manifest["config"]),
-            label_set=LabelSet(manifest["label_set"]["name"], tuple(manifest["label_set"]["names"])),
-            mel_stats=MelStats(**manifest["mel_stats"]),
+            label_set=LabelSet.from_json(manifest["label_set"]),
+            mel_stats=MelStats.from_json(manifest["mel_stats"]),
             frame_rate=rate_of_file(manifest["frame_rate"]),
-            progress=Progress(**manifest["progress"]),
+            progress=Progress.from_json(manifest["progress"]),
             train_shards=manifest.get("train_shards"),
         )
 

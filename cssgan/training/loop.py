@@ -44,6 +44,7 @@ from cssgan.training.sample_videos import SampleWindows
 from cssgan.training.step import Terms, new_train_state, train_step
 from cssgan.training.summary import headline, num_steps
 from cssgan.types import Batch, Progress
+from phonics_data.contract.console import printable
 
 log = logging.getLogger("cssgan")
 
@@ -135,7 +136,8 @@ def _train_locked(
             folder, config=config, label_set=training.label_set, train_shards=training.digest
         )
     if found is not None and found.progress.num_videos >= config.train.num_videos:
-        console.print(f"{folder}: finished, {found.progress.num_videos} videos seen", highlight=False, soft_wrap=True)
+        line = printable(f"{folder}: finished, {found.progress.num_videos} videos seen")
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
         return TrainResult(status="already_finished", progress=found.progress)
     if len(training.labels) == 1 and len(training.label_set) > 1 and dist_context.is_main:
         log.warning(

@@ -16,6 +16,7 @@ from cssgan.config import RESUMABLE, Config
 from cssgan.errors import ConfigError, RunError
 from cssgan.training import checkpoint
 from phonics_data.contract.files import write_bytes
+from phonics_data.contract.untrusted import read_json_object
 
 CONFIG_FILE = "config.json"
 
@@ -86,7 +87,7 @@ def read_init(run: Path) -> dict[str, Any] | None:
 def _read_record(run: Path) -> dict[str, Any] | None:
     path = run / CONFIG_FILE
     try:
-        record = json.loads(path.read_text())
+        record = read_json_object(path, any_numbers=True)
         configs.from_json(record["config"])
         init = record.get("init")
         if not isinstance(record["train_shards"], str) or (init is not None and not isinstance(init["source"], str)):

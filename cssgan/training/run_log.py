@@ -19,6 +19,8 @@ from cssgan.storage import media_files
 from cssgan.training.trackers import Tracker, VideoSample
 from cssgan.types import LossTerms
 from cssgan.types import Progress as Position
+from phonics_data.contract.console import printable
+from phonics_data.contract.untrusted import parse_json_object
 
 MIN_VIDEO_SIDE = 256
 """Sample videos are enlarged by a whole factor, up to this height in pixels."""
@@ -54,12 +56,12 @@ class RunLog:
         if not self.path.exists():
             return
         kept: list[str] = []
-        for line in self.path.read_text().splitlines():
+        for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                record = json.loads(line)
+                record = parse_json_object(line, any_numbers=True)
                 if record["step"] <= num_steps and record.get("kind") != PARTIAL:
                     kept.append(line + "\n")
-            except (ValueError, KeyError):  # a line that was truncated when the run was killed
+            except (ValueError, KeyError, TypeError):  # a line that was truncated when the run was killed
                 continue
         temporary = self.path.with_suffix(".tmp")
         temporary.write_text("".join(kept))
@@ -150,4 +152,4 @@ class Display:
     def _print(self, text: str, *, highlight: bool = True) -> None:
         # A closed terminal or pipe (rich exits then) or a full disk must not stop training.
         with suppress(OSError, SystemExit):
-            self._console.print(text, soft_wrap=True, highlight=highlight)
+            self._console.print(printable(text), soft_wrap=True, highlight=highlight, markup=False)

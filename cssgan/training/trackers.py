@@ -6,6 +6,7 @@ import importlib
 import io
 import json
 import os
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from phonics_data.contract.untrusted import read_json_object
 from phonics_data.errors import DependencyError
 
 
@@ -174,7 +176,10 @@ def _run_id(run: Path) -> str:
     """The run's id in its tracker, which stays the same when the run resumes."""
     path = run / "tracker.json"
     try:
-        return str(json.loads(path.read_text())["id"])
+        run_id = read_json_object(path, max_bytes=10_000)["id"]
+        if not isinstance(run_id, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", run_id):
+            raise ValueError(run_id)
+        return run_id
     except (OSError, ValueError, KeyError):
         run_id = uuid.uuid4().hex[:8]
         path.write_text(json.dumps({"id": run_id}))

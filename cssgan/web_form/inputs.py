@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from cssgan.inference.export import LoadedGenerator
 from cssgan.inference.generate import GeneratedVideo, generate_video
 from phonics_data.contract.files import atomic_path
+from phonics_data.contract.image_file import opened_image
 from phonics_data.errors import InputError, PhonicsDataError
 
 MAX_PIXELS = 50_000_000
@@ -102,13 +103,9 @@ def check_file_size(path: Path, limits: FormLimits) -> None:
 def check_picture(path: Path) -> None:
     """Raise `InputError` if the file is no picture of `PICTURE_FORMATS` or has more than `MAX_PIXELS`. Reads its header only."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is lower
-            with Image.open(path, formats=PICTURE_FORMATS) as image:
-                width, height = image.size
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{path}: {error}; allowed: up to {MAX_PIXELS / 1e6:.0f} million pixels") from error
-    except Exception as error:  # Pillow raises many kinds of errors for damaged files
+        with opened_image(path, formats=PICTURE_FORMATS, max_pixels=sys.maxsize) as image:
+            width, height = image.size
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: is not a picture that can be read; allowed: png, jpeg, webp") from error
     if width * height > MAX_PIXELS:
         raise InputError(

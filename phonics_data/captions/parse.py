@@ -27,6 +27,7 @@ from typing import Any, cast
 from phonics_data.captions.clean import clean_text, without_marks
 from phonics_data.captions.highlight import merged_highlights
 from phonics_data.captions.rolling import Cue, carried_lines, new_lines
+from phonics_data.contract.untrusted import parse_json
 from phonics_data.errors import CaptionError
 from phonics_data.types import Timing, Word
 
@@ -168,11 +169,11 @@ def _decode(data: bytes, name: str) -> tuple[str, list[str]]:
 
 def _json3_pieces(text: str, name: str, warnings: list[str]) -> list[_TimedText]:
     try:
-        document = json.loads(text)
+        document = parse_json(text, any_numbers=True)
     except json.JSONDecodeError as error:
         raise _unreadable(name, error.lineno, f"not JSON ({error.msg})") from error
-    except (RecursionError, ValueError) as error:  # deep nesting, or an integer with thousands of digits
-        raise _unreadable(name, 1, f"JSON cannot be parsed ({type(error).__name__})") from error
+    except ValueError as error:  # deep nesting, or an integer with thousands of digits
+        raise _unreadable(name, 1, f"JSON cannot be parsed ({error})") from error
     events: Any = cast("dict[str, Any]", document).get("events") if isinstance(document, dict) else None
     if not isinstance(events, list):
         raise _unreadable(name, 1, "no list 'events'; not YouTube's json3 format")

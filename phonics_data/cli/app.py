@@ -6,7 +6,7 @@ Heavy libraries are imported inside the commands, so that ``--help`` is fast.
 from __future__ import annotations
 
 import dataclasses
-import json
+import logging
 import signal
 import sys
 from contextlib import closing
@@ -36,14 +36,16 @@ from phonics_data.cli.options import (
 )
 from phonics_data.cli.review import export_labels, review
 from phonics_data.cli.show import show
+from phonics_data.contract.console import printable_json, say
+from phonics_data.contract.program import PrintableGroup, set_up_console
 from phonics_data.errors import UNUSABLE_PATH, InputError, OptionError, PhonicsDataError, UsageError, check_platform
-from phonics_data.storage.public_text import printable
 
 if TYPE_CHECKING:
     from phonics_data.sources.synthetic.song_plan import Family
 
 app = typer.Typer(
     name="phonics-data",
+    cls=PrintableGroup,
     help="Build a dataset of short clips, each of one letter, from alphabet songs on the web.",
     no_args_is_help=True,
     add_completion=True,
@@ -62,7 +64,7 @@ def common(
     ctx: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False
 ) -> None:
     if version:
-        typer.echo(f"phonics-data {__version__}")
+        say(f"phonics-data {__version__}")
         raise typer.Exit
 
 
@@ -108,7 +110,7 @@ def render(
             on_progress=on_progress,
         )
     num_all = songs + test_songs + unseen_style_songs
-    typer.echo(f"{num_all} songs; manifest: {out}/manifest.csv   ground truth: {out}/truth.parquet")
+    say(f"{num_all} songs; manifest: {out}/manifest.csv   ground truth: {out}/truth.parquet")
 
 
 @app.command()
@@ -123,7 +125,7 @@ def serve(
     from phonics_data.sources.synthetic.site import SongSite
 
     with SongSite(songs, port=port) as site:
-        typer.echo(f"serving {site.url}/manifest.csv until Ctrl-C")
+        say(f"serving {site.url}/manifest.csv until Ctrl-C")
         site.wait()
 
 
@@ -161,13 +163,11 @@ def fetch(
     with open_workspace(ctx, work) as workspace, display(as_json=as_json) as progress:
         count = run(workspace, videos, options, manifest=manifest, progress=progress)
     if as_json:
-        typer.echo(json.dumps({"event": "counted", **dataclasses.asdict(count)}))
+        say(printable_json({"event": "counted", **dataclasses.asdict(count)}))
     else:
         print_counts([count])
         if excluded := len(videos) - count.num_in:
-            typer.echo(
-                f"{excluded} rows of the manifest were excluded by --only, --letters or --tier {options.max_tier}"
-            )
+            say(f"{excluded} rows of the manifest were excluded by --only, --letters or --tier {options.max_tier}")
     check_kept(count, workspace)
 
 
@@ -325,18 +325,18 @@ def status(
         return
     print_table(f"{work}", state.rows, headings=("table", "rows", "rejections"))
     if state.nothing_kept:
-        typer.echo(state.nothing_kept)
-    typer.echo(f"next: {state.next_command}")
+        say(state.nothing_kept)
+    say(f"next: {state.next_command}")
     if not report.by_status:
         return
     counts = ", ".join(f"{status} {number}" for status, number in sorted(report.by_status.items()))
-    typer.echo(f"\nfetch: {counts}")
+    say("", f"fetch: {counts}")
     for line in report.lines if videos else report.lines[:10]:
-        typer.echo(f"  {line}")
+        say(f"  {line}")
     if len(report.lines) > 10 and not videos:
-        typer.echo(f"  and {len(report.lines) - 10} more (--videos lists all)")
+        say(f"  and {len(report.lines) - 10} more (--videos lists all)")
     for command in report.next_commands:
-        typer.echo(f"fetch again: {command}")
+        say(f"fetch again: {command}")
 
 
 # One in 64 ids of YouTube begins with a dash; no option of this command has one letter.
@@ -401,15 +401,15 @@ def verify(
         _print_json({"dataset": str(dataset), "rewritten": rewritten, **dataclasses.asdict(result)})
     else:
         if repair:
-            typer.echo(f"{dataset}: written again: {', '.join(rewritten) or 'no shard'}")
+            say(f"{dataset}: written again: {', '.join(rewritten) or 'no shard'}")
         for fault in result.faults:
-            typer.echo(fault)
+            say(fault)
     if result.faults:
         raise InputError(
             f"{dataset}: {len(result.faults)} faults; `phonics-data verify {dataset} --repair --work WORK` repairs them"
         )
     if not as_json:
-        typer.echo(f"{dataset}: {result.num_samples} samples in {result.num_shards} shards, no fault")
+        say(f"{dataset}: {result.num_samples} samples in {result.num_shards} shards, no fault")
 
 
 @app.command()
@@ -430,7 +430,7 @@ def stats(dataset: Dataset, as_json: AsJson = False) -> None:
         return
     for table in tables:
         print_table(table.title, table.rows, headings=table.headings)
-    typer.echo(f"page: {page}")
+    say(f"page: {page}")
 
 
 @app.command()
@@ -455,7 +455,7 @@ def export(
         raise OptionError("--layout", layout, ", ".join(get_args(Layout)))
     with progress() as on_progress:
         number = run(dataset, out, cast("Layout", layout), on_progress=on_progress)
-    typer.echo(f"{out}: {number} clips")
+    say(f"{out}: {number} clips")
 
 
 @app.command()
@@ -495,7 +495,7 @@ def demo(
 
 
 def _print_json(value: dict[str, Any]) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
+    say(*printable_json(value, indent=1).split("\n"))
 
 
 INTERRUPTED = 130
@@ -508,22 +508,23 @@ def _interrupt(number: int, frame: object) -> None:
 
 def main() -> None:
     """Entry point. Prints every user error as one line; exit code 2 for usage errors, 1 for failures and if nothing is kept."""
+    set_up_console(logging.WARNING)
     signal.signal(signal.SIGTERM, _interrupt)  # clean up after SIGTERM as after Ctrl-C
     try:
         check_platform()
         app()
     except PhonicsDataError as error:
-        typer.echo(f"phonics-data: {printable(str(error))}", err=True)
+        say(f"phonics-data: {error}", err=True)
         sys.exit(error.exit_code)
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            typer.echo("phonics-data: interrupted; finished items are kept, run the same command to continue", err=True)
+            say("phonics-data: interrupted; finished items are kept, run the same command to continue", err=True)
         raise
     except OSError as error:
         if error.errno not in UNUSABLE_PATH:
             raise
         where = error.filename or "the disk"
-        typer.echo(
+        say(
             f"phonics-data: {where}: {error.strerror}; free space or choose another folder, then run it again", err=True
         )
         sys.exit(1)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phonics_data.cli.options import Work, Workers
+from phonics_data.contract.console import say
 from phonics_data.errors import InputError, OptionError
 
 if TYPE_CHECKING:
@@ -61,9 +62,9 @@ def likeness(
     rows = library.compare(measured_real.clips, rendered.clips, seed)
     for side, measured in (("real", measured_real), ("rendered", rendered)):
         for skipped in measured.skipped:
-            typer.echo(f"not measured ({side}): {skipped.name}: {skipped.reason}", err=True)
+            say(f"not measured ({side}): {skipped.name}: {skipped.reason}", err=True)
     if len(measured_real.clips) == 1:
-        typer.echo(f"{real}: one clip, so each allowed range is one value; give more clips", err=True)
+        say(f"{real}: one clip, so each allowed range is one value; give more clips", err=True)
     print_table(_title(measured_real, rendered), [_cells(row) for row in rows], headings=_HEADINGS)
     if json_file is not None:
         text = json.dumps(library.as_json(measured_real, rendered, rows), indent=1)
@@ -100,7 +101,7 @@ def letters(
     found = library.measure_letters(workspace, read_reviews(reviews or work / REVIEWS_FILE))
     print_table(f"{len(found.rows)} reviewed videos", library.table(found), headings=library.HEADINGS)
     for line in found.not_measured:
-        typer.echo(f"not measured: {line}", err=True)
+        say(f"not measured: {line}", err=True)
     if json_file is not None:
         write_bytes(json_file, f"{json.dumps(dataclasses.asdict(found), indent=1)}\n".encode())
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
 import os
 import shutil
 import subprocess
@@ -21,9 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from phonics_data.cli.progress import print_table, progress, stage_line
+from phonics_data.contract.console import say
 from phonics_data.contract.files import atomic_path
 from phonics_data.contract.sample import Sample
 from phonics_data.contract.shard import read_shard
+from phonics_data.contract.untrusted import read_json_object
 from phonics_data.dataset.layout import read_metadata
 from phonics_data.errors import DatasetError, DependencyError, PhonicsDataError
 from phonics_data.quality.split import read_given_splits
@@ -107,9 +108,9 @@ def run_demo(out: Path, options: DemoOptions) -> None:
             evaluated.result()
     _headline("5/5 evaluating", "on clips of held-out songs")
     _cssgan(["evaluate", "--run", str(run), *evaluate])
-    evaluation: dict[str, Any] = json.loads(after.read_bytes())
+    evaluation: dict[str, Any] = read_json_object(after, any_numbers=True)
     print_table("Results", _rows(dataset, evaluation, segments))
-    of_model = json.loads(before.read_bytes())
+    of_model = read_json_object(before, any_numbers=True)
     print_table(f"{MODEL} on held-out songs, with controls", _gate_rows(of_model), _GATE_HEADINGS)
     print_table("Gates of the trained model on the same clips", _gate_rows(evaluation), _GATE_HEADINGS)
     print_table(
@@ -122,7 +123,7 @@ def run_demo(out: Path, options: DemoOptions) -> None:
             ("all metrics", str(run / "evaluation.json")),
         ],
     )
-    print(f"{time.monotonic() - started:.0f} s")  # noqa: T201 - a command's output
+    say(f"{time.monotonic() - started:.0f} s")
     if segments.f1 < MIN_SEGMENT_F1:
         raise PhonicsDataError(f"demo: segment F1 {segments.f1:.3f} is below its gate of {MIN_SEGMENT_F1}")
     if not evaluation["gates_passed"]:
@@ -131,11 +132,11 @@ def run_demo(out: Path, options: DemoOptions) -> None:
             raise PhonicsDataError(
                 f"demo: gates missed: {text or 'no gate counts'}; --allow-missed-gates ends with exit code 0"
             )
-        print(f"missed: {text or 'no gate counts'}")  # noqa: T201
+        say(f"missed: {text or 'no gate counts'}")
 
 
 def _headline(step: str, text: str) -> None:
-    print(f"\n[{step}] {text}", flush=True)  # noqa: T201 - a command's output
+    say("", f"[{step}] {text}")
 
 
 def _build(songs: Path, work: Path, dataset: Path, options: DemoOptions) -> None:
@@ -145,7 +146,7 @@ def _build(songs: Path, work: Path, dataset: Path, options: DemoOptions) -> None
     with SongSite(songs) as site, workspace.lock(), progress() as on_progress:
         videos = read_manifest(f"{site.url}/manifest.csv")
         for count in build(workspace, videos, dataset, build_options, workers=options.workers, on_progress=on_progress):
-            print(stage_line(count))  # noqa: T201 - a command's output
+            say(stage_line(count))
             if count.stage == "fetch":
                 _add_objects(songs, workspace)
 

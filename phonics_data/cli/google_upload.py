@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from phonics_data.contract.console import say
 from phonics_data.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def print_upload_estimate(workspace: Workspace, options: TranscribeOptions) -> b
     from phonics_data.stages.transcribe import google_usage_estimate
 
     usage = google_usage_estimate(workspace, options)
-    typer.echo(
+    say(
         f"Google: at most {usage.seconds / 60:.1f} minutes of audio of {usage.num_videos} videos will be sent; "
         f"{usage.sent_seconds / 60:.1f} were sent before, --max-minutes is {options.engine.google.max_minutes:g}",
         err=True,
@@ -51,7 +52,7 @@ def print_waiting_videos(workspace: Workspace, options: TranscribeOptions) -> No
     from phonics_data.stages.transcribe import videos_awaiting_engine
 
     if options.engine.engine == "google" and (found := videos_awaiting_engine(workspace, options)):
-        typer.echo(f"{len(found)} videos wait for Google; run the same command again to continue. {found[-1][1]}")
+        say(f"{len(found)} videos wait for Google; run the same command again to continue. {found[-1][1]}")
 
 
 def with_upload_messages(

@@ -11,8 +11,8 @@ import typer
 
 from phonics_data.cli.option_groups import option_groups
 from phonics_data.cli.options import Out, ReviewsFile, ShardArguments, Work, Workers, read_decisions
+from phonics_data.contract.console import say
 from phonics_data.errors import InputError, OptionError
-from phonics_data.storage.public_text import printable
 
 if TYPE_CHECKING:
     from phonics_data.sources.importer import LabelledFile
@@ -203,7 +203,7 @@ def import_vidtimit(
         with progress() as on_progress:
             files = vidtimit_files(workspace, folder, on_progress=on_progress)
         if len(files) != EXPECTED_CLIPS:
-            typer.echo(f"{folder}: contains {len(files)} of the {EXPECTED_CLIPS} sentences of the corpus", err=True)
+            say(f"{folder}: contains {len(files)} of the {EXPECTED_CLIPS} sentences of the corpus", err=True)
         _import_and_shard(workspace, files, out, options, evidence="vidtimit", workers=workers)
 
 
@@ -246,16 +246,14 @@ def import_labels(
             except InputError as error:
                 faults.append(str(error))
                 continue
-            typer.echo(f"{video_id}: {number} labels, {replaced} of them about an automatic segment")
+            say(f"{video_id}: {number} labels, {replaced} of them about an automatic segment")
             is_import = store.is_import(video_id)
     if len(faults) == len(files) == 1:
         raise InputError(faults[0])
     for fault in faults:
-        typer.echo(printable(fault), err=True)
+        say(fault, err=True)
     if len(faults) < len(files):
-        typer.echo(
-            "next: the same `phonics-data import` again" if is_import else f"next: phonics-data segment --work {work}"
-        )
+        say("next: the same `phonics-data import` again" if is_import else f"next: phonics-data segment --work {work}")
     if faults:
         raise InputError(
             f"import labels: {len(faults)} of {len(files)} files were not imported; the reasons are listed above"

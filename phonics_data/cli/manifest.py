@@ -9,6 +9,7 @@ import typer
 
 from phonics_data.cli.option_groups import option_groups
 from phonics_data.cli.options import Manifest, NetworkArguments, Sleep, Work
+from phonics_data.contract.console import say
 from phonics_data.errors import InputError
 
 manifest_app = typer.Typer(
@@ -26,10 +27,10 @@ def check(manifest: Manifest) -> None:
 
     faults = check_manifest(manifest)
     for fault in faults:
-        typer.echo(fault)
+        say(fault)
     if faults:
         raise InputError(f"{manifest}: {len(faults)} faults; correct the rows listed above")
-    typer.echo(f"{manifest}: no fault")
+    say(f"{manifest}: no fault")
 
 
 @manifest_app.command("add")
@@ -60,10 +61,10 @@ def add(
     for found in describe_urls(urls, options):
         if isinstance(found, SourceVideo):
             state = "added" if add_rows(to, [found]) else "already in the manifest"
-            typer.echo(f"{found.video_id}  {found.kind} {found.letters}  {found.title}  {state}")
+            say(f"{found.video_id}  {found.kind} {found.letters}  {found.title}  {state}")
         else:
             num_failed += 1
-            typer.echo(f"{found[0]}: {found[1]}", err=True)
+            say(f"{found[0]}: {found[1]}", err=True)
     if num_failed:
         raise InputError(f"manifest add: {num_failed} of {len(urls)} URLs failed; the reasons are listed above")
 
@@ -80,7 +81,7 @@ def lock(
     from phonics_data.stages.fetch.lockfile import write_lockfile
     from phonics_data.storage.workspace import Workspace
 
-    typer.echo(f"{out}: {write_lockfile(Workspace(work, must_exist=True), out)} videos")
+    say(f"{out}: {write_lockfile(Workspace(work, must_exist=True), out)} videos")
 
 
 @manifest_app.command("diff")
@@ -95,4 +96,4 @@ def diff(
     from phonics_data.storage.manifest import diff_manifests
 
     for line in diff_manifests(old, new) or ["no difference"]:
-        typer.echo(line)
+        say(line)

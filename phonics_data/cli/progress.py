@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from phonics_data.contract.console import printable, say
 from phonics_data.errors import NothingKeptError
 from phonics_data.types import StageCount
 
@@ -35,13 +36,18 @@ def _bars() -> Generator[OnProgress]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description:<12}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True)) as bars:
         tasks: dict[str, TaskID] = {}
 
         def on_progress(step: str, done: int, total: int, /) -> None:
             if step not in tasks:
-                tasks[step] = bars.add_task(step, total=total)
+                tasks[step] = bars.add_task(printable(step), total=total)
             bars.update(tasks[step], completed=done, total=total)
 
         yield on_progress
@@ -57,7 +63,7 @@ class _PlainLines:
         now = time.monotonic()
         if done in (0, total) or now - self._last.get(step, 0.0) >= 5.0:
             self._last[step] = now
-            print(f"{step}: {done}/{total}", file=sys.stderr, flush=True)  # noqa: T201 - console output
+            say(f"{step}: {done}/{total}", err=True)
 
 
 def stage_line(count: StageCount) -> str:
@@ -74,8 +80,7 @@ def stage_line(count: StageCount) -> str:
 def print_counts(counts: Iterable[StageCount]) -> None:
     """Print the counts of each stage as soon as they are available."""
     for count in counts:
-        for line in (stage_line(count), *(f"{'':<10} {note}" for note in count.notes)):
-            print(line, flush=True)  # noqa: T201 - console output
+        say(stage_line(count), *(f"{'':<10} {note}" for note in count.notes))
 
 
 def require_kept(counts: Iterable[StageCount], workspace: Workspace) -> Iterator[StageCount]:
@@ -131,14 +136,14 @@ def print_limits(workspace: Workspace) -> None:
     segments = read_table(workspace.table("segments"), Segment)
     rejections = read_table(workspace.table("rejections"), Rejection)
     if line := limit_line(limit_effects((segment.rule for segment in segments), rejections)):
-        print(f"{'':<10} {line}", flush=True)  # noqa: T201 - console output
+        say(f"{'':<10} {line}")
 
 
 def print_dataset(dataset: Path) -> None:
     """Write the dataset's report and print both paths."""
     from phonics_data.report import write_report
 
-    print(f"dataset: {dataset}   page: {write_report(dataset)}")  # noqa: T201 - console output
+    say(f"dataset: {dataset}   page: {write_report(dataset)}")
 
 
 def print_table(title: str, rows: Sequence[tuple[str, ...]], headings: Sequence[str] = ()) -> None:
@@ -148,11 +153,11 @@ def print_table(title: str, rows: Sequence[tuple[str, ...]], headings: Sequence[
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE, show_header=bool(headings))
+    table = Table(title=Text(printable(title)), title_justify="left", box=box.SIMPLE, show_header=bool(headings))
     for heading in headings or rows[0]:
-        table.add_column(heading if headings else "", overflow="fold")
+        table.add_column(Text(heading) if headings else "", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     # Wrapped paths cannot be copied, so lines are long if there is no terminal.
     console = Console() if sys.stdout.isatty() else Console(width=160)
     console.print(table)

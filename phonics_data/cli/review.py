@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from phonics_data.cli.options import Work, parse_frame_rate
+from phonics_data.contract.console import say
 from phonics_data.errors import NothingKeptError, OptionError
 
 
@@ -54,7 +55,7 @@ def review(
             reviewer=reviewer,
             public_hosts=public_host or (),
             trusted_proxy=trusted_proxy,
-            announce=lambda url: typer.echo(f"{manifest}: open {url} ; press Ctrl-C to stop"),
+            announce=lambda url: say(f"{manifest}: open {url} ; press Ctrl-C to stop"),
         )
         return
     rate = parse_frame_rate(frame_rate)
@@ -62,7 +63,7 @@ def review(
         raise OptionError("--frame-rate", frame_rate, "a rate; the frames of the pages have one rate for all videos")
     workspace = Workspace(work, must_exist=True)
     if not workspace.table("words").exists():
-        typer.echo(
+        say(
             f"{work}: has imported labels and no words; decisions about it can be exported (`phonics-data export-labels`), but "
             "`segment` does not apply them",
             err=True,
@@ -75,7 +76,7 @@ def review(
         reviewer=reviewer,
         public_hosts=public_host or (),
         trusted_proxy=trusted_proxy,
-        announce=lambda url: typer.echo(f"{work}: open {url} ; press Ctrl-C to stop"),
+        announce=lambda url: say(f"{work}: open {url} ; press Ctrl-C to stop"),
     )
 
 
@@ -102,4 +103,4 @@ def export_labels(
         raise NothingKeptError(
             f"export-labels: no video of {work} has segments; run `phonics-data status --work {work}`, which says what to do"
         )
-    typer.echo(f"{out}: {len(written)} files")
+    say(f"{out}: {len(written)} files")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phonics_data.cli.options import Work
+from phonics_data.contract.console import say
 from phonics_data.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def show(
     known = _read_truth(truth, video_id) if truth is not None else None
     files = run(workspace, video_id, out or work / "show", truth=known, start_seconds=start, end_seconds=end)
     for path in files:
-        typer.echo(path)
+        say(path)
 
 
 def _read_truth(path: Path, video_id: str) -> list[TrueSegment]:

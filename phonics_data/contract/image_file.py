@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from phonics_data.errors import PhonicsDataError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -14,6 +19,41 @@ if TYPE_CHECKING:
 
 class UnknownRangeError(ValueError):
     """An image whose values have no defined range."""
+
+
+MAX_PIXELS = 100_000_000
+"""A smaller file can announce any size; this many pixels need 0.4 GB."""
+
+
+@contextmanager
+def opened_image(
+    source: Path | bytes, *, formats: tuple[str, ...] | list[str] | None = None, max_pixels: int = MAX_PIXELS
+) -> Generator[Image.Image]:
+    """An image file as stored, of any format that Pillow reads. Its pixels are not decoded yet.
+
+    Args:
+        formats: Pillow's names of the only formats that are read.
+
+    Raises:
+        OSError: no such file, or one that cannot be opened.
+        ValueError: not such an image, a damaged one, or more than `max_pixels`. Errors of the work on it in the block become
+            `ValueError` too, since Pillow raises many kinds of errors for damaged files.
+    """
+    from PIL import Image
+
+    with ExitStack() as stack:
+        file = io.BytesIO(source) if isinstance(source, bytes) else stack.enter_context(source.open("rb"))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Pillow's own limit of pixels; damaged EXIF data
+                image = stack.enter_context(Image.open(file, formats=formats))
+            if image.width * image.height > max_pixels:
+                raise ValueError(f"{image.width} x {image.height} pixels, allowed: up to {max_pixels:,} pixels in all")
+            yield image
+        except (ValueError, PhonicsDataError):
+            raise
+        except Exception as error:
+            raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
 
 
 def shown(image: Image.Image) -> Image.Image:

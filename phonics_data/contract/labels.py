@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from phonics_data.errors import DatasetError
+
+MAX_CLASSES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,20 @@ class LabelSet:
         if len(set(self.names)) != len(self.names):
             twice = sorted({name for name in self.names if self.names.count(name) > 1})
             raise DatasetError(f"label set {self.name!r}: class names must differ, got twice: {', '.join(twice)}")
+
+    @classmethod
+    def from_json(cls, fields: object) -> LabelSet:
+        """The label set of a file: an object with ``name`` and ``names``.
+
+        Raises:
+            ValueError: another value. DatasetError: no names, or a name twice.
+        """
+        values = cast("Mapping[str, object]", fields) if isinstance(fields, Mapping) else {}
+        name, names = values.get("name"), values.get("names")
+        listed = cast("list[object]", names) if isinstance(names, list) else []
+        if not isinstance(name, str) or not all(isinstance(one, str) for one in listed) or len(listed) > MAX_CLASSES:
+            raise ValueError(f"label_set: allowed: a name, and a list of at most {MAX_CLASSES:,} names of classes")
+        return cls(name, tuple(cast("list[str]", listed)))
 
     def __len__(self) -> int:
         return len(self.names)

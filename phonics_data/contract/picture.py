@@ -7,6 +7,7 @@ import zlib
 
 import numpy as np
 
+from phonics_data.contract.image_file import opened_image
 from phonics_data.contract.sample import MAX_PICTURE_SIDE, Picture
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -28,8 +29,6 @@ def decode_png(content: bytes) -> Picture:
         ValueError: not a PNG, a damaged one (a checksum differs, or its end is missing), or one that is not RGBA or has a
             side over `MAX_PICTURE_SIDE`, which is found before its pixels are decoded.
     """
-    from PIL import Image
-
     _check_chunks(content)
     if content[12:16] != b"IHDR":
         raise ValueError("a PNG that does not begin with its size (IHDR)")
@@ -37,14 +36,16 @@ def decode_png(content: bytes) -> Picture:
     if max(width, height) > MAX_PICTURE_SIDE:
         raise ValueError(f"a PNG of {width} x {height} pixels, allowed: up to {MAX_PICTURE_SIDE} a side")
     try:
-        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-            if image.mode != "RGBA":
-                raise ValueError(f"a PNG of mode {image.mode}, allowed: RGBA")
-            if image.size != (width, height):
-                raise ValueError("a PNG with two sizes")
-            return np.array(image, np.uint8)
-    except (OSError, SyntaxError, zlib.error, Image.DecompressionBombError) as error:
+        with opened_image(content, formats=["PNG"]) as image:
+            mode, size = image.mode, image.size
+            pixels = np.array(image, np.uint8) if mode == "RGBA" and size == (width, height) else None
+    except ValueError as error:
         raise ValueError(f"not a whole PNG: {error}") from error
+    if mode != "RGBA":
+        raise ValueError(f"a PNG of mode {mode}, allowed: RGBA")
+    if pixels is None:
+        raise ValueError("a PNG with two sizes")
+    return pixels
 
 
 def _check_chunks(content: bytes) -> None:

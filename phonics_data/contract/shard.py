@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 
 from phonics_data.contract import picture, tar_reader
 from phonics_data.contract.frame_rate import rate_of_file
-from phonics_data.contract.sample import SCHEMA_VERSION, Audio, Boxes, Frames, Picture, Sample
+from phonics_data.contract.sample import SCHEMA_VERSION, Boxes, Frames, Picture, Sample
+from phonics_data.contract.untrusted import parse_json, parse_npy, read_sound
 from phonics_data.errors import DatasetError
 
 FRAMES, AUDIO, META = "frames.npy", "audio.flac", "meta.json"
@@ -98,7 +99,7 @@ def _decode_frames(members: Mapping[str, bytes]) -> Frames:
         from phonics_data.contract.video import decode_video
 
         return decode_video(members[FRAMES_MP4])
-    return np.lib.format.read_array(io.BytesIO(members[FRAMES]), allow_pickle=False)
+    return parse_npy(members[FRAMES])
 
 
 def content_digest(members: Mapping[str, bytes]) -> str:
@@ -119,8 +120,6 @@ def decode(key: str, members: Mapping[str, bytes], *, where: str = "shard") -> S
     Raises:
         DatasetError: a member is missing or damaged, or the sample has another schema version.
     """
-    import soundfile
-
     for name in MEMBERS:
         if name not in members and not (name == FRAMES and FRAMES_MP4 in members):
             raise DatasetError(
@@ -128,12 +127,12 @@ def decode(key: str, members: Mapping[str, bytes], *, where: str = "shard") -> S
                 "rebuild the shard with `phonics-data shard`"
             )
     try:
-        meta = json.loads(members[META])
-    except (ValueError, RecursionError) as error:
+        meta = parse_json(members[META], any_numbers=True)
+    except ValueError as error:
         raise DatasetError(f"{where}: sample {key}: {META} is not JSON ({error})") from error
     if not isinstance(meta, dict):
         raise DatasetError(f"{where}: sample {key}: {META} must hold an object, got {type(meta).__name__}")
-    fields = cast(dict[str, Any], meta)
+    fields = cast("dict[str, Any]", meta)
     version = fields.get("schema_version")
     if version != SCHEMA_VERSION:
         raise DatasetError(
@@ -158,11 +157,8 @@ def decode(key: str, members: Mapping[str, bytes], *, where: str = "shard") -> S
         raise DatasetError(f"{where}: sample {key}: {META} has another key, {fields['key']!r}")
     try:
         frames = _decode_frames(members)
-        audio, rate = cast(
-            "tuple[Audio, int]", soundfile.read(io.BytesIO(members[AUDIO]), dtype="float32", always_2d=False)
-        )
-    # soundfile's errors derive from RuntimeError; a damaged header can announce more data than fits into memory.
-    except (ValueError, EOFError, RuntimeError, MemoryError) as error:
+        audio_NC, rate = read_sound(members[AUDIO])
+    except ValueError as error:
         raise DatasetError(f"{where}: sample {key}: broken member ({error})") from error
     if rate != fields["audio_rate_hz"]:
         raise DatasetError(
@@ -172,13 +168,17 @@ def decode(key: str, members: Mapping[str, bytes], *, where: str = "shard") -> S
         fields["frame_rate"] = rate_of_file(str(fields["frame_rate"]))
     except (ValueError, ZeroDivisionError) as error:
         raise DatasetError(f"{where}: sample {key}: frame_rate {fields['frame_rate']!r} is not a fraction") from error
-    return Sample(
-        frames_LHWC=frames,
-        audio_N=audio,
-        object_picture=_decode_picture(key, members, where),
-        object_boxes_L4=_decode_boxes(key, members, where),
-        **{name: fields[name] for name in _META_FIELDS},
-    )
+    object_picture, boxes_L4 = _decode_picture(key, members, where), _decode_boxes(key, members, where)
+    try:
+        return Sample(
+            frames_LHWC=frames,
+            audio_N=audio_NC[:, 0] if audio_NC.shape[1] == 1 else audio_NC,
+            object_picture=object_picture,
+            object_boxes_L4=boxes_L4,
+            **{name: fields[name] for name in _META_FIELDS},
+        )
+    except DatasetError as error:
+        raise DatasetError(f"{where}: {error}") from error
 
 
 def _decode_picture(key: str, members: Mapping[str, bytes], where: str) -> Picture | None:
@@ -194,8 +194,8 @@ def _decode_boxes(key: str, members: Mapping[str, bytes], where: str) -> Boxes |
     if OBJECT_BOXES not in members:
         return None
     try:
-        return np.lib.format.read_array(io.BytesIO(members[OBJECT_BOXES]), allow_pickle=False)
-    except (ValueError, EOFError, MemoryError) as error:
+        return parse_npy(members[OBJECT_BOXES])
+    except ValueError as error:
         raise DatasetError(f"{where}: sample {key}: broken member {OBJECT_BOXES} ({error})") from error
 
 

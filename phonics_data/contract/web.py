@@ -12,16 +12,16 @@ Starlette and uvicorn are installed by the extras ``survey`` and ``review``.
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import resource
 import socket
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from phonics_data.contract.files import file_inside
+from phonics_data.contract.untrusted import parse_json
 from phonics_data.errors import DependencyError, OptionError
 
 if TYPE_CHECKING:
@@ -130,16 +130,12 @@ async def read_json(request: Request, max_bytes: int) -> dict[str, Any]:
 
     body = await read_body(request, _JSON, max_bytes, "JSON object")
     try:
-        value = json.loads(body.decode("utf-8"), parse_constant=_not_finite)
-    except (ValueError, RecursionError) as error:
+        value = parse_json(body, max_bytes=max_bytes)
+    except ValueError as error:
         raise HTTPException(400, "The JSON object cannot be read.") from error
     if not isinstance(value, dict):
         raise HTTPException(400, "Got another JSON value, allowed: an object.")
-    return value  # pyright: ignore[reportUnknownVariableType] - JSON has string keys
-
-
-def _not_finite(text: str) -> float:
-    raise ValueError(text)
+    return cast("dict[str, Any]", value)
 
 
 def media_response(path: Path, folder: Path, media_type: str, *, cache: str = "no-cache") -> FileResponse:

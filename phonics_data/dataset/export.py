@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from phonics_data.contract.files import atomic_path, remove_leftovers, write_bytes
+from phonics_data.contract.records import to_plain
 from phonics_data.contract.sample import Sample
 from phonics_data.contract.shard import read_shard
 from phonics_data.dataset.layout import (
@@ -23,7 +24,6 @@ from phonics_data.errors import InputError
 from phonics_data.executors.items import OnProgress
 from phonics_data.media import write_mp4
 from phonics_data.quality.split import SPLITS
-from phonics_data.storage.tables import to_plain
 
 Layout = Literal["folder", "huggingface"]
 _CARD_TEXT = (

@@ -16,7 +16,6 @@ dataset.json is deleted before any change and written last, so a folder without 
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Generator, Iterable, Mapping
@@ -24,13 +23,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from phonics_data.contract.files import atomic_path, remove_leftovers, write_bytes
+from phonics_data.contract.records import from_plain, to_plain
 from phonics_data.contract.sample import SCHEMA_VERSION
+from phonics_data.contract.untrusted import read_json_object, read_parquet, rows_of_table
 from phonics_data.errors import DatasetError
 from phonics_data.quality.split import SPLITS
-from phonics_data.storage.tables import from_plain, schema, to_plain
+from phonics_data.storage.tables import schema
 from phonics_data.storage.workspace import file_sha256, lock_folder
 from phonics_data.types import Clip, NoPictureReason, ObjectPictureSource
 
@@ -120,23 +121,24 @@ def write_metadata(path: Path, rows: Iterable[MetadataRow]) -> None:
 
 def read_metadata(dataset: Path) -> list[MetadataRow]:
     """The rows of DATASET/metadata.parquet. Raises `DatasetError` if it is missing, unreadable or lacks columns."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     path = dataset / METADATA
     try:
-        table = pq.read_table(path)
+        table = read_parquet(path)
     except FileNotFoundError:
         raise DatasetError(
             f"{dataset}: contains no {METADATA}; is this a dataset written by `phonics-data shard`?"
         ) from None
-    except (pa.ArrowException, OSError) as error:
-        reason = " ".join(str(error).split())  # pyarrow messages have several lines
-        raise DatasetError(f"{path}: not a readable parquet file ({reason}); run `phonics-data shard` again") from error
+    except ValueError as error:
+        raise DatasetError(f"{path}: not a readable parquet file ({error}); run `phonics-data shard` again") from error
     wanted = [name for name in schema(MetadataRow).names if name in table.column_names or name not in _LATER_COLUMNS]
     if missing := [name for name in wanted if name not in table.column_names]:
         raise DatasetError(f"{path}: lacks the columns {', '.join(missing)}; run `phonics-data shard` again")
-    return [from_plain(MetadataRow, row) for row in table.select(wanted).to_pylist()]
+    try:
+        return [from_plain(MetadataRow, row) for row in rows_of_table(table.select(wanted))]
+    except ValueError as error:
+        raise DatasetError(
+            f"{path}: a column has values of another type ({error}); run `phonics-data shard` again"
+        ) from error
 
 
 def read_description(dataset: Path) -> dict[str, Any]:
@@ -149,20 +151,20 @@ def read_description(dataset: Path) -> dict[str, Any]:
         raise DatasetError(f"{dataset}: no such dataset folder; `phonics-data build` creates one")
     path = dataset / DESCRIPTION
     try:
-        found = json.loads(path.read_bytes())
+        found = read_json_object(path)
     except FileNotFoundError:
         raise DatasetError(
             f"{dataset}: contains no {DESCRIPTION}: not a dataset, or an incomplete one; run `phonics-data shard` (again)"
         ) from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DatasetError(f"{path}: not JSON ({error}); run `phonics-data shard` again") from error
-    version = found.get("schema_version") if isinstance(found, dict) else None
+    version = found.get("schema_version")
     if version != SCHEMA_VERSION:
         raise DatasetError(
             f"{dataset}: dataset of schema version {version}, this release reads {SCHEMA_VERSION}; "
             "build it again, or install the release that wrote it"
         )
-    return cast("dict[str, Any]", found)
+    return found
 
 
 def rates_text(clips_by_frame_rate: Mapping[str, int]) -> str:

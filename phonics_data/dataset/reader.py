@@ -8,7 +8,6 @@ for sample in phonics_data.open_dataset("dataset", split="train"):
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 from phonics_data.contract import tar_reader
 from phonics_data.contract.sample import Sample
 from phonics_data.contract.shard import read_shard
+from phonics_data.contract.untrusted import MAX_JSON_BYTES, parse_json_object, read_limited_stream
 from phonics_data.dataset.layout import DESCRIPTION, METADATA, SHARD_NAME, shard_paths
 from phonics_data.errors import DatasetError, OptionError
 from phonics_data.quality.split import SPLITS
@@ -111,7 +111,8 @@ def _remote_addresses(text: str, split: Split | None) -> list[str]:
     description = f"{folder}/{DESCRIPTION}"
     try:
         with tar_reader.open_stream(description) as file:
-            names = [str(entry["name"]) for entry in json.load(file)["shards"]]
+            description_bytes = read_limited_stream(file, MAX_JSON_BYTES)
+        names = [str(entry["name"]) for entry in parse_json_object(description_bytes)["shards"]]
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         raise DatasetError(
             f"{text}: no dataset there ({description}: {error}); allowed: a folder with {DESCRIPTION}, or addresses of shards"

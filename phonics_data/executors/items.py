@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar, cast, get_args
 
+from phonics_data.contract.console import printable
+from phonics_data.contract.records import from_plain, to_plain
 from phonics_data.errors import ItemError, WorkerDiedError
 from phonics_data.executors.isolated import Limits, map_isolated
 from phonics_data.executors.local import map_items
-from phonics_data.storage.public_text import printable, without_secrets
-from phonics_data.storage.tables import from_plain, read_table, to_plain, write_table
-from phonics_data.storage.workspace import Workspace
+from phonics_data.storage.public_text import without_secrets
+from phonics_data.storage.tables import read_table, write_table
+from phonics_data.storage.workspace import Ledger, Workspace
 from phonics_data.types import Reason, Rejection, Stage, StageCount
 
 Task = TypeVar("Task")
@@ -71,14 +73,18 @@ def run_items(
     """
     started = time.monotonic()
     ledger = workspace.ledger(stage)
-    todo = [item for item in tasks if ledger.read(item, fingerprints[item]) is None]
+    finished = {
+        item: outcome
+        for item in tasks
+        if (outcome := finished_outcome(ledger, item, record_type, fingerprints[item])) is not None
+    }
+    todo = [item for item in tasks if item not in finished]
     num_skipped = len(tasks) - len(todo)
     num_done = num_skipped
     if on_progress:
         on_progress(stage, num_done, len(tasks))
     call = cast("Callable[[tuple[str, Task]], Outcome[Record]]", partial(_call_with_task, function))
     pairs = [(item, tasks[item]) for item in todo]
-    temporary: dict[str, dict[str, Any]] = {}
     num_died = 0
     results = (
         map_items(call, pairs, workers=workers)
@@ -89,10 +95,9 @@ def run_items(
         outcome = rejected(stage, item, result) if isinstance(result, ItemError) else result
         num_died += isinstance(result, WorkerDiedError)
         # A process that died can have been ended by the system: the item is never finished by that.
-        if outcome.is_temporary or isinstance(result, WorkerDiedError):
-            temporary[item] = to_plain(outcome)
-        else:
+        if not (outcome.is_temporary or isinstance(result, WorkerDiedError)):
             ledger.write(item, fingerprints[item], to_plain(outcome))
+        finished[item] = outcome
         num_done += 1
         if on_progress:
             on_progress(stage, num_done, len(tasks))
@@ -100,12 +105,10 @@ def run_items(
     rejections: list[Rejection] = []
     num_kept_items = 0
     for item in tasks:
-        outcome = temporary.get(item) or ledger.read(item, fingerprints[item])
-        assert outcome is not None, item
-        rows = cast("Sequence[Mapping[str, Any]]", outcome["kept"])
-        num_kept_items += bool(rows)
-        kept.extend(from_plain(record_type, row) for row in rows)
-        rejections.extend(from_plain(Rejection, row) for row in outcome["rejections"])
+        outcome = finished[item]
+        num_kept_items += bool(outcome.kept)
+        kept.extend(outcome.kept)
+        rejections.extend(outcome.rejections)
     count = StageCount(
         stage=stage,
         num_in=len(tasks),
@@ -117,6 +120,26 @@ def run_items(
         notes=(_DIED.format(num_died),) if num_died else (),
     )
     return StageResult(kept=kept, rejections=rejections, count=count)
+
+
+def finished_outcome(
+    ledger: Ledger, item: str, record_type: type[Record], fingerprint: str | None = None
+) -> Outcome[Record] | None:
+    """The outcome of a finished item; None if it is not finished, or if its entry in the ledger is damaged.
+
+    Args:
+        fingerprint: as in `Ledger.read`.
+    """
+    entry = ledger.read(item, fingerprint)
+    if entry is None:
+        return None
+    try:
+        return Outcome(
+            kept=tuple(from_plain(record_type, row) for row in entry["kept"]),
+            rejections=tuple(from_plain(Rejection, row) for row in entry["rejections"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _call_with_task(function: Callable[[Task], Outcome[Record]], pair: tuple[str, Task]) -> Outcome[Record]:
@@ -152,6 +175,6 @@ def write_rejections(workspace: Workspace, stage: Stage, rejections: Sequence[Re
     path = workspace.table("rejections")
     existing = read_table(path, Rejection) if path.exists() else []
     rows = [row for row in existing if row.stage != stage] + list(rejections)
-    order = get_args(Stage)
-    rows.sort(key=lambda row: (order.index(row.stage), row.item_id, row.reason))
+    order = {name: place for place, name in enumerate(get_args(Stage))}
+    rows.sort(key=lambda row: (order.get(row.stage, len(order)), row.item_id, row.reason))
     write_table(path, Rejection, rows)

@@ -15,8 +15,9 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from phonics_data.contract.files import atomic_path, write_bytes
-from phonics_data.contract.image_file import is_plain, shown, shown_on_white
+from phonics_data.contract.image_file import is_plain, opened_image, shown, shown_on_white
 from phonics_data.contract.mono import mix_channels
+from phonics_data.contract.untrusted import read_limited, read_sound
 from phonics_data.contract.video import REPEATABLE_H264, with_even_sides
 from phonics_data.errors import MediaError
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 _JPEG = b"\xff\xd8\xff"
 _AUDIO_BLOCK = 1024
+
+
+_MAX_IMAGE_BYTES = 100_000_000
 
 
 def video_from_images(path: Path, images: Sequence[Path], frame_rate: Fraction, audio: Path) -> None:
@@ -39,21 +43,18 @@ def video_from_images(path: Path, images: Sequence[Path], frame_rate: Fraction, 
     Raises:
         MediaError: ``no_video_stream`` (no images, or unreadable ones), ``no_audio_stream``.
     """
-    import PIL.Image
-    import soundfile
-
     if not images:
         raise MediaError("no_video_stream", f"{path.stem}: no images to make a video from")
     try:
         # As float: libsndfile reads the samples of float files into integers without scaling them.
-        audio_NC, rate_hz = soundfile.read(audio, dtype="float64", always_2d=True)
-    except (soundfile.LibsndfileError, OSError) as error:
+        audio_NC, rate_hz = read_sound(audio, dtype="float64")
+    except (ValueError, OSError) as error:
         raise MediaError("no_audio_stream", f"{audio}: not a readable audio file ({error})") from error
     if not np.isfinite(audio_NC).all():
         raise MediaError("no_audio_stream", f"{audio}: contains NaN or infinity")
-    blobs = [image.read_bytes() for image in images]
     try:
-        with PIL.Image.open(images[0]) as first:
+        blobs = [read_limited(image, _MAX_IMAGE_BYTES) for image in images]
+        with opened_image(images[0]) as first:
             size = shown(first).size
         is_jpeg = all(blob.startswith(_JPEG) for blob in blobs) and all(_is_plain(image) for image in images)
         with atomic_path(path) as temporary, av.open(str(temporary), "w", format="matroska") as container:
@@ -71,7 +72,7 @@ def video_from_images(path: Path, images: Sequence[Path], frame_rate: Fraction, 
                     packet.duration, packet.is_keyframe = 1, True
                     container.mux(packet)
                 else:
-                    with PIL.Image.open(images[index]) as image:
+                    with opened_image(images[index]) as image:
                         pixels = np.asarray(shown_on_white(image))
                     if pixels.shape[1::-1] != size:
                         raise ValueError(
@@ -82,14 +83,12 @@ def video_from_images(path: Path, images: Sequence[Path], frame_rate: Fraction, 
                     container.mux(video.encode(frame))
             if not is_jpeg:
                 container.mux(video.encode())
-    except (PIL.Image.DecompressionBombError, av.error.FFmpegError, OSError, ValueError, SyntaxError) as error:
+    except (av.error.FFmpegError, OSError, ValueError) as error:
         raise MediaError("no_video_stream", f"{images[0].parent}: unreadable images ({error})") from error
 
 
 def _is_plain(path: Path) -> bool:
-    import PIL.Image
-
-    with PIL.Image.open(path) as image:
+    with opened_image(path) as image:
         return is_plain(image)
 
 

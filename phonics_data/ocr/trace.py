@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from phonics_data.contract.untrusted import read_npz
 from phonics_data.errors import InputError
 
 TRACE_VERSION = "screen-15"
 """Increase whenever the same video would give another trace."""
+
+_GRID = (18, 32)
 
 
 def trace_path(work: Path, video_id: str) -> Path:
@@ -95,15 +100,57 @@ class ScreenTrace:
         """The trace that `to_bytes` wrote.
 
         Raises:
-            InputError: another release wrote the file.
+            InputError: another release wrote the file, or it is damaged.
         """
-        with np.load(path, allow_pickle=False) as data:
-            missing = [one.name for one in fields(ScreenTrace) if one.name not in data]
-            if missing:
-                raise InputError(
-                    f"{path}: these letters on the screen were read by another release ({', '.join(missing)} missing); "
-                    "run `phonics-data transcribe` again"
-                )
-            values: dict[str, Any] = {one.name: data[one.name] for one in fields(ScreenTrace)}
-        values["rate"] = int(values["rate"])
-        return ScreenTrace(**values)
+        try:
+            data: dict[str, Any] = read_npz(path)
+            if missing := [one.name for one in fields(ScreenTrace) if one.name not in data]:
+                raise ValueError(f"{', '.join(missing)} missing")
+            _check_arrays(data)
+        except ValueError as error:
+            raise InputError(
+                f"{path}: these letters on the screen were read by another release, or the file is damaged ({error}); "
+                "run `phonics-data transcribe` again"
+            ) from error
+        data["rate"] = int(data["rate"])
+        return ScreenTrace(**{one.name: data[one.name] for one in fields(ScreenTrace)})
+
+
+_KINDS_AND_ENDS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "rate": ("iu", ()),
+    "changed_T": ("f", ()),
+    "cut_T": ("b", ()),
+    "edges_TGG": ("u", _GRID),
+    "frame_R": ("i", ()),
+    "box_R4": ("f", (4,)),
+    "letters_R26": ("f", (26,)),
+    "colour_R6": ("f", (6,)),
+    "after_cut_R": ("b", ()),
+    "change_seconds_T": ("f", ()),
+    "text_frame_N": ("i", ()),
+    "text_box_N4": ("f", (4,)),
+    "text_N": ("U", ()),
+    "text_score_N": ("f", ()),
+}
+"""Field -> (kinds of numbers, shape after the first axis)."""
+
+
+def _check_arrays(data: Mapping[str, NDArray[Any]]) -> None:
+    """Raises ValueError for arrays that are not those of a trace."""
+    lengths: dict[str, set[int]] = {}
+    for name, (kinds, end) in _KINDS_AND_ENDS.items():
+        array, num_axes = data[name], 0 if name == "rate" else 1
+        if array.dtype.kind not in kinds or array.ndim != num_axes + len(end) or array.shape[num_axes:] != end:
+            raise ValueError(f"{name} is {array.dtype} {array.shape}")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"{name} contains NaN or infinity")
+        axis = re.search(r"_([TRN])", name)
+        if axis and not (name == "change_seconds_T" and not array.size):
+            lengths.setdefault(axis[1], set()).add(len(array))
+    if any(len(found) != 1 for found in lengths.values()):
+        raise ValueError("its arrays have different lengths")
+    frames, numbers = len(data["changed_T"]), (data["frame_R"], data["text_frame_N"])
+    if any(array.size and not 0 <= array.min() <= array.max() < frames for array in numbers):
+        raise ValueError("a detection is outside the video")
+    if not 1 <= int(data["rate"]) <= 1000:
+        raise ValueError(f"rate is {data['rate']}")

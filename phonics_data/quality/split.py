@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from phonics_data.contract.csv_table import read_csv
 from phonics_data.errors import InputError, OptionError
-from phonics_data.storage.csv_table import read_csv
 from phonics_data.types import Split
 
 SPLITS: tuple[Split, ...] = get_args(Split)

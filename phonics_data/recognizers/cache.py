@@ -5,11 +5,11 @@ FOLDER/<key>.json      the words and warnings of one audio; key: `phonics_data.r
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from phonics_data.contract.records import from_plain, to_plain
+from phonics_data.contract.untrusted import read_json_object
 from phonics_data.recognizers.interface import MonoAudio, Recognition, Recognizer, cache_key
-from phonics_data.storage.tables import from_plain, to_plain
 from phonics_data.storage.workspace import write_json
 
 
@@ -37,7 +37,7 @@ def write_cached(path: Path, recognition: Recognition, *, engine: str) -> None:
 def read_cached(path: Path) -> Recognition | None:
     """The cache entry at `path`; None if it is missing or damaged."""
     try:
-        entry = json.loads(path.read_bytes())
+        entry = read_json_object(path)
         return from_plain(Recognition, {name: entry[name] for name in ("words", "warnings")})
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None

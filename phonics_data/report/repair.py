@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from phonics_data.contract.records import from_plain
 from phonics_data.dataset.layout import (
     METADATA,
     VIDEOS,
@@ -18,7 +19,7 @@ from phonics_data.errors import DatasetError, InputError
 from phonics_data.executors.items import OnProgress
 from phonics_data.report.verify import VerifyResult, verify
 from phonics_data.stages.shard.stage import ShardOptions, shard
-from phonics_data.storage.tables import from_plain, read_table
+from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import Workspace, file_sha256
 from phonics_data.types import FetchedVideo, Segment
 

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -27,6 +26,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import BaseRoute, Mount, Route
 
 from phonics_data.contract.files import file_inside
+from phonics_data.contract.untrusted import read_json_object
 from phonics_data.contract.web import HEADERS, allowed_hosts, media_response, read_json
 from phonics_data.errors import UNUSABLE_PATH, InputError, ItemError, PhonicsDataError
 from phonics_data.media.preview import frame_jpeg, playable_type
@@ -376,10 +376,9 @@ def title_of(root: Path, video: FetchedVideo) -> str:
     folder = root / "media" / video.video_id
     try:
         path = next(one for one in folder.iterdir() if one.name.endswith("info.json"))
-        value = json.loads(path.read_bytes()) if path.stat().st_size < 4_000_000 else {}
+        title = read_json_object(path, max_bytes=4_000_000, any_numbers=True).get("title")
     except (OSError, ValueError, StopIteration):
         return ""
-    title = cast("dict[str, object]", value).get("title") if isinstance(value, dict) else ""
     return "".join(char for char in str(title or "") if char.isprintable())[:MAX_TITLE]
 
 

@@ -21,15 +21,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+from phonics_data.contract.csv_table import read_csv
+from phonics_data.contract.image_file import opened_image
+from phonics_data.contract.untrusted import web_address_fault
 from phonics_data.errors import InputError, ItemError, OptionError, WorkspaceLockedError
 from phonics_data.media.preview import frame_jpeg
 from phonics_data.media.probe import probe
 from phonics_data.review.state import StateError
 from phonics_data.review.store import ConflictError
 from phonics_data.stages.fetch.download import page_infos
+from phonics_data.stages.fetch.download_result import plausible_seconds
 from phonics_data.stages.fetch.failures import DownloadError
 from phonics_data.stages.fetch.options import FetchOptions
-from phonics_data.storage.csv_table import read_csv
 from phonics_data.storage.manifest import COLUMNS, is_http_url, manifest_faults, read_manifest, write_csv
 from phonics_data.storage.reviews import reviewer_fault
 from phonics_data.types import SourceVideo
@@ -256,7 +259,7 @@ def _of_page(page: str, info: dict[str, Any]) -> Details:
         state="ready",
         title=_plain(info.get("title")),
         channel=_plain(info.get("channel") or info.get("uploader")),
-        seconds=float(seconds) if isinstance(seconds, int | float) else None,
+        seconds=plausible_seconds(seconds),
     )
     thumbnail = info.get("thumbnail")
     if isinstance(thumbnail, str) and may_fetch(thumbnail, page):
@@ -276,9 +279,9 @@ def may_fetch(url: str, page: str) -> bool:
 
     A page could otherwise make this machine send requests into its own network.
     """
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not is_http_url(url) or web_address_fault(url):
         return False
+    parts = urllib.parse.urlsplit(url)
     if parts.netloc == urllib.parse.urlsplit(page).netloc:
         return True
     try:
@@ -295,15 +298,11 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 def _thumbnail(url: str) -> bytes:
     """The image at an address as a small JPEG. Raises `OSError` or `ValueError`."""
-    from PIL import Image
-
     with urllib.request.build_opener(_NoRedirect).open(url, timeout=15) as answer:
         data = answer.read(MAX_THUMBNAIL_BYTES + 1)
     if len(data) > MAX_THUMBNAIL_BYTES:
         raise ValueError(f"over {MAX_THUMBNAIL_BYTES} bytes")
-    with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise ValueError(f"over {MAX_PIXELS} pixels")
+    with opened_image(data, formats=("JPEG", "PNG", "WEBP"), max_pixels=MAX_PIXELS) as image:
         small = image.convert("RGB")
     small.thumbnail((320, 320))
     file = io.BytesIO()

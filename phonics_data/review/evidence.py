@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
+from phonics_data.contract.untrusted import read_json_object
 from phonics_data.errors import ItemError
 from phonics_data.executors.isolated import Limits, map_isolated
 from phonics_data.storage.workspace import Workspace, write_json
@@ -30,10 +30,9 @@ def _path(workspace: Workspace, video: FetchedVideo) -> Path:
 def cached_evidence(workspace: Workspace, video: FetchedVideo) -> dict[str, Any] | None:
     """The evidence if it was collected earlier, else None."""
     try:
-        value = json.loads(_path(workspace, video).read_bytes())
+        return read_json_object(_path(workspace, video))
     except (OSError, ValueError):
         return None
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
 
 def collect(workspace: Workspace, video: FetchedVideo) -> dict[str, Any]:

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from phonics_data.contract.csv_table import read_csv
 from phonics_data.contract.files import atomic_path, write_bytes
+from phonics_data.contract.untrusted import number_of_json, read_text
 from phonics_data.contract.web import missing_web_package
 from phonics_data.errors import InputError, OptionError
-from phonics_data.storage.csv_table import read_csv
 
 LabelFormat = Literal["audacity", "eaf", "textgrid", "csv"]
 SUFFIXES: dict[str, LabelFormat] = {".txt": "audacity", ".eaf": "eaf", ".textgrid": "textgrid", ".csv": "csv"}
@@ -36,6 +37,11 @@ class Label:
     start_seconds: float
     end_seconds: float
 
+
+_LIBRARY_ERRORS = (
+    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, AssertionError, OSError,
+)  # fmt: skip
+"""What praatio, pympi-ling and the XML parser raise for damaged files."""
 
 _Raw = tuple[str, float, float, str]
 """(where it is in the file, start, end, text)"""
@@ -91,9 +97,9 @@ def read_labels(path: Path, tier: str = TIER) -> list[Label]:
 
 def _read_audacity(path: Path) -> list[_Raw]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text ({error})") from error
+        lines = read_text(path, MAX_BYTES).splitlines()
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
     found: list[_Raw] = []
     for number, line in enumerate(lines, start=1):
         # Lines that begin with a backslash are the frequencies of spectral selections.
@@ -101,7 +107,8 @@ def _read_audacity(path: Path) -> list[_Raw]:
             continue
         cells = line.split("\t")
         try:
-            found.append((f"line {number}", float(cells[0]), float(cells[1]), cells[2] if len(cells) > 2 else ""))
+            start, end = float(cells[0]), float(cells[1])
+            found.append((f"line {number}", start, end, cells[2] if len(cells) > 2 else ""))
         except (ValueError, IndexError):
             raise InputError(
                 f"{path}: line {number}: got {line[:60]!r}, allowed: start, end and label with tabs between them"
@@ -142,15 +149,19 @@ def _read_textgrid(path: Path, tier: str) -> list[_Raw]:
     except ImportError as error:
         raise missing_web_package(error, "TextGrid files", "review") from error
     try:
-        grid: Any = textgrid.openTextgrid(str(path), includeEmptyIntervals=False)
-    except (PraatioException, ValueError, IndexError, KeyError, TypeError, AttributeError, UnicodeError) as error:
+        grid: Any = textgrid.openTextgrid(str(path), includeEmptyIntervals=False, reportingMode="silence")
+    except (PraatioException, *_LIBRARY_ERRORS) as error:
         raise InputError(f"{path}: not a readable TextGrid ({type(error).__name__}: {error})") from error
     found: list[_Raw] = []
     for name in _tiers(path, list(grid.tierNames), tier):
         for number, entry in enumerate(grid.getTier(name).entries, start=1):
             if len(entry) != 3:
                 raise InputError(f"{path}: tier {name!r} has points, allowed: intervals")
-            found.append((f"tier {name!r}, interval {number}", float(entry[0]), float(entry[1]), str(entry[2])))
+            try:
+                start, end = number_of_json(entry[0]), number_of_json(entry[1])
+            except ValueError as error:
+                raise InputError(f"{path}: tier {name!r}, interval {number}: {error}") from error
+            found.append((f"tier {name!r}, interval {number}", start, end, str(entry[2])))
     return found
 
 
@@ -172,9 +183,12 @@ def _read_eaf(path: Path, tier: str) -> list[_Raw]:
         found = [
             (f"tier {name!r}, {start} ms", start / 1000, end / 1000, str(text or ""))
             for name in tiers
-            for start, end, text in (one[:3] for one in eaf.get_annotation_data_for_tier(name))
+            # Not by the library's function: it follows references between annotations, which can form a circle.
+            for start, end, text in (
+                (eaf.timeslots[one[0]], eaf.timeslots[one[1]], one[2]) for one in eaf.tiers[name][0].values()
+            )
         ]
-    except (ElementTree.ParseError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (ElementTree.ParseError, *_LIBRARY_ERRORS) as error:
         raise InputError(f"{path}: not a readable ELAN file ({type(error).__name__}: {error})") from error
     return found
 

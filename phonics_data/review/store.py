@@ -6,7 +6,6 @@ The tables can change while the pages are open: they are read again when their f
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,13 +15,15 @@ from pathlib import Path
 from typing import Any, cast
 
 from phonics_data import __version__
+from phonics_data.contract.untrusted import read_json
 from phonics_data.errors import InputError, WorkspaceLockedError
+from phonics_data.executors.items import finished_outcome
 from phonics_data.review.evidence import cached_evidence
 from phonics_data.review.state import PageState, decisions, page_state, state_to_plain
 from phonics_data.segmentation.reviewed import moved_reviews
 from phonics_data.stages.reviewed_segments import REVIEWS_FILE, review_offset, video_loudness, workspace_reviews
 from phonics_data.storage.reviews import Review, ReviewedCopy, Reviews, copies_by_key, write_reviews
-from phonics_data.storage.tables import from_plain, read_table
+from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import Workspace, write_json
 from phonics_data.types import FetchedVideo, Rejection, Segment
 
@@ -95,7 +96,7 @@ class ReviewStore:
         with self._lock:
             self._read()
             try:
-                value = json.loads(self._seen_path.read_bytes())
+                value = read_json(self._seen_path)
                 self._seen = {str(one) for one in cast("list[object]", value)} if isinstance(value, list) else set()
             except (OSError, ValueError):
                 self._seen = set()
@@ -154,13 +155,12 @@ class ReviewStore:
             return replace(song, is_seen=video_id in self._seen)
 
     def _song(self, video: FetchedVideo, rows: Sequence[Review], *, has_item: bool) -> Song:
-        outcome = self.workspace.ledger("segment").read(video.video_id) if has_item else None
+        outcome = finished_outcome(self.workspace.ledger("segment"), video.video_id, Segment) if has_item else None
         rejection = None
         automatic: tuple[Segment, ...] = ()
         if outcome is not None:
-            automatic = tuple(from_plain(Segment, row) for row in outcome["kept"])
-            refused = [from_plain(Rejection, row) for row in outcome["rejections"]]
-            rejection = next((one for one in refused if one.item_id == video.video_id), None)
+            automatic = outcome.kept
+            rejection = next((one for one in outcome.rejections if one.item_id == video.video_id), None)
         used, note, has_unused = list(rows), "", False
         if any(row.sha256 != video.sha256 for row in rows):
             offset, unused = review_offset(self.workspace, video, rows, copies_by_key(self._reviews.copies))

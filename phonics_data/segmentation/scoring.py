@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from phonics_data.contract.untrusted import read_text, seconds_of_text
 from phonics_data.errors import InputError
 from phonics_data.segmentation.length import are_parts
 from phonics_data.segmentation.lexicon import LETTERS
@@ -163,6 +164,9 @@ def expected_calibration_error(
     return sum(abs(float(gap_N[bin_N == one].sum())) for one in np.unique(bin_N)) / confidence_N.size
 
 
+_MAX_TRUTH_BYTES = 4_000_000
+
+
 def read_truth_table(path: Path, video_id: str) -> list[TrueSegment]:
     """The segments of a ground-truth file: lines of letter, start and end in seconds; ``#`` begins a comment.
 
@@ -170,12 +174,18 @@ def read_truth_table(path: Path, video_id: str) -> list[TrueSegment]:
         InputError: a line is not letter, start, end; or its start is not before its end.
     """
     segments: list[TrueSegment] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    try:
+        lines = read_text(path, _MAX_TRUTH_BYTES).splitlines()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; allowed: lines of letter, start and end in seconds") from None
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+    for number, line in enumerate(lines, start=1):
         fields = line.partition("#")[0].split()
         if not fields:
             continue
         try:
-            letter, start, end = fields[0].upper(), float(fields[1]), float(fields[2])
+            letter, start, end = fields[0].upper(), seconds_of_text(fields[1]), seconds_of_text(fields[2])
         except (IndexError, ValueError):
             letter, start, end = "", 0.0, 0.0
         if letter not in LETTERS or len(letter) != 1 or not 0 <= start < end:

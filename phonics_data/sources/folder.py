@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from phonics_data.contract.csv_table import read_csv
+from phonics_data.contract.untrusted import seconds_of_text
 from phonics_data.errors import InputError, ItemError
 from phonics_data.media.suffixes import VIDEO_SUFFIXES, is_video_file, unread_entry
 from phonics_data.sources.importer import LabelledFile, LabelledSegment, file_id, is_text, require_folder
-from phonics_data.storage.csv_table import read_csv
 
 SPLIT_NAMES = frozenset("train training val valid validation dev test testing eval".split())
 """Names of subfolders that contain splits of a dataset and not its classes."""
@@ -95,7 +96,7 @@ def _seconds(text: str | None, where: str) -> float | None:
     if not text:
         return None
     try:
-        value = float(text)
+        value = seconds_of_text(text)
     except ValueError:
         value = -1.0
     if not 0 <= value < 1e6:

@@ -14,6 +14,7 @@ from math import ceil, floor
 from pathlib import Path
 from typing import Literal
 
+from phonics_data.contract.untrusted import read_text
 from phonics_data.errors import InputError, ItemError
 from phonics_data.media import probe
 from phonics_data.media.suffixes import is_video_file, unread_entry
@@ -157,9 +158,8 @@ def _lines(alignment: Path | None) -> list[_AlignedWord]:
     if alignment is None:
         return []
     try:
-        with alignment.open("rb") as file:
-            text = file.read(_MAX_ALIGNMENT_BYTES).decode()
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(alignment, _MAX_ALIGNMENT_BYTES)
+    except (OSError, ValueError) as error:
         raise ItemError("no_label", f"{alignment}: cannot be read ({error})") from error
     found: list[_AlignedWord] = []
     for number, line in enumerate(filter(str.strip, text.splitlines()), start=1):

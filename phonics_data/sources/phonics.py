@@ -18,6 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from phonics_data.contract.csv_table import read_csv
 from phonics_data.contract.labels import LETTERS
 from phonics_data.errors import InputError, ItemError
 from phonics_data.executors.isolated import Limits, map_isolated
@@ -27,7 +28,6 @@ from phonics_data.media.suffixes import VIDEO_SUFFIXES, is_video_file, unread_en
 from phonics_data.ocr.recognizer import letter_recognizer
 from phonics_data.ocr.text_lines import line_detector
 from phonics_data.sources.importer import LabelledFile, LabelledSegment, file_id, require_folder
-from phonics_data.storage.csv_table import read_csv
 from phonics_data.types import LabelSource
 
 NAME = re.compile(r"(?P<source>[A-Za-z0-9][A-Za-z0-9_-]*?)_(?P<clip>\d+)")

@@ -10,7 +10,6 @@ of use and requests a citation: https://conradsanderson.id.au/vidtimit/
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import shutil
 import time
@@ -25,6 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from phonics_data.contract.labels import VIDTIMIT
+from phonics_data.contract.untrusted import MAX_JSON_BYTES, parse_json_object, read_json, read_limited_stream
 from phonics_data.errors import FetchError, InputError, MediaError
 from phonics_data.executors.isolated import Limits, map_isolated
 from phonics_data.executors.items import OnProgress
@@ -136,8 +136,8 @@ def _write_video(task: tuple[Path, Sentence]) -> None:
 def _read_origin(path: Path) -> object:
     """The content of a JSON file; None if it is missing or damaged."""
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        return read_json(path)
+    except (OSError, ValueError):
         return None
 
 
@@ -175,7 +175,7 @@ def download(
 def _listed(record: str) -> dict[str, dict[str, Any]]:
     try:
         with urllib.request.urlopen(record, timeout=60) as response:
-            found = json.loads(response.read())
+            found = parse_json_object(read_limited_stream(response, MAX_JSON_BYTES))
         return {entry["key"]: entry for entry in found["files"]}
     except (urllib.error.URLError, TimeoutError, ValueError, KeyError, TypeError) as error:
         raise FetchError(

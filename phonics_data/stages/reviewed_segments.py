@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
 from phonics_data.errors import MediaError
-from phonics_data.executors.items import write_rejections
+from phonics_data.executors.items import finished_outcome, write_rejections
 from phonics_data.media.audio_reader import read_audio
 from phonics_data.segmentation.alignment import align, loudness_digits
 from phonics_data.segmentation.length import LengthLimits
 from phonics_data.segmentation.reviewed import apply_reviews
 from phonics_data.storage.reviews import Review, ReviewedCopy, Reviews, copies_by_key, read_reviews
-from phonics_data.storage.tables import from_plain, read_table, write_table
+from phonics_data.storage.tables import read_table, write_table
 from phonics_data.storage.workspace import Workspace
 from phonics_data.types import REVIEW_EVIDENCE, FetchedVideo, Rejection, Segment
 
@@ -54,8 +54,8 @@ def automatic_segments(workspace: Workspace, video_id: str) -> tuple[Segment, ..
 
     Empty before that, and for refused videos.
     """
-    outcome = workspace.ledger("segment").read(video_id)
-    return () if outcome is None else tuple(from_plain(Segment, row) for row in outcome["kept"])
+    outcome = finished_outcome(workspace.ledger("segment"), video_id, Segment)
+    return () if outcome is None else outcome.kept
 
 
 def video_loudness(workspace: Workspace, video: FetchedVideo) -> str:

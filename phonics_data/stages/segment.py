@@ -14,6 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import get_args
 
+from phonics_data.contract.records import to_plain
 from phonics_data.errors import ItemError, OptionError
 from phonics_data.executors.items import OnProgress, Outcome, run_items, write_rejections
 from phonics_data.media.probe import clip_rate
@@ -25,7 +26,7 @@ from phonics_data.segmentation.viterbi import Order
 from phonics_data.segmentation.word_decoder import required_counts
 from phonics_data.stages.reviewed_segments import reviewed_segments, workspace_reviews
 from phonics_data.storage.reviews import Reviews
-from phonics_data.storage.tables import read_table, to_plain, write_table
+from phonics_data.storage.tables import read_table, write_table
 from phonics_data.storage.workspace import Workspace, file_sha256, fingerprint
 from phonics_data.types import (
     FetchedVideo,

@@ -19,6 +19,7 @@ from typing import Literal, get_args
 from phonics_data.captions.language import foreign_language
 from phonics_data.captions.parse import CaptionTrack, read_captions
 from phonics_data.contract.files import write_bytes
+from phonics_data.contract.records import to_plain
 from phonics_data.errors import DependencyError, EnginePausedError, InputError, ItemError, MediaError, OptionError
 from phonics_data.executors.items import OnProgress, Outcome, rejected, run_items, write_rejections
 from phonics_data.media.audio_track import MonoAudio
@@ -30,7 +31,7 @@ from phonics_data.recognizers.google import Google, max_sent_seconds
 from phonics_data.segmentation.lexicon import examples
 from phonics_data.segmentation.screen_letters import screen_letters
 from phonics_data.segmentation.segmenter import CAPTION_ORIGINS, names_letters, needs_screen
-from phonics_data.storage.tables import read_table, to_plain, write_table
+from phonics_data.storage.tables import read_table, write_table
 from phonics_data.storage.workspace import Workspace, file_sha256, fingerprint
 from phonics_data.types import (
     Captions,

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import decimal
+import http.client
 import io
 import os
 import re
+import unicodedata
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -22,6 +25,15 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 from phonics_data.contract.files import write_bytes
 from phonics_data.contract.labels import VIDTIMIT
+from phonics_data.contract.untrusted import (
+    one_line,
+    read_limited,
+    read_limited_stream,
+    read_parquet,
+    rows_of_table,
+    text_of_bytes,
+    web_address_fault,
+)
 from phonics_data.errors import ManifestError, OptionError
 from phonics_data.types import Kind, SourceVideo
 
@@ -47,11 +59,13 @@ _OPTIONAL_CELLS = (
     ("letters", re.compile(r"[A-Z]+"), "capital letters A to Z"),
     ("language", LANGUAGE, "codes like en, en-GB, en/hi"),
     ("tier", re.compile(r"[123]"), "1, 2, 3"),
-    ("duration_seconds", re.compile(r"(?=.*[1-9])\d+(\.\d+)?"), "seconds above 0, or empty"),
+    ("duration_seconds", re.compile(r"(?=.*[1-9])[0-9]{1,8}(\.[0-9]{1,12})?"), "seconds above 0, or empty"),
 )
 """(column, pattern of a non-empty cell, allowed values in words)"""
 
 _SHOWN_FAULTS = 5
+MAX_MANIFEST_BYTES = 64_000_000
+MAX_PATH_CHARS = 4_096
 
 
 def is_http_url(url: str) -> bool:
@@ -100,6 +114,13 @@ def _row_faults(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     row_of_id: dict[str, int] = {}
     row_of_video: dict[str, int] = {}
     for number, row in enumerate(rows, start=2):
+        if faults := [
+            f"row {number}, column {column}: got {type(value).__name__}, allowed: text or a number"
+            for column, value in row.items()
+            if not isinstance(value, str | int | float | decimal.Decimal | None)
+        ]:
+            yield from faults
+            continue
         video_id, url, kind = (_text(row, column) for column in ("video_id", "url", "kind"))
         if not VIDEO_ID.fullmatch(video_id):
             yield f"row {number}, column video_id: got {video_id!r}, allowed: 1 to 64 letters, digits, '-' and '_'"
@@ -107,6 +128,8 @@ def _row_faults(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield f"row {number}, column video_id: {video_id!r} is already in row {first}"
         if not url:
             yield f"row {number}, column url: empty, allowed: an http(s) URL or a path"
+        elif fault := address_fault(url):
+            yield f"row {number}, column url: {url[:200]!r} is {fault}"
         elif (first := row_of_video.setdefault(_video_key(url), number)) != number:
             # Two ids of one video could end up in different splits.
             yield f"row {number}, column url: the video of {url!r} is already in row {first}"
@@ -116,6 +139,19 @@ def _row_faults(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                 yield f"row {number}, column {column}: got {text!r}, allowed: {allowed}"
         if fault := _letters_fault(kind, _text(row, "letters")):
             yield f"row {number}, column letters: {fault}"
+
+
+def address_fault(url: str) -> str:
+    """Why a cell `url` names neither a web address nor a path; empty if it does."""
+    if is_http_url(url):
+        return web_address_fault(url)
+    if len(url) > MAX_PATH_CHARS:
+        return f"a path of {len(url):,} characters, allowed: up to {MAX_PATH_CHARS:,}"
+    if any(unicodedata.category(char) == "Cc" for char in url):
+        return "a path with a control character"
+    if any(len(os.fsencode(part)) > 255 for part in url.split("/")):
+        return "a path with a name of more than 255 bytes"
+    return ""
 
 
 def _letters_fault(kind: str, letters: str) -> str:
@@ -246,8 +282,10 @@ def _speaker_faults(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield f"row {number}, column speaker: got {speaker!r}, allowed: the 43 names of VidTIMIT"
         elif (first := row_of_speaker.setdefault(speaker, number)) != number:
             yield f"row {number}, column speaker: {speaker!r} is already in row {first}"
-        if not _text(row, "url"):
+        if not (url := _text(row, "url")):
             yield f"row {number}, column url: empty, allowed: an http(s) URL or a path"
+        elif fault := address_fault(url):
+            yield f"row {number}, column url: {url[:200]!r} is {fault}"
 
 
 def select_videos(
@@ -344,19 +382,16 @@ def _read_rows(location: str) -> tuple[list[dict[str, Any]], list[str]]:
     """(rows, column names)."""
     data = _read_bytes(location)
     if location.lower().endswith(".parquet"):
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         try:
-            table = pq.read_table(io.BytesIO(data))
-        except pa.ArrowException as error:
+            table = read_parquet(data)
+            return rows_of_table(table), list(table.column_names)
+        except ValueError as error:
             raise ManifestError(f"{location}: not a readable parquet file ({error})") from error
-        return table.to_pylist(), list(table.column_names)
     try:
-        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
+        reader = csv.DictReader(io.StringIO(text_of_bytes(data), newline=""), strict=True)
         rows = list(reader)
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"{location}: not UTF-8 text ({error}); save the manifest as UTF-8 CSV") from error
+    except ValueError as error:
+        raise ManifestError(f"{location}: {error}; a manifest is a UTF-8 CSV or parquet file") from error
     except csv.Error as error:
         raise ManifestError(f"{location}: not a CSV file ({error})") from error
     columns = list(reader.fieldnames or ())
@@ -369,13 +404,16 @@ def _read_rows(location: str) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def _read_bytes(location: str) -> bytes:
+    if is_http_url(location) and (fault := web_address_fault(location)):
+        raise ManifestError(f"{location[:200]}: {fault}; give the path or http(s) URL of a CSV or parquet file")
     try:
         if is_http_url(location):
             with urllib.request.urlopen(location, timeout=30) as answer:
-                return answer.read()
-        return Path(location).read_bytes()
-    except (urllib.error.URLError, TimeoutError) as error:
-        raise ManifestError(f"{location}: cannot be read ({error})") from error
+                return read_limited_stream(answer, MAX_MANIFEST_BYTES)
+        return read_limited(Path(location), MAX_MANIFEST_BYTES)
+    # A server can redirect to an invalid address, which is a ValueError.
+    except (urllib.error.URLError, TimeoutError, http.client.HTTPException, ValueError, OverflowError) as error:
+        raise ManifestError(f"{location}: cannot be read ({one_line(error)})") from error
     except FileNotFoundError:
         raise ManifestError(f"{location}: no such manifest; give the path of a CSV or parquet file") from None
     except OSError as error:

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from phonics_data.contract.files import atomic_path
+from phonics_data.contract.untrusted import number_of_json, one_line, read_parquet, rows_of_table
 from phonics_data.errors import TableError
 
 SUFFIX = ".objects.parquet"
@@ -71,7 +72,7 @@ def plan_of_objects(path: Path) -> str:
 
     try:
         return (pq.read_schema(path).metadata or {}).get(_PLAN, b"").decode()
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, ValueError):
         return ""
 
 
@@ -82,21 +83,27 @@ def read_objects(path: Path) -> list[ObjectRow]:
         TableError: not such a table.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise TableError(f"{path}: not a readable parquet file ({' '.join(str(error).split())}); {ADVICE}") from error
+        table = read_parquet(path)
+    except (ValueError, OSError) as error:
+        raise TableError(f"{path}: not a readable parquet file ({one_line(error)}); {ADVICE}") from error
     if missing := [name for name in _schema().names if name not in table.column_names]:
         raise TableError(f"{path}: lacks the columns {', '.join(missing)}; {ADVICE}")
     try:
-        rows: list[dict[str, Any]] = table.select(_schema().names).cast(_schema()).to_pylist()
-    except (pa.ArrowException, ValueError) as error:
-        raise TableError(f"{path}: columns of other types ({' '.join(str(error).split())}); {ADVICE}") from error
-    for row in rows:
-        row["boxes"] = tuple(ObjectBox(**box) for box in row["boxes"])
-    return [ObjectRow(**row) for row in rows]
+        rows = rows_of_table(table.select(_schema().names).cast(_schema()))
+        return [_object_row(row) for row in rows]
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise TableError(f"{path}: columns of other types ({one_line(error)}); {ADVICE}") from error
+
+
+def _object_row(row: Mapping[str, Any]) -> ObjectRow:
+    """Raises ValueError or TypeError for an empty cell or a time that is not finite."""
+    if not isinstance(row["object_word"], str) or not isinstance(row["png"], bytes):
+        raise TypeError("object_word or png is empty")
+    times = {name: number_of_json(row[name]) for name in ("start_seconds", "end_seconds", "shown_seconds")}
+    boxes = tuple(ObjectBox(**{name: number_of_json(value) for name, value in box.items()}) for box in row["boxes"])
+    return ObjectRow(object_word=row["object_word"], png=row["png"], boxes=boxes, **times)
 
 
 ADVICE = "run `phonics-data render` again, or delete the file: the objects are then taken from the frames"

@@ -1,4 +1,4 @@
-"""Removal of what does not belong into texts that are shown or published: control characters, secrets, local folders."""
+"""Removal of what does not belong into texts that are shown or published: secrets, local folders."""
 
 from __future__ import annotations
 
@@ -15,13 +15,6 @@ _SECRET_NAME = re.compile(
 """Names of parameters of addresses whose values are secrets, e.g. ``lsig``, ``access_token``, ``api_key``."""
 _RELATIVE_FILE = re.compile(r"(?:[^/\s:]+/)+[^/:]+\.\w{1,6}")
 _FOLDERS = re.compile(r"(?<![\w.:/~])/(?:[^/\s:;,'\"()<>|]+/)+")
-
-
-def printable(text: str) -> str:
-    """`text` with control characters, escape sequences and lone surrogates written as ``\\x1b``, so that a terminal and a table
-    can take it; line breaks and tabs become spaces."""
-    text = re.sub(r"[\t\r\n]+", " ", text)
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def without_secrets(text: str) -> str:

@@ -25,10 +25,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+from phonics_data.contract.csv_table import CsvRow, read_csv
 from phonics_data.contract.files import write_bytes
 from phonics_data.contract.labels import LETTERS
 from phonics_data.errors import InputError
-from phonics_data.storage.csv_table import CsvRow, read_csv
 from phonics_data.storage.manifest import VIDEO_ID
 
 Decision = Literal["keep", "change", "add", "drop", "complete", "source"]

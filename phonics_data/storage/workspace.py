@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from phonics_data.contract.files import remove_leftovers, write_bytes
+from phonics_data.contract.untrusted import read_json_object
 from phonics_data.errors import InputError, WorkspaceLockedError
 
 LAYOUT_VERSION = 1
@@ -68,10 +69,10 @@ class Ledger:
             expected_fingerprint: None accepts any fingerprint.
         """
         try:
-            entry = json.loads(self._path(item_id).read_bytes())
-        except (FileNotFoundError, ValueError):  # an invalid file is treated like a missing one
+            entry = read_json_object(self._path(item_id), any_numbers=True)
+        except (FileNotFoundError, IsADirectoryError, ValueError):  # an invalid file is treated like a missing one
             return None
-        if not isinstance(entry, dict) or "fingerprint" not in entry or "outcome" not in entry:
+        if "fingerprint" not in entry or not isinstance(entry.get("outcome"), dict):
             return None
         if expected_fingerprint is not None and entry["fingerprint"] != expected_fingerprint:
             return None
@@ -110,8 +111,8 @@ class Workspace:
             raise InputError(f"--work {root}: is a file, allowed: a folder (created if it does not exist)")
         if marker.exists():
             try:
-                version = json.loads(marker.read_bytes())["layout_version"]
-            except (ValueError, KeyError, TypeError):
+                version = read_json_object(marker)["layout_version"]
+            except (ValueError, KeyError):
                 version = "unreadable"
             if version != LAYOUT_VERSION:
                 raise InputError(

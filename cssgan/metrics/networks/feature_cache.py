@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from cssgan.metrics.result import ProtocolValue
 from cssgan.metrics.videos import Ints
 from cssgan.storage.files import make_folder
 from phonics_data.contract.files import atomic_path
+from phonics_data.contract.untrusted import parse_json_object, read_npz
 
 VERSION = 1
 Rows = tuple[Features, Ints]
@@ -49,12 +49,14 @@ def load(path: Path, protocol: Mapping[str, ProtocolValue]) -> Rows:
         FeaturesError: the file cannot be read, or has another protocol; the message lists the differences.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            header = json.loads(str(arrays["header"]))
-            values, groups = arrays["values"].astype(np.float64), arrays["groups"]
-            found = dict(header["protocol"]) | {"version": header["version"]}
-            extractor = str(header["extractor"])
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        arrays = read_npz(path)
+        header = parse_json_object(str(arrays["header"]), any_numbers=True)
+        values, groups = arrays["values"].astype(np.float64), arrays["groups"]
+        if values.ndim != 2 or groups.shape != (len(values),) or groups.dtype.kind not in "iu":
+            raise ValueError(f"values of shape {values.shape} with groups of shape {groups.shape}")
+        found = dict(header["protocol"]) | {"version": header["version"]}
+        extractor = str(header["extractor"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise FeaturesError(f"{path}: cached features cannot be read ({error}); delete the file") from error
     expected = {"version": VERSION, **protocol}
     differences = [

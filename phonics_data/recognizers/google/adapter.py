@@ -13,11 +13,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from phonics_data.contract.untrusted import read_json_object
 from phonics_data.errors import EngineError, EnginePausedError
 from phonics_data.media.audio_track import MonoAudio, resample
 from phonics_data.recognizers.cache import read_cached, write_cached
@@ -174,7 +174,7 @@ class Google:
         from google.api_core.exceptions import NotFound
 
         try:
-            entry = json.loads(operation_path.read_bytes())
+            entry = read_json_object(operation_path)
             name, uri = str(entry["name"]), str(entry["uri"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None, ""
@@ -202,7 +202,7 @@ class Google:
 
     def _clean_up(self, operation_path: Path) -> tuple[str, ...]:
         """Delete the audio from the bucket and the record of the operation; returns warnings."""
-        uri = str(json.loads(operation_path.read_bytes())["uri"])
+        uri = str(read_json_object(operation_path)["uri"])
         operation_path.unlink()
         try:
             self._send(f"the deletion of {uri}", lambda: self._bucket.delete(uri))

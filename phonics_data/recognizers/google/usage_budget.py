@@ -7,6 +7,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from phonics_data.contract.untrusted import number_of_json, parse_json_object
 from phonics_data.errors import EnginePausedError
 
 
@@ -70,6 +71,6 @@ class UsageBudget:
 
 def _seconds(line: str) -> float:
     try:
-        return float(json.loads(line)["seconds"])
-    except (ValueError, KeyError, TypeError):
+        return number_of_json(parse_json_object(line)["seconds"])
+    except (ValueError, KeyError):
         return 0.0  # a line truncated by a crash

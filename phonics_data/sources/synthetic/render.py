@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from phonics_data.contract.files import atomic_path, remove_leftovers, write_bytes
+from phonics_data.contract.untrusted import read_json_object, read_parquet, rows_of_table
 from phonics_data.errors import ItemError, OptionError, PhonicsDataError, TableError
 from phonics_data.executors.items import OnProgress
 from phonics_data.executors.local import map_items
@@ -296,14 +297,12 @@ def read_truth(path: Path) -> list[TrueSegment]:
     Raises:
         TableError: no such file, or not a truth table.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
-        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+        table = read_parquet(path)
+        rows = rows_of_table(table)
     except FileNotFoundError:
         raise TableError(f"{path}: no such file; `phonics-data render` writes it") from None
-    except pa.ArrowInvalid as error:
+    except ValueError as error:
         raise TableError(f"{path}: not a parquet file ({error}); render the songs again") from error
     if rows and (missing := set(_truth_schema().names) - set(rows[0])):
         raise TableError(
@@ -324,7 +323,7 @@ def _plan_id(plan: SongPlan) -> str:
 def _marker(plan: SongPlan, folder: Path) -> dict[str, Any]:
     """The content of the song's marker file; empty if it is missing or unreadable."""
     try:
-        return json.loads((folder / _MARKERS / f"{plan.video_id}.json").read_bytes())
+        return read_json_object(folder / _MARKERS / f"{plan.video_id}.json")
     except (FileNotFoundError, ValueError):
         return {}
 

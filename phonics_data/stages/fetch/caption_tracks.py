@@ -69,7 +69,7 @@ def spoken_language(page_language: object, tracks: Iterable[Track]) -> str:
         page_language: ``language`` of its info.json.
         tracks: used without it: the language of the automatic original track (``X-orig``), if there is only one.
     """
-    if isinstance(page_language, str) and page_language:
+    if isinstance(page_language, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,35}", page_language):
         return page_language
     originals = {track.code.removesuffix("-orig") for track in tracks if track.is_auto and track.code.endswith("-orig")}
     return originals.pop() if len(originals) == 1 else ""

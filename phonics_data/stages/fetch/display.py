@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
+from phonics_data.contract.console import printable, printable_json, say
 from phonics_data.stages.fetch.progress import FetchProgress
 from phonics_data.types import FetchStatus
 
@@ -37,15 +37,14 @@ def display(*, as_json: bool) -> Generator[FetchProgress]:
 class PlainLines(FetchProgress):
     """A line for each finished video and for each long wait."""
 
-    def __init__(self, out: IO[str]) -> None:
+    def __init__(self, out: TextIO) -> None:
         self._out = out
         self._lock = threading.Lock()
         self._num_done = 0
         self._num_videos = 0
 
     def _print(self, text: str) -> None:
-        self._out.write(f"fetch: {text}\n")
-        self._out.flush()
+        say(f"fetch: {text}", file=self._out)
 
     def run_started(self, num_videos: int, num_finished: int) -> None:
         self._num_videos, self._num_done = num_videos, num_finished
@@ -69,15 +68,14 @@ class PlainLines(FetchProgress):
 class JsonLines(FetchProgress):
     """One JSON object for each event; received bytes at most twice a second for each video."""
 
-    def __init__(self, out: IO[str]) -> None:
+    def __init__(self, out: TextIO) -> None:
         self._out = out
         self._lock = threading.Lock()
         self._last_bytes_event: dict[str, float] = {}
 
     def _print(self, event: str, **values: object) -> None:
         with self._lock:
-            self._out.write(json.dumps({"event": event, **values}, ensure_ascii=False) + "\n")
-            self._out.flush()
+            say(printable_json({"event": event, **values}), file=self._out)
 
     def run_started(self, num_videos: int, num_finished: int) -> None:
         self._print("began", num_videos=num_videos, num_finished=num_finished)
@@ -122,7 +120,11 @@ def _bars() -> Generator[FetchProgress]:
         TransferSpeedColumn,
     )
 
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[count]}"))
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[count]}", markup=False),
+    )
     extras = (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, *extras, console=Console(stderr=True), transient=False) as bars:
         yield Bars(bars)
@@ -160,7 +162,7 @@ class Bars(FetchProgress):
 
     def waiting(self, video_id: str, seconds: float, why: str) -> None:
         if video_id in self._video_bars:
-            self._bars.update(self._video_bars[video_id], count=f"waits {seconds:.0f} s {why}")
+            self._bars.update(self._video_bars[video_id], count=printable(f"waits {seconds:.0f} s {why}"))
         elif self._total_bar is not None:
             self._bars.update(self._total_bar, count=f"{self._count()}, waits {seconds:.0f} s")
 
@@ -172,24 +174,26 @@ class Bars(FetchProgress):
             if self._total_bar is not None:
                 self._bars.update(self._total_bar, completed=self._num_done, count=self._count())
             if status != "ok":
-                self._bars.console.print(f"{video_id} {status}: {detail}", highlight=False, markup=False)
+                self._bars.console.print(printable(f"{video_id} {status}: {detail}"), highlight=False, markup=False)
 
     def run_stopped(self, why: str) -> None:
-        self._bars.console.print(f"stopped: {why}", highlight=False, markup=False)
+        self._bars.console.print(printable(f"stopped: {why}"), highlight=False, markup=False)
 
 
 def print_preview(preview: FetchPreview, *, as_json: bool) -> None:
     """Print the result of a dry run on standard output."""
     if as_json:
-        text = json.dumps(
-            {
-                "num_rows": preview.num_rows,
-                "num_chosen": preview.num_chosen,
-                "num_finished": preview.num_finished,
-                "todo": [video.video_id for video in preview.todo],
-                "estimated_bytes": round(preview.estimated_bytes),
-            }
-        )
+        lines = [
+            printable_json(
+                {
+                    "num_rows": preview.num_rows,
+                    "num_chosen": preview.num_chosen,
+                    "num_finished": preview.num_finished,
+                    "todo": [video.video_id for video in preview.todo],
+                    "estimated_bytes": round(preview.estimated_bytes),
+                }
+            )
+        ]
     else:
         lines = [f"{video.video_id}  {video.kind} {video.letters}  {video.title}" for video in preview.todo]
         lines.append(
@@ -203,5 +207,4 @@ def print_preview(preview: FetchPreview, *, as_json: bool) -> None:
             )
         elif preview.todo:
             lines.append("no page gives a size")
-        text = "\n".join(lines)
-    sys.stdout.write(text + "\n")
+    say(*lines)

@@ -49,6 +49,14 @@ class DownloadResult:
     warnings: tuple[str, ...] = ()
 
 
+_MAX_TEXT = 1_000
+
+
+def page_text(value: object) -> str:
+    """`value` of a page or an info.json as text of limited length; empty unless it is text."""
+    return value[:_MAX_TEXT] if isinstance(value, str) else ""
+
+
 def plausible_seconds(value: object) -> float | None:
     """`value` of a page or an info.json as a duration in seconds; None unless it is a positive number under a year."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 366 * 86_400:

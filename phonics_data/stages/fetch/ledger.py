@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 import urllib.parse
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from phonics_data.contract.console import printable
+from phonics_data.contract.records import from_plain, to_plain
+from phonics_data.contract.untrusted import read_json_object
 from phonics_data.stages.fetch.download_result import CaptionsFound
 from phonics_data.stages.fetch.local import sidecar_files
 from phonics_data.stages.fetch.options import FetchOptions, Retry
 from phonics_data.storage.manifest import is_http_url
-from phonics_data.storage.public_text import printable, without_secrets
-from phonics_data.storage.tables import from_plain, to_plain
+from phonics_data.storage.public_text import without_secrets
 from phonics_data.storage.workspace import Workspace, fingerprint, write_json
 from phonics_data.types import FetchedVideo, FetchStatus, Rejection, SourceVideo
 
@@ -107,13 +108,11 @@ class FetchLedger:
     def _read(self, video: SourceVideo) -> FetchEntry | None:
         expected = video_fingerprint(video)
         outcome = self._items.read(video.video_id, expected)
-        if outcome is not None:
-            return from_plain(FetchEntry, outcome)
+        if entry := _entry_of(outcome):
+            return entry
         final, partial = self.final_folder(video.video_id), self.partial_folder(video.video_id)
         for folder in (partial, final):
-            outcome = _outcome_in(folder, expected)
-            if outcome is not None:
-                entry = from_plain(FetchEntry, outcome)
+            if entry := _entry_of(_outcome_in(folder, expected)):
                 if folder is partial:
                     self._move_to_final(video.video_id)
                 self.write(video, entry)
@@ -173,12 +172,21 @@ def is_local_url(url: str) -> bool:
     return host_of(url) in LOCAL_HOSTS
 
 
+def _entry_of(outcome: Mapping[str, Any] | None) -> FetchEntry | None:
+    """The entry that a file stores; None without one, or if it is damaged: the video is then fetched again."""
+    try:
+        return None if outcome is None else from_plain(FetchEntry, outcome)
+    except ValueError:
+        return None
+
+
 def _outcome_in(folder: Path, expected_fingerprint: str) -> dict[str, Any] | None:
     try:
-        stored = json.loads((folder / OUTCOME).read_bytes())
+        stored = read_json_object(folder / OUTCOME, any_numbers=True)
     except (FileNotFoundError, ValueError):
         return None
-    return cast("dict[str, Any]", stored["outcome"]) if stored.get("fingerprint") == expected_fingerprint else None
+    outcome = stored.get("outcome") if stored.get("fingerprint") == expected_fingerprint else None
+    return cast("dict[str, Any]", outcome) if isinstance(outcome, dict) else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -209,11 +217,8 @@ def fetch_entries(workspace: Workspace) -> dict[str, FetchEntry]:
     """Video id -> its entry in the ledger, for all statuses."""
     items = workspace.ledger("fetch")
     outcomes = {video_id: items.read(video_id) for video_id in items.item_ids()}
-    return {
-        video_id: from_plain(FetchEntry, outcome)
-        for video_id, outcome in outcomes.items()
-        if outcome and "url" in outcome
-    }
+    entries = {video_id: _entry_of(outcome) for video_id, outcome in outcomes.items()}
+    return {video_id: entry for video_id, entry in entries.items() if entry is not None}
 
 
 def fetch_report(workspace: Workspace) -> FetchReport:
@@ -249,7 +254,11 @@ def write_run(workspace: Workspace, *, manifest: str, untried: Sequence[str], st
 
 
 def read_run(workspace: Workspace) -> dict[str, Any]:
+    """The manifest of the last run and the videos that it did not try; empty without a readable record."""
     try:
-        return cast("dict[str, Any]", json.loads((workspace.root / "items" / "fetch-run.json").read_bytes()))
+        run = read_json_object(workspace.root / "items" / "fetch-run.json")
     except (FileNotFoundError, ValueError):
         return {}
+    untried = run.get("untried")
+    named = [one for one in cast("list[object]", untried) if isinstance(one, str)] if isinstance(untried, list) else []
+    return {**run, "untried": named}

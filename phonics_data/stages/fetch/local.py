@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from phonics_data import __version__
 from phonics_data.captions.parse import CAPTION_SUFFIXES
+from phonics_data.contract.untrusted import read_json_object
 from phonics_data.errors import FetchError
 from phonics_data.stages.fetch.caption_tracks import Track, choose_track, spoken_language
-from phonics_data.stages.fetch.download_result import DownloadedCaptions, DownloadResult, plausible_seconds
+from phonics_data.stages.fetch.download_result import DownloadedCaptions, DownloadResult, page_text, plausible_seconds
 from phonics_data.stages.fetch.info_json import strip_info
 from phonics_data.storage.object_table import SUFFIX, objects_path
 from phonics_data.storage.workspace import write_json
@@ -51,7 +51,7 @@ def copy_local_video(video: SourceVideo, folder: Path) -> DownloadResult:
         media=media,
         captions=captions,
         captions_found="none" if captions is None else captions.kind,
-        title=str(info.get("title") or ""),
+        title=page_text(info.get("title")),
         language=spoken_language(info.get("language"), tracks),
         format_id="",
         duration_seconds=plausible_seconds(info.get("duration")),
@@ -89,10 +89,9 @@ def _copy_captions(
 
 def _read_info(path: Path) -> dict[str, Any] | None:
     try:
-        info = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        return read_json_object(path, any_numbers=True)
+    except (OSError, ValueError):
         return None
-    return cast("dict[str, Any]", info) if isinstance(info, dict) else None
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -7,10 +7,10 @@ journal stores a size and the SHA-256 of that many bytes for each file. Only byt
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
+from phonics_data.contract.untrusted import count_of_json, read_json_object
 from phonics_data.storage.workspace import write_json
 
 JOURNAL = "parts.json"
@@ -83,9 +83,9 @@ class PartialFiles:
 def _read_journal(path: Path) -> dict[str, tuple[int, str]]:
     """File name -> (verified bytes, their SHA-256); empty where the journal is missing or unreadable."""
     try:
-        entries = json.loads(path.read_bytes())
-        return {str(name): (int(size), str(digest)) for name, (size, digest) in entries.items()}
-    except (FileNotFoundError, ValueError, TypeError, AttributeError):
+        entries = read_json_object(path)
+        return {name: (count_of_json(size), str(digest)) for name, (size, digest) in entries.items()}
+    except (FileNotFoundError, ValueError, TypeError):
         return {}
 
 

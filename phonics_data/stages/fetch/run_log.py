@@ -6,6 +6,7 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
+from phonics_data.contract.console import printable
 from phonics_data.stages.fetch.redaction import Redactor
 
 MAX_BYTES = 20_000_000
@@ -28,7 +29,7 @@ class RunLog:
         lines = self._redactor.redact(text).splitlines()
         with self._lock:
             if not self._file.closed:  # a worker thread can outlive the run
-                self._file.writelines(f"{now} {video_id or '-'} {line}\n" for line in lines)
+                self._file.writelines(f"{now} {printable(video_id) or '-'} {printable(line)}\n" for line in lines)
 
     def close(self) -> None:
         with self._lock:

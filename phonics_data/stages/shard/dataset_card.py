@@ -9,11 +9,11 @@ from importlib.metadata import version
 from typing import Any
 
 from phonics_data.contract.labels import label_set
+from phonics_data.contract.records import to_plain
 from phonics_data.contract.sample import SCHEMA_VERSION
 from phonics_data.dataset.layout import MetadataRow, hub_configuration, rates_text
 from phonics_data.quality.split import used_splits
 from phonics_data.stages.shard.options import ShardOptions
-from phonics_data.storage.tables import to_plain
 from phonics_data.types import IMPORTED_EVIDENCE, REVIEW_EVIDENCE, FetchedVideo, Rejection
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import tarfile
 import threading
 from collections.abc import Sequence
@@ -19,9 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phonics_data.contract.files import atomic_path
+from phonics_data.contract.records import from_plain, to_plain
+from phonics_data.contract.untrusted import read_json
 from phonics_data.dataset.layout import shard_paths
 from phonics_data.quality.split import SPLITS, hash_fraction
-from phonics_data.storage.tables import from_plain, to_plain
 from phonics_data.storage.workspace import write_json
 from phonics_data.types import Split
 
@@ -175,11 +175,10 @@ class _ShardRecord:
         self._path = folder / ".shards.json"
         self.entries: dict[str, _ShardEntry] = {}
         try:
-            stored = json.loads(self._path.read_bytes())
-        except (FileNotFoundError, ValueError):
+            entries = [from_plain(_ShardEntry, plain) for plain in read_json(self._path)]
+        except (FileNotFoundError, ValueError, TypeError):
             return  # without a record, all shards are written again
-        for plain in stored:
-            entry = from_plain(_ShardEntry, plain)
+        for entry in entries:
             path = folder / entry.name
             if path.is_file() and path.stat().st_size == entry.num_bytes:
                 self.entries[entry.name] = entry

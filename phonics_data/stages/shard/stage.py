@@ -19,6 +19,7 @@ from pathlib import Path
 
 from phonics_data.contract.files import write_bytes
 from phonics_data.contract.labels import label_set
+from phonics_data.contract.records import to_plain
 from phonics_data.dataset.layout import (
     CARD,
     CROISSANT,
@@ -49,7 +50,7 @@ from phonics_data.stages.shard.packing import LostClipsError, PackedClip, Shard,
 from phonics_data.stages.shard.selection import SelectedClip, Selection, select_clips
 from phonics_data.storage.object_table import objects_path
 from phonics_data.storage.public_text import without_local_folders
-from phonics_data.storage.tables import read_table, to_plain, write_table
+from phonics_data.storage.tables import read_table, write_table
 from phonics_data.storage.workspace import Workspace, file_sha256, fingerprint, write_json
 from phonics_data.types import FetchedVideo, Rejection, ScreenLetter, Segment, Split, StageCount
 

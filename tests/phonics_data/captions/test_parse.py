@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from phonics_data.captions.parse import CAPTION_SUFFIXES, CaptionTrack, interpolate_times, parse_captions, read_captions
 from phonics_data.errors import CaptionError
-from tests.fuzz_captions import check_words, parse_or_reject, random_input
+from tests.fuzz.captions import check_words, parse_or_reject, random_input
 
 pytestmark = pytest.mark.dependencies
 

@@ -17,10 +17,11 @@ from typing import Any
 
 import pytest
 
+from phonics_data.contract.records import to_plain
 from phonics_data.contract.web import MAX_HEAD_BYTES
 from phonics_data.review.app import MAX_STATE_BYTES
 from phonics_data.storage.reviews import Reviews, read_reviews, write_reviews
-from phonics_data.storage.tables import to_plain, write_table
+from phonics_data.storage.tables import write_table
 from phonics_data.storage.workspace import Workspace, write_json
 from phonics_data.types import FetchedVideo, Segment, segment_id
 from tests.counted_videos import clicks, constant, make_source

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from phonics_data.contract.records import from_plain, to_plain
 from phonics_data.errors import TableError
-from phonics_data.storage.tables import from_plain, read_table, to_plain, write_table
+from phonics_data.storage.tables import read_table, write_table
 from phonics_data.types import Captions, FetchedVideo, Rejection, ScreenLetter, Transcript, Word
 
 pytestmark = pytest.mark.dependencies
@@ -66,7 +67,7 @@ def test_missing_column_takes_its_default(tmp_path: Path) -> None:
     pq.write_table(whole.drop_columns(["language"]), path)
     assert read_table(path, FetchedVideo) == [replace(VIDEO, language="en")]
     pq.write_table(whole.drop_columns(["width"]), path)
-    with pytest.raises(KeyError, match="width"):
+    with pytest.raises(TableError, match="width: is missing"):
         read_table(path, FetchedVideo)
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from phonics_data.contract.records import from_plain
 from phonics_data.executors.isolated import Limits
 from phonics_data.media import ffmpeg_path
 from phonics_data.stages.fetch import worker
 from phonics_data.stages.fetch.ledger import FetchEntry
 from phonics_data.stages.fetch.stage import FetchOptions, FetchStoppedError, fetch
-from phonics_data.storage.tables import from_plain, read_table
+from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import Workspace
 from phonics_data.types import FetchedVideo, Rejection, SourceVideo
 from tests.phonics_data.stages.fetch.small_videos import write_clip

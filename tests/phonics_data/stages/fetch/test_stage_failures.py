@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from phonics_data.contract.records import from_plain
 from phonics_data.sources.synthetic.site import SongSite
 from phonics_data.stages.fetch.ledger import FetchEntry, fetch_report
 from phonics_data.stages.fetch.progress import FetchProgress
 from phonics_data.stages.fetch.stage import BackOff, FetchOptions, FetchStoppedError, fetch
 from phonics_data.storage.manifest import read_manifest
-from phonics_data.storage.tables import from_plain, read_table
+from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import Workspace
 from phonics_data.types import FetchedVideo, FetchStatus, Rejection, SourceVideo, StageCount
 from tests.phonics_data.stages.fetch.fake_youtube import (

@@ -6,11 +6,16 @@ UTF-8 with commas, with or without a byte order mark. Spaces around names of col
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from phonics_data.contract.untrusted import read_text
 from phonics_data.errors import InputError
+
+MAX_CSV_BYTES = 64_000_000
+"""A reviews.csv of thousands of songs has tens of megabytes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,14 +50,14 @@ def read_csv(
     """
     where = f"{option} {path}"
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, skipinitialspace=True)
-            lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if cells]
+        text = io.StringIO(read_text(path, MAX_CSV_BYTES), newline="")
+        reader = csv.reader(text, skipinitialspace=True)
+        lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if cells]
     except FileNotFoundError:
         raise InputError(f"{where}: no such file; expected a CSV with the columns {', '.join(required)}") from None
     except OSError as error:
         raise InputError(f"{where}: cannot be read ({error.strerror}); expected a CSV file") from error
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (ValueError, csv.Error) as error:
         raise InputError(f"{where}: not a UTF-8 CSV file ({error})") from error
     columns = lines[0][1] if lines else []
     _check_columns(where, columns, required, optional)
