@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import av
 import av.error
 
+from phonics_data.contract.media_input import MAX_FRAME_PIXELS
 from phonics_data.contract.streams import audio_stream, describe_choice, video_stream
 from phonics_data.errors import MediaError
 from phonics_data.media.container import as_fraction, frames_of, open_media, time_base
@@ -54,7 +55,7 @@ def probe(path: Path, *, need_video: bool = True, need_audio: bool = False) -> M
         need_audio: reject files without an audio stream.
 
     Raises:
-        MediaError: reason ``file_missing``, ``not_a_video`` (no media container), ``no_video_stream`` or
+        MediaError: reason ``file_missing``, ``not_a_video`` (no media container), ``too_large``, ``no_video_stream`` or
             ``no_audio_stream``.
     """
     with open_media(path) as container:
@@ -70,7 +71,11 @@ def probe(path: Path, *, need_video: bool = True, need_audio: bool = False) -> M
                 "no_audio_stream", f"{path}: has no audio stream, expected one; download it again with audio"
             )
         if video is not None and (video.width <= 0 or video.height <= 0):
-            raise MediaError("not_a_video", f"{path}: its header gives no frame size; the file is damaged")
+            raise MediaError(
+                "not_a_video",
+                f"{path}: it gives no frame size of up to {MAX_FRAME_PIXELS / 1e6:.0f} million pixels; the file is damaged, or its "
+                "frames are larger",
+            )
         return MediaInfo(
             duration_seconds=_duration_seconds(container),
             frame_rate=_frame_rate(video) if video is not None else Fraction(0),

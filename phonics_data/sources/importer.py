@@ -110,7 +110,7 @@ def import_files(
     rejections: list[Rejection] = []
     report = on_progress or (lambda _stage, _done, _total: None)
     report("fetch", 0, len(files))
-    results = map_isolated(_inspect, files, workers=workers, limits=lambda _: Limits(seconds=600))
+    results = map_isolated(_inspect, files, workers=workers, limits=lambda _: _LIMITS)
     for done, (file, result) in enumerate(results, start=1):
         if isinstance(result, ItemError):
             rejections.extend(rejected("fetch", file.video_id, result).rejections)
@@ -138,6 +138,10 @@ def import_files(
         by_reason=dict(Counter(row.reason for row in rejections)),
         wall_seconds=time.monotonic() - started,
     )
+
+
+_LIMITS = Limits(seconds=600)
+"""Of one file: its header, its last seconds (the whole file, if it has no index), and its digest."""
 
 
 def _inspect(file: LabelledFile) -> FetchedVideo:

@@ -14,7 +14,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import get_args
 
-from phonics_data.errors import ItemError, MediaError, OptionError
+from phonics_data.errors import ItemError, OptionError
+from phonics_data.executors.isolated import call_isolated, decoding_limits
 from phonics_data.executors.items import OnProgress, Outcome, run_items, write_rejections
 from phonics_data.media.audio_reader import read_audio
 from phonics_data.media.probe import clip_rate
@@ -161,11 +162,16 @@ def automatic_segments(workspace: Workspace, video_id: str) -> tuple[Segment, ..
 
 def video_loudness(workspace: Workspace, video: FetchedVideo) -> str:
     """The loudness of a video's sound, as in `ReviewedCopy`; empty if it cannot be read."""
-    path = workspace.root / video.path
+    task = (workspace.root / video.path, video.duration_seconds)
     try:
-        audio_N = read_audio(path, duration_seconds=video.duration_seconds, rate_hz=LOUDNESS_RATE_HZ)
-    except MediaError:
+        return call_isolated(_loudness, task, decoding_limits(video.duration_seconds))
+    except ItemError:
         return ""
+
+
+def _loudness(task: tuple[Path, float]) -> str:
+    path, duration_seconds = task
+    audio_N = read_audio(path, duration_seconds=duration_seconds, rate_hz=LOUDNESS_RATE_HZ)
     return loudness_digits(audio_N, LOUDNESS_RATE_HZ)
 
 
