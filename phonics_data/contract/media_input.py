@@ -23,8 +23,6 @@ av.logging.set_level(None)
 
 MAX_FRAME_PIXELS = 8192 * 8192
 """Largest picture, in any aspect ratio: 8K has half of it. A codec can keep 16 of them, which is 1.6 GB."""
-MAX_SECONDS = 6 * 3600.0
-"""Longest file. A header can announce any duration, and results of recognition are as long as the file."""
 
 _DEMUXERS = "aac,ac3,aiff,asf,avi,flac,flv,gif,ivf,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,mpegvideo,nut,ogg,rm,wav"
 _MAX_PIXELS = {"max_pixels": str(MAX_FRAME_PIXELS)}
@@ -51,7 +49,7 @@ def open_input(path: Path) -> InputContainer:
     """Open a container for reading; the caller closes it.
 
     Raises:
-        TooLargeError: frames of more than `MAX_FRAME_PIXELS`, or a duration over `MAX_SECONDS`.
+        TooLargeError: the header announces frames of more than `MAX_FRAME_PIXELS`.
         OSError, ValueError: not a readable media file; errors of FFmpeg are `av.error.FFmpegError`.
     """
     container = av.open(str(path.absolute()), options=dict(_OPTIONS), **_OLDER)
@@ -71,13 +69,6 @@ def _limit(container: InputContainer) -> None:
             "give a smaller copy",
             video.width * video.height,
             MAX_FRAME_PIXELS,
-        )
-    seconds = (container.duration or 0) / av.time_base
-    if seconds > MAX_SECONDS:
-        raise TooLargeError(
-            f"{seconds / 3600:.1f} hours, allowed: up to {MAX_SECONDS / 3600:g}; give a part of it",
-            seconds,
-            MAX_SECONDS,
         )
     for stream in container.streams.video:
         context: Any = stream.codec_context  # None for unknown codecs; the type stubs lack this

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 
+MAX_SECONDS = 6 * 3600.0
+"""Longest file. A header can announce any duration, and the stages need time and memory for all of it."""
 _END_SLACK_SECONDS = 0.5
 """Containers can announce a few frames more than they contain."""
 
@@ -167,9 +169,17 @@ def decodes_to_end(path: Path, seconds: float = 2.0) -> None:
     """Check that the last `seconds` of video and audio decode; they are missing after an interrupted download.
 
     Raises:
-        MediaError: reason ``does_not_decode``, ``unsupported`` (as `orientation_of`), or the reasons of `probe`.
+        MediaError: reason ``does_not_decode``, ``unsupported`` (as `orientation_of`), ``too_large`` (longer than `MAX_SECONDS`), or
+            the reasons of `probe`.
     """
     info = probe(path)
+    if info.duration_seconds > MAX_SECONDS:
+        raise MediaError(
+            "too_large",
+            f"{path}: {info.duration_seconds / 3600:.1f} hours, allowed: up to {MAX_SECONDS / 3600:g}; remove it, or give a part of it",
+            measured=info.duration_seconds,
+            threshold=MAX_SECONDS,
+        )
     enough = info.duration_seconds - _END_SLACK_SECONDS
     reached = _decoded_seconds(path, max(0.0, info.duration_seconds - seconds))
     if not reached >= enough:
