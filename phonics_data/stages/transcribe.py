@@ -102,7 +102,7 @@ def transcribe(
       captions or the recognizer;
     - damaged cues of captions that are otherwise used, as item ``<video_id>/captions``;
     - parts of the audio that the recognizer could not process, as item ``<video_id>/speech``;
-    - frames that OCR could not read, where the words are kept, as item ``<video_id>/screen``.
+    - a screen that OCR could not read within its limits, where there are words, as item ``<video_id>/screen``.
 
     If the recognizer is paused (quota used up, no network), this run uses the other evidence and the next run
     recognizes the video.
@@ -208,7 +208,7 @@ def _words_and_screen(root: Path, options: TranscribeOptions, video: FetchedVide
             missing = ItemError("recognition_failed", f"{missing.detail}; {error}")
         except ItemError as error:
             if transcript is not None:
-                # Captions are enough here; unreadable audio is rejected by the stage `shard`.
+                # Captions are enough here; a damaged file is rejected by the stage `shard`.
                 if error.reason in _FAILED:
                     rejections += (_part_rejection(video, "speech", error),)
             elif error.reason == "wrong_language":
@@ -222,7 +222,7 @@ def _words_and_screen(root: Path, options: TranscribeOptions, video: FetchedVide
     except ItemError as error:
         ocr_result = f"OCR failed ({error.detail})"
         is_temporary |= isinstance(error, WorkerDiedError)
-        if transcript is not None:
+        if error.reason in _FAILED and transcript is not None:
             rejections += (_part_rejection(video, "screen", error),)
         elif error.reason in _FAILED:
             missing = ItemError(error.reason, missing.detail)
