@@ -25,8 +25,9 @@ MAX_FRAME_PIXELS = 8192 * 8192
 """Largest picture, in any aspect ratio: 8K has half of it. A codec can keep 16 of them, which is 1.6 GB."""
 
 _DEMUXERS = "aac,ac3,aiff,asf,avi,flac,flv,gif,ivf,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,mpegvideo,nut,ogg,rm,wav"
-_MAX_PIXELS = {"max_pixels": str(MAX_FRAME_PIXELS)}
-_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS} | _MAX_PIXELS
+DECODER_OPTIONS = {"max_pixels": str(MAX_FRAME_PIXELS)}
+"""Options of every video decoder."""
+_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS} | DECODER_OPTIONS
 # Titles that are not UTF-8 must not prevent opening a file. PyAV 19 keeps the bytes and does not have this argument.
 _OLDER: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 
@@ -73,4 +74,4 @@ def _limit(container: InputContainer) -> None:
     for stream in container.streams.video:
         context: Any = stream.codec_context  # None for unknown codecs; the type stubs lack this
         if context is not None:
-            context.options = dict(_MAX_PIXELS)
+            context.options = dict(DECODER_OPTIONS)

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from phonics_data.contract import picture, tar_reader
 from phonics_data.contract.frame_rate import rate_of_file
-from phonics_data.contract.sample import SCHEMA_VERSION, Audio, Boxes, Frames, Picture, Sample
+from phonics_data.contract.sample import MAX_DECODED_BYTES, SCHEMA_VERSION, Audio, Boxes, Frames, Picture, Sample
 from phonics_data.errors import DatasetError
 
 FRAMES, AUDIO, META = "frames.npy", "audio.flac", "meta.json"
@@ -101,6 +101,17 @@ def _decode_frames(members: Mapping[str, bytes]) -> Frames:
     return np.lib.format.read_array(io.BytesIO(members[FRAMES]), allow_pickle=False)
 
 
+def _decode_audio(content: bytes) -> tuple[Audio, int]:
+    import soundfile
+
+    with soundfile.SoundFile(io.BytesIO(content)) as file:
+        if file.frames * file.channels * 4 > MAX_DECODED_BYTES:
+            raise ValueError(
+                f"{file.frames} samples of {file.channels} channels, allowed: up to {MAX_DECODED_BYTES / 1024**3:g} GiB"
+            )
+        return cast("Audio", file.read(dtype="float32", always_2d=False)), file.samplerate
+
+
 def content_digest(members: Mapping[str, bytes]) -> str:
     """SHA-256 of the frames member followed by the audio member: `Clip.sha256`."""
     digest = hashlib.sha256(members[FRAMES if FRAMES in members else FRAMES_MP4])
@@ -119,8 +130,6 @@ def decode(key: str, members: Mapping[str, bytes], *, where: str = "shard") -> S
     Raises:
         DatasetError: a member is missing or damaged, or the sample has another schema version.
     """
-    import soundfile
-
     for name in MEMBERS:
         if name not in members and not (name == FRAMES and FRAMES_MP4 in members):
             raise DatasetError(
@@ -158,9 +167,7 @@ def decode(key: str, members: Mapping[str, bytes], *, where: str = "shard") -> S
         raise DatasetError(f"{where}: sample {key}: {META} has another key, {fields['key']!r}")
     try:
         frames = _decode_frames(members)
-        audio, rate = cast(
-            "tuple[Audio, int]", soundfile.read(io.BytesIO(members[AUDIO]), dtype="float32", always_2d=False)
-        )
+        audio, rate = _decode_audio(members[AUDIO])
     # soundfile's errors derive from RuntimeError; a damaged header can announce more data than fits into memory.
     except (ValueError, EOFError, RuntimeError, MemoryError) as error:
         raise DatasetError(f"{where}: sample {key}: broken member ({error})") from error
