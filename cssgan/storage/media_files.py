@@ -24,7 +24,7 @@ from scipy import ndimage
 from phonics_data.contract.display import DisplayError, upright_rgb
 from phonics_data.contract.files import atomic_path
 from phonics_data.contract.image_file import UnknownRangeError, shown, shown_on_white
-from phonics_data.contract.media_input import open_input
+from phonics_data.contract.media_input import MAX_FRAME_PIXELS, open_input
 from phonics_data.contract.mono import MAX_CANCELLED_DB, cancelled_db, mix_channels, mix_frames
 from phonics_data.contract.streams import audio_stream, video_stream
 from phonics_data.contract.video import REPEATABLE_H264, with_even_sides
@@ -126,7 +126,7 @@ _END_SLACK_SECONDS = 0.5
 MAX_VIDEO_FRAMES = 3_000
 """Longer videos are not read: they are whole songs, not clips or generated videos."""
 MAX_VIDEO_PIXELS = 3_000_000_000
-"""Pixels of all frames of one video: 1,400 frames of 1080p, or 350 of 4K. They are decoded in this process, in about a minute."""
+"""Pixels of all frames of one video: 1,400 frames of 1080p, or 350 of 4K. They are decoded in this process."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -194,7 +194,9 @@ def read_video(path: Path, size: int, audio_rate_hz: int) -> VideoFile:
     except DisplayError as error:
         raise InputError(f"{path}: {error}") from error
     except (OSError, ValueError, av.error.FFmpegError) as error:
-        raise InputError(f"{path}: cannot be read as a video ({error}); write it again") from error
+        raise InputError(
+            f"{path}: cannot be read as a video ({error}); write it again, with frames of up to {MAX_FRAME_PIXELS / 1e6:.0f} million pixels"
+        ) from error
     if not frames or not rate:
         raise InputError(f"{path}: no video frame decodes, or the file gives no frame rate; write it again")
     if end < announced - Fraction(_END_SLACK_SECONDS):
@@ -255,7 +257,7 @@ def read_image(path: Path, size: int) -> NDArray[np.uint8]:
     return np.asarray(square.resize((size, size), _resampling(side, size)))
 
 
-MAX_IMAGE_PIXELS = 8192 * 8192
+MAX_IMAGE_PIXELS = MAX_FRAME_PIXELS
 """Largest picture, in any aspect ratio, as of videos. It is decoded in this process, to some hundred megabytes."""
 
 
