@@ -137,7 +137,8 @@ def _idle_worker() -> _Worker[Any, Any]:
 
 
 @atexit.register
-def _close_idle() -> None:
+def close_idle() -> None:
+    """End the workers that `call_isolated` keeps."""
     with _idle_lock:
         while _idle:
             _idle.pop().close()

@@ -358,5 +358,5 @@ def test_a_member_of_too_many_frames_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(video, "MAX_DECODED_BYTES", frames_LHWC.nbytes)
     assert len(decode_video(content)) == 5
     monkeypatch.setattr(video, "MAX_DECODED_BYTES", frames_LHWC.nbytes - 1)
-    with pytest.raises(ValueError, match="an MP4 of more than .* of frames"):
+    with pytest.raises(ValueError, match=r"an MP4 of more than .* of frames"):
         decode_video(content)
