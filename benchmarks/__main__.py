@@ -77,6 +77,44 @@ def bench_fetch(
         raise PhonicsDataError("benchmarks fetch: a limit in the table above was exceeded")
 
 
+@app.command("odd-media")
+def bench_odd_media(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder for the generated files and the results; continued if it exists.")
+    ],
+    real: Annotated[Path | None, typer.Option(help="Folder of further files.")] = None,
+) -> None:
+    """Measure time and memory of unusual and hostile files in fetch, transcribe, import and shard.
+
+    Example: python -m benchmarks odd-media odd --real videos
+    """
+    from benchmarks.odd_media import MAX_PEAK_BYTES, benchmark_odd_media
+    from phonics_data.cli.progress import print_table
+
+    found = benchmark_odd_media(folder / "files", folder / "work", real=real, out=folder / "results.jsonl")
+    print_table(
+        f"{len(found)} files",
+        [
+            (
+                one.name,
+                f"{one.num_bytes / 1e6:.2f} MB",
+                f"{one.wall_seconds:.1f} s",
+                f"{one.cpu_seconds:.1f} s CPU",
+                f"{one.peak_bytes / 1024**2:.0f} MiB",
+                "; ".join(f"{stage}: {outcome}" for stage, outcome in one.outcomes.items()),
+            )
+            for one in sorted(found, key=lambda one: -one.cpu_seconds)
+        ],
+    )
+    for one in found:
+        if one.defect:
+            typer.echo(f"{one.name}: {one.defect}", err=True)
+    if not all(one.is_within_limits for one in found):
+        raise PhonicsDataError(
+            f"benchmarks odd-media: a file needs over {MAX_PEAK_BYTES / 1024**3:g} GiB or too long, or its error is not that of a user"
+        )
+
+
 @app.command("coverage")
 def bench_coverage(
     simulations: Annotated[

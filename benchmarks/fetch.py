@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import yt_dlp
 
+from phonics_data.executors.isolated import close_idle
 from phonics_data.sources.synthetic.site import SongSite
 from phonics_data.stages.fetch.download import ffmpeg_path
 from phonics_data.stages.fetch.options import FetchOptions
@@ -110,6 +111,7 @@ def _run_fetch(videos: list[SourceVideo], work: Path, memory: list[int]) -> None
         memory.append(_resident_bytes())
 
     fetch(Workspace(work), videos, FetchOptions(), on_progress=on_progress)
+    close_idle()  # the time of a process counts when it has ended
 
 
 def _cpu_seconds() -> float:

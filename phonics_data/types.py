@@ -54,6 +54,7 @@ Reason = Literal[
     "duration_mismatch",
     "does_not_decode",
     "unsupported",
+    "too_large",
     "bad_name",
     "no_label",
     # transcribe

@@ -22,6 +22,7 @@ from scipy import ndimage
 from phonics_data.contract.display import DisplayError, upright_rgb
 from phonics_data.contract.files import atomic_path
 from phonics_data.contract.image_file import UnknownRangeError, opened_image, shown, shown_on_white
+from phonics_data.contract.media_input import MAX_FRAME_PIXELS, open_input
 from phonics_data.contract.mono import MAX_CANCELLED_DB, cancelled_db, mix_channels, mix_frames
 from phonics_data.contract.streams import audio_stream, video_stream
 from phonics_data.contract.untrusted import read_sound
@@ -33,16 +34,20 @@ MIN_RATE_HZ = 1_000
 """Minimum sample rate of audio files. A lower one indicates a wrong header, with which seconds would last hours."""
 
 
+MAX_AUDIO_SAMPLES = 100_000_000
+"""Largest audio file, in all channels together: 17 minutes of stereo at 48 kHz. It is decoded to 400 MB in this process."""
+
+
 def read_audio(path: Path) -> tuple[NDArray[np.float32], int]:
     """An audio file of any format that libsndfile reads -> mono float32 (N,) in [-1, 1], and its sample rate in Hz.
 
     Raises:
-        InputError: a missing, unreadable or empty file, a rate below `MIN_RATE_HZ`, NaN or infinity.
+        InputError: a missing, unreadable or empty file, more than `MAX_AUDIO_SAMPLES`, a rate below `MIN_RATE_HZ`, NaN or infinity.
     """
     if not path.exists():
         raise InputError(f"{path}: no such audio file")
     try:
-        audio_NC, rate_hz = read_sound(path)
+        audio_NC, rate_hz = read_sound(path, max_values=MAX_AUDIO_SAMPLES)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as audio ({error}); allowed: wav, flac, ogg, mp3") from error
     if not audio_NC.size:
@@ -86,7 +91,7 @@ class VideoInfo:
 def probe(path: Path) -> VideoInfo:
     """Length, size and codecs of an mp4 with video and audio. Raises `InputError` for anything else."""
     try:
-        with av.open(str(path)) as container:
+        with open_input(path) as container:
             if "mp4" not in container.format.name:
                 raise InputError(f"{path}: is {container.format.name}, allowed: mp4; convert it")
             if not container.streams.video or not container.streams.audio:
@@ -105,7 +110,7 @@ def probe(path: Path) -> VideoInfo:
             )
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; give an mp4 with video and audio") from error
-    except (OSError, av.error.FFmpegError) as error:
+    except (OSError, ValueError, av.error.FFmpegError) as error:
         raise InputError(f"{path}: cannot be read as a video ({error}); give an mp4 with video and audio") from error
 
 
@@ -113,6 +118,8 @@ _END_SLACK_SECONDS = 0.5
 """Containers can announce a few frames more than they contain. The importers of phonics_data allow the same."""
 MAX_VIDEO_FRAMES = 3_000
 """Longer videos are not read: they are whole songs, not clips or generated videos."""
+MAX_VIDEO_PIXELS = 3_000_000_000
+"""Pixels of all frames of one video: 1,400 frames of 1080p, or 350 of 4K. They are decoded in this process."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -132,14 +139,16 @@ def read_video(path: Path, size: int, audio_rate_hz: int) -> VideoFile:
     Frames of another size are squashed (area average); frames that have the size are not scaled.
 
     Raises:
-        InputError: a missing, damaged or cut-off file, no video stream, no frame, or more than `MAX_VIDEO_FRAMES`.
+        InputError: a missing, damaged or cut-off file, no video stream, no frame, or more than `MAX_VIDEO_FRAMES`,
+            `MAX_VIDEO_PIXELS` or `MAX_AUDIO_SAMPLES`.
     """
     frames: list[NDArray[np.uint8]] = []
     parts: list[av.AudioFrame] = []
     starts: dict[str, Fraction] = {}
     end = Fraction(0)
+    num_pixels = num_samples = 0
     try:
-        with av.open(str(path)) as container:
+        with open_input(path) as container:
             stream, sound = video_stream(container), audio_stream(container)
             if stream is None:
                 raise InputError(f"{path}: has no video stream; give a video file")
@@ -156,10 +165,20 @@ def read_video(path: Path, size: int, audio_rate_hz: int) -> VideoFile:
                     end = max(end, (frame.pts + frame.duration) * Fraction(frame.time_base) - start)
                 if isinstance(frame, av.AudioFrame):
                     parts += resampler.resample(frame)
+                    num_samples += frame.samples * frame.layout.nb_channels
+                    if num_samples > MAX_AUDIO_SAMPLES:
+                        raise InputError(
+                            f"{path}: more than {MAX_AUDIO_SAMPLES} samples of audio; cut it into clips first"
+                        )
                 else:
                     frames.append(_pixels(frame, size))
+                    num_pixels += frame.width * frame.height
                     if len(frames) > MAX_VIDEO_FRAMES:
                         raise InputError(f"{path}: more than {MAX_VIDEO_FRAMES} frames; cut it into clips first")
+                    if num_pixels > MAX_VIDEO_PIXELS:
+                        raise InputError(
+                            f"{path}: more than {MAX_VIDEO_PIXELS / 1e9:g} thousand million pixels in its frames; give a smaller or shorter copy"
+                        )
             if parts:
                 parts += resampler.resample(None)
             mixed = [mix_frames([part]) for part in parts]
@@ -168,7 +187,9 @@ def read_video(path: Path, size: int, audio_rate_hz: int) -> VideoFile:
     except DisplayError as error:
         raise InputError(f"{path}: {error}") from error
     except (OSError, ValueError, av.error.FFmpegError) as error:
-        raise InputError(f"{path}: cannot be read as a video ({error}); write it again") from error
+        raise InputError(
+            f"{path}: cannot be read as a video ({error}); write it again, with frames of up to {MAX_FRAME_PIXELS / 1e6:.0f} million pixels"
+        ) from error
     if not frames or not rate:
         raise InputError(f"{path}: no video frame decodes, or the file gives no frame rate; write it again")
     if end < announced - Fraction(_END_SLACK_SECONDS):
@@ -229,12 +250,18 @@ def read_image(path: Path, size: int) -> NDArray[np.uint8]:
     return np.asarray(square.resize((size, size), _resampling(side, size)))
 
 
+MAX_IMAGE_PIXELS = MAX_FRAME_PIXELS
+"""Largest picture, in any aspect ratio, as of videos. It is decoded in this process, to some hundred megabytes."""
+
+
 @contextmanager
 def _opened(path: Path) -> Generator[Image.Image]:
     """The image of a file as stored. Errors of opening it and of the work on it become `InputError`."""
     try:
-        with opened_image(path) as opened:
+        with opened_image(path, max_pixels=MAX_IMAGE_PIXELS) as opened:
             yield opened
+    except InputError:
+        raise
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such image") from error
     except UnknownRangeError as error:

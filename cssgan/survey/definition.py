@@ -131,7 +131,7 @@ def read_survey(folder: Path) -> Survey:
     """
     path = folder / SURVEY_FILE
     try:
-        data = read_json_object(path)
+        data = read_json_object(path, max_bytes=MAX_FILE_BYTES)
     except FileNotFoundError as error:
         raise InputError(f"{folder}: contains no {SURVEY_FILE}; run `cssgan survey build`") from error
     except (ValueError, RecursionError) as error:

@@ -516,10 +516,11 @@ def main() -> None:
     except PhonicsDataError as error:
         say(f"phonics-data: {error}", err=True)
         sys.exit(error.exit_code)
-    except SystemExit as end:
-        if end.code == INTERRUPTED:
+    except (KeyboardInterrupt, SystemExit) as end:  # KeyboardInterrupt: before or after a command
+        code = INTERRUPTED if isinstance(end, KeyboardInterrupt) else end.code
+        if code == INTERRUPTED:
             say("phonics-data: interrupted; finished items are kept, run the same command to continue", err=True)
-        raise
+        sys.exit(code)
     except OSError as error:
         if error.errno not in UNUSABLE_PATH:
             raise

@@ -16,6 +16,10 @@ SCHEMA_VERSION = 1
 MAX_PICTURE_SIDE = 512
 """Largest width and height of an object picture, in pixels."""
 
+MAX_DECODED_BYTES = 1024**3
+"""Most bytes of the frames, or of the audio, of one clip: 1,300 frames of 512 x 512. A member of a shard of some kilobytes can hold
+hours."""
+
 Frames = NDArray[np.uint8]
 Picture = NDArray[np.uint8]
 """uint8 (H, W, 4) RGBA; the colours are not multiplied with alpha."""

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from phonics_data.contract import picture, tar_reader
 from phonics_data.contract.frame_rate import rate_of_file
-from phonics_data.contract.sample import SCHEMA_VERSION, Boxes, Frames, Picture, Sample
+from phonics_data.contract.sample import MAX_DECODED_BYTES, SCHEMA_VERSION, Boxes, Frames, Picture, Sample
 from phonics_data.contract.untrusted import parse_json, parse_npy, read_sound
 from phonics_data.errors import DatasetError
 
@@ -157,7 +157,7 @@ def decode(key: str, members: Mapping[str, bytes], *, where: str = "shard") -> S
         raise DatasetError(f"{where}: sample {key}: {META} has another key, {fields['key']!r}")
     try:
         frames = _decode_frames(members)
-        audio_NC, rate = read_sound(members[AUDIO])
+        audio_NC, rate = read_sound(members[AUDIO], max_values=MAX_DECODED_BYTES // 4)
     except ValueError as error:
         raise DatasetError(f"{where}: sample {key}: broken member ({error})") from error
     if rate != fields["audio_rate_hz"]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import av
 import av.error
 import numpy as np
 
-from phonics_data.contract.sample import Frames
+from phonics_data.contract.media_input import DECODER_OPTIONS
+from phonics_data.contract.sample import MAX_DECODED_BYTES, Frames
 
 CRF = 14
 """Constant rate factor of H.264, 0 (best) to 51; 14 is visually almost lossless."""
@@ -63,7 +64,7 @@ def decode_video(content: bytes) -> Frames:
     """Every frame of an MP4, uint8 (L, H, W, 3) in RGB.
 
     Raises:
-        ValueError: not an MP4, or a damaged one.
+        ValueError: not an MP4, a damaged one, or one of more than `MAX_DECODED_BYTES` of frames.
     """
     try:
         with av.open(io.BytesIO(content), "r", format="mp4") as container:
@@ -71,7 +72,14 @@ def decode_video(content: bytes) -> Frames:
                 raise ValueError("an MP4 without a video stream")
             stream = container.streams.video[0]
             stream.codec_context.thread_count = 1
-            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+            stream.codec_context.options = dict(DECODER_OPTIONS)
+            frames: list[Frames] = []
+            num_bytes = 0
+            for frame in container.decode(stream):
+                num_bytes += frame.width * frame.height * 3
+                if num_bytes > MAX_DECODED_BYTES:
+                    raise ValueError(f"an MP4 of more than {MAX_DECODED_BYTES / 1024**3:g} GiB of frames")
+                frames.append(cast("Frames", frame.to_ndarray(format="rgb24")))
     except av.error.FFmpegError as error:
         raise ValueError(f"not a whole MP4 ({error.strerror})") from error
     if not frames or any(frame.shape != frames[0].shape for frame in frames):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 from phonics_data.errors import ItemError, WorkerDiedError
-from phonics_data.executors.isolated import NUM_REPEATS
+from phonics_data.executors.isolated import NUM_REPEATS, interrupts_blocked
 
 _PARENT_CHECK_SECONDS = 1.0
 
@@ -60,8 +61,7 @@ def map_items(
 def _map_in_pool(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int, suspects: list[Item]
 ) -> Iterator[tuple[Item, Result | ItemError]]:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(items)), context, _initialize_worker, (os.getpid(),)) as pool:
+    with _pool(min(workers, len(items))) as pool:
         queue = list(reversed(items))
         running: dict[Future[Result | ItemError], Item] = {}
         try:
@@ -69,25 +69,37 @@ def _map_in_pool(
                 # At most one item for each worker: if the pool breaks, the suspects are exactly the running items.
                 while queue and len(running) < workers:
                     item = queue.pop()
-                    running[pool.submit(_call, function, item)] = item
+                    running[_submit(pool, function, item)] = item
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     result = future.result()
                     yield running.pop(future), result
         except BrokenProcessPool:
             # If nothing ran, one queued item becomes the suspect, else the caller would loop forever.
             suspects.extend(running.values() or queue[-1:])
+
+
+@contextmanager
+def _pool(workers: int) -> Generator[ProcessPoolExecutor]:
+    """A pool of new processes. If the block is left by an error or a signal, they are killed."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _initialize_worker, (os.getpid(),)) as pool:
+        try:
+            yield pool
         except BaseException:
             # Their results are lost anyway, and an item can take minutes.
             for process in list(cast("dict[int, Any]", cast("Any", pool)._processes or {}).values()):
-                process.terminate()
+                process.kill()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
+def _submit(pool: ProcessPoolExecutor, function: Callable[[Item], Result], item: Item) -> Future[Result | ItemError]:
+    with interrupts_blocked():  # the pool starts its processes here
+        return pool.submit(_call, function, item)
+
+
 def _initialize_worker(parent: int) -> None:
-    """Ctrl-C and SIGTERM end a worker without a traceback, and it ends with its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    """The worker ends with its parent."""
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
 
 
@@ -98,13 +110,9 @@ def _end_with_parent(parent: int) -> None:
 
 
 def _call_alone(function: Callable[[Item], Result], item: Item) -> Result | ItemError:
-    context = multiprocessing.get_context("spawn")
     for _ in range(NUM_REPEATS):
-        with ProcessPoolExecutor(1, context, _initialize_worker, (os.getpid(),)) as pool:
-            try:
-                return pool.submit(_call, function, item).result()
-            except BrokenProcessPool:
-                continue
+        with contextlib.suppress(BrokenProcessPool), _pool(1) as pool:
+            return _submit(pool, function, item).result()
     return WorkerDiedError(
         "worker_died", "its worker process died, also alone; the file may be malicious, or the machine out of memory"
     )

@@ -1,8 +1,4 @@
-"""Opening of untrusted media files.
-
-Only demuxers of media containers are allowed, and only the file itself can be read: a playlist with the name ``song.mp4``
-can neither access the network nor include other local files.
-"""
+"""Reading of untrusted media files, with the errors of this package."""
 
 from __future__ import annotations
 
@@ -12,10 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import av
 import av.error
-import av.logging
 
+from phonics_data.contract.media_input import TooLargeError, open_input
 from phonics_data.contract.streams import audio_stream, video_stream
 from phonics_data.errors import MediaError
 
@@ -24,27 +19,21 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream
 
-# The libraries must not log to the terminal; errors are reported in this package's messages.
-av.logging.set_level(None)
-
-_DEMUXERS = "aac,ac3,aiff,asf,avi,flac,flv,gif,ivf,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,mpegvideo,nut,ogg,rm,wav"
-_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
-# Titles that are not UTF-8 must not prevent opening a file. PyAV 19 keeps the bytes and does not have this argument.
-_OLDER: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
-
 
 @contextmanager
 def open_media(path: Path) -> Generator[InputContainer]:
     """Open a container.
 
     Raises:
-        MediaError: ``file_missing`` or ``not_a_video``; ``does_not_decode`` for errors of the media libraries inside the
-            ``with`` block.
+        MediaError: ``file_missing``, ``not_a_video``, or ``too_large`` (limits of `phonics_data.contract.media_input`);
+            ``does_not_decode`` for errors of the media libraries inside the ``with`` block.
     """
     if not path.is_file():
         raise MediaError("file_missing", f"{path}: no such file; fetch the video again")
     try:
-        container = av.open(str(path.absolute()), options=dict(_OPTIONS), **_OLDER)
+        container = open_input(path)
+    except TooLargeError as error:
+        raise MediaError("too_large", f"{path}: {error}", measured=error.measured, threshold=error.threshold) from error
     except (av.error.FFmpegError, ValueError) as error:
         raise MediaError(
             "not_a_video", f"{path}: not a readable media file ({_text(error)}); allowed: mp4, webm, mpeg, avi"
@@ -59,6 +48,8 @@ def open_media(path: Path) -> Generator[InputContainer]:
 
 def _text(error: Exception) -> str:
     """The library's message without the path."""
+    if isinstance(error, MemoryError):  # also for sizes in a damaged header
+        return "it needs too much memory"
     return (getattr(error, "strerror", None) or str(error)).strip()
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import av
 import av.error
 
+from phonics_data.contract.media_input import MAX_FRAME_PIXELS
 from phonics_data.contract.streams import audio_stream, describe_choice, video_stream
 from phonics_data.errors import MediaError
 from phonics_data.media.container import as_fraction, frames_of, open_media, time_base
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 
+MAX_SECONDS = 6 * 3600.0
+"""Longest file. A header can announce any duration, and the stages need time and memory for all of it."""
 _END_SLACK_SECONDS = 0.5
 """Containers can announce a few frames more than they contain."""
 
@@ -54,7 +57,7 @@ def probe(path: Path, *, need_video: bool = True, need_audio: bool = False) -> M
         need_audio: reject files without an audio stream.
 
     Raises:
-        MediaError: reason ``file_missing``, ``not_a_video`` (no media container), ``no_video_stream`` or
+        MediaError: reason ``file_missing``, ``not_a_video`` (no media container), ``too_large``, ``no_video_stream`` or
             ``no_audio_stream``.
     """
     with open_media(path) as container:
@@ -70,7 +73,11 @@ def probe(path: Path, *, need_video: bool = True, need_audio: bool = False) -> M
                 "no_audio_stream", f"{path}: has no audio stream, expected one; download it again with audio"
             )
         if video is not None and (video.width <= 0 or video.height <= 0):
-            raise MediaError("not_a_video", f"{path}: its header gives no frame size; the file is damaged")
+            raise MediaError(
+                "not_a_video",
+                f"{path}: it gives no frame size of up to {MAX_FRAME_PIXELS / 1e6:.0f} million pixels; the file is damaged, or its "
+                "frames are larger",
+            )
         return MediaInfo(
             duration_seconds=_duration_seconds(container),
             frame_rate=_frame_rate(video) if video is not None else Fraction(0),
@@ -162,9 +169,17 @@ def decodes_to_end(path: Path, seconds: float = 2.0) -> None:
     """Check that the last `seconds` of video and audio decode; they are missing after an interrupted download.
 
     Raises:
-        MediaError: reason ``does_not_decode``, ``unsupported`` (as `orientation_of`), or the reasons of `probe`.
+        MediaError: reason ``does_not_decode``, ``unsupported`` (as `orientation_of`), ``too_large`` (longer than `MAX_SECONDS`), or
+            the reasons of `probe`.
     """
     info = probe(path)
+    if info.duration_seconds > MAX_SECONDS:
+        raise MediaError(
+            "too_large",
+            f"{path}: {info.duration_seconds / 3600:.1f} hours, allowed: up to {MAX_SECONDS / 3600:g}; remove it, or give a part of it",
+            measured=info.duration_seconds,
+            threshold=MAX_SECONDS,
+        )
     enough = info.duration_seconds - _END_SLACK_SECONDS
     reached = _decoded_seconds(path, max(0.0, info.duration_seconds - seconds))
     if not reached >= enough:

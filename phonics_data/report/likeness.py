@@ -19,8 +19,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from phonics_data.contract.change import ChangeSummary, summarize
 from phonics_data.errors import InputError, ItemError, MediaError, TableError
+from phonics_data.executors.isolated import Limits, map_isolated
 from phonics_data.executors.items import OnProgress
-from phonics_data.executors.local import map_items
 from phonics_data.media import cut_segments, is_video_file, probe, unread_entry
 from phonics_data.media.clip_frames import read_clip
 from phonics_data.sources.synthetic.render import TRUTH, read_truth
@@ -29,6 +29,7 @@ from phonics_data.types import TrueSegment
 PERCENTILES = (10, 25, 50, 75, 90)
 FRAMES_OF_MEDIAN = (60, 100)
 """Allowed median of the frames of a rendered clip: the paper's samples have 40 to 128, median 86."""
+_CLIP_LIMITS, _SONG_LIMITS = Limits(seconds=300), Limits(seconds=3600)
 MAX_CLIP_SECONDS = 60.0
 """A longer file is a whole video, not a clip of one phrase."""
 SHEET_FRAMES = 8
@@ -135,12 +136,12 @@ def measure_clips(folder: Path, *, size: int = 64, on_progress: OnProgress | Non
         for path in entries
         if (fault := unread_entry(path))
     ]
-    for done, path in enumerate(paths):
-        name = path.relative_to(folder).as_posix()
-        try:
-            clips.append(_measure_file(path, name, size))
-        except MediaError as error:
-            skipped.append(SkippedClip(name=name, reason=error.detail))
+    function = partial(_measure_file, folder=folder, size=size)
+    for done, (path, result) in enumerate(map_isolated(function, paths, workers=1, limits=lambda _: _CLIP_LIMITS)):
+        if isinstance(result, ItemError):
+            skipped.append(SkippedClip(name=path.relative_to(folder).as_posix(), reason=result.detail))
+        else:
+            clips.append(result)
         if on_progress is not None:
             on_progress("real clips", done + 1, len(paths))
     if not clips:
@@ -148,7 +149,8 @@ def measure_clips(folder: Path, *, size: int = 64, on_progress: OnProgress | Non
     return Measured(clips=tuple(clips), skipped=tuple(skipped))
 
 
-def _measure_file(path: Path, name: str, size: int) -> MeasuredClip:
+def _measure_file(path: Path, *, folder: Path, size: int) -> MeasuredClip:
+    name = path.relative_to(folder).as_posix()
     if (seconds := probe(path).duration_seconds) > MAX_CLIP_SECONDS:
         raise MediaError(
             "duration_mismatch", f"{path}: {seconds:.0f} s, allowed: at most {MAX_CLIP_SECONDS:.0f}; cut it into clips"
@@ -185,7 +187,9 @@ def measure_songs(
         raise TableError(f"{folder / TRUTH}: no phrase in it; render the songs again")
     clips, skipped = list[MeasuredClip](), list[SkippedClip]()
     function = partial(_measure_song, folder=folder, size=size, frame_rate=frame_rate)
-    for done, (song, result) in enumerate(map_items(function, list(by_video.values()), workers=workers)):
+    for done, (song, result) in enumerate(
+        map_isolated(function, list(by_video.values()), workers=workers, limits=lambda _: _SONG_LIMITS)
+    ):
         if isinstance(result, ItemError):
             skipped.append(SkippedClip(name=song[0].video_id, reason=result.detail))
         else:

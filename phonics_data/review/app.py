@@ -29,6 +29,7 @@ from phonics_data.contract.files import file_inside
 from phonics_data.contract.untrusted import read_json_object
 from phonics_data.contract.web import HEADERS, allowed_hosts, media_response, read_json
 from phonics_data.errors import UNUSABLE_PATH, InputError, ItemError, PhonicsDataError
+from phonics_data.executors.isolated import Limits, call_isolated
 from phonics_data.media.preview import frame_jpeg, playable_type
 from phonics_data.review.evidence import collect
 from phonics_data.review.previews import Previews
@@ -40,6 +41,8 @@ from phonics_data.types import FetchedVideo
 
 MAX_STATE_BYTES, MAX_DECISIONS, MAX_CACHED_FRAMES = 400_000, 500, 400
 MAX_TITLE = 200
+FRAME_LIMITS = Limits(seconds=30)
+"""Of what a page waits for: the header of a file, or one frame."""
 STATIC_FILES = {"style.css": "text/css", "common.js": "text/javascript"} | {
     f"{name}.js": "text/javascript" for name in ("queue", "song", "clips", "candidates")
 }
@@ -265,7 +268,7 @@ class Pages:
     def _preview(self, video: FetchedVideo) -> dict[str, str]:
         try:
             path = self._media_path(video)
-            if playable_type(path):
+            if call_isolated(playable_type, path, FRAME_LIMITS):
                 return {"state": "ready", "url": f"{self.base}/media/{video.video_id}"}
         except ItemError as error:
             return {"state": "failed", "detail": str(error)}
@@ -276,7 +279,7 @@ class Pages:
         video = self._video(request)
         try:
             path = self._media_path(video)
-            media_type = await run_in_threadpool(playable_type, path)
+            media_type = await run_in_threadpool(call_isolated, playable_type, path, FRAME_LIMITS)
         except ItemError as error:
             raise HTTPException(404, "The media file is missing or damaged.") from error
         if not media_type:
@@ -317,7 +320,7 @@ class Pages:
             if key in self._frames:
                 self._frames.move_to_end(key)
                 return self._frames[key]
-        data = frame_jpeg(self._media_path(video), at)
+        data = call_isolated(_jpeg_at, (self._media_path(video), at), FRAME_LIMITS)
         with self._lock:
             self._frames[key] = data
             while len(self._frames) > MAX_CACHED_FRAMES:
@@ -341,6 +344,11 @@ class Pages:
             Route("/frame/{video_id}", self.frame),
             Route("/static/{name}", static),
         ]
+
+
+def _jpeg_at(task: tuple[Path, float]) -> bytes:
+    path, seconds = task
+    return frame_jpeg(path, seconds)
 
 
 def _with_action(state: PageState, wanted: set[Interval], action: str, letter: str) -> PageState:

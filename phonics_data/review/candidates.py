@@ -25,6 +25,7 @@ from phonics_data.contract.csv_table import read_csv
 from phonics_data.contract.image_file import opened_image
 from phonics_data.contract.untrusted import web_address_fault
 from phonics_data.errors import InputError, ItemError, OptionError, WorkspaceLockedError
+from phonics_data.executors.isolated import Limits, call_isolated
 from phonics_data.media.preview import frame_jpeg
 from phonics_data.media.probe import probe
 from phonics_data.review.state import StateError
@@ -39,6 +40,8 @@ from phonics_data.types import SourceVideo
 
 DECISION_COLUMNS = ("video_id", "decision", "reason", "kind", "letters", "language", "reviewer", "reviewed_at")
 MAX_REASON, MAX_THUMBNAIL_BYTES, MAX_PIXELS = 200, 3_000_000, 20_000_000
+FILE_LIMITS = Limits(seconds=60)
+"""Of the header of a local file and one frame of it."""
 # A first character such as "=" would make a spreadsheet program run the cell as a formula.
 _REASON = re.compile(rf"(?:[^\W_][^\x00-\x1f\x7f]{{0,{MAX_REASON - 1}}})?")
 
@@ -244,13 +247,16 @@ class DetailFetcher:
 
 
 def _of_file(video: SourceVideo) -> Details:
-    path = Path(video.url)
     try:
-        seconds = probe(path).duration_seconds
-        thumbnail = frame_jpeg(path, seconds / 3)
+        seconds, thumbnail = call_isolated(_length_and_thumbnail, Path(video.url), FILE_LIMITS)
     except ItemError as error:
         return Details(state="failed", text=str(error))
     return Details(state="ready", seconds=seconds, thumbnail=thumbnail)
+
+
+def _length_and_thumbnail(path: Path) -> tuple[float, bytes]:
+    seconds = probe(path).duration_seconds
+    return seconds, frame_jpeg(path, seconds / 3)
 
 
 def _of_page(page: str, info: dict[str, Any]) -> Details:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from phonics_data.contract.untrusted import read_json_object
-from phonics_data.errors import ItemError
-from phonics_data.executors.isolated import Limits, map_isolated
 from phonics_data.storage.workspace import Workspace, write_json
 from phonics_data.types import FetchedVideo
 
 EVIDENCE_VERSION = 1
-_LIMITS = Limits(seconds=900)
 
 
 def cache_folder(workspace: Workspace) -> Path:
@@ -36,7 +32,7 @@ def cached_evidence(workspace: Workspace, video: FetchedVideo) -> dict[str, Any]
 
 
 def collect(workspace: Workspace, video: FetchedVideo) -> dict[str, Any]:
-    """The evidence of a video as JSON values. It decodes the whole video, in a process of its own with limits.
+    """The evidence of a video as JSON values. It decodes the whole video, in its own process with limits.
 
     * ``peaks``: 0..100, the largest amplitude of each hundredth of a second.
     * ``cuts``: seconds. ``words``: [text, start, end]. ``screen``: [letter, start, end].
@@ -47,20 +43,16 @@ def collect(workspace: Workspace, video: FetchedVideo) -> dict[str, Any]:
     """
     if (cached := cached_evidence(workspace, video)) is not None:
         return cached
-    function = functools.partial(_collect, workspace.root)
-    ((_, result),) = map_isolated(function, [video.video_id], workers=1, limits=lambda _: _LIMITS)
-    if isinstance(result, ItemError):
-        raise result
+    result = _collect(workspace, video)
     write_json(_path(workspace, video), result, indent=None)
     return result
 
 
-def _collect(root: Path, video_id: str) -> dict[str, Any]:
+def _collect(workspace: Workspace, video: FetchedVideo) -> dict[str, Any]:
     from phonics_data.show.video_evidence import collect_evidence
     from phonics_data.stages.reviewed_segments import video_loudness
 
-    workspace = Workspace(root, must_exist=True)
-    found = collect_evidence(workspace, video_id)
+    found = collect_evidence(workspace, video.video_id)
     return {
         "peaks": np.round(100 * found.peaks_N).astype(int).tolist(),
         "cuts": [round(cut, 3) for cut in found.cuts],

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from phonics_data.errors import ItemError
+from phonics_data.executors.isolated import Limits, call_isolated
 from phonics_data.media.preview import write_preview
 from phonics_data.review.evidence import cache_folder
 from phonics_data.storage.workspace import Workspace
@@ -14,6 +15,14 @@ from phonics_data.types import FetchedVideo
 
 PreviewState = Literal["ready", "running", "failed"]
 MAX_CACHE_BYTES = 2_000_000_000
+
+
+PREVIEW_LIMITS = Limits(seconds=1800)
+
+
+def _write(task: tuple[Path, Path]) -> None:
+    source, path = task
+    write_preview(source, path)
 
 
 class Previews:
@@ -46,7 +55,7 @@ class Previews:
         fault = ""
         try:
             with self._one:
-                write_preview(source, path)
+                call_isolated(_write, (source, path), PREVIEW_LIMITS)
                 self._delete_old(path)
         except (ItemError, OSError) as error:
             fault = str(error)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phonics_data.errors import InputError, MediaError
+from phonics_data.executors.isolated import call_isolated, decoding_limits
 from phonics_data.media.audio_reader import read_audio
 from phonics_data.media.frame_sampler import sample_frames
 from phonics_data.ocr.scan import OCR_FRAME_RATE
@@ -80,6 +81,7 @@ def collect_evidence(workspace: Workspace, video_id: str, truth: Sequence[TrueSe
     Raises:
         InputError: the video is not in the workspace.
         TableError: no video was fetched yet.
+        ItemError: its file cannot be decoded, or not within `decoding_limits`.
     """
     videos = {video.video_id: video for video in read_table(workspace.table("videos"), FetchedVideo)}
     if video_id not in videos:
@@ -88,9 +90,9 @@ def collect_evidence(workspace: Workspace, video_id: str, truth: Sequence[TrueSe
             f"{video_id}: no such video in {workspace.root}, which contains {len(videos)}, such as {', '.join(near)}"
         )
     video = videos[video_id]
-    path = workspace.root / video.path
     trace = _trace(trace_path(workspace.root, video_id))
-    thumbnails, changed_T, cut_T = _scan_frames(path)
+    task = (workspace.root / video.path, video.duration_seconds)
+    thumbnails, changed_T, cut_T, peaks_N = call_isolated(_scan, task, decoding_limits(video.duration_seconds))
     return VideoEvidence(
         video=video,
         words=_of_video(_rows(workspace, "words", TranscriptWord), video_id),
@@ -102,7 +104,7 @@ def collect_evidence(workspace: Workspace, video_id: str, truth: Sequence[TrueSe
         segments=_of_video(_rows(workspace, "segments", Segment), video_id),
         rejections=tuple(row for row in _rows(workspace, "rejections", Rejection) if _is_of(row.item_id, video_id)),
         truth=None if truth is None else _of_video(truth, video_id),
-        peaks_N=_peaks(path, video.duration_seconds),
+        peaks_N=peaks_N,
         thumbnails=thumbnails,
     )
 
@@ -124,6 +126,14 @@ def _is_of(item_id: str, video_id: str) -> bool:
     """Whether an item is the video, a part of it (``<id>/captions``), or one of its segments (``<id>-0012345``)."""
     rest = item_id.removeprefix(video_id)
     return rest == "" or (rest != item_id and (rest[0] == "/" or (rest[0] == "-" and rest[1:8].isdigit())))
+
+
+def _scan(
+    task: tuple[Path, float],
+) -> tuple[tuple[tuple[float, NDArray[np.uint8]], ...], NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
+    """(thumbnails, fraction of changed pixels, cuts, peaks) of a file with its duration."""
+    path, duration_seconds = task
+    return *_scan_frames(path), _peaks(path, duration_seconds)
 
 
 def _scan_frames(

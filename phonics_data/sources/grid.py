@@ -16,6 +16,7 @@ from typing import Literal
 
 from phonics_data.contract.untrusted import read_text
 from phonics_data.errors import InputError, ItemError
+from phonics_data.executors.isolated import Limits, call_isolated
 from phonics_data.media import probe
 from phonics_data.media.suffixes import is_video_file, unread_entry
 from phonics_data.sources.importer import LabelledFile, LabelledSegment, file_id, require_folder
@@ -38,6 +39,8 @@ _NAME = re.compile(r"[bslp][bgrw][abiw]([a-z])[0-9z][nasp]", re.IGNORECASE)
 _LINE = re.compile(r"([0-9]{1,9})\s+([0-9]{1,9})\s+(\S{1,20})")
 _MAX_ALIGNMENT_BYTES = 100_000
 _MIN_SECONDS, _MAX_SECONDS = 0.5, 10.0
+_LIMITS = Limits(seconds=60)
+"""Of reading the header of one file."""
 """Plausible length of a sentence; all last 3 s."""
 
 GridLabel = Literal["speaker", "letter"]
@@ -144,7 +147,7 @@ def _letter_segment(
         raise ItemError("no_label", f"{alignment}: its fourth word is {letter!r}, expected a letter other than w")
     if named is not None and named[1].lower() != letter:
         raise ItemError("no_label", f"{alignment}: its letter is {letter!r}, that of {path.name} {named[1].lower()!r}")
-    rate = frame_rate or probe(path).frame_rate or Fraction(25)
+    rate = frame_rate or call_isolated(probe, path, _LIMITS).frame_rate or Fraction(25)
     start, end = _interval(words[_LETTER_WORD], lines[-1].end, rate, min_frames)
     return LabelledSegment(label=letter.upper(), start_seconds=start, end_seconds=end)
 

@@ -123,7 +123,7 @@ def import_files(
     num_skipped = len(videos)
     report("fetch", num_skipped, len(files))
     todo = [file for file in files if file.video_id not in videos]
-    results = map_isolated(_inspect, todo, workers=workers, limits=lambda _: Limits(seconds=600))
+    results = map_isolated(_inspect, todo, workers=workers, limits=lambda _: _LIMITS)
     for done, (file, result) in enumerate(results, start=num_skipped + 1):
         if isinstance(result, ItemError):
             rejections.extend(rejected("fetch", file.video_id, result).rejections)
@@ -168,6 +168,10 @@ def _fingerprint(file: LabelledFile) -> str:
     path = os.fsencode(file.path.absolute()).hex()
     labels = sorted({segment.label for segment in file.segments})
     return fingerprint(INSPECT_VERSION, path, status.st_size, status.st_mtime_ns, labels, file.group)
+
+
+_LIMITS = Limits(seconds=600)
+"""Of one file: its header, its last seconds (the whole file, if it has no index), and its digest."""
 
 
 def _inspect(file: LabelledFile) -> FetchedVideo:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from pathlib import Path
 
-from phonics_data.errors import MediaError
+from phonics_data.errors import ItemError
+from phonics_data.executors.isolated import call_isolated, decoding_limits
 from phonics_data.executors.items import finished_outcome, write_rejections
 from phonics_data.media.audio_reader import read_audio
 from phonics_data.segmentation.alignment import align, loudness_digits
@@ -60,11 +62,16 @@ def automatic_segments(workspace: Workspace, video_id: str) -> tuple[Segment, ..
 
 def video_loudness(workspace: Workspace, video: FetchedVideo) -> str:
     """The loudness of a video's sound, as in `ReviewedCopy`; empty if it cannot be read."""
-    path = workspace.root / video.path
+    task = (workspace.root / video.path, video.duration_seconds)
     try:
-        audio_N = read_audio(path, duration_seconds=video.duration_seconds, rate_hz=LOUDNESS_RATE_HZ)
-    except MediaError:
+        return call_isolated(_loudness, task, decoding_limits(video.duration_seconds))
+    except ItemError:
         return ""
+
+
+def _loudness(task: tuple[Path, float]) -> str:
+    path, duration_seconds = task
+    audio_N = read_audio(path, duration_seconds=duration_seconds, rate_hz=LOUDNESS_RATE_HZ)
     return loudness_digits(audio_N, LOUDNESS_RATE_HZ)
 
 

@@ -20,7 +20,8 @@ from phonics_data.captions.language import foreign_language
 from phonics_data.captions.parse import CaptionTrack, read_captions
 from phonics_data.contract.files import write_bytes
 from phonics_data.contract.records import to_plain
-from phonics_data.errors import DependencyError, EnginePausedError, InputError, ItemError, MediaError, OptionError
+from phonics_data.errors import DependencyError, EnginePausedError, InputError, ItemError, OptionError, WorkerDiedError
+from phonics_data.executors.isolated import call_isolated, decoding_limits
 from phonics_data.executors.items import OnProgress, Outcome, rejected, run_items, write_rejections
 from phonics_data.media.audio_track import MonoAudio
 from phonics_data.ocr.trace import TRACE_VERSION, ScreenTrace, trace_path
@@ -54,6 +55,9 @@ _AUDIO_RATE_HZ = 16_000
 
 _RECOGNITIONS = "recognitions"
 """Folder of cached recognitions in the workspace."""
+
+_FAILED = ("recognition_failed", "worker_died")
+"""Reasons that say more than that there are no words."""
 
 _LoadAudio = Callable[[], MonoAudio]
 """Returns the audio of one video; reads it at the first call only."""
@@ -98,7 +102,8 @@ def transcribe(
     - a video without words: no captions, unreadable captions, or another language according to the manifest, the
       captions or the recognizer;
     - damaged cues of captions that are otherwise used, as item ``<video_id>/captions``;
-    - parts of the audio that the recognizer could not process, as item ``<video_id>/speech``.
+    - parts of the audio that the recognizer could not process, as item ``<video_id>/speech``;
+    - a screen that OCR could not read within its limits, where there are words, as item ``<video_id>/screen``.
 
     If the recognizer is paused (quota used up, no network), this run uses the other evidence and the next run
     recognizes the video.
@@ -191,7 +196,7 @@ def _words_and_screen(root: Path, options: TranscribeOptions, video: FetchedVide
             raise  # the screen would show letters of that language
         missing = error
     rejections = transcript.rejections if transcript is not None else ()
-    is_paused = False
+    is_temporary = False
     if transcript is None or not _names_letters(transcript.words, video):
         try:
             recognized = _recognize(root, options, video, load_audio)
@@ -199,26 +204,35 @@ def _words_and_screen(root: Path, options: TranscribeOptions, video: FetchedVide
                 transcript = _aligned(options, recognized, load_audio)
                 rejections += recognized.rejections
         except EnginePausedError as error:
-            is_paused = True
+            is_temporary = True
             rejections += (_speech_rejection(video, str(error)),)
             missing = ItemError("recognition_failed", f"{missing.detail}; {error}")
         except ItemError as error:
             if transcript is not None:
-                # Captions are enough here; unreadable audio is rejected by the stage `shard`.
-                if error.reason == "recognition_failed":
-                    rejections += (_speech_rejection(video, error.detail),)
+                # Captions are enough here; a damaged file is rejected by the stage `shard`.
+                if error.reason in _FAILED:
+                    rejections += (_part_rejection(video, "speech", error),)
             elif error.reason == "wrong_language":
                 raise
             else:
-                reason = error.reason if error.reason == "recognition_failed" else missing.reason
+                reason = error.reason if error.reason in _FAILED else missing.reason
                 missing = ItemError(reason, f"{missing.detail}; {error.detail}")
-    ocr_result = _read_screen(root, options, video, transcript)
+            is_temporary |= isinstance(error, WorkerDiedError)
+    try:
+        ocr_result = _read_screen(root, options, video, transcript)
+    except ItemError as error:
+        ocr_result = f"OCR failed ({error.detail})"
+        is_temporary |= isinstance(error, WorkerDiedError)
+        if error.reason in _FAILED and transcript is not None:
+            rejections += (_part_rejection(video, "screen", error),)
+        elif error.reason in _FAILED:
+            missing = ItemError(error.reason, missing.detail)
     if transcript is None:
         error = ItemError(
             missing.reason, f"{missing.detail}; {ocr_result}", measured=missing.measured, threshold=missing.threshold
         )
-        return dataclasses.replace(rejected("transcribe", video.video_id, error), is_temporary=is_paused)
-    return Outcome(kept=_rows(video, options, transcript), rejections=rejections, is_temporary=is_paused)
+        return dataclasses.replace(rejected("transcribe", video.video_id, error), is_temporary=is_temporary)
+    return Outcome(kept=_rows(video, options, transcript), rejections=rejections, is_temporary=is_temporary)
 
 
 def _rows(video: FetchedVideo, options: TranscribeOptions, transcript: _Transcript) -> tuple[TranscriptWord, ...]:
@@ -336,14 +350,24 @@ def _aligned(options: TranscribeOptions, transcript: _Transcript, load_audio: _L
 
 
 def _read_audio(root: Path, video: FetchedVideo) -> MonoAudio:
+    task = (root / video.path, video.duration_seconds)
+    return call_isolated(_decode_audio, task, decoding_limits(video.duration_seconds))
+
+
+def _decode_audio(task: tuple[Path, float]) -> MonoAudio:
     # Imported only when needed, since most videos have captions.
     from phonics_data.media.audio_reader import read_audio
 
-    return read_audio(root / video.path, duration_seconds=video.duration_seconds, rate_hz=_AUDIO_RATE_HZ)
+    path, duration_seconds = task
+    return read_audio(path, duration_seconds=duration_seconds, rate_hz=_AUDIO_RATE_HZ)
 
 
 def _speech_rejection(video: FetchedVideo, detail: str) -> Rejection:
-    return Rejection(stage="transcribe", item_id=f"{video.video_id}/speech", reason="recognition_failed", detail=detail)
+    return _part_rejection(video, "speech", ItemError("recognition_failed", detail))
+
+
+def _part_rejection(video: FetchedVideo, part: Literal["speech", "screen"], error: ItemError) -> Rejection:
+    return rejected("transcribe", f"{video.video_id}/{part}", error).rejections[0]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -414,7 +438,11 @@ def _seconds_to_send(root: Path, options: TranscribeOptions, google: Google, vid
 
 
 def _read_screen(root: Path, options: TranscribeOptions, video: FetchedVideo, transcript: _Transcript | None) -> str:
-    """Run OCR if the options and the words require it; returns a message about the result."""
+    """Run OCR if the options and the words require it; returns a message about the result.
+
+    Raises:
+        ItemError: the frames cannot be decoded, or not within the limits.
+    """
     if options.ocr == "never":
         return "OCR was not run (--ocr never)"
     # Recognized words are never the primary source if the screen shows an alphabet (segmentation/segmenter.py).
@@ -424,18 +452,20 @@ def _read_screen(root: Path, options: TranscribeOptions, video: FetchedVideo, tr
     if options.ocr == "auto" and is_certain:
         return "the words are certain enough without OCR"
     try:
-        # Imported only when needed: OCR requires optional packages and loads a model.
-        from phonics_data.ocr import read_screen
-
-        trace = read_screen(root / video.path)
+        trace = call_isolated(_decode_screen, root / video.path, decoding_limits(video.duration_seconds))
     except (DependencyError, ImportError) as error:
         if options.ocr == "always":
             raise
         return f"OCR was not run ({error})"
-    except MediaError as error:
-        return f"OCR failed ({error.detail})"
     write_bytes(trace_path(root, video.video_id), trace.to_bytes())
     return "the letters on the screen are used (OCR was run)"
+
+
+def _decode_screen(path: Path) -> ScreenTrace:
+    # Imported only when needed: OCR requires optional packages and loads a model.
+    from phonics_data.ocr import read_screen
+
+    return read_screen(path)
 
 
 def _screen_rows(workspace: Workspace, videos: Sequence[FetchedVideo]) -> Iterator[ScreenLetter]:

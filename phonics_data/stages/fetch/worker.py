@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phonics_data.errors import FetchError, ItemError
-from phonics_data.executors.isolated import Limits, map_isolated
+from phonics_data.executors.isolated import Limits, call_isolated
 from phonics_data.executors.items import rejected
-from phonics_data.media import MediaInfo
 from phonics_data.stages.fetch.download_result import DownloadResult, inspect_download
 from phonics_data.stages.fetch.failures import ADVICE, DownloadError, advice_for
 from phonics_data.stages.fetch.ledger import FetchEntry, FetchLedger, host_of
@@ -251,7 +250,8 @@ class FetchWorker:
         self, video: SourceVideo, result: DownloadResult, num_tries: int
     ) -> tuple[FetchEntry, list[str]]:
         """The entry of a video and the names of its files; raises `ItemError` if the video is invalid."""
-        info = _inspect_isolated(result)
+        # A foreign file can need any time and memory, or crash a decoder.
+        info = call_isolated(inspect_download, result, _INSPECTION)
         media, captions = result.media, result.captions
         final = self._ledger.final_folder(video.video_id)
         if is_http_url(video.url):
@@ -302,14 +302,6 @@ class FetchWorker:
 
 _INSPECTION = Limits(seconds=300)
 """A file that needs more to read its header and its last seconds is no song."""
-
-
-def _inspect_isolated(result: DownloadResult) -> MediaInfo:
-    """As `inspect_download`, in a process with limits: a foreign file can need any time and memory, or crash a decoder."""
-    ((_, info),) = map_isolated(inspect_download, [result], workers=1, limits=lambda _: _INSPECTION)
-    if isinstance(info, ItemError):
-        raise info
-    return info
 
 
 _STALLED = re.compile(

@@ -35,7 +35,7 @@ from phonics_data.dataset.layout import (
     write_metadata,
 )
 from phonics_data.errors import DatasetError, InputError, NothingKeptError, OptionError
-from phonics_data.executors.isolated import Limits
+from phonics_data.executors.isolated import Limits, decoding_limits
 from phonics_data.executors.items import OnProgress, Outcome, frequent_reasons, run_items, write_rejections
 from phonics_data.media import Region
 from phonics_data.ocr.trace import ScreenTrace, trace_path
@@ -318,8 +318,7 @@ def _cut(task: CutTask) -> Outcome[CutClip]:
 
 
 def _limits(task: CutTask) -> Limits:
-    """More than valid files need on a slow machine: ten minutes plus ten times the duration."""
-    return Limits(seconds=600 + 10 * task.duration_seconds, memory_bytes=2 * 1024**3)
+    return decoding_limits(task.duration_seconds)
 
 
 def _fingerprint(task: CutTask, source_sha256: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from PIL import Image, ImageCms, ImageOps
 
-from cssgan.storage.media_files import read_audio, read_image, write_mp4
+from cssgan.storage.media_files import read_audio, read_image, read_object, write_mp4
 from phonics_data.errors import InputError
 
 pytestmark = pytest.mark.dependencies
@@ -156,3 +156,22 @@ def test_unusable_audio_is_refused(
 
     with pytest.raises(InputError, match=words):
         read_audio(tmp_path / name)
+
+
+def test_a_small_file_of_a_huge_picture_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.new("1", (9000, 9000)).save(path)
+    assert path.stat().st_size < 100_000
+    for read in (lambda: read_image(path, 64), lambda: read_object(path)):
+        with pytest.raises(InputError, match=r"a\.png: 9000x9000 pixels, allowed: up to 67 million"):
+            read()
+
+
+def test_a_small_file_of_hours_of_silence_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    with soundfile.SoundFile(path, "w", samplerate=8000, channels=8, format="FLAC") as file:
+        for _ in range(13):
+            file.write(np.zeros((1_000_000, 8), np.int16))
+    assert path.stat().st_size < 1_000_000
+    with pytest.raises(InputError, match=r"a\.flac: 104000000 samples in 8 channels, allowed: up to 100000000"):
+        read_audio(path)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cssgan.storage.media_files import read_video, write_mp4
+from cssgan.storage import media_files
+from cssgan.storage.media_files import probe, read_video, write_mp4
 from phonics_data.contract.video import encode_video
 from phonics_data.errors import InputError
+from phonics_data.media import ffmpeg_path
 from phonics_data.media.clip_frames import read_clip
 from tests.counted_videos import write_cut_off
 
@@ -68,4 +71,31 @@ def test_a_file_that_was_cut_off_is_refused(tmp_path: Path, suffix: str) -> None
     with pytest.raises(
         InputError, match=r"its duration is 4\.00 s, but it decodes only up to|cannot be read as a video"
     ):
+        read_video(path, 64, RATE_HZ)
+
+
+def test_other_files_are_not_opened_through_a_playlist(tmp_path: Path) -> None:
+    (tmp_path / "other.ts").write_bytes(encode_video(pictures(), Fraction(25)))
+    path = tmp_path / "a.mp4"
+    path.write_text("ffconcat version 1.0\nfile other.ts\n")
+    for read in (lambda: read_video(path, 64, RATE_HZ), lambda: probe(path)):
+        with pytest.raises(InputError, match=r"a\.mp4: cannot be read as a video"):
+            read()
+
+
+def test_a_file_of_too_many_pixels_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(encode_video(pictures(), Fraction(25)))
+    monkeypatch.setattr(media_files, "MAX_VIDEO_PIXELS", 20 * 64 * 64)
+    assert len(read_video(path, 64, RATE_HZ).frames_THWC) == 20
+    monkeypatch.setattr(media_files, "MAX_VIDEO_PIXELS", 20 * 64 * 64 - 1)
+    with pytest.raises(InputError, match=r"a\.mp4: more than .* pixels in its frames"):
+        read_video(path, 64, RATE_HZ)
+
+
+def test_frames_that_are_larger_than_allowed_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    command = [ffmpeg_path(), "-v", "error", "-f", "lavfi", "-i", "color=s=8200x8200:r=25:d=0.04", "-c:v", "mjpeg"]
+    subprocess.run([*command, str(path)], check=True)
+    with pytest.raises(InputError, match=r"a\.mkv: cannot be read as a video .* frames of up to 67 million pixels"):
         read_video(path, 64, RATE_HZ)

@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import webdataset
 from PIL import Image
 
+from phonics_data.contract import video
 from phonics_data.contract.sample import Picture, Sample, quantize_audio
 from phonics_data.contract.shard import (
     AUDIO,
@@ -30,6 +32,7 @@ from phonics_data.contract.shard import (
     read_members,
     read_shard,
 )
+from phonics_data.contract.video import decode_video, encode_video
 from phonics_data.errors import DatasetError
 
 pytestmark = pytest.mark.dependencies
@@ -337,3 +340,23 @@ def test_members_with_parent_paths_are_not_extracted(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"evil\.tar"):
         list(read_shard(path))
     assert sorted(found.name for found in tmp_path.rglob("*")) == ["a", "b", "evil.tar"]
+
+
+def test_a_small_member_of_hours_of_audio_is_refused_before_it_is_decoded() -> None:
+    members, audio = encode(make_sample()), io.BytesIO()
+    with soundfile.SoundFile(audio, "w", samplerate=8000, channels=8, format="FLAC") as file:
+        for _ in range(34):
+            file.write(np.zeros((1_000_000, 8), np.int16))
+    assert audio.tell() < 2_000_000
+    with pytest.raises(DatasetError, match=r"34000000 samples of 8 channels, allowed: up to 1 GiB"):
+        decode("song-0000123", members | {AUDIO: audio.getvalue()})
+
+
+def test_a_member_of_too_many_frames_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames_LHWC = np.zeros((5, 16, 16, 3), np.uint8)
+    content = encode_video(frames_LHWC, Fraction(25))
+    monkeypatch.setattr(video, "MAX_DECODED_BYTES", frames_LHWC.nbytes)
+    assert len(decode_video(content)) == 5
+    monkeypatch.setattr(video, "MAX_DECODED_BYTES", frames_LHWC.nbytes - 1)
+    with pytest.raises(ValueError, match=r"an MP4 of more than .* of frames"):
+        decode_video(content)

@@ -93,3 +93,39 @@ def test_workers_end_soon_after_their_parent(tmp_path: Path, number: signal.Sign
 def test_defects_end_the_map(workers: int) -> None:
     with pytest.raises(ZeroDivisionError, match="a defect"):
         list(map_items(square, [1, 7000, 2], workers=workers))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.4])
+def test_signals_while_workers_start_print_no_traceback_of_a_worker(
+    tmp_path: Path, number: signal.Signals, seconds: float
+) -> None:
+    program = (
+        "import signal, sys\nfrom pathlib import Path\nfrom phonics_data.executors.local import map_items\n"
+        "from tests.phonics_data.executors.test_local import wait_for_long\n"
+        "def interrupt(*_): raise KeyboardInterrupt\n"
+        "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGTERM, interrupt)\n"
+        "    print('ready', flush=True)\n"
+        "    try:\n"
+        f"        list(map_items(wait_for_long, [Path({str(tmp_path / 'pids')!r})] * 4, workers=2))\n"
+        "    except KeyboardInterrupt:\n"
+        "        sys.exit(130)\n"
+    )
+    (tmp_path / "main.py").write_text(program)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, tmp_path / "main.py"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "ready\n"
+        time.sleep(seconds)
+        os.killpg(parent.pid, number)
+        _, messages = parent.communicate(timeout=60)
+    assert "Traceback" not in messages, messages
