@@ -18,9 +18,9 @@ from phonics_data.quality.filters import (
     shown_share,
     visible_share,
 )
+from phonics_data.types import SourceCounts
 
 GOOD = ClipMeasurements(moving_share=0.2, bright_level=200.0, loudness_dbfs=-20.0, clipped_share=0.0, bar_share=0.0)
-from phonics_data.types import SourceCounts
 
 RATE = 16_000
 
