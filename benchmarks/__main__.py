@@ -115,6 +115,33 @@ def bench_odd_media(
         )
 
 
+@app.command("near-duplicates")
+def bench_near_duplicates(
+    clips: Annotated[int, typer.Option(min=1, help="Number of clips.")] = 52_000,
+    material: Annotated[
+        str, typer.Option(help="Hashes: songs, or a worst case: one-label, near-black, one-sound, equal.")
+    ] = "songs",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the hashes.")] = 1,
+) -> None:
+    """Measure time and memory of the search for near duplicates, on synthetic hashes.
+
+    Example: python -m benchmarks near-duplicates --clips 1000000
+    """
+    from benchmarks.near_duplicates import measure_search
+    from phonics_data.cli.progress import print_table
+
+    found = measure_search(clips, material, seed)
+    print_table(
+        f"{clips} clips of {material}, seed {seed}",
+        [
+            ("near duplicates", str(found.num_duplicates)),
+            ("groups of sources", str(found.num_groups)),
+            ("search and groups", f"{found.cpu_seconds:.2f} s CPU"),
+            ("peak memory of the process", f"{found.peak_bytes / 1e6:.0f} MB"),
+        ],
+    )
+
+
 @app.command("coverage")
 def bench_coverage(
     simulations: Annotated[

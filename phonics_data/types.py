@@ -80,6 +80,10 @@ Reason = Literal[
     "letterboxed",
     "letter_not_visible",
     "low_confidence",
+    "damaged_frames",
+    "missing_frames",
+    "missing_sound",
+    "unused_sound",
     "worker_died",
 ]
 """Why an item was rejected; also the reasons in rejections.parquet, the report and docs/pipeline.md."""
@@ -221,6 +225,31 @@ class Segment:
     """0..1"""
     object_word_source: ObjectWordSource = ""
     """Empty without an object word, and for one that was imported with its video or written by a reviewer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceCounts:
+    """What a source holds in the interval that was asked for, against what its clip shows and plays.
+
+    The intervals of the clip's frame rate decide: a frame is shown if it is displayed at the middle of an interval.
+    """
+
+    source_frames: int = 0
+    """Frames of the source that the interval displays: those in the clip, and `dropped_frames`."""
+    dropped_frames: int = 0
+    """Frames of the source that no frame of the clip shows: too many for its frame rate, or with times that run backwards."""
+    repeated_frames: int = 0
+    """Frames of the clip that repeat the one before: too few for its frame rate, a variable rate, or a gap."""
+    damaged_frames: int = 0
+    """Frames of the source that do not decode, or that depend on such a frame, until the next key frame."""
+    missing_video_seconds: float = 0.0
+    """Part of the interval after the end of the video; the clip is shorter by it."""
+    missing_audio_seconds: float = 0.0
+    """Part of the clip in which the source has no audio: it starts late, ends early, has a gap or does not decode. The clip
+    is silent there."""
+    unused_audio_seconds: float = 0.0
+    """Audio of the source that the clip leaves out: after the end of the video in the interval, before the first frame if the
+    interval begins with it, or with times that run backwards."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

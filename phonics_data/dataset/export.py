@@ -14,13 +14,14 @@ from phonics_data.contract.sample import Sample
 from phonics_data.contract.shard import read_shard
 from phonics_data.dataset.layout import (
     CARD,
+    METADATA,
     MetadataRow,
     hub_configuration,
     read_description,
     read_metadata,
     shard_paths,
 )
-from phonics_data.errors import InputError
+from phonics_data.errors import DatasetError, InputError
 from phonics_data.executors.items import OnProgress
 from phonics_data.media import write_mp4
 from phonics_data.quality.split import SPLITS
@@ -45,7 +46,8 @@ def export(dataset: Path, out: Path, layout: Layout = "folder", *, on_progress: 
         The number of clips.
 
     Raises:
-        DatasetError: `dataset` is not a dataset, or damaged.
+        DatasetError: `dataset` is not a dataset, or damaged; its shards and metadata.parquet differ in their clips, or in
+            the number of frames or samples of one.
         InputError: `out` is a file or contains other files.
     """
     description = read_description(dataset)
@@ -57,10 +59,25 @@ def export(dataset: Path, out: Path, layout: Layout = "folder", *, on_progress: 
     if out.exists() and any(out.iterdir()) and not (marker.exists() and marker.read_text() == marker_text):
         raise InputError(f"{out}: the folder contains other files; give an empty or a new one")
     write_bytes(marker, marker_text.encode())
+    missing = set(rows)
     for done, sample in enumerate(sample for path in shard_paths(dataset) for sample in read_shard(path)):
         if on_progress:
             on_progress("export", done, len(rows))
-        _write_clip(out / _relative_path(rows[sample.key], layout), sample, with_wav=layout == "folder")
+        row = rows.get(sample.key)
+        found = (sample.num_frames, int(sample.audio_N.size))
+        if row is None or found != (row.num_frames, row.num_audio_samples):
+            listed = "no such clip" if row is None else f"{row.num_frames} frames and {row.num_audio_samples} samples"
+            raise DatasetError(
+                f"{dataset}: clip {sample.key} has {found[0]} frames and {found[1]} samples of sound, {METADATA} lists "
+                f"{listed}; run `phonics-data verify {dataset} --repair --work WORK`"
+            )
+        missing.discard(sample.key)
+        _write_clip(out / _relative_path(row, layout), sample, with_wav=layout == "folder")
+    if missing:
+        raise DatasetError(
+            f"{dataset}: {len(missing)} of {len(rows)} clips of {METADATA} are in no shard "
+            f"({', '.join(sorted(missing)[:3])}, ...); run `phonics-data verify {dataset} --repair --work WORK`"
+        )
     if on_progress:
         on_progress("export", len(rows), len(rows))
     if layout == "folder":

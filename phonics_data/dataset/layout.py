@@ -20,7 +20,7 @@ import re
 import shutil
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from phonics_data.errors import DatasetError
 from phonics_data.quality.split import SPLITS
 from phonics_data.storage.tables import schema
 from phonics_data.storage.workspace import file_sha256, lock_folder
-from phonics_data.types import Clip, NoPictureReason, ObjectPictureSource
+from phonics_data.types import Clip, NoPictureReason, ObjectPictureSource, SourceCounts
 
 METADATA = "metadata.parquet"
 VIDEOS = "videos.parquet"
@@ -87,9 +87,22 @@ class MetadataRow(Clip):
     """Why there is none, as in `phonics_data.types.NoPictureReason`."""
     cancelled_db: float = 0.0
     """How much quieter the mono sound is than the loudest channel of the source, because its channels cancel each other."""
+    source_frames: int = 0
+    dropped_frames: int = 0
+    repeated_frames: int = 0
+    damaged_frames: int = 0
+    missing_video_seconds: float = 0.0
+    missing_audio_seconds: float = 0.0
+    unused_audio_seconds: float = 0.0
+    """What the source holds in the clip's interval, as in `phonics_data.types.SourceCounts`."""
 
 
-_LATER_COLUMNS = ("object_picture_source", "no_picture_reason", "cancelled_db")
+_LATER_COLUMNS = (
+    "object_picture_source",
+    "no_picture_reason",
+    "cancelled_db",
+    *(field.name for field in fields(SourceCounts)),
+)
 """Columns that datasets of earlier releases lack; they take their defaults."""
 
 

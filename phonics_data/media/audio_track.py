@@ -59,6 +59,10 @@ class AudioTrack:
         self._tolerance = 0
         self._cursor: int | None = None
         self._ended = False
+        self._before_origin = Fraction(0)
+        self._is_repeated = False
+        self._skipped: list[tuple[int, int]] = []
+        """Position and number of the samples whose times run backwards."""
         self._chunks: deque[tuple[int, MonoAudio, float]] = deque()
         self._batch: list[AudioFrame] = []
         self._batch_start = (0, 0)
@@ -67,6 +71,29 @@ class AudioTrack:
     def covers(self, end: Fraction) -> bool:
         """Whether a segment that ends at `end` can be taken without further frames."""
         return self._ended or (self._cursor is not None and self._cursor >= (end + _MARGIN_SECONDS) * self._rate_hz)
+
+    def expect_repetition(self) -> None:
+        """The next frames are read again, by another reader or after a seek, until the first new one."""
+        self._is_repeated = True
+
+    def start_at(self, start: Fraction) -> None:
+        """Note the start of the source's audio by its header, in seconds on the video's clock; audio before 0 is not always read."""
+        self._before_origin = max(self._before_origin, -start)
+
+    def seconds_held(self, start: Fraction, end: Fraction) -> float:
+        """Seconds in ``[start, end)`` for which the source has audio, of a segment that has not been forgotten."""
+        self._convert_batch()
+        low, high = half_up(start * self._rate_hz), half_up(end * self._rate_hz)
+        held = sum(max(0, min(place + chunk.size, high) - max(place, low)) for place, chunk, _ in self._chunks)
+        return held / self._rate_hz if held else 0.0
+
+    def seconds_unused(self, start: Fraction, end: Fraction) -> float:
+        """Seconds of audio that are not on the clock: with times that run backwards, in ``[start, end)``; if `start` is 0,
+        also before the first video frame."""
+        before = float(self._before_origin) if start == 0 else 0.0
+        low, high = half_up(start * self._rate_hz), half_up(end * self._rate_hz)
+        number = sum(count for place, count in self._skipped if low <= place < high)
+        return before + (number / self._rate_hz if number else 0.0)
 
     def end(self) -> None:
         """Mark the end of the source: no more frames follow."""
@@ -93,13 +120,18 @@ class AudioTrack:
         expected, pts, samples = self._cursor, frame.pts, frame.samples
         place = self._grid.nearest_boundary(pts) if pts is not None else expected or 0
         skip = 0
+        if place < 0:
+            self._before_origin = max(self._before_origin, Fraction(-place, self._rate_hz))
         if expected is None or place - expected > self._tolerance:
             begin = place  # a gap before it is filled with zeros
         else:
             begin = expected
             skip = expected - place if expected - place > self._tolerance else 0
+        if skip and not self._is_repeated:
+            self._skipped.append((place, min(skip, samples)))
         if skip >= samples:
             return
+        self._is_repeated = False
         self._cursor = begin + samples - skip
         for low, high in self._windows:
             if low < self._cursor and begin < high:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from phonics_data.contract.streams import video_stream
 from phonics_data.errors import MediaError
-from phonics_data.media.container import as_fraction, frames_of, open_media
+from phonics_data.media.container import as_fraction, decode_packet, open_media
 from phonics_data.media.probe import decodes_to_end
 from phonics_data.media.scaler import Fit, Scaler, upright_frame
 
@@ -28,7 +28,7 @@ def read_clip(path: Path, *, width: int, height: int, fit: Fit = "squash") -> tu
         (uint8 (T >= 1, height, width, 3) RGB, frames per second)
 
     Raises:
-        MediaError: ``no_video_stream``, ``does_not_decode`` (no frame, no frame rate, or a file that ends before its
+        MediaError: ``no_video_stream``, ``does_not_decode`` (no frame, no frame rate, a damaged frame, or a file that ends before its
             duration, as `decodes_to_end`), ``file_missing`` or ``not_a_video``.
     """
     decodes_to_end(path)
@@ -41,7 +41,13 @@ def read_clip(path: Path, *, width: int, height: int, fit: Fit = "squash") -> tu
         stream.codec_context.thread_count = 1
         frames: list[NDArray[np.uint8]] = []
         for packet in container.demux(stream):
-            for frame in frames_of(packet):
+            decoded, is_valid = decode_packet(packet)
+            if frames and not is_valid:  # files can start inside a group of pictures
+                raise MediaError(
+                    "does_not_decode",
+                    f"{path}: a frame after frame {len(frames)} does not decode; the file is damaged: provide it again",
+                )
+            for frame in decoded:
                 has_size = (frame.width, frame.height) == (width, height)
                 upright = upright_frame(frame, str(path)) if has_size else None
                 # A frame of the right size that is shown turned has another size.

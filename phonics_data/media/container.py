@@ -58,10 +58,15 @@ def frames_of(packet: Packet[Any]) -> list[Any]:
 
     Like players, this tolerates MPEG files that start inside a group of pictures.
     """
+    return decode_packet(packet)[0]
+
+
+def decode_packet(packet: Packet[Any]) -> tuple[list[Any], bool]:
+    """The frames that a packet completes, and whether its data could be decoded."""
     try:
-        return packet.decode()
+        return packet.decode(), True
     except av.error.InvalidDataError:
-        return []
+        return [], False
 
 
 def time_base(stream: Stream) -> Fraction:

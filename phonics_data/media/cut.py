@@ -9,13 +9,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,14 +26,16 @@ from phonics_data.contract.sample import num_audio_samples, quantize_audio
 from phonics_data.contract.streams import audio_stream, video_stream
 from phonics_data.errors import MediaError
 from phonics_data.media.audio_track import AudioTrack
-from phonics_data.media.container import as_fraction, frames_of, open_media, time_base
+from phonics_data.media.container import as_fraction, decode_packet, frames_of, open_media, time_base
 from phonics_data.media.scaler import FULL_FRAME, Fit, Scaler, orientation_of
 from phonics_data.media.timestamps import Grid, half_up
+from phonics_data.types import SourceCounts
 
 if TYPE_CHECKING:
     import av
     from av.audio.frame import AudioFrame
     from av.container import InputContainer
+    from av.packet import Packet
     from av.video.frame import VideoFrame
 
 
@@ -67,6 +70,8 @@ class DecodedClip:
     """Some whole frames at (about) the source's size, uint8 RGB, as asked for by `Samples`; empty if they were not."""
     sample_frames_T: NDArray[np.int64]
     """Number of the frame of each sample."""
+    counts: SourceCounts
+    """What the source holds in the segment, against the clip."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +101,10 @@ class _PendingSegment:
     samples: list[NDArray[np.uint8]] = field(default_factory=list[NDArray[np.uint8]])
     stride: int = 0
     """Of the samples, in frames of the clip; 0: none."""
+    num_shown: int = 0
+    """Frames of the source among `frames`."""
+    num_damaged: int = 0
+    """Of these the damaged ones."""
     video_done: bool = False
     region: Region = FULL_FRAME
 
@@ -157,6 +166,7 @@ def cut_segments(
         for segment in wanted:
             segment.frames.clear()
             segment.samples.clear()
+            segment.num_shown = segment.num_damaged = 0
             segment.video_done = False
         yield from _decode_pass(path, wanted, output, use_seek=False)
 
@@ -194,14 +204,14 @@ def _decode_pass(
         if use_seek and "matroska" in container.format.name:
             _seek(container, 0)  # reads the index, which is often at the end of the file
         for covered, frame in _decode_streams(path, container, audio, display, track, wanted):
-            if frame is not None and not _append_frame(wanted, covered, frame, scalers):
+            if frame is not None and not _append_frame(wanted, covered, frame, scalers, is_damaged=display.is_damaged):
                 continue
             ready = [
                 segment for segment in wanted if segment.video_done and track.covers(segment.end / output.frame_rate)
             ]
             for segment in ready:
                 wanted.remove(segment)
-                yield _finish(segment, track, output)
+                yield _finish(segment, track, output, display)
             if ready:
                 track.forget(_seconds(wanted, output.frame_rate))
                 scalers.forget(wanted)
@@ -210,7 +220,7 @@ def _decode_pass(
         if display.is_lost:
             raise _SeekError
         for segment in wanted:
-            yield _finish(segment, track, output)
+            yield _finish(segment, track, output, display)
 
 
 def _boundary(seconds: float, frame_rate: Fraction) -> int:
@@ -270,16 +280,24 @@ def _decode_streams(
                     leading.clear()
                     is_leading_dropped = True
                 continue
-            for frame in frames_of(packet):
+            frames, is_valid = decode_packet(packet)
+            if not is_valid:
+                display.lose(packet)
+            for frame in frames:
+                is_first = display.origin is None
                 covered = display.replace(frame)
+                if is_first and display.origin is not None and audio.start_time is not None:
+                    track.start_at(audio.start_time * tick - display.origin)
                 lags = wanted and wanted[0].video_done and display.seconds_since(wanted[0]) > _MAX_LAG_SECONDS
                 if separate is None and (is_leading_dropped or lags):
                     separate = opened.enter_context(closing(_audio_frames(path, audio_index)))
+                    track.expect_repetition()
                 if covered is None:
                     continue
                 yield covered
                 if wanted and (timestamp := display.seek_timestamp(wanted[0].first)) is not None:
                     _seek(container, timestamp, display.video)
+                    track.expect_repetition()
                 if separate is not None:
                     _catch_up(separate, track, display, tick)
         if display.origin is not None:
@@ -323,6 +341,12 @@ class _Display:
         self._frame: VideoFrame | None = None
         self._first = 0
         self._end_pts = 0
+        self._dropped: list[int] = []
+        self._lost: list[int] = []
+        self._is_frame_damaged = False
+        self._damaged_from: int | None = None
+        self.is_damaged = False
+        """Whether the frame that `replace` or `end` returned last is damaged."""
         # These containers have an exact index; in others a seek can land anywhere.
         self._can_seek = can_seek and bool({"mp4", "matroska"} & set(video.container.format.name.split(",")))
         self._min_seek = ceil(_MIN_SEEK_SECONDS * frame_rate)
@@ -349,11 +373,41 @@ class _Display:
             self._grid = Grid(self._tick, self.origin, self._frame_rate)
         first = self._grid.first_interval(pts)
         if self._frame is not None and first < self._first:
-            return None  # timestamps that run backwards, or the preroll after a seek
+            insort(self._dropped, first)
+            return None  # timestamps that run backwards
         previous, covered = self._frame, range(self._first, first)
+        if previous is not None and not covered:
+            insort(self._dropped, first)
+        self.is_damaged, self._is_frame_damaged = self._is_frame_damaged, self._depends_on_loss(frame, first)
         self._frame, self._first = frame, first
         self._end_pts = pts + (frame.duration or self._frame_ticks)
         return (covered, previous) if previous is not None and covered else None
+
+    def lose(self, packet: Packet[Any]) -> None:
+        """Count a packet that does not decode. The clock begins with the first frame that does."""
+        if self._grid is None:
+            return
+        pts = packet.pts if packet.pts is not None else self._end_pts
+        first = self._grid.first_interval(pts)
+        insort(self._lost, first)
+        if not packet.is_disposable:  # other frames refer to it
+            self._damaged_from = first if self._damaged_from is None else min(first, self._damaged_from)
+
+    def _depends_on_loss(self, frame: VideoFrame, first: int) -> bool:
+        """Decoders repair frames that refer to a lost one as well as they can, and do not say so."""
+        if self._damaged_from is not None and first >= self._damaged_from:
+            if not frame.key_frame:
+                return True
+            self._damaged_from = None
+        return frame.is_corrupt
+
+    def num_dropped(self, first: int, end: int) -> int:
+        """Frames in the output intervals ``[first, end)`` that were displayed in the middle of none of them."""
+        return bisect_left(self._dropped, end) - bisect_left(self._dropped, first)
+
+    def num_lost(self, first: int, end: int) -> int:
+        """Packets in the output intervals ``[first, end)`` that did not decode."""
+        return bisect_left(self._lost, end) - bisect_left(self._lost, first)
 
     def end(self) -> tuple[range, VideoFrame] | None:
         """The intervals that the last frame covers, by its own duration, and that frame."""
@@ -361,6 +415,7 @@ class _Display:
             return None
         covered = range(self._first, max(self._first, self._grid.first_interval(self._end_pts)))
         self._first = covered.stop
+        self.is_damaged = self._is_frame_damaged
         return covered, self._frame
 
     def seek_timestamp(self, needed: int) -> int | None:
@@ -374,7 +429,7 @@ class _Display:
         index = entries.search_timestamp(timestamp)
         if index < 0 or entries[index].timestamp <= self._end_pts:
             return None
-        self._frame = None
+        self._frame, self._damaged_from = None, None
         return timestamp
 
 
@@ -412,7 +467,9 @@ class _Scalers:
         self._by_focus = {focus: scaler for focus, scaler in self._by_focus.items() if focus in needed}
 
 
-def _append_frame(wanted: Sequence[_PendingSegment], covered: range, frame: VideoFrame, scalers: _Scalers) -> bool:
+def _append_frame(
+    wanted: Sequence[_PendingSegment], covered: range, frame: VideoFrame, scalers: _Scalers, *, is_damaged: bool
+) -> bool:
     """Append the frame to every pending segment, once for each interval of the segment that it covers.
 
     Returns whether the video of at least one segment is complete.
@@ -436,12 +493,14 @@ def _append_frame(wanted: Sequence[_PendingSegment], covered: range, frame: Vide
                 scaled[segment.focus] = scaler.scale(frame)
             segment.frames.extend([scaled[segment.focus]] * count)
             segment.region = scaler.picture
+            segment.num_shown += 1
+            segment.num_damaged += is_damaged
         segment.video_done = stop >= segment.end
         done = done or segment.video_done
     return done
 
 
-def _finish(segment: _PendingSegment, track: AudioTrack, output: _OutputFormat) -> DecodedClip:
+def _finish(segment: _PendingSegment, track: AudioTrack, output: _OutputFormat, display: _Display) -> DecodedClip:
     # Released even if the segment stays referenced.
     frames, segment.frames, samples, segment.samples = segment.frames, [], segment.samples, []
     num_frames = len(frames)
@@ -449,6 +508,7 @@ def _finish(segment: _PendingSegment, track: AudioTrack, output: _OutputFormat) 
     num_samples = num_audio_samples(num_frames, output.frame_rate, output.audio_rate_hz)
     empty = np.zeros((0, output.height, output.width, 3), np.uint8)
     audio_N = track.take(start, num_samples)
+    counts = _counts(segment, num_frames, track, output.frame_rate, display)
     return DecodedClip(
         index=segment.index,
         start_seconds=float(start),
@@ -459,6 +519,25 @@ def _finish(segment: _PendingSegment, track: AudioTrack, output: _OutputFormat) 
         cancelled_db=track.cancelled_db,
         samples_THWC=(alike := _alike(samples)),
         sample_frames_T=np.arange(len(samples) - len(alike), len(samples)) * segment.stride,
+        counts=counts,
+    )
+
+
+def _counts(
+    segment: _PendingSegment, num_frames: int, track: AudioTrack, frame_rate: Fraction, display: _Display
+) -> SourceCounts:
+    first, end = segment.first, max(segment.first, segment.end)
+    start, reached, stop = (interval / frame_rate for interval in (first, first + num_frames, Fraction(end)))
+    num_dropped = display.num_dropped(first, end)
+    held = track.seconds_held(start, reached)
+    return SourceCounts(
+        source_frames=segment.num_shown + num_dropped,
+        dropped_frames=num_dropped,
+        repeated_frames=num_frames - segment.num_shown,
+        damaged_frames=segment.num_damaged + display.num_lost(first, end),
+        missing_video_seconds=float(stop - reached),
+        missing_audio_seconds=round(max(0.0, float(reached - start) - held), 4),
+        unused_audio_seconds=round(track.seconds_held(reached, stop) + track.seconds_unused(start, stop), 4),
     )
 
 

@@ -17,7 +17,7 @@ from phonics_data.contract.mono import MAX_CANCELLED_DB
 from phonics_data.contract.sample import Audio, Frames
 from phonics_data.errors import OptionError
 from phonics_data.storage.toml_file import read_toml
-from phonics_data.types import Reason
+from phonics_data.types import Reason, SourceCounts
 
 BAR_LEVEL = 24
 """Maximum luma of black bars, 0..255; coded black is noisy, and 16 in some files."""
@@ -29,6 +29,9 @@ QUIETEST_DBFS = -120.0
 MIN_CONFIDENCE = 0.25
 """Default of `FilterOptions.min_confidence`: the largest one that keeps 98 % of the right segments of real songs
 (docs/segmentation.md). Labels that were imported have confidence 1."""
+
+INCOMPLETE: frozenset[Reason] = frozenset({"damaged_frames", "missing_frames", "missing_sound", "unused_sound"})
+"""Filters of `SourceCounts`: what a clip lacks of its source."""
 
 WHOLE_SHARE = 0.95
 """Share of a letter's box inside the picture from which the letter is whole; boxes are accurate to a few pixels."""
@@ -65,8 +68,9 @@ class FilterHit:
 class FilterOptions:
     """Limits of the filters, and whether a hit drops or only flags the clip.
 
-    * Hits of three filters drop the clip only if their `drop_` option is set, and flag it in metadata.parquet
+    * Hits of some filters drop the clip only if their `drop_` option is set, and flag it in metadata.parquet
       otherwise: still images are useful for some models, a dark background looks like bars, and OCR misses letters.
+      `drop_incomplete` is for what the clip lacks of its source.
     * A near duplicate of a clip from another source is dropped unless `drop_near_duplicates` is off; one of the same
       source is flagged.
     * Hits of all other filters drop the clip.
@@ -82,9 +86,14 @@ class FilterOptions:
     """Not applied with ``--fit pad``, which adds bars."""
     min_letter_seen_share: float = 0.05
     """Applied only if OCR read the screen of the source."""
+    max_damaged_frames: int = 0
+    max_missing_seconds: float = 0.1
+    """Of the interval that was asked for: video after its end, sound that the source does not have, and sound that the clip
+    leaves out. Real files have up to .063 s of each, because streams end at the end of a frame or packet."""
     drop_static: bool = False
     drop_letterboxed: bool = False
     drop_letter_not_visible: bool = False
+    drop_incomplete: bool = False
     max_image_hash_bits: int = 16
     """Maximum number of different bits of the image hashes of near duplicates (`phonics_data.quality.near_duplicates`)."""
     max_audio_hash_bits: int = 6
@@ -100,6 +109,8 @@ class FilterOptions:
             "min_confidence": (0.0, 1.0),
             "max_bar_share": (0.0, 1.0),
             "min_letter_seen_share": (0.0, 1.0),
+            "max_damaged_frames": (0, 1_000_000),
+            "max_missing_seconds": (0.0, 3600.0),
             "max_image_hash_bits": (0, 64),
             "max_audio_hash_bits": (0, 32),
         }
@@ -157,13 +168,16 @@ def apply_filters(
     options: FilterOptions,
     *,
     letter_seen_share: float | None = None,
+    counts: SourceCounts | None = None,
 ) -> tuple[FilterHit, ...]:
     """All filters that the clip fails; those that always drop it are first.
 
     Args:
         letter_seen_share: share of the clip's duration during which its letter was whole in the picture, by OCR, 0..1;
             None if OCR did not read the screen.
+        counts: what the source holds against the clip; None: not known.
     """
+    counts = counts or SourceCounts()
     hits = (
         _below("too_short", duration_seconds, options.min_seconds),
         _below("black", measurements.bright_level, options.min_bright_level),
@@ -174,6 +188,10 @@ def apply_filters(
         _below("static_picture", measurements.moving_share, options.min_moving_share),
         _above("letterboxed", measurements.bar_share, options.max_bar_share),
         _below("letter_not_visible", letter_seen_share, options.min_letter_seen_share),
+        _above("damaged_frames", counts.damaged_frames, options.max_damaged_frames),
+        _above("missing_frames", counts.missing_video_seconds, options.max_missing_seconds),
+        _above("missing_sound", counts.missing_audio_seconds, options.max_missing_seconds),
+        _above("unused_sound", counts.unused_audio_seconds, options.max_missing_seconds),
     )
     return tuple(hit for hit in hits if hit is not None)
 
@@ -184,6 +202,7 @@ def is_dropped(hit: FilterHit, options: FilterOptions) -> bool:
         "static_picture": options.drop_static,
         "letterboxed": options.drop_letterboxed,
         "letter_not_visible": options.drop_letter_not_visible,
+        **dict.fromkeys(INCOMPLETE, options.drop_incomplete),
     }
     return optional.get(hit.reason, True)
 

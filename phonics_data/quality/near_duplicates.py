@@ -21,12 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phonics_data.contract.sample import Audio, Frames
+from phonics_data.quality.hash_search import AUDIO_BITS, IMAGE_BITS, Hashes, NearHashes
+from phonics_data.quality.split import merged_groups
 
 _ROWS, _COLUMNS = 8, 9
 _MOMENTS = (1 / 6, 1 / 2, 5 / 6)
 IMAGE_HASH_BITS = len(_MOMENTS) * _ROWS * (_COLUMNS - 1)
 _BANDS, _SLICES = 9, 5
 AUDIO_HASH_BITS = (_BANDS - 1) * (_SLICES - 1)
+assert (IMAGE_HASH_BITS, AUDIO_HASH_BITS) == (IMAGE_BITS, AUDIO_BITS)
 
 _HOP_SAMPLES = 256
 
@@ -66,32 +69,32 @@ def clip_hashes(frames_LHWC: Frames, audio_N: Audio, audio_rate_hz: int) -> Clip
 def near_duplicates(
     candidates: Sequence[Candidate], *, max_image_hash_bits: int, max_audio_hash_bits: int
 ) -> dict[str, tuple[str, int]]:
-    """Find near duplicates in time almost linear in the number of clips.
+    """Find near duplicates: clips that have the label of an earlier original and are near it.
 
-    Two hashes that differ by at most b bits have at least one of b + 1 pieces in common, so only clips with a common
-    piece of the image hash are compared.
+    A clip that is near no original before it is an original, so thousands of copies are as fast as one, and each has one
+    row. The search is exact (`phonics_data.quality.hash_search`): the result is that of comparing each clip with all
+    originals before it.
 
     Returns:
-        sample id -> (id of the earlier clip that it duplicates, number of different bits of both hashes).
+        sample id -> (id of the nearest original before it, number of different bits of both hashes). Of originals at the
+        same distance it is the one with the first id in sorted order.
     """
-    found: dict[str, tuple[str, int]] = {}
-    buckets: dict[tuple[str, int, int], list[tuple[Candidate, int, int]]] = defaultdict(list)
-    num_pieces = max_image_hash_bits + 1
+    by_label: dict[str, list[Candidate]] = defaultdict(list)
     for candidate in candidates:
-        image, audio = int(candidate.hashes.image_hash, 16), int(candidate.hashes.audio_hash, 16)
-        keys = [(candidate.label, place, piece) for place, piece in enumerate(_pieces(image, num_pieces))]
-        near: list[tuple[int, str]] = []
-        for other, other_image, other_audio in {id(entry): entry for key in keys for entry in buckets[key]}.values():
-            image_bits = (image ^ other_image).bit_count()
-            audio_bits = (audio ^ other_audio).bit_count()
-            if image_bits <= max_image_hash_bits and audio_bits <= max_audio_hash_bits:
-                near.append((image_bits + audio_bits, other.sample_id))
-        if near:
-            num_bits, original = min(near)
-            found[candidate.sample_id] = (original, num_bits)
-            continue  # only originals are compared with, so thousands of copies are as fast as one
-        for key in keys:
-            buckets[key].append((candidate, image, audio))
+        by_label[candidate.label].append(candidate)
+    found: dict[str, tuple[str, int]] = {}
+    for clips in by_label.values():
+        hashes = Hashes(
+            image_NB=_bytes([clip.hashes.image_hash for clip in clips], IMAGE_HASH_BITS),
+            audio_NB=_bytes([clip.hashes.audio_hash for clip in clips], AUDIO_HASH_BITS),
+        )
+        search = NearHashes(hashes, max_image_bits=max_image_hash_bits, max_audio_bits=max_audio_hash_bits)
+        originals = search.originals()
+        rank_N = np.empty(len(clips), np.int64)
+        rank_N[sorted(range(len(clips)), key=lambda index: clips[index].sample_id)] = np.arange(len(clips))
+        nearest, num_bits = search.nearest(originals, rank_N)
+        for index in np.flatnonzero(nearest >= 0):
+            found[clips[index].sample_id] = (clips[nearest[index]].sample_id, int(num_bits[index]))
     return found
 
 
@@ -115,17 +118,17 @@ def duplicate_groups(
         one, other = sorted((video_of[sample_id], video_of[original]))
         if one != other:
             shared[one, other] += 1
-    group = {video_id: video_id for video_id in sizes}
-    for (one, other), number in sorted(shared.items()):
-        if number >= min_share * min(sizes[one], sizes[other]):
-            low, high = sorted((group[one], group[other]))
-            group = {video_id: low if name == high else name for video_id, name in group.items()}
-    return group
+    related = [
+        {one: one, other: one}
+        for (one, other), number in shared.items()
+        if number >= min_share * min(sizes[one], sizes[other])
+    ]
+    return merged_groups({video_id: video_id for video_id in sizes}, *related)
 
 
-def _pieces(bits: int, number: int) -> list[int]:
-    size = -(-IMAGE_HASH_BITS // number)
-    return [(bits >> (place * size)) & ((1 << size) - 1) for place in range(number)]
+def _bytes(hashes: Sequence[str], num_bits: int) -> NDArray[np.uint8]:
+    """(N, B) bytes of hexadecimal hashes."""
+    return np.frombuffer(bytes.fromhex("".join(hashes)), np.uint8).reshape(len(hashes), num_bits // 8)
 
 
 def _image_bits(frame_HWC: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -138,11 +138,10 @@ def split_by_source(
     }
     nonzero: list[Split] = [split for split in RATIO_SPLITS if edges[split][1] > edges[split][0]]
     for split in nonzero:
-        if split in splits.values():
+        num_groups = Counter(splits.values())
+        if num_groups[split]:
             continue
-        donors = [
-            name for name in sorted(splits) if name not in fixed and list(splits.values()).count(splits[name]) > 1
-        ]
+        donors = [name for name in sorted(splits) if name not in fixed and num_groups[splits[name]] > 1]
         if donors:
             low, high = edges[split]
             middle = (low + high) / 2
@@ -189,10 +188,11 @@ def merged_groups(*relations: Mapping[str, str], declared: Mapping[str, str] | N
 def divided_groups(groups: Mapping[str, str], given: Mapping[str, Split]) -> list[list[str]]:
     """The groups of `groups` (video id -> group) whose sources have several given splits: each as its sources with a
     given split, sorted."""
-    divided = {name for name, splits in _given_of_groups(groups, given).items() if len(splits) > 1}
-    return [
-        sorted(video for video, name in groups.items() if name == one and video in given) for one in sorted(divided)
-    ]
+    divided = {name: list[str]() for name, splits in sorted(_given_of_groups(groups, given).items()) if len(splits) > 1}
+    for video, name in sorted(groups.items()):
+        if name in divided and video in given:
+            divided[name].append(video)
+    return list(divided.values())
 
 
 def _given_of_groups(groups: Mapping[str, str], given: Mapping[str, Split]) -> dict[str, list[Split]]:

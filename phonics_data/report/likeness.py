@@ -35,6 +35,8 @@ MAX_CLIP_SECONDS = 60.0
 SHEET_FRAMES = 8
 """Frames of each clip that are kept for the contact sheet."""
 _RESAMPLES = 10_000
+_VALUES_AT_ONCE = 1_000_000
+"""Of the bootstrap; all resamples of many clips do not fit into memory."""
 _AUDIO_RATE_HZ = 16_000
 _CAPTION_HEIGHT = 14
 _GAP = 4
@@ -260,7 +262,13 @@ def _row(name: str, real_N: NDArray[np.float64], rendered_N: NDArray[np.float64]
     interval: tuple[float, float] | None = None
     if real:
         rng = np.random.default_rng(seed)
-        medians = np.median(rng.choice(defined[0], size=(_RESAMPLES, defined[0].size)), axis=1)
+        at_once = min(_RESAMPLES, max(1, _VALUES_AT_ONCE // defined[0].size))
+        medians = np.concatenate(
+            [
+                np.median(rng.choice(defined[0], size=(min(at_once, _RESAMPLES - start), defined[0].size)), axis=1)
+                for start in range(0, _RESAMPLES, at_once)
+            ]
+        )
         low, high = np.percentile(medians, (2.5, 97.5))
         interval = (float(low), float(high))
     bounds = (real[0], real[-1]) if real else None

@@ -34,13 +34,13 @@ from phonics_data.stages.shard.object_picture import (
 )
 from phonics_data.stages.shard.options import DatasetFit, ShardOptions
 from phonics_data.storage.object_table import ADVICE, ObjectRow, read_objects
-from phonics_data.types import NoPictureReason, ObjectPictureSource, Rejection, Segment
+from phonics_data.types import NoPictureReason, ObjectPictureSource, Rejection, Segment, SourceCounts
 
 # Imported here, so that a worker imports it once and not in each process that it forks.
 _ = soundfile.__version__
 
 log = logging.getLogger("phonics_data")
-CUT_VERSION = 8
+CUT_VERSION = 9
 """Increased whenever the same source, segment and options give other bytes; all clips are then cut again."""
 
 _MEDIA_FIT: dict[DatasetFit, Fit] = {
@@ -102,6 +102,7 @@ class CutClip:
     object_picture_source: ObjectPictureSource
     no_picture_reason: NoPictureReason
     measures: ClipMeasurements
+    counts: SourceCounts
     hashes: ClipHashes
 
 
@@ -270,5 +271,6 @@ def _store(
         object_picture_source=source,
         no_picture_reason=reason,
         measures=measure_clip(cut.frames_LHWC, cut.audio_N, options.audio_rate_hz, cancelled_db=cut.cancelled_db),
+        counts=cut.counts,
         hashes=clip_hashes(cut.frames_LHWC, cut.audio_N, options.audio_rate_hz),
     )

@@ -61,6 +61,7 @@ def select_clips(
             clip.segment.confidence,
             filters,
             letter_seen_share=seen_share[clip.segment.segment_id],
+            counts=clip.counts,
         )
         dropping = next((hit for hit in hits if is_dropped(hit, filters)), None)
         if dropping is not None:

@@ -39,6 +39,7 @@ from phonics_data.executors.isolated import Limits, decoding_limits
 from phonics_data.executors.items import OnProgress, Outcome, frequent_reasons, run_items, write_rejections
 from phonics_data.media import Region
 from phonics_data.ocr.trace import ScreenTrace, trace_path
+from phonics_data.quality.filters import INCOMPLETE
 from phonics_data.quality.split import divided_groups, given_by_video, merged_groups, split_by_source
 from phonics_data.stages.shard.croissant import croissant_metadata
 from phonics_data.stages.shard.cutting import CUT_VERSION, CutClip, CutTask, cut_video
@@ -227,8 +228,34 @@ def _shard(
         num_skipped=num_skipped,
         by_reason=dict(Counter(rejection.reason for rejection in rejections)),
         wall_seconds=result.count.wall_seconds,
-        notes=(*notes, *_pictures_note([selected.clip for selected in selection.clips])),
+        notes=(
+            *notes,
+            *_counts_notes([selected.clip for selected in selection.clips], selection),
+            *_pictures_note([selected.clip for selected in selection.clips]),
+        ),
     )
+
+
+def _counts_notes(clips: Sequence[CutClip], selection: Selection) -> tuple[str, ...]:
+    """What the sources hold in the clips' intervals, if that differs from the clips."""
+    notes: list[str] = []
+    totals = Counter[str]()
+    for clip in clips:
+        totals.update(dataclasses.asdict(clip.counts))
+    if totals["dropped_frames"] or totals["repeated_frames"]:
+        notes.append(
+            f"frames: {totals['source_frames']} of the sources in {sum(clip.num_frames for clip in clips)} of the clips; "
+            f"{totals['dropped_frames']} dropped and {totals['repeated_frames']} repeated for the frame rate of the clips"
+        )
+    incomplete = Counter(flag for selected in selection.clips for flag in selected.flags if flag in INCOMPLETE)
+    if incomplete:
+        number = sum(not INCOMPLETE.isdisjoint(selected.flags) for selected in selection.clips)
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(incomplete.items()))
+        notes.append(
+            f"incomplete: {number} of {len(clips)} clips ({reasons}); the column flags names them, drop_incomplete = true in "
+            "--filters drops them"
+        )
+    return tuple(notes)
 
 
 def _pictures_note(clips: Sequence[CutClip]) -> tuple[str, ...]:
@@ -459,6 +486,7 @@ def _rows(
                     object_picture_source=clip.object_picture_source,
                     no_picture_reason=clip.no_picture_reason,
                     **dataclasses.asdict(clip.measures),
+                    **dataclasses.asdict(clip.counts),
                     **dataclasses.asdict(clip.hashes),
                 )
             )

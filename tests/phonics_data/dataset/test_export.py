@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pandas
@@ -11,7 +13,7 @@ import soundfile
 
 from phonics_data.contract.shard import read_shard
 from phonics_data.dataset.export import export
-from phonics_data.dataset.layout import shard_paths
+from phonics_data.dataset.layout import METADATA, read_metadata, shard_paths, write_metadata
 from phonics_data.errors import DatasetError, InputError
 from phonics_data.media import probe
 from tests.phonics_data.report.test_verify import make_dataset
@@ -38,6 +40,21 @@ def test_folder(dataset: Path, tmp_path: Path) -> None:
         audio, rate = soundfile.read(path.with_suffix(".wav"), dtype="float32")
         assert rate == 16_000
         assert (audio == samples[row.sample_id].audio_N).all()
+
+
+def test_clips_that_shards_and_metadata_do_not_both_have_are_an_error(dataset: Path, tmp_path: Path) -> None:
+    incomplete = shutil.copytree(dataset, tmp_path / "incomplete")
+    shard_paths(incomplete)[0].unlink()
+    with pytest.raises(DatasetError, match=r"of 6 clips of metadata.parquet are in no shard"):
+        export(incomplete, tmp_path / "one")
+    rows = read_metadata(dataset)
+    changed = shutil.copytree(dataset, tmp_path / "changed")
+    write_metadata(changed / METADATA, [dataclasses.replace(rows[0], num_frames=21), *rows[1:]])
+    with pytest.raises(DatasetError, match=r"has 20 frames and .* lists 21 frames"):
+        export(changed, tmp_path / "two")
+    write_metadata(changed / METADATA, rows[1:])
+    with pytest.raises(DatasetError, match="lists no such clip"):
+        export(changed, tmp_path / "three")
 
 
 def test_huggingface_layout(dataset: Path, tmp_path: Path) -> None:

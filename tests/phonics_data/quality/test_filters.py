@@ -18,8 +18,10 @@ from phonics_data.quality.filters import (
     shown_share,
     visible_share,
 )
+from phonics_data.types import SourceCounts
 
 GOOD = ClipMeasurements(moving_share=0.2, bright_level=200.0, loudness_dbfs=-20.0, clipped_share=0.0, bar_share=0.0)
+
 RATE = 16_000
 
 
@@ -171,3 +173,20 @@ def test_documented_minimum_confidence() -> None:
 def test_out_of_range_limits_are_refused() -> None:
     with pytest.raises(OptionError, match="min_moving_share"):
         FilterOptions(min_moving_share=1.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "edge", "beyond", "reason"),
+    [
+        ("damaged_frames", 0, 1, "damaged_frames"),
+        ("missing_video_seconds", 0.1, 0.12, "missing_frames"),
+        ("missing_audio_seconds", 0.1, 0.12, "missing_sound"),
+        ("unused_audio_seconds", 0.1, 0.12, "unused_sound"),
+    ],
+)
+def test_what_a_clip_lacks_of_its_source_flags_it(name: str, edge: float, beyond: float, reason: str) -> None:
+    assert not apply_filters(GOOD, 2.0, 1.0, FilterOptions(), counts=SourceCounts(**{name: edge}))
+    (hit,) = apply_filters(GOOD, 2.0, 1.0, FilterOptions(), counts=SourceCounts(**{name: beyond}))
+    assert (hit.reason, hit.measured, hit.threshold) == (reason, beyond, edge)
+    assert not is_dropped(hit, FilterOptions())
+    assert is_dropped(hit, FilterOptions(drop_incomplete=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from fractions import Fraction
 from pathlib import Path
 
@@ -120,6 +121,16 @@ def test_rendered_medians_must_lie_within_the_real_percentiles() -> None:
     for frames, within in ((59, False), (60, True), (100, True), (101, False)):
         rows = {row.name: row for row in compare(real, [clip("r", change=5, frames=frames)])}
         assert rows["frames"].is_within == within
+
+
+def test_memory_of_the_bootstrap_does_not_grow_with_resamples() -> None:
+    real = [clip(str(n), change=n % 7) for n in range(400)]
+    tracemalloc.start()
+    try:
+        compare(real, real[:1])
+        assert tracemalloc.get_traced_memory()[1] < 50e6  # all resamples at once take 96 MB
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_interval_of_the_median_is_wider_with_fewer_clips() -> None:
