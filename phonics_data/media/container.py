@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 # The libraries must not log to the terminal; errors are reported in this package's messages.
 av.logging.set_level(None)
 
-_DEMUXERS = "aac,ac3,aiff,asf,avi,flac,flv,gif,ivf,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,mpegvideo,nut,ogg,rm,wav"
+_DEMUXERS = "aac,ac3,aiff,asf,avi,flac,flv,gif,ivf,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,mpegvideo,mxf,nut,ogg,rm,wav"
+_CONTAINERS = "MP4, MOV, 3GP, Matroska, WebM, AVI, MPEG, MPEG-TS, FLV, Ogg, WMV, MXF"
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
 # Titles that are not UTF-8 must not prevent opening a file. PyAV 19 keeps the bytes and does not have this argument.
 _OLDER: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
@@ -47,7 +48,7 @@ def open_media(path: Path) -> Generator[InputContainer]:
         container = av.open(str(path.absolute()), options=dict(_OPTIONS), **_OLDER)
     except (av.error.FFmpegError, ValueError) as error:
         raise MediaError(
-            "not_a_video", f"{path}: not a readable media file ({_text(error)}); allowed: mp4, webm, mpeg, avi"
+            "not_a_video", f"{path}: not a readable media file ({_text(error)}); allowed: {_CONTAINERS}"
         ) from error
     try:
         yield container
@@ -84,6 +85,11 @@ def as_fraction(value: Any) -> Fraction | None:
     PyAV up to 18 returns a `Fraction` or None, from 19 on its own type, which is 0 for a missing value.
     """
     return Fraction(value.numerator, value.denominator) if value else None
+
+
+def pixel_aspect(video: av.VideoStream) -> Fraction:
+    """Width of a stored pixel divided by its height."""
+    return as_fraction(video.sample_aspect_ratio) or as_fraction(video.codec_context.sample_aspect_ratio) or Fraction(1)
 
 
 def decode_all(path: Path) -> int:
