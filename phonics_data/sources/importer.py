@@ -6,6 +6,7 @@ The files are not copied; videos.parquet contains their absolute paths.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 import time
@@ -24,6 +25,8 @@ from phonics_data.storage.manifest import kind_of
 from phonics_data.storage.tables import write_table
 from phonics_data.storage.workspace import Workspace, file_sha256
 from phonics_data.types import FetchedVideo, LabelSource, ObjectWordSource, Rejection, Segment, StageCount, segment_id
+
+log = logging.getLogger("phonics_data")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,7 +118,9 @@ def import_files(
         if isinstance(result, ItemError):
             rejections.extend(rejected("fetch", file.video_id, result).rejections)
         else:
-            videos[file.video_id] = result
+            videos[file.video_id], audio_choice = result
+            if audio_choice:
+                log.warning("%s: %s", file.path, audio_choice)
         report("fetch", done, len(files))
     rejections.sort(key=lambda row: row.item_id)
     write_rejections(workspace, "fetch", rejections)
@@ -140,7 +145,8 @@ def import_files(
     )
 
 
-def _inspect(file: LabelledFile) -> FetchedVideo:
+def _inspect(file: LabelledFile) -> tuple[FetchedVideo, str]:
+    """The row of a file, and which of several audio streams is used."""
     if file.fault is not None:
         raise file.fault
     if not file.path.is_file():
@@ -156,7 +162,7 @@ def _inspect(file: LabelledFile) -> FetchedVideo:
     labels = sorted({segment.label for segment in file.segments})
     are_letters = bool(labels) and set(labels) <= set(LETTERS.names)  # speakers and words are none
     letters = "".join(labels if are_letters else LETTERS.names)
-    return FetchedVideo(
+    video = FetchedVideo(
         video_id=file.video_id,
         path=file.path.absolute().as_posix(),
         sha256=file_sha256(file.path),
@@ -173,6 +179,7 @@ def _inspect(file: LabelledFile) -> FetchedVideo:
         letters=letters,
         group=file.group,
     )
+    return video, info.audio_choice
 
 
 def _segments(file: LabelledFile, video: FetchedVideo, evidence: LabelSource) -> list[Segment]:
