@@ -305,12 +305,12 @@ def test_spaces_of_word_timed_rolling_captions(spelling: Callable[[str], str]) -
         """WEBVTT
 
 00:00:01.000 --> 00:00:02.990 align:start position:0%
- 
+EMPTY
 a<00:00:01.500><c> is</c><00:00:02.000><c> for</c><00:00:02.500><c> apple</c>
 
 00:00:02.990 --> 00:00:03.000 align:start position:0%
 a is for apple
- 
+EMPTY
 
 00:00:03.000 --> 00:00:04.990 align:start position:0%
 a is for apple
@@ -318,12 +318,12 @@ b<00:00:03.500><c> is</c><00:00:04.000><c> for</c><00:00:04.500><c> ball</c>
 
 00:00:04.990 --> 00:00:05.000 align:start position:0%
 b is for ball
- 
+EMPTY
 
 00:00:05.000 --> 00:00:06.990 align:start position:0%
 b is for ball
 c<00:00:05.500><c> is</c><00:00:06.000><c> for</c><00:00:06.500><c> cat</c>
-"""
+""".replace("EMPTY", " ")
     )
     words = parse_captions(text.encode(), ".vtt", name="a.vtt").words
     assert [word.text for word in words] == "a is for apple b is for ball c is for cat".split()
