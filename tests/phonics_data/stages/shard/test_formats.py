@@ -7,6 +7,7 @@ store less than that have their own limits here, with the reason.
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -18,11 +19,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from phonics_data import open_dataset
+from phonics_data.media import cut_segments, ffmpeg_path
 from phonics_data.media.frame_sampler import sample_frames
 from phonics_data.media.preview import frame_jpeg
 from phonics_data.quality.filters import FilterOptions
 from phonics_data.sources.folder import files_by_csv
-from phonics_data.sources.importer import import_files
+from phonics_data.sources.importer import LabelledFile, LabelledSegment, import_files
 from phonics_data.stages.shard.stage import ShardOptions, shard
 from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import Workspace
@@ -175,8 +177,51 @@ def test_pixels_that_are_not_square_are_shown_square(ordinary: Path, reader: str
     assert frame.shape[:2] == (128, 160)
 
 
-ROTATIONS = ("90", "180", "270", "hflip", "vflip")
-_ROTATE = {"90": 90, "180": 180, "270": 270}
+def test_import_says_which_of_several_audio_streams_is_used(
+    ordinary: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, path = ordinary / "videos" / "mp4.mp4", tmp_path / "two.mp4"
+    languages = ("-metadata:s:a:0", "language=deu", "-metadata:s:a:1", "language=eng", "-disposition:a", "0")
+    call = [
+        ffmpeg_path(),
+        "-v",
+        "error",
+        "-i",
+        source,
+        "-map",
+        "0:v",
+        "-map",
+        "0:a",
+        "-map",
+        "0:a",
+        "-c",
+        "copy",
+        *languages,
+        path,
+    ]
+    subprocess.run(call, check=True)
+    file = LabelledFile(video_id="two", path=path, segments=(LabelledSegment(label="a"),))
+    import_files(Workspace(tmp_path / "work"), [file], evidence="csv")
+    assert "audio stream 1 of 2 used: deu (default)" in caplog.text
+
+
+@pytest.mark.parametrize("pictures", ["90", "180", "270", "hflip", "vflip", "transpose", "transverse"])
+def test_orientation_in_every_container_that_stores_it(tmp_path: Path, pictures: str) -> None:
+    """Frames that are stored turned, with the display matrix that the ffmpeg program writes."""
+    stored = Pattern(suffix=".mp4", video=H264, audio=AAC, pictures=pictures, width=96, height=128, seconds=1.7)
+    write_pattern(tmp_path / "stored.mp4", stored)
+    turn = {
+        "90": ("-display_rotation", "-90"), "180": ("-display_rotation", "180"), "270": ("-display_rotation", "90"),
+        "hflip": ("-display_hflip",), "vflip": ("-display_vflip",), "transpose": ("-display_rotation", "-90", "-display_hflip"),
+        "transverse": ("-display_rotation", "90", "-display_hflip"),
+    }[pictures]  # fmt: skip
+    for suffix in (".mp4", ".mov", ".mkv"):
+        path = tmp_path / f"turned{suffix}"
+        call = [ffmpeg_path(), "-v", "error", *turn, "-i", tmp_path / "stored.mp4", "-c", "copy", path]
+        subprocess.run(call, check=True)
+        (clip,) = cut_segments(path, [(0.0, 1.0)], frame_rate=RATE, width=64, height=64, audio_rate_hz=16_000)
+        found = read_clip(stored, clip.frames_LHWC, RATE, clip.audio_N, 16_000, 0.0)
+        assert (faults([found, found]), suffix) == ([], suffix)
 
 
 @settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
