@@ -21,6 +21,7 @@ from scipy import ndimage
 
 from phonics_data.contract.display import DisplayError, upright_rgb
 from phonics_data.contract.files import atomic_path
+from phonics_data.contract.frame_times import FrameTimes
 from phonics_data.contract.image_file import UnknownRangeError, opened_image, shown, shown_on_white
 from phonics_data.contract.media_input import MAX_FRAME_PIXELS, open_input
 from phonics_data.contract.mono import MAX_CANCELLED_DB, cancelled_db, mix_channels, mix_frames
@@ -157,7 +158,17 @@ def read_video(path: Path, size: int, audio_rate_hz: int) -> VideoFile:
             start = Fraction(cast("int | None", container.start_time) or 0, av.time_base)
             streams = [stream, *([sound] if sound is not None else [])]
             resampler = av.AudioResampler(format="fltp", rate=audio_rate_hz)
-            for frame in container.decode(streams):
+            times = FrameTimes(stream)
+            decoded = (
+                frame
+                for packet in container.demux(streams)
+                for frame in (
+                    times.add(packet, cast("list[av.VideoFrame]", packet.decode()))
+                    if packet.stream.index == stream.index
+                    else packet.decode()
+                )
+            )
+            for frame in decoded:
                 if not isinstance(frame, av.AudioFrame | av.VideoFrame):
                     continue
                 if frame.pts is not None and frame.time_base is not None:

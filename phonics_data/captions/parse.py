@@ -343,17 +343,22 @@ def _strip_tags(text: str) -> str:
     return _TAG.sub("", text)
 
 
+def _plain_line(line: str) -> str:
+    """The text of a line for comparison: tools write a space as ``&nbsp;``, or place a line with invisible characters."""
+    return " ".join(without_marks(_strip_tags(line)).split())
+
+
 def _remove_carried_lines(cues: Sequence[Cue]) -> list[Cue]:
     """Cues of a rolling track with only the lines that are new in each cue.
 
     YouTube's cues have two lines; the upper one is carried over from the cue before. Cues of 10 ms only complete a line.
     Without padding lines, lines that repeat the end of the cue before count as carried, but not the last one of several.
     """
-    padded = any(not _strip_tags(line).strip() for cue in cues for line in cue.lines)
+    padded = any(not _plain_line(line) for cue in cues for line in cue.lines)
     result: list[Cue] = []
     previous: list[str] = []
     for cue in cues:
-        plain = [_strip_tags(line).strip() for line in cue.lines]
+        plain = [_plain_line(line) for line in cue.lines]
         visible = [line for line in plain if line]
         if padded and len(plain) == 2 and not cue.is_completion:
             new = cue.lines[1:] if plain[0] in ("", *previous[-1:]) else cue.lines

@@ -52,7 +52,7 @@ _TRANSFERS = {
 _PRIMARIES = {8: "film", 9: "BT.2020", 10: "XYZ", 11: "DCI P3", 12: "Display P3", 22: "EBU 3213-E"}
 _MATRICES = {8: "YCgCo", 10: "BT.2020 with constant luminance", 11: "SMPTE ST 2085", 12: "derived from the primaries",
              13: "derived from the primaries", 14: "ICtCp", 15: "IPT", 16: "YCgCo", 17: "YCgCo"}  # fmt: skip
-_UNSPECIFIED_MATRIX = 2
+UNSPECIFIED_MATRIX = 2
 
 
 class DisplayError(ValueError):
@@ -94,6 +94,7 @@ def orientation(frame: VideoFrame) -> Orientation:
     from av.sidedata.sidedata import SideDataContainer, Type
 
     _check_colors(frame)
+    _accept_all(Type)
     # frame.side_data would make a cycle of references, which keeps the frame in memory until the garbage collector runs.
     side_data = cast("Any", SideDataContainer)(frame)
     if (stereo := side_data.get(Type.STEREO3D)) is not None:
@@ -108,6 +109,17 @@ def orientation(frame: VideoFrame) -> Orientation:
             )
     matrix = side_data.get(Type.DISPLAYMATRIX)
     return Orientation() if matrix is None else _from_matrix(struct.unpack_from("=9i", bytes(matrix)))
+
+
+def _accept_all(kinds: Any) -> None:
+    """Let PyAV read frames with kinds of side data that it does not list (Exif, views of MV-HEVC, LCEVC): it fails otherwise."""
+
+    def unlisted(value: object) -> object:
+        member = object.__new__(kinds)
+        member._name_, member._value_ = f"UNLISTED_{value}", value
+        return member
+
+    kinds._missing_ = unlisted
 
 
 def _from_matrix(matrix: tuple[int, ...]) -> Orientation:
@@ -144,7 +156,7 @@ def _check_colors(frame: VideoFrame) -> None:
 
 def uses_bt709(frame: VideoFrame) -> bool:
     """Whether a frame without a colour matrix has that of high definition."""
-    return int(frame.colorspace) == _UNSPECIFIED_MATRIX and frame.height >= HD_LINES
+    return int(frame.colorspace) == UNSPECIFIED_MATRIX and frame.height >= HD_LINES
 
 
 def has_alpha(frame: VideoFrame) -> bool:

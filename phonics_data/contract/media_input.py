@@ -24,7 +24,7 @@ av.logging.set_level(None)
 MAX_FRAME_PIXELS = 8192 * 8192
 """Largest picture, in any aspect ratio: 8K has half of it. A codec can keep 16 of them, which is 1.6 GB."""
 
-_DEMUXERS = "aac,ac3,aiff,asf,avi,flac,flv,gif,ivf,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,mpegvideo,nut,ogg,rm,wav"
+_DEMUXERS = "aac,ac3,aiff,asf,avi,flac,flv,gif,ivf,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,mpegvideo,mxf,nut,ogg,rm,wav"
 DECODER_OPTIONS = {"max_pixels": str(MAX_FRAME_PIXELS)}
 """Options of every video decoder."""
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS} | DECODER_OPTIONS

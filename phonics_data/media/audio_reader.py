@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from phonics_data.contract.frame_times import FrameTimes
 from phonics_data.contract.mono import MAX_CANCELLED_DB
 from phonics_data.contract.streams import audio_stream, video_stream
 from phonics_data.errors import MediaError
@@ -38,11 +39,13 @@ def read_audio(path: Path, *, duration_seconds: float, rate_hz: int) -> MonoAudi
             raise MediaError("no_audio_stream", f"{path}: has no audio stream")
         # Without video, the clock begins with the audio.
         origin = None if video is not None else Fraction(audio.start_time or 0) * time_base(audio)
+        times = FrameTimes(video) if video is not None else None
         pending: list[AudioFrame] = []
         for packet in container.demux([audio] if video is None else [video, audio]):
             if packet.stream.index != audio.index:
-                if origin is None and video is not None and (frames := frames_of(packet)):
-                    origin = Fraction(frames[0].pts or 0) * time_base(video)
+                if origin is None and times is not None and (frames := times.add(packet, frames_of(packet))):
+                    assert frames[0].pts is not None
+                    origin = frames[0].pts * time_base(packet.stream)
                 continue
             pending.extend(frames_of(packet))
             while origin is not None and pending:

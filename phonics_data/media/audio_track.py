@@ -63,6 +63,7 @@ class AudioTrack:
         self._is_repeated = False
         self._skipped: list[tuple[int, int]] = []
         """Position and number of the samples whose times run backwards."""
+        self._held: tuple[AudioFrame, int] | None = None
         self._chunks: deque[tuple[int, MonoAudio, float]] = deque()
         self._batch: list[AudioFrame] = []
         self._batch_start = (0, 0)
@@ -117,22 +118,32 @@ class AudioTrack:
                 f"{self._source}: the audio sampling rate changes from {self._rate_hz} to {frame.sample_rate} Hz; "
                 "convert the file to a single rate",
             )
-        expected, pts, samples = self._cursor, frame.pts, frame.samples
-        place = self._grid.nearest_boundary(pts) if pts is not None else expected or 0
-        skip = 0
-        if place < 0:
+        place = self._grid.nearest_boundary(frame.pts) if frame.pts is not None else None
+        if place is not None and place < 0:
             self._before_origin = max(self._before_origin, Fraction(-place, self._rate_hz))
-        if expected is None or place - expected > self._tolerance:
-            begin = place  # a gap before it is filled with zeros
+        if self._held is not None:
+            # One wrong timestamp, as Ogg has them where Vorbis changes the size of its blocks, is no gap: the frame after it
+            # follows the frame before it.
+            held, held_place = self._held
+            self._held = None
+            assert self._cursor is not None
+            follows = place is not None and abs(place - self._cursor - held.samples) <= self._tolerance
+            self._place(held, self._cursor if follows else held_place)
+        if place is not None and self._cursor is not None and abs(place - self._cursor) > self._tolerance:
+            self._held = (frame, place)
         else:
-            begin = expected
-            skip = expected - place if expected - place > self._tolerance else 0
+            self._place(frame, self._cursor if self._cursor is not None else place or 0)
+
+    def _place(self, frame: AudioFrame, place: int) -> None:
+        """Put a frame at a sample number of the source's rate; what is there already is kept, a gap is filled with zeros."""
+        begin = place if self._cursor is None else max(place, self._cursor)
+        skip = begin - place
         if skip and not self._is_repeated:
-            self._skipped.append((place, min(skip, samples)))
-        if skip >= samples:
+            self._skipped.append((place, min(skip, frame.samples)))
+        if skip >= frame.samples:
             return
         self._is_repeated = False
-        self._cursor = begin + samples - skip
+        self._cursor = begin + frame.samples - skip
         for low, high in self._windows:
             if low < self._cursor and begin < high:
                 self._append(frame, begin, skip)
@@ -168,6 +179,9 @@ class AudioTrack:
         """(num_samples,) samples from `start` on; zeros where the source has no audio."""
         if self._rate_hz == 0:
             return np.zeros(num_samples, np.float32)
+        if self._held is not None and not self.covers(start + Fraction(num_samples, self._to_rate_hz)):
+            (held, place), self._held = self._held, None  # no frame follows it
+            self._place(held, place)
         self._convert_batch()
         common = gcd(self._rate_hz, self._to_rate_hz)
         up, down = self._to_rate_hz // common, self._rate_hz // common

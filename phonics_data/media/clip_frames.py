@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from phonics_data.contract.streams import video_stream
 from phonics_data.errors import MediaError
-from phonics_data.media.container import as_fraction, decode_packet, open_media
+from phonics_data.media.container import as_fraction, decode_packet, open_media, pixel_aspect
 from phonics_data.media.probe import decodes_to_end
 from phonics_data.media.scaler import Fit, Scaler, upright_frame
 
@@ -37,7 +37,7 @@ def read_clip(path: Path, *, width: int, height: int, fit: Fit = "squash") -> tu
         if stream is None:
             raise MediaError("no_video_stream", f"{path}: has no video stream")
         rate = as_fraction(stream.average_rate or stream.guessed_rate)
-        scaler = Scaler(width, height, fit, as_fraction(stream.sample_aspect_ratio) or Fraction(1), source=str(path))
+        scaler = Scaler(width, height, fit, pixel_aspect(stream), source=str(path))
         stream.codec_context.thread_count = 1
         frames: list[NDArray[np.uint8]] = []
         for packet in container.demux(stream):

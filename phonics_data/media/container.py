@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream
 
+_CONTAINERS = "MP4, MOV, 3GP, Matroska, WebM, AVI, MPEG, MPEG-TS, FLV, Ogg, WMV, MXF"
+
 
 @contextmanager
 def open_media(path: Path) -> Generator[InputContainer]:
@@ -36,7 +38,7 @@ def open_media(path: Path) -> Generator[InputContainer]:
         raise MediaError("too_large", f"{path}: {error}", measured=error.measured, threshold=error.threshold) from error
     except (av.error.FFmpegError, ValueError) as error:
         raise MediaError(
-            "not_a_video", f"{path}: not a readable media file ({_text(error)}); allowed: mp4, webm, mpeg, avi"
+            "not_a_video", f"{path}: not a readable media file ({_text(error)}); allowed: {_CONTAINERS}"
         ) from error
     try:
         yield container
@@ -80,6 +82,11 @@ def as_fraction(value: Any) -> Fraction | None:
     PyAV up to 18 returns a `Fraction` or None, from 19 on its own type, which is 0 for a missing value.
     """
     return Fraction(value.numerator, value.denominator) if value else None
+
+
+def pixel_aspect(video: av.VideoStream) -> Fraction:
+    """Width of a stored pixel divided by its height."""
+    return as_fraction(video.sample_aspect_ratio) or as_fraction(video.codec_context.sample_aspect_ratio) or Fraction(1)
 
 
 def decode_all(path: Path) -> int:

@@ -22,11 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phonics_data.contract.display import Region
+from phonics_data.contract.frame_times import FrameTimes
 from phonics_data.contract.sample import num_audio_samples, quantize_audio
 from phonics_data.contract.streams import audio_stream, video_stream
 from phonics_data.errors import MediaError
 from phonics_data.media.audio_track import AudioTrack
-from phonics_data.media.container import as_fraction, decode_packet, frames_of, open_media, time_base
+from phonics_data.media.container import as_fraction, decode_packet, frames_of, open_media, pixel_aspect, time_base
 from phonics_data.media.scaler import FULL_FRAME, Fit, Scaler, orientation_of
 from phonics_data.media.timestamps import Grid, half_up
 from phonics_data.types import SourceCounts
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
     from av.container import InputContainer
     from av.packet import Packet
+    from av.stream import Stream
     from av.video.frame import VideoFrame
 
 
@@ -191,18 +193,24 @@ def _decode_pass(
     path: Path, segments: Sequence[_PendingSegment], output: _OutputFormat, *, use_seek: bool
 ) -> Iterator[DecodedClip]:
     wanted = list(segments)
-    with open_media(path) as container:
+    with ExitStack() as opened:
+        container = opened.enter_context(open_media(path))
         video, audio = video_stream(container), audio_stream(container)
         if video is None:
             raise MediaError("no_video_stream", f"{path}: has no video stream")
         if audio is None:
             raise MediaError("no_audio_stream", f"{path}: has no audio stream")
         video.codec_context.thread_count = output.threads
-        scalers = _Scalers(output, _pixel_aspect(video), str(path))
+        scalers = _Scalers(output, pixel_aspect(video), str(path))
         track = AudioTrack(_seconds(wanted, output.frame_rate), output.audio_rate_hz, str(path))
-        display = _Display(video, output.frame_rate, can_seek=use_seek)
+        index = video
         if use_seek and "matroska" in container.format.name:
-            _seek(container, 0)  # reads the index, which is often at the end of the file
+            # A seek reads the index, which is often at the end of the file. In the container that is decoded, it would lose the
+            # first packet of Opus, whose time is negative.
+            other = opened.enter_context(open_media(path))
+            _seek(other, 0)
+            index = other.streams[video.index]
+        display = _Display(video, output.frame_rate, index=index if use_seek else None)
         for covered, frame in _decode_streams(path, container, audio, display, track, wanted):
             if frame is not None and not _append_frame(wanted, covered, frame, scalers, is_damaged=display.is_damaged):
                 continue
@@ -232,10 +240,6 @@ def _seconds(segments: Sequence[_PendingSegment], frame_rate: Fraction) -> list[
     return [(segment.first / frame_rate, segment.end / frame_rate) for segment in segments]
 
 
-def _pixel_aspect(video: av.VideoStream) -> Fraction:
-    return as_fraction(video.sample_aspect_ratio) or as_fraction(video.codec_context.sample_aspect_ratio) or Fraction(1)
-
-
 def _seek(container: InputContainer, timestamp: int, video: av.VideoStream | None = None) -> None:
     import av.error
 
@@ -261,10 +265,10 @@ def _decode_streams(
     leading: list[AudioFrame] = []
     leading_seconds, is_leading_dropped = 0.0, False
     separate: Iterator[AudioFrame] | None = None
-    tick, audio_index = time_base(audio), audio.index
+    tick, audio_index, times = time_base(audio), audio.index, FrameTimes(display.video)
     with ExitStack() as opened:
         for packet in container.demux([display.video, audio]):
-            if packet.stream_index == audio_index:
+            if packet.stream.index == audio_index:
                 if separate is not None or is_leading_dropped:
                     continue
                 for audio_frame in frames_of(packet):
@@ -283,7 +287,7 @@ def _decode_streams(
             frames, is_valid = decode_packet(packet)
             if not is_valid:
                 display.lose(packet)
-            for frame in frames:
+            for frame in times.add(packet, frames):
                 is_first = display.origin is None
                 covered = display.replace(frame)
                 if is_first and display.origin is not None and audio.start_time is not None:
@@ -298,6 +302,7 @@ def _decode_streams(
                 if wanted and (timestamp := display.seek_timestamp(wanted[0].first)) is not None:
                     _seek(container, timestamp, display.video)
                     track.expect_repetition()
+                    times.reset()
                 if separate is not None:
                     _catch_up(separate, track, display, tick)
         if display.origin is not None:
@@ -330,8 +335,9 @@ def _catch_up(separate: Iterator[AudioFrame], track: AudioTrack, display: _Displ
 class _Display:
     """The video frame that is currently displayed, and the output intervals that it covers."""
 
-    def __init__(self, video: av.VideoStream, frame_rate: Fraction, *, can_seek: bool) -> None:
+    def __init__(self, video: av.VideoStream, frame_rate: Fraction, *, index: Stream | None) -> None:
         self.video = video
+        self._index = index
         self.origin: Fraction | None = None
         self._frame_rate = frame_rate
         self._tick = time_base(video)
@@ -348,7 +354,7 @@ class _Display:
         self.is_damaged = False
         """Whether the frame that `replace` or `end` returned last is damaged."""
         # These containers have an exact index; in others a seek can land anywhere.
-        self._can_seek = can_seek and bool({"mp4", "matroska"} & set(video.container.format.name.split(",")))
+        self._can_seek = index is not None and bool({"mp4", "matroska"} & set(video.container.format.name.split(",")))
         self._min_seek = ceil(_MIN_SEEK_SECONDS * frame_rate)
 
     @property
@@ -367,7 +373,8 @@ class _Display:
 
     def replace(self, frame: VideoFrame) -> tuple[range, VideoFrame] | None:
         """Display `frame`. Returns (intervals that the frame before it covered, that frame), if any."""
-        pts = frame.pts if frame.pts is not None else self._end_pts
+        assert frame.pts is not None
+        pts = frame.pts
         if self._grid is None:
             self.origin = pts * self._tick
             self._grid = Grid(self._tick, self.origin, self._frame_rate)
@@ -423,9 +430,10 @@ class _Display:
         if not self._can_seek or needed - self._first < self._min_seek:
             return None
         assert self.origin is not None
+        assert self._index is not None
         start = Fraction(needed) / self._frame_rate - _PREROLL_SECONDS
         timestamp = int((start + self.origin) / self._tick)
-        entries = self.video.index_entries
+        entries = self._index.index_entries
         index = entries.search_timestamp(timestamp)
         if index < 0 or entries[index].timestamp <= self._end_pts:
             return None

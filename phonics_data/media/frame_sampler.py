@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phonics_data.contract.display import on_white
+from phonics_data.contract.frame_times import FrameTimes
 from phonics_data.contract.streams import video_stream
 from phonics_data.errors import MediaError
-from phonics_data.media.container import frames_of, open_media, time_base
+from phonics_data.media.container import frames_of, open_media, pixel_aspect, time_base
 from phonics_data.media.scaler import orientation_of
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def sample_frames(path: Path, *, rate: int = 8, max_width: int = 640, threads: i
 
     Args:
         rate: frames per second.
-        max_width: wider frames are scaled down to this width; the aspect ratio is kept, both sides are even.
+        max_width: wider frames are scaled down to this width; the displayed aspect ratio is kept, both sides are even.
         threads: decoder threads.
 
     Raises:
@@ -59,17 +60,16 @@ def sample_frames(path: Path, *, rate: int = 8, max_width: int = 640, threads: i
         if stream is None:
             raise MediaError("no_video_stream", f"{path}: has no video stream")
         stream.codec_context.thread_count = threads
-        tick = time_base(stream)
+        tick, times = time_base(stream), FrameTimes(stream)
         origin: Fraction | None = None
         number = 0
         shown: VideoFrame | None = None
         # The frames since the previous sampling time, with their times.
         recent: list[tuple[VideoFrame, float]] = []
-        scalers = _Scalers(max_width, str(path))
+        scalers = _Scalers(max_width, pixel_aspect(stream), str(path))
         for packet in container.demux(stream):
-            for frame in frames_of(packet):
-                if frame.pts is None:
-                    continue
+            for frame in times.add(packet, frames_of(packet)):
+                assert frame.pts is not None
                 seconds = frame.pts * tick
                 origin = seconds if origin is None else origin
                 # `shown` is displayed until this frame replaces it.
@@ -88,10 +88,10 @@ class _Scalers:
     """Two scalers for all frames of a file: a frame that is scaled by its own methods keeps a scaler with threads, so that
     sources of many frames a second would start hundreds of them."""
 
-    def __init__(self, max_width: int, source: str) -> None:
+    def __init__(self, max_width: int, pixel_aspect: Fraction, source: str) -> None:
         from av.video.reformatter import VideoReformatter
 
-        self._max_width, self._source = max_width, source
+        self._max_width, self._pixel_aspect, self._source = max_width, pixel_aspect, source
         self._small, self._large = VideoReformatter(), VideoReformatter()
 
     def thumbnail(self, frame: VideoFrame) -> NDArray[np.int16]:
@@ -102,8 +102,9 @@ class _Scalers:
     def pixels(self, frame: VideoFrame) -> NDArray[np.uint8]:
         turned = orientation_of(frame, self._source)
         frame = on_white(frame)
-        scale = min(1.0, self._max_width / (frame.height if turned.is_transposed else frame.width))
-        width, height = max(2, round(frame.width * scale / 2) * 2), max(2, round(frame.height * scale / 2) * 2)
+        shown_width = float(frame.width * self._pixel_aspect)
+        scale = min(1.0, self._max_width / (frame.height if turned.is_transposed else shown_width))
+        width, height = max(2, round(shown_width * scale / 2) * 2), max(2, round(frame.height * scale / 2) * 2)
         pixels = np.asarray(self._large.reformat(frame, width, height, format="rgb24").to_ndarray(), np.uint8)
         return np.ascontiguousarray(turned.upright(pixels))
 

@@ -4,13 +4,34 @@ from __future__ import annotations
 
 import io
 import subprocess
+from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
+import av
+import av.error
+
+from phonics_data.contract.display import HD_LINES, UNSPECIFIED_MATRIX
 from phonics_data.contract.files import atomic_path
+from phonics_data.contract.frame_times import FrameTimes
 from phonics_data.contract.video import BROWSER_PIXEL_FORMATS
 from phonics_data.errors import MediaError
-from phonics_data.media.container import audio_stream, ffmpeg_path, frames_of, open_media, time_base, video_stream
-from phonics_data.media.scaler import upright_frame
+from phonics_data.media.container import (
+    audio_stream,
+    ffmpeg_path,
+    frames_of,
+    open_media,
+    pixel_aspect,
+    time_base,
+    video_stream,
+)
+from phonics_data.media.scaler import orientation_of, upright_frame
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
 _PLAYABLE = {
     ".mp4": ({"h264", "av1", "vp9"}, {"aac", "mp3", "opus", "flac"}, "video/mp4"),
@@ -19,6 +40,8 @@ _PLAYABLE = {
 }
 _DECODERS = {"libdav1d": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9", "libopus": "opus", "libvorbis": "vorbis"}
 PREVIEW_HEIGHT = 360
+_PREROLL_SECONDS = 1
+_MAX_LATE_SECONDS = Fraction(1, 50)
 
 
 def playable_type(path: Path) -> str:
@@ -33,6 +56,9 @@ def playable_type(path: Path) -> str:
         video_codec = video.codec_context.name if video is not None else ""
         audio_codec = audio.codec_context.name if audio is not None else ""
         pixel_format = (video.codec_context.pix_fmt or "") if video is not None else ""
+        late = abs((video.start_time or 0) * time_base(video)) if video is not None else 0
+    if late > _MAX_LATE_SECONDS:  # browsers begin with the earliest stream, the pages with the first frame
+        return ""
     plays_video = _DECODERS.get(video_codec, video_codec) in videos and pixel_format in BROWSER_PIXEL_FORMATS
     plays_audio = not audio_codec or _DECODERS.get(audio_codec, audio_codec) in audios
     return media_type if plays_video and plays_audio else ""
@@ -44,12 +70,24 @@ def write_preview(path: Path, out: Path) -> None:
     Raises:
         MediaError: ``does_not_decode``: ffmpeg failed.
     """
-    with open_media(path):  # refuses playlists and other files that are not media
-        pass
+    with open_media(path) as container:  # refuses playlists and other files that are not media
+        video, audio = video_stream(container), audio_stream(container)
+        if video is None:
+            raise MediaError("no_video_stream", f"{path}: has no video stream")
+        is_hd = video.height >= HD_LINES and int(video.codec_context.colorspace) == UNSPECIFIED_MATRIX
+        late = (
+            float((video.start_time or 0) * time_base(video))
+            - (cast("int | None", container.start_time) or 0) / av.time_base
+        )
+        maps = [f"0:{stream.index}" for stream in (video, audio) if stream is not None]
+    matrix = f"in_color_matrix={'bt709' if is_hd else 'auto'}:out_color_matrix=bt709:out_range=tv"
+    shown = f"setpts=PTS-STARTPTS,scale=-2:'min({PREVIEW_HEIGHT},ih)':{matrix},format=yuv420p"
+    tags = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
     with atomic_path(out) as temporary:
         command = [
             ffmpeg_path(), "-v", "error", "-nostdin", "-y", "-protocol_whitelist", "file", "-i", str(path.absolute()),
-            "-map", "0:v:0", "-map", "0:a:0?", "-vf", f"scale=-2:'min({PREVIEW_HEIGHT},ih)',format=yuv420p",
+            *(part for stream in maps for part in ("-map", stream)), "-vf", f"{shown},{tags}",
+            "-af", f"asetpts=PTS-{late:.6f}/TB,atrim=start=0",
             "-c:v", "libx264", "-preset", "ultrafast", "-crf", "28", "-g", "25", "-threads", "1",
             "-c:a", "aac", "-b:a", "64k", "-ac", "1", "-movflags", "+faststart", "-f", "mp4", str(temporary),
         ]  # fmt: skip
@@ -76,24 +114,49 @@ def frame_jpeg(path: Path, seconds: float, *, max_width: int = 320) -> bytes:
         if stream is None:
             raise MediaError("no_video_stream", f"{path}: has no video stream")
         stream.codec_context.thread_count = 1
-        tick = time_base(stream)
-        first = stream.start_time or 0
-        wanted = first + round(seconds / tick)
-        # Key frames can lie after the frames that are decoded from them; a second back is enough for that.
-        container.seek(max(first, wanted - round(1 / tick)), stream=stream, backward=True)
-        shown = None
-        for packet in container.demux(stream):
-            for frame in frames_of(packet):
-                if frame.pts is not None and frame.pts > wanted and shown is not None:
-                    break
-                shown = frame if frame.pts is not None else shown
-            else:
-                continue
-            break
+        shown = _frame_at(path, container, stream, seconds)
         if shown is None:
             raise MediaError("does_not_decode", f"{path}: no frame at {seconds:.2f} s decodes; fetch it again")
-        image = Image.fromarray(upright_frame(shown, str(path)))
+        pixels = upright_frame(shown, str(path))
+        aspect = pixel_aspect(stream)
+        if orientation_of(shown).is_transposed:
+            aspect = 1 / aspect
+    image = Image.fromarray(pixels)
+    if aspect != 1:
+        image = image.resize((max(1, round(image.width * aspect)), image.height))
     image.thumbnail((max_width, max_width))
     file = io.BytesIO()
     image.save(file, "JPEG", quality=80)
     return file.getvalue()
+
+
+def _frame_at(path: Path, container: InputContainer, stream: VideoStream, seconds: float) -> VideoFrame | None:
+    """The frame that is displayed `seconds` after the first one."""
+    tick, times = time_base(stream), FrameTimes(stream)
+    first = next((frame for packet in container.demux(stream) for frame in times.add(packet, frames_of(packet))), None)
+    if first is None:
+        return None
+    assert first.pts is not None
+    wanted = first.pts + round(seconds / tick)
+    # Key frames can lie after the frames that are decoded from them; a second back is enough for that.
+    if seconds > _PREROLL_SECONDS:
+        with suppress(av.error.FFmpegError):
+            container.seek(wanted - round(_PREROLL_SECONDS / tick), stream=stream, backward=True)
+            shown = _last_until(container, stream, wanted)
+            if shown is not None and (shown.pts or 0) <= wanted:
+                return shown
+    # Without an index, a seek can land after the wanted frame.
+    with open_media(path) as again:
+        return _last_until(again, cast("VideoStream", again.streams[stream.index]), wanted)
+
+
+def _last_until(container: InputContainer, stream: VideoStream, wanted: int) -> VideoFrame | None:
+    """The last frame that does not begin after `wanted`; the first one if all do."""
+    times, shown = FrameTimes(stream), None
+    for packet in container.demux(stream):
+        for frame in times.add(packet, frames_of(packet)):
+            assert frame.pts is not None
+            if frame.pts > wanted and shown is not None:
+                return shown
+            shown = frame
+    return shown

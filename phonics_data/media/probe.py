@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 import av
 import av.error
 
+from phonics_data.contract.frame_times import FrameTimes
 from phonics_data.contract.media_input import MAX_FRAME_PIXELS
 from phonics_data.contract.streams import audio_stream, describe_choice, video_stream
 from phonics_data.errors import MediaError
@@ -80,7 +82,7 @@ def probe(path: Path, *, need_video: bool = True, need_audio: bool = False) -> M
             )
         return MediaInfo(
             duration_seconds=_duration_seconds(container),
-            frame_rate=_frame_rate(video) if video is not None else Fraction(0),
+            frame_rate=_frame_rate(path, video) if video is not None else Fraction(0),
             width=video.width if video is not None else 0,
             height=video.height if video is not None else 0,
             video_codec=video.codec_context.name if video is not None else "",
@@ -136,10 +138,21 @@ def clip_rate(source_rate: Fraction) -> Fraction:
     return min(max(source_rate.limit_denominator(1001), MIN_RATE), MAX_RATE)
 
 
-def _frame_rate(video: av.VideoStream) -> Fraction:
+def _frame_rate(path: Path, video: av.VideoStream) -> Fraction:
     average = as_fraction(video.average_rate)
     regular = as_fraction(video.guessed_rate) or as_fraction(video.base_rate)
-    return nominal_rate(average, regular) or Fraction(0)
+    return nominal_rate(average or _measured_rate(path, video.index), regular) or Fraction(0)
+
+
+def _measured_rate(path: Path, index: int) -> Fraction | None:
+    """The mean rate by the packets of a stream. FFmpeg estimates twice the rate of some streams that give no average."""
+    times: list[int] = []
+    with open_media(path) as container:
+        stream = container.streams[index]
+        with suppress(av.error.FFmpegError):  # the readable part is the result
+            times.extend(packet.dts for packet in container.demux(stream) if packet.dts is not None)
+        span = (max(times) - min(times)) * time_base(stream) if times else Fraction(0)
+    return (len(times) - 1) / span if span else None
 
 
 def _duration_seconds(container: InputContainer) -> float:
@@ -201,11 +214,16 @@ def _decoded_seconds(path: Path, from_seconds: float) -> float:
     with open_media(path) as container:
         streams = [s for s in (video_stream(container), audio_stream(container)) if s is not None]
         start = (cast("int | None", container.start_time) or 0) / av.time_base
+        video = video_stream(container)
+        times = FrameTimes(video) if video is not None else None
         try:
             if from_seconds > 0:
                 container.seek(int((start + from_seconds) * av.time_base), backward=True)
             for packet in container.demux(streams):
-                for frame in frames_of(packet):
+                frames = frames_of(packet)
+                if times is not None and video is not None and packet.stream.index == video.index:
+                    frames = times.add(packet, frames)
+                for frame in frames:
                     if packet.stream.type == "video":
                         orientation_of(frame, str(path))  # refused before any work
                     if frame.pts is not None:

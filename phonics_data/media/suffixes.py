@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-VIDEO_SUFFIXES = frozenset(".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .flv .ogv .wmv".split())
+VIDEO_SUFFIXES = frozenset(
+    ".mp4 .m4v .mov .3gp .3g2 .mkv .webm .avi .mpg .mpeg .vob .ts .m2ts .mts .flv .f4v .ogv .wmv .asf .mxf".split()
+)
 
 
 def is_video_file(path: Path) -> bool:

@@ -6,6 +6,7 @@ The files are not copied; videos.parquet contains their absolute paths.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 import time
@@ -25,8 +26,9 @@ from phonics_data.storage.tables import from_plain, to_plain, write_table
 from phonics_data.storage.workspace import Workspace, file_sha256, fingerprint
 from phonics_data.types import FetchedVideo, LabelSource, ObjectWordSource, Rejection, Segment, StageCount, segment_id
 
-INSPECT_VERSION = 1
+INSPECT_VERSION = 2
 """Increased whenever the check of a file can have another outcome; all files are then checked again."""
+log = logging.getLogger("phonics_data")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,8 +130,12 @@ def import_files(
         if isinstance(result, ItemError):
             rejections.extend(rejected("fetch", file.video_id, result).rejections)
         else:
-            videos[file.video_id] = result
-            ledger.write(file.video_id, fingerprints[file.video_id], {"video": to_plain(result)})
+            videos[file.video_id], audio_choice = result
+            if audio_choice:
+                log.warning("%s: %s", file.path, audio_choice)
+            ledger.write(
+                file.video_id, fingerprints[file.video_id], {"video": to_plain(result[0]), "audio_choice": audio_choice}
+            )
         report("fetch", done, len(files))
     rejections.sort(key=lambda row: row.item_id)
     write_rejections(workspace, "fetch", rejections)
@@ -174,7 +180,8 @@ _LIMITS = Limits(seconds=600)
 """Of one file: its header, its last seconds (the whole file, if it has no index), and its digest."""
 
 
-def _inspect(file: LabelledFile) -> FetchedVideo:
+def _inspect(file: LabelledFile) -> tuple[FetchedVideo, str]:
+    """The row of a file, and which of several audio streams is used."""
     if file.fault is not None:
         raise file.fault
     if not file.path.is_file():
@@ -190,7 +197,7 @@ def _inspect(file: LabelledFile) -> FetchedVideo:
     labels = sorted({segment.label for segment in file.segments})
     are_letters = bool(labels) and set(labels) <= set(LETTERS.names)  # speakers and words are none
     letters = "".join(labels if are_letters else LETTERS.names)
-    return FetchedVideo(
+    video = FetchedVideo(
         video_id=file.video_id,
         path=file.path.absolute().as_posix(),
         sha256=file_sha256(file.path),
@@ -207,6 +214,7 @@ def _inspect(file: LabelledFile) -> FetchedVideo:
         letters=letters,
         group=file.group,
     )
+    return video, info.audio_choice
 
 
 def _segments(file: LabelledFile, video: FetchedVideo, evidence: LabelSource) -> list[Segment]:

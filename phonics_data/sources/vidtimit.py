@@ -63,17 +63,23 @@ def find_sentences(folder: Path) -> list[Sentence]:
     found: list[Sentence] = []
     speakers: dict[str, list[Path]] = {}
     # The archives contain <speaker>/; depending on the tool it is extracted one level deeper, and all below VidTIMIT/.
-    for video in sorted(path for depth in ("", "*/", "*/*/", "*/*/*/") for path in folder.glob(f"{depth}video")):
-        speakers.setdefault(video.parent.absolute().name.lower(), []).append(video.parent)
+    # Some file systems and tools change the case of names.
+    for video in sorted(
+        path for depth in ("", "*/", "*/*/", "*/*/*/") for path in folder.glob(f"{depth}[vV][iI][dD][eE][oO]")
+    ):
+        speakers.setdefault(video.parent.absolute().name.lower(), []).append(video)
     for speaker in VIDTIMIT.names:
-        for root in speakers.get(speaker, [])[:1]:
-            wavs = {path.stem: path for path in (root / "audio").glob("*") if path.suffix.lower() == ".wav"}
-            for video in sorted((root / "video").glob("*")):
-                if not video.is_dir() or video.name.startswith("head"):
+        for videos in speakers.get(speaker, [])[:1]:
+            root = videos.parent
+            wavs = {
+                path.stem.lower(): path for path in root.glob("[aA][uU][dD][iI][oO]/*") if path.suffix.lower() == ".wav"
+            }
+            for video in sorted(videos.glob("*")):
+                if not video.is_dir() or video.name.lower().startswith("head"):
                     continue
                 images = tuple(sorted((path for path in video.iterdir() if _is_image(path)), key=_number_last))
-                audio = wavs.get(video.name, root / "audio" / f"{video.name}.wav")
-                found.append(Sentence(speaker=speaker, sentence=video.name, images=images, audio=audio))
+                audio = wavs.get(video.name.lower(), root / "audio" / f"{video.name}.wav")
+                found.append(Sentence(speaker=speaker, sentence=video.name.lower(), images=images, audio=audio))
     if not found:
         raise InputError(
             f"{folder}: no <speaker>/video/<sentence>/ in it; allowed: the folder that contains fadg0, faks0, ... "

@@ -286,3 +286,45 @@ def test_cue_of_10_ms_repeats_a_line_but_can_also_be_new() -> None:
     cues = three_times(LINES)
     cues.append((14.0, 14.04, ["the end"]))
     assert texts(read(cues, ".srt")) == [*words_of(LINES), "the", "end"]
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        lambda text: text.replace("\n \n", "\n&nbsp;\n"),
+        lambda text: text.replace(" for ", "&nbsp;for "),
+        lambda text: text.replace("\n ", "\n\u200b "),
+        lambda text: text.replace("\n \n", "\n\u00a0\n"),
+        lambda text: text.replace("\n \n", "\n&#8203;\n"),
+        lambda text: text.replace("\n", "\r\n"),
+    ],
+    ids=["nbsp lines", "nbsp words", "zero width", "no-break", "reference", "crlf"],
+)
+def test_spaces_of_word_timed_rolling_captions(spelling: Callable[[str], str]) -> None:
+    text = spelling(
+        """WEBVTT
+
+00:00:01.000 --> 00:00:02.990 align:start position:0%
+EMPTY
+a<00:00:01.500><c> is</c><00:00:02.000><c> for</c><00:00:02.500><c> apple</c>
+
+00:00:02.990 --> 00:00:03.000 align:start position:0%
+a is for apple
+EMPTY
+
+00:00:03.000 --> 00:00:04.990 align:start position:0%
+a is for apple
+b<00:00:03.500><c> is</c><00:00:04.000><c> for</c><00:00:04.500><c> ball</c>
+
+00:00:04.990 --> 00:00:05.000 align:start position:0%
+b is for ball
+EMPTY
+
+00:00:05.000 --> 00:00:06.990 align:start position:0%
+b is for ball
+c<00:00:05.500><c> is</c><00:00:06.000><c> for</c><00:00:06.500><c> cat</c>
+""".replace("EMPTY", " ")
+    )
+    words = parse_captions(text.encode(), ".vtt", name="a.vtt").words
+    assert [word.text for word in words] == "a is for apple b is for ball c is for cat".split()
+    assert [word.start_seconds for word in words] == pytest.approx([1 + 0.5 * place for place in range(12)])

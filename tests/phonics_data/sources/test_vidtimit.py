@@ -277,3 +277,14 @@ def test_not_a_number_in_the_sound_is_refused(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "fadg0" / "audio" / "sa1.wav", np.full(32_000, np.nan), 32_000, subtype="FLOAT")
     _, _, (fault,) = imported(tmp_path, tmp_path)
     assert "contains NaN" in fault
+
+
+def test_names_in_upper_case_are_found(tmp_path: Path) -> None:
+    write_sentence(tmp_path / "fadg0", "sa1", frames=3)
+    write_sentence(tmp_path / "fadg0", "head", frames=1)
+    for path in sorted((tmp_path / "fadg0").rglob("*"), reverse=True):
+        path.rename(path.with_name(path.name.upper()))
+    (tmp_path / "fadg0").rename(tmp_path / "FADG0")
+    (found,) = find_sentences(tmp_path)
+    assert (found.speaker, found.sentence, len(found.images)) == ("fadg0", "sa1", 3)
+    assert found.audio.is_file()
