@@ -513,6 +513,12 @@ def main() -> None:
         if end.code == INTERRUPTED:
             typer.echo("phonics-data: interrupted; finished items are kept, run the same command to continue", err=True)
         raise
+    except MemoryError:
+        typer.echo(
+            "phonics-data: out of memory; finished items are kept, run the same command with fewer --workers to continue",
+            err=True,
+        )
+        sys.exit(1)
     except OSError as error:
         if error.errno not in UNUSABLE_PATH:
             raise
