@@ -24,8 +24,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,8 @@ from phonics_data.errors import DatasetError
 from phonics_data.report.verify import verify
 from tests.phonics_data.stages.fetch.fake_youtube import FakeYouTube
 from tests.soak_client import GROUPS, command
+from tests.soak_files import ROOMY, contents, differences, remount, small_disks
+from tests.soak_processes import MAX_RUN_SECONDS, TOKEN, Build, command_line, send_signal
 from tests.soak_songs import make_songs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,85 +47,7 @@ INTERRUPTED = 130
 MAX_END_SECONDS = 20.0
 """How long a process may take to end after SIGTERM, and its workers after the end of their parent: a few seconds on an idle
 machine."""
-MAX_RUN_SECONDS = 400.0
-_TOKEN = "SOAK_RUN"
-_ROOMY, _CGROUP = "size=2g", Path("/sys/fs/cgroup/memory")
-_WORK_TABLES = ("words", "screen_letters", "segments", "rejections")
-
-
-@dataclass
-class Build:
-    """One run of the command `build`."""
-
-    process: subprocess.Popen[str]
-    token: str
-    begun: dict[str, threading.Event]
-    """Set when the stage has begun."""
-    stderr: list[str] = field(default_factory=list[str])
-    num_signals: int = 0
-    end_seconds: float | None = None
-    """From SIGTERM to the end of the process."""
-
-    @property
-    def is_running(self) -> bool:
-        return self.process.poll() is None
-
-    def wait_for(self, stage: str) -> None:
-        """Wait until the stage begins, or until the process ends."""
-        deadline = time.monotonic() + MAX_RUN_SECONDS
-        while not self.begun[stage].wait(0.02) and self.is_running and time.monotonic() < deadline:
-            pass
-
-    def workers(self) -> list[int]:
-        """Its running descendants that work on items, or are started for that."""
-        pids = _descendants(self.process.pid)
-        return [pid for pid in pids if re.search(r"worker_main|spawn_main|ffmpeg", _command_line(pid))]
-
-    def leftover_processes(self) -> list[int]:
-        """Processes of this run, also those that no longer have a parent."""
-        mark = f"{_TOKEN}={self.token}\0".encode()
-        return [pid for pid in _pids() if mark in _read(f"/proc/{pid}/environ") + b"\0" and _state(pid) != "Z"]
-
-
-def _read(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError:
-        return b""
-
-
-def _pids() -> list[int]:
-    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-
-
-def _state(pid: int) -> str:
-    return _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[:1][0].decode() if _read(f"/proc/{pid}/stat") else "Z"
-
-
-def _command_line(pid: int) -> str:
-    return _read(f"/proc/{pid}/cmdline").decode(errors="replace")
-
-
-def _descendants(pid: int) -> list[int]:
-    children: dict[int, list[int]] = {}
-    for one in _pids():
-        fields = _read(f"/proc/{one}/stat").rpartition(b")")[2].split()
-        if len(fields) > 1:
-            children.setdefault(int(fields[1]), []).append(one)
-    found, todo = list[int](), [pid]
-    while todo:
-        of_one = children.get(todo.pop(), [])
-        found += of_one
-        todo += of_one
-    return found
-
-
-def _send(pid: int, number: signal.Signals) -> bool:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return False
-    return True
+_CGROUP = Path("/sys/fs/cgroup/memory")
 
 
 @dataclass
@@ -177,7 +100,7 @@ class Soak:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", _TOKEN: token, **(environment or {})},
+            env={**os.environ, "OMP_NUM_THREADS": "1", TOKEN: token, **(environment or {})},
             start_new_session=True,
             preexec_fn=before_start,
         )
@@ -207,21 +130,23 @@ class Soak:
             self.fail(f"{what}: did not end within {MAX_RUN_SECONDS:.0f} s")
             code = 0
             for pid in build.leftover_processes():
-                _send(pid, signal.SIGKILL)
+                send_signal(pid, signal.SIGKILL)
             build.process.wait()
         ended = time.monotonic()
         while (left := build.leftover_processes()) and time.monotonic() - ended < MAX_END_SECONDS:
             time.sleep(0.05)
         self.leftover_seconds.append(time.monotonic() - ended)
         if left:
-            self.fail(f"{what}: {len(left)} processes remain: {[_command_line(pid)[-200:] for pid in left]}")
+            self.fail(f"{what}: {len(left)} processes remain: {[command_line(pid)[-200:] for pid in left]}")
             for pid in left:
-                _send(pid, signal.SIGKILL)
+                send_signal(pid, signal.SIGKILL)
         text = "".join(build.stderr)
         self.exit_codes[str(code)] += 1
         self.log.append(f"{what}: exit code {code}; {text.strip().splitlines()[-1] if text.strip() else ''}")
         if allowed is not None and code not in allowed and not (code == 1 and "fetching stopped" in text):
             self.fail(f"{what}: exit code {code}, allowed {list(allowed)}: {text[-2000:]}")
+        if allowed is not None and code in (1, 2) and not text.strip().rpartition("\n")[2].startswith("phonics-data: "):
+            self.fail(f"{what}: exit code {code} without a message: {text[-2000:]}")
         # A worker of `multiprocessing` that is starting when its parent is killed reports the end of its pipe.
         if allowed is not None and "Traceback" in text and code != -signal.SIGKILL:
             self.fail(f"{what}: prints a traceback: {text[-3000:]}")
@@ -273,7 +198,7 @@ class Soak:
         build = self.start(*self._other_options(stage))
         build.wait_for(stage)
         time.sleep(self._pause())
-        reached = build.is_running and _send(build.process.pid, signal.SIGKILL)
+        reached = build.is_running and send_signal(build.process.pid, signal.SIGKILL)
         self.finish(build, what, allowed=(0, -signal.SIGKILL))
         return reached
 
@@ -294,7 +219,7 @@ class Soak:
         deadline = time.monotonic() + 3.0
         while build.is_running and not killed and time.monotonic() < deadline:
             workers = build.workers()
-            killed = bool(workers) and _send(self.rng.choice(workers), signal.SIGKILL)
+            killed = bool(workers) and send_signal(self.rng.choice(workers), signal.SIGKILL)
         self.finish(build, what, allowed=(0,))
         return killed
 
@@ -305,20 +230,20 @@ class Soak:
         num_killed = 0
         deadline = time.monotonic() + self.rng.uniform(1.0, 5.0)
         while build.is_running and time.monotonic() < deadline:
-            num_killed += sum(_send(pid, signal.SIGKILL) for pid in build.workers())
+            num_killed += sum(send_signal(pid, signal.SIGKILL) for pid in build.workers())
             time.sleep(0.1)
         self.finish(build, what, allowed=(0, 1))
         return num_killed > 0
 
     def _terminate(self, what: str, stage: str) -> bool:
-        return self._interrupt(what, stage, lambda build: _send(build.process.pid, signal.SIGTERM))
+        return self._interrupt(what, stage, lambda build: send_signal(build.process.pid, signal.SIGTERM))
 
     def _terminate_the_group(self, what: str, stage: str) -> bool:
         """As a service manager does: all processes get the signal."""
 
         def send(build: Build) -> bool:
             pids = (build.process.pid, *build.workers())
-            return sum(_send(pid, signal.SIGTERM) for pid in pids) > 0
+            return sum(send_signal(pid, signal.SIGTERM) for pid in pids) > 0
 
         return self._interrupt(what, stage, send)
 
@@ -351,11 +276,11 @@ class Soak:
         build.wait_for("segment" if stage == "pack" else stage)
         used = shutil.disk_usage(disk).used
         left = self.rng.choice((0, self.rng.randrange(4, 100), self.rng.randrange(100, 2000))) * 1024
-        _remount(disk, f"size={max(used + left, 4096)}")  # 0 is no limit
+        remount(disk, f"size={max(used + left, 4096)}")  # 0 is no limit
         try:
             code = self.finish(build, what, allowed=(0, 1))
         finally:
-            _remount(disk, _ROOMY)
+            remount(disk, ROOMY)
         text = "".join(build.stderr)
         if code == 1:
             if "space" not in text.strip().splitlines()[-1]:
@@ -417,78 +342,6 @@ class Soak:
         files = [str(path) for path in partial if path.is_file()]
         if len(files) > allowed:
             self.fail(f"{what}: partial files remain: {files[:5]}")
-
-
-# --- disks -----------------------------------------------------------------------------------------------------------
-
-
-def _mount(disk: Path, options: str) -> bool:
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(disk)], capture_output=True, check=False)
-    return done.returncode == 0
-
-
-def _remount(disk: Path, size: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{size}", str(disk)], capture_output=True, check=True)
-
-
-@contextmanager
-def small_disks(folder: Path) -> Generator[bool]:
-    """Disks for WORK and OUT, mounted while the block runs; false where that is not allowed."""
-    disks = [folder / "work-disk", folder / "out-disk"]
-    for disk in disks:
-        disk.mkdir()
-    mounted = [disk for disk in disks if shutil.which("mount") and _mount(disk, _ROOMY)]
-    try:
-        yield len(mounted) == len(disks)
-    finally:
-        for disk in mounted:
-            subprocess.run(["umount", "--lazy", str(disk)], capture_output=True, check=True)
-
-
-# --- comparison ------------------------------------------------------------------------------------------------------
-
-
-def contents(work: Path, out: Path) -> dict[str, Any]:
-    """Everything that two builds of the same manifest must have in common, by name.
-
-    The time of a download is part of videos.parquet, so its digest in SHA256SUMS and the mark of report.html differ too.
-    """
-    found: dict[str, Any] = {}
-    for path in sorted(out.rglob("*")):
-        name = path.relative_to(out).as_posix()
-        data = path.read_bytes()
-        if name == "videos.parquet":
-            data = _videos(path)
-        elif name == "SHA256SUMS":
-            data = b"".join(line for line in data.splitlines(keepends=True) if b"videos.parquet" not in line)
-        elif name == "report.html":
-            data = re.sub(rb'<meta name="inputs" content="\w+">', b"", data)
-        found[f"OUT/{name}"] = data
-    for name in _WORK_TABLES:
-        found[f"WORK/{name}.parquet"] = (work / f"{name}.parquet").read_bytes()
-    found["WORK/videos.parquet"] = _videos(work / "videos.parquet")
-    for path in sorted(path for path in work.rglob("*") if path.is_file()):
-        name = path.relative_to(work).as_posix()
-        if re.match(r"items/(transcribe|segment|shard)/|clips/|media/.*\.(mp4|json3|vtt)$", name):
-            found[f"WORK/{name}"] = path.read_bytes()
-        elif not name.startswith("media/.partial/"):  # parts of videos that the server never sends completely
-            found.setdefault(f"WORK/{name}", "a file")
-    found.pop("WORK/options/build.toml", None)
-    return found
-
-
-def _videos(path: Path) -> bytes:
-    rows = pq.read_table(path).to_pylist()
-    return json.dumps([{**row, "fetched_at": ""} for row in rows]).encode()
-
-
-def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
-    names = sorted(found.keys() | expected.keys())
-    return [
-        f"{name}: {'missing' if name not in found else 'not in the unbroken build' if name not in expected else 'differs'}"
-        for name in names
-        if found.get(name) != expected.get(name)
-    ]
 
 
 # --- the test --------------------------------------------------------------------------------------------------------

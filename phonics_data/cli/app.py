@@ -513,17 +513,17 @@ def main() -> None:
         if end.code == INTERRUPTED:
             typer.echo("phonics-data: interrupted; finished items are kept, run the same command to continue", err=True)
         raise
-    except MemoryError:
-        typer.echo(
-            "phonics-data: out of memory; finished items are kept, run the same command with fewer --workers to continue",
-            err=True,
-        )
-        sys.exit(1)
     except OSError as error:
         if error.errno not in UNUSABLE_PATH:
             raise
         where = error.filename or "the disk"
         typer.echo(
             f"phonics-data: {where}: {error.strerror}; free space or choose another folder, then run it again", err=True
+        )
+        sys.exit(1)
+    except MemoryError:
+        typer.echo(
+            "phonics-data: out of memory; finished items are kept, run the same command with fewer --workers to continue",
+            err=True,
         )
         sys.exit(1)
