@@ -106,17 +106,19 @@ class Soak:
         )
         build = Build(process, token, {stage: threading.Event() for stage in ("start", *STAGES)})
         build.begun["start"].set()
-        threading.Thread(target=self._read_progress, args=(build,), daemon=True).start()
+        build.reader = threading.Thread(target=self._read_progress, args=(build,), daemon=True)
+        build.reader.start()
         return build
 
     def _read_progress(self, build: Build) -> None:
         assert build.process.stderr is not None
-        for line in build.process.stderr:
-            build.stderr.append(line)
-            if found := re.match(r"(\w+): (\d+)/(\d+)$", line):
-                build.begun[found[1]].set()
-                if found[1] == "shard" and found[2] == found[3]:
-                    build.begun["pack"].set()
+        with build.process.stderr as lines:
+            for line in lines:
+                build.stderr.append(line)
+                if (found := re.match(r"(\w+): (\d+)/(\d+)$", line)) and found[1] in build.begun:
+                    build.begun[found[1]].set()
+                    if found[1] == "shard" and found[2] == found[3]:
+                        build.begun["pack"].set()
 
     def finish(self, build: Build, what: str, *, allowed: Sequence[int] | None) -> int:
         """Wait for the end of a run and check its exit code, its messages, its processes, and the marker of OUT.
@@ -140,12 +142,16 @@ class Soak:
             self.fail(f"{what}: {len(left)} processes remain: {[command_line(pid)[-200:] for pid in left]}")
             for pid in left:
                 send_signal(pid, signal.SIGKILL)
+        assert build.reader is not None
+        build.reader.join(MAX_END_SECONDS)
         text = "".join(build.stderr)
         self.exit_codes[str(code)] += 1
-        self.log.append(f"{what}: exit code {code}; {text.strip().splitlines()[-1] if text.strip() else ''}")
+        last_line = text.strip().rpartition("\n")[2]
+        self.log.append(f"{what}: exit code {code}; {last_line}")
+        sys.stderr.write(f"{self.num_runs:3} {self.log[-1]}\n")
         if allowed is not None and code not in allowed and not (code == 1 and "fetching stopped" in text):
             self.fail(f"{what}: exit code {code}, allowed {list(allowed)}: {text[-2000:]}")
-        if allowed is not None and code in (1, 2) and not text.strip().rpartition("\n")[2].startswith("phonics-data: "):
+        if allowed is not None and code in (1, 2) and not last_line.startswith("phonics-data: "):
             self.fail(f"{what}: exit code {code} without a message: {text[-2000:]}")
         # A worker of `multiprocessing` that is starting when its parent is killed reports the end of its pipe.
         if allowed is not None and "Traceback" in text and code != -signal.SIGKILL:

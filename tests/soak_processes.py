@@ -25,9 +25,8 @@ class Build:
     begun: dict[str, threading.Event]
     """Set when the stage has begun."""
     stderr: list[str] = field(default_factory=list[str])
-    num_signals: int = 0
-    end_seconds: float | None = None
-    """From SIGTERM to the end of the process."""
+    reader: threading.Thread | None = None
+    """Reads the messages of the process."""
 
     @property
     def is_running(self) -> bool:
