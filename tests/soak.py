@@ -210,7 +210,9 @@ class Soak:
 
     def _kill_at_a_change(self, what: str, stage: str) -> bool:
         group = "rejections" if stage == "start" else stage
-        number = self.rng.randrange(1, max(2, self.counts[group] // (2 if stage in ("fetch", "shard") else 1)))
+        # A run after another one has fewer changes than the unbroken build.
+        share = {"fetch": 6, "shard": 2}.get(stage, 1)
+        number = self.rng.randrange(1, max(2, self.counts[group] // share))
         environment = {"SOAK_KILL": f"{number} {GROUPS[group]}"}
         build = self.start(*self._other_options(stage), environment=environment)
         code = self.finish(build, f"{what}, number {number}", allowed=(0, -signal.SIGKILL))
@@ -281,7 +283,7 @@ class Soak:
         build = self.start(*(self._other_options("pack") if disk == self.out.parent else ()))
         build.wait_for("segment" if stage == "pack" else stage)
         used = shutil.disk_usage(disk).used
-        left = self.rng.choice((0, self.rng.randrange(4, 100), self.rng.randrange(100, 2000))) * 1024
+        left = self.rng.choice((0, self.rng.randrange(4, 100), self.rng.randrange(100, 500))) * 1024
         remount(disk, f"size={max(used + left, 4096)}")  # 0 is no limit
         try:
             code = self.finish(build, what, allowed=(0, 1))
