@@ -21,6 +21,7 @@ FAULTS = [
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # nine builds, each a new process: half a minute on an idle machine
 def test_builds_with_faults_have_the_files_of_an_unbroken_build(tmp_path: Path) -> None:
     figures, failures = run_soak(tmp_path, songs=4, faults=FAULTS, seed=2, workers=2)
     assert failures == []
