@@ -69,19 +69,29 @@ def _map_in_pool(
                 # At most one item for each worker: if the pool breaks, the suspects are exactly the running items.
                 while queue and len(running) < workers:
                     item = queue.pop()
-                    running[pool.submit(_call, function, item)] = item
+                    running[_submit(pool, function, item)] = item
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     result = future.result()
                     yield running.pop(future), result
         except BrokenProcessPool:
             # If nothing ran, one queued item becomes the suspect, else the caller would loop forever.
             suspects.extend(running.values() or queue[-1:])
+            # The executor waits for ever for a process that it was starting when another one died.
+            for process in list(cast("dict[int, Any]", cast("Any", pool)._processes or {}).values()):
+                process.kill()
         except BaseException:
             # Their results are lost anyway, and an item can take minutes.
             for process in list(cast("dict[int, Any]", cast("Any", pool)._processes or {}).values()):
                 process.terminate()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _submit(pool: ProcessPoolExecutor, function: Callable[[Item], Result], item: Item) -> Future[Result | ItemError]:
+    try:
+        return pool.submit(_call, function, item)
+    except OSError as error:  # it has started a process, and that one or another one died meanwhile
+        raise BrokenProcessPool("a worker died while another one was started") from error
 
 
 def _initialize_worker(parent: int) -> None:
@@ -102,7 +112,7 @@ def _call_alone(function: Callable[[Item], Result], item: Item) -> Result | Item
     for _ in range(NUM_REPEATS):
         with ProcessPoolExecutor(1, context, _initialize_worker, (os.getpid(),)) as pool:
             try:
-                return pool.submit(_call, function, item).result()
+                return _submit(pool, function, item).result()
             except BrokenProcessPool:
                 continue
     return WorkerDiedError(
