@@ -69,7 +69,7 @@ def is_running(pid: int) -> bool:
 def test_worker_that_dies_while_the_next_one_starts_blocks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     from concurrent.futures import ProcessPoolExecutor
 
-    start, killed = ProcessPoolExecutor._spawn_process, list[int]()  # type: ignore[attr-defined]
+    start, killed = ProcessPoolExecutor._spawn_process, list[int | None]()  # type: ignore[attr-defined]
 
     def start_slowly(pool: ProcessPoolExecutor) -> None:
         first = next(iter(pool._processes.values()), None)  # type: ignore[attr-defined]
