@@ -8,7 +8,7 @@ CHECK_TRAINING := check-training
 STUDY := study-smoke
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-all test-newest test-lowest test-wheel check docs coverage format soak-fetch fuzz bench-fetch bench-shard bench-segmentation bench-segmentation-real bench-segmentation-sheets bench-step bench-evaluation bench-coverage study-smoke check-training clean
+.PHONY: help demo test test-all test-newest test-lowest test-wheel check docs coverage format soak soak-fetch fuzz bench-fetch bench-shard bench-segmentation bench-segmentation-real bench-segmentation-sheets bench-step bench-evaluation bench-coverage study-smoke check-training clean
 
 help:
 	@echo "make demo                set up, render songs, build a dataset, generate with rendered-64, train from it, evaluate both; prints the gates that the model misses, exit code 0 (--allow-missed-gates) (about 10 minutes)"
@@ -20,6 +20,7 @@ help:
 	@echo "make test-newest         install the newest dependencies into a separate environment and test (about 10 minutes)"
 	@echo "make test-lowest         install the lowest dependencies that pyproject.toml allows, and test"
 	@echo "make test-wheel          build wheel and sdist, and test the wheel with each Python that is found"
+	@echo "make soak                build from a faulty server with kills, interrupts, and lack of memory and disk space (under 20 minutes)"
 	@echo "make soak-fetch          fetch from a faulty server with repeated kills (under 5 minutes)"
 	@echo "make fuzz                100,000 corrupted files for all readers: no crash, no hang, no invalid value (minutes)"
 	@echo "make bench-fetch         CPU and memory of fetching, compared with yt-dlp alone"
@@ -72,6 +73,9 @@ coverage: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+soak: $(READY)
+	$(BIN)/python -m tests.soak
 
 soak-fetch: $(READY)
 	$(BIN)/python -m tests.soak_fetch

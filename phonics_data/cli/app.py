@@ -529,3 +529,9 @@ def main() -> None:
             f"phonics-data: {where}: {error.strerror}; free space or choose another folder, then run it again", err=True
         )
         sys.exit(1)
+    except MemoryError:
+        typer.echo(
+            "phonics-data: out of memory; finished items are kept, run the same command with fewer --workers to continue",
+            err=True,
+        )
+        sys.exit(1)

@@ -61,21 +61,21 @@ def map_items(
 def _map_in_pool(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int, suspects: list[Item]
 ) -> Iterator[tuple[Item, Result | ItemError]]:
-    with _pool(min(workers, len(items))) as pool:
-        queue = list(reversed(items))
-        running: dict[Future[Result | ItemError], Item] = {}
-        try:
+    queue = list(reversed(items))
+    running: dict[Future[Result | ItemError], Item] = {}
+    try:
+        with _pool(min(workers, len(items))) as pool:
             while queue or running:
                 # At most one item for each worker: if the pool breaks, the suspects are exactly the running items.
                 while queue and len(running) < workers:
-                    item = queue.pop()
-                    running[_submit(pool, function, item)] = item
+                    running[_submit(pool, function, queue[-1])] = queue[-1]
+                    queue.pop()
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     result = future.result()
                     yield running.pop(future), result
-        except BrokenProcessPool:
-            # If nothing ran, one queued item becomes the suspect, else the caller would loop forever.
-            suspects.extend(running.values() or queue[-1:])
+    except BrokenProcessPool:
+        # If nothing ran, one queued item becomes the suspect, else the caller would loop forever.
+        suspects.extend(running.values() or queue[-1:])
 
 
 @contextmanager
@@ -94,8 +94,11 @@ def _pool(workers: int) -> Generator[ProcessPoolExecutor]:
 
 
 def _submit(pool: ProcessPoolExecutor, function: Callable[[Item], Result], item: Item) -> Future[Result | ItemError]:
-    with interrupts_blocked():  # the pool starts its processes here
-        return pool.submit(_call, function, item)
+    try:
+        with interrupts_blocked():  # the pool starts its processes here
+            return pool.submit(_call, function, item)
+    except OSError as error:  # it has started a process, and that one or another one died meanwhile
+        raise BrokenProcessPool("a worker died while another one was started") from error
 
 
 def _initialize_worker(parent: int) -> None:

@@ -38,7 +38,12 @@ LAYOUT_VERSION = 1
 
 def write_json(path: Path, value: object, *, indent: int | None = 1) -> None:
     """Write `value` atomically as JSON with sorted keys; large values are written faster with ``indent=None``."""
-    write_bytes(path, (json.dumps(value, sort_keys=True, ensure_ascii=False, indent=indent) + "\n").encode())
+    write_bytes(path, json_bytes(value, indent=indent))
+
+
+def json_bytes(value: object, *, indent: int | None = 1) -> bytes:
+    """The content of the file that `write_json` writes."""
+    return (json.dumps(value, sort_keys=True, ensure_ascii=False, indent=indent) + "\n").encode()
 
 
 def fingerprint(*parts: object) -> str:

@@ -77,6 +77,7 @@ class Downloader:
         self._refused_captions: set[str] = set()
         """Ids of the videos for which the server required a PO token."""
         self._num_requests = 0
+        self._is_joining = False
         parameters = _yt_dlp_parameters(options, self._logger) | {
             "progress_hooks": [self._on_progress],
             "postprocessor_hooks": [self._on_postprocessor],
@@ -115,7 +116,7 @@ class Downloader:
             FetchCancelledError: the run was cancelled.
         """
         self._logger.begin(video.video_id)
-        self._num_requests = 0
+        self._num_requests, self._is_joining = 0, False
         self._video_id, self._partial_files = video.video_id, PartialFiles(folder)
         self._ydl.params["outtmpl"] = {"default": str(folder / video.video_id).replace("%", "%%") + ".%(ext)s"}
         language = video.language.split("/")[0]
@@ -139,6 +140,11 @@ class Downloader:
             raise
         except (yt_dlp.utils.YoutubeDLError, OSError) as error:
             raise self._translated_error(error, on_page=on_page) from error
+        except IndexError as error:
+            if not self._is_joining:
+                raise
+            # yt-dlp reads the last line of an ffmpeg that has failed; one that was killed can have printed none.
+            raise DownloadError("transient", "ffmpeg was killed while it joined the streams") from error
         finally:
             self._ydl.close_responses()
             self._partial_files.update_all()
@@ -227,6 +233,7 @@ class Downloader:
         )
 
     def _on_postprocessor(self, event: dict[str, Any]) -> None:
+        self._is_joining = event.get("status") != "finished"
         path = (event.get("info_dict") or {}).get("filepath")
         if event.get("status") == "finished" and path and self._partial_files is not None:
             self._partial_files.update(Path(path), is_complete=True)

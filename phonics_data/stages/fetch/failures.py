@@ -146,6 +146,10 @@ def classify_failure(message: str, warnings: Sequence[str], response: HttpFailur
     text = _normalized(message)
     text_and_warnings = "\n".join([text, *map(_normalized, warnings)])
     status = response.http_status or _status_in(text)
+    if "postprocessing:" in text:
+        # The last line of ffmpeg, which says nothing about the server. A process that was killed can end with any line, also
+        # with the copyright of its version.
+        return "permanent" if _contains(text, _PERMANENT) else "transient"
     if _contains(text_and_warnings, _BOT_CHECK):
         return "bot_check"
     if status == 429 or _contains(text_and_warnings, _RATE_LIMITED):

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phonics_data.errors import FetchError, ItemError
+from phonics_data.errors import FetchError, ItemError, WorkerDiedError
 from phonics_data.executors.isolated import Limits, call_isolated
 from phonics_data.executors.items import rejected
 from phonics_data.stages.fetch.download_result import DownloadResult, inspect_download
@@ -109,7 +109,7 @@ class FetchWorker:
         self._progress = progress
 
     def fetch(self, video: SourceVideo, downloader: Downloader | None) -> FetchEntry:
-        """The entry of `video`, already written to the ledger.
+        """The entry of `video`, already written to the ledger, unless its check died: then the next run tries it again.
 
         Raises:
             StopFetching: after a bot check, repeated 429, repeated 403, or when a host no longer responds.
@@ -133,6 +133,9 @@ class FetchWorker:
                     was_discarded, num_tries, pause = True, num_tries - 1, 0.0
                 if pause is None:
                     return self._record_failure(video, error, num_tries)
+            except WorkerDiedError as error:
+                # The system can have ended the process: the file is kept, and no entry makes the video a finished one.
+                return self._failed_entry(video, error, num_tries)
             except ItemError as error:
                 # An invalid file must not be continued. An invalid download is discarded and repeated once.
                 shutil.rmtree(folder, ignore_errors=True)
@@ -158,7 +161,7 @@ class FetchWorker:
             raise FetchError(
                 "fetch_failed", f"{where}: {error.strerror or error}; check the file and its disk, or remove the row"
             ) from error
-        except (ValueError, TypeError, AttributeError, KeyError, ArithmeticError, RecursionError) as error:
+        except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError) as error:
             raise FetchError(
                 "fetch_failed",
                 f"{video.url}: its page or info.json has an unusable value ({type(error).__name__}: {error})",
@@ -188,12 +191,21 @@ class FetchWorker:
         return pause
 
     def _record_failure(self, video: SourceVideo, error: ItemError, num_tries: int) -> FetchEntry:
+        entry = self._failed_entry(video, error, num_tries)
+        if isinstance(error, DownloadError):
+            self._raise_if_host_failed(video, error, entry)
+        self._ledger.write(video, entry)
+        if entry.status == "gone":
+            shutil.rmtree(self._ledger.partial_folder(video.video_id), ignore_errors=True)
+        return entry
+
+    def _failed_entry(self, video: SourceVideo, error: ItemError, num_tries: int) -> FetchEntry:
         status: FetchStatus = "invalid"
         if isinstance(error, DownloadError):
             status = {"gone": "gone", "blocked": "blocked"}.get(error.reason, "failed")  # type: ignore[assignment]
             detail = f"{error.detail.rstrip('.')}; {advice_for(error.cause, error.detail)}"
             error = DownloadError(error.cause, detail, retry_after_seconds=error.retry_after_seconds)
-        entry = FetchEntry(
+        return FetchEntry(
             status=status,
             video=None,
             rejection=rejected("fetch", video.video_id, error).rejections[0],
@@ -201,12 +213,6 @@ class FetchWorker:
             max_height=self._options.max_height,
             num_tries=num_tries,
         )
-        if isinstance(error, DownloadError):
-            self._raise_if_host_failed(video, error, entry)
-        self._ledger.write(video, entry)
-        if status == "gone":
-            shutil.rmtree(self._ledger.partial_folder(video.video_id), ignore_errors=True)
-        return entry
 
     def _raise_if_host_failed(self, video: SourceVideo, error: DownloadError, entry: FetchEntry) -> None:
         """Raise `StopFetching` or `HostUnreachable` if the host or the network failed and not only this video."""

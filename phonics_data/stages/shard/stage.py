@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import functools
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
@@ -52,7 +53,7 @@ from phonics_data.stages.shard.selection import SelectedClip, Selection, select_
 from phonics_data.storage.object_table import objects_path
 from phonics_data.storage.public_text import without_local_folders
 from phonics_data.storage.tables import read_table, write_table
-from phonics_data.storage.workspace import Workspace, file_sha256, fingerprint, write_json
+from phonics_data.storage.workspace import Workspace, file_sha256, fingerprint, json_bytes, write_json
 from phonics_data.types import FetchedVideo, Rejection, ScreenLetter, Segment, Split, StageCount
 
 __all__ = ["ShardOptions", "check_folder", "check_given_splits", "locked_folder", "shard"]
@@ -419,8 +420,10 @@ def _write_dataset(
     description = dataset_description(rows, rejections, options, checksums)
     write_bytes(out / CARD, dataset_card(rows, used_videos, description).encode())
     write_json(out / CROISSANT, croissant_metadata(out, description))
-    write_json(out / DESCRIPTION, description)
-    write_checksums(out, checksums)
+    # The description is the mark of a finished dataset, so its digest is written before it.
+    text = json_bytes(description)
+    write_checksums(out, {**checksums, DESCRIPTION: hashlib.sha256(text).hexdigest()})
+    write_bytes(out / DESCRIPTION, text)
     return _split_notes(splits, groups, given)
 
 

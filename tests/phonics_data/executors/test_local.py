@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -65,6 +66,27 @@ def is_running(pid: int) -> bool:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_worker_that_dies_while_the_next_one_starts_blocks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from concurrent.futures import ProcessPoolExecutor
+
+    start, killed = ProcessPoolExecutor._spawn_process, list[int | None]()  # type: ignore[attr-defined]
+
+    def start_slowly(pool: ProcessPoolExecutor) -> None:
+        first = next(iter(pool._processes.values()), None)  # type: ignore[attr-defined]
+        if first is not None and not killed:
+            killed.append(first.pid)
+            first.kill()
+            first.join()
+            time.sleep(0.5)  # the executor notices the death meanwhile
+        start(pool)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "_spawn_process", start_slowly)
+    found = map_items(abs, [-1, -2, -3], workers=2)
+    assert sorted(result for _, result in found if isinstance(result, int)) == [1, 2, 3]
+    assert killed
+    assert multiprocessing.active_children() == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
 def test_workers_end_soon_after_their_parent(tmp_path: Path, number: signal.Signals) -> None:
     program = (

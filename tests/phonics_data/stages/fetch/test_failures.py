@@ -37,6 +37,10 @@ from phonics_data.stages.fetch.failures import ADVICE, DownloadError, HttpFailur
         ("Unsupported URL: https://example.org", "permanent"),
         ("[youtube] x: Requested format is not available. Use --list-formats", "permanent"),
         ("an unknown error text", "transient"),
+        ("Postprocessing: ffmpeg version 7.0.2-static Copyright (c) 2000-2024 the FFmpeg developers", "transient"),
+        ("Postprocessing: Metadata: title: Too many requests", "transient"),
+        ("Postprocessing: Conversion failed!", "transient"),
+        ("Postprocessing: ffmpeg not found. Please install or provide the path using --ffmpeg-location", "permanent"),
     ],
 )
 def test_error_texts(message: str, expected: str) -> None:

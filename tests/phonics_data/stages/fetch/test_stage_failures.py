@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from phonics_data.contract.records import from_plain
+from phonics_data.media import MediaInfo
 from phonics_data.sources.synthetic.site import SongSite
+from phonics_data.stages.fetch.download import ffmpeg_path
+from phonics_data.stages.fetch.download_result import DownloadResult, inspect_download
 from phonics_data.stages.fetch.ledger import FetchEntry, fetch_report
 from phonics_data.stages.fetch.progress import FetchProgress
 from phonics_data.stages.fetch.stage import BackOff, FetchOptions, FetchStoppedError, fetch
@@ -96,6 +100,61 @@ def test_video_and_audio_streams_are_joined_and_captions_chosen(
     assert entry(workspace, "twostreams0").format_id == "133+140"
     names = sorted(path.name for path in (workspace.media / "twostreams0").iterdir())
     assert names == ["outcome.json", "twostreams0.en-orig.json3", "twostreams0.info.json", "twostreams0.mp4"]
+
+
+KILLED_ONCE = """#!/bin/sh
+case "$*" in *-i*)
+    if mkdir "{folder}/killed" 2>/dev/null; then
+        {banner}
+        kill -KILL $$
+    fi;;
+esac
+exec "{ffmpeg}" "$@"
+"""
+
+
+@pytest.mark.parametrize("banner", [":", "echo 'ffmpeg version 7 Copyright (c) 2000-2026 the FFmpeg developers' >&2"])
+def test_killed_join_is_repeated(
+    workspace: Workspace,
+    serve: Callable[..., FakeYouTube],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    banner: str,
+) -> None:
+    program = tmp_path / "bin" / "ffmpeg"
+    program.parent.mkdir()
+    program.write_text(KILLED_ONCE.format(folder=tmp_path, banner=banner, ffmpeg=ffmpeg_path()))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    streams = {"133": clip_bytes(sound=False, height=240), "140": clip_bytes(picture=False)}
+    server = serve(Song("twostreams0", streams))
+    run(workspace, server, max_height=240)
+    assert (tmp_path / "killed").is_dir(), "ffmpeg was not called"
+    assert entry(workspace, "twostreams0").status == "ok"
+    assert len(server.requests("media")) == 2, "the streams were downloaded again"
+
+
+def test_video_whose_check_died_is_tried_again_without_a_download(
+    workspace: Workspace, serve: Callable[..., FakeYouTube], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = song("heavy"), song("light")
+    server = serve(one, two)
+    with monkeypatch.context() as patch:
+        patch.setattr("phonics_data.stages.fetch.worker.inspect_download", _killed_for_one_video)
+        count = run(workspace, server)
+    assert (count.num_kept, count.by_reason) == (1, {"worker_died": 1})
+    assert [row.item_id for row in read_table(workspace.table("rejections"), Rejection)] == [one.video_id]
+    assert run(workspace, server).num_kept == 2
+    assert_complete(workspace, one)
+    assert read_table(workspace.table("rejections"), Rejection) == []
+    assert len(server.requests("media", one.video_id)) == 1
+
+
+def _killed_for_one_video(result: DownloadResult) -> MediaInfo:
+    """As `inspect_download`, in a process that the system ends for lack of memory while it reads one of the videos."""
+    if result.media.name.startswith("heavy"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return inspect_download(result)
 
 
 def track(language: str, *, is_original: bool) -> dict[str, object]:

@@ -22,7 +22,7 @@ from phonics_data import open_dataset
 from phonics_data.cli.app import app
 from phonics_data.contract.shard import read_shard
 from phonics_data.dataset.layout import read_description, read_metadata, shard_paths
-from phonics_data.errors import InputError, OptionError
+from phonics_data.errors import DatasetError, InputError, OptionError
 from phonics_data.media import probe
 from phonics_data.ocr.trace import trace_path
 from phonics_data.quality.filters import MIN_CONFIDENCE, FilterOptions
@@ -491,6 +491,24 @@ def test_dataset_of_other_videos_is_not_replaced(finished: tuple[Workspace, Path
     (dataset_copy / "videos.parquet").write_bytes(b"not a table")  # an unreadable table does not identify the videos
     shard(other, dataset_copy, ShardOptions(width=32, height=32))
     assert [row.video_id for row in read_metadata(dataset_copy)] == ["other"] * 5
+
+
+def test_description_is_written_last(
+    finished: tuple[Workspace, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(dataset: Path, known: dict[str, str]) -> None:
+        raise InterruptionError
+
+    dataset_copy = tmp_path / "dataset"
+    shutil.copytree(finished[1], dataset_copy)
+    with monkeypatch.context() as patch:
+        patch.setattr("phonics_data.stages.shard.stage.write_checksums", interrupt)
+        with pytest.raises(InterruptionError):
+            shard(finished[0], dataset_copy, SMALL)
+    with pytest.raises(DatasetError, match="incomplete"):
+        verify(dataset_copy)
+    shard(finished[0], dataset_copy, SMALL)
+    assert digests(dataset_copy) == digests(finished[1])
 
 
 def test_folders_with_other_files_are_not_changed(finished: tuple[Workspace, Path], tmp_path: Path) -> None:
