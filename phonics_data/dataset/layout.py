@@ -21,11 +21,11 @@ import shutil
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from phonics_data.contract.files import atomic_path, remove_leftovers, write_bytes
+from phonics_data.contract.files import atomic_path, write_bytes
+from phonics_data.contract.frame_rate import rate_of_text
 from phonics_data.contract.records import from_plain, to_plain
 from phonics_data.contract.sample import SCHEMA_VERSION
 from phonics_data.contract.untrusted import read_json_object, read_parquet, rows_of_table
@@ -186,7 +186,7 @@ def rates_text(clips_by_frame_rate: Mapping[str, int]) -> str:
     Args:
         clips_by_frame_rate: ``counts.clips_by_frame_rate`` of dataset.json.
     """
-    rates = sorted(clips_by_frame_rate, key=Fraction)
+    rates = sorted(clips_by_frame_rate, key=rate_of_text)
     numbers = {
         rate: f"{number} clip" if number == 1 else f"{number} clips" for rate, number in clips_by_frame_rate.items()
     }
@@ -209,7 +209,6 @@ def lock_dataset(out: Path) -> Generator[None]:
     is_new = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
     with lock_folder(out, f"--out {out}", "is writing a dataset into this folder", is_shared=True):
-        remove_leftovers(out)
         try:
             yield
         finally:

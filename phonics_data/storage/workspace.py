@@ -156,7 +156,6 @@ class Workspace:
             WorkspaceLockedError: another process has the lock; the message contains its id.
         """
         with lock_folder(self.root, f"--work {self.root}", "is using this workspace"):
-            remove_leftovers(self.root)
             yield
 
 
@@ -168,6 +167,8 @@ def lock_folder(folder: Path, name: str, doing: str, *, is_shared: bool = False)
         name: of the folder in the message.
         doing: what the process that has the lock does, such as ``is using this workspace``.
         is_shared: this process may have the lock already.
+
+    What processes that died have left in the folder is removed.
 
     Raises:
         WorkspaceLockedError: another process has the lock; the message contains its id.
@@ -182,6 +183,8 @@ def lock_folder(folder: Path, name: str, doing: str, *, is_shared: bool = False)
         who = holder.read_text().strip() if holder.exists() else "an unknown process"
         raise WorkspaceLockedError(f"{name}: {who} {doing}; wait until it ends, or give another folder") from None
     try:
+        if lock.lock_counter == 1:
+            remove_leftovers(folder)  # first: they can have filled the disk
         holder.write_text(f"process {os.getpid()}")
         yield
     finally:

@@ -8,6 +8,7 @@ own. The first input of a target that violates a rule is written to a temporary 
 from __future__ import annotations
 
 import argparse
+import ast
 import faulthandler
 import importlib
 import importlib.util
@@ -81,14 +82,13 @@ def _run_guided(name: str, inputs: int, seed: int) -> None:
 
     found = importlib.util.find_spec(f"tests.fuzz.{name}")
     assert found is not None
-    modules = [
-        line
-        for line in Path(str(found.origin)).read_text(encoding="utf-8").splitlines()
-        if line.startswith("MODULES = ")
-    ]
-    scope: dict[str, Any] = {}
-    exec(modules[0], scope)  # the target imports what is instrumented, so its list is read before
-    with atheris.instrument_imports(include=list(scope["MODULES"])):
+    # The target imports what is instrumented, so its list is read before.
+    assigned = {
+        getattr(statement.targets[0], "id", ""): statement.value
+        for statement in ast.parse(Path(str(found.origin)).read_text(encoding="utf-8")).body
+        if isinstance(statement, ast.Assign)
+    }
+    with atheris.instrument_imports(include=list(ast.literal_eval(assigned["MODULES"]))):
         target = importlib.import_module(f"tests.fuzz.{name}")
     folder = Path(tempfile.mkdtemp(prefix=f"fuzz-{name}-corpus-"))
     (folder / "corpus").mkdir()
