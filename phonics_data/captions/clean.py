@@ -18,9 +18,10 @@ _SPEAKER = re.compile(
 _LONG_REFERENCE = re.compile(r"&#[0-9a-fA-FxX]{9,};?")
 _MARKS = re.compile(r">>+|[♪♫♩♬🎵🎶#*]+")
 _INVISIBLE = re.compile(
-    r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ud800-\udfff]"
+    r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufffd\ud800-\udfff]"
 )
-"""Control and bidirectional characters, joiners, variation selectors and lone surrogates (parquet cannot store these)."""
+"""Control and bidirectional characters, joiners, variation selectors, lone surrogates (parquet cannot store these), and what replaces
+characters that could not be read."""
 
 
 def without_marks(text: str) -> str:

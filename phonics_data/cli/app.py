@@ -530,7 +530,7 @@ def main() -> None:
         )
         sys.exit(1)
     except MemoryError:
-        typer.echo(
+        say(
             "phonics-data: out of memory; finished items are kept, run the same command with fewer --workers to continue",
             err=True,
         )

@@ -359,12 +359,16 @@ def one_line(error: BaseException) -> str:
 # --- sound ---------------------------------------------------------------------------------------------------------
 
 
+_UNKNOWN_FRAMES = 1 << 62
+"""libsndfile's number for a stream whose header has none."""
+
+
 def read_sound(
     source: Path | bytes, *, dtype: Literal["float32", "float64"] = "float32", max_values: int = MAX_SOUND_VALUES
 ) -> tuple[NDArray[Any], int]:
     """A file of any format that libsndfile reads -> (samples (N, C), sample rate in Hz).
 
-    The number of samples in the header is not trusted: the file is read in blocks.
+    A header that announces too much is refused. It is not trusted either: the file is read in blocks.
 
     Raises:
         ValueError: not such a file, damaged, more than `max_values` samples in all channels, or a rate of 0 Hz.
@@ -378,6 +382,8 @@ def read_sound(
             rate_hz, channels = file.samplerate, file.channels
             if rate_hz < 1 or channels < 1:
                 raise ValueError(f"{rate_hz} Hz and {channels} channels, allowed: at least 1")
+            if max_values < file.frames * channels and file.frames < _UNKNOWN_FRAMES:
+                raise ValueError(f"{file.frames} samples of {channels} channels, allowed: up to {max_values:,} in all")
             size = max(1, (1 << 22) // channels)
             while True:
                 block = cast("NDArray[Any]", file.read(size, dtype=dtype, always_2d=True))

@@ -50,7 +50,7 @@ def runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
 
     def build(workspace: object, videos: object, out: object, options: BuildOptions, **_: object) -> Iterator[object]:
         found.append(options)
-        return iter(())
+        return (count for count in ())
 
     def fetch(workspace: object, videos: object, options: FetchOptions, **_: object) -> StageCount:
         found.append(options)
