@@ -107,9 +107,9 @@ def test_choice_of_several_audio_streams_is_in_the_ledger(
 
 
 def test_file_that_needs_too_much_memory_costs_itself_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_INSPECTION", Limits(seconds=60, memory_bytes=400 * 1024**2))
+    monkeypatch.setattr(worker, "_INSPECTION", Limits(seconds=60, memory_bytes=300 * 1024**2))
     good, large = write_clip(tmp_path / "good.mp4"), tmp_path / "large.mkv"
-    picture = "color=c=red:s=12000x12000:r=5:d=1"
+    picture = "color=c=red:s=8000x8000:r=5:d=1"
     sound = "sine=d=1"
     call = [
         ffmpeg_path(),
