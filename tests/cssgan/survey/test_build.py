@@ -156,16 +156,16 @@ def test_a_damaged_survey_is_an_error(tmp_path: Path) -> None:
         ('"pairs": 1000000000', "pairs: got 1000000000, allowed: integers from 0 to 500"),
         ('"checks": 1000000000', "checks: got 1000000000, allowed: integers from 0 to 20"),
         ('"checks": true', "checks: got True, allowed"),
-        ('"singles": NaN', "not JSON .the number NaN"),
+        ('"singles": NaN', "not JSON .a number that is not finite"),
         ('"singles": 2.5', "singles: got 2.5, allowed"),
-        ('"seed": 1e400', "seed: got inf, allowed"),
-        (f'"seed": {10**40}', "seed: got 1000"),
+        ('"seed": 1e400', "a number that is not finite"),
+        (f'"seed": {10**40}', "a whole number of more than 64 bits"),
         ('"singles": 0, "pairs": 0', "singles: got 0, allowed: at least 1"),
         (
             '"videos": [{"model": "a", "item": "b", "file": "c", "seconds": 1e999}]',
-            "seconds inf, allowed: a number above 0",
+            "a number that is not finite",
         ),
-        ('"videos": [{"model": "a", "item": "b", "file": "c", "seconds": -Infinity}]', "the number -Infinity"),
+        ('"videos": [{"model": "a", "item": "b", "file": "c", "seconds": -Infinity}]', "a number that is not finite"),
         (
             '"videos": [{"model": "a", "item": "b", "file": "c", "seconds": "1"}]',
             "seconds 1, allowed: a number above 0",
@@ -182,10 +182,9 @@ def test_a_damaged_survey_is_an_error(tmp_path: Path) -> None:
         (f'"consent": [{", ".join([chr(34) * 2] * 51)}]', "consent: got 51 paragraphs, allowed: up to 50"),
         (f'"title": "{"x" * 1001}"', "title: got 1001 characters, allowed: 0 to 1000"),
         ('"title": null', "allowed: text"),
-        ('"title": "\\ud800"', "title: got .*allowed: characters that can be displayed"),
         ('"ends": {"single": ["a"], "pair": ["b", "c"]}', "a field is missing"),
         ('"made_from": ' + "[" * 100_000, "not JSON"),
-        ('"made_from": {"x": "' + "x" * 8_000_000 + '"}', "more than 8000000 bytes"),
+        ('"made_from": {"x": "' + "x" * 8_000_000 + '"}', "more than 8,000,000 bytes"),
     ],
 )
 def test_values_of_a_survey_are_limited(survey_text: tuple[Path, str], change: str, message: str) -> None:
