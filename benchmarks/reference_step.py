@@ -4,7 +4,7 @@ It uses torch's own layers in the order of the paper, eagerly and in float32: ev
 concatenated, real and generated clips pass through the discriminators separately, and spectral norm iterates at every
 forward pass. With the same weights it computes the same step as `cssgan.training.step` (tests/benchmarks/test_step.py).
 
-It supports the options in which the presets differ; `unsupported` lists the others.
+It supports the options in which the presets paper, lean, tiny, small and smoke differ; `unsupported` lists the others.
 """
 
 from __future__ import annotations

@@ -106,6 +106,10 @@ def check_picture(path: Path) -> None:
         with opened_image(path, formats=PICTURE_FORMATS, max_pixels=sys.maxsize) as image:
             width, height = image.size
     except (OSError, ValueError) as error:
+        if isinstance(
+            error.__cause__, Image.DecompressionBombError
+        ):  # Pillow's own limit, before the size is known here
+            raise InputError(f"{path}: {error}; send a smaller picture") from error
         raise InputError(f"{path}: is not a picture that can be read; allowed: png, jpeg, webp") from error
     if width * height > MAX_PIXELS:
         raise InputError(

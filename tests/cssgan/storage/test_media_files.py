@@ -163,7 +163,7 @@ def test_a_small_file_of_a_huge_picture_is_refused_before_it_is_decoded(tmp_path
     Image.new("1", (9000, 9000)).save(path)
     assert path.stat().st_size < 100_000
     for read in (lambda: read_image(path, 64), lambda: read_object(path)):
-        with pytest.raises(InputError, match=r"a\.png: 9000x9000 pixels, allowed: up to 67 million"):
+        with pytest.raises(InputError, match=r"a\.png: .*9000 x 9000 pixels, allowed: up to 67,108,864 pixels"):
             read()
 
 
@@ -173,5 +173,7 @@ def test_a_small_file_of_hours_of_silence_is_refused_before_it_is_decoded(tmp_pa
         for _ in range(13):
             file.write(np.zeros((1_000_000, 8), np.int16))
     assert path.stat().st_size < 1_000_000
-    with pytest.raises(InputError, match=r"a\.flac: 104000000 samples in 8 channels, allowed: up to 100000000"):
+    with pytest.raises(
+        InputError, match=r"a\.flac: .*13000000 samples of 8 channels, allowed: up to 100,000,000 in all"
+    ):
         read_audio(path)
