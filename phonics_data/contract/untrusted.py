@@ -244,6 +244,14 @@ def web_address_fault(address: str) -> str:
     return ""
 
 
+def split_address(address: str) -> urllib.parse.SplitResult:
+    """The parts of a text that can be an address; one that cannot be divided, as ``x://[``, is all path."""
+    try:
+        return urllib.parse.urlsplit(address)
+    except ValueError:
+        return urllib.parse.SplitResult("", "", address, "", "")
+
+
 # --- NumPy arrays --------------------------------------------------------------------------------------------------
 
 _NPY_HEADER_BYTES = 10_000

@@ -23,7 +23,7 @@ from typing import Any, cast
 
 from phonics_data.contract.csv_table import read_csv
 from phonics_data.contract.image_file import opened_image
-from phonics_data.contract.untrusted import web_address_fault
+from phonics_data.contract.untrusted import split_address, web_address_fault
 from phonics_data.errors import InputError, ItemError, OptionError, WorkspaceLockedError
 from phonics_data.executors.isolated import Limits, call_isolated
 from phonics_data.media.preview import frame_jpeg
@@ -288,7 +288,7 @@ def may_fetch(url: str, page: str) -> bool:
     if not is_http_url(url) or web_address_fault(url):
         return False
     parts = urllib.parse.urlsplit(url)
-    if parts.netloc == urllib.parse.urlsplit(page).netloc:
+    if parts.netloc == split_address(page).netloc:
         return True
     try:
         found = socket.getaddrinfo(parts.hostname, None, type=socket.SOCK_STREAM)

@@ -31,6 +31,7 @@ from phonics_data.contract.untrusted import (
     read_limited_stream,
     read_parquet,
     rows_of_table,
+    split_address,
     text_of_bytes,
     web_address_fault,
 )
@@ -177,7 +178,7 @@ def kind_of(letters: str) -> Kind:
 
 def youtube_id(url: str) -> str | None:
     """The 11 characters that identify a YouTube video, from any of its usual URLs; None for other URLs."""
-    parts = urllib.parse.urlsplit(url)
+    parts = split_address(url)
     host = (parts.hostname or "").removeprefix("www.").removeprefix("m.").removeprefix("music.")
     path = parts.path.strip("/").split("/")
     if host == "youtu.be":

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from phonics_data.contract.console import printable
 from phonics_data.contract.records import from_plain, to_plain
-from phonics_data.contract.untrusted import read_json_object
+from phonics_data.contract.untrusted import read_json_object, split_address
 from phonics_data.stages.fetch.download_result import CaptionsFound
 from phonics_data.stages.fetch.local import sidecar_files
 from phonics_data.stages.fetch.options import FetchOptions, Retry
@@ -156,7 +156,7 @@ def video_fingerprint(video: SourceVideo) -> str:
 
 def address_key(url: str) -> str:
     """`url` without the port of a local server, which changes each time the server starts."""
-    parts = urllib.parse.urlsplit(url)
+    parts = split_address(url)
     if parts.hostname in LOCAL_HOSTS:
         return urllib.parse.urlunsplit(parts._replace(netloc="localhost"))
     return url
@@ -164,7 +164,7 @@ def address_key(url: str) -> str:
 
 def host_of(url: str) -> str:
     """The host of a web address; empty for a path."""
-    return (urllib.parse.urlsplit(url).hostname or "") if is_http_url(url) else ""
+    return (split_address(url).hostname or "") if is_http_url(url) else ""
 
 
 def is_local_url(url: str) -> bool:

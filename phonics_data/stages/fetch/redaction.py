@@ -6,6 +6,8 @@ import re
 import urllib.parse
 from collections.abc import Iterable
 
+from phonics_data.contract.untrusted import split_address
+
 HIDDEN = "[hidden]"
 _QUERY = re.compile(r"(https?://[^\s'\"<>?]+)\?([^\s'\"<>]*)")
 _USER_INFO = re.compile(r"(\w+://)[^\s/@'\"]+@")
@@ -42,6 +44,6 @@ def proxy_secrets(proxy: str) -> list[str]:
     """The user name and password of a proxy address, with the address parts that contain them."""
     if not proxy:
         return []
-    parts = urllib.parse.urlsplit(proxy if "://" in proxy else f"//{proxy.lstrip('/')}")
+    parts = split_address(proxy if "://" in proxy else f"//{proxy.lstrip('/')}")
     whole = [proxy, parts.netloc] if parts.username or parts.password else []
     return whole + [part for part in (parts.username, parts.password) if part]

@@ -274,3 +274,10 @@ def test_kind_follows_from_letters_if_it_is_empty(tmp_path: Path) -> None:
     ]
     partial = read_manifest(write(tmp_path / "n.csv", "video_id,url,kind,letters\na,a,alphabet,ABCDEFGHIJ\n"))
     assert (partial[0].kind, partial[0].letters) == ("alphabet", "ABCDEFGHIJ")
+
+
+def test_a_path_that_looks_like_a_damaged_address_is_a_path(tmp_path: Path) -> None:
+    path = tmp_path / "songs.csv"
+    path.write_text("video_id,url\na,hhttp://[::1.0/c.html\nb,x://[\n")
+    assert [Path(video.url).name for video in read_manifest(str(path))] == ["c.html", "["]
+    assert [youtube_id(url) for url in ("x://[", "https://youtu.be/abcdefghijk")] == [None, "abcdefghijk"]
