@@ -25,6 +25,7 @@ from phonics_data.stages.fetch.progress import FetchProgress
 from phonics_data.stages.fetch.rate_limiter import RateLimiter
 from phonics_data.storage.manifest import is_http_url
 from phonics_data.storage.object_table import objects_path
+from phonics_data.storage.public_text import without_secrets
 from phonics_data.storage.workspace import Workspace, file_sha256
 from phonics_data.types import Captions, FetchedVideo, FetchStatus, SourceVideo
 
@@ -243,10 +244,9 @@ class FetchWorker:
         try:
             entry, names = self._checked_entry(video, result, num_tries)
         except ItemError as error:
-            if is_http_url(video.url):
-                raise
-            # The message names the user's file, since the copy in the workspace is deleted.
-            detail = error.detail.replace(str(result.media), video.url).replace(result.media.name, Path(video.url).name)
+            # The message names the user's file or address, since the copy in the workspace is deleted.
+            named = without_secrets(video.url) if is_http_url(video.url) else video.url
+            detail = error.detail.replace(str(result.media), named).replace(result.media.name, Path(named).name)
             raise type(error)(error.reason, detail, measured=error.measured, threshold=error.threshold) from error
         self._ledger.publish(video, entry, names)
         self._host_status.record_response(host_of(video.url))

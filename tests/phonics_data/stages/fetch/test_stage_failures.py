@@ -285,6 +285,9 @@ def test_permanent_faults_get_their_status_and_other_videos_are_fetched(
         for name in PERMANENT
     }
     assert found == {name: (status, reason) for name, (_, status, reason) in PERMANENT.items()}
+    rejections = [rejection for name in PERMANENT if (rejection := entry(workspace, name).rejection) is not None]
+    assert len(rejections) == len(PERMANENT)
+    assert not any(str(workspace.root) in one.detail for one in rejections), "the copies in the workspace are deleted"
     assert [path.name for path in workspace.media.iterdir() if path.name != ".partial"] == [good.video_id]
     assert fetch_report(workspace).by_status == {"ok": 1, "failed": 4, "blocked": 1, "invalid": 4, "gone": 2}
 
