@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import sys
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from phonics_data.contract.files import atomic_path, file_inside, remove_leftovers, temporary_folder, write_bytes
+from tests.processes import waiting_process
 
 
 def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
@@ -50,14 +50,8 @@ with atomic_path(path / "clips.tar") as file, atomic_path(path / "items" / "v1.j
 @contextlib.contextmanager
 def writing(folder: Path) -> Generator[subprocess.Popen[str]]:
     """A process that is writing two files and a folder."""
-    command = [sys.executable, "-c", WRITER, str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "writing\n"
-        try:
-            yield process
-        finally:
-            process.kill()
+    with waiting_process(WRITER, folder, says="writing") as process:
+        yield process
 
 
 def files(folder: Path) -> list[Path]:

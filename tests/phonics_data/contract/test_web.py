@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import http.client
 import socket
-import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -15,8 +13,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from phonics_data.contract import web
-from phonics_data.contract.web_connections import LimitedServer
 from phonics_data.errors import OptionError
+from tests.processes import served
 
 pytestmark = pytest.mark.dependencies
 JSON = {"Content-Type": "application/json"}
@@ -30,16 +28,8 @@ async def echo(request: Request) -> JSONResponse:
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     app = Starlette(routes=[Route("/form", echo, methods=["POST"]), Route("/json", echo, methods=["POST"])])
-    listener = web.listen("127.0.0.1", 0)
-    server = LimitedServer(app, lifespan="off")
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
-    yield listener.getsockname()[1]
-    server.should_exit = True
-    thread.join()
+    with served(app) as number:
+        yield number
 
 
 def send(port: int, body: bytes, headers: dict[str, str], path: str = "/json") -> tuple[int, str]:

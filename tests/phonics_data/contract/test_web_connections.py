@@ -8,7 +8,6 @@ import re
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 
@@ -19,7 +18,7 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
 from phonics_data.contract import web, web_connections
-from phonics_data.contract.web_connections import LimitedServer
+from tests.processes import served
 from tests.slow_clients import HALF_REQUEST, get, slow_clients
 
 pytestmark = pytest.mark.dependencies
@@ -70,16 +69,8 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
         return StreamingResponse(bytes(100_000) for _ in range(1000))
 
     app = Starlette(routes=[Route("/", page, methods=["GET", "POST"]), Route("/large", large)])
-    with web.listen("127.0.0.1", 0) as listener:
-        server = LimitedServer(app, lifespan="off")
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.01)
-        yield listener.getsockname()[1]
-        server.should_exit = True
-        thread.join()
+    with served(app) as number:
+        yield number
 
 
 def is_closed_by_server(client: socket.socket, *, trickle: bytes = b"") -> bool:

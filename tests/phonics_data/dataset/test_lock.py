@@ -16,6 +16,7 @@ from phonics_data.stages.pipeline import BuildOptions, build
 from phonics_data.stages.shard.stage import locked_folder
 from phonics_data.storage.workspace import Workspace
 from phonics_data.types import SourceVideo
+from tests.processes import waiting_process
 
 HOLDER = """
 import sys
@@ -29,14 +30,8 @@ with lock_dataset(Path(sys.argv[1])):
 
 @contextlib.contextmanager
 def held(out: Path) -> Generator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", HOLDER, str(out)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "locked\n"
-        try:
-            yield process
-        finally:
-            process.kill()
+    with waiting_process(HOLDER, out, says="locked") as process:
+        yield process
 
 
 def test_a_second_build_into_a_folder_is_refused_before_it_fetches(tmp_path: Path) -> None:
