@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Literal, get_args
 from cssgan import config as configs
 from cssgan.config import Config
 from cssgan.errors import CheckpointError
-from cssgan.storage.artifact import MAX_RECORD_BYTES, decode_weights
+from cssgan.storage.artifact import CONTENT_ERRORS, MAX_RECORD_BYTES, decode_weights
 from cssgan.types import MelStats, Progress
 from phonics_data.contract.frame_rate import rate_of_file
 from phonics_data.contract.labels import LabelSet
 from phonics_data.contract.untrusted import read_json_object
-from phonics_data.errors import PhonicsDataError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,15 +92,7 @@ def read_export(folder: Path) -> ExportedModel:
         ) from error
     except CheckpointError:
         raise
-    except (
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        ArithmeticError,
-        RuntimeError,
-        PhonicsDataError,
-    ) as error:
+    except CONTENT_ERRORS as error:
         raise invalid(folder, error) from error
 
 

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_RECORD_BYTES = 64_000_000
+CONTENT_ERRORS = (
+    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, PhonicsDataError,
+)  # fmt: skip
+"""What reading a record raises whose values are missing, of another type or of another shape."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,15 +112,7 @@ class ArtifactFormat:
         except OSError as error:
             name = error.filename or path
             raise self.error(f"{folder}: no complete {self.kind} ({error.strerror or error}: {name})") from error
-        except (
-            ValueError,
-            LookupError,
-            TypeError,
-            AttributeError,
-            ArithmeticError,
-            RuntimeError,
-            PhonicsDataError,
-        ) as error:
+        except CONTENT_ERRORS as error:
             words = f"no {error}" if isinstance(error, KeyError) else one_line(error)
             raise self.error(f"{path}: not a {self.kind} that this program reads ({words})") from error
 
