@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from cssgan.inference.export import LoadedGenerator
 from cssgan.inference.generate import GeneratedVideo, generate_video
 from phonics_data.contract.files import atomic_path
-from phonics_data.contract.image_file import opened_image
+from phonics_data.contract.image_file import TooManyPixelsError, opened_image
 from phonics_data.errors import InputError, PhonicsDataError
 
 MAX_PIXELS = 50_000_000
@@ -105,11 +105,9 @@ def check_picture(path: Path) -> None:
     try:
         with opened_image(path, formats=PICTURE_FORMATS, max_pixels=sys.maxsize) as image:
             width, height = image.size
+    except TooManyPixelsError as error:
+        raise InputError(f"{path}: {error}; send a smaller picture") from error
     except (OSError, ValueError) as error:
-        if isinstance(
-            error.__cause__, Image.DecompressionBombError
-        ):  # Pillow's own limit, before the size is known here
-            raise InputError(f"{path}: {error}; send a smaller picture") from error
         raise InputError(f"{path}: is not a picture that can be read; allowed: png, jpeg, webp") from error
     if width * height > MAX_PIXELS:
         raise InputError(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from phonics_data.contract.untrusted import one_line
 from phonics_data.errors import PhonicsDataError
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 class UnknownRangeError(ValueError):
     """An image whose values have no defined range."""
+
+
+class TooManyPixelsError(ValueError):
+    """An image over the limit of its reader, or over Pillow's own."""
 
 
 MAX_PIXELS = 100_000_000
@@ -36,7 +41,8 @@ def opened_image(
 
     Raises:
         OSError: no such file, or one that cannot be opened.
-        ValueError: not such an image, a damaged one, or more than `max_pixels`. Errors of the work on it in the block become
+        TooManyPixelsError: more than `max_pixels`.
+        ValueError: not such an image, or a damaged one. Errors of the work on it in the block become
             `ValueError` too, since Pillow raises many kinds of errors for damaged files.
     """
     from PIL import Image
@@ -48,12 +54,16 @@ def opened_image(
                 warnings.simplefilter("ignore")  # Pillow's own limit of pixels; damaged EXIF data
                 image = stack.enter_context(Image.open(file, formats=formats))
             if image.width * image.height > max_pixels:
-                raise ValueError(f"{image.width} x {image.height} pixels, allowed: up to {max_pixels:,} pixels in all")
+                raise TooManyPixelsError(
+                    f"{image.width} x {image.height} pixels, allowed: up to {max_pixels:,} pixels in all"
+                )
             yield image
         except (ValueError, PhonicsDataError):
             raise
+        except Image.DecompressionBombError as error:  # before the size is known here
+            raise TooManyPixelsError(one_line(error)) from error
         except Exception as error:
-            raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+            raise ValueError(one_line(error)) from error
 
 
 def shown(image: Image.Image) -> Image.Image:
