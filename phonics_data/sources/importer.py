@@ -149,9 +149,12 @@ def import_files(
     given = {file.video_id: _segments(file, video, evidence) for file, video in pairs}
     write_table(workspace.table("videos"), FetchedVideo, [video for _, video in pairs])
     write_table(workspace.table("segments"), Segment, [segment for rows in given.values() for segment in rows])
+    given_ledger = workspace.ledger("segment")
     for video_id, rows in given.items():  # decisions of people change the table, not these
         outcome = to_plain(Outcome(kept=tuple(rows)))
-        workspace.ledger("segment").write(video_id, fingerprint("given", outcome), outcome)
+        mark = fingerprint("given", outcome)
+        if given_ledger.read(video_id, mark) is None:  # each write waits for the disk
+            given_ledger.write(video_id, mark, outcome)
     return StageCount(
         stage="fetch",
         num_in=len(files),
