@@ -12,7 +12,6 @@ the measures of sound.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -44,6 +43,7 @@ from cssgan.metrics.statistics import bootstrap_mean, bootstrap_weights, percent
 from cssgan.metrics.videos import CLIP_FRAMES, Floats, Mask, Videos, hold_first_frame
 from cssgan.storage.media_files import VideoFile, read_video
 from phonics_data.contract.change import ChangeSummary, summarize
+from phonics_data.contract.csv_table import read_csv
 from phonics_data.contract.logmel import LogMelSpec, log_mel, mel_segments
 
 PERCENTILES = (10, 25, 50, 75, 90)
@@ -154,24 +154,16 @@ def read_labels(path: Path) -> dict[str, tuple[str, str]]:
     """A CSV with the columns file, letter and optionally word -> (letter, word) by file name.
 
     Raises:
-        InputError: no such file, no such columns, or a letter that is not A to Z.
+        InputError: as `read_csv`; or a letter that is not A to Z.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"{path}: cannot be read as CSV ({error}); give a table with the columns file, letter"
-        ) from error
-    if not rows or not {"file", "letter"} <= rows[0].keys():
-        found = ", ".join(rows[0]) if rows else "no row"
-        raise InputError(f"{path}: got {found}; allowed: the columns file, letter and optionally word")
     labels: dict[str, tuple[str, str]] = {}
-    for number, row in enumerate(rows, 2):
-        letter = (row["letter"] or "").strip().upper()
+    for row in read_csv("--labels", path, ("file", "letter")):
+        letter = row.cells["letter"].upper()
         if not re.fullmatch("[A-Z]", letter):
-            raise InputError(f"{path}, line {number}: letter: got {row['letter']!r}, allowed: A to Z")
-        labels[row["file"]] = (letter, (row.get("word") or "").strip())
+            raise InputError(
+                f"--labels {path}, line {row.line}: letter: got {row.cells['letter'][:40]!r}, allowed: A to Z"
+            )
+        labels[row.cells["file"]] = (letter, row.cells.get("word", ""))
     return labels
 
 

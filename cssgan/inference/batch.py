@@ -19,6 +19,7 @@ from cssgan.data.batches import to_uint8
 from cssgan.inference.export import LoadedGenerator
 from cssgan.inference.generate import default_scale, read_audio, start_images
 from cssgan.storage import media_files
+from phonics_data.contract.csv_table import CsvRow, read_csv
 from phonics_data.contract.files import write_bytes
 from phonics_data.errors import InputError, PhonicsDataError
 
@@ -163,33 +164,23 @@ def _from_folder(folder: Path, default_label: str | None, seed: int) -> Iterator
 
 
 def _from_csv(path: Path, label: str | None, seed: int) -> Iterator[Pair | RejectedPair]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or []
-            if not set(REQUIRED_COLUMNS) <= set(columns) or not set(columns) <= set(KNOWN_COLUMNS):
-                raise InputError(
-                    f"{path}: got columns {', '.join(columns)}; required: {', '.join(REQUIRED_COLUMNS)}; allowed: "
-                    f"{', '.join(KNOWN_COLUMNS)}"
-                )
-            for row in reader:
-                try:
-                    yield _from_row(path.parent, row, label, seed)
-                except ValueError as error:
-                    image, audio, row_label, out = (row.get(name) or "" for name in ("image", "audio", "label", "out"))
-                    reason = f"{path}, line {reader.line_num}: {error}"
-                    yield RejectedPair(video=out, image=image, audio=audio, label=row_label, reason=reason)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as a CSV ({error})") from error
+    for row in read_csv(
+        "--pairs", path, REQUIRED_COLUMNS, optional=KNOWN_COLUMNS[2:], may_be_empty=True, any_length=True
+    ):
+        try:
+            yield _from_row(path.parent, row, label, seed)
+        except ValueError as error:
+            image, audio, row_label, out = (row.cells.get(name, "") for name in ("image", "audio", "label", "out"))
+            reason = f"{path}, line {row.line}: {error}"
+            yield RejectedPair(video=out, image=image, audio=audio, label=row_label, reason=reason)
 
 
-def _from_row(folder: Path, row: Mapping[str, str | None], default_label: str | None, default_seed: int) -> Pair:
+def _from_row(folder: Path, table_row: CsvRow, default_label: str | None, default_seed: int) -> Pair:
     """Raises `ValueError` for an invalid row."""
-    if None in row or None in row.values() or not row["image"] or not row["audio"]:
+    row = table_row.cells
+    if table_row.num_cells != len(row) or not row["image"] or not row["audio"]:
         raise ValueError("other number of columns than the first line, or empty image or audio")
-    if any("\0" in str(value) for value in row.values()):
-        raise ValueError("contains a NUL character")
-    image, audio = folder / str(row["image"]), folder / str(row["audio"])
+    image, audio = folder / row["image"], folder / row["audio"]
     out = row.get("out") or f"{image.stem}-{audio.stem}"
     if Path(out).is_absolute() or ".." in Path(out).parts:
         raise ValueError(f"out {out!r} is outside the output folder; give a file name")
@@ -299,13 +290,12 @@ def _input_digest(pair: Pair, settings: str) -> str:
 
 
 def _read_videos_file(path: Path) -> list[dict[str, str]]:
-    """Rows of an existing videos.csv; empty if it is missing or has other columns."""
+    """Rows of an existing videos.csv; empty if it is missing, damaged, or has other columns."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            return list(reader) if tuple(reader.fieldnames or ()) == _VIDEO_COLUMNS else []
-    except (OSError, UnicodeDecodeError, csv.Error):
+        found = read_csv("--out", path, _VIDEO_COLUMNS, optional=(), may_be_empty=True)
+    except InputError:
         return []
+    return [row.cells for row in found]
 
 
 def _load(generator: LoadedGenerator, pair: Pair, frame_rate: Fraction) -> _LoadedPair:

@@ -5,7 +5,6 @@ The videos come from files (`find_model_videos`) or are generated from runs (`ge
 
 from __future__ import annotations
 
-import csv
 import logging
 import secrets
 import shutil
@@ -32,6 +31,7 @@ from cssgan.survey.definition import (
     text_fault,
     write_survey,
 )
+from phonics_data.contract.csv_table import read_csv
 from phonics_data.contract.files import temporary_folder
 from phonics_data.contract.video import BROWSER_PIXEL_FORMATS
 from phonics_data.errors import InputError, OptionError, UsageError
@@ -93,26 +93,20 @@ def find_model_videos(videos: Path) -> list[ModelVideo]:
     """Videos of a folder (``MODEL/ITEM.mp4``) or of a CSV (columns model, item, path; paths relative to the CSV).
 
     Raises:
-        InputError: no such file or folder, missing columns or values, or no video.
+        InputError: as `read_csv`; missing values, or no video.
     """
     if videos.is_dir():
         paths = sorted(videos.glob("*/*.mp4"))
         if not paths:
             raise InputError(f"{videos}: contains no MODEL/ITEM.mp4; give a folder with one folder per model")
         return [ModelVideo(model=path.parent.name, item=path.stem, path=path) for path in paths]
-    try:
-        with videos.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except FileNotFoundError as error:
-        raise InputError(f"{videos}: no such folder or CSV") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{videos}: cannot be read as CSV ({error})") from error
-    if not rows or not {"model", "item", "path"} <= set(rows[0]):
-        raise InputError(f"{videos}: got columns {list(rows[0]) if rows else []}, allowed: model, item, path")
-    for number, row in enumerate(rows, start=2):
-        if not all(row[name] for name in ("model", "item", "path")):
-            raise InputError(f"{videos}: row {number}: model, item and path must not be empty")
-    return [ModelVideo(model=row["model"], item=row["item"], path=videos.parent / row["path"]) for row in rows]
+    found: list[ModelVideo] = []
+    for row in read_csv("--videos", videos, ("model", "item", "path")):
+        model, item, path = (row.cells[name] for name in ("model", "item", "path"))
+        if not (model and item and path):
+            raise InputError(f"--videos {videos}: line {row.line}: model, item and path must not be empty")
+        found.append(ModelVideo(model=model, item=item, path=videos.parent / path))
+    return found
 
 
 def generate_model_videos(

@@ -26,6 +26,8 @@ class CsvRow:
     """Of the file, from 1."""
     cells: dict[str, str]
     """Cells by column, without spaces around them; empty where the row is too short."""
+    num_cells: int
+    """Of the row itself."""
 
 
 def read_csv(
@@ -35,6 +37,7 @@ def read_csv(
     *,
     optional: Sequence[str] | None = None,
     may_be_empty: bool = False,
+    any_length: bool = False,
 ) -> tuple[CsvRow, ...]:
     """The rows below the header.
 
@@ -43,6 +46,7 @@ def read_csv(
         required: columns that must be there.
         optional: the only other columns that may be there; None: any others, which callers ignore.
         may_be_empty: accept a table without rows.
+        any_length: accept rows with more cells than the header; the caller checks `CsvRow.num_cells` and rejects these rows alone.
 
     Raises:
         InputError: no such file, not a CSV, a column that is missing, twice or not allowed, a row with more cells than the
@@ -63,13 +67,13 @@ def read_csv(
     _check_columns(where, columns, required, optional)
     rows: list[CsvRow] = []
     for line, cells in lines[1:]:
-        if any(cells[len(columns) :]):
+        if any(cells[len(columns) :]) and not any_length:
             raise InputError(
                 f"{where}: line {line} has {len(cells)} cells, the header {len(columns)}; put a text that contains a comma "
                 "in quotes"
             )
         padded = [*cells, *[""] * (len(columns) - len(cells))]
-        rows.append(CsvRow(line=line, cells=dict(zip(columns, padded, strict=False))))
+        rows.append(CsvRow(line=line, cells=dict(zip(columns, padded, strict=False)), num_cells=len(cells)))
     if not rows and not may_be_empty:
         raise InputError(f"{where}: has no rows below the header; give at least one, or omit the option")
     return tuple(rows)

@@ -11,6 +11,7 @@ from benchmarks import model_options
 from benchmarks.__main__ import app
 from cssgan.config import override
 from cssgan.presets import preset
+from phonics_data.errors import OptionError
 from tests.cssgan.toy_dataset import TINY, make_sample, write_shard
 
 
@@ -21,7 +22,7 @@ def test_every_option_changes_the_preset() -> None:
 
 
 def test_unknown_options_are_named() -> None:
-    with pytest.raises(ValueError, match="unknown options x, allowed: g_output=compose"):
+    with pytest.raises(OptionError, match=r"--only: got .x., allowed: g_output=compose"):
         model_options.option_rows(["x"])
 
 

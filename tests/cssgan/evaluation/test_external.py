@@ -252,7 +252,7 @@ def test_tables_of_labels(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="line 2: letter: got 'bb', allowed: A to Z"):
         read_labels(path)
     path.write_text("name,letter\na.mp4,b\n")
-    with pytest.raises(InputError, match="got name, letter; allowed: the columns file, letter"):
+    with pytest.raises(InputError, match="columns are name, letter; required, once each: file, letter"):
         read_labels(path)
 
 

@@ -186,8 +186,10 @@ def test_a_repeated_call_generates_only_new_or_missing_videos(tmp_path: Path, fo
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("image,sound\na,b\n", "got columns image, sound; required: image, audio"),
+        ("image,sound\na,b\n", "columns are image, sound; required, once each: image, audio"),
         ("image,audio,label\n", "contains no pairs"),
+        ("image,audio\na.png,a\0.wav\n", "a NUL character in line 2; not a text file"),
+        ("image,audio\n" + "x" * 64_000_000, "more than 64,000,000 bytes"),
     ],
 )
 def test_invalid_csv_files_are_errors(tmp_path: Path, text: str, message: str) -> None:
@@ -211,7 +213,7 @@ def test_invalid_csv_files_are_errors(tmp_path: Path, text: str, message: str) -
         ("b.png,b.wav,A,a-a.mp4/x,", "an earlier video is called a-a.mp4/x.mp4"),
         (f"b.png,b.wav,A,{'x' * 252},", "line 3: out has more than 255 bytes"),
         ("b.png,b.wav,A,,99999999999999999999", "allowed: integers from 0 to 9223372036854775807"),
-        ("b.png,b\0.wav,A,,", "line 3: contains a NUL character"),
+        ("b.png,b.wav,A,,,,more", "line 3: other number of columns than the first line"),
         ("b.png", "line 3: other number of columns than the first line"),
         (",b.wav,A,,", "or empty image or audio"),
     ],
@@ -238,7 +240,7 @@ def test_an_image_without_audio_is_rejected(tmp_path: Path, folder: Path) -> Non
     pair_list = batch.read_pairs(folder)
     assert len(pair_list.pairs) == 2
     assert "n2.png: 0 audio files of the same name" in pair_list.rejected[0].reason
-    with pytest.raises(InputError, match="cannot be read as a CSV"):
+    with pytest.raises(InputError, match="no such file; expected a CSV"):
         batch.read_pairs(tmp_path / "nowhere.csv")
 
     result = batch.generate_pairs(export.load_generator(save_run(tmp_path / "run")), pair_list, tmp_path / "out")
