@@ -166,7 +166,7 @@ def import_phonics(
     workspace = Workspace(work)
     with workspace.lock():
         with progress() as on_progress:
-            files = phonics_files(folder, labels, workers=workers, on_progress=on_progress)
+            files = phonics_files(folder, labels, workspace=workspace, workers=workers, on_progress=on_progress)
         _import_and_shard(workspace, files, out, options, evidence="csv", workers=workers, reviews=reviews)
 
 

@@ -117,7 +117,7 @@ def import_files(
     rejections: list[Rejection] = []
     report = on_progress or (lambda _stage, _done, _total: None)
     ledger = workspace.ledger("import")
-    fingerprints = {file.video_id: _fingerprint(file) for file in files}
+    fingerprints = {file.video_id: file_fingerprint(file, INSPECT_VERSION) for file in files}
     for file in files:
         finished = ledger.read(file.video_id, fingerprints[file.video_id]) if fingerprints[file.video_id] else None
         if finished is not None:
@@ -166,8 +166,8 @@ def import_files(
     )
 
 
-def _fingerprint(file: LabelledFile) -> str:
-    """Of the file and its labels; empty for a file that cannot be read."""
+def file_fingerprint(file: LabelledFile, version: int) -> str:
+    """Of the path, size and time of a file and its labels; empty for a file that cannot be read."""
     try:
         status = file.path.stat()
     except (OSError, ValueError):
@@ -176,7 +176,7 @@ def _fingerprint(file: LabelledFile) -> str:
         return ""
     path = os.fsencode(file.path.absolute()).hex()
     labels = sorted({segment.label for segment in file.segments})
-    return fingerprint(INSPECT_VERSION, path, status.st_size, status.st_mtime_ns, labels, file.group)
+    return fingerprint(version, path, status.st_size, status.st_mtime_ns, labels, file.group)
 
 
 _LIMITS = Limits(seconds=600)

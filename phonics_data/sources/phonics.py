@@ -27,7 +27,9 @@ from phonics_data.media.frame_sampler import sample_frames
 from phonics_data.media.suffixes import VIDEO_SUFFIXES, is_video_file, unread_entry
 from phonics_data.ocr.recognizer import letter_recognizer
 from phonics_data.ocr.text_lines import line_detector
-from phonics_data.sources.importer import LabelledFile, LabelledSegment, file_id, require_folder
+from phonics_data.sources.importer import LabelledFile, LabelledSegment, file_fingerprint, file_id, require_folder
+from phonics_data.storage.tables import from_plain, to_plain
+from phonics_data.storage.workspace import Workspace
 from phonics_data.types import LabelSource
 
 NAME = re.compile(r"(?P<source>[A-Za-z0-9][A-Za-z0-9_-]*?)_(?P<clip>\d+)")
@@ -35,6 +37,8 @@ GENERATED_NAME = re.compile(r"output_(?P<source>[A-Za-z0-9][A-Za-z0-9_-]*?)_(?P<
 NAMES = "<source>_<clip>.mp4 or output_<source>_<clip>_letter<l>.mp4, e.g. 62_5.mp4"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
+READ_VERSION = 1
+"""Increased whenever `read_label` can have another result; all screens are then read again."""
 _READ_SECONDS = 0.5
 """The last part of a video that is read; the word is complete there."""
 _RATE = 8
@@ -61,7 +65,12 @@ class Label:
 
 
 def phonics_files(
-    folder: Path, labels: Path | None = None, *, workers: int = 1, on_progress: OnProgress | None = None
+    folder: Path,
+    labels: Path | None = None,
+    *,
+    workspace: Workspace | None = None,
+    workers: int = 1,
+    on_progress: OnProgress | None = None,
 ) -> list[LabelledFile]:
     """Every video below `folder` as one clip.
 
@@ -73,6 +82,7 @@ def phonics_files(
 
     Args:
         labels: table as in `labels_of_table`; None: names and the screen give the labels.
+        workspace: keeps what was read from each screen; unchanged files are not read again. None: nothing is kept.
         workers: processes that read screens.
         on_progress: called with ("read", videos read, videos to read).
 
@@ -134,7 +144,7 @@ def phonics_files(
         )
         # No path of a video has "..", so this is the id of none.
         files.append(LabelledFile(video_id=file_id(Path("..", "missing", name)), path=path, segments=(), fault=fault))
-    return _read_screens(files, workers, on_progress)
+    return _read_screens(files, workspace, workers, on_progress)
 
 
 def _labelled(file: LabelledFile, label: Label, evidence: LabelSource) -> LabelledFile:
@@ -185,21 +195,34 @@ def _words(label: Label) -> str:
     return f"{label.letter} for {label.object_word}" if label.object_word else label.letter
 
 
-def _read_screens(files: Sequence[LabelledFile], workers: int, on_progress: OnProgress | None) -> list[LabelledFile]:
+def _read_screens(
+    files: Sequence[LabelledFile], workspace: Workspace | None, workers: int, on_progress: OnProgress | None
+) -> list[LabelledFile]:
     """`files`, those without label and fault with the one that their screen shows, or with a fault."""
-    unread = {file.video_id: file for file in files if not file.segments and file.fault is None}
+    unread = [file for file in files if not file.segments and file.fault is None]
     report = on_progress or (lambda _stage, _done, _total: None)
+    ledger = workspace.ledger("screens") if workspace is not None else None
+    marks = {file.video_id: file_fingerprint(file, READ_VERSION) for file in unread}
     read: dict[str, LabelledFile] = {}
-    if unread:
+    for file in unread:
+        found = (
+            ledger.read(file.video_id, marks[file.video_id]) if ledger is not None and marks[file.video_id] else None
+        )
+        if found is not None:
+            read[file.video_id] = _labelled(file, from_plain(Label, found["label"]), "screen")
+    todo = {file.path: file for file in unread if file.video_id not in read}
+    if todo:
         for model in (letter_recognizer, line_detector):
             model()  # loaded once, before the processes start
-        results = map_isolated(read_label, [file.path for file in unread.values()], workers=workers, limits=_limits)
-        by_path = {file.path: file for file in unread.values()}
-        for done, (path, result) in enumerate(results, start=1):
-            file = by_path[path]
-            read[file.video_id] = (
-                replace(file, fault=result) if isinstance(result, ItemError) else _labelled(file, result, "screen")
-            )
+        results = map_isolated(read_label, list(todo), workers=workers, limits=_limits)
+        for done, (path, result) in enumerate(results, start=len(read) + 1):
+            file = todo[path]
+            if isinstance(result, ItemError):
+                read[file.video_id] = replace(file, fault=result)
+            else:
+                read[file.video_id] = _labelled(file, result, "screen")
+                if ledger is not None:
+                    ledger.write(file.video_id, marks[file.video_id], {"label": to_plain(result)})
             report("read", done, len(unread))
     return [read.get(file.video_id, file) for file in files]
 

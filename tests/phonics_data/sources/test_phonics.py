@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -146,6 +147,21 @@ def test_labels_are_read_from_the_screen(tmp_path: Path) -> None:
     assert (rejection.item_id, rejection.reason) == ("5_0", "no_label")
     with pytest.raises(ItemError, match="give its letter and word with --labels"):
         read_label(tmp_path / "clips" / "5_0.mp4")
+
+    # The screens that were read are not read again, unless the file changes.
+    def screens() -> list[tuple[str, int, int]]:
+        calls: list[tuple[str, int, int]] = []
+        again = phonics_files(
+            tmp_path / "clips",
+            workspace=Workspace(tmp_path / "work"),
+            on_progress=lambda *call: calls.append(call),
+        )
+        assert {file.video_id: file.segments for file in again} == {name: file.segments for name, file in files.items()}
+        return calls
+
+    assert screens() == [("read", 5, 5)], "5_0 alone, which has no label"
+    os.utime(tmp_path / "clips" / "1_0.mp4", (1, 1))
+    assert screens() == [("read", 4, 5), ("read", 5, 5)]
 
 
 @pytest.mark.parametrize(
