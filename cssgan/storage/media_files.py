@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from phonics_data.contract.display import DisplayError, upright_rgb
+from phonics_data.contract.display import DisplayError, orientation, upright_rgb
 from phonics_data.contract.files import atomic_path
 from phonics_data.contract.frame_times import FrameTimes
 from phonics_data.contract.image_file import UnknownRangeError, opened_image, shown, shown_on_white
@@ -87,6 +87,8 @@ class VideoInfo:
     audio_codec: str
     pixel_format: str
     """FFmpeg's name, e.g. ``yuv420p``."""
+    is_mirrored: bool
+    """Its display matrix mirrors the frames."""
 
 
 def probe(path: Path) -> VideoInfo:
@@ -99,7 +101,8 @@ def probe(path: Path) -> VideoInfo:
                 missing = "audio" if container.streams.video else "video"
                 raise InputError(f"{path}: has no {missing} stream; give an mp4 with video and audio")
             video, audio = container.streams.video[0], container.streams.audio[0]
-            if container.duration is None or container.duration <= 0 or next(container.decode(video), None) is None:
+            first = next(container.decode(video), None)
+            if container.duration is None or container.duration <= 0 or first is None:
                 raise InputError(f"{path}: has no frames; write it again")
             return VideoInfo(
                 seconds=container.duration / av.time_base,
@@ -108,6 +111,7 @@ def probe(path: Path) -> VideoInfo:
                 video_codec=video.codec_context.name,
                 audio_codec=audio.codec_context.name,
                 pixel_format=video.codec_context.pix_fmt or "",
+                is_mirrored=orientation(first).is_mirrored,
             )
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; give an mp4 with video and audio") from error

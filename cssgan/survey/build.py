@@ -233,6 +233,10 @@ def _copy_video(source: ModelVideo, media: Path) -> Video:
             f"{source.path}: pixel format {info.pixel_format or 'unknown'}, allowed in browsers: {', '.join(BROWSER_PIXEL_FORMATS)} "
             "(8 bits, 4:2:0); encode it again with -pix_fmt yuv420p"
         )
+    if info.is_mirrored:
+        raise InputError(
+            f"{source.path}: its display matrix mirrors the frames, which not every browser does; encode it again, mirrored"
+        )
     # The name is random: raters who know a video could compute a digest of it.
     file = f"{secrets.token_hex(8)}.mp4"
     shutil.copyfile(source.path, media / file)

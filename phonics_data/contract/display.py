@@ -67,6 +67,11 @@ class Orientation:
     is_flipped_vertically: bool = False
     is_flipped_horizontally: bool = False
 
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether no turn alone makes the frame upright. Not every browser mirrors."""
+        return self.is_transposed ^ self.is_flipped_vertically ^ self.is_flipped_horizontally
+
     def upright(self, pixels_HWC: NDArray[Any]) -> NDArray[Any]:
         """A view of a stored frame (H, W, ...) as it is to be shown."""
         if self.is_transposed:

@@ -32,11 +32,11 @@ def read_audio(path: Path, *, duration_seconds: float, rate_hz: int) -> MonoAudi
         MediaError: ``channels_cancel``, ``no_audio_stream``, ``does_not_decode``, ``not_a_video`` or ``file_missing``.
     """
     duration = Fraction(duration_seconds).limit_denominator(1_000_000)
-    track = AudioTrack([(Fraction(0), duration)], rate_hz, str(path))
     with open_media(path) as container:
         video, audio = video_stream(container), audio_stream(container)
         if audio is None:
             raise MediaError("no_audio_stream", f"{path}: has no audio stream")
+        track = AudioTrack([(Fraction(0), duration)], rate_hz, str(path), audio.codec_context.name)
         # Without video, the clock begins with the audio.
         origin = None if video is not None else Fraction(audio.start_time or 0) * time_base(audio)
         times = FrameTimes(video) if video is not None else None

@@ -28,6 +28,10 @@ _MARGIN_SECONDS = Fraction(1, 20)
 _JITTER_SECONDS = Fraction(1, 1000)
 """Containers round timestamps by up to 1 ms; deviations up to this limit are ignored in favour of the sample count."""
 
+_JITTER_SECONDS_BY_CODEC = {"pcm_dvd": Fraction(1, 40)}
+"""In a DVD's PCM, the time of a packet is that of the first block that begins in it, not of its first sample. FFmpeg writes blocks of
+1,024 samples, 21 ms at 48 kHz."""
+
 _MAX_BATCH_FRAMES = 32
 
 
@@ -45,15 +49,19 @@ class AudioTrack:
         segments: requested segments ``[start, end)`` in seconds on the video's clock, sorted by start.
         rate_hz: sampling rate of the result of `take`.
         source: name of the source in messages.
+        codec: FFmpeg's name of the source's codec.
     """
 
-    def __init__(self, segments: Sequence[tuple[Fraction, Fraction]], rate_hz: int, source: str) -> None:
+    def __init__(
+        self, segments: Sequence[tuple[Fraction, Fraction]], rate_hz: int, source: str, codec: str = ""
+    ) -> None:
         self._segments = list(segments)
         self._windows: list[tuple[int, int]] = []
         self._to_rate_hz = rate_hz
         self.cancelled_db = 0.0
         """Of the samples that `take` returned last: how much quieter the mix is than its loudest channel."""
         self._source = source
+        self._jitter_seconds = _JITTER_SECONDS_BY_CODEC.get(codec, _JITTER_SECONDS)
         self._rate_hz = 0
         self._grid: Grid | None = None
         self._tolerance = 0
@@ -110,7 +118,7 @@ class AudioTrack:
         if self._grid is None:
             self._rate_hz = frame.sample_rate
             self._grid = Grid(tick, origin, self._rate_hz)
-            self._tolerance = int(max(_JITTER_SECONDS, tick) * self._rate_hz)
+            self._tolerance = int(max(self._jitter_seconds, tick) * self._rate_hz)
             self.forget(self._segments)
         if frame.sample_rate != self._rate_hz:
             raise MediaError(

@@ -202,7 +202,9 @@ def _decode_pass(
             raise MediaError("no_audio_stream", f"{path}: has no audio stream")
         video.codec_context.thread_count = output.threads
         scalers = _Scalers(output, pixel_aspect(video), str(path))
-        track = AudioTrack(_seconds(wanted, output.frame_rate), output.audio_rate_hz, str(path))
+        track = AudioTrack(
+            _seconds(wanted, output.frame_rate), output.audio_rate_hz, str(path), audio.codec_context.name
+        )
         index = video
         if use_seek and "matroska" in container.format.name:
             # A seek reads the index, which is often at the end of the file. In the container that is decoded, it would lose the

@@ -48,7 +48,7 @@ def playable_type(path: Path) -> str:
     """The media type of a file that all current browsers play; empty for other files.
 
     Raises:
-        MediaError: the file is missing or not a media file.
+        MediaError: the file is missing, not a media file, does not decode, or has to be shown in a way that is not supported.
     """
     videos, audios, media_type = _PLAYABLE.get(path.suffix.lower(), (set[str](), set[str](), ""))
     with open_media(path) as container:
@@ -57,7 +57,10 @@ def playable_type(path: Path) -> str:
         audio_codec = audio.codec_context.name if audio is not None else ""
         pixel_format = (video.codec_context.pix_fmt or "") if video is not None else ""
         late = abs((video.start_time or 0) * time_base(video)) if video is not None else 0
-    if late > _MAX_LATE_SECONDS:  # browsers begin with the earliest stream, the pages with the first frame
+        first = next(container.decode(video), None) if video is not None else None
+        is_mirrored = first is not None and orientation_of(first, str(path)).is_mirrored
+    # Browsers begin with the earliest stream, the pages with the first frame.
+    if late > _MAX_LATE_SECONDS or is_mirrored:
         return ""
     plays_video = _DECODERS.get(video_codec, video_codec) in videos and pixel_format in BROWSER_PIXEL_FORMATS
     plays_audio = not audio_codec or _DECODERS.get(audio_codec, audio_codec) in audios

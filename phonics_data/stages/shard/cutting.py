@@ -40,7 +40,7 @@ from phonics_data.types import NoPictureReason, ObjectPictureSource, Rejection, 
 _ = soundfile.__version__
 
 log = logging.getLogger("phonics_data")
-CUT_VERSION = 9
+CUT_VERSION = 10
 """Increased whenever the same source, segment and options give other bytes; all clips are then cut again."""
 
 _MEDIA_FIT: dict[DatasetFit, Fit] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from cssgan.survey.build import SurveyOptions, build_survey, find_model_videos, generate_model_videos
 from cssgan.survey.definition import read_survey
 from phonics_data.errors import InputError, OptionError, UsageError
+from phonics_data.media import ffmpeg_path
 from tests.cssgan.inference.test_generate import save_run
 from tests.cssgan.survey.videos import make_survey, write_video, write_videos
 from tests.cssgan.toy_dataset import write_dataset
@@ -234,4 +236,8 @@ def test_videos_that_some_browsers_do_not_play_are_refused(videos: Path, tmp_pat
                 packet.stream = copied
                 out.mux(packet)
     with pytest.raises(InputError, match=r"one\.mp4: pixel format yuv444p, allowed in browsers: yuv420p"):
+        build_survey(find_model_videos(folder), tmp_path / "survey", SurveyOptions())
+    call = [ffmpeg_path(), "-v", "error", "-y", "-display_hflip", "-i", videos / "cssgan" / "clip-0.mp4", "-c", "copy"]
+    subprocess.run([*call, folder / "a" / "one.mp4"], check=True)
+    with pytest.raises(InputError, match=r"one\.mp4: its display matrix mirrors the frames"):
         build_survey(find_model_videos(folder), tmp_path / "survey", SurveyOptions())
