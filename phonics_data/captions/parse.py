@@ -25,6 +25,7 @@ from statistics import median
 from typing import Any, cast
 
 from phonics_data.captions.clean import clean_text, without_marks
+from phonics_data.captions.cue_files import read_cues, seconds, split_lines
 from phonics_data.captions.highlight import merged_highlights
 from phonics_data.captions.rolling import Cue, carried_lines, new_lines
 from phonics_data.contract.untrusted import parse_json
@@ -122,7 +123,7 @@ def parse_captions(data: bytes, suffix: str, *, name: str, duration_seconds: flo
     if suffix == ".json3":
         pieces = _json3_pieces(text, name, warnings)
     else:
-        lines = re.split(r"\r\n|\r|\n", text)
+        lines = split_lines(text)
         pieces = _cue_pieces(lines, name, warnings, is_srt=suffix == ".srt")
         language, language_line = _header_language(lines)
     _check_length(pieces, duration_seconds, name)
@@ -239,40 +240,13 @@ def _asr_confidence(seg: dict[str, Any]) -> float | None:
 
 # --- WebVTT and SRT ------------------------------------------------------------------------------------------------
 
-_TIME = r"((?:\d{1,4}:)?\d{1,2}:\d{1,2}[.,]\d{1,3})"
-_ARROW_LINE = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}", re.ASCII)
 _INLINE_TIME = re.compile(r"<((?:\d{1,4}:)?\d{1,2}:\d{2}\.\d{1,3})>", re.ASCII)
 _TAG = re.compile(r"<[^<>\n]{0,200}>|<[^<>\n]{0,200}$")
 _LANGUAGE = re.compile(r"Language:\s*([A-Za-z]{2,3}(?:-[A-Za-z0-9]+)*)\s*$")
 
 
-def _seconds(timestamp: str) -> float:
-    seconds = 0.0
-    for part in timestamp.replace(",", ".").split(":"):
-        seconds = seconds * 60 + float(part)
-    return seconds
-
-
-def _clock(seconds: float) -> str:
-    whole, milliseconds = divmod(round(seconds * 1000), 1000)
-    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}.{milliseconds:03d}"
-
-
 def _cue_pieces(lines: Sequence[str], name: str, warnings: list[str], *, is_srt: bool) -> list[_TimedText]:
-    if not any(line.strip() for line in lines):
-        raise _unreadable(name, 1, "the file is empty")
-    if not is_srt and not lines[0].startswith("WEBVTT"):
-        raise _unreadable(name, 1, f"got {lines[0][:40]!r}, a WebVTT file begins with 'WEBVTT'")
-    clocks = {line.strip(): number for number, line in enumerate(lines, start=1) if line.startswith("X-TIMESTAMP-MAP=")}
-    if len(clocks) > 1:
-        raise _unreadable(
-            name,
-            max(clocks.values()),
-            "joined from segments of a stream, whose times have different starts (X-TIMESTAMP-MAP); join them with yt-dlp or ffmpeg",
-        )
-    cues = _cues(lines, name, warnings, is_srt=is_srt)
-    if not cues and is_srt:
-        raise _unreadable(name, 1, "no cue with a time like '00:00:01,000 --> 00:00:02,500'")
+    cues = read_cues(lines, name, warnings, is_srt=is_srt)
     if any(_INLINE_TIME.search(line) for cue in cues for line in cue.lines):
         return _inline_timed_pieces(_remove_carried_lines(cues))
     if (highlighted := merged_highlights(cues)) is not None:
@@ -297,46 +271,6 @@ def _header_language(lines: Sequence[str]) -> tuple[str | None, int | None]:
             if match := _LANGUAGE.match(line):
                 return match[1], number
     return None, None
-
-
-def _cues(lines: Sequence[str], name: str, warnings: list[str], *, is_srt: bool) -> list[Cue]:
-    """The cues in time order. Times are normalized first, then webvtt-py parses the blocks; lost cues give warnings."""
-    import webvtt
-
-    repaired = ["WEBVTT", ""] if is_srt else ["WEBVTT"]
-    places: dict[tuple[str, str], str] = {}
-    for number, line in enumerate(lines if is_srt else lines[1:], start=1 if is_srt else 2):
-        if "-->" not in line:
-            repaired.append(line)
-            continue
-        match = _ARROW_LINE.match(line)
-        if match is None:
-            warnings.append(f"{name}, line {number}: no cue time in {line.strip()[:60]!r}; the cue is left out")
-        elif _seconds(match[2]) <= _seconds(match[1]):
-            warnings.append(f"{name}, line {number}: the cue ends at {match[2]}, before its start; left out")
-        else:
-            # A number on the line above is the identifier of this cue, not text of the cue before.
-            repaired.insert(len(repaired) - repaired[-1].strip().isdigit(), "")
-            # In webvtt-py's own format, so that its captions can be matched to line numbers.
-            start, end = _clock(_seconds(match[1])), _clock(_seconds(match[2]))
-            repaired.append(f"{start} --> {end}")
-            places.setdefault((start, end), f"line {number}")
-            continue
-        # The lines up to the next empty line are the text of a cue without a valid time.
-        repaired.extend(["", "NOTE"])
-    found: list[Cue] = []
-    for caption in webvtt.from_string("\n".join(repaired)):
-        place = places[caption.start, caption.end]
-        found.append(Cue(_seconds(caption.start), _seconds(caption.end), caption.raw_text.split("\n"), place))
-    once = {(cue.start, cue.end, tuple(cue.lines)): cue for cue in reversed(found)}  # the first of equal cues remains
-    if len(once) < len(found):
-        twice = next(cue for cue in found if once[cue.start, cue.end, tuple(cue.lines)] is not cue)
-        warnings.append(
-            f"{name}, {twice.place}: {len(found) - len(once)} cues are listed twice, with the same times and text; each was "
-            "read once"
-        )
-    in_file_order = reversed(list(once.values()))
-    return sorted(in_file_order, key=lambda cue: cue.start)
 
 
 def _strip_tags(text: str) -> str:
@@ -375,7 +309,7 @@ def _inline_timed_pieces(cues: Iterable[Cue]) -> list[_TimedText]:
     pieces: list[_TimedText] = []
     for cue in cues:
         parts = _INLINE_TIME.split(" \n".join(cue.lines))
-        starts = [cue.start, *(max(_seconds(time), cue.start) for time in parts[1::2])]
+        starts = [cue.start, *(max(seconds(time), cue.start) for time in parts[1::2])]
         runs = [(start, _strip_tags(text), None) for start, text in zip(starts, parts[0::2], strict=True)]
         pieces.extend(_pieces_until(runs, cue.end, "native", cue.place))
     return pieces

@@ -11,7 +11,7 @@ from phonics_data.captions.parse import CAPTION_SUFFIXES, CaptionTrack, parse_ca
 from phonics_data.errors import CaptionError
 
 INPUTS = 34_000
-MODULES = ("phonics_data.captions.parse", "phonics_data.captions.clean", "webvtt")
+MODULES = ("phonics_data.captions.parse", "phonics_data.captions.clean", "phonics_data.captions.cue_files")
 DURATION_SECONDS = 600.0
 
 FILES = (

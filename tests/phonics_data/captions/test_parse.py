@@ -4,6 +4,7 @@ import itertools
 import json
 import random
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,54 @@ def test_invalid_cues_are_skipped_with_their_line_number() -> None:
     track = read(text, ".vtt")
     assert [word.text for word in track.words] == ["kept"]
     assert [warning.split(":")[0] for warning in track.warnings] == ["song.vtt, line 3", "song.vtt, line 9"]
+
+
+PLAIN = "1\n00:00:01,000 --> 00:00:02,000\nA is for apple\n\n2\n00:00:03,000 --> 00:00:04,000\nB is\nfor ball\n\n"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text.replace("\n", "\r\r\n"),
+        lambda text: text.replace("\n", "\n\n"),
+        lambda text: text.replace("\n", "\r\n\r\n"),
+        lambda text: text.replace("is", "is\n\n"),
+        lambda text: text.replace(",000\n", ",000\n\n"),
+        lambda text: text.replace("1\n00", "1\n\n00").replace("2\n00", "2\n\n00"),
+        lambda text: text.replace(",000", ""),
+        lambda text: text.replace(",000", ",000000"),
+        lambda text: text.replace("-->", "->"),
+        lambda text: text.replace("-->", "\u2192"),
+        lambda text: text.replace("-->", "--&gt;"),
+        lambda text: text + "3\n\n",
+    ],
+    ids=["crcrlf", "double", "double crlf", "empty line in text", "empty line above text", "empty line after number",
+         "no milliseconds", "microseconds", "short arrow", "arrow sign", "escaped arrow", "number without a cue"],
+)  # fmt: skip
+def test_srt_with_empty_lines_and_other_time_lines_loses_no_word(damage: Callable[[str], str]) -> None:
+    track = read(damage(PLAIN), ".srt")
+    assert " ".join(word.text for word in track.words) == "A is for apple B is for ball"
+    assert (track.words[0].start_seconds, track.words[4].start_seconds) == (1.0, 3.0)
+    assert track.warnings == ()
+
+
+def test_numbers_that_are_sung_are_not_numbers_of_cues() -> None:
+    text = "1\n00:00:01,000 --> 00:00:02,000\none\n1\n\n2\n00:00:02,000 --> 00:00:03,000\n\n2\ntwo\n"
+    assert [word.text for word in read(text, ".srt").words] == ["one", "1", "2", "two"]
+
+
+def test_text_of_webvtt_after_an_empty_line_is_read_with_a_warning() -> None:
+    text = "WEBVTT\n\n00:01.000 --> 00:02.000\nA is\n\nfor apple\n\nNOTE not\nthis\n\nx\n00:03.000 --> 00:04.000\nB\n"
+    track = read(text, ".vtt")
+    assert [word.text for word in track.words] == ["A", "is", "for", "apple", "B"]
+    assert track.warnings == (
+        "song.vtt, line 6: text after an empty line, without a time of its own; read as text of the cue before (1 such texts)",
+    )
+
+
+def test_identifiers_without_an_empty_line_above_are_not_words() -> None:
+    text = "WEBVTT\n\n" + "".join(f"cue-{n}\n00:0{n}.000 --> 00:0{n}.900\nA {n}\n" for n in range(1, 4))
+    assert [word.text for word in read(text, ".vtt").words] == ["A", "1", "A", "2", "A", "3"]
 
 
 @pytest.mark.parametrize(
