@@ -62,15 +62,7 @@ def read_cues(lines: Sequence[str], name: str, warnings: list[str], *, is_srt: b
     cues = _cues(_single_spaced(list(enumerate(lines, start=1))), name, warnings)
     if not cues and is_srt:
         raise _unreadable(name, 1, "no cue with a time like '00:00:01,000 --> 00:00:02,500'")
-    once = {(cue.start, cue.end, tuple(cue.lines)): cue for cue in reversed(cues)}  # the first of equal cues remains
-    if len(once) < len(cues):
-        twice = next(first for cue in cues if (first := once[cue.start, cue.end, tuple(cue.lines)]) is not cue)
-        warnings.append(
-            f"{name}, {twice.place}: {len(cues) - len(once)} cues are listed twice, with the same times and text; each was "
-            "read once"
-        )
-    in_file_order = reversed(list(once.values()))
-    return sorted(in_file_order, key=lambda cue: cue.start)
+    return sorted(cues, key=lambda cue: cue.start)
 
 
 def _unreadable(name: str, line: int, fault: str) -> CaptionError:
@@ -170,7 +162,7 @@ def _texts(lines: Sequence[_Line], last_number: int, moved: list[int], *, is_web
         has_number = bool(index) and block[0].strip() == str(last_number + 1)
         last_number += has_number
         text = block[has_number:]
-        if index and (has_number or is_webvtt) and any(letter.isalnum() for line in text for letter in line):
+        if result and (has_number or is_webvtt) and any(letter.isalnum() for line in text for letter in line):
             moved.append(lines[index][0])
         result.extend(text)
     return result

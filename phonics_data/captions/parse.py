@@ -1,15 +1,15 @@
 """Caption files -> words with times. Pure, except `read_captions`, which reads one file.
 
-* json3: YouTube's format; start of a word = event start + offset.
+* json3: YouTube's format; start of a word = event start + offset. Without offsets its events are cues.
 * WebVTT: manual cues, and YouTube's automatic cues with inline word times and rolling lines.
 * SRT.
 
 Words of automatic tracks keep their own times (``native``). In files that time only whole cues, the words of a cue share
 its duration in proportion to their length (``interpolated``).
 
-Automatic captions in WebVTT, and SRT files made from them, contain every line two or three times; `rolling` keeps each sung
-word once. Where a line that is sung twice and a line that is displayed twice look the same, a warning names the file. json3
-is not affected.
+Automatic captions in WebVTT, SRT files made from them, and json3 files that people upload contain every line two or three times;
+`rolling` keeps each sung word once. Where a line that is sung twice and a line that is displayed twice look the same, a warning
+names the file. json3 with word times, as YouTube makes it, is not affected.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from typing import Any, cast
 from phonics_data.captions.clean import clean_text, without_marks
 from phonics_data.captions.cue_files import read_cues, seconds, split_lines
 from phonics_data.captions.highlight import merged_highlights
-from phonics_data.captions.rolling import Cue, carried_lines, new_lines
+from phonics_data.captions.markup import plain_lines, strip_tags
+from phonics_data.captions.rolling import Cue, carried_lines, new_lines, without_doubles
 from phonics_data.contract.untrusted import parse_json
 from phonics_data.errors import CaptionError
 from phonics_data.types import Timing, Word
@@ -178,36 +179,69 @@ def _json3_pieces(text: str, name: str, warnings: list[str]) -> list[_TimedText]
     events: Any = cast("dict[str, Any]", document).get("events") if isinstance(document, dict) else None
     if not isinstance(events, list):
         raise _unreadable(name, 1, "no list 'events'; not YouTube's json3 format")
-    lines: list[tuple[str, float, float, list[dict[str, Any]]]] = []
+    lines: list[_Event] = []
     for number, event in enumerate(cast("list[Any]", events), start=1):
-        line = _json3_event(event)
+        line = _json3_event(event, f"event {number}")
         if isinstance(line, str):
             warnings.append(f"{name}, event {number}: {line}; left out")
         elif line is not None:
-            lines.append((f"event {number}", *line))
-    has_word_times = any(_number(seg.get("tOffsetMs")) for _, _, _, segs in lines for seg in segs)
-    timing: Timing = "native" if has_word_times else "interpolated"
-    return [
-        piece
-        for place, start, end, segs in lines
-        for piece in _pieces_until(_merge_untimed(start, segs), end, timing, place)
-    ]
+            lines.append(line)
+    if any(_number(seg.get("tOffsetMs")) for line in lines for seg in line.segs):
+        return [
+            piece
+            for line in lines
+            for piece in _pieces_until(_merge_untimed(line.start, line.segs), line.end, "native", line.place)
+        ]
+    return _cues_to_pieces(without_doubles(_json3_cues(lines), name, warnings), name, warnings)
 
 
-def _json3_event(event: Any) -> tuple[float, float, list[dict[str, Any]]] | str | None:
-    """(start, end, segs) of a text event; None for window definitions and scroll events; a str describes a fault."""
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """One text event of json3."""
+
+    start: float
+    end: float
+    segs: list[dict[str, Any]]
+    place: str
+    is_appended: bool
+    """Its text continues that of the event before."""
+
+
+def _json3_event(event: Any, place: str) -> _Event | str | None:
+    """None for window definitions and scroll events; a str describes a fault."""
     if not isinstance(event, dict):
         return "not an object"
     fields = cast("dict[str, Any]", event)
-    segs = fields.get("segs")
-    if segs is None or fields.get("aAppend"):
+    segs, is_appended = fields.get("segs"), bool(fields.get("aAppend"))
+    if segs is None:
         return None
     start, duration = _number(fields.get("tStartMs", 0)), _number(fields.get("dDurationMs", 0))
     if not isinstance(segs, list) or start is None or duration is None or start < 0:
         return "invalid tStartMs, dDurationMs or segs"
     good = [cast("dict[str, Any]", seg) for seg in cast("list[Any]", segs) if isinstance(seg, dict)]
+    good = [seg for seg in good if isinstance(seg.get("utf8"), str)]
+    if is_appended and not any(cast(str, seg["utf8"]).strip() for seg in good):
+        return None
     end = start / 1000 + (duration / 1000 if duration > 0 else _UNTIMED_EVENT_SECONDS)
-    return start / 1000, end, [seg for seg in good if isinstance(seg.get("utf8"), str)]
+    return _Event(start / 1000, end, good, place, is_appended)
+
+
+def _json3_cues(events: Sequence[_Event]) -> list[Cue]:
+    """Cues in time order of a track without word times; pens, which can mark the sung word, become tags of WebVTT."""
+    cues: list[Cue] = []
+    for event in events:
+        text = "".join(_with_pen(cast(str, seg["utf8"]), seg.get("pPenId")) for seg in event.segs)
+        if event.is_appended and cues and text[0].isalnum() and cues[-1].lines[-1][-1:].isalnum():
+            # "al", then "pha beta": the first word began before.
+            head = text.split(maxsplit=1)[0]
+            cues[-1] = replace(cues[-1], lines=[*cues[-1].lines[:-1], cues[-1].lines[-1] + head])
+            text = text[len(head) :]
+        cues.append(Cue(event.start, event.end, text.split("\n"), event.place))
+    return sorted(cues, key=lambda cue: cue.start)
+
+
+def _with_pen(text: str, pen: Any) -> str:
+    return f"<c.pen{pen}>{text}</c>" if isinstance(pen, int) and pen and text.strip() else text
 
 
 def _number(value: Any) -> float | None:
@@ -241,25 +275,24 @@ def _asr_confidence(seg: dict[str, Any]) -> float | None:
 # --- WebVTT and SRT ------------------------------------------------------------------------------------------------
 
 _INLINE_TIME = re.compile(r"<((?:\d{1,4}:)?\d{1,2}:\d{2}\.\d{1,3})>", re.ASCII)
-_TAG = re.compile(r"<[^<>\n]{0,200}>|<[^<>\n]{0,200}$")
 _LANGUAGE = re.compile(r"Language:\s*([A-Za-z]{2,3}(?:-[A-Za-z0-9]+)*)\s*$")
 
 
 def _cue_pieces(lines: Sequence[str], name: str, warnings: list[str], *, is_srt: bool) -> list[_TimedText]:
-    cues = read_cues(lines, name, warnings, is_srt=is_srt)
+    cues = without_doubles(read_cues(lines, name, warnings, is_srt=is_srt), name, warnings)
     if any(_INLINE_TIME.search(line) for cue in cues for line in cue.lines):
         return _inline_timed_pieces(_remove_carried_lines(cues))
-    if (highlighted := merged_highlights(cues)) is not None:
+    return _cues_to_pieces(cues, name, warnings)
+
+
+def _cues_to_pieces(cues: Sequence[Cue], name: str, warnings: list[str]) -> list[_TimedText]:
+    """The text of cues that have no inline times, without what they repeat of each other."""
+    if (highlighted := merged_highlights(cues, name, warnings)) is not None:
         return _inline_timed_pieces(highlighted)
-    cues = new_lines([replace(cue, lines=_plain_lines(cue)) for cue in cues], name, warnings)
+    cues = new_lines([replace(cue, lines=plain_lines(cue.lines)) for cue in cues], name, warnings)
     return [
         _TimedText(clean_text(" \n".join(cue.lines)), cue.start, cue.end, "interpolated", cue.place) for cue in cues
     ]
-
-
-def _plain_lines(cue: Cue) -> list[str]:
-    """The lines without what never is text: tools that pad a line or place it write that into some cues only."""
-    return without_marks(_strip_tags("\n".join(cue.lines))).split("\n")
 
 
 def _header_language(lines: Sequence[str]) -> tuple[str | None, int | None]:
@@ -273,13 +306,9 @@ def _header_language(lines: Sequence[str]) -> tuple[str | None, int | None]:
     return None, None
 
 
-def _strip_tags(text: str) -> str:
-    return _TAG.sub("", text)
-
-
 def _plain_line(line: str) -> str:
     """The text of a line for comparison: tools write a space as ``&nbsp;``, or place a line with invisible characters."""
-    return " ".join(without_marks(_strip_tags(line)).split())
+    return " ".join(without_marks(strip_tags(line)).split())
 
 
 def _remove_carried_lines(cues: Sequence[Cue]) -> list[Cue]:
@@ -310,7 +339,7 @@ def _inline_timed_pieces(cues: Iterable[Cue]) -> list[_TimedText]:
     for cue in cues:
         parts = _INLINE_TIME.split(" \n".join(cue.lines))
         starts = [cue.start, *(max(seconds(time), cue.start) for time in parts[1::2])]
-        runs = [(start, _strip_tags(text), None) for start, text in zip(starts, parts[0::2], strict=True)]
+        runs = [(start, strip_tags(text), None) for start, text in zip(starts, parts[0::2], strict=True)]
         pieces.extend(_pieces_until(runs, cue.end, "native", cue.place))
     return pieces
 

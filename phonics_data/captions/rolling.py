@@ -23,6 +23,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
+from phonics_data.captions.markup import plain_lines
+
 MAX_COMPLETION_SECONDS = 0.05
 """Shorter cues only repeat a line that is complete."""
 _MAX_GAP_SECONDS = 1.0
@@ -31,6 +33,8 @@ latest."""
 _TOUCHING_SECONDS = 0.1
 """A cue that repeats a line alone follows the cue that it completes within this time."""
 _NO_LETTERS = re.compile(r"[\W_]+")
+_SAME_TIME_FRACTION = 0.8
+"""Time that two cues have in common, of the time of both, from which the same words are one text."""
 _MIN_CARRIED = 2
 _ROLLING_FRACTION, _DOUBT_FRACTION = 0.6, 0.3
 """Cues that carry something over and add something, of those that can: from the first on the file is rolling; between both
@@ -58,6 +62,38 @@ class Cue:
     @property
     def is_completion(self) -> bool:
         return self.end - self.start <= MAX_COMPLETION_SECONDS
+
+
+def without_doubles(cues: Sequence[Cue], name: str, warnings: list[str]) -> list[Cue]:
+    """`cues` without those that display the words of another one at the same time: layers of a shadow, segments that overlap.
+
+    Args:
+        cues: in time order, with their tags; of two equal ones the one with more markup remains.
+        warnings: receives a message with `name` and their number.
+    """
+    kept: list[Cue] = []
+    last: dict[tuple[str, ...], int] = {}
+    place = ""
+    for cue in cues:
+        key = tuple(_key(" ".join(plain_lines(cue.lines))))
+        index = last.get(key)
+        if key and index is not None and _is_same_time(kept[index], cue):
+            place = place or kept[index].place
+            if sum(map(len, cue.lines)) > sum(map(len, kept[index].lines)):
+                kept[index] = replace(kept[index], lines=cue.lines)
+        else:
+            last[key] = len(kept)
+            kept.append(cue)
+    if len(kept) < len(cues):
+        warnings.append(
+            f"{name}, {place}: {len(cues) - len(kept)} cues are listed twice, with the same times and text; each was read once"
+        )
+    return kept
+
+
+def _is_same_time(before: Cue, after: Cue) -> bool:
+    common = min(before.end, after.end) - max(before.start, after.start)
+    return common >= _SAME_TIME_FRACTION * (max(before.end, after.end) - min(before.start, after.start))
 
 
 def new_lines(cues: Sequence[Cue], name: str, warnings: list[str]) -> list[Cue]:
@@ -155,9 +191,14 @@ def _without_completions(cues: Sequence[Cue], name: str, warnings: list[str]) ->
     return result
 
 
+def comparable(word: str) -> str:
+    """`word` without case, punctuation and underlines, which tools change; empty if nothing remains."""
+    return _NO_LETTERS.sub("", word.casefold())
+
+
 def _key(text: str) -> list[str]:
-    """The words of `text` for comparison: without case and punctuation, which tools change."""
-    return [word for word in (_NO_LETTERS.sub("", token.casefold()) for token in text.split()) if word]
+    """The words of `text` for comparison."""
+    return [word for word in map(comparable, text.split()) if word]
 
 
 def _without_words(lines: Sequence[str], count: int) -> list[str]:

@@ -11,7 +11,8 @@ from phonics_data.captions.parse import CAPTION_SUFFIXES, CaptionTrack, parse_ca
 from phonics_data.errors import CaptionError
 
 INPUTS = 34_000
-MODULES = ("phonics_data.captions.parse", "phonics_data.captions.clean", "phonics_data.captions.cue_files")
+MODULES = ("phonics_data.captions.parse", "phonics_data.captions.clean", "phonics_data.captions.cue_files",
+    "phonics_data.captions.highlight", "phonics_data.captions.markup")  # fmt: skip
 DURATION_SECONDS = 600.0
 
 FILES = (

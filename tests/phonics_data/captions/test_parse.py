@@ -98,6 +98,17 @@ def test_json3_word_after_the_end_of_its_line_is_kept() -> None:
     assert timed(read(json3(line(0, 500, ("A", None), (" b", 900))), ".json3"))[1][:2] == ("b", 0.9)
 
 
+def test_json3_text_that_is_appended_to_an_event_is_kept() -> None:
+    scrolled = {"tStartMs": 2000, "dDurationMs": 1000, "aAppend": 1, "segs": [{"utf8": "\n"}]}
+    appended = line(1500, 1500, (" is for", None)) | {"aAppend": 1}
+    rest_of_word = line(2000, 1000, ("ty apple", None)) | {"aAppend": 1}
+    track = read(json3(line(1000, 2000, ("A", None)), appended, scrolled, rest_of_word), ".json3")
+    assert [word.text for word in track.words] == ["A", "is", "forty", "apple"]
+    assert [track.words[index].start_seconds for index in (0, 1, 3)] == [1.0, 1.5, 2.0]
+    timed_track = read(json3(line(1000, 2000, ("A", None), (" is", 300)), appended), ".json3")
+    assert [word.text for word in timed_track.words] == ["A", "is", "is", "for"]
+
+
 def test_json3_lone_surrogates_are_removed() -> None:
     data = b'{"events": [{"tStartMs": 0, "dDurationMs": 900, "segs": [{"utf8": "\\ud83dA"}]}]}'
     assert [word.text for word in read(data, ".json3").words] == ["A"]

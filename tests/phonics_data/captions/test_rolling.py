@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
-from phonics_data.captions.parse import CaptionTrack, parse_captions
+from phonics_data.captions.parse import CAPTION_SUFFIXES, CaptionTrack, parse_captions
 
 LINES = ["A is for apple", "B is for ball", "C is for cat", "D is for dog", "E is for egg", "F is for fish"]
 LETTERS = ["A", "A", "B", "B", "C", "D", "D", "E"]
@@ -135,12 +138,141 @@ def sung_so_far(lines: Sequence[str]) -> Cues:
     return cues
 
 
+def marked_by(mark: Callable[[list[str], int], str]) -> Callable[[Sequence[str]], Cues]:
+    """A cue for each word, with the words of its line as `mark` displays them while this one is sung."""
+
+    def cues(lines: Sequence[str]) -> Cues:
+        found: Cues = []
+        for index, line in enumerate(lines):
+            words = line.split()
+            step = 2 / len(words)
+            found += [
+                (2.0 * index + n * step, 2.0 * index + (n + 1) * step, [mark(words, n)]) for n in range(len(words))
+            ]
+        return found
+
+    return cues
+
+
+def around(before: str, after: str) -> Callable[[list[str], int], str]:
+    """The sung word between `before` and `after`."""
+    return lambda words, n: " ".join([*words[:n], before + words[n] + after, *words[n + 1 :]])
+
+
+def font(color: str, words: Sequence[str]) -> str:
+    return f'<font color="{color}">{" ".join(words)}</font>' if words else ""
+
+
+MARKS = {
+    "ass color": around("{\\c&HFF&}", "{\\c}"),
+    "ass reset": around("{\\1c&HFF&\\b1}", "{\\r}"),
+    "ass underline": around("{\\u1}", "{\\u0}"),
+    "ass by ffmpeg": lambda words, n: (
+        '<font face="x"><b>{\\an8}'
+        + " ".join([*words[:n], font("#ffff00", [words[n]])])
+        + '</b></font><font size="20"> '
+        + " ".join(words[n + 1 :])
+        + "</font>"
+    ),
+    "two colors": lambda words, n: f"{font('red', words[: n + 1])} {font('white', words[n + 1 :])}",
+    "each word": lambda words, n: " ".join(
+        font("yellow" if k == n else "white", [word]) for k, word in enumerate(words)
+    ),
+    "font in font": lambda words, n: font("white", [around('<font color="yellow">', "</font>")(words, n)]),
+    "class": around("<c.hi>", "</c>"),
+    "brackets": around("[", "]"),
+    "stars": around("*", "*"),
+    "underscores": around("_", "_"),
+    "capitals": lambda words, n: " ".join([*words[:n], words[n].upper(), *words[n + 1 :]]),
+    "combining line": lambda words, n: " ".join(
+        [*words[:n], "".join(letter + "\u0332" for letter in words[n]), *words[n + 1 :]]
+    ),
+} | {
+    tag: around(f"<{tag}>", f"</{tag.split()[0]}>")
+    for tag in ("s", "em", "strong", "mark", "span style='x'", "v A", "lang en")
+}
+PHRASES = ["a is for apple", "buh buh ball", "now you know your letters", "next time", "c is for cat", "d d dog"]
+
+
+@pytest.mark.parametrize("mark", MARKS.values(), ids=MARKS)
+def test_any_mark_of_the_sung_word_gives_each_word_once_at_its_time(mark: Callable[[list[str], int], str]) -> None:
+    cues = marked_by(mark)(PHRASES)
+    track = read(cues, ".srt")
+    assert [text.lower().replace("\u0332", "") for text in texts(track)] == words_of(PHRASES)
+    assert [word.start_seconds for word in track.words] == pytest.approx([start for start, _, _ in cues], abs=1e-3)
+    assert track.warnings == ()
+
+
+def test_lines_that_are_repeated_for_each_word_without_a_mark_are_read_once_with_a_warning() -> None:
+    cues = marked_by(lambda words, _: " ".join(words))(PHRASES)
+    for suffix in CAPTION_SUFFIXES:
+        track = read(cues, suffix)
+        assert texts(track) == words_of(PHRASES)
+        assert [word.start_seconds for word in track.words] == pytest.approx([start for start, _, _ in cues], abs=1e-3)
+        (warning,) = track.warnings
+        assert "21 of 21 captions" in warning
+        assert "read as 6 lines" in warning
+
+
+def test_lines_that_others_sing_again_in_italics_are_kept() -> None:
+    cues: Cues = [(4.0 * n, 4.0 * n + 2, [line]) for n, line in enumerate(LINES)]
+    cues += [(start + 2, start + 4, [f"<i>{line}</i>"]) for start, _, [line] in cues]
+    assert texts(read(sorted(cues), ".srt")) == [word for line in LINES for word in [*line.split(), *line.split()]]
+
+
+@pytest.mark.parametrize("above", [False, True])
+def test_line_above_or_below_the_marked_one_is_not_read_twice(above: bool) -> None:
+    cues = marked_by(around("<u>", "</u>"))(LINES)
+    beside = ["", *LINES] if above else [*LINES[1:], ""]
+    cues = [
+        (start, end, [beside[n // 4], *line] if above else [*line, beside[n // 4]])
+        for n, (start, end, line) in enumerate(cues)
+    ]
+    for suffix in CAPTION_SUFFIXES:
+        track = read([(start, end, [line for line in lines if line]) for start, end, lines in cues], suffix)
+        assert texts(track) == words_of(LINES)
+        assert [word.start_seconds for word in track.words] == [0.5 * n for n in range(24)]
+
+
+@pytest.mark.parametrize("suffix", CAPTION_SUFFIXES)
+@pytest.mark.parametrize("layer", ["{\\an8}", '<font face="x">', ""])
+@pytest.mark.parametrize("shift", [0.0, 0.01])
+def test_layers_of_a_caption_are_read_once(layer: str, shift: float, suffix: str) -> None:
+    cues = [
+        cue
+        for n, line in enumerate(LINES)
+        for cue in [(2.0 * n, 2.0 * n + 2, [layer + line]), (2.0 * n + shift, 2.0 * n + 2, [line])]
+    ]
+    track = read(cues, suffix)
+    assert texts(track) == words_of(LINES)
+    assert "6 cues are listed twice" in track.warnings[0]
+
+
 def clock(seconds: float, mark: str) -> str:
     milliseconds = round(seconds * 1000)
     return f"00:00:{milliseconds // 1000:02d}{mark}{milliseconds % 1000:03d}"
 
 
+def json3(cues: Cues) -> bytes:
+    """The cues as an uploaded track, whose events have no word times; pens take the place of tags."""
+    events: list[dict[str, Any]] = []
+    for start, end, lines in cues:
+        segs: list[dict[str, Any]] = []
+        pens = [0]
+        for part in re.split(r"(</?[a-z][^<>]*>)", "\n".join(lines)):
+            if re.fullmatch(r"<[a-z][^<>]*>", part):
+                pens.append(1 + sum(map(ord, part)) % 97)
+            elif re.fullmatch(r"</[^<>]*>", part):
+                pens.pop()
+            elif part:
+                segs.append({"utf8": part} | ({"pPenId": pens[-1]} if pens[-1] else {}))
+        events.append({"tStartMs": round(start * 1000), "dDurationMs": round((end - start) * 1000), "segs": segs})
+    return json.dumps({"wireMagic": "pb3", "events": events}).encode()
+
+
 def read(cues: Cues, suffix: str) -> CaptionTrack:
+    if suffix == ".json3":
+        return parse_captions(json3(cues), suffix, name="song.json3")
     mark = "," if suffix == ".srt" else "."
     head = "" if suffix == ".srt" else "WEBVTT\n\n"
     blocks = [
@@ -158,7 +290,7 @@ def words_of(lines: Sequence[str]) -> list[str]:
     return [word for line in lines for word in line.split()]
 
 
-@pytest.mark.parametrize("suffix", [".srt", ".vtt"])
+@pytest.mark.parametrize("suffix", CAPTION_SUFFIXES)
 @pytest.mark.parametrize("spelling", [three_times, two_lines, three_lines, overlapping, growing, sliding])
 def test_each_word_occurs_once_at_its_time(spelling: Callable[[Sequence[str]], Cues], suffix: str) -> None:
     track = read(spelling(LINES), suffix)
@@ -168,7 +300,7 @@ def test_each_word_occurs_once_at_its_time(spelling: Callable[[Sequence[str]], C
         assert 2.0 * (index // 4) <= word.start_seconds < word.end_seconds <= 2.0 * (index // 4) + 2.2
 
 
-@pytest.mark.parametrize("suffix", [".srt", ".vtt"])
+@pytest.mark.parametrize("suffix", CAPTION_SUFFIXES)
 @pytest.mark.parametrize("spelling", [three_times, two_lines, three_lines, overlapping])
 def test_lines_of_one_word_that_are_sung_twice_are_kept_twice(
     spelling: Callable[[Sequence[str]], Cues], suffix: str
@@ -178,7 +310,7 @@ def test_lines_of_one_word_that_are_sung_twice_are_kept_twice(
     assert [round(word.start_seconds) for word in track.words] == [2 * n for n in range(len(LETTERS))]
 
 
-@pytest.mark.parametrize("suffix", [".srt", ".vtt"])
+@pytest.mark.parametrize("suffix", CAPTION_SUFFIXES)
 @pytest.mark.parametrize(
     ("spelling", "period"),
     [
