@@ -4,11 +4,12 @@ Spellings, which other tools make of automatic captions:
 
 * two or three lines, the upper ones carried over from the cue before ("scrolling");
 * the same with a cue between two others, usually of 10 ms, that repeats a line alone, so that each line occurs three times;
-* a line that grows word by word: "A", "A is", "A is for";
-* one line whose beginning is the end of the line before.
+* a line that grows word by word, "A", "A is", "A is for", or letter by letter;
+* a text whose beginning is the end of the one before, wherever its lines break;
+* lines of which the newest is on top.
 
 Where lines are carried over is told by their words, not by the pauses between cues or the breaks between lines: tools end a
-cue with its last word, join lines, and add markup. Repeats of words alone are carried over only without a pause.
+cue with its last word, join lines, change case and punctuation, and add markup. Repeats of words alone are carried over only without a pause.
 
 Captions that repeat lines because the song does ("A", "A", "B", "B") have none of these forms: a cue is changed only in a
 file in which most cues carry something over and add something new.
@@ -20,8 +21,9 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from statistics import median
+from typing import TypeVar
 
 from phonics_data.captions.markup import plain_lines
 
@@ -35,7 +37,11 @@ _TOUCHING_SECONDS = 0.1
 _NO_LETTERS = re.compile(r"[\W_]+")
 _SAME_TIME_FRACTION = 0.8
 """Time that two cues have in common, of the time of both, from which the same words are one text."""
+_TYPED_LETTERS = 2
+"""Added letters between two cues of a text that is displayed letter by letter, at most."""
 _MIN_CARRIED = 2
+_MAX_CARRIED = 200
+"""Words, or lines, that a cue carries over: bounds the time for damaged files."""
 _ROLLING_FRACTION, _DOUBT_FRACTION = 0.6, 0.3
 """Cues that carry something over and add something, of those that can: from the first on the file is rolling; between both
 it cannot be told."""
@@ -43,6 +49,9 @@ _MIN_SUNG_GROWTH = 0.6
 """Growth of a line's duration with its words, as exponent, from which its first words are sung again; 1: the same time for each."""
 _SUNG_WORD_SECONDS = 0.3
 """Time per word from which all words of a cue can be sung while it is displayed; lines that grow word by word have less."""
+
+
+_Comparable = TypeVar("_Comparable", str, list[str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,36 +112,64 @@ def new_lines(cues: Sequence[Cue], name: str, warnings: list[str]) -> list[Cue]:
         cues: in time order; their lines contain no tags.
         warnings: receives a message with `name` and the position where repeated and carried lines cannot be distinguished.
     """
+    cues = [replace(cue, lines=[line for line in _visible(cue.lines) if _key(line)]) for cue in cues]
+    cues = _complete_words([cue for cue in cues if cue.lines])
     completed = _without_completions(cues, name, warnings)
     if completed is not None:
         return completed
-    plain = [_visible(cue.lines) for cue in cues]
-    near = [_is_near(before, after) for before, after in pairwise(cues)]
-    all_pairs = [pair for pair in pairwise(plain) if all(pair)]
-    pairs = [pair for pair, one in zip(pairwise(plain), near, strict=True) if one and all(pair)]
-    num_scrolled = sum(_num_carried(before, after, len(after) - 1) > 0 for before, after in all_pairs)
-    num_two_lines = sum(len(after) > 1 for _, after in all_pairs)
-    num_grown = sum(_grows(before[-1], after[-1]) for before, after in pairs)
-    num_overlapping = sum(
-        len(before) == len(after) == 1 and _num_shared(before[0], after[0]) > 0 and not _grows(before[0], after[0])
-        for before, after in all_pairs
-    )
+    if (scrolled := _scrolled(cues, name, warnings)) is not None:
+        return scrolled
+    # The newest line is on top, and the lines below are carried over.
+    flipped = [_upside_down(cue) for cue in cues]
+    if _num_scrolled(flipped) > _num_scrolled(cues) and (scrolled := _scrolled(flipped, name, warnings)) is not None:
+        return [_upside_down(cue) for cue in scrolled]
+    return _flowing(cues, name, warnings)
+
+
+def _scrolled(cues: Sequence[Cue], name: str, warnings: list[str]) -> list[Cue] | None:
+    """The new lines of a file whose cues carry over whole lines, or the words of these; None for other files."""
+    num_two_lines, num_scrolled = _num_two_lines(cues), _num_scrolled(cues)
     has_completion = any(cue.is_completion for cue in cues)
-    scrolls = _is_rolling(num_scrolled, num_two_lines) or (num_scrolled > 0 and has_completion)
-    grows = _is_rolling(num_grown, len(pairs)) and not _is_sung_again(cues)
-    if grows and not scrolls and _may_be_sung_again(cues):
+    num_grown = sum(
+        _grows(_key(before.lines[-1]), _key(after.lines[-1]))
+        for before, after in pairwise(cues)
+        if _is_near(before, after)
+    )
+    if _is_rolling(num_grown, sum(_near(cues))):
+        return None
+    if _is_rolling(num_scrolled, num_two_lines) or (num_scrolled > 0 and has_completion):
+        return _unrolled(cues, _carried_line_words(cues), name, warnings)
+    return None
+
+
+def _flowing(cues: Sequence[Cue], name: str, warnings: list[str]) -> list[Cue]:
+    """The new words of a file whose cues begin with the last words of the cue before, wherever their lines break."""
+    words = [_key(" ".join(cue.lines)) for cue in cues]
+    carried = _carried_words(cues)
+    pairs = [(*pair, *more) for pair, *more in zip(pairwise(words), carried[1:], _near(cues), strict=True)]
+    num_near = sum(_near(cues))
+    num_grown = sum(is_near and _grows(before, after) for before, after, _, is_near in pairs)
+    num_overlapping = sum(1 < count < len(after) and count < len(before) for before, after, count, _ in pairs)
+    num_window = sum(1 < count < len(after) for _, after, count, _ in pairs)
+    is_window = _is_rolling(num_overlapping, len(pairs)) or (
+        num_overlapping >= _MIN_CARRIED and _is_rolling(num_window, len(pairs))
+    )
+    # Of "A", "A for apple", "B", "B for ball" no line grows twice: each is sung.
+    grows_twice = any(_grows(*first[:2]) and _grows(*then[:2]) for first, then in pairwise(pairs))
+    grows = (
+        _is_rolling(num_grown, num_near) and not _is_sung_again(cues) and (grows_twice or not _may_be_sung_again(cues))
+    )
+    if grows and not is_window and num_overlapping < _MIN_CARRIED and _may_be_sung_again(cues):
         warnings.append(
-            f"{name}: {num_grown} of {len(pairs)} captions continue the text of the caption before, which is long enough to "
+            f"{name}: {num_grown} of {num_near} captions continue the text of the caption before, which is long enough to "
             "sing it again; it cannot be told whether that is so, and repeated words were left out; json3 captions have the "
             "time of each word"
         )
-    if scrolls or grows:
-        return _unrolled(cues, name, warnings, grows=grows)
-    if _is_rolling(num_overlapping, len(all_pairs)):
-        return _without_shared_words(cues)
+    if is_window or grows:
+        return _unrolled(cues, carried, name, warnings)
     for count, of, what in (
-        (num_scrolled, num_two_lines, "repeat lines"), (num_grown, len(pairs), "continue the text"),
-        (num_overlapping, len(all_pairs), "repeat the last words"),
+        (_num_scrolled(cues), _num_two_lines(cues), "repeat lines"), (num_grown, num_near, "continue the text"),
+        (num_overlapping, len(pairs), "repeat the last words"),
     ):  # fmt: skip
         if count >= _MIN_CARRIED and count >= _DOUBT_FRACTION * of:
             warnings.append(
@@ -140,6 +177,53 @@ def new_lines(cues: Sequence[Cue], name: str, warnings: list[str]) -> list[Cue]:
                 "twice, and all were kept; json3 captions have the time of each word"
             )
     return list(cues)
+
+
+def _num_two_lines(cues: Sequence[Cue]) -> int:
+    return sum(len(cue.lines) > 1 for cue in cues[1:])
+
+
+def _num_scrolled(cues: Sequence[Cue]) -> int:
+    """Number of cues that begin with lines of the cue before."""
+    lines = [[_key(line) for line in cue.lines] for cue in cues]
+    return sum(_num_carried(before, after, len(after) - 1) > 0 for before, after in pairwise(lines))
+
+
+def _upside_down(cue: Cue) -> Cue:
+    return replace(cue, lines=cue.lines[::-1])
+
+
+def _near(cues: Sequence[Cue]) -> list[bool]:
+    return [_is_near(before, after) for before, after in pairwise(cues)]
+
+
+def _complete_words(cues: Sequence[Cue]) -> list[Cue]:
+    """A file whose lines grow letter by letter, with whole words: each cue that begins a word has all of it, others are left out."""
+    texts = [" ".join(" ".join(cue.lines).split()) for cue in cues]
+    near = _near(cues)
+    typed = [
+        one
+        and after.startswith(before)
+        and 0 < len(after) - len(before) <= _TYPED_LETTERS
+        and after[len(before)] != " "
+        for (before, after), one in zip(pairwise(texts), near, strict=True)
+    ]
+    grown = [one and after.startswith(before) for (before, after), one in zip(pairwise(texts), near, strict=True)]
+    if not (_is_rolling(2 * sum(typed), len(near)) and _is_rolling(sum(grown), len(near))):
+        return list(cues)
+    result: list[Cue] = []
+    for index in reversed(range(len(cues))):
+        cue = cues[index]
+        if result and grown[index]:
+            # The words of the cue after are whole already; a cue with as many words has nothing new.
+            following = " ".join(result[-1].lines).split()
+            num_words = len(texts[index].split())
+            if num_words == len(following):
+                result[-1] = replace(cue, end=result[-1].end, lines=result[-1].lines)
+                continue
+            cue = replace(cue, lines=[" ".join(following[:num_words])])
+        result.append(cue)
+    return result[::-1]
 
 
 def _is_rolling(count: int, of: int) -> bool:
@@ -167,13 +251,14 @@ def _without_completions(cues: Sequence[Cue], name: str, warnings: list[str]) ->
     result: list[Cue] = []
     doubtful: list[str] = []
     carried: list[str] = []
-    before: list[str] = []
+    before: list[list[str]] = []
     for cue, own, one in zip(cues, words, is_repeat, strict=True):
         if one or not own:
             carried = own or carried
             continue
-        visible = _visible(cue.lines)
-        num_lines = _num_carried(before, visible, len(visible) - 1)
+        visible = cue.lines
+        keys = [_key(line) for line in visible]
+        num_lines = _num_carried(before, keys, len(visible) - 1)
         if carried and len(own) > len(carried) and own[: len(carried)] == carried:
             result.append(replace(cue, lines=_without_words(visible, len(carried))))
         elif num_lines:
@@ -182,7 +267,7 @@ def _without_completions(cues: Sequence[Cue], name: str, warnings: list[str]) ->
             if own == carried and result and cue.start - result[-1].end <= _MAX_GAP_SECONDS:
                 doubtful.append(f"{cue.place} {visible[0][:30]!r}")
             result.append(replace(cue, lines=visible))
-        carried, before = [], visible
+        carried, before = [], keys
     if doubtful:
         warnings.append(
             f"{name}, {doubtful[0]}: it cannot be told whether this line is sung again or still displayed; kept "
@@ -213,32 +298,67 @@ def _without_words(lines: Sequence[str], count: int) -> list[str]:
     return rest
 
 
-def _unrolled(cues: Sequence[Cue], name: str, warnings: list[str], *, grows: bool) -> list[Cue]:
+def _carried_line_words(cues: Sequence[Cue]) -> list[int]:
+    """Number of first words of each cue that are whole lines of the cue before."""
+    counts = [0]
+    for before, cue in pairwise(cues):
+        above, below = ([_key(line) for line in one.lines] for one in (before, cue))
+        num_lines = carried_lines(cue, below, above if len(below) > 1 or _is_near(before, cue) else [])
+        if not num_lines and _is_near(before, cue) and above[-len(below) :] == below:
+            num_lines = len(below)  # lines that disappear from the top
+        counts.append(sum(map(len, below[:num_lines])))
+    return counts
+
+
+def _carried_words(cues: Sequence[Cue]) -> list[int]:
+    """Number of first words of each cue that end the cue before, from where one of its lines or its new words begin.
+
+    Elsewhere the same words are sung again: "say A, say A", "say A, A, apple". Only one word can be new anywhere.
+    """
+    words = [_key(" ".join(cue.lines)) for cue in cues]
+    counts = [0]
+    bounds = _line_starts(cues[0]) if cues else set[int]()
+    for index, (before, cue) in enumerate(pairwise(cues), start=1):
+        old, new = words[index - 1], words[index]
+        is_near = _is_near(before, cue)
+        # At least one word is new, else a repeated "A" would be lost.
+        most = min(len(old), len(new) - 1, _MAX_CARRIED)
+        found = (
+            count
+            for count in range(most, 0, -1)
+            if old[-count:] == new[:count]
+            and (is_near or count > 1)
+            and (len(old) - count in bounds or (1 < count == len(new) - 1 and old != new))
+        )
+        count = next(found, 0)
+        if not count and is_near and old[-len(new) :] == new:
+            count = len(new)
+        start = len(old) - count
+        bounds = _line_starts(cue) | {count} | {bound - start for bound in bounds if start <= bound < len(old)}
+        counts.append(count)
+    return counts
+
+
+def _line_starts(cue: Cue) -> set[int]:
+    return set(accumulate((len(_key(line)) for line in cue.lines), initial=0))
+
+
+def _unrolled(cues: Sequence[Cue], carried: Sequence[int], name: str, warnings: list[str]) -> list[Cue]:
+    """The cues without their first `carried` words. One that has nothing new is sung again if the file has cues of 10 ms."""
     has_completion = any(cue.is_completion for cue in cues)
     result: list[Cue] = []
     doubtful: list[str] = []
-    previous: Cue | None = None
-    for cue in cues:
-        visible = _visible(cue.lines)
-        is_carried = previous is not None and (len(visible) > 1 or _is_near(previous, cue))
-        before = _visible(previous.lines) if previous is not None and is_carried else []
-        if not visible:
-            continue
-        if grows and before and len(visible) >= len(before) and _grows(before[-1], visible[len(before) - 1]):
-            last = len(before) - 1
-            rest = " ".join(visible[last].split()[len(before[-1].split()) :])
-            new = [rest, *visible[last + 1 :]] if visible[:last] == before[:last] else visible
-        else:
-            new = visible[carried_lines(cue, visible, before) :]
-            # One line alone that equals the last one: carried over, or sung again?
-            is_repeat = len(visible) == 1 and not cue.is_completion and before[-1:] == visible
-            if is_repeat and has_completion:
-                new = visible
-            if is_repeat and (has_completion or len(before) == 1):
-                doubtful.append(f"{cue.place} {visible[0][:30]!r}")
-        if new:
-            result.append(replace(cue, lines=new))
-        previous = cue
+    before: Cue | None = None
+    for cue, count in zip(cues, carried, strict=True):
+        lines = _without_words(cue.lines, count)
+        if not lines and len(cue.lines) == 1 and not cue.is_completion and before is not None:
+            if has_completion:
+                lines = cue.lines
+            if has_completion or len(before.lines) == 1:
+                doubtful.append(f"{cue.place} {cue.lines[0][:30]!r}")
+        if lines:
+            result.append(replace(cue, lines=lines))
+        before = cue
     if doubtful:
         warnings.append(
             f"{name}, {doubtful[0]}: it cannot be told whether this line is sung again or still displayed; "
@@ -247,22 +367,22 @@ def _unrolled(cues: Sequence[Cue], name: str, warnings: list[str], *, grows: boo
     return result
 
 
-def carried_lines(cue: Cue, visible: Sequence[str], before: Sequence[str]) -> int:
+def carried_lines(cue: Cue, visible: Sequence[_Comparable], before: Sequence[_Comparable]) -> int:
     """Number of first lines of a rolling cue that the cue before contains.
 
     A cue of several lines adds at least one; otherwise a repeated "A" would be lost. Only short cues add none.
 
     Args:
-        visible: its lines with text, without tags.
+        visible: its lines with text, without tags, as strings or as words.
         before: those of the cue before; empty if that one is too long ago.
     """
     adds = 1 if len(visible) > 1 and not cue.is_completion else 0
     return _num_carried(before, visible, len(visible) - adds)
 
 
-def _num_carried(before: Sequence[str], after: Sequence[str], most: int) -> int:
+def _num_carried(before: Sequence[_Comparable], after: Sequence[_Comparable], most: int) -> int:
     """The largest number of lines, up to `most`, that end `before` and begin `after`."""
-    for count in range(min(most, len(before)), 0, -1):
+    for count in range(min(most, len(before), _MAX_CARRIED), 0, -1):
         if list(before[-count:]) == list(after[:count]):
             return count
     return 0
@@ -276,10 +396,9 @@ def _is_near(before: Cue, after: Cue) -> bool:
     return after.start - before.end <= _MAX_GAP_SECONDS
 
 
-def _grows(before: str, after: str) -> bool:
-    """Whether a line is the one before with more words."""
-    old, new = before.split(), after.split()
-    return len(new) > len(old) and new[: len(old)] == old
+def _grows(old: Sequence[str], new: Sequence[str]) -> bool:
+    """Whether words are the ones before with more words."""
+    return 0 < len(old) < len(new) and list(new[: len(old)]) == list(old)
 
 
 def _is_sung_again(cues: Sequence[Cue]) -> bool:
@@ -300,27 +419,9 @@ def _may_be_sung_again(cues: Sequence[Cue]) -> bool:
 def _growths(cues: Sequence[Cue]) -> list[tuple[Cue, Cue, int, int]]:
     """(cue, next cue, words of the first, words of the second) where the second continues the text of the first."""
     return [
-        (before, after, len(old.split()), len(new.split()))
+        (before, after, len(old), len(new))
         for before, after in pairwise(cues)
         if _is_near(before, after)
-        for old, new in [(" ".join(_visible(before.lines)), " ".join(_visible(after.lines)))]
-        if old and _grows(old, new)
+        for old, new in [(_key(" ".join(before.lines)), _key(" ".join(after.lines)))]
+        if _grows(old, new)
     ]
-
-
-def _num_shared(before: str, after: str) -> int:
-    """The largest number of words, two or more, that end one line and begin the next one, which has more."""
-    old, new = before.split(), after.split()
-    for count in range(min(len(old), len(new) - 1), 1, -1):
-        if old[-count:] == new[:count]:
-            return count
-    return 0
-
-
-def _without_shared_words(cues: Sequence[Cue]) -> list[Cue]:
-    result: list[Cue] = list(cues[:1])
-    for before, cue in pairwise(cues):
-        old, new = " ".join(_visible(before.lines)), " ".join(_visible(cue.lines))
-        count = _num_shared(old, new)
-        result.append(replace(cue, lines=[" ".join(new.split()[count:])]) if count else cue)
-    return result

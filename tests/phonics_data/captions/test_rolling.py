@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -138,6 +139,98 @@ def sung_so_far(lines: Sequence[str]) -> Cues:
     return cues
 
 
+def with_other_carried_lines(
+    change: Callable[[str], str], newest: Callable[[str], str] = str
+) -> Callable[[Sequence[str]], Cues]:
+    """As `two_lines`, by a tool that changes a line when it moves up."""
+    return lambda lines: [
+        (start, end, [*map(change, texts[:-1]), newest(texts[-1])]) for start, end, texts in two_lines(lines)
+    ]
+
+
+def newest_on_top(lines: Sequence[str]) -> Cues:
+    return [(start, end, texts[::-1]) for start, end, texts in two_lines(lines)]
+
+
+def wrapped(width: int) -> Callable[[Sequence[str]], Cues]:
+    """As `three_lines`, by a tool that breaks the lines again."""
+    return lambda lines: [
+        (start, end, textwrap.wrap(" ".join(texts), width)) for start, end, texts in three_lines(lines)
+    ]
+
+
+def typed(lines: Sequence[str]) -> Cues:
+    """A cue for each letter."""
+    return [
+        (2.0 * n + 2 * k / len(line), 2.0 * n + 2 * (k + 1) / len(line), [line[: k + 1]])
+        for n, line in enumerate(lines)
+        for k in range(len(line))
+    ]
+
+
+def window(before: int, after: int) -> Callable[[Sequence[str]], Cues]:
+    """A cue for each word, with a few words before and after it."""
+
+    def cues(lines: Sequence[str]) -> Cues:
+        words = words_of(lines)
+        step = 2.0 * len(lines) / len(words)
+        return [
+            (n * step, (n + 1) * step, [" ".join(words[max(n - before, 0) : n + after + 1])]) for n in range(len(words))
+        ]
+
+    return cues
+
+
+REPEATS = [
+    "a is for apple",
+    "ah ah apple juice",
+    "b is for ball",
+    "buh buh ball today",
+    "now you know letters",
+    "next time sing",
+    "d d dog",
+]
+
+
+@pytest.mark.parametrize("suffix", CAPTION_SUFFIXES)
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        with_other_carried_lines(lambda line: line.capitalize() + "."), with_other_carried_lines(str.upper),
+        with_other_carried_lines(lambda line: "..." + line, lambda line: line + "..."),
+        newest_on_top, wrapped(20), wrapped(30), typed, window(3, 0), window(1, 1), window(5, 2),
+        growing, sliding, two_lines, three_lines, three_times,
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("lines", [LINES, REPEATS], ids=["plain", "repeats"])
+def test_carried_words_are_known_without_case_punctuation_and_line_breaks(
+    lines: Sequence[str], spelling: Callable[[Sequence[str]], Cues], suffix: str
+) -> None:
+    track = read(spelling(lines), suffix)
+    assert " ".join(texts(track)).lower().replace("...", "") == " ".join(lines).lower()
+
+
+def test_words_of_a_typed_line_begin_with_their_first_letter() -> None:
+    track = read(typed(LINES), ".srt")
+    letters = [(2.0 * n + 2 * line.index(word) / len(line)) for n, line in enumerate(LINES) for word in line.split()]
+    assert [word.start_seconds for word in track.words] == pytest.approx(letters, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["say a say a", "say a a apple", "say b say b", "say b b ball", "say c say c", "say c c cat"],
+        ["a a apple", "apple apple a", "b b ball", "ball ball b", "c c cat", "cat cat c"],
+        ["A", "A", "Apple", "B", "B", "Ball", "C", "C", "Cat"],
+        ["a", "a for apple", "b", "b for ball", "c", "c for cat"],
+    ],
+)
+def test_shared_words_that_are_sung_are_kept(lines: Sequence[str]) -> None:
+    for gap in (0.0, 0.2):
+        track = read([(2.0 * n, 2.0 * n + 2 - gap, [line]) for n, line in enumerate(lines)], ".srt")
+        assert texts(track) == words_of(lines)
+
+
 def marked_by(mark: Callable[[list[str], int], str]) -> Callable[[Sequence[str]], Cues]:
     """A cue for each word, with the words of its line as `mark` displays them while this one is sung."""
 
@@ -212,6 +305,21 @@ def test_lines_that_are_repeated_for_each_word_without_a_mark_are_read_once_with
         (warning,) = track.warnings
         assert "21 of 21 captions" in warning
         assert "read as 6 lines" in warning
+
+
+@pytest.mark.parametrize("times", [2, 3])
+@pytest.mark.parametrize("gap", [0.0, 0.2, 1.5])
+def test_lines_that_are_sung_again_are_kept(times: int, gap: float) -> None:
+    for lines in (
+        ["A A A", "B B B", "C C C"],
+        ["a is for apple", "b is for a ball"],
+        ["A", "B", "A"],
+        ["bye bye", "hey you", "by me"],
+    ):
+        sung = [line for line in lines for _ in range(times)]
+        assert texts(read([(2.0 * n, 2.0 * n + 2 - gap, [line]) for n, line in enumerate(sung)], ".srt")) == words_of(
+            sung
+        )
 
 
 def test_lines_that_others_sing_again_in_italics_are_kept() -> None:
