@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from phonics_data.captions.clean import without_marks
+from phonics_data.captions.clean import CODES, without_marks
 
 _NAMES = "b|i|u|s|c|v|rt|em|lang|ruby|font|span|mark|strong|div|p"
 _TAG = re.compile(
@@ -17,14 +17,12 @@ _TAG = re.compile(
     r"|</[A-Za-z]{1,9}|<(?:lang|ruby|font|span|mark|strong)\b(?:[ \t]{1,3}[\w-]{1,20}=\"?[^<>\s\"]{0,60}\"?){0,9}(?=[^<>\n]{0,200}$)|<\d{1,4}:[^<>\s]{0,20}(?=[^<>\n]{0,200}$)",
     re.MULTILINE | re.IGNORECASE,
 )
-_BREAK = re.compile(r"<br\s{0,9}/?>|\\[Nnh]", re.IGNORECASE)
-_CODES = re.compile(r"\{(?!\s*[A-Za-z]\s*\})[^{}\n]{0,400}\}")
-"""Codes and comments of ASS and MicroDVD; a letter alone in braces is text."""
+_BREAK = re.compile(r"<br\s{0,9}/?>|\\[Nnh]|\|", re.IGNORECASE)
 _DRAWING = re.compile(r"\{[^{}\n]{0,400}\\p[1-9][^{}\n]{0,400}\}[^{}\n]{0,2000}")
 _CODE = re.compile(r"\\([1-4]?[a-zA-Z]+)([^\\{}]*)")
 _PLACING = frozenset(("an", "a", "pos", "move", "org", "clip", "fad", "fade", "q", "k", "K", "kf", "ko"))
 """Codes that apply to a line, or that have another value at each word without marking it."""
-_PIECE = re.compile(rf"(?P<tag>{_TAG.pattern})|(?P<codes>{_CODES.pattern})|(?P<text>[^<{{]+|[<{{])", re.MULTILINE)
+_PIECE = re.compile(rf"(?P<tag>{_TAG.pattern})|(?P<codes>{CODES.pattern})|(?P<text>[^<{{]+|[<{{])", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ class StyledWord:
 
 def strip_tags(text: str) -> str:
     """`text` without tags and codes in braces."""
-    return _CODES.sub("", _TAG.sub("", _DRAWING.sub("", _BREAK.sub(" ", text))))
+    return CODES.sub("", _TAG.sub("", _DRAWING.sub("", _BREAK.sub(" ", text))))
 
 
 def plain_lines(lines: Sequence[str]) -> list[str]:

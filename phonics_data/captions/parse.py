@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, cast
 
-from phonics_data.captions.clean import clean_text, without_marks
+from phonics_data.captions.clean import clean_text, speaker_names, without_marks
 from phonics_data.captions.cue_files import read_cues, seconds, split_lines
 from phonics_data.captions.highlight import merged_highlights
 from phonics_data.captions.markup import plain_lines, strip_tags
@@ -151,7 +151,13 @@ def _check_length(pieces: Sequence[_TimedText], duration_seconds: float | None, 
 
 
 def _decode(data: bytes, name: str) -> tuple[str, list[str]]:
-    """(text, warnings): UTF-8, UTF-16 with a byte order mark, else Windows-1252 (old SRT files)."""
+    """(text, warnings): UTF-8, UTF-16, UTF-32 with a byte order mark, else Windows-1252 (old SRT files)."""
+    if data.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return data.decode("utf-32", errors="replace"), []
+    if len(data) > 1 and data[0] != data[1] and 0 in data[:2] and data.count(0) > len(data) // 3:
+        # Latin text in UTF-16 without a byte order mark: every second byte is zero.
+        encoding = "utf-16-le" if data[1] == 0 else "utf-16-be"
+        return data.decode(encoding, errors="replace"), [f"{name}, line 1: UTF-16 without a byte order mark"]
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         try:
             return data.decode("utf-16"), []
@@ -187,11 +193,7 @@ def _json3_pieces(text: str, name: str, warnings: list[str]) -> list[_TimedText]
         elif line is not None:
             lines.append(line)
     if any(_number(seg.get("tOffsetMs")) for line in lines for seg in line.segs):
-        return [
-            piece
-            for line in lines
-            for piece in _pieces_until(_merge_untimed(line.start, line.segs), line.end, "native", line.place)
-        ]
+        return _native_pieces([_Timed(_merge_untimed(line.start, line.segs), line.end, line.place) for line in lines])
     return _cues_to_pieces(without_doubles(_json3_cues(lines), name, warnings), name, warnings)
 
 
@@ -290,8 +292,11 @@ def _cues_to_pieces(cues: Sequence[Cue], name: str, warnings: list[str]) -> list
     if (highlighted := merged_highlights(cues, name, warnings)) is not None:
         return _inline_timed_pieces(highlighted)
     cues = new_lines([replace(cue, lines=plain_lines(cue.lines)) for cue in cues], name, warnings)
+    texts = [" \n".join(cue.lines) for cue in cues]
+    speakers = speaker_names(texts)
     return [
-        _TimedText(clean_text(" \n".join(cue.lines)), cue.start, cue.end, "interpolated", cue.place) for cue in cues
+        _TimedText(clean_text(text, speakers), cue.start, cue.end, "interpolated", cue.place)
+        for cue, text in zip(cues, texts, strict=True)
     ]
 
 
@@ -334,22 +339,34 @@ def _remove_carried_lines(cues: Sequence[Cue]) -> list[Cue]:
     return result
 
 
-def _inline_timed_pieces(cues: Iterable[Cue]) -> list[_TimedText]:
-    pieces: list[_TimedText] = []
+@dataclass(frozen=True, slots=True)
+class _Timed:
+    """A line with times inside: runs of (start, text, confidence)."""
+
+    runs: Sequence[tuple[float, str, float | None]]
+    end: float
+    place: str
+
+
+def _inline_timed_pieces(cues: Sequence[Cue]) -> list[_TimedText]:
+    lines: list[_Timed] = []
     for cue in cues:
         parts = _INLINE_TIME.split(" \n".join(cue.lines))
         starts = [cue.start, *(max(seconds(time), cue.start) for time in parts[1::2])]
         runs = [(start, strip_tags(text), None) for start, text in zip(starts, parts[0::2], strict=True)]
-        pieces.extend(_pieces_until(runs, cue.end, "native", cue.place))
-    return pieces
+        lines.append(_Timed(runs, cue.end, cue.place))
+    return _native_pieces(lines)
 
 
-def _pieces_until(
-    runs: Sequence[tuple[float, str, float | None]], end: float, timing: Timing, place: str
-) -> list[_TimedText]:
-    """Pieces from (start, text, confidence): each ends where the next later one begins, the last at `end`."""
-    ordered = sorted(runs, key=lambda run: run[0])
-    until = end
+def _native_pieces(lines: Sequence[_Timed]) -> list[_TimedText]:
+    speakers = speaker_names(text for line in lines for _, text, _ in line.runs)
+    return [piece for line in lines for piece in _pieces_until(line, speakers)]
+
+
+def _pieces_until(line: _Timed, speakers: frozenset[str]) -> list[_TimedText]:
+    """The pieces of a line: each ends where the next later one begins, the last at its end."""
+    ordered = sorted(line.runs, key=lambda run: run[0])
+    until = line.end
     pieces: list[_TimedText] = []
     for index in reversed(range(len(ordered))):
         start, text, confidence = ordered[index]
@@ -357,7 +374,14 @@ def _pieces_until(
             until = ordered[index + 1][0]
         # A word that begins at or after the end of its line is kept.
         pieces.append(
-            _TimedText(clean_text(text), start, max(until, start + _MIN_WORD_SECONDS), timing, place, confidence)
+            _TimedText(
+                clean_text(text, speakers),
+                start,
+                max(until, start + _MIN_WORD_SECONDS),
+                "native",
+                line.place,
+                confidence,
+            )
         )
     # File order: pieces with equal times keep it.
     return pieces[::-1]

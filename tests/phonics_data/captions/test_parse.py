@@ -368,11 +368,47 @@ def test_words_are_sorted_by_time() -> None:
         ("【音楽】 A *upbeat music* B （applause）", "A B"),
         ("– A\n— B", "A B"),
         ("\u202aA\u202c\u200b b\xadall 🎵", "A ball"),
+        ("A is<br>for<br/>apple", "A is for apple"),
+        ("A is\\Nfor\\happle|yum\u200bB", "A is for apple yum B"),
+        ("a < b and c > d", "a b and c d"),
+        ("a <3 b and c > d", "a <3 b and c d"),
+        ("<u ann>a</u> <lang en>is</lang>", "a is"),
+        ("{comment}A{y:i} is {\\pos(1,2)\\fad(100,100)\\t(0,500,\\fscx120\\fscy120)\\1c&H00FFFF&}B {C}", "A is B {C}"),
+        ("{\\p1}m 0 0 l 100 0 100 100{\\p0}A is", "A is"),
+        ("CAT: c for cat", "CAT: c for cat"),
+        ("ABC: apple", "ABC: apple"),
+        ("A. B. C: sing", "A. B. C: sing"),
+        ("Speaker 1: A\nSPEAKER_00: is\n[SPEAKER_01]: for\nOLD WOMAN: it", "A is for it"),
     ],
 )
 def test_clean_text(text: str, words: str) -> None:
     cue = f"WEBVTT\n\n00:01.000 --> 00:02.000\n{text}\n"
     assert " ".join(word.text for word in read(cue, ".vtt").words) == words
+
+
+def test_labels_are_names_of_speakers_if_they_are_repeated() -> None:
+    lines = [
+        "Mary: A is",
+        "Mary: B is",
+        "CAT: c for cat",
+        "Mary: D is",
+        "ABC: sing",
+        "ABC: sing",
+        "ABC: sing",
+        "A: apple",
+        "A: ape",
+        "A: ant",
+    ]
+    cues = "".join(f"00:0{n}.000 --> 00:0{n}.900\n{line}\n\n" for n, line in enumerate(lines))
+    expected = " ".join(lines).replace("Mary: ", "")
+    assert " ".join(word.text for word in read("WEBVTT\n\n" + cues, ".vtt").words) == expected
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32"])
+def test_utf_16_without_a_byte_order_mark_is_read_with_a_warning(encoding: str) -> None:
+    track = read(PLAIN.encode(encoding), ".srt")
+    assert [word.text for word in track.words][:4] == ["A", "is", "for", "apple"]
+    assert len(track.warnings) == (encoding != "utf-32")  # Python writes a mark
 
 
 # --- comparison with other parsers and real files ---------------------------------------------------------------------------
