@@ -18,6 +18,8 @@ from phonics_data.captions.markup import StyledWord, styled_words
 from phonics_data.captions.rolling import Cue, comparable
 
 _MAX_GAP_SECONDS = 1.0
+_MAX_PAUSE_SECONDS = 10.0
+"""Between two words of a line, whose mark goes on after it."""
 _TOUCHING_SECONDS = 0.1
 _MIN_FRACTION = 0.6
 """Of the cues of a file that have to belong to lines with a moving mark; other markup is emphasis."""
@@ -68,7 +70,8 @@ def merged_highlights(cues: Sequence[Cue], name: str, warnings: list[str]) -> li
     styled = [one for one in styled if one.keys]
     runs = _runs(styled)
     num_moving = sum(len(run.cues) for run in runs if run.moves)
-    if num_moving >= 2 and num_moving >= _MIN_FRACTION * len(styled):
+    num_long = sum(len(one.keys) > 1 for one in styled)  # through one word no mark moves
+    if num_moving >= 2 and num_moving >= _MIN_FRACTION * num_long:
         return _merged(runs)
     return _merged_without_marks(styled, name, warnings)
 
@@ -100,7 +103,8 @@ def _begin(one: _Styled, *, has_mark: bool) -> _Run:
 def _continue(run: _Run, one: _Styled) -> bool:
     """Add a cue with the same words to `run`; False if it does not continue it: the mark moves back, which begins the line again."""
     before = run.cues[-1]
-    if one.keys != before.keys or one.cue.start - before.cue.end > _MAX_GAP_SECONDS:
+    gap = one.cue.start - before.cue.end
+    if one.keys != before.keys or gap > _MAX_PAUSE_SECONDS:
         return False
     first = run.cues[0]
     changed = [
@@ -109,7 +113,7 @@ def _continue(run: _Run, one: _Styled) -> bool:
         if _look(pair[0]) != _look(pair[1])
     ]
     if not changed:
-        if len(one.keys) == 1 or not run.num_marks:
+        if len(one.keys) == 1 or not run.num_marks or gap > _MAX_GAP_SECONDS:
             return False
         run.cues.append(one)
         return True
@@ -121,6 +125,8 @@ def _continue(run: _Run, one: _Styled) -> bool:
         run.group = run.last = 0
         run.starts[0], run.num_marks, run.begins_marked = first.cue.start, 1, True
     new = [index for index in changed if index > run.last]
+    if gap > _MAX_GAP_SECONDS and not (new and run.num_marks):
+        return False
     is_first_again = run.begins_marked and list(map(_look, one.words)) == list(map(_look, first.words))
     if not new and (changed[0] < run.group or (is_first_again and (run.num_marks > 1 or len(one.keys) == 1))):
         return False
@@ -234,7 +240,7 @@ def _merged_without_marks(styled: Sequence[_Styled], name: str, warnings: list[s
         warnings.append(f"{number}, once for each word or faster than they can be sung; read as {len(result)} lines")
         return result
     if touches:
-        warnings.append(f"{number}, without a pause; it cannot be told whether they are sung again, and all were kept")
+        warnings.append(f"{number}, without a pause; it cannot be told whether they are sung again")
     return None
 
 

@@ -330,7 +330,7 @@ def _carried_words(cues: Sequence[Cue]) -> list[int]:
             and (is_near or count > 1)
             and (len(old) - count in bounds or (1 < count == len(new) - 1 and old != new))
         )
-        count = next(found, 0)
+        count = len(old) if is_near and _grows(old, new) else next(found, 0)
         if not count and is_near and old[-len(new) :] == new:
             count = len(new)
         start = len(old) - count

@@ -296,6 +296,23 @@ def test_any_mark_of_the_sung_word_gives_each_word_once_at_its_time(mark: Callab
     assert track.warnings == ()
 
 
+def test_mark_that_goes_on_after_a_pause_belongs_to_the_same_line() -> None:
+    cues = [
+        (start + 2 * (n % 4 > 1), end + 2 * (n % 4 > 1) - 0.2, lines)
+        for n, (start, end, lines) in enumerate(marked_by(MARKS["s"])(LINES))
+    ]
+    cues = [(start + 2.0 * (n // 4), end + 2.0 * (n // 4), lines) for n, (start, end, lines) in enumerate(cues)]
+    track = read(cues, ".srt")
+    assert texts(track) == words_of(LINES)
+    assert [word.start_seconds for word in track.words] == [start for start, _, _ in cues]
+
+
+@pytest.mark.parametrize("spelling", [highlighted, sung_so_far, marked_by(MARKS["two colors"]), marked_by(MARKS["s"])])
+def test_marked_lines_of_one_word_and_lines_that_are_sung_again(spelling: Callable[[Sequence[str]], Cues]) -> None:
+    lines = ["A", "A", "apple", "a is for apple", "a is for apple", "B", "B B", "B B", "ball"]
+    assert texts(read(spelling(lines), ".srt")) == words_of(lines)
+
+
 def test_lines_that_are_repeated_for_each_word_without_a_mark_are_read_once_with_a_warning() -> None:
     cues = marked_by(lambda words, _: " ".join(words))(PHRASES)
     for suffix in CAPTION_SUFFIXES:
