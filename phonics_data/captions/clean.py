@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 _NOISE = "music|applause|laughter|laughing|singing|cheering|clapping|whistling|instrumental|giggling|barking|sound"
 _BRACKETS = re.compile(r"\[(?!\s*[A-Za-z]\s*\])[^\[\]]{0,80}\]|[【［][^】］]{0,80}[】］]")
+_SOUND = re.compile(rf"\b(?:{_NOISE})\b", re.IGNORECASE)
 CODES = re.compile(r"\{(?!\s*[A-Za-z]\s*\})[^{}\n]{0,400}\}")
 """Codes and comments of ASS and MicroDVD; a letter alone in braces is text."""
 _NOISE_IN_PARENTHESES = re.compile(
@@ -45,6 +46,11 @@ def without_marks(text: str) -> str:
     for _ in range(2):
         text = html.unescape(_LONG_REFERENCE.sub(" ", text))
     return CODES.sub("", _INVISIBLE.sub("", text.replace("\u200b", " ")))
+
+
+def is_sound(text: str) -> bool:
+    """Whether text in brackets describes a sound: "[Music]"."""
+    return bool(_SOUND.search(text))
 
 
 def speaker_names(texts: Iterable[str]) -> frozenset[str]:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
+from phonics_data.captions.clean import is_sound
 from phonics_data.captions.markup import StyledWord, styled_words
 from phonics_data.captions.rolling import Cue, comparable
 
@@ -26,8 +27,6 @@ _MIN_FRACTION = 0.6
 _SUNG_WORD_SECONDS = 0.15
 """Less time for each word of a cue shows that not all of its words are sung while it is displayed."""
 _WRAPPED = re.compile(r"^[\[*_({<]+(\w.*?)[\])*_}>]+([.,!?;:]*)$")
-
-
 _PUNCTUATION = ".,!?;:\"'…-–"
 
 
@@ -164,10 +163,11 @@ def _is_uniform(before: _Styled, after: _Styled) -> bool:
 
 def _merged(runs: Sequence[_Run]) -> list[Cue]:
     sung = [_marked_lines(run) if run.moves else set[str]() for run in runs]
+    is_wrapped = _has_wrapped_marks(runs)
     result: list[Cue] = []
     for index, run in enumerate(runs):
         around = set[str]().union(*sung[max(index - 1, 0) : index + 2])
-        if (cue := _merged_run(run, sung[index], around)) is not None:
+        if (cue := _merged_run(run, sung[index], around, is_wrapped=is_wrapped)) is not None:
             result.append(cue)
     return result
 
@@ -185,7 +185,7 @@ def _marked_lines(run: _Run) -> set[str]:
     return {lines[first.words[index].line] for index in run.starts}
 
 
-def _merged_run(run: _Run, sung: set[str], around: set[str]) -> Cue | None:
+def _merged_run(run: _Run, sung: set[str], around: set[str], *, is_wrapped: bool) -> Cue | None:
     """The cue of a run: without lines that are displayed above or below the marked one and are marked before or after it."""
     first, last = run.cues[0], run.cues[-1]
     marked = {first.words[index].line for index in run.starts} if sung else set[int]()
@@ -194,20 +194,27 @@ def _merged_run(run: _Run, sung: set[str], around: set[str]) -> Cue | None:
     for index, word in enumerate(first.words):
         if word.line in left_out:
             continue
-        text = _unmarked([one.words[index].text for one in run.cues])
+        text = _unmarked([one.words[index].text for one in run.cues], is_wrapped=is_wrapped)
         time = run.starts.get(index) if run.moves else None
         texts.append(f"<{_inline_time(time)}>{text}" if time is not None else text)
     return replace(first.cue, end=last.cue.end, lines=[" ".join(texts)]) if texts else None
 
 
-def _unmarked(texts: Sequence[str]) -> str:
+def _has_wrapped_marks(runs: Sequence[_Run]) -> bool:
+    """Whether a file marks words as ``[word]``: its other lines of one word are then no sounds, as "[Music]" is."""
+    return any(
+        len({bool(_WRAPPED.match(word.text)) for word in words}) > 1
+        for run in runs
+        for words in zip(*(one.words for one in run.cues), strict=True)
+    )
+
+
+def _unmarked(texts: Sequence[str], *, is_wrapped: bool) -> str:
     """The word as it is displayed where it is not marked: in most cues of its line."""
-    text = Counter(texts).most_common(1)[0][0]
-    if len(set(texts)) == 1 and (match := _WRAPPED.match(text)) is None:
-        return text
-    plain = [one for one in texts if not _WRAPPED.match(one)]
+    plain = [text for text in texts if not _WRAPPED.match(text)]
     text = Counter(plain or texts).most_common(1)[0][0]
-    return "".join(match.groups()) if (match := _WRAPPED.match(text)) else text
+    match = _WRAPPED.match(text)
+    return "".join(match.groups()) if match and is_wrapped and not is_sound(text) else text
 
 
 def _merged_without_marks(styled: Sequence[_Styled], name: str, warnings: list[str]) -> list[Cue] | None:

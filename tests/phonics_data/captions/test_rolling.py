@@ -313,6 +313,12 @@ def test_marked_lines_of_one_word_and_lines_that_are_sung_again(spelling: Callab
     assert texts(read(spelling(lines), ".srt")) == words_of(lines)
 
 
+@pytest.mark.parametrize("mark", [MARKS["s"], MARKS["brackets"]])
+def test_sounds_and_single_words_beside_marked_lines(mark: Callable[[list[str], int], str]) -> None:
+    cues: Cues = [*marked_by(mark)(LINES), (12.0, 14.0, ["[Music]"]), (14.0, 15.0, [mark(["yeah"], 0)])]
+    assert texts(read(cues, ".srt")) == [*words_of(LINES), "yeah"]
+
+
 def test_lines_that_are_repeated_for_each_word_without_a_mark_are_read_once_with_a_warning() -> None:
     cues = marked_by(lambda words, _: " ".join(words))(PHRASES)
     for suffix in CAPTION_SUFFIXES:
