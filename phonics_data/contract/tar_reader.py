@@ -5,6 +5,8 @@
 * Streams may be compressed (gzip, bzip2, xz). Byte ranges need a plain tar and, over HTTP, a server with range requests.
 * Members are grouped into samples as webdataset does: the key of a member is its name up to the first dot of the base name,
   and consecutive members of one key form a sample. A key that occurs again later starts another sample.
+* Members without a key (``README``, and ``.DS_Store`` and ``._x.npy`` of macOS) are left out, with a warning.
+* A damaged header and data after the end marker are errors, where `tarfile` would end as if the shard were complete.
 * Members are read and never extracted, so names such as ``../../x`` reach no file system.
 """
 
@@ -25,6 +27,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from tarfile import InvalidHeaderError, ReadError, TruncatedHeaderError  # type: ignore[attr-defined]
 from typing import IO, Any, TypeVar, cast
 
 from phonics_data.errors import DatasetError
@@ -89,8 +92,8 @@ def read_samples(
         wanted: whether a sample of this key is read; the members of others are skipped.
 
     Raises:
-        DatasetError: not a tar, truncated, unreachable, a member without a key, or a member that occurs twice in a sample;
-            the message names the shard.
+        DatasetError: not a tar, damaged, truncated, unreachable, members but no sample, or a member that occurs twice in a
+            sample; the message names the shard.
     """
     return _with_retries(str(source), partial(_read_once, str(source), num_bytes, wanted))
 
@@ -103,7 +106,7 @@ def read_sample(source: Path | str, key: str, offset: int, num_bytes: int) -> di
     """
     content = read_range(source, offset, num_bytes)
     try:
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:", tarinfo=_CheckedHeader) as tar:
             found = list(_grouped(tar, str(source), None))
     except tarfile.TarError:
         found = []
@@ -180,8 +183,11 @@ def _read_once(address: str, num_bytes: int | None, wanted: Callable[[str], bool
     try:
         with open_stream(address) as opened:
             stream = _CountingStream(opened)
-            with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|*", bufsize=_BUFFER_BYTES) as tar:
+            with tarfile.open(
+                fileobj=cast("IO[bytes]", stream), mode="r|*", bufsize=_BUFFER_BYTES, tarinfo=_CheckedHeader
+            ) as tar:
                 yield from _grouped(tar, address, wanted)
+                _check_end(tar)
             if num_bytes is not None and stream.read_to_end() < num_bytes:
                 raise EOFError(f"{stream.num_bytes} of {num_bytes} bytes received")
     except FileNotFoundError:
@@ -222,17 +228,40 @@ def _range_of(address: str, offset: int, num_bytes: int) -> bytes:
         return answer.read()
 
 
+class _CheckedHeader(tarfile.TarInfo):
+    """A header of which damage is an error: `tarfile` ends at it as at the end of the archive, unless it is the first one."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> _CheckedHeader:
+        try:
+            return super().fromtarfile(tarfile)
+        except (InvalidHeaderError, TruncatedHeaderError) as error:
+            raise ReadError(f"{error} at byte {tarfile.offset}") from error
+
+
+def _check_end(tar: tarfile.TarFile) -> None:
+    """Raises `ReadError` for data after the end marker: a header that was overwritten with zeros, or joined archives."""
+    stream = cast("IO[bytes]", tar.fileobj)
+    while block := stream.read(_BUFFER_BYTES):
+        if block.strip(b"\0"):
+            raise ReadError("data after the end marker")
+
+
 def _grouped(tar: tarfile.TarFile, address: str, wanted: Callable[[str], bool] | None) -> Iterator[TarSample]:
     """The samples of an open tar."""
     key, members, offset, end = "", dict[str, bytes](), 0, 0
+    without_key: list[str] = []
+    num_samples = 0
     for info in tar:
         cast("Any", tar).members = []  # tarfile would keep every header
         if not info.isfile() or _RESERVED_NAME.match(info.name):
             continue
         match = _MEMBER_NAME.fullmatch(info.name)
         if match is None:
-            raise DatasetError(f"{address}: member {info.name!r} has no sample key; is this a dataset shard?")
+            without_key.append(info.name[:100])
+            continue
         if match[1] != key:
+            num_samples += 1
             if members:
                 yield TarSample(key=key, members=members, offset=offset, num_bytes=end - offset)
             key, members, offset = match[1], {}, info.offset
@@ -252,6 +281,12 @@ def _grouped(tar: tarfile.TarFile, address: str, wanted: Callable[[str], bool] |
         end = tar.offset
     if members:
         yield TarSample(key=key, members=members, offset=offset, num_bytes=end - offset)
+    if without_key and not num_samples:
+        raise DatasetError(f"{address}: member {without_key[0]!r} has no sample key; is this a dataset shard?")
+    if without_key:
+        log.warning(
+            "%s: %d members without a sample key are left out, the first: %s", address, len(without_key), without_key[0]
+        )
 
 
 class _CountingStream:
