@@ -209,6 +209,11 @@ def test_grid_items_that_do_not_fit_are_rejected_alone(tmp_path: Path) -> None:
             "its letter is 'b'",
         ),
         ("0 9 lay\n20000 9 red\n", "line 2"),
+        (
+            "0 9 sil\n9 90 lay\n90 99 red\n99 65500 in\n35500 71000 q\n",
+            "line 5 is '35500 71000 q', but the word before",
+        ),
+        ("0 9 sil\n9 90 lay\n90 99 red\n99 200 in\n200 200 q\n200 71000 six\n", "'200 200 q', a word without duration"),
     ],
 )
 def test_grid_alignments_of_another_kind_are_rejected(tmp_path: Path, text: str, message: str) -> None:
@@ -217,6 +222,46 @@ def test_grid_alignments_of_another_kind_are_rejected(tmp_path: Path, text: str,
     (tmp_path / "s1" / "lriq6n.align").write_text(text)
     (file,) = grid_files(tmp_path, "letter")
     assert message in str(file.fault)
+
+
+def test_one_alignment_is_not_used_for_two_speakers(tmp_path: Path) -> None:
+    borders = [10_000, 15_000, 20_000, 35_500, 41_000, 47_250, 74_500]
+    lines = [f"{low} {high} {word}" for low, high, word in zip(borders, borders[1:], WORDS, strict=False)]
+    (tmp_path / "align").mkdir()
+    (tmp_path / "align" / "lriq6n.align").write_text("\n".join(lines))
+    (tmp_path / "s1").mkdir()
+    (tmp_path / "s1" / "lriq6n.mpg").write_bytes(b"video")
+    assert [file.fault for file in grid_files(tmp_path, "letter")] == [None], "one speaker says it"
+    (tmp_path / "s2").mkdir()
+    (tmp_path / "s2" / "lriq6n.mpg").write_bytes(b"video")
+    faults = [file.fault for file in grid_files(tmp_path, "letter")]
+    assert [fault and fault.reason for fault in faults] == ["no_label", "no_label"]
+    assert "s1, s2 say this sentence" in str(faults[0])
+    (tmp_path / "align" / "s2").mkdir()
+    (tmp_path / "align" / "s2" / "lriq6n.align").write_text("\n".join(lines))
+    assert [file.fault and file.fault.reason for file in grid_files(tmp_path, "letter")] == ["no_label", None]
+    assert [file.fault for file in grid_files(tmp_path)] == [None, None], "the speaker needs no alignment"
+
+
+def test_alignments_in_another_unit_are_rejected(tmp_path: Path) -> None:
+    put_sentence(tmp_path, [34_600, 34_900, 35_200, 35_500, 41_000, 41_100, 41_200])
+    alignment = tmp_path / "s1" / "lriq6n.align"
+    lines = [line.split() for line in alignment.read_text().splitlines()]
+    workspace = Workspace(tmp_path / "work")
+    for rate_hz in (50_000, 44_100, 22_050, 16_000, 10_000):
+        units = [[str(int(time) * rate_hz // 25_000) for time in (low, high)] for low, high, _ in lines]
+        alignment.write_text(
+            "\n".join(f"{low} {high} {line[2]}" for (low, high), line in zip(units, lines, strict=True))
+        )
+        with pytest.raises(
+            InputError, match=r"1 duration_mismatch, .*lasts 3\.00 s, but the times of its labels end at"
+        ):
+            import_files(workspace, grid_files(tmp_path, "letter"), evidence="grid")
+    alignment.write_text("\n".join(" ".join(line) for line in lines))
+    assert import_files(workspace, grid_files(tmp_path, "letter"), evidence="grid").num_kept == 1
+    alignment.write_text("\n".join(f"{int(low) * 2} {int(high) * 2} {word}" for low, high, word in lines))
+    with pytest.raises(InputError, match="duration_mismatch"):
+        import_files(workspace, grid_files(tmp_path, "letter"), evidence="grid")
 
 
 def test_grid_as_image_sequences_is_refused_by_name(tmp_path: Path) -> None:
