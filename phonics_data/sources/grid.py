@@ -19,7 +19,7 @@ from phonics_data.contract.untrusted import read_text
 from phonics_data.errors import InputError, ItemError
 from phonics_data.executors.isolated import Limits, call_isolated
 from phonics_data.media import probe
-from phonics_data.media.suffixes import is_video_file, unread_entry
+from phonics_data.media.suffixes import is_hidden, is_video_file, unread_entry
 from phonics_data.sources.importer import LabelledFile, LabelledSegment, file_id, require_folder
 
 LETTERS = "abcdefghijklmnopqrstuvxyz"
@@ -74,10 +74,10 @@ def grid_files(
         InputError: no such folder, or no videos in it.
     """
     require_folder(folder)
-    paths = sorted(folder.rglob("*"))
+    paths = sorted(path for path in folder.rglob("*") if not is_hidden(path.relative_to(folder)))
     alignments: dict[tuple[str, str], Path] = {}
     for path in paths:
-        if path.suffix.lower() == ".align" and path.name[0] != ".":
+        if path.suffix.lower() == ".align":
             alignments.setdefault((_speaker(path, folder) or "", path.stem.lower()), path)
     speakers: defaultdict[str, set[str]] = defaultdict(set)
     for path in paths:
@@ -87,7 +87,7 @@ def grid_files(
     seen: dict[tuple[str, str], Path] = {}
     for path in sorted(paths, key=lambda path: _PREFERRED not in path.parts):  # of two recordings the better one
         unread = unread_entry(path)
-        if path.name[0] == "." or not (unread or is_video_file(path)):
+        if not (unread or is_video_file(path)):
             continue
         speaker, sentence = _speaker(path, folder), path.stem.lower()
         named = _NAME.fullmatch(sentence)

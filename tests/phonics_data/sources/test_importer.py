@@ -275,9 +275,81 @@ def test_subfolders_that_are_splits_are_refused(tmp_path: Path) -> None:
     for name in ("train/cat/a.mp4", "val/dog/b.mp4"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_bytes(b"video")
-    with pytest.raises(InputError, match="train, val are splits, not classes"):
+    with pytest.raises(InputError, match="contains splits, not classes: train, val;"):
         files_by_subfolder(tmp_path)
     assert [file.segments[0].label for file in files_by_subfolder(tmp_path / "train")] == ["cat"]
+
+
+def put(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"video")
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        ("pretrain/id1/50001.mp4 trainval/id1/50001.mp4 test/id2/50001.mp4", "pretrain, test, trainval"),  # LRS3
+        ("main/1234/00001.mp4 pretrain/1234/00001.mp4", "pretrain"),  # LRS2
+        ("train_set/cat/a.mp4 test_set/cat/b.mp4", "test_set, train_set"),
+        ("train/cat/a.mp4 test/cat/b.mp4 unlabeled/c.mp4", "test, train, unlabeled"),
+        ("train/cat/a.mp4 val/cat/b.mp4 replacement/c.mp4", "train, val"),  # Kinetics
+        ("kinetics-train/cat/a.mp4 kinetics-val/cat/b.mp4", "kinetics-train, kinetics-val"),
+        ("train/cat/a.mp4 extra/c.mp4", "train"),
+        ("Train/a.mp4", "Train"),
+    ],
+)
+def test_one_more_folder_does_not_make_splits_classes(tmp_path: Path, names: str, splits: str) -> None:
+    put(tmp_path, *names.split())
+    with pytest.raises(InputError, match=f"contains splits, not classes: {splits};"):
+        files_by_subfolder(tmp_path)
+
+
+def test_classes_can_have_names_of_splits(tmp_path: Path) -> None:
+    put(tmp_path, "car/a.mp4", "train/a.mp4", "freight train/a.mp4", "bus/a.mp4")
+    labels = [file.segments[0].label for file in files_by_subfolder(tmp_path)]
+    assert labels == ["bus", "car", "freight train", "train"]
+    put(tmp_path / "LRW", "ABOUT/train/ABOUT_00001.mp4", "BALL/val/BALL_00001.mp4")
+    assert [file.segments[0].label for file in files_by_subfolder(tmp_path / "LRW")] == ["ABOUT", "BALL"]
+
+
+def test_a_folder_around_the_classes_is_refused_by_name(tmp_path: Path) -> None:
+    put(tmp_path / "a", "lipread_mp4/ABOUT/train/ABOUT_00001.mp4", "lipread_mp4/BALL/val/BALL_00001.mp4")
+    with pytest.raises(InputError, match=f"lipread_mp4, in ABOUT, BALL; .*import {tmp_path / 'a' / 'lipread_mp4'};"):
+        files_by_subfolder(tmp_path / "a")
+    put(tmp_path / "b", "data/clips/cat/a.mp4", "data/clips/dog/b.mp4", "loose.mp4")
+    with pytest.raises(InputError, match=f"import {tmp_path / 'b' / 'data' / 'clips'};"):
+        files_by_subfolder(tmp_path / "b")
+    put(tmp_path / "c", "cat/2020/a.mp4", "cat/b.mp4")
+    assert [file.segments[0].label for file in files_by_subfolder(tmp_path / "c")] == ["cat", "cat"], "one class"
+
+
+def test_hidden_and_system_folders_are_no_classes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    hidden = [".ipynb_checkpoints/cat/a.mp4", "@eaDir/cat/a.mp4", "__MACOSX/cat/._a.mp4", "$RECYCLE.BIN/b.mp4"]
+    folder = tmp_path / ".cache"
+    put(folder, "cat/a.mp4", *hidden, ".Trash-1000/c.mp4", "cat/.thumbs/a.mp4", "cat/.thumbs/b.mp4", "cat/._a.mp4")
+    assert [file.path.relative_to(folder).as_posix() for file in files_by_subfolder(folder)] == ["cat/a.mp4"]
+    assert (
+        "2 .thumbs, 1 $RECYCLE.BIN, 1 .Trash-1000, 1 .ipynb_checkpoints, 1 @eaDir, 1 __MACOSX, 1 hidden" in caplog.text
+    )
+    put(tmp_path / "GRID", "s1/lriq6n.mpg", ".Trash-1000/s2/lriq6n.mpg", "s1/._lriq6n.mpg")
+    assert [file.segments[0].label for file in grid_files(tmp_path / "GRID")] == ["s1"]
+
+
+def test_files_with_other_suffixes_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    known = [f"cat/{suffix}.{suffix}" for suffix in "m1v m2v mpe qt divx dv rm asf mp4".split()]
+    put(tmp_path, *known, "cat/a.dat", "cat/b.DAT", "cat/c.mp4.part", "cat/README", "cat/.DS_Store")
+    assert sorted(file.path.relative_to(tmp_path).as_posix() for file in files_by_subfolder(tmp_path)) == sorted(known)
+    assert (
+        "left out files that are no videos by their names: 2 .dat, 1 .part, 1 no suffix; a video among" in caplog.text
+    )
+    for path in list(tmp_path.glob("cat/*")):
+        path.unlink()
+    made = write_video(tmp_path / "cat" / "video.mkv", 3)
+    for name in known:
+        (tmp_path / name).write_bytes(made.read_bytes())
+    count = import_files(Workspace(tmp_path / "work"), files_by_subfolder(tmp_path), evidence="folder")
+    assert (count.num_kept, count.num_rejected) == (len(known) + 1, 0)
 
 
 def test_files_of_a_folder_that_cannot_be_used_are_rejected_alone(tmp_path: Path) -> None:
