@@ -7,7 +7,7 @@ import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from phonics_data.contract.csv_table import read_csv
+from phonics_data.contract.csv_table import CsvRow, read_csv
 from phonics_data.contract.untrusted import seconds_of_text
 from phonics_data.errors import InputError, ItemError
 from phonics_data.media.suffixes import VIDEO_SUFFIXES, is_hidden, is_video_file, unread_entry
@@ -142,37 +142,87 @@ def files_by_csv(folder: Path, table: Path) -> list[LabelledFile]:
     Columns: ``path`` (relative to `folder`) and ``label``; optional: ``start`` and ``end`` in seconds, ``object_word``. A
     path can occur in several rows.
 
+    A row with invalid values becomes a file of its own with a fault (``no_label``), whose message names the line, and so does a row
+    that repeats another. Two rows that give different labels to one start are both rejected.
+
     Raises:
-        InputError: as `read_csv`; or invalid values. The message contains the line.
+        InputError: as `read_csv`; or a text with a line break, since a missing quote makes one text of all rows below it.
     """
-    segments: dict[str, list[LabelledSegment]] = {}
-    for row in read_csv("--csv", table, ("path", "label"), optional=("start", "end", "object_word")):
-        where = f"--csv {table}: line {row.line}"
-        path, name = row.cells["path"], row.cells["label"]
-        if not path or not name:
-            raise InputError(f"{where}: path and label must not be empty")
-        if not name.isprintable():
-            raise InputError(f"{where}: label {name!r} has non-printable characters; allowed: text on one line")
-        if Path(path).is_absolute() or ".." in Path(path).parts:
-            raise InputError(f"{where}: path {path!r} is outside the folder; allowed: paths below {folder}")
-        path = Path(path).as_posix()  # one spelling for each file
-        start, end = _seconds(row.cells.get("start"), where) or 0.0, _seconds(row.cells.get("end"), where)
-        if end is not None and end <= start:
-            raise InputError(f"{where}: end {end} is not after start {start}")
-        label = LabelledSegment(
-            label=name, start_seconds=start, end_seconds=end, object_word=row.cells.get("object_word") or None
+    segments: defaultdict[str, dict[int, tuple[int, LabelledSegment]]] = defaultdict(dict)
+    contradicted: set[tuple[str, int]] = set()
+    faults: list[LabelledFile] = []
+
+    def reject(line: int, fault: str) -> None:
+        error = ItemError("no_label", f"{table}: line {line}: {fault}")
+        # No path of a video has "..", so this is the id of none.
+        video_id = file_id(Path("..", f"line {line}"))
+        faults.append(LabelledFile(video_id=video_id, path=table, segments=(), fault=error))
+
+    for row in read_csv("--csv", table, ("path", "label"), optional=("start", "end", "object_word"), any_length=True):
+        if any("\n" in cell or "\r" in cell for cell in row.cells.values()):
+            raise InputError(
+                f"--csv {table}: a text with a line break ends in line {row.line}; close the quotes of the text, or write it on one line"
+            )
+        try:
+            path, segment = _labelled_segment(row)
+        except ValueError as error:
+            reject(row.line, str(error))
+            continue
+        start = round(segment.start_seconds * 1000)
+        line, first = segments[path].setdefault(start, (row.line, segment))
+        if line == row.line:
+            continue
+        if segment.label == first.label:
+            reject(row.line, f"a second clip of {path} starts at {segment.start_seconds:g} s, as in line {line}")
+            continue
+        reject(
+            row.line,
+            f"{path} is {segment.label!r}, but {first.label!r} in line {line}, from the same time; correct one of them",
         )
-        file_segments = segments.setdefault(path, [])
-        if any(round(segment.start_seconds * 1000) == round(start * 1000) for segment in file_segments):
-            raise InputError(f"{where}: a second clip of {path} starts at {start} s")
-        file_segments.append(label)
-    return [
-        LabelledFile(video_id=file_id(Path(path)), path=folder / path, segments=tuple(file_segments))
-        for path, file_segments in sorted(segments.items())
+        if (path, start) not in contradicted:
+            contradicted.add((path, start))
+            reject(
+                line,
+                f"{path} is {first.label!r}, but {segment.label!r} in line {row.line}, from the same time; correct one of them",
+            )
+    for path, start in contradicted:
+        del segments[path][start]
+    found = [
+        LabelledFile(
+            video_id=file_id(Path(path)), path=folder / path, segments=tuple(one for _, one in of_file.values())
+        )
+        for path, of_file in sorted(segments.items())
+        if of_file
     ]
+    return found + faults
 
 
-def _seconds(text: str | None, where: str) -> float | None:
+def _labelled_segment(row: CsvRow) -> tuple[str, LabelledSegment]:
+    """(path, segment) of a row. Raises `ValueError` for invalid values."""
+    path, label = row.cells["path"], row.cells["label"]
+    if row.num_cells > len(row.cells):
+        raise ValueError(
+            f"has {row.num_cells} cells, the header {len(row.cells)}; put a text that contains a comma in quotes"
+        )
+    if not path or not label:
+        raise ValueError("path and label must not be empty")
+    if not label.isprintable():
+        raise ValueError(f"label {label!r} has non-printable characters; allowed: text on one line")
+    if not Path(path).name:
+        raise ValueError(f"path {path!r} names no file")
+    if Path(path).is_absolute() or ".." in Path(path).parts:
+        raise ValueError(f"path {path!r} is outside the folder; allowed: paths from that folder on")
+    start, end = _seconds(row.cells.get("start")) or 0.0, _seconds(row.cells.get("end"))
+    if end is not None and end <= start:
+        raise ValueError(f"end {end:g} is not after start {start:g}")
+    object_word = row.cells.get("object_word") or None
+    # One spelling of the path for each file.
+    return Path(path).as_posix(), LabelledSegment(
+        label=label, start_seconds=start, end_seconds=end, object_word=object_word
+    )
+
+
+def _seconds(text: str | None) -> float | None:
     if not text:
         return None
     try:
@@ -180,5 +230,5 @@ def _seconds(text: str | None, where: str) -> float | None:
     except ValueError:
         value = -1.0
     if not 0 <= value < 1e6:
-        raise InputError(f"{where}: got {text!r} for a time, allowed: seconds >= 0")
+        raise ValueError(f"got {text[:40]!r} for a time, allowed: seconds >= 0")
     return value

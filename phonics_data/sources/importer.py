@@ -192,8 +192,11 @@ def _inspect(file: LabelledFile) -> tuple[FetchedVideo, str]:
     """The row of a file, and which of several audio streams is used."""
     if file.fault is not None:
         raise file.fault
-    if not file.path.is_file():
-        fault = "a folder" if file.path.is_dir() else "no such file"
+    try:
+        fault = "" if file.path.is_file() else "a folder" if file.path.is_dir() else "no such file"
+    except OSError as error:  # a name that is too long, or a folder that must not be read
+        fault = error.strerror or "cannot be read"
+    if fault:
         raise MediaError("file_missing", f"{file.path}: {fault}; correct the path or provide the file")
     if not is_text(str(file.path)):
         raise MediaError("bad_name", f"{file.path!r}: its name is not UTF-8 text, which tables need; rename the file")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from phonics_data.sources.importer import file_id, import_files
 from phonics_data.stages.shard.stage import ShardOptions, shard
 from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import Workspace
-from phonics_data.types import FetchedVideo, Rejection
+from phonics_data.types import FetchedVideo, Rejection, Segment
 from tests.counted_videos import clicks, constant, make_source, modulated_noise, numbered_picture
 
 
@@ -72,23 +73,80 @@ def test_csv_with_segments(folder: Path, tmp_path: Path) -> None:
     [
         ("path,letter\na.mp4,A\n", "columns are path, letter; required, once each: path, label"),
         ("path,label\n", "no rows"),
-        ("path,label\n,A\n", "line 2: path and label must not be empty"),
-        ("path,label\n../a.mp4,A\n", "is outside the folder"),
-        ("path,label\n/etc/a.mp4,A\n", "is outside the folder"),
-        ("path,label,start\na.mp4,A,soon\n", "got 'soon' for a time"),
-        ("path,label,start,end\na.mp4,A,2,1\n", "end 1.0 is not after start 2.0"),
-        ("path,label,start\na.mp4,A,1\na.mp4,B,1.0001\n", "a second clip of a.mp4 starts at"),
         ("", "columns are none"),
-        ("path,label\na.mp4,A\nb.mp4,A,7\n", "line 3 has 3 cells, the header 2; put a text"),
-        ('path,label\na.mp4,"A\nB"\n', "line 3: label .* has non-printable characters"),
-        ("path,label\na.mp4, \n", "line 2: path and label must not be empty"),
-        ("path,label,start\na.mp4,A,1\n./a.mp4,B,1\n", "a second clip of a.mp4 starts at"),
+        ('path,label\na.mp4,"A\nB"\n', "a text with a line break ends in line 3; close the quotes"),
+        ('path,label\n"a.mp4,A\nb.mp4,B\n', "a text with a line break ends in line 3; close the quotes"),
+        ("path;label;start\na.mp4;A;1,5\n", "its columns are separated by semicolons, allowed: commas"),
+        ("path\tlabel\na.mp4\tA\n", "its columns are separated by tabs, allowed: commas"),
+        (
+            "path,label,\na.mp4,A,1.5\n",
+            'columns are path, label, ""; .*not allowed: ""',
+        ),  # a start whose name is missing
+        ("path,label,\na.mp4,A,1\n", 'not allowed: ""'),
+        (",path,label\ncat,a.mp4,A\n", 'not allowed: ""'),
     ],
 )
 def test_invalid_csv_files_are_rejected(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(InputError, match=message):
         files_by_csv(tmp_path, tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("rows", "messages"),
+    [
+        (",A,,", ["line 3: path and label must not be empty"]),
+        ("a.mp4, ,,", ["line 3: path and label must not be empty"]),
+        (".,A,,", ["line 3: path '.' names no file"]),
+        ("../a.mp4,A,,", ["is outside the folder"]),
+        ("/etc/a.mp4,A,,\n/etc/a.mp4,A,1,", ["line 3: path '/etc/a.mp4' is outside the folder", "line 4"]),
+        ("a.mp4,A,soon,", ["line 3: got 'soon' for a time"]),
+        ('a.mp4,A,"1,5",', ["line 3: got '1,5' for a time"]),
+        ("a.mp4,A,2,1", ["line 3: end 1 is not after start 2"]),
+        ("a.mp4,A,1,2,7", ["line 3: has 5 cells, the header 4; put a text"]),
+        ("a.mp4,A\tB,,", ["line 3: label .* has non-printable characters"]),
+        ("good.mkv,A,0,1", ["line 3: a second clip of good.mkv starts at 0 s, as in line 2"]),
+        (
+            "a.mp4,A,1,\n./a.mp4,B,1.0001,\na.mp4,C,1,",
+            [
+                "line 3: a.mp4 is 'A', but 'B' in line 4",
+                "line 4: a.mp4 is 'B', but 'A' in line 3",
+                "line 5: a.mp4 is 'C'",
+            ],
+        ),
+        ("a" * 300 + ".mp4,A,,", ["File name too long"]),
+    ],
+)
+def test_a_bad_row_of_a_csv_is_rejected_alone(tmp_path: Path, folder: Path, rows: str, messages: list[str]) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    (clips / "good.mkv").symlink_to(folder / "cat" / "one.mkv")
+    (tmp_path / "t.csv").write_text(f"path,label,start,end\ngood.mkv,A,0,1\n{rows}\n")
+    workspace = Workspace(tmp_path / "work")
+    count = import_files(workspace, files_by_csv(clips, tmp_path / "t.csv"), evidence="csv")
+    assert (count.num_kept, count.num_rejected) == (1, len(messages))
+    (segment,) = read_table(workspace.table("segments"), Segment)
+    assert (segment.letter, segment.start_seconds, segment.end_seconds) == ("A", 0.0, 1.0)
+    details = sorted(row.detail for row in read_table(workspace.table("rejections"), Rejection))
+    for detail, message in zip(details, messages, strict=True):
+        assert re.search(message, detail)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ",path,label\n0,a.mp4,A\n7,b.mp4,B\n",  # the index of pandas
+        "Unnamed: 0,path,label\n0,a.mp4,A\n1,b.mp4,B\n",
+        ",Unnamed: 0,path,label\n0,5,a.mp4,A\n1,4,b.mp4,B\n",
+        "path,label,,,\na.mp4,A,,,\nb.mp4,B\n",  # columns that a spreadsheet saw in use once
+        "path,,label\na.mp4,,A\nb.mp4,,B\n",
+    ],
+)
+def test_columns_without_a_name_are_ignored(tmp_path: Path, text: str) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    files = files_by_csv(tmp_path, tmp_path / "t.csv")
+    assert [(file.path.name, file.segments[0].label) for file in files] == [("a.mp4", "A"), ("b.mp4", "B")]
+    assert [file.fault for file in files] == [None, None]
 
 
 def test_equivalent_paths_are_one_file(tmp_path: Path) -> None:
