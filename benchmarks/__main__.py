@@ -142,6 +142,33 @@ def bench_near_duplicates(
     )
 
 
+@app.command("workspace-items")
+def bench_workspace_items(
+    folder: Annotated[Path, typer.Argument(help="New folder for the workspace; delete it afterwards.")],
+    items: Annotated[int, typer.Option(min=1, help="Number of finished items.")] = 1_000_000,
+) -> None:
+    """Measure how long the finished items of a large workspace take to list and to read.
+
+    Example: python -m benchmarks workspace-items /scratch/items --items 1000000
+    """
+    from benchmarks.workspace_items import MAX_LIST_SECONDS_PER_MILLION, measure_items
+    from phonics_data.cli.progress import print_table
+
+    found = measure_items(folder, items)
+    print_table(
+        f"{items} finished items",
+        [
+            ("written, without waiting for the disk", f"{found.write_seconds:.1f} s", ""),
+            ("listed", f"{found.list_seconds:.1f} s", f"at most {MAX_LIST_SECONDS_PER_MILLION:.0f} s a million"),
+            ("read", f"{found.read_seconds:.1f} s", ""),
+            ("search for incomplete files", f"{found.leftovers_seconds:.1f} s", ""),
+            ("peak memory of the process", f"{found.peak_bytes / 1e6:.0f} MB", ""),
+        ],
+    )
+    if not found.within_limits:
+        raise PhonicsDataError("benchmarks workspace-items: a limit in the table above was exceeded")
+
+
 @app.command("coverage")
 def bench_coverage(
     simulations: Annotated[
