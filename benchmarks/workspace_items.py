@@ -15,13 +15,15 @@ MAX_LIST_SECONDS_PER_MILLION = 60.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ItemCost:
-    """Seconds of wall clock for all items."""
+    """Seconds of wall clock for all items; of processor time (user and system) where the name says so."""
 
     num_items: int
     write_seconds: float
     """Of plain writes, without waiting for the disk."""
     list_seconds: float
+    list_cpu_seconds: float
     read_seconds: float
+    read_cpu_seconds: float
     leftovers_seconds: float
     """Of the search for incomplete files at the start of a command without ``--part``."""
     peak_bytes: int
@@ -41,17 +43,19 @@ def measure_items(folder: Path, num_items: int) -> ItemCost:
         (ledger.folder / f"{number:02x}").mkdir(parents=True)
     for name in names:
         ledger.path(name).write_bytes(entry)
-    written = time.monotonic()
+    written, written_cpu = time.monotonic(), time.process_time()
     assert ledger.item_ids() == names
-    listed = time.monotonic()
+    listed, listed_cpu = time.monotonic(), time.process_time()
     assert all(ledger.read(name, "0" * 16) is not None for name in names)
-    read = time.monotonic()
+    read, read_cpu = time.monotonic(), time.process_time()
     remove_leftovers(folder)
     return ItemCost(
         num_items=num_items,
         write_seconds=written - started,
         list_seconds=listed - written,
+        list_cpu_seconds=listed_cpu - written_cpu,
         read_seconds=read - listed,
+        read_cpu_seconds=read_cpu - listed_cpu,
         leftovers_seconds=time.monotonic() - read,
         peak_bytes=peak_bytes(),
     )

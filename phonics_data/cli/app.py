@@ -24,6 +24,7 @@ from phonics_data.cli.option_groups import option_groups
 from phonics_data.cli.options import (
     AsJson,
     Dataset,
+    ExecutorArguments,
     FetchArguments,
     FetchWorkers,
     Manifest,
@@ -184,6 +185,7 @@ def transcribe(
     work: Work = Path("work"),
     workers: Workers = 1,
     part: PartOption = "",
+    where: ExecutorArguments,
     arguments: TranscribeArguments,
 ) -> None:
     """Get words with times from captions or speech recognition (words.parquet), and run OCR if they are uncertain.
@@ -195,11 +197,13 @@ def transcribe(
     from phonics_data.cli.progress import check_kept, print_counts, progress
     from phonics_data.stages.transcribe import transcribe as run
 
-    options, chosen_part = arguments.options(), parse_part(part)
+    options, chosen_part, executor = arguments.options(), parse_part(part), where.executor_of(work)
     with open_workspace(ctx, work, must_exist=True, part=chosen_part) as workspace:
         options = confirm_upload(workspace, options, chosen_part)
         with progress() as on_progress:
-            count = run(workspace, options, workers=workers, on_progress=on_progress, part=chosen_part)
+            count = run(
+                workspace, options, workers=workers, on_progress=on_progress, part=chosen_part, executor=executor
+            )
         print_counts([count])
         if chosen_part is not None:
             return
@@ -242,6 +246,7 @@ def shard(
     out: Out = Path("dataset"),
     workers: Workers = 1,
     part: PartOption = "",
+    where: ExecutorArguments,
     arguments: ShardArguments,
     label_set: Annotated[
         str, typer.Option(help="Name of the label set; for imported labels, the name given at import.")
@@ -254,9 +259,11 @@ def shard(
     from phonics_data.cli.progress import print_counts, print_dataset, progress
     from phonics_data.stages.shard.stage import shard as run
 
-    options, chosen_part = arguments.options(label_set), parse_part(part)
+    options, chosen_part, executor = arguments.options(label_set), parse_part(part), where.executor_of(work)
     with open_workspace(ctx, work, must_exist=True, part=chosen_part) as workspace, progress() as on_progress:
-        count = run(workspace, out, options, workers=workers, on_progress=on_progress, part=chosen_part)
+        count = run(
+            workspace, out, options, workers=workers, on_progress=on_progress, part=chosen_part, executor=executor
+        )
     print_counts([count])
     if chosen_part is None:
         print_dataset(out)

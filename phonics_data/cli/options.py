@@ -16,6 +16,7 @@ from phonics_data.errors import OptionError
 
 if TYPE_CHECKING:
     from phonics_data.contract.shard import FramesFormat
+    from phonics_data.executors.executor import Executor
     from phonics_data.quality.split import Ratios
     from phonics_data.recognizers import whisper
     from phonics_data.recognizers.engines import AlignMode, EngineName
@@ -78,6 +79,26 @@ def parse_part(text: str) -> Part | None:
     from phonics_data.storage.parts import Part
 
     return Part.parse(text) if text else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutorArguments:
+    executor: str = option(
+        "local",
+        "What processes the items: local (--workers processes), or ray (a Ray cluster, extra ray; all nodes must see WORK).",
+    )
+    ray_address: str = option("auto", "Address of the Ray cluster; auto: that of this machine, or of RAY_ADDRESS.")
+
+    def executor_of(self, work: Path) -> Executor:
+        """What processes the items of the workspace `work`. Raises `OptionError`."""
+        from phonics_data.executors.executor import on_this_machine
+        from phonics_data.executors.ray_cluster import RayExecutor
+
+        if self.executor not in ("local", "ray"):
+            raise OptionError("--executor", self.executor, "local or ray")
+        if self.executor == "local" and self.ray_address != "auto":
+            raise OptionError("--ray-address", self.ray_address, "only with --executor ray")
+        return on_this_machine if self.executor == "local" else RayExecutor(self.ray_address, folder=work)
 
 
 @dataclass(frozen=True, kw_only=True)

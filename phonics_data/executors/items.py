@@ -12,8 +12,8 @@ from typing import Any, Generic, TypeVar, cast, get_args
 from phonics_data.contract.console import printable
 from phonics_data.contract.records import from_plain, to_plain
 from phonics_data.errors import ItemError, WorkerDiedError
-from phonics_data.executors.isolated import Limits, map_isolated
-from phonics_data.executors.local import map_items
+from phonics_data.executors.executor import Executor, on_this_machine
+from phonics_data.executors.isolated import Limits
 from phonics_data.storage.parts import Part
 from phonics_data.storage.public_text import without_secrets
 from phonics_data.storage.tables import read_table, write_table
@@ -60,6 +60,7 @@ def run_items(
     workers: int = 1,
     limits: Callable[[Task], Limits] | None = None,
     on_progress: OnProgress | None = None,
+    executor: Executor = on_this_machine,
     is_lost: Callable[[str, Outcome[Record]], bool] | None = None,
     before: Callable[[Sequence[Task]], None] | None = None,
 ) -> StageResult[Record]:
@@ -94,12 +95,8 @@ def run_items(
     call = cast("Callable[[tuple[str, Task]], Outcome[Record]]", partial(_call_with_task, function))
     pairs = [(item, tasks[item]) for item in todo]
     num_died = 0
-    results = (
-        map_items(call, pairs, workers=workers)
-        if limits is None
-        else map_isolated(call, pairs, workers=workers, limits=lambda pair: limits(pair[1]))
-    )
-    for (item, _), result in results:
+    pair_limits = None if limits is None else (lambda pair: limits(pair[1]))
+    for (item, _), result in executor(call, pairs, workers=workers, limits=pair_limits):
         outcome = rejected(stage, item, result) if isinstance(result, ItemError) else result
         num_died += isinstance(result, WorkerDiedError)
         # A process that died can have been ended by the system: the item is never finished by that.

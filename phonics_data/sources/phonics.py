@@ -21,7 +21,8 @@ import numpy as np
 from phonics_data.contract.csv_table import read_csv
 from phonics_data.contract.labels import LETTERS
 from phonics_data.errors import InputError, ItemError
-from phonics_data.executors.isolated import Limits, map_isolated
+from phonics_data.executors.executor import Executor, on_this_machine
+from phonics_data.executors.isolated import Limits
 from phonics_data.executors.items import OnProgress
 from phonics_data.media.frame_sampler import sample_frames
 from phonics_data.media.suffixes import VIDEO_SUFFIXES, is_video_file, unread_entry
@@ -61,7 +62,12 @@ class Label:
 
 
 def phonics_files(
-    folder: Path, labels: Path | None = None, *, workers: int = 1, on_progress: OnProgress | None = None
+    folder: Path,
+    labels: Path | None = None,
+    *,
+    workers: int = 1,
+    on_progress: OnProgress | None = None,
+    executor: Executor = on_this_machine,
 ) -> list[LabelledFile]:
     """Every video below `folder` as one clip.
 
@@ -75,6 +81,7 @@ def phonics_files(
         labels: table as in `labels_of_table`; None: names and the screen give the labels.
         workers: processes that read screens.
         on_progress: called with ("read", videos read, videos to read).
+        executor: what reads screens: `workers` processes, or a cluster.
 
     Raises:
         InputError: no such folder, no videos in it, or an unusable table.
@@ -134,7 +141,7 @@ def phonics_files(
         )
         # No path of a video has "..", so this is the id of none.
         files.append(LabelledFile(video_id=file_id(Path("..", "missing", name)), path=path, segments=(), fault=fault))
-    return _read_screens(files, workers, on_progress)
+    return _read_screens(files, workers, on_progress, executor)
 
 
 def _labelled(file: LabelledFile, label: Label, evidence: LabelSource) -> LabelledFile:
@@ -185,7 +192,9 @@ def _words(label: Label) -> str:
     return f"{label.letter} for {label.object_word}" if label.object_word else label.letter
 
 
-def _read_screens(files: Sequence[LabelledFile], workers: int, on_progress: OnProgress | None) -> list[LabelledFile]:
+def _read_screens(
+    files: Sequence[LabelledFile], workers: int, on_progress: OnProgress | None, executor: Executor
+) -> list[LabelledFile]:
     """`files`, those without label and fault with the one that their screen shows, or with a fault."""
     unread = {file.video_id: file for file in files if not file.segments and file.fault is None}
     report = on_progress or (lambda _stage, _done, _total: None)
@@ -193,7 +202,7 @@ def _read_screens(files: Sequence[LabelledFile], workers: int, on_progress: OnPr
     if unread:
         for model in (letter_recognizer, line_detector):
             model()  # loaded once, before the processes start
-        results = map_isolated(read_label, [file.path for file in unread.values()], workers=workers, limits=_limits)
+        results = executor(read_label, [file.path for file in unread.values()], workers=workers, limits=_limits)
         by_path = {file.path: file for file in unread.values()}
         for done, (path, result) in enumerate(results, start=1):
             file = by_path[path]

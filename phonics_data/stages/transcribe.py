@@ -21,6 +21,7 @@ from phonics_data.captions.parse import CaptionTrack, read_captions
 from phonics_data.contract.files import write_bytes
 from phonics_data.contract.records import to_plain
 from phonics_data.errors import DependencyError, EnginePausedError, InputError, ItemError, OptionError, WorkerDiedError
+from phonics_data.executors.executor import Executor, on_this_machine
 from phonics_data.executors.isolated import call_isolated, decoding_limits
 from phonics_data.executors.items import OnProgress, Outcome, count_of_part, rejected, run_items, write_rejections
 from phonics_data.media.audio_track import MonoAudio
@@ -96,6 +97,7 @@ def transcribe(
     workers: int = 1,
     on_progress: OnProgress | None = None,
     part: Part | None = None,
+    executor: Executor = on_this_machine,
 ) -> StageCount:
     """Write words.parquet (one row a word) and screen_letters.parquet (one row a letter), in the order of videos.parquet and of time.
 
@@ -112,6 +114,7 @@ def transcribe(
 
     Args:
         part: process only the items of this part, and write no table; a call without it then does so.
+        executor: what runs `workers` processes, or a cluster.
 
     Raises:
         DependencyError: a recognizer or the aligner was requested by name and is not installed.
@@ -121,9 +124,19 @@ def transcribe(
     tasks = {video.video_id: video for video in videos}
     options = _with_phrase_hints(options)
     fingerprints = _fingerprints(workspace, videos, options)
-    function = functools.partial(_transcribe_one, workspace.root, _with_threads(options, workers))
+    # A task of a cluster has one CPU.
+    options = _with_threads(options, workers if executor is on_this_machine else os.cpu_count() or 1)
+    function = functools.partial(_transcribe_one, workspace.root, options)
     result = run_items(
-        workspace, "transcribe", tasks, fingerprints, function, TranscriptWord, workers=workers, on_progress=on_progress
+        workspace,
+        "transcribe",
+        tasks,
+        fingerprints,
+        function,
+        TranscriptWord,
+        workers=workers,
+        on_progress=on_progress,
+        executor=executor,
     )
     if part is not None:
         return count_of_part(result.count, part)

@@ -36,10 +36,8 @@ def run(folder: Path, stage: str, *more: str, code: int = 0) -> str:
     return out + err
 
 
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six songs of one letter, one of which is damaged, and one that is missing."""
-    folder = tmp_path_factory.mktemp("inputs")
+def write_songs(folder: Path) -> None:
+    """songs.csv: six songs of one letter, one of which is damaged, and one that is missing."""
     rows = ["video_id,url,kind,letters", "gone,gone.mkv,letter,B"]
     for number, letter in enumerate(SONGS):
         path = write_video(folder / f"{letter}.mkv", 20 * number + 3, seconds=4)
@@ -49,6 +47,12 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     damaged = folder / "D.mkv"
     damaged.write_bytes(damaged.read_bytes()[:2000])
     (folder / "songs.csv").write_text("\n".join(rows) + "\n")
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("inputs")
+    write_songs(folder)
     return folder
 
 

@@ -37,6 +37,7 @@ from phonics_data.dataset.layout import (
     write_metadata,
 )
 from phonics_data.errors import DatasetError, InputError, NothingKeptError, OptionError
+from phonics_data.executors.executor import Executor, on_this_machine
 from phonics_data.executors.isolated import Limits, decoding_limits
 from phonics_data.executors.items import (
     OnProgress,
@@ -77,12 +78,14 @@ def shard(
     workers: int = 1,
     on_progress: OnProgress | None = None,
     part: Part | None = None,
+    executor: Executor = on_this_machine,
 ) -> StageCount:
     """Write the dataset folder `out` from WORK's videos.parquet and segments.parquet.
 
     Args:
         workers: number of processes that cut videos.
         on_progress: called with ("shard", videos done, all videos).
+        executor: what cuts videos: `workers` processes, or a cluster.
         part: only cut the videos of this part, into the workspace; `out` is not written. A call without it then does so.
 
     Returns:
@@ -98,12 +101,14 @@ def shard(
     options = options or ShardOptions()
     if part is not None:
         with _without_space(workspace.root):
-            return _cut_part(workspace, options, part, workers=workers, on_progress=on_progress)
+            return _cut_part(workspace, options, part, workers=workers, on_progress=on_progress, executor=executor)
     videos = read_table(workspace.table("videos"), FetchedVideo)
     check_given_splits(workspace, options, videos)
     check_folder(out, videos)
     with lock_dataset(out):
-        return _shard_locked(workspace, out, options, videos, workers=workers, on_progress=on_progress)
+        return _shard_locked(
+            workspace, out, options, videos, workers=workers, on_progress=on_progress, executor=executor
+        )
 
 
 def _shard_locked(
@@ -114,26 +119,42 @@ def _shard_locked(
     *,
     workers: int,
     on_progress: OnProgress | None,
+    executor: Executor,
 ) -> StageCount:
     segments = read_table(workspace.table("segments"), Segment)
     _check_labels(options, segments)
     with _without_space(workspace.root, out):
         while True:
             try:
-                return _shard(workspace, out, options, videos, segments, workers=workers, on_progress=on_progress)
+                return _shard(
+                    workspace,
+                    out,
+                    options,
+                    videos,
+                    segments,
+                    workers=workers,
+                    on_progress=on_progress,
+                    executor=executor,
+                )
             except LostClipsError as error:  # clips were deleted or changed after they were cut
                 workspace.ledger("shard").forget(error.video_id)
 
 
 def _cut_part(
-    workspace: Workspace, options: ShardOptions, part: Part, *, workers: int, on_progress: OnProgress | None
+    workspace: Workspace,
+    options: ShardOptions,
+    part: Part,
+    *,
+    workers: int,
+    on_progress: OnProgress | None,
+    executor: Executor,
 ) -> StageCount:
     """Cut the videos of `part`. Returns counts of segments."""
     videos = read_table(workspace.table("videos"), FetchedVideo, has_video=part.has)
     segments = read_table(workspace.table("segments"), Segment, has_video=part.has)
     _check_labels(options, segments)
     tasks = _tasks(workspace, options, videos, segments, _Screens(workspace, part))
-    result = _cut_all(workspace, options, tasks, videos, workers=workers, on_progress=on_progress)
+    result = _cut_all(workspace, options, tasks, videos, workers=workers, on_progress=on_progress, executor=executor)
     count = replace(
         result.count,
         num_in=len(segments),
@@ -239,10 +260,11 @@ def _shard(
     *,
     workers: int,
     on_progress: OnProgress | None,
+    executor: Executor,
 ) -> StageCount:
     screens = _Screens(workspace)
     tasks = _tasks(workspace, options, videos, segments, screens)
-    result = _cut_all(workspace, options, tasks, videos, workers=workers, on_progress=on_progress)
+    result = _cut_all(workspace, options, tasks, videos, workers=workers, on_progress=on_progress, executor=executor)
     groups = {video.video_id: video.group for video in videos if video.group}
     selection = select_clips(result.kept, options, screens.places, sources=groups)
     rejections = [*result.rejections, *selection.rejections]
@@ -383,6 +405,7 @@ def _cut_all(
     *,
     workers: int,
     on_progress: OnProgress | None,
+    executor: Executor,
 ) -> StageResult[CutClip]:
     """Cut every unfinished video. `StageCount.num_skipped` of the result counts segments."""
     sha256 = {video.video_id: video.sha256 for video in videos}
@@ -413,6 +436,7 @@ def _cut_all(
         workers=workers,
         limits=_limits,
         on_progress=on_progress,
+        executor=executor,
         is_lost=is_lost,
         before=prepare,
     )
