@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import time
 from collections import deque
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from phonics_data.contract.files import temporary_folder
-from phonics_data.errors import DependencyError, InputError, ItemError, WorkerDiedError
+from phonics_data.errors import DependencyError, InputError, ItemError, OptionError, WorkerDiedError
 from phonics_data.executors.isolated import NUM_REPEATS, Limits, call_isolated
 
 Item = TypeVar("Item")
@@ -30,6 +31,7 @@ SUBMITTED_PER_CPU = 2
 """Tasks in the queue of the cluster for each of its CPUs: none waits for the calling process, and a million are not submitted at once."""
 NUM_LOST_NODES = 10
 """Repeats of an item whose node was lost. Nodes are lost for reasons of their own, so this is more than `NUM_REPEATS`."""
+_CONNECT_SECONDS = 20.0
 _CHECK_SECONDS = 5.0
 """Between two looks at the number of CPUs, which changes when nodes come and go."""
 
@@ -176,6 +178,7 @@ def _connected(address: str) -> Generator[Any]:
 
     Raises:
         DependencyError: Ray is not installed.
+        OptionError: not an address.
         InputError: there is no such cluster.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to others
@@ -186,14 +189,11 @@ def _connected(address: str) -> Generator[Any]:
         raise DependencyError("--executor ray needs the extra ray: pip install 'phonics-cssgan[ray]'") from None
     is_ours = not ray.is_initialized()
     if is_ours:
+        _check_listening(address if address != "auto" else os.environ.get("RAY_ADDRESS", address))
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = str(error).split("\n")[0]
-            raise InputError(
-                f"--ray-address {address}: no Ray cluster there ({reason}); start one with `ray start --head` and, on the other machines, "
-                "`ray start --address HOST:6379`"
-            ) from error
+            raise _no_cluster(address, str(error).split("\n")[0]) from error
     try:
         yield ray
     finally:
@@ -209,3 +209,23 @@ def _lost_errors(ray: Any) -> tuple[type[Exception], ...]:
 def _node_errors(ray: Any) -> tuple[type[Exception], ...]:
     """``ObjectLostError``: the result was on a node that is lost."""
     return (ray.exceptions.NodeDiedError, ray.exceptions.ObjectLostError)
+
+
+def _check_listening(address: str) -> None:
+    """Ray itself waits for minutes where nothing listens."""
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
+        raise OptionError("--ray-address", address, "auto, or HOST:PORT, such as head:6379")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
+    except OSError as error:
+        raise _no_cluster(address, str(error)) from error
+
+
+def _no_cluster(address: str, reason: str) -> InputError:
+    return InputError(
+        f"--ray-address {address}: no Ray cluster there ({reason}); start one with `ray start --head` and, on the other machines, "
+        "`ray start --address HOST:6379`"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -112,16 +113,32 @@ def test_without_ray_the_error_names_the_extra(tmp_path: Path) -> None:
 
 @needs_ray
 @pytest.mark.slow
-def test_a_missing_cluster_is_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("address", "code", "message"),
+    [
+        ("127.0.0.1:1", 1, "--ray-address 127.0.0.1:1: no Ray cluster there"),
+        ("auto", 1, "--ray-address auto: no Ray cluster there"),
+        ("head", 2, "--ray-address: got 'head', allowed: auto, or HOST:PORT"),
+        ("ray://head:10001", 2, "--ray-address: got 'ray://head:10001', allowed: auto, or HOST:PORT"),
+    ],
+)
+def test_a_missing_cluster_is_one_line(tmp_path: Path, address: str, code: int, message: str) -> None:
     (tmp_path / "clips" / "A").mkdir(parents=True)
     (tmp_path / "clips" / "A" / "one.mp4").write_bytes(b"no video")
     command = [sys.executable, "-m", "phonics_data", "import", "folder", "clips", "--executor", "ray"]
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     done = subprocess.run(
-        [*command, "--ray-address", "127.0.0.1:1"], cwd=tmp_path, capture_output=True, text=True, check=False
+        [*command, "--ray-address", address],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert done.returncode == 1, done.stderr
-    assert "--ray-address 127.0.0.1:1: no Ray cluster there" in done.stderr
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("work/.ray*"))
 
 
 def test_options_that_do_not_fit_are_refused(tmp_path: Path) -> None:
