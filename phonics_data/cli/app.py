@@ -24,15 +24,18 @@ from phonics_data.cli.option_groups import option_groups
 from phonics_data.cli.options import (
     AsJson,
     Dataset,
+    ExecutorArguments,
     FetchArguments,
     FetchWorkers,
     Manifest,
     Out,
+    PartOption,
     SegmentArguments,
     ShardArguments,
     TranscribeArguments,
     Work,
     Workers,
+    parse_part,
 )
 from phonics_data.cli.review import export_labels, review
 from phonics_data.cli.show import show
@@ -138,6 +141,7 @@ def fetch(
     config: ConfigFile,
     work: Work = Path("work"),
     workers: FetchWorkers = 1,
+    part: PartOption = "",
     arguments: FetchArguments,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print what would be fetched, and its estimated size.")
@@ -153,22 +157,23 @@ def fetch(
     from phonics_data.stages.fetch.stage import fetch as run
     from phonics_data.storage.manifest import read_manifest
 
-    options = arguments.options(workers)
+    options, chosen_part = arguments.options(workers), parse_part(part)
     videos = read_manifest(manifest)
     if dry_run:
         from phonics_data.stages.fetch.preview import preview_fetch
 
-        print_preview(preview_fetch(work, videos, options), as_json=as_json)
+        print_preview(preview_fetch(work, videos, options, chosen_part), as_json=as_json)
         return
-    with open_workspace(ctx, work) as workspace, display(as_json=as_json) as progress:
-        count = run(workspace, videos, options, manifest=manifest, progress=progress)
+    with open_workspace(ctx, work, part=chosen_part) as workspace, display(as_json=as_json) as progress:
+        count = run(workspace, videos, options, manifest=manifest, progress=progress, part=chosen_part)
     if as_json:
         say(printable_json({"event": "counted", **dataclasses.asdict(count)}))
     else:
         print_counts([count])
-        if excluded := len(videos) - count.num_in:
+        if chosen_part is None and (excluded := len(videos) - count.num_in):
             say(f"{excluded} rows of the manifest were excluded by --only, --letters or --tier {options.max_tier}")
-    check_kept(count, workspace)
+    if chosen_part is None:
+        check_kept(count, workspace)
 
 
 @app.command()
@@ -179,6 +184,8 @@ def transcribe(
     config: ConfigFile,
     work: Work = Path("work"),
     workers: Workers = 1,
+    part: PartOption = "",
+    where: ExecutorArguments,
     arguments: TranscribeArguments,
 ) -> None:
     """Get words with times from captions or speech recognition (words.parquet), and run OCR if they are uncertain.
@@ -190,12 +197,16 @@ def transcribe(
     from phonics_data.cli.progress import check_kept, print_counts, progress
     from phonics_data.stages.transcribe import transcribe as run
 
-    options = arguments.options()
-    with open_workspace(ctx, work, must_exist=True) as workspace:
-        options = confirm_upload(workspace, options)
+    options, chosen_part, executor = arguments.options(), parse_part(part), where.executor_of(work)
+    with open_workspace(ctx, work, must_exist=True, part=chosen_part) as workspace:
+        options = confirm_upload(workspace, options, chosen_part)
         with progress() as on_progress:
-            count = run(workspace, options, workers=workers, on_progress=on_progress)
+            count = run(
+                workspace, options, workers=workers, on_progress=on_progress, part=chosen_part, executor=executor
+            )
         print_counts([count])
+        if chosen_part is not None:
+            return
         print_waiting_videos(workspace, options)
     check_kept(count, workspace)
 
@@ -234,6 +245,8 @@ def shard(
     work: Work = Path("work"),
     out: Out = Path("dataset"),
     workers: Workers = 1,
+    part: PartOption = "",
+    where: ExecutorArguments,
     arguments: ShardArguments,
     label_set: Annotated[
         str, typer.Option(help="Name of the label set; for imported labels, the name given at import.")
@@ -246,11 +259,14 @@ def shard(
     from phonics_data.cli.progress import print_counts, print_dataset, progress
     from phonics_data.stages.shard.stage import shard as run
 
-    options = arguments.options(label_set)
-    with open_workspace(ctx, work, must_exist=True) as workspace, progress() as on_progress:
-        count = run(workspace, out, options, workers=workers, on_progress=on_progress)
+    options, chosen_part, executor = arguments.options(label_set), parse_part(part), where.executor_of(work)
+    with open_workspace(ctx, work, must_exist=True, part=chosen_part) as workspace, progress() as on_progress:
+        count = run(
+            workspace, out, options, workers=workers, on_progress=on_progress, part=chosen_part, executor=executor
+        )
     print_counts([count])
-    print_dataset(out)
+    if chosen_part is None:
+        print_dataset(out)
 
 
 @app.command()

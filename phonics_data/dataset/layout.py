@@ -31,8 +31,9 @@ from phonics_data.contract.sample import SCHEMA_VERSION
 from phonics_data.contract.untrusted import read_json_object, read_parquet, rows_of_table
 from phonics_data.errors import DatasetError
 from phonics_data.quality.split import SPLITS
+from phonics_data.storage.locks import lock_folder
 from phonics_data.storage.tables import schema
-from phonics_data.storage.workspace import file_sha256, lock_folder
+from phonics_data.storage.workspace import file_sha256
 from phonics_data.types import Clip, NoPictureReason, ObjectPictureSource, SourceCounts
 
 METADATA = "metadata.parquet"

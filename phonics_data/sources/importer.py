@@ -18,7 +18,8 @@ from pathlib import Path
 
 from phonics_data.contract.labels import LETTERS
 from phonics_data.errors import InputError, ItemError, MediaError, NothingKeptError
-from phonics_data.executors.isolated import Limits, map_isolated
+from phonics_data.executors.executor import Executor, on_this_machine
+from phonics_data.executors.isolated import Limits
 from phonics_data.executors.items import OnProgress, Outcome, rejected, write_rejections
 from phonics_data.media import decodes_to_end, probe
 from phonics_data.storage.manifest import kind_of
@@ -92,6 +93,7 @@ def import_files(
     evidence: LabelSource,
     workers: int = 1,
     on_progress: OnProgress | None = None,
+    executor: Executor = on_this_machine,
 ) -> StageCount:
     """Check every file and write videos.parquet, segments.parquet and the rejections.
 
@@ -101,6 +103,7 @@ def import_files(
         evidence: source of the labels, stored in the metadata of every clip; where the label itself gives none.
         workers: processes.
         on_progress: called with ("fetch", files done, files in all).
+        executor: what checks files: `workers` processes, or a cluster.
 
     Raises:
         InputError: no files, two files with the same id, or no usable file.
@@ -127,7 +130,7 @@ def import_files(
     num_skipped = len(videos)
     report("fetch", num_skipped, len(files))
     todo = [file for file in files if file.video_id not in videos]
-    results = map_isolated(_inspect, todo, workers=workers, limits=lambda _: _LIMITS)
+    results = executor(_inspect, todo, workers=workers, limits=lambda _: _LIMITS)
     for done, (file, result) in enumerate(results, start=num_skipped + 1):
         if isinstance(result, ItemError):
             rejections.extend(rejected("fetch", file.video_id, result).rejections)
