@@ -70,8 +70,7 @@ def not_local(text: str, option: str) -> OptionError:
     return OptionError(
         option,
         shown(text),
-        "a path on this machine; `phonics-data push` and `cssgan push` send what is finished to an address, and `verify`, "
-        "`cssgan train --shards` and open_dataset read datasets there",
+        "a path on this machine; `phonics-data push` sends a finished dataset to an address",
     )
 
 
@@ -97,8 +96,7 @@ def file_system(address: str) -> tuple[Any, str]:
         ) from error
     except ValueError as error:
         raise DatasetError(
-            f"{shown(address)}: not an address that can be read ({shown(str(error))}); allowed: https://, s3://, gs://, hf:// and what "
-            "else fsspec reads"
+            f"{shown(address)}: cannot be read ({shown(str(error))}); allowed: https://, s3://, gs://, hf:// and what else fsspec reads"
         ) from error
 
 

@@ -68,6 +68,9 @@ def hub_library() -> Any:
     """The module ``huggingface_hub``, without its progress bars. Raises `DependencyError`."""
     try:
         import huggingface_hub
+        import huggingface_hub.errors
+        import huggingface_hub.hf_api
+        import huggingface_hub.utils
     except ModuleNotFoundError as error:
         raise DependencyError(
             "hf:// needs the package huggingface-hub, which is not installed; run: pip install 'phonics-cssgan[cloud]'"

@@ -187,7 +187,11 @@ def _is_temporary(cause: BaseException | None) -> bool:
 
 def _unreadable(address: str, error: Exception) -> DatasetError:
     advice = "run `phonics-data verify` on its dataset"
-    if is_address(address):
+    if isinstance(error, PermissionError) and is_address(address):
+        advice = (
+            "its library needs credentials that may read it (AWS_* variables or ~/.aws, `hf auth login` or HF_TOKEN)"
+        )
+    elif is_address(address):
         advice = f"if its server or the network failed, run the same command again; otherwise {advice}"
     problem = "not a whole tar file" if isinstance(error, (tarfile.TarError, EOFError)) else "cannot be read"
     return DatasetError(f"{shown(address)}: {problem} ({shown(str(error)) or type(error).__name__}); {advice}")

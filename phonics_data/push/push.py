@@ -9,7 +9,7 @@ from typing import Literal
 from phonics_data.contract.address import is_address
 from phonics_data.dataset.layout import DESCRIPTION, MANIFEST, SHARD_NAME
 from phonics_data.dataset.remote import TABLES
-from phonics_data.errors import DatasetError, InputError, OptionError, PushError
+from phonics_data.errors import DatasetError, InputError, OptionError, PushError, UsageError
 from phonics_data.executors.items import OnProgress
 from phonics_data.push.content import Content, SentFile, tables_only, whole_dataset
 from phonics_data.push.targets import Target, target
@@ -34,11 +34,9 @@ class PushOptions:
 
     def __post_init__(self) -> None:
         if not self.has_rights and self.manifest is None:
-            raise OptionError(
-                "--manifest",
-                None,
-                "the manifest that the dataset was built from: without --i-have-the-rights only tables and manifest are sent, so that others "
-                f"rebuild the clips. {NOTICE}",
+            raise UsageError(
+                "push: give --manifest, the manifest that the dataset was built from, to send tables and manifest, from which others rebuild "
+                f"the clips; or --i-have-the-rights to send the shards. The card says: {NOTICE}"
             )
 
 
