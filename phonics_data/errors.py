@@ -19,7 +19,7 @@
     |-- FetchStoppedError            fetching stopped early: bot check, rate limit, no network (phonics_data/stages/fetch/stage.py)
     |-- EngineError                  a recognizer cannot work at all: no model, credentials refused
     |   `-- EnginePausedError        temporary: quota used up, limit of minutes reached, no network; a later run retries the item
-    |-- PushError                    an address refused what was sent, or cannot be reached
+    |-- RemoteError                  an address refused a request, or cannot be reached
     |-- WorkspaceLockedError         another process is using the folder
     |-- PlatformError                this operating system is not supported
     `-- DependencyError              an optional package or binary is missing; the message states how to install it
@@ -152,7 +152,7 @@ class EnginePausedError(EngineError):
     pass
 
 
-class PushError(PhonicsDataError):
+class RemoteError(PhonicsDataError):
     pass
 
 

@@ -13,8 +13,13 @@ import json
 import re
 import threading
 import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
+
+import pytest
 
 TOKEN = "hf_" + "t0kenOfThisTest" * 2
 LARGE = (".tar", ".parquet", ".safetensors")
@@ -87,6 +92,19 @@ class FakeHub:
             "HF_HUB_DISABLE_XET": "1",
             "HF_HUB_DISABLE_TELEMETRY": "1",
         }
+
+    @contextmanager
+    def used(self, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Iterator[None]:
+        """Let the client of this process use the server. It reads its variables when it is imported, so they are set in it as well."""
+        import huggingface_hub
+
+        for name, value in self.environment(cache).items():
+            monkeypatch.setenv(name, value)
+        for name, value in (("ENDPOINT", self.url), ("HF_HUB_DISABLE_XET", True), ("HF_HUB_CACHE", str(cache))):
+            monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
+        huggingface_hub.HfFileSystem.clear_instance_cache()
+        yield
+        huggingface_hub.HfFileSystem.clear_instance_cache()
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

@@ -31,7 +31,7 @@ ModelOption = Annotated[
         "--model",
         "--run",
         "--run-folder",
-        help="Run folder, folder of `cssgan export`, or the name of a model that comes with the package: rendered-64.",
+        help="Run folder, folder of `cssgan export`, hf://USER/NAME, or the name of a model that comes with the package: rendered-64.",
     ),
 ]
 ShardsOption = Annotated[str, typer.Option("--shards", help="Dataset: folder or address (s3://...) with *.tar shards.")]

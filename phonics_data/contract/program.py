@@ -32,6 +32,8 @@ def set_up_console(level: int) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(PrintableFormatter())
     logging.basicConfig(level=level, handlers=[handler])
+    for library in ("aiobotocore", "botocore", "httpx", "httpx2"):  # they report every request, with its signature
+        logging.getLogger(library).setLevel(logging.WARNING)
 
     def warning_line(
         message: Warning | str, category: type[Warning], filename: str, lineno: int, line: object = None

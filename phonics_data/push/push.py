@@ -9,7 +9,7 @@ from typing import Literal
 from phonics_data.contract.address import is_address
 from phonics_data.dataset.layout import DESCRIPTION, MANIFEST, SHARD_NAME
 from phonics_data.dataset.remote import TABLES
-from phonics_data.errors import DatasetError, InputError, OptionError, PushError, UsageError
+from phonics_data.errors import DatasetError, InputError, OptionError, RemoteError, UsageError
 from phonics_data.executors.items import OnProgress
 from phonics_data.push.content import Content, SentFile, tables_only, whole_dataset
 from phonics_data.push.targets import Target, target
@@ -87,7 +87,7 @@ def push(dataset: Path, address: str, options: PushOptions, *, on_progress: OnPr
         DatasetError: `dataset` is not a finished dataset, or `verify` finds faults; nothing is sent then.
         InputError, ManifestError: see `phonics_data.push.content`; or the address has the shards of an earlier push that are not sent now.
         OptionError: the address has another form.
-        PushError: the address refused it or cannot be reached; the same call continues.
+        RemoteError: the address refused it or cannot be reached; the same call continues.
         DependencyError: the package of the address is not installed.
     """
     place = target(address, private=options.private)
@@ -110,7 +110,7 @@ def push(dataset: Path, address: str, options: PushOptions, *, on_progress: OnPr
     place.send([file for file in content.files if file.name in to_send], delete=delete, on_file=on_file)
     names = set(place.names())
     if lost := [file.name for file in content.files if file.name not in names or place.state(file) != "same"]:
-        raise PushError(
+        raise RemoteError(
             f"{place.address}: {', '.join(lost[:5])} did not arrive with the same size and hash; is another process writing there? Run the same "
             "command again"
         )

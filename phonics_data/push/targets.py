@@ -16,14 +16,13 @@ from phonics_data.contract.address import file_system, remote_errors, shown
 from phonics_data.contract.hub import (
     HubFile,
     HubRepository,
-    git_oid,
     hub_library,
     parse_repository,
     repository_files,
     send_files,
 )
 from phonics_data.dataset.layout import DESCRIPTION
-from phonics_data.errors import OptionError, PushError
+from phonics_data.errors import OptionError, RemoteError
 from phonics_data.push.content import SentFile
 
 FileState = Literal["same", "other", "absent"]
@@ -40,18 +39,18 @@ class Target(Protocol):
         ...
 
     def names(self) -> list[str]:
-        """The files that are there. Raises `PushError` if the place cannot be read."""
+        """The files that are there. Raises `RemoteError` if the place cannot be read."""
         ...
 
     def state(self, file: SentFile) -> FileState:
-        """Whether a file is there with the same size and hash. Raises `PushError`."""
+        """Whether a file is there with the same size and hash. Raises `RemoteError`."""
         ...
 
     def send(self, files: Sequence[SentFile], *, delete: Sequence[str], on_file: Callable[[str], None]) -> None:
         """Send `files` in this order, and delete others. Until the last file is there, the place has no description, or the old dataset.
 
         Raises:
-            PushError: refused, or not reachable; what has arrived is kept.
+            RemoteError: refused, or not reachable; what has arrived is kept.
         """
         ...
 
@@ -131,14 +130,14 @@ def _s3_errors(address: str) -> Generator[None]:
         with remote_errors():
             yield
     except FileNotFoundError as error:
-        raise PushError(f"{address}: no such bucket; create it first ({shown(str(error))})") from error
+        raise RemoteError(f"{address}: no such bucket; create it first ({shown(str(error))})") from error
     except PermissionError as error:
-        raise PushError(
+        raise RemoteError(
             f"{address}: not allowed ({shown(str(error))}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, of an account that "
             "may list, read, write and delete there"
         ) from error
     except OSError as error:
-        raise PushError(
+        raise RemoteError(
             f"{address}: {shown(' '.join(str(error).split())[:300])}; run the same command again, what has arrived is not sent again"
         ) from error
 
@@ -159,12 +158,10 @@ class HubDataset:
         found = self._files.get(file.name)
         if found is None:
             return "absent"
-        if found.num_bytes != file.num_bytes:
-            return "other"
-        if found.sha256 is not None:
-            return "same" if found.sha256 == file.sha256 else "other"
+        if found.sha256 is not None:  # of a large file, whose content is not read again
+            return "same" if (found.num_bytes, found.sha256) == (file.num_bytes, file.sha256) else "other"
         content = file.content.read_bytes() if isinstance(file.content, Path) else file.content
-        return "same" if found.git_oid == git_oid(content) else "other"
+        return "same" if found.has_content(content) else "other"
 
     def send(self, files: Sequence[SentFile], *, delete: Sequence[str], on_file: Callable[[str], None]) -> None:
         send_files(

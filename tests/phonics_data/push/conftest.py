@@ -96,17 +96,6 @@ def bucket(s3_server: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucke
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
-    """A local Hub that the client of this process uses. The client reads its variables when it is imported, so they are set in it as well."""
-    library = pytest.importorskip("huggingface_hub", reason="huggingface-hub is not installed (extra cloud)")
-    with FakeHub() as one:
-        for name, value in one.environment(tmp_path / "hub-cache").items():
-            monkeypatch.setenv(name, value)
-        for name, value in (
-            ("ENDPOINT", one.url),
-            ("HF_HUB_DISABLE_XET", True),
-            ("HF_HUB_CACHE", str(tmp_path / "hub-cache")),
-        ):
-            monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
-        library.HfFileSystem.clear_instance_cache()
+    pytest.importorskip("huggingface_hub", reason="huggingface-hub is not installed (extra cloud)")
+    with FakeHub() as one, one.used(monkeypatch, tmp_path / "hub-cache"):
         yield one
-        library.HfFileSystem.clear_instance_cache()

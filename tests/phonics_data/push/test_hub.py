@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from phonics_data.dataset.reader import load_metadata, open_dataset
-from phonics_data.errors import PushError
+from phonics_data.errors import RemoteError
 from phonics_data.push import PushOptions, push
 from phonics_data.report.verify import verify
 from tests.fake_hub import TOKEN, FakeHub
@@ -37,7 +37,7 @@ def test_a_whole_dataset_is_one_commit_and_is_read_back(dataset: Path, hub: Fake
 
 def test_what_has_arrived_is_not_sent_again(dataset: Path, hub: FakeHub) -> None:
     hub.max_uploads = 2
-    with pytest.raises(PushError, match=r"403.*run `hf auth login` with a token that may write there"):
+    with pytest.raises(RemoteError, match=r"403.*run `hf auth login` with a token that may do this"):
         push(dataset, ADDRESS, WHOLE)
     assert hub.repositories["datasets/me/letters"].files == {}  # no half dataset is visible
     first = list(hub.uploads)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from phonics_data.dataset.reader import load_metadata, open_dataset
-from phonics_data.errors import DatasetError, InputError, OptionError, PushError, UsageError
+from phonics_data.errors import DatasetError, InputError, OptionError, RemoteError, UsageError
 from phonics_data.push import PushOptions, plan_push, push
 from phonics_data.report.verify import verify
 from phonics_data.storage.manifest import read_manifest
@@ -71,7 +71,7 @@ def test_an_interrupted_push_is_no_dataset_and_continues(
         return put_file(self, *arguments, **more)
 
     monkeypatch.setattr(s3fs.S3FileSystem, "put_file", put_three)
-    with pytest.raises(PushError, match=r"connection reset; run the same command again"):
+    with pytest.raises(RemoteError, match=r"connection reset; run the same command again"):
         push(dataset, address, WHOLE)
     monkeypatch.undo()
     for name, value in bucket.environment.items():
