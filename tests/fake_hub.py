@@ -96,12 +96,18 @@ class FakeHub:
     @contextmanager
     def used(self, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Iterator[None]:
         """Let the client of this process use the server. It reads its variables when it is imported, so they are set in it as well."""
-        import huggingface_hub
+        import huggingface_hub.hf_api
 
         for name, value in self.environment(cache).items():
             monkeypatch.setenv(name, value)
-        for name, value in (("ENDPOINT", self.url), ("HF_HUB_DISABLE_XET", True), ("HF_HUB_CACHE", str(cache))):
-            monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
+        template = f"{self.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", self.url)
+        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr("huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+        monkeypatch.setattr(huggingface_hub.hf_api.api, "endpoint", self.url)
+        monkeypatch.setattr("phonics_data.contract.tar_reader.RETRY_SECONDS", ())
         huggingface_hub.HfFileSystem.clear_instance_cache()
         yield
         huggingface_hub.HfFileSystem.clear_instance_cache()
