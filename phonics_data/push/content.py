@@ -100,7 +100,7 @@ def tables_only(dataset: Path, manifest: str) -> Content:
     files += [
         _made(MANIFEST, _csv(manifest_rows)),
         _made(CARD, dataset_card(rows, videos, description).encode()),
-        _made(CROISSANT, json_bytes(croissant_metadata(dataset, description))),
+        _made(CROISSANT, json_bytes(croissant_metadata(dataset, rows, description))),
     ]
     last = _made(DESCRIPTION, json_bytes(description))
     files.append(_checksums({file.name: file.sha256 for file in (*files, last)}))
