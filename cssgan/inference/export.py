@@ -88,7 +88,7 @@ class LoadedGenerator(nn.Module):
         self.frame_rate = frame_rate
         """The most common frame rate of the training set."""
         self.progress = progress
-        self.which = which
+        self.which: WeightsKind = which
         self.eval().requires_grad_(False)
 
     @property
