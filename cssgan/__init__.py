@@ -25,11 +25,12 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "HubGenerator":
-        from phonics_data.contract.hub import hub_library
+        from cssgan.errors import missing_package
 
-        hub_library()  # raises an error that names the package
-        from cssgan.inference import hub
-
+        try:
+            from cssgan.inference import hub
+        except ModuleNotFoundError as error:
+            raise missing_package(error, "cssgan.HubGenerator", "cloud") from error
         return hub.HubGenerator
     from cssgan.inference import export as exports
 
