@@ -22,6 +22,7 @@ from phonics_data.cli.import_ import import_app
 from phonics_data.cli.manifest import manifest_app
 from phonics_data.cli.option_groups import option_groups
 from phonics_data.cli.options import (
+    AnyDataset,
     AsJson,
     Dataset,
     ExecutorArguments,
@@ -37,8 +38,10 @@ from phonics_data.cli.options import (
     Workers,
     parse_part,
 )
+from phonics_data.cli.push import push
 from phonics_data.cli.review import export_labels, review
 from phonics_data.cli.show import show
+from phonics_data.contract.address import is_address, local_path, shown
 from phonics_data.contract.console import printable_json, say
 from phonics_data.contract.program import PrintableGroup, set_up_console
 from phonics_data.errors import UNUSABLE_PATH, InputError, OptionError, PhonicsDataError, UsageError, check_platform
@@ -388,17 +391,21 @@ def doctor(
 
 @app.command()
 def verify(
-    dataset: Dataset,
+    dataset: AnyDataset,
     repair: Annotated[bool, typer.Option("--repair", help="Write damaged shards again from --work.")] = False,
     work: Work = Path("work"),
     as_json: AsJson = False,
 ) -> None:
     """Check a dataset: checksums, all samples, metadata against shards, no source in two splits.
 
+    Of a dataset at an address, every file is copied once into a temporary folder, and shards one at a time.
+
     Example: phonics-data verify dataset --repair --work work
+    Example: phonics-data verify s3://bucket/dataset
     """
     from phonics_data.report.verify import verify as run
 
+    name = shown(dataset)
     rewritten: list[str] = []
     if repair:
         from phonics_data.cli.progress import progress
@@ -406,26 +413,31 @@ def verify(
         from phonics_data.report.repair import repair as run_repair
         from phonics_data.storage.workspace import Workspace
 
+        folder = local_path(dataset, "DATASET with --repair")
         workspace = Workspace(work, must_exist=True)
         with workspace.lock(), progress() as on_progress:
-            repaired = run_repair(dataset, workspace, on_progress=on_progress)
-        write_report(dataset)
+            repaired = run_repair(folder, workspace, on_progress=on_progress)
+        write_report(folder)
         rewritten, result = list(repaired.rewritten), repaired.after
     else:
         result = run(dataset)
     if as_json:
-        _print_json({"dataset": str(dataset), "rewritten": rewritten, **dataclasses.asdict(result)})
+        _print_json({"dataset": name, "rewritten": rewritten, **dataclasses.asdict(result)})
     else:
         if repair:
-            say(f"{dataset}: written again: {', '.join(rewritten) or 'no shard'}")
+            say(f"{name}: written again: {', '.join(rewritten) or 'no shard'}")
         for fault in result.faults:
             say(fault)
     if result.faults:
-        raise InputError(
-            f"{dataset}: {len(result.faults)} faults; `phonics-data verify {dataset} --repair --work WORK` repairs them"
-        )
+        repaired_by = "`phonics-data push` of the whole dataset sends what differs again"
+        if not is_address(dataset):
+            repaired_by = f"`phonics-data verify {dataset} --repair --work WORK` repairs them"
+        raise InputError(f"{name}: {len(result.faults)} faults; {repaired_by}")
     if not as_json:
-        say(f"{dataset}: {result.num_samples} samples in {result.num_shards} shards, no fault")
+        what = f"{result.num_samples} samples in {result.num_shards} shards"
+        if not result.num_shards:
+            what = f"tables of {result.num_rows} clips, published without the shards"
+        say(f"{name}: {what}, no fault")
 
 
 @app.command()
@@ -472,6 +484,9 @@ def export(
     with progress() as on_progress:
         number = run(dataset, out, cast("Layout", layout), on_progress=on_progress)
     say(f"{out}: {number} clips")
+
+
+app.command()(push)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from phonics_data.cli.option_groups import option
+from phonics_data.contract.address import local_path
 from phonics_data.contract.frame_rate import rate_of_text
 from phonics_data.errors import OptionError
 
@@ -30,8 +31,11 @@ if TYPE_CHECKING:
     from phonics_data.storage.parts import Part
     from phonics_data.storage.reviews import Reviews
 
-Manifest = Annotated[str, typer.Argument(help="CSV or parquet manifest: path or http URL.")]
+Manifest = Annotated[str, typer.Argument(help="CSV or parquet manifest: path or address (https://, s3://, hf://).")]
 Dataset = Annotated[Path, typer.Argument(help="Dataset folder.")]
+AnyDataset = Annotated[
+    str, typer.Argument(help="Dataset: folder or address (https://, s3://, gs://, hf://datasets/...).")
+]
 Work = Annotated[Path, typer.Option(help="Workspace: folder for the results of all stages.")]
 Out = Annotated[Path, typer.Option(help="Dataset folder to write.")]
 Workers = Annotated[int, typer.Option(min=1, help="Number of processes.")]
@@ -71,7 +75,7 @@ def read_decisions(reviews: str) -> Reviews | None:
 
     if not reviews:
         return None
-    return Reviews() if reviews == "none" else read_reviews(Path(reviews))
+    return Reviews() if reviews == "none" else read_reviews(local_path(reviews, "--reviews"))
 
 
 def parse_part(text: str) -> Part | None:

@@ -9,6 +9,7 @@
       README.md                                dataset card
       SHA256SUMS                               of all files above, in the format of ``sha256sum --check``
       report.html                              HTML overview
+      manifest.csv                             only where the dataset was published without its shards: what rebuilds it
       .shards.json .lock                       the finished shards; held by the process that writes the dataset
 
 dataset.json is deleted before any change and written last, so a folder without it is incomplete.
@@ -44,6 +45,7 @@ CROISSANT = "croissant.json"
 CARD = "README.md"
 CHECKSUMS = "SHA256SUMS"
 REPORT = "report.html"
+MANIFEST = "manifest.csv"
 SHARD_NAME = re.compile(rf"({'|'.join(SPLITS)})-\d{{6}}\.tar")
 
 
@@ -179,6 +181,11 @@ def read_description(dataset: Path) -> dict[str, Any]:
             "build it again, or install the release that wrote it"
         )
     return found
+
+
+def has_shards(description: Mapping[str, Any]) -> bool:
+    """Whether the shards are beside dataset.json. `phonics-data push` sends the tables alone unless the rights are confirmed."""
+    return description.get("shards_included", True) is not False
 
 
 def rates_text(clips_by_frame_rate: Mapping[str, int]) -> str:

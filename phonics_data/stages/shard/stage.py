@@ -506,7 +506,7 @@ def _write_dataset(
     write_table(out / REJECTIONS, Rejection, public)
     description = dataset_description(rows, rejections, options, checksums)
     write_bytes(out / CARD, dataset_card(rows, used_videos, description).encode())
-    write_json(out / CROISSANT, croissant_metadata(out, description))
+    write_json(out / CROISSANT, croissant_metadata(out, rows, description))
     # The description is the mark of a finished dataset, so its digest is written before it.
     text = json_bytes(description)
     write_checksums(out, {**checksums, DESCRIPTION: hashlib.sha256(text).hexdigest()})
