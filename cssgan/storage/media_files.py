@@ -21,10 +21,10 @@ from scipy import ndimage
 
 from phonics_data.contract.display import DisplayError, orientation, upright_rgb
 from phonics_data.contract.files import atomic_path
-from phonics_data.contract.frame_times import FrameTimes
 from phonics_data.contract.image_file import UnknownRangeError, opened_image, shown, shown_on_white
 from phonics_data.contract.media_input import MAX_FRAME_PIXELS, open_input
 from phonics_data.contract.mono import MAX_CANCELLED_DB, cancelled_db, mix_channels, mix_frames
+from phonics_data.contract.shown_frames import ShownFrames
 from phonics_data.contract.streams import audio_stream, video_stream
 from phonics_data.contract.untrusted import read_sound
 from phonics_data.contract.video import REPEATABLE_H264, with_even_sides
@@ -162,12 +162,12 @@ def read_video(path: Path, size: int, audio_rate_hz: int) -> VideoFile:
             start = Fraction(cast("int | None", container.start_time) or 0, av.time_base)
             streams = [stream, *([sound] if sound is not None else [])]
             resampler = av.AudioResampler(format="fltp", rate=audio_rate_hz)
-            times = FrameTimes(stream)
+            shown_frames = ShownFrames(stream)
             decoded = (
                 frame
                 for packet in container.demux(streams)
                 for frame in (
-                    times.add(packet, cast("list[av.VideoFrame]", packet.decode()))
+                    shown_frames.add(packet, cast("list[av.VideoFrame]", packet.decode()))
                     if packet.stream.index == stream.index
                     else packet.decode()
                 )

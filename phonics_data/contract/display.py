@@ -5,14 +5,14 @@
 * Transparent pixels are composited on white.
 
 What would give a wrong picture if it were ignored, and is not supported, is an error: rotation by other angles than quarter
-turns, stereoscopic and panoramic video, high dynamic range and wide gamut, rare colour matrices, transparency that the decoder
-cannot read.
+turns, stereoscopic and panoramic video, high dynamic range and wide gamut, rare colour matrices. `ShownFrames` does what concerns a
+whole stream: clean aperture, interlacing, and transparency that the decoder does not read.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -91,7 +91,7 @@ class Orientation:
 
 
 def orientation(frame: VideoFrame) -> Orientation:
-    """The orientation of a decoded frame, by its display matrix.
+    """The orientation of a decoded frame, by its display matrix or that of a frame before it (`ShownFrames`).
 
     Raises:
         DisplayError: the frame has to be shown in a way that is not supported.
@@ -112,8 +112,23 @@ def orientation(frame: VideoFrame) -> Orientation:
             raise DisplayError(
                 f"panoramic video ({_PROJECTIONS[kind]} projection), allowed: flat pictures; render a view of it"
             )
-    matrix = side_data.get(Type.DISPLAYMATRIX)
-    return Orientation() if matrix is None else _from_matrix(struct.unpack_from("=9i", bytes(matrix)))
+    if (matrix := side_data.get(Type.DISPLAYMATRIX)) is not None:
+        return _from_matrix(struct.unpack_from("=9i", bytes(matrix)))
+    return earlier if isinstance(earlier := frame.opaque, Orientation) else Orientation()
+
+
+def keep_orientation(frame: VideoFrame, earlier: Orientation) -> Orientation:
+    """The orientation of a frame; one that has no display matrix has that of the frame before it, and is marked so.
+
+    Containers give each frame a matrix. Video streams (SEI messages of H.264 and HEVC) give it to the first one that it holds for.
+    """
+    from av.sidedata.sidedata import SideDataContainer, Type
+
+    _accept_all(Type)
+    if Type.DISPLAYMATRIX in cast("Any", SideDataContainer)(frame) or earlier == Orientation():
+        return orientation(frame)
+    frame.opaque = replace(earlier)  # PyAV loses an object that several frames share
+    return earlier
 
 
 def _accept_all(kinds: Any) -> None:

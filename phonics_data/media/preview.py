@@ -14,7 +14,7 @@ import av.error
 
 from phonics_data.contract.display import HD_LINES, UNSPECIFIED_MATRIX
 from phonics_data.contract.files import atomic_path
-from phonics_data.contract.frame_times import FrameTimes
+from phonics_data.contract.shown_frames import ShownFrames
 from phonics_data.contract.video import BROWSER_PIXEL_FORMATS
 from phonics_data.errors import MediaError
 from phonics_data.media.container import (
@@ -84,7 +84,7 @@ def write_preview(path: Path, out: Path) -> None:
         )
         maps = [f"0:{stream.index}" for stream in (video, audio) if stream is not None]
     matrix = f"in_color_matrix={'bt709' if is_hd else 'auto'}:out_color_matrix=bt709:out_range=tv"
-    shown = f"setpts=PTS-STARTPTS,scale=-2:'min({PREVIEW_HEIGHT},ih)':{matrix},format=yuv420p"
+    shown = f"setpts=PTS-STARTPTS,bwdif=mode=send_frame:deint=interlaced,scale=-2:'min({PREVIEW_HEIGHT},ih)':{matrix},format=yuv420p"
     tags = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
     with atomic_path(out) as temporary:
         command = [
@@ -135,8 +135,8 @@ def frame_jpeg(path: Path, seconds: float, *, max_width: int = 320) -> bytes:
 
 def _frame_at(path: Path, container: InputContainer, stream: VideoStream, seconds: float) -> VideoFrame | None:
     """The frame that is displayed `seconds` after the first one."""
-    tick, times = time_base(stream), FrameTimes(stream)
-    first = next((frame for packet in container.demux(stream) for frame in times.add(packet, frames_of(packet))), None)
+    tick, frames = time_base(stream), ShownFrames(stream)
+    first = next((frame for packet in container.demux(stream) for frame in frames.add(packet, frames_of(packet))), None)
     if first is None:
         return None
     assert first.pts is not None
@@ -145,19 +145,21 @@ def _frame_at(path: Path, container: InputContainer, stream: VideoStream, second
     if seconds > _PREROLL_SECONDS:
         with suppress(av.error.FFmpegError):
             container.seek(wanted - round(_PREROLL_SECONDS / tick), stream=stream, backward=True)
-            shown = _last_until(container, stream, wanted)
+            frames.reset()
+            shown = _last_until(container, stream, wanted, frames)
             if shown is not None and (shown.pts or 0) <= wanted:
                 return shown
     # Without an index, a seek can land after the wanted frame.
     with open_media(path) as again:
-        return _last_until(again, cast("VideoStream", again.streams[stream.index]), wanted)
+        video = cast("VideoStream", again.streams[stream.index])
+        return _last_until(again, video, wanted, ShownFrames(video))
 
 
-def _last_until(container: InputContainer, stream: VideoStream, wanted: int) -> VideoFrame | None:
+def _last_until(container: InputContainer, stream: VideoStream, wanted: int, frames: ShownFrames) -> VideoFrame | None:
     """The last frame that does not begin after `wanted`; the first one if all do."""
-    times, shown = FrameTimes(stream), None
+    shown = None
     for packet in container.demux(stream):
-        for frame in times.add(packet, frames_of(packet)):
+        for frame in frames.add(packet, frames_of(packet)):
             assert frame.pts is not None
             if frame.pts > wanted and shown is not None:
                 return shown
