@@ -67,7 +67,7 @@ class DecodedClip:
     audio_N: NDArray[np.float32]
     """Mono in [-1, 1], quantized to 16 bits, of the same duration as the frames."""
     cancelled_db: float
-    """How much quieter the mono sound is than the loudest channel of the source, because its channels cancel each other."""
+    """How much quieter the mono sound is than the loudest channel of the source in the quarter of it that loses most."""
     samples_THWC: NDArray[np.uint8]
     """Some whole frames at (about) the source's size, uint8 RGB, as asked for by `Samples`; empty if they were not."""
     sample_frames_T: NDArray[np.int64]
