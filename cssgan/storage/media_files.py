@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from phonics_data.contract.display import DisplayError, orientation, upright_rgb
+from phonics_data.contract.browser_video import browser_fault, codec_name
+from phonics_data.contract.display import DisplayError, upright_rgb
 from phonics_data.contract.files import atomic_path
 from phonics_data.contract.image_file import UnknownRangeError, opened_image, shown, shown_on_white
 from phonics_data.contract.media_input import MAX_FRAME_PIXELS, open_input
@@ -81,17 +82,16 @@ def _check_cancelled(path: Path, losses: LossTable) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VideoInfo:
-    """Properties of a video file that decide whether browsers play it."""
+    """Properties of a video file, and whether browsers play it."""
 
     seconds: float
     width: int
     height: int
     video_codec: str
+    """FFmpeg's name, e.g. ``h264``."""
     audio_codec: str
-    pixel_format: str
-    """FFmpeg's name, e.g. ``yuv420p``."""
-    is_mirrored: bool
-    """Its display matrix mirrors the frames."""
+    browser_fault: str
+    """Why some browser does not play it, and what to do; empty if all do."""
 
 
 def probe(path: Path) -> VideoInfo:
@@ -103,21 +103,25 @@ def probe(path: Path) -> VideoInfo:
             if not container.streams.video or not container.streams.audio:
                 missing = "audio" if container.streams.video else "video"
                 raise InputError(f"{path}: has no {missing} stream; give an mp4 with video and audio")
-            video, audio = container.streams.video[0], container.streams.audio[0]
-            first = next(container.decode(video), None)
-            if container.duration is None or container.duration <= 0 or first is None:
+            video, audio = video_stream(container), audio_stream(container)
+            if video is None or audio is None:
+                missing = "audio" if video is not None else "video"
+                raise InputError(f"{path}: has no {missing} stream that can be decoded; encode it again")
+            fault = browser_fault(container)
+            if container.duration is None or container.duration <= 0:
                 raise InputError(f"{path}: has no frames; write it again")
             return VideoInfo(
                 seconds=container.duration / av.time_base,
                 width=video.width,
                 height=video.height,
-                video_codec=video.codec_context.name,
-                audio_codec=audio.codec_context.name,
-                pixel_format=video.codec_context.pix_fmt or "",
-                is_mirrored=orientation(first).is_mirrored,
+                video_codec=codec_name(video),
+                audio_codec=codec_name(audio),
+                browser_fault=fault,
             )
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; give an mp4 with video and audio") from error
+    except DisplayError as error:
+        raise InputError(f"{path}: {error}") from error
     except (OSError, ValueError, av.error.FFmpegError) as error:
         raise InputError(f"{path}: cannot be read as a video ({error}); give an mp4 with video and audio") from error
 
