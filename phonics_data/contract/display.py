@@ -98,7 +98,7 @@ def orientation(frame: VideoFrame) -> Orientation:
     """
     from av.sidedata.sidedata import SideDataContainer, Type
 
-    _check_colors(frame)
+    check_colors(int(frame.color_trc), int(frame.color_primaries), int(frame.colorspace))
     _accept_all(Type)
     # frame.side_data would make a cycle of references, which keeps the frame in memory until the garbage collector runs.
     side_data = cast("Any", SideDataContainer)(frame)
@@ -162,15 +162,16 @@ def _from_matrix(matrix: tuple[int, ...]) -> Orientation:
     return Orientation(False, d < 0, a < 0)
 
 
-def _check_colors(frame: VideoFrame) -> None:
+def check_colors(transfer: int, primaries: int, matrix: int) -> None:
+    """Check the code points of ITU-T H.273. Raises `DisplayError`."""
     for what, value, names in (
-        ("transfer function", int(frame.color_trc), _TRANSFERS),
-        ("colour primaries", int(frame.color_primaries), _PRIMARIES),
-        ("colour matrix", int(frame.colorspace), _MATRICES),
+        ("transfer function", transfer, _TRANSFERS),
+        ("colour primaries", primaries, _PRIMARIES),
+        ("colour matrix", matrix, _MATRICES),
     ):
         if value in names:
             raise DisplayError(
-                f"{what} {names[value]}, allowed: those of standard dynamic range (BT.601, BT.709, sRGB); convert the video to BT.709"
+                f"{what} {names[value]}, allowed: those of standard dynamic range (BT.601, BT.709, sRGB); convert it to BT.709 or sRGB"
             )
 
 
