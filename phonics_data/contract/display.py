@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -125,12 +126,14 @@ def keep_orientation(frame: VideoFrame, earlier: Orientation) -> Orientation:
     from av.sidedata.sidedata import SideDataContainer, Type
 
     _accept_all(Type)
-    if Type.DISPLAYMATRIX in cast("Any", SideDataContainer)(frame) or earlier == Orientation():
-        return orientation(frame)
-    frame.opaque = replace(earlier)  # PyAV loses an object that several frames share
+    if (matrix := cast("Any", SideDataContainer)(frame).get(Type.DISPLAYMATRIX)) is not None:
+        return _from_matrix(struct.unpack_from("=9i", bytes(matrix)))
+    if earlier != Orientation():
+        frame.opaque = replace(earlier)  # PyAV loses an object that several frames share
     return earlier
 
 
+@cache
 def _accept_all(kinds: Any) -> None:
     """Let PyAV read frames with kinds of side data that it does not list (Exif, views of MV-HEVC, LCEVC): it fails otherwise."""
 

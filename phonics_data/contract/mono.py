@@ -115,11 +115,15 @@ def _losses(
         if len(parts) == 1 or float(weights @ energies) - mono_energy <= _MIN_SPREAD * loudest:
             rows.append(np.array([[start, end - start, loudest, mono_energy]]))
             continue
-        frequencies = np.fft.rfftfreq(end - start, 1 / rate_hz)
+        size = 1 << (end - start - 1).bit_length()  # other lengths can take far longer
+        frequencies = np.fft.rfftfreq(size, 1 / rate_hz)
         edges = np.unique(np.searchsorted(frequencies, [edge for edge in _OCTAVES_HZ if edge <= frequencies[-1]]))
         octaves = np.stack(
-            [np.add.reduceat(np.square(np.abs(np.fft.rfft(part))), edges, dtype=np.float64) for part in (*parts, mono)]
-        ) * (2 / (end - start))
+            [
+                np.add.reduceat(np.square(np.abs(np.fft.rfft(part, size))), edges, dtype=np.float64)
+                for part in (*parts, mono)
+            ]
+        ) * (2 / size)
         loudest_B = (scales[:, None] * octaves[:-1]).max(axis=0)
         rows.append(
             np.stack([np.full(edges.size, start), np.full(edges.size, end - start), loudest_B, octaves[-1]], axis=1)
