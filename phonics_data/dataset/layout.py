@@ -89,7 +89,7 @@ class MetadataRow(Clip):
     no_picture_reason: NoPictureReason = ""
     """Why there is none, as in `phonics_data.types.NoPictureReason`."""
     cancelled_db: float = 0.0
-    """How much quieter the mono sound is than the loudest channel of the source, because its channels cancel each other."""
+    """How much quieter the mono sound is than the loudest channel of the source in the quarter of it that loses most."""
     source_frames: int = 0
     dropped_frames: int = 0
     repeated_frames: int = 0
