@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import re
@@ -184,7 +185,7 @@ def _connected(address: str) -> Generator[Any]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to others
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # tasks without a GPU keep their variables
     try:
-        import ray
+        ray: Any = importlib.import_module("ray")  # not in the environment of the type checker
     except ImportError:
         raise DependencyError("--executor ray needs the extra ray: pip install 'phonics-cssgan[ray]'") from None
     is_ours = not ray.is_initialized()
