@@ -142,6 +142,65 @@ def bench_near_duplicates(
     )
 
 
+@app.command("workspace-items")
+def bench_workspace_items(
+    folder: Annotated[Path, typer.Argument(help="New folder for the workspace; delete it afterwards.")],
+    items: Annotated[int, typer.Option(min=1, help="Number of finished items.")] = 1_000_000,
+) -> None:
+    """Measure how long the finished items of a large workspace take to list and to read.
+
+    Example: python -m benchmarks workspace-items /scratch/items --items 1000000
+    """
+    from benchmarks.workspace_items import MAX_LIST_SECONDS_PER_MILLION, measure_items
+    from phonics_data.cli.progress import print_table
+
+    found = measure_items(folder, items)
+    print_table(
+        f"{items} finished items",
+        [
+            ("written, without waiting for the disk", f"{found.write_seconds:.1f} s", ""),
+            (
+                "listed",
+                f"{found.list_seconds:.1f} s, {found.list_cpu_seconds:.1f} s CPU",
+                f"at most {MAX_LIST_SECONDS_PER_MILLION:.0f} s a million",
+            ),
+            ("read", f"{found.read_seconds:.1f} s, {found.read_cpu_seconds:.1f} s CPU", ""),
+            ("search for incomplete files", f"{found.leftovers_seconds:.1f} s", ""),
+            ("peak memory of the process", f"{found.peak_bytes / 1e6:.0f} MB", ""),
+        ],
+    )
+    if not found.within_limits:
+        raise PhonicsDataError("benchmarks workspace-items: a limit in the table above was exceeded")
+
+
+@app.command("executors")
+def bench_executors(
+    folder: Annotated[Path, typer.Argument(help="New folder for the workspaces; delete it afterwards.")],
+    items: Annotated[int, typer.Option(min=1, help="Number of items.")] = 100,
+    ray: Annotated[bool, typer.Option(help="Measure Ray too, on a cluster of two nodes on this machine.")] = True,
+) -> None:
+    """Measure the overhead of an item in one process, in parts, and on a Ray cluster.
+
+    Example: python -m benchmarks executors /scratch/overhead --items 1000
+    """
+    from benchmarks.executors import measure_overhead
+    from phonics_data.cli.progress import print_table
+
+    print_table(
+        f"{items} items that do nothing",
+        [
+            (
+                one.way,
+                f"{one.wall_seconds:.2f} s",
+                f"{one.wall_milliseconds_per_item:.1f} ms",
+                f"{one.cpu_seconds:.2f} s",
+            )
+            for one in measure_overhead(folder, items, with_ray=ray)
+        ],
+        headings=("way", "wall clock", "an item", "CPU, without Ray's"),
+    )
+
+
 @app.command("coverage")
 def bench_coverage(
     simulations: Annotated[

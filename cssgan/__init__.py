@@ -16,13 +16,22 @@ if TYPE_CHECKING:
     from cssgan.inference.export import export as export
     from cssgan.inference.export import load_generator as load_generator
     from cssgan.inference.export import load_pretrained as load_pretrained
+    from cssgan.inference.hub import HubGenerator as HubGenerator
 
-__all__ = ["LoadedGenerator", "export", "load_generator", "load_pretrained"]
+__all__ = ["HubGenerator", "LoadedGenerator", "export", "load_generator", "load_pretrained"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "HubGenerator":
+        from cssgan.errors import missing_package
+
+        try:
+            from cssgan.inference import hub
+        except ModuleNotFoundError as error:
+            raise missing_package(error, "cssgan.HubGenerator", "cloud") from error
+        return hub.HubGenerator
     from cssgan.inference import export as exports
 
     return getattr(exports, name)

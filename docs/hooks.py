@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 _OUTSIDE = re.compile(
-    r"\]\((?:\.\./)+(?P<path>(?:phonics_data|cssgan|benchmarks|tests|examples|manifests|LICENSE|README\.md|CONTRIBUTING\.md|CITATION\.cff)[^)#\s]*)"
+    r"\]\((?:\.\./)+(?P<path>(?:phonics_data|cssgan|benchmarks|tests|examples|manifests|Dockerfile|LICENSE|README\.md|CONTRIBUTING\.md|CITATION\.cff)[^)#\s]*)"
 )
 
 

@@ -19,6 +19,7 @@
     |-- FetchStoppedError            fetching stopped early: bot check, rate limit, no network (phonics_data/stages/fetch/stage.py)
     |-- EngineError                  a recognizer cannot work at all: no model, credentials refused
     |   `-- EnginePausedError        temporary: quota used up, limit of minutes reached, no network; a later run retries the item
+    |-- RemoteError                  an address refused a request, or cannot be reached
     |-- WorkspaceLockedError         another process is using the folder
     |-- PlatformError                this operating system is not supported
     `-- DependencyError              an optional package or binary is missing; the message states how to install it
@@ -148,6 +149,10 @@ class EngineError(PhonicsDataError):
 
 
 class EnginePausedError(EngineError):
+    pass
+
+
+class RemoteError(PhonicsDataError):
     pass
 
 

@@ -35,7 +35,7 @@ TOOLS = (
 )  # fmt: skip
 TORCH = "torch==2.13.0"
 """Pinned: the package index of the CI machines has a CPU build of this release; others download gigabytes of CUDA."""
-PYTHONS = ("3.11", "3.12", "3.13")
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 IN_SDIST = (
     "pyproject.toml", "README.md", "LICENSE", "manifests/alphabet.csv", "manifests/vidtimit.csv", "phonics_data/cli/app.py",
     "phonics_data/manifests/alphabet.csv", "phonics_data/py.typed", "cssgan/cli/app.py", "cssgan/py.typed",

@@ -17,6 +17,7 @@ from cssgan.cli.export import export
 from cssgan.cli.figures import figures
 from cssgan.cli.generate import generate
 from cssgan.cli.metrics import metrics_app
+from cssgan.cli.push import push
 from cssgan.cli.serve import serve
 from cssgan.cli.show_config import show_config
 from cssgan.cli.study import study
@@ -38,7 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (train, generate, serve, export, evaluate, check_training, show_config, figures, study):
+for _command in (train, generate, serve, export, push, evaluate, check_training, show_config, figures, study):
     app.command()(_command)
 for _group in (weights_app, evaluators_app, metrics_app, survey_app):
     app.add_typer(_group)

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from cssgan.cli.options import SetOption, ShardsOption
+from cssgan.cli.options import SetOption
 
 
 def check_training(
-    shards: ShardsOption,
+    shards: Annotated[Path, typer.Option("--shards", help="Dataset folder.")],
     out: Annotated[Path, typer.Option(help="Folder for both runs, their evaluations and check_training.json.")],
     preset: Annotated[
         str | None, typer.Option(help="A preset of `cssgan show-config`; default: paper on a GPU, small on a CPU.")
@@ -33,6 +33,4 @@ def check_training(
     from cssgan.presets import preset as load_preset
 
     config = override(load_preset(preset or overfit_check.preset_for()), set_)
-    overfit_check.check_training(
-        config, Path(shards), out, overfit_steps=overfit_steps, allow_missed=allow_missed_gates
-    )
+    overfit_check.check_training(config, shards, out, overfit_steps=overfit_steps, allow_missed=allow_missed_gates)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeVar, get_args
 
 import typer
 
+from phonics_data.contract.address import local_path
 from phonics_data.errors import OptionError
 
 WeightsKind = Literal["last", "ema"]
@@ -30,7 +31,7 @@ ModelOption = Annotated[
         "--model",
         "--run",
         "--run-folder",
-        help="Run folder, folder of `cssgan export`, or the name of a model that comes with the package: rendered-64.",
+        help="Run folder, folder of `cssgan export`, hf://USER/NAME, or the name of a model that comes with the package: rendered-64.",
     ),
 ]
 ShardsOption = Annotated[str, typer.Option("--shards", help="Dataset: folder or address (s3://...) with *.tar shards.")]
@@ -68,5 +69,5 @@ def parse_named_runs(texts: Sequence[str], option: str = "--run") -> dict[str, P
             raise OptionError(option, text, "NAME=RUN, such as cssgan=runs/first; NAME of letters, digits and -_.+")
         if name in runs:
             raise OptionError(option, text, f"another name: {name!r} already means {runs[name]}")
-        runs[name] = Path(path)
+        runs[name] = local_path(path, option)
     return runs

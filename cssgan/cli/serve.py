@@ -15,7 +15,7 @@ def serve(
         str,
         typer.Option(
             "--model",
-            help="Name of a model that comes with the package, run folder, or folder of `cssgan export`.",
+            help="Name of a model that comes with the package, run folder, folder of `cssgan export`, or hf://USER/NAME.",
         ),
     ] = "rendered-64",
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0: any free port.", min=0, max=65535)] = 7860,

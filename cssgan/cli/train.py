@@ -22,7 +22,7 @@ def train(
     init: Annotated[
         str | None,
         typer.Option(
-            help="Start a new run from these weights: rendered-64 (comes with the package), a folder of `cssgan export`, or a run "
+            help="Start a new run from these weights: rendered-64 (comes with the package), hf://USER/NAME, a folder of `cssgan export`, or a run "
             "folder (then the discriminators too). Mean and deviation of the log-mels are taken from them as well."
         ),
     ] = None,

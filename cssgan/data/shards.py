@@ -17,11 +17,12 @@ from PIL import Image
 from cssgan.storage.files import cache_root, make_folder
 from cssgan.types import SPLITS, Split
 from phonics_data.contract import tar_reader
+from phonics_data.contract.address import is_address, remote_errors, shown
 from phonics_data.contract.files import write_bytes
 from phonics_data.contract.labels import KNOWN, LabelSet, label_set
 from phonics_data.contract.sample import Sample
 from phonics_data.contract.shard import decode
-from phonics_data.contract.tar_reader import TarSample, is_address
+from phonics_data.contract.tar_reader import TarSample
 from phonics_data.contract.untrusted import (
     MAX_JSON_BYTES,
     count_of_json,
@@ -124,8 +125,13 @@ def _remote_listing(address: str) -> dict[str, Shard]:
     """The shards that dataset.json lists: many servers cannot list a folder."""
     description = f"{address}/{DESCRIPTION}"
     try:
-        with tar_reader.open_stream(description) as file:
+        with tar_reader.open_stream(description) as file, remote_errors():
             found = parse_json_object(read_limited_stream(file, MAX_JSON_BYTES))
+        if found.get("shards_included") is False:
+            raise DatasetError(
+                f"{shown(address)}: was published without its shards; rebuild it: phonics-data build {shown(address)}/manifest.csv --work "
+                "work --out dataset"
+            )
         entries = cast("list[dict[str, Any]]", found["shards"])
         return {
             str(entry["name"]): Shard(
@@ -137,9 +143,9 @@ def _remote_listing(address: str) -> dict[str, Shard]:
             for entry in entries
             if _NAME.fullmatch(str(entry["name"]))
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(
-            f"{address}: no dataset there ({description}: {type(error).__name__} {error}); allowed: a folder, or an "
+            f"{shown(address)}: no dataset there ({shown(f'{description}: {type(error).__name__} {error}')}); allowed: a folder, or an "
             f"address with {DESCRIPTION} and the shards of `phonics-data shard`"
         ) from error
 

@@ -25,6 +25,7 @@ from cssgan.data.resident import MEL_SPEC
 from cssgan.data.shards import resize
 from cssgan.types import MelStats
 from phonics_data.contract import tar_reader
+from phonics_data.contract.address import is_address
 from phonics_data.contract.sample import Sample
 from phonics_data.contract.shard import decode
 from phonics_data.errors import PhonicsDataError
@@ -90,7 +91,7 @@ class _WindowDataset(MapDataset[Any]):
                 )
 
     def _samples(self, items: Sequence[int]) -> Iterator[Sample]:
-        if not tar_reader.is_address(self.index.shards[0].address):
+        if not is_address(self.index.shards[0].address):
             yield from map(self._sample, items)
             return
         with ThreadPoolExecutor(PARALLEL_REQUESTS) as pool:

@@ -88,7 +88,7 @@ class LoadedGenerator(nn.Module):
         self.frame_rate = frame_rate
         """The most common frame rate of the training set."""
         self.progress = progress
-        self.which = which
+        self.which: WeightsKind = which
         self.eval().requires_grad_(False)
 
     @property
@@ -291,8 +291,8 @@ def load_generator(
     """Load the generator from the newest complete checkpoint of a run, from an exported folder, or a shipped one by name.
 
     Args:
-        run: run folder, exported folder, or name of a model that comes with the package, such as ``rendered-64``. A folder
-            takes precedence over a name.
+        run: run folder, exported folder, name of a model that comes with the package, such as ``rendered-64``, or a model of
+            the Hub, ``hf://user/name``. A folder takes precedence over a name.
         which: ``last``: weights of the last step; ``ema``: their running average (runs with ``train.ema_half_life``).
             Ignored for an exported model, which contains one kind.
 
@@ -319,8 +319,8 @@ def load_pretrained(path: Path | str, *, device: str | torch.device = "cpu") -> 
         video_BCTHW = model.generate(image_BCHW, mels_BTMU, label_B)
 
     Args:
-        path: folder with ``model.safetensors`` and ``config.json``, or the name of a model that comes with the package. A
-            folder takes precedence over a name.
+        path: folder with ``model.safetensors`` and ``config.json``, the name of a model that comes with the package, or a
+            model of the Hub, ``hf://user/name``. A folder takes precedence over a name.
 
     Raises:
         CheckpointError: a file is missing, damaged, or of another format version, or the name is unknown.
@@ -377,10 +377,8 @@ def export(
     loaded = load_generator(run, which=which)
     if out.exists() and not is_export(out) and any(out.iterdir() if out.is_dir() else [out]):
         raise InputError(f"{out}: contains files that are not an export; choose another --out")
-    data = encode_weights(_stored(loaded.network.state_dict(), stored_as), metadata={"format": "pt"})
     record: dict[str, Any] = {
         "format": FORMAT_VERSION,
-        "sha256": hashlib.sha256(data).hexdigest(),
         "stored_as": stored_as,
         "config": configs.to_json(loaded.config),
         "label_set": asdict(loaded.label_set),
@@ -407,15 +405,37 @@ def export(
         ),
         about=about_text,
     )
+    files = export_files(loaded, record, card)
     try:
         with temporary_folder(out) as temporary:
-            write_bytes(temporary / WEIGHTS_FILE, data)
-            write_bytes(temporary / CONFIG_FILE, json.dumps(record, indent=1, ensure_ascii=False).encode())
-            write_bytes(temporary / MODEL_CARD_FILE, card.encode())
+            for name, content in files.items():
+                write_bytes(temporary / name, content)
             replace_folder(temporary, out)
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror}); choose another --out") from error
     return out
+
+
+def export_files(loaded: LoadedGenerator, record: Mapping[str, Any], card: str) -> dict[str, bytes]:
+    """The files of an exported folder, name -> content.
+
+    Args:
+        record: ``config.json`` without ``sha256``, which is added, or with that of earlier weights.
+
+    Raises:
+        InputError: a weight does not fit into ``record["stored_as"]``.
+    """
+    data = encode_weights(_stored(loaded.network.state_dict(), record["stored_as"]), metadata={"format": "pt"})
+    full = {
+        "format": record["format"],
+        "sha256": hashlib.sha256(data).hexdigest(),
+        **{k: v for k, v in record.items() if k not in ("format", "sha256")},
+    }
+    return {
+        WEIGHTS_FILE: data,
+        CONFIG_FILE: json.dumps(full, indent=1, ensure_ascii=False).encode(),
+        MODEL_CARD_FILE: card.encode(),
+    }
 
 
 def _stored(weights: Mapping[str, Tensor], stored_as: StoredAs) -> dict[str, Tensor]:

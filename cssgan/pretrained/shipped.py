@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from cssgan.errors import CheckpointError
-from cssgan.pretrained.exported import is_export
+from cssgan.pretrained.exported import CONFIG_FILE, MODEL_CARD_FILE, WEIGHTS_FILE, is_export
+from phonics_data.contract.address import is_address
+from phonics_data.contract.hub import download_files, parse_repository
 
 FOLDER = Path(__file__).parent
 """Contains one exported folder per model; the folder's name is the model's name."""
@@ -19,13 +21,21 @@ def shipped_models() -> tuple[str, ...]:
 
 
 def model_folder(model: Path | str) -> Path:
-    """The folder of a model: a run or exported folder, or the name of a model that comes with the package.
+    """The folder of a model: a run or exported folder, the name of a model that comes with the package, or ``hf://user/name``, which
+    is downloaded into the cache of huggingface_hub.
 
     A folder of that name in the current directory takes precedence, and a text with a path separator is always a path.
 
     Raises:
         CheckpointError: no such folder, and no model of that name.
+        OptionError: an address of another form.
+        RemoteError: the Hub has no such repository, or cannot be reached.
+        DependencyError: huggingface-hub is not installed.
     """
+    if is_address(model):
+        return download_files(
+            parse_repository(str(model), "model", "model"), (CONFIG_FILE, MODEL_CARD_FILE, WEIGHTS_FILE)
+        )
     path = Path(model)
     if path.exists():
         return path

@@ -19,12 +19,20 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from phonics_data.contract.display import DisplayError, orientation, upright_rgb
+from phonics_data.contract.browser_video import browser_fault, codec_name
+from phonics_data.contract.display import DisplayError, upright_rgb
 from phonics_data.contract.files import atomic_path
-from phonics_data.contract.frame_times import FrameTimes
 from phonics_data.contract.image_file import UnknownRangeError, opened_image, shown, shown_on_white
 from phonics_data.contract.media_input import MAX_FRAME_PIXELS, open_input
-from phonics_data.contract.mono import MAX_CANCELLED_DB, cancelled_db, mix_channels, mix_frames
+from phonics_data.contract.mono import (
+    MAX_CANCELLED_DB,
+    LossTable,
+    cancelled_db,
+    cancelled_text,
+    mix_channels,
+    mix_frames,
+)
+from phonics_data.contract.shown_frames import ShownFrames
 from phonics_data.contract.streams import audio_stream, video_stream
 from phonics_data.contract.untrusted import read_sound
 from phonics_data.contract.video import REPEATABLE_H264, with_even_sides
@@ -57,38 +65,33 @@ def read_audio(path: Path) -> tuple[NDArray[np.float32], int]:
         raise InputError(f"{path}: sample rate {rate_hz} Hz, allowed: at least {MIN_RATE_HZ}; write the file again")
     if not bool(np.isfinite(audio_NC).all()):
         raise InputError(f"{path}: contains NaN or infinity; write the file again")
-    return np.clip(_mixed(path, audio_NC), -1.0, 1.0).astype(np.float32), int(rate_hz)
+    return np.clip(_mixed(path, audio_NC, int(rate_hz)), -1.0, 1.0).astype(np.float32), int(rate_hz)
 
 
-def _mixed(path: Path, audio_NC: NDArray[Any]) -> NDArray[np.float64]:
+def _mixed(path: Path, audio_NC: NDArray[Any], rate_hz: int) -> NDArray[np.float64]:
     """Mono. Raises `InputError` if the channels cancel each other."""
-    mono_N = mix_channels(audio_NC)
-    loudest = float(np.square(audio_NC, dtype=np.float64).mean(axis=0).max())
-    _check_cancelled(path, float(np.square(mono_N).mean()), loudest)
+    mono_N, losses = mix_channels(audio_NC, rate_hz)
+    _check_cancelled(path, losses)
     return mono_N
 
 
-def _check_cancelled(path: Path, mono_square: float, loudest_square: float) -> None:
-    if (quieter := cancelled_db(mono_square, loudest_square)) > MAX_CANCELLED_DB:
-        raise InputError(
-            f"{path}: its channels cancel each other: their mean is {quieter:.0f} dB quieter than one of them; invert one channel, "
-            "or use one alone"
-        )
+def _check_cancelled(path: Path, losses: LossTable) -> None:
+    if (quieter := cancelled_db(losses)) > MAX_CANCELLED_DB:
+        raise InputError(f"{path}: {cancelled_text(quieter)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VideoInfo:
-    """Properties of a video file that decide whether browsers play it."""
+    """Properties of a video file, and whether browsers play it."""
 
     seconds: float
     width: int
     height: int
     video_codec: str
+    """FFmpeg's name, e.g. ``h264``."""
     audio_codec: str
-    pixel_format: str
-    """FFmpeg's name, e.g. ``yuv420p``."""
-    is_mirrored: bool
-    """Its display matrix mirrors the frames."""
+    browser_fault: str
+    """Why some browser does not play it, and what to do; empty if all do."""
 
 
 def probe(path: Path) -> VideoInfo:
@@ -100,21 +103,25 @@ def probe(path: Path) -> VideoInfo:
             if not container.streams.video or not container.streams.audio:
                 missing = "audio" if container.streams.video else "video"
                 raise InputError(f"{path}: has no {missing} stream; give an mp4 with video and audio")
-            video, audio = container.streams.video[0], container.streams.audio[0]
-            first = next(container.decode(video), None)
-            if container.duration is None or container.duration <= 0 or first is None:
+            video, audio = video_stream(container), audio_stream(container)
+            if video is None or audio is None:
+                missing = "audio" if video is not None else "video"
+                raise InputError(f"{path}: has no {missing} stream that can be decoded; encode it again")
+            fault = browser_fault(container)
+            if container.duration is None or container.duration <= 0:
                 raise InputError(f"{path}: has no frames; write it again")
             return VideoInfo(
                 seconds=container.duration / av.time_base,
                 width=video.width,
                 height=video.height,
-                video_codec=video.codec_context.name,
-                audio_codec=audio.codec_context.name,
-                pixel_format=video.codec_context.pix_fmt or "",
-                is_mirrored=orientation(first).is_mirrored,
+                video_codec=codec_name(video),
+                audio_codec=codec_name(audio),
+                browser_fault=fault,
             )
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; give an mp4 with video and audio") from error
+    except DisplayError as error:
+        raise InputError(f"{path}: {error}") from error
     except (OSError, ValueError, av.error.FFmpegError) as error:
         raise InputError(f"{path}: cannot be read as a video ({error}); give an mp4 with video and audio") from error
 
@@ -162,12 +169,12 @@ def read_video(path: Path, size: int, audio_rate_hz: int) -> VideoFile:
             start = Fraction(cast("int | None", container.start_time) or 0, av.time_base)
             streams = [stream, *([sound] if sound is not None else [])]
             resampler = av.AudioResampler(format="fltp", rate=audio_rate_hz)
-            times = FrameTimes(stream)
+            shown_frames = ShownFrames(stream)
             decoded = (
                 frame
                 for packet in container.demux(streams)
                 for frame in (
-                    times.add(packet, cast("list[av.VideoFrame]", packet.decode()))
+                    shown_frames.add(packet, cast("list[av.VideoFrame]", packet.decode()))
                     if packet.stream.index == stream.index
                     else packet.decode()
                 )
@@ -196,7 +203,7 @@ def read_video(path: Path, size: int, audio_rate_hz: int) -> VideoFile:
                         )
             if parts:
                 parts += resampler.resample(None)
-            mixed = [mix_frames([part]) for part in parts]
+            sound_N, losses = mix_frames(parts) if parts else (None, None)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such video file") from error
     except DisplayError as error:
@@ -212,17 +219,15 @@ def read_video(path: Path, size: int, audio_rate_hz: int) -> VideoFile:
             f"{path}: its duration is {float(announced):.2f} s, but it decodes only up to {float(end):.2f} s; the file is cut off "
             "or damaged: write it again"
         )
-    sound_N = np.concatenate([mono_N for mono_N, _ in mixed]) if mixed else np.zeros(0, np.float32)
-    if sound_N.size:
-        loudest_square = sum(square * mono_N.size for mono_N, square in mixed) / sound_N.size
-        _check_cancelled(path, float(np.square(sound_N, dtype=np.float64).mean()), loudest_square)
+    if losses is not None:
+        _check_cancelled(path, losses)
     frame_rate = Fraction(rate.numerator, rate.denominator)
     wanted = round(len(frames) / frame_rate * audio_rate_hz)
     late = starts.get("AudioFrame", Fraction(0)) - starts.get("VideoFrame", Fraction(0))
     return VideoFile(
         frames_THWC=np.stack(frames),
         frame_rate=frame_rate,
-        audio_N=_shifted(sound_N, round(late * audio_rate_hz), wanted) if mixed else None,
+        audio_N=_shifted(sound_N, round(late * audio_rate_hz), wanted) if sound_N is not None else None,
     )
 
 

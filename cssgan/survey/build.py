@@ -33,7 +33,6 @@ from cssgan.survey.definition import (
 )
 from phonics_data.contract.csv_table import read_csv
 from phonics_data.contract.files import temporary_folder
-from phonics_data.contract.video import BROWSER_PIXEL_FORMATS
 from phonics_data.errors import InputError, OptionError, UsageError
 
 if TYPE_CHECKING:
@@ -43,8 +42,6 @@ if TYPE_CHECKING:
     from cssgan.types import Split
     from phonics_data.contract.sample import Sample
 
-BROWSER_CODECS = (("h264", "vp9", "av1"), ("aac", "mp3", "opus"))
-"""Video and audio codecs that current browsers play in an mp4."""
 LENGTH_TOLERANCE_SECONDS = 0.25
 log = logging.getLogger("cssgan")
 
@@ -224,19 +221,8 @@ def _models_and_items(model_videos: Sequence[ModelVideo], options: SurveyOptions
 
 def _copy_video(source: ModelVideo, media: Path) -> Video:
     info = media_files.probe(source.path)
-    codecs = (info.video_codec, info.audio_codec)
-    if any(codec not in allowed for codec, allowed in zip(codecs, BROWSER_CODECS, strict=True)):
-        allowed = " and ".join("/".join(names) for names in BROWSER_CODECS)
-        raise InputError(f"{source.path}: codecs {' and '.join(codecs)}, allowed in browsers: {allowed}")
-    if info.pixel_format not in BROWSER_PIXEL_FORMATS:
-        raise InputError(
-            f"{source.path}: pixel format {info.pixel_format or 'unknown'}, allowed in browsers: {', '.join(BROWSER_PIXEL_FORMATS)} "
-            "(8 bits, 4:2:0); encode it again with -pix_fmt yuv420p"
-        )
-    if info.is_mirrored:
-        raise InputError(
-            f"{source.path}: its display matrix mirrors the frames, which not every browser does; encode it again, mirrored"
-        )
+    if info.browser_fault:
+        raise InputError(f"{source.path}: {info.browser_fault}")
     # The name is random: raters who know a video could compute a digest of it.
     file = f"{secrets.token_hex(8)}.mp4"
     shutil.copyfile(source.path, media / file)

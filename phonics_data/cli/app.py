@@ -22,20 +22,26 @@ from phonics_data.cli.import_ import import_app
 from phonics_data.cli.manifest import manifest_app
 from phonics_data.cli.option_groups import option_groups
 from phonics_data.cli.options import (
+    AnyDataset,
     AsJson,
     Dataset,
+    ExecutorArguments,
     FetchArguments,
     FetchWorkers,
     Manifest,
     Out,
+    PartOption,
     SegmentArguments,
     ShardArguments,
     TranscribeArguments,
     Work,
     Workers,
+    parse_part,
 )
+from phonics_data.cli.push import push
 from phonics_data.cli.review import export_labels, review
 from phonics_data.cli.show import show
+from phonics_data.contract.address import is_address, local_path, shown
 from phonics_data.contract.console import printable_json, say
 from phonics_data.contract.program import PrintableGroup, set_up_console
 from phonics_data.errors import UNUSABLE_PATH, InputError, OptionError, PhonicsDataError, UsageError, check_platform
@@ -138,6 +144,7 @@ def fetch(
     config: ConfigFile,
     work: Work = Path("work"),
     workers: FetchWorkers = 1,
+    part: PartOption = "",
     arguments: FetchArguments,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print what would be fetched, and its estimated size.")
@@ -153,22 +160,23 @@ def fetch(
     from phonics_data.stages.fetch.stage import fetch as run
     from phonics_data.storage.manifest import read_manifest
 
-    options = arguments.options(workers)
+    options, chosen_part = arguments.options(workers), parse_part(part)
     videos = read_manifest(manifest)
     if dry_run:
         from phonics_data.stages.fetch.preview import preview_fetch
 
-        print_preview(preview_fetch(work, videos, options), as_json=as_json)
+        print_preview(preview_fetch(work, videos, options, chosen_part), as_json=as_json)
         return
-    with open_workspace(ctx, work) as workspace, display(as_json=as_json) as progress:
-        count = run(workspace, videos, options, manifest=manifest, progress=progress)
+    with open_workspace(ctx, work, part=chosen_part) as workspace, display(as_json=as_json) as progress:
+        count = run(workspace, videos, options, manifest=manifest, progress=progress, part=chosen_part)
     if as_json:
         say(printable_json({"event": "counted", **dataclasses.asdict(count)}))
     else:
         print_counts([count])
-        if excluded := len(videos) - count.num_in:
+        if chosen_part is None and (excluded := len(videos) - count.num_in):
             say(f"{excluded} rows of the manifest were excluded by --only, --letters or --tier {options.max_tier}")
-    check_kept(count, workspace)
+    if chosen_part is None:
+        check_kept(count, workspace)
 
 
 @app.command()
@@ -179,6 +187,8 @@ def transcribe(
     config: ConfigFile,
     work: Work = Path("work"),
     workers: Workers = 1,
+    part: PartOption = "",
+    where: ExecutorArguments,
     arguments: TranscribeArguments,
 ) -> None:
     """Get words with times from captions or speech recognition (words.parquet), and run OCR if they are uncertain.
@@ -190,12 +200,16 @@ def transcribe(
     from phonics_data.cli.progress import check_kept, print_counts, progress
     from phonics_data.stages.transcribe import transcribe as run
 
-    options = arguments.options()
-    with open_workspace(ctx, work, must_exist=True) as workspace:
-        options = confirm_upload(workspace, options)
+    options, chosen_part, executor = arguments.options(), parse_part(part), where.executor_of(work)
+    with open_workspace(ctx, work, must_exist=True, part=chosen_part) as workspace:
+        options = confirm_upload(workspace, options, chosen_part)
         with progress() as on_progress:
-            count = run(workspace, options, workers=workers, on_progress=on_progress)
+            count = run(
+                workspace, options, workers=workers, on_progress=on_progress, part=chosen_part, executor=executor
+            )
         print_counts([count])
+        if chosen_part is not None:
+            return
         print_waiting_videos(workspace, options)
     check_kept(count, workspace)
 
@@ -234,6 +248,8 @@ def shard(
     work: Work = Path("work"),
     out: Out = Path("dataset"),
     workers: Workers = 1,
+    part: PartOption = "",
+    where: ExecutorArguments,
     arguments: ShardArguments,
     label_set: Annotated[
         str, typer.Option(help="Name of the label set; for imported labels, the name given at import.")
@@ -246,11 +262,14 @@ def shard(
     from phonics_data.cli.progress import print_counts, print_dataset, progress
     from phonics_data.stages.shard.stage import shard as run
 
-    options = arguments.options(label_set)
-    with open_workspace(ctx, work, must_exist=True) as workspace, progress() as on_progress:
-        count = run(workspace, out, options, workers=workers, on_progress=on_progress)
+    options, chosen_part, executor = arguments.options(label_set), parse_part(part), where.executor_of(work)
+    with open_workspace(ctx, work, must_exist=True, part=chosen_part) as workspace, progress() as on_progress:
+        count = run(
+            workspace, out, options, workers=workers, on_progress=on_progress, part=chosen_part, executor=executor
+        )
     print_counts([count])
-    print_dataset(out)
+    if chosen_part is None:
+        print_dataset(out)
 
 
 @app.command()
@@ -372,17 +391,21 @@ def doctor(
 
 @app.command()
 def verify(
-    dataset: Dataset,
+    dataset: AnyDataset,
     repair: Annotated[bool, typer.Option("--repair", help="Write damaged shards again from --work.")] = False,
     work: Work = Path("work"),
     as_json: AsJson = False,
 ) -> None:
     """Check a dataset: checksums, all samples, metadata against shards, no source in two splits.
 
+    Of a dataset at an address, every file is copied once into a temporary folder, and shards one at a time.
+
     Example: phonics-data verify dataset --repair --work work
+    Example: phonics-data verify s3://bucket/dataset
     """
     from phonics_data.report.verify import verify as run
 
+    name = shown(dataset)
     rewritten: list[str] = []
     if repair:
         from phonics_data.cli.progress import progress
@@ -390,26 +413,31 @@ def verify(
         from phonics_data.report.repair import repair as run_repair
         from phonics_data.storage.workspace import Workspace
 
+        folder = local_path(dataset, "DATASET with --repair")
         workspace = Workspace(work, must_exist=True)
         with workspace.lock(), progress() as on_progress:
-            repaired = run_repair(dataset, workspace, on_progress=on_progress)
-        write_report(dataset)
+            repaired = run_repair(folder, workspace, on_progress=on_progress)
+        write_report(folder)
         rewritten, result = list(repaired.rewritten), repaired.after
     else:
         result = run(dataset)
     if as_json:
-        _print_json({"dataset": str(dataset), "rewritten": rewritten, **dataclasses.asdict(result)})
+        _print_json({"dataset": name, "rewritten": rewritten, **dataclasses.asdict(result)})
     else:
         if repair:
-            say(f"{dataset}: written again: {', '.join(rewritten) or 'no shard'}")
+            say(f"{name}: written again: {', '.join(rewritten) or 'no shard'}")
         for fault in result.faults:
             say(fault)
     if result.faults:
-        raise InputError(
-            f"{dataset}: {len(result.faults)} faults; `phonics-data verify {dataset} --repair --work WORK` repairs them"
-        )
+        repaired_by = "`phonics-data push` of the whole dataset sends what differs again"
+        if not is_address(dataset):
+            repaired_by = f"`phonics-data verify {dataset} --repair --work WORK` repairs them"
+        raise InputError(f"{name}: {len(result.faults)} faults; {repaired_by}")
     if not as_json:
-        say(f"{dataset}: {result.num_samples} samples in {result.num_shards} shards, no fault")
+        what = f"{result.num_samples} samples in {result.num_shards} shards"
+        if not result.num_shards:
+            what = f"tables of {result.num_rows} clips, published without the shards"
+        say(f"{name}: {what}, no fault")
 
 
 @app.command()
@@ -456,6 +484,9 @@ def export(
     with progress() as on_progress:
         number = run(dataset, out, cast("Layout", layout), on_progress=on_progress)
     say(f"{out}: {number} clips")
+
+
+app.command()(push)
 
 
 @app.command()

@@ -16,6 +16,7 @@ import typer
 from phonics_data.cli.option_groups import option
 from phonics_data.contract.files import write_bytes
 from phonics_data.errors import OptionError
+from phonics_data.storage.parts import Part
 from phonics_data.storage.toml_file import read_toml
 from phonics_data.storage.workspace import Workspace
 
@@ -88,14 +89,16 @@ class ConfigFile:
 
 
 @contextmanager
-def open_workspace(ctx: typer.Context, work: Path, *, must_exist: bool = False) -> Generator[Workspace]:
-    """The locked workspace of a command. The options in effect are written to ``WORK/options/<command>.toml``.
+def open_workspace(
+    ctx: typer.Context, work: Path, *, must_exist: bool = False, part: Part | None = None
+) -> Generator[Workspace]:
+    """The locked workspace of a command, or of a part of it. The options in effect are written to ``WORK/options/<command>.toml``.
 
     The file can be given to ``--config``. Comments replace options without a value, secrets (cookies; proxies and URLs
-    with credentials), whose values are hidden, ``--yes``, and paths that are not valid UTF-8.
+    with credentials), whose values are hidden, ``--yes``, ``--part``, and paths that are not valid UTF-8.
     """
     workspace = Workspace(work, must_exist=must_exist)
-    with workspace.lock():
+    with workspace.lock(str(ctx.info_name), part):
         lines = [_line(name, parameter, ctx.params[parameter]) for name, parameter in _parameters(ctx).items()]
         write_bytes(workspace.root / "options" / f"{ctx.info_name}.toml", "".join(lines).encode())
         yield workspace
@@ -110,6 +113,8 @@ def _line(name: str, parameter: str, value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
     if value and parameter in ("cookies", "cookies_from_browser"):
         return f"# {name} = {HIDDEN}\n"
+    if parameter == "part":
+        return f"# {name} = {text}, not stored: the options of all parts are equal\n"
     if parameter == "yes":
         return f"# {name} = {text}, not stored: each run needs its own confirmation\n"
     if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):

@@ -14,11 +14,12 @@ from phonics_data.errors import UsageError
 
 if TYPE_CHECKING:
     from phonics_data.stages.transcribe import TranscribeOptions
+    from phonics_data.storage.parts import Part
     from phonics_data.storage.workspace import Workspace
     from phonics_data.types import StageCount
 
 
-def confirm_upload(workspace: Workspace, options: TranscribeOptions) -> TranscribeOptions:
+def confirm_upload(workspace: Workspace, options: TranscribeOptions, part: Part | None = None) -> TranscribeOptions:
     """`options` with permission to send audio, after confirmation by the user; prints the amount.
 
     Raises:
@@ -26,7 +27,7 @@ def confirm_upload(workspace: Workspace, options: TranscribeOptions) -> Transcri
         typer.Abort: the user did not confirm.
     """
     google = options.engine.google
-    if options.engine.engine != "google" or not print_upload_estimate(workspace, options) or google.may_send:
+    if options.engine.engine != "google" or not print_upload_estimate(workspace, options, part) or google.may_send:
         return options
     if not sys.stdin.isatty():
         raise UsageError("--engine google: nothing was sent, because there is no terminal for confirmation; add --yes")
@@ -34,11 +35,11 @@ def confirm_upload(workspace: Workspace, options: TranscribeOptions) -> Transcri
     return replace(options, engine=replace(options.engine, google=replace(google, may_send=True)))
 
 
-def print_upload_estimate(workspace: Workspace, options: TranscribeOptions) -> bool:
+def print_upload_estimate(workspace: Workspace, options: TranscribeOptions, part: Part | None = None) -> bool:
     """Print how many minutes of audio would be sent to Google. Returns whether there are any."""
     from phonics_data.stages.transcribe import google_usage_estimate
 
-    usage = google_usage_estimate(workspace, options)
+    usage = google_usage_estimate(workspace, options, part)
     say(
         f"Google: at most {usage.seconds / 60:.1f} minutes of audio of {usage.num_videos} videos will be sent; "
         f"{usage.sent_seconds / 60:.1f} were sent before, --max-minutes is {options.engine.google.max_minutes:g}",

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phonics_data.cli.option_groups import option_groups
-from phonics_data.cli.options import Out, ReviewsFile, ShardArguments, Work, Workers, read_decisions
+from phonics_data.cli.options import ExecutorArguments, Out, ReviewsFile, ShardArguments, Work, Workers, read_decisions
 from phonics_data.contract.console import say
 from phonics_data.errors import InputError, OptionError
 
 if TYPE_CHECKING:
+    from phonics_data.executors.executor import Executor
     from phonics_data.sources.importer import LabelledFile
     from phonics_data.stages.shard.options import ShardOptions
     from phonics_data.storage.workspace import Workspace
@@ -31,6 +32,7 @@ def _import_and_shard(
     *,
     evidence: LabelSource,
     workers: int,
+    executor: Executor,
     reviews: str = "none",
 ) -> None:
     """Import, apply the decisions of people, shard.
@@ -54,12 +56,14 @@ def _import_and_shard(
             raise OptionError("--reviews", reviews, "only with the label set letters")
         reviews = "none"
     with locked_folder(out), progress() as on_progress:
-        count = import_files(workspace, files, evidence=evidence, workers=workers, on_progress=on_progress)
+        count = import_files(
+            workspace, files, evidence=evidence, workers=workers, on_progress=on_progress, executor=executor
+        )
         if reviews != "none":
             decisions = workspace_reviews(workspace) if decisions is None else decisions
             count = replace(count, notes=review_given_segments(workspace, decisions, limits))
         print_counts([count])  # at once: the second one may keep nothing
-        print_counts([shard(workspace, out, options, workers=workers, on_progress=on_progress)])
+        print_counts([shard(workspace, out, options, workers=workers, on_progress=on_progress, executor=executor)])
     print_dataset(out)
 
 
@@ -72,6 +76,7 @@ def import_folder(
     out: Out = Path("dataset"),
     workers: Workers = 1,
     reviews: ReviewsFile = "",
+    where: ExecutorArguments,
     arguments: ShardArguments,
     table: Annotated[
         Path | None, typer.Option("--csv", help="CSV with path, label, and optionally start, end, object_word.")
@@ -89,10 +94,13 @@ def import_folder(
 
     options = arguments.options(label_set or folder.absolute().name)
     files = files_by_csv(folder, table) if table is not None else files_by_subfolder(folder)
+    executor = where.executor_of(work)
     workspace = Workspace(work)
     with workspace.lock():
         evidence: LabelSource = "folder" if table is None else "csv"
-        _import_and_shard(workspace, files, out, options, evidence=evidence, workers=workers, reviews=reviews)
+        _import_and_shard(
+            workspace, files, out, options, evidence=evidence, workers=workers, executor=executor, reviews=reviews
+        )
 
 
 @import_app.command("grid")
@@ -104,6 +112,7 @@ def import_grid(
     out: Out = Path("dataset"),
     workers: Workers = 1,
     reviews: ReviewsFile = "",
+    where: ExecutorArguments,
     arguments: ShardArguments,
     label: Annotated[
         str, typer.Option(help="speaker (whole sentences), or letter (only the seconds of the sentence's letter).")
@@ -132,9 +141,12 @@ def import_grid(
         raise OptionError("--min-frames", min_frames, "only --label letter; a whole sentence is one clip of any length")
     options = arguments.options("letters" if label == "letter" else "grid", near_duplicates=False)
     files = grid_files(folder, cast("GridLabel", label), frame_rate=options.frame_rate, min_frames=min_frames or 14)
+    executor = where.executor_of(work)
     workspace = Workspace(work)
     with workspace.lock():
-        _import_and_shard(workspace, files, out, options, evidence="grid", workers=workers, reviews=reviews)
+        _import_and_shard(
+            workspace, files, out, options, evidence="grid", workers=workers, executor=executor, reviews=reviews
+        )
 
 
 @import_app.command("phonics")
@@ -146,6 +158,7 @@ def import_phonics(
     out: Out = Path("dataset"),
     workers: Workers = 1,
     reviews: ReviewsFile = "",
+    where: ExecutorArguments,
     arguments: ShardArguments,
     labels: Annotated[
         Path | None,
@@ -163,11 +176,16 @@ def import_phonics(
     from phonics_data.storage.workspace import Workspace
 
     options = arguments.options("letters")
+    executor = where.executor_of(work)
     workspace = Workspace(work)
     with workspace.lock():
         with progress() as on_progress:
-            files = phonics_files(folder, labels, workspace=workspace, workers=workers, on_progress=on_progress)
-        _import_and_shard(workspace, files, out, options, evidence="csv", workers=workers, reviews=reviews)
+            files = phonics_files(
+                folder, labels, workspace=workspace, workers=workers, on_progress=on_progress, executor=executor
+            )
+        _import_and_shard(
+            workspace, files, out, options, evidence="csv", workers=workers, executor=executor, reviews=reviews
+        )
 
 
 @import_app.command("vidtimit")
@@ -178,6 +196,7 @@ def import_vidtimit(
     work: Work = Path("work"),
     out: Out = Path("dataset"),
     workers: Workers = 1,
+    where: ExecutorArguments,
     arguments: ShardArguments,
     download: Annotated[
         bool, typer.Option("--download", help="First download missing files from the public record. Resumable.")
@@ -198,13 +217,15 @@ def import_vidtimit(
     if download:
         with progress() as on_progress:
             run_download(folder, on_progress=on_progress)
+    executor = where.executor_of(work)
     workspace = Workspace(work)
     with workspace.lock():
         with progress() as on_progress:
             files = vidtimit_files(workspace, folder, on_progress=on_progress)
-        if len(files) != EXPECTED_CLIPS:
-            say(f"{folder}: contains {len(files)} of the {EXPECTED_CLIPS} sentences of the corpus", err=True)
-        _import_and_shard(workspace, files, out, options, evidence="vidtimit", workers=workers)
+        second_copies = sum(file.fault is not None and file.fault.reason == "near_duplicate" for file in files)
+        if (num_found := len(files) - second_copies) != EXPECTED_CLIPS:
+            say(f"{folder}: contains {num_found} of the {EXPECTED_CLIPS} sentences of the corpus", err=True)
+        _import_and_shard(workspace, files, out, options, evidence="vidtimit", workers=workers, executor=executor)
 
 
 @import_app.command("labels")

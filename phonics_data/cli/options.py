@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from phonics_data.cli.option_groups import option
+from phonics_data.contract.address import local_path
 from phonics_data.contract.frame_rate import rate_of_text
 from phonics_data.errors import OptionError
 
 if TYPE_CHECKING:
     from phonics_data.contract.shard import FramesFormat
+    from phonics_data.executors.executor import Executor
     from phonics_data.quality.split import Ratios
     from phonics_data.recognizers import whisper
     from phonics_data.recognizers.engines import AlignMode, EngineName
@@ -26,13 +28,26 @@ if TYPE_CHECKING:
     from phonics_data.stages.segment import SegmentOptions
     from phonics_data.stages.shard.options import DatasetFit, ShardOptions
     from phonics_data.stages.transcribe import OcrMode, TranscribeOptions
+    from phonics_data.storage.parts import Part
     from phonics_data.storage.reviews import Reviews
 
-Manifest = Annotated[str, typer.Argument(help="CSV or parquet manifest: path or http URL.")]
+Manifest = Annotated[str, typer.Argument(help="CSV or parquet manifest: path or address (https://, s3://, hf://).")]
 Dataset = Annotated[Path, typer.Argument(help="Dataset folder.")]
+AnyDataset = Annotated[
+    str, typer.Argument(help="Dataset: folder or address (https://, s3://, gs://, hf://datasets/...).")
+]
 Work = Annotated[Path, typer.Option(help="Workspace: folder for the results of all stages.")]
 Out = Annotated[Path, typer.Option(help="Dataset folder to write.")]
 Workers = Annotated[int, typer.Option(min=1, help="Number of processes.")]
+PartOption = Annotated[
+    str,
+    typer.Option(
+        "--part",
+        metavar="K/N",
+        help="Process only the K-th of N parts of the videos (by a hash of the id), beside other processes; write no table. The same command "
+        "without --part then does what is missing and writes the tables.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on standard output.")]
 Sleep = Annotated[tuple[float, float], typer.Option(help="Minimum and maximum pause between two videos, in seconds.")]
 FetchWorkers = Annotated[
@@ -60,7 +75,34 @@ def read_decisions(reviews: str) -> Reviews | None:
 
     if not reviews:
         return None
-    return Reviews() if reviews == "none" else read_reviews(Path(reviews))
+    return Reviews() if reviews == "none" else read_reviews(local_path(reviews, "--reviews"))
+
+
+def parse_part(text: str) -> Part | None:
+    """The part of `PartOption`; None without one. Raises `OptionError`."""
+    from phonics_data.storage.parts import Part
+
+    return Part.parse(text) if text else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutorArguments:
+    executor: str = option(
+        "local",
+        "What processes the items: local (--workers processes), or ray (a Ray cluster, extra ray; all nodes must see WORK).",
+    )
+    ray_address: str = option("auto", "Address of the Ray cluster; auto: that of this machine, or of RAY_ADDRESS.")
+
+    def executor_of(self, work: Path) -> Executor:
+        """What processes the items of the workspace `work`. Raises `OptionError`."""
+        from phonics_data.executors.executor import on_this_machine
+        from phonics_data.executors.ray_cluster import RayExecutor
+
+        if self.executor not in ("local", "ray"):
+            raise OptionError("--executor", self.executor, "local or ray")
+        if self.executor == "local" and self.ray_address != "auto":
+            raise OptionError("--ray-address", self.ray_address, "only with --executor ray")
+        return on_this_machine if self.executor == "local" else RayExecutor(self.ray_address, folder=work)
 
 
 @dataclass(frozen=True, kw_only=True)

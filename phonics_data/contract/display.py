@@ -5,14 +5,15 @@
 * Transparent pixels are composited on white.
 
 What would give a wrong picture if it were ignored, and is not supported, is an error: rotation by other angles than quarter
-turns, stereoscopic and panoramic video, high dynamic range and wide gamut, rare colour matrices, transparency that the decoder
-cannot read.
+turns, stereoscopic and panoramic video, high dynamic range and wide gamut, rare colour matrices. `ShownFrames` does what concerns a
+whole stream: clean aperture, interlacing, and transparency that the decoder does not read.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -91,14 +92,14 @@ class Orientation:
 
 
 def orientation(frame: VideoFrame) -> Orientation:
-    """The orientation of a decoded frame, by its display matrix.
+    """The orientation of a decoded frame, by its display matrix or that of a frame before it (`ShownFrames`).
 
     Raises:
         DisplayError: the frame has to be shown in a way that is not supported.
     """
     from av.sidedata.sidedata import SideDataContainer, Type
 
-    _check_colors(frame)
+    check_colors(int(frame.color_trc), int(frame.color_primaries), int(frame.colorspace))
     _accept_all(Type)
     # frame.side_data would make a cycle of references, which keeps the frame in memory until the garbage collector runs.
     side_data = cast("Any", SideDataContainer)(frame)
@@ -112,10 +113,27 @@ def orientation(frame: VideoFrame) -> Orientation:
             raise DisplayError(
                 f"panoramic video ({_PROJECTIONS[kind]} projection), allowed: flat pictures; render a view of it"
             )
-    matrix = side_data.get(Type.DISPLAYMATRIX)
-    return Orientation() if matrix is None else _from_matrix(struct.unpack_from("=9i", bytes(matrix)))
+    if (matrix := side_data.get(Type.DISPLAYMATRIX)) is not None:
+        return _from_matrix(struct.unpack_from("=9i", bytes(matrix)))
+    return earlier if isinstance(earlier := frame.opaque, Orientation) else Orientation()
 
 
+def keep_orientation(frame: VideoFrame, earlier: Orientation) -> Orientation:
+    """The orientation of a frame; one that has no display matrix has that of the frame before it, and is marked so.
+
+    Containers give each frame a matrix. Video streams (SEI messages of H.264 and HEVC) give it to the first one that it holds for.
+    """
+    from av.sidedata.sidedata import SideDataContainer, Type
+
+    _accept_all(Type)
+    if (matrix := cast("Any", SideDataContainer)(frame).get(Type.DISPLAYMATRIX)) is not None:
+        return _from_matrix(struct.unpack_from("=9i", bytes(matrix)))
+    if earlier != Orientation():
+        frame.opaque = replace(earlier)  # PyAV loses an object that several frames share
+    return earlier
+
+
+@cache
 def _accept_all(kinds: Any) -> None:
     """Let PyAV read frames with kinds of side data that it does not list (Exif, views of MV-HEVC, LCEVC): it fails otherwise."""
 
@@ -147,15 +165,16 @@ def _from_matrix(matrix: tuple[int, ...]) -> Orientation:
     return Orientation(False, d < 0, a < 0)
 
 
-def _check_colors(frame: VideoFrame) -> None:
+def check_colors(transfer: int, primaries: int, matrix: int) -> None:
+    """Check the code points of ITU-T H.273. Raises `DisplayError`."""
     for what, value, names in (
-        ("transfer function", int(frame.color_trc), _TRANSFERS),
-        ("colour primaries", int(frame.color_primaries), _PRIMARIES),
-        ("colour matrix", int(frame.colorspace), _MATRICES),
+        ("transfer function", transfer, _TRANSFERS),
+        ("colour primaries", primaries, _PRIMARIES),
+        ("colour matrix", matrix, _MATRICES),
     ):
         if value in names:
             raise DisplayError(
-                f"{what} {names[value]}, allowed: those of standard dynamic range (BT.601, BT.709, sRGB); convert the video to BT.709"
+                f"{what} {names[value]}, allowed: those of standard dynamic range (BT.601, BT.709, sRGB); convert it to BT.709 or sRGB"
             )
 
 

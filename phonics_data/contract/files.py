@@ -80,7 +80,8 @@ def _try_lock(descriptor: int) -> bool:
 
 def _remove_if_left(path: Path) -> None:
     with contextlib.suppress(OSError):  # removed by another process, or not ours to remove
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        # A file for writing, since NFS gives a lock only then.
+        descriptor = os.open(path, (os.O_RDONLY if path.is_dir() else os.O_RDWR) | os.O_NOFOLLOW)
         try:
             if _try_lock(descriptor):
                 if path.is_dir():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from phonics_data.contract.display import check_colors
 from phonics_data.contract.untrusted import one_line
 from phonics_data.errors import PhonicsDataError
 
@@ -57,6 +58,7 @@ def opened_image(
                 raise TooManyPixelsError(
                     f"{image.width} x {image.height} pixels, allowed: up to {max_pixels:,} pixels in all"
                 )
+            _check_readable(image)
             yield image
         except (ValueError, PhonicsDataError):
             raise
@@ -64,6 +66,31 @@ def opened_image(
             raise TooManyPixelsError(one_line(error)) from error
         except Exception as error:
             raise ValueError(one_line(error)) from error
+
+
+_MAX_CHUNKS = 1000
+
+
+def _check_readable(image: Image.Image) -> None:
+    """Refuse what Pillow reads wrongly. Raises `ValueError`."""
+    if image.format == "TIFF":
+        tags: dict[int, object] = dict(getattr(image, "tag_v2", {}))
+        if tags.get(262) == 6 and tags.get(259) == 1:
+            raise ValueError("uncompressed TIFF of YCbCr, allowed: RGB; save it as a png")
+    file = getattr(image, "fp", None)
+    if image.format != "PNG" or file is None:
+        return
+    here = file.tell()
+    place = 8
+    for _ in range(_MAX_CHUNKS):  # the chunk of the colours is before the pixels
+        file.seek(place)
+        header = file.read(12)
+        if len(header) < 12 or header[4:8] == b"IDAT":
+            break
+        if header[4:8] == b"cICP":  # transfer function and primaries as in videos; it takes precedence over a profile
+            check_colors(header[9], header[8], 0)
+        place += 12 + int.from_bytes(header[:4], "big")
+    file.seek(here)
 
 
 def shown(image: Image.Image) -> Image.Image:

@@ -6,12 +6,14 @@ import logging
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from typer.core import TyperGroup
 
+from phonics_data.contract.address import is_address, not_local
 from phonics_data.contract.console import printable, say
 
 
@@ -30,6 +32,8 @@ def set_up_console(level: int) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(PrintableFormatter())
     logging.basicConfig(level=level, handlers=[handler])
+    for library in ("aiobotocore", "botocore", "httpx", "httpx2"):  # they report every request, with its signature
+        logging.getLogger(library).setLevel(logging.WARNING)
 
     def warning_line(
         message: Warning | str, category: type[Warning], filename: str, lineno: int, line: object = None
@@ -45,7 +49,14 @@ def set_up_console(level: int) -> None:
 
 
 class PrintableGroup(TyperGroup):
-    """A program whose errors of usage are printable: the arguments of a shell can be names of files (``verify *``)."""
+    """A program whose errors of usage are printable: the arguments of a shell can be names of files (``verify *``).
+
+    Its options and arguments that are paths refuse addresses (``s3://bucket/work``), from which `pathlib.Path` would make a folder ``s3:``.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        _refuse_addresses(self)
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         try:
@@ -60,6 +71,27 @@ class PrintableGroup(TyperGroup):
         except Exception as error:
             _make_printable(error)
             raise
+
+
+def _refuse_addresses(command: Any) -> None:
+    """Make the path parameters of a command, and of those below it, check the text before it becomes a path."""
+    for child in getattr(command, "commands", {}).values():
+        _refuse_addresses(child)
+    for parameter in command.params:
+        parameter.process_value = _local_only(parameter, parameter.process_value)
+
+
+def _local_only(parameter: Any, process_value: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def process(ctx: Any, value: Any) -> Any:
+        found = process_value(ctx, value)
+        texts, paths = (one if isinstance(one, list | tuple) else [one] for one in (value, found))
+        for text, path in zip(texts, paths, strict=False):
+            if isinstance(path, Path) and isinstance(text, str) and is_address(text):
+                name = max(parameter.opts, key=len)
+                raise not_local(text, name if name.startswith("-") else name.upper())
+        return found
+
+    return process
 
 
 def _make_printable(error: Exception) -> None:

@@ -23,10 +23,11 @@ def audio_stream(container: InputContainer, language: str = "en") -> av.AudioStr
     """The decodable audio stream of the song, the first of those that are left after each rule:
 
     1. not commentary, audio description, or sound for people who hear badly;
-    2. marked as the original, not as a dub;
-    3. the default one, if only some are;
-    4. in `language`, if the streams name languages;
-    5. in file order.
+    2. at least half as long as the longest one, as far as the header gives lengths;
+    3. marked as the original, not as a dub;
+    4. the default one, if only some are;
+    5. in `language`, if the streams name languages;
+    6. in file order.
 
     Args:
         language: code of two or three letters; datasets are made of songs in English.
@@ -37,8 +38,10 @@ def audio_stream(container: InputContainer, language: str = "en") -> av.AudioStr
         Disposition.comment | Disposition.visual_impaired | Disposition.hearing_impaired | Disposition.clean_effects
     )
     streams = [one for one in container.streams.audio if _has_decoder(one)]
+    longest = max(map(_seconds, streams), default=0.0)
     for rule in (
         lambda one: not one.disposition & special,
+        lambda one: not 0 < _seconds(one) < longest / 2,
         lambda one: bool(one.disposition & Disposition.original),
         lambda one: not one.disposition & Disposition.dub,
         lambda one: bool(one.disposition & Disposition.default),
@@ -77,6 +80,18 @@ _THREE_LETTERS: dict[str, str] = {
         "hun=hu ron=ro rum=ro ben=bn tam=ta tel=te urd=ur fas=fa per=fa msa=ms may=ms fil=tl tgl=tl"
     ).split()
 }
+
+
+def _seconds(stream: Stream) -> float:
+    """Length by the header; 0 if it has none. Matroska files have a tag, as FFmpeg and mkvmerge write it."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    parts = stream.metadata.get("DURATION", "").split(":")
+    try:
+        hours, minutes, seconds = map(float, parts)
+    except ValueError:
+        return 0.0
+    return hours * 3600 + minutes * 60 + seconds
 
 
 def _is_default(stream: Stream) -> bool:

@@ -85,6 +85,7 @@ async def read_body(request: Request, content_type: str, max_bytes: int, what: s
         HTTPException: 403 for a request of another site, 408 for a slow body, 413 for a long one, 415 for another type.
     """
     from starlette.exceptions import HTTPException
+    from starlette.requests import ClientDisconnect
 
     check_origin(request)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -97,6 +98,8 @@ async def read_body(request: Request, content_type: str, max_bytes: int, what: s
                 body += part
                 if len(body) > max_bytes:
                     raise HTTPException(413, f"A {what} has at most {max_bytes} bytes.", {"Connection": "close"})
+    except ClientDisconnect as error:  # nobody reads the response; without it the server would log a traceback
+        raise HTTPException(400, f"The connection ended before the {what} did.", {"Connection": "close"}) from error
     except TimeoutError as error:
         raise HTTPException(408, f"The {what} did not arrive in time.", {"Connection": "close"}) from error
     return bytes(body)

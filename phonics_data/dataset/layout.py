@@ -9,6 +9,7 @@
       README.md                                dataset card
       SHA256SUMS                               of all files above, in the format of ``sha256sum --check``
       report.html                              HTML overview
+      manifest.csv                             only where the dataset was published without its shards: what rebuilds it
       .shards.json .lock                       the finished shards; held by the process that writes the dataset
 
 dataset.json is deleted before any change and written last, so a folder without it is incomplete.
@@ -31,8 +32,9 @@ from phonics_data.contract.sample import SCHEMA_VERSION
 from phonics_data.contract.untrusted import read_json_object, read_parquet, rows_of_table
 from phonics_data.errors import DatasetError
 from phonics_data.quality.split import SPLITS
+from phonics_data.storage.locks import lock_folder
 from phonics_data.storage.tables import schema
-from phonics_data.storage.workspace import file_sha256, lock_folder
+from phonics_data.storage.workspace import file_sha256
 from phonics_data.types import Clip, NoPictureReason, ObjectPictureSource, SourceCounts
 
 METADATA = "metadata.parquet"
@@ -43,6 +45,7 @@ CROISSANT = "croissant.json"
 CARD = "README.md"
 CHECKSUMS = "SHA256SUMS"
 REPORT = "report.html"
+MANIFEST = "manifest.csv"
 SHARD_NAME = re.compile(rf"({'|'.join(SPLITS)})-\d{{6}}\.tar")
 
 
@@ -86,7 +89,7 @@ class MetadataRow(Clip):
     no_picture_reason: NoPictureReason = ""
     """Why there is none, as in `phonics_data.types.NoPictureReason`."""
     cancelled_db: float = 0.0
-    """How much quieter the mono sound is than the loudest channel of the source, because its channels cancel each other."""
+    """How much quieter the mono sound is than the loudest channel of the source in the quarter of it that loses most."""
     source_frames: int = 0
     dropped_frames: int = 0
     repeated_frames: int = 0
@@ -178,6 +181,11 @@ def read_description(dataset: Path) -> dict[str, Any]:
             "build it again, or install the release that wrote it"
         )
     return found
+
+
+def has_shards(description: Mapping[str, Any]) -> bool:
+    """Whether the shards are beside dataset.json. `phonics-data push` sends the tables alone unless the rights are confirmed."""
+    return description.get("shards_included", True) is not False
 
 
 def rates_text(clips_by_frame_rate: Mapping[str, int]) -> str:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic, TypeVar, cast, get_args
 
 from phonics_data.contract.console import printable
 from phonics_data.contract.records import from_plain, to_plain
 from phonics_data.errors import ItemError, WorkerDiedError
-from phonics_data.executors.isolated import Limits, map_isolated
-from phonics_data.executors.local import map_items
+from phonics_data.executors.executor import Executor, on_this_machine
+from phonics_data.executors.isolated import Limits
+from phonics_data.storage.parts import Part
 from phonics_data.storage.public_text import without_secrets
 from phonics_data.storage.tables import read_table, write_table
 from phonics_data.storage.workspace import Ledger, Workspace
@@ -59,8 +60,11 @@ def run_items(
     workers: int = 1,
     limits: Callable[[Task], Limits] | None = None,
     on_progress: OnProgress | None = None,
+    executor: Executor = on_this_machine,
+    is_lost: Callable[[str, Outcome[Record]], bool] | None = None,
+    before: Callable[[Sequence[Task]], None] | None = None,
 ) -> StageResult[Record]:
-    """Process every unfinished task, record its outcome, and return the outcomes of all tasks.
+    """Process every unfinished task, record its outcome, and return the outcomes of all tasks. Each entry of the ledger is read once.
 
     Args:
         tasks: item id -> argument of `function`; picklable when ``workers > 1``.
@@ -70,6 +74,8 @@ def run_items(
         record_type: type of the elements of `Outcome.kept`.
         limits: resource limits of a task; each task then runs in its own process, even with one worker. For tasks that
             open untrusted files.
+        is_lost: whether the files of a finished item are missing, by its id and outcome; it is then processed again.
+        before: called with the unfinished tasks, if there are any, before the first one is processed.
     """
     started = time.monotonic()
     ledger = workspace.ledger(stage)
@@ -77,8 +83,11 @@ def run_items(
         item: outcome
         for item in tasks
         if (outcome := finished_outcome(ledger, item, record_type, fingerprints[item])) is not None
+        and not (is_lost and is_lost(item, outcome))
     }
     todo = [item for item in tasks if item not in finished]
+    if before and todo:
+        before([tasks[item] for item in todo])
     num_skipped = len(tasks) - len(todo)
     num_done = num_skipped
     if on_progress:
@@ -86,12 +95,8 @@ def run_items(
     call = cast("Callable[[tuple[str, Task]], Outcome[Record]]", partial(_call_with_task, function))
     pairs = [(item, tasks[item]) for item in todo]
     num_died = 0
-    results = (
-        map_items(call, pairs, workers=workers)
-        if limits is None
-        else map_isolated(call, pairs, workers=workers, limits=lambda pair: limits(pair[1]))
-    )
-    for (item, _), result in results:
+    pair_limits = None if limits is None else (lambda pair: limits(pair[1]))
+    for (item, _), result in executor(call, pairs, workers=workers, limits=pair_limits):
         outcome = rejected(stage, item, result) if isinstance(result, ItemError) else result
         num_died += isinstance(result, WorkerDiedError)
         # A process that died can have been ended by the system: the item is never finished by that.
@@ -120,6 +125,12 @@ def run_items(
         notes=(_DIED.format(num_died),) if num_died else (),
     )
     return StageResult(kept=kept, rejections=rejections, count=count)
+
+
+def count_of_part(count: StageCount, part: Part) -> StageCount:
+    """`count` with a note that the tables are not written yet."""
+    note = f"part {part}: no table is written; when all parts have ended, run the same command without --part"
+    return replace(count, notes=(*count.notes, note))
 
 
 def finished_outcome(

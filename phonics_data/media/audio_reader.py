@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phonics_data.contract.frame_times import FrameTimes
-from phonics_data.contract.mono import MAX_CANCELLED_DB
+from phonics_data.contract.mono import MAX_CANCELLED_DB, cancelled_text
 from phonics_data.contract.streams import audio_stream, video_stream
 from phonics_data.errors import MediaError
 from phonics_data.media.audio_track import AudioTrack, MonoAudio
@@ -58,8 +58,7 @@ def read_audio(path: Path, *, duration_seconds: float, rate_hz: int) -> MonoAudi
     if track.cancelled_db > MAX_CANCELLED_DB:
         raise MediaError(
             "channels_cancel",
-            f"{path}: its channels cancel each other: their mean is {track.cancelled_db:.0f} dB quieter than one of them; invert one "
-            "channel, or use one alone",
+            f"{path}: {cancelled_text(track.cancelled_db)}",
             measured=track.cancelled_db,
             threshold=MAX_CANCELLED_DB,
         )

@@ -12,7 +12,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from phonics_data.contract.mono import cancelled_db, mix_frames
+from phonics_data.contract.mono import LossTable, cancelled_db, mix_frames
 from phonics_data.errors import MediaError
 from phonics_data.media.timestamps import Grid, half_up
 
@@ -59,7 +59,7 @@ class AudioTrack:
         self._windows: list[tuple[int, int]] = []
         self._to_rate_hz = rate_hz
         self.cancelled_db = 0.0
-        """Of the samples that `take` returned last: how much quieter the mix is than its loudest channel."""
+        """`phonics_data.contract.mono.cancelled_db` of the samples that `take` returned last."""
         self._source = source
         self._jitter_seconds = _JITTER_SECONDS_BY_CODEC.get(codec, _JITTER_SECONDS)
         self._rate_hz = 0
@@ -72,7 +72,7 @@ class AudioTrack:
         self._skipped: list[tuple[int, int]] = []
         """Position and number of the samples whose times run backwards."""
         self._held: tuple[AudioFrame, int] | None = None
-        self._chunks: deque[tuple[int, MonoAudio, float]] = deque()
+        self._chunks: deque[tuple[int, MonoAudio, LossTable]] = deque()
         self._batch: list[AudioFrame] = []
         self._batch_start = (0, 0)
         self._batch_end = 0
@@ -175,12 +175,13 @@ class AudioTrack:
     def _convert_batch(self) -> None:
         if self._batch:
             begin, skip = self._batch_start
-            mono, loudest_square = mix_frames(self._batch)
-            if not np.isfinite(loudest_square):
+            mono, losses = mix_frames(self._batch)
+            if not np.isfinite(losses).all():
                 raise MediaError(
                     "does_not_decode", f"{self._source}: its audio contains NaN or infinity; encode the file again"
                 )
-            self._chunks.append((begin, mono[skip:], loudest_square))
+            losses[:, 0] += begin - skip
+            self._chunks.append((begin, mono[skip:], losses))
             self._batch = []
 
     def take(self, start: Fraction, num_samples: int) -> MonoAudio:
@@ -198,15 +199,13 @@ class AudioTrack:
         begin = half_up(start * self._rate_hz) - periods * down
         end = begin + 2 * periods * down + -(-num_samples * down // up)
         native = np.zeros(end - begin, np.float32)
-        mono_square = loudest_square = 0.0
-        for place, chunk, chunk_loudest in self._chunks:
+        heard: list[LossTable] = []
+        for place, chunk, losses in self._chunks:
             low, high = max(place, begin), min(place + chunk.size, end)
             if low < high:
-                part = chunk[low - place : high - place]
-                native[low - begin : high - begin] = part
-                mono_square += float(np.dot(part, part))
-                loudest_square += chunk_loudest * part.size
-        self.cancelled_db = cancelled_db(mono_square / max(native.size, 1), loudest_square / max(native.size, 1))
+                native[low - begin : high - begin] = chunk[low - place : high - place]
+                heard.append(_within(losses, low, high))
+        self.cancelled_db = cancelled_db(np.concatenate(heard)) if heard else 0.0
         out = resample(native, self._rate_hz, self._to_rate_hz)[periods * up :][:num_samples]
         return np.pad(out, (0, num_samples - out.size))
 
@@ -221,3 +220,12 @@ class AudioTrack:
         earliest = min((low for low, _ in self._windows), default=None)
         while self._chunks and (earliest is None or self._chunks[0][0] + self._chunks[0][1].size < earliest):
             self._chunks.popleft()
+
+
+def _within(losses_K4: LossTable, low: int, high: int) -> LossTable:
+    """The rows whose windows lie in the samples ``[low, high)``, those at the ends in proportion."""
+    first, size = losses_K4[:, 0], losses_K4[:, 1]
+    inside = np.minimum(first + size, high) - np.maximum(first, low)
+    rows = losses_K4[inside > 0].copy()
+    rows[:, 1:] *= (inside / np.maximum(size, 1))[inside > 0, None]
+    return rows

@@ -13,6 +13,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from phonics_data.contract.display import Region, on_white
+from phonics_data.contract.shown_frames import ShownFrames
 from phonics_data.contract.streams import video_stream
 from phonics_data.media.container import frames_of, open_media
 from phonics_data.media.scaler import FULL_FRAME, orientation_of
@@ -35,8 +36,10 @@ def content_region(path: Path, duration_seconds: float, *, num_frames: int = 12,
         if video is None:
             return FULL_FRAME
         video.codec_context.skip_frame = "NONKEY"
+        shown = ShownFrames(video)
+        _key_frame_at(container, shown, video, 0.0)  # an orientation can be in the first frame only
         for index in range(num_frames):
-            frame = _key_frame_at(container, video, duration_seconds * (index + 0.5) / num_frames)
+            frame = _key_frame_at(container, shown, video, duration_seconds * (index + 0.5) / num_frames)
             if frame is None:
                 continue
             turned = orientation_of(frame, str(path))
@@ -53,13 +56,15 @@ def content_region(path: Path, duration_seconds: float, *, num_frames: int = 12,
     return (left, top, 1 - right, 1 - bottom)
 
 
-def _key_frame_at(container: InputContainer, video: av.VideoStream, seconds: float) -> VideoFrame | None:
+def _key_frame_at(
+    container: InputContainer, shown: ShownFrames, video: av.VideoStream, seconds: float
+) -> VideoFrame | None:
     start = cast("int | None", container.start_time) or 0
     try:
         container.seek(start + int(seconds * av.time_base), backward=True)
         for packet in container.demux(video):
-            for frame in frames_of(packet):
-                return cast("VideoFrame", frame)
+            for frame in shown.single(packet, frames_of(packet)):
+                return frame
     except av.error.FFmpegError:
         return None  # the other key frames are enough
     return None

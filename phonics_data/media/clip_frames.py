@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from phonics_data.contract.shown_frames import ShownFrames
 from phonics_data.contract.streams import video_stream
 from phonics_data.errors import MediaError
 from phonics_data.media.container import as_fraction, decode_packet, open_media, pixel_aspect
@@ -37,6 +38,7 @@ def read_clip(path: Path, *, width: int, height: int, fit: Fit = "squash") -> tu
         if stream is None:
             raise MediaError("no_video_stream", f"{path}: has no video stream")
         rate = as_fraction(stream.average_rate or stream.guessed_rate)
+        shown = ShownFrames(stream)
         scaler = Scaler(width, height, fit, pixel_aspect(stream), source=str(path))
         stream.codec_context.thread_count = 1
         frames: list[NDArray[np.uint8]] = []
@@ -47,7 +49,7 @@ def read_clip(path: Path, *, width: int, height: int, fit: Fit = "squash") -> tu
                     "does_not_decode",
                     f"{path}: a frame after frame {len(frames)} does not decode; the file is damaged: provide it again",
                 )
-            for frame in decoded:
+            for frame in shown.add(packet, decoded):
                 has_size = (frame.width, frame.height) == (width, height)
                 upright = upright_frame(frame, str(path)) if has_size else None
                 # A frame of the right size that is shown turned has another size.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import av.error
 
+from phonics_data.contract.display import DisplayError
 from phonics_data.contract.media_input import TooLargeError, open_input
 from phonics_data.contract.streams import audio_stream, video_stream
 from phonics_data.errors import MediaError
@@ -28,7 +29,7 @@ def open_media(path: Path) -> Generator[InputContainer]:
 
     Raises:
         MediaError: ``file_missing``, ``not_a_video``, or ``too_large`` (limits of `phonics_data.contract.media_input`);
-            ``does_not_decode`` for errors of the media libraries inside the ``with`` block.
+            ``does_not_decode`` for errors of the media libraries inside the ``with`` block, ``unsupported`` for `DisplayError`.
     """
     if not path.is_file():
         raise MediaError("file_missing", f"{path}: no such file; fetch the video again")
@@ -42,6 +43,8 @@ def open_media(path: Path) -> Generator[InputContainer]:
         ) from error
     try:
         yield container
+    except DisplayError as error:
+        raise MediaError("unsupported", f"{path}: {error}") from error
     except av.error.FFmpegError as error:
         raise MediaError("does_not_decode", f"{path}: damaged media file ({_text(error)}); fetch it again") from error
     finally:

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phonics_data.contract.display import Region
-from phonics_data.contract.frame_times import FrameTimes
 from phonics_data.contract.sample import num_audio_samples, quantize_audio
+from phonics_data.contract.shown_frames import ShownFrames
 from phonics_data.contract.streams import audio_stream, video_stream
 from phonics_data.errors import MediaError
 from phonics_data.media.audio_track import AudioTrack
@@ -67,7 +67,7 @@ class DecodedClip:
     audio_N: NDArray[np.float32]
     """Mono in [-1, 1], quantized to 16 bits, of the same duration as the frames."""
     cancelled_db: float
-    """How much quieter the mono sound is than the loudest channel of the source, because its channels cancel each other."""
+    """How much quieter the mono sound is than the loudest channel of the source in the quarter of it that loses most."""
     samples_THWC: NDArray[np.uint8]
     """Some whole frames at (about) the source's size, uint8 RGB, as asked for by `Samples`; empty if they were not."""
     sample_frames_T: NDArray[np.int64]
@@ -267,7 +267,7 @@ def _decode_streams(
     leading: list[AudioFrame] = []
     leading_seconds, is_leading_dropped = 0.0, False
     separate: Iterator[AudioFrame] | None = None
-    tick, audio_index, times = time_base(audio), audio.index, FrameTimes(display.video)
+    tick, audio_index, shown = time_base(audio), audio.index, ShownFrames(display.video)
     with ExitStack() as opened:
         for packet in container.demux([display.video, audio]):
             if packet.stream.index == audio_index:
@@ -289,7 +289,7 @@ def _decode_streams(
             frames, is_valid = decode_packet(packet)
             if not is_valid:
                 display.lose(packet)
-            for frame in times.add(packet, frames):
+            for frame in shown.add(packet, frames):
                 is_first = display.origin is None
                 covered = display.replace(frame)
                 if is_first and display.origin is not None and audio.start_time is not None:
@@ -304,7 +304,7 @@ def _decode_streams(
                 if wanted and (timestamp := display.seek_timestamp(wanted[0].first)) is not None:
                     _seek(container, timestamp, display.video)
                     track.expect_repetition()
-                    times.reset()
+                    shown.reset()
                 if separate is not None:
                     _catch_up(separate, track, display, tick)
         if display.origin is not None:

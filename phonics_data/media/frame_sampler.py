@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phonics_data.contract.display import on_white
-from phonics_data.contract.frame_times import FrameTimes
+from phonics_data.contract.shown_frames import ShownFrames
 from phonics_data.contract.streams import video_stream
 from phonics_data.errors import MediaError
 from phonics_data.media.container import frames_of, open_media, pixel_aspect, time_base
@@ -60,7 +60,7 @@ def sample_frames(path: Path, *, rate: int = 8, max_width: int = 640, threads: i
         if stream is None:
             raise MediaError("no_video_stream", f"{path}: has no video stream")
         stream.codec_context.thread_count = threads
-        tick, times = time_base(stream), FrameTimes(stream)
+        tick, frames = time_base(stream), ShownFrames(stream)
         origin: Fraction | None = None
         number = 0
         shown: VideoFrame | None = None
@@ -68,7 +68,7 @@ def sample_frames(path: Path, *, rate: int = 8, max_width: int = 640, threads: i
         recent: list[tuple[VideoFrame, float]] = []
         scalers = _Scalers(max_width, pixel_aspect(stream), str(path))
         for packet in container.demux(stream):
-            for frame in times.add(packet, frames_of(packet)):
+            for frame in frames.add(packet, frames_of(packet)):
                 assert frame.pts is not None
                 seconds = frame.pts * tick
                 origin = seconds if origin is None else origin

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, cast
 import av
 import av.error
 
+from phonics_data.contract.browser_video import browser_fault
 from phonics_data.contract.display import HD_LINES, UNSPECIFIED_MATRIX
 from phonics_data.contract.files import atomic_path
-from phonics_data.contract.frame_times import FrameTimes
-from phonics_data.contract.video import BROWSER_PIXEL_FORMATS
+from phonics_data.contract.shown_frames import ShownFrames
 from phonics_data.errors import MediaError
 from phonics_data.media.container import (
     audio_stream,
@@ -33,12 +33,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-_PLAYABLE = {
-    ".mp4": ({"h264", "av1", "vp9"}, {"aac", "mp3", "opus", "flac"}, "video/mp4"),
-    ".m4v": ({"h264", "av1", "vp9"}, {"aac", "mp3", "opus", "flac"}, "video/mp4"),
-    ".webm": ({"vp8", "vp9", "av1"}, {"opus", "vorbis"}, "video/webm"),
-}
-_DECODERS = {"libdav1d": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9", "libopus": "opus", "libvorbis": "vorbis"}
+_MEDIA_TYPES = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm"}
 PREVIEW_HEIGHT = 360
 _PREROLL_SECONDS = 1
 _MAX_LATE_SECONDS = Fraction(1, 50)
@@ -50,21 +45,12 @@ def playable_type(path: Path) -> str:
     Raises:
         MediaError: the file is missing, not a media file, does not decode, or has to be shown in a way that is not supported.
     """
-    videos, audios, media_type = _PLAYABLE.get(path.suffix.lower(), (set[str](), set[str](), ""))
     with open_media(path) as container:
-        video, audio = video_stream(container), audio_stream(container)
-        video_codec = video.codec_context.name if video is not None else ""
-        audio_codec = audio.codec_context.name if audio is not None else ""
-        pixel_format = (video.codec_context.pix_fmt or "") if video is not None else ""
+        fault = browser_fault(container)
+        video = video_stream(container)
         late = abs((video.start_time or 0) * time_base(video)) if video is not None else 0
-        first = next(container.decode(video), None) if video is not None else None
-        is_mirrored = first is not None and orientation_of(first, str(path)).is_mirrored
     # Browsers begin with the earliest stream, the pages with the first frame.
-    if late > _MAX_LATE_SECONDS or is_mirrored:
-        return ""
-    plays_video = _DECODERS.get(video_codec, video_codec) in videos and pixel_format in BROWSER_PIXEL_FORMATS
-    plays_audio = not audio_codec or _DECODERS.get(audio_codec, audio_codec) in audios
-    return media_type if plays_video and plays_audio else ""
+    return "" if fault or late > _MAX_LATE_SECONDS else _MEDIA_TYPES.get(path.suffix.lower(), "")
 
 
 def write_preview(path: Path, out: Path) -> None:
@@ -84,7 +70,7 @@ def write_preview(path: Path, out: Path) -> None:
         )
         maps = [f"0:{stream.index}" for stream in (video, audio) if stream is not None]
     matrix = f"in_color_matrix={'bt709' if is_hd else 'auto'}:out_color_matrix=bt709:out_range=tv"
-    shown = f"setpts=PTS-STARTPTS,scale=-2:'min({PREVIEW_HEIGHT},ih)':{matrix},format=yuv420p"
+    shown = f"setpts=PTS-STARTPTS,bwdif=mode=send_frame:deint=interlaced,scale=-2:'min({PREVIEW_HEIGHT},ih)':{matrix},format=yuv420p"
     tags = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
     with atomic_path(out) as temporary:
         command = [
@@ -135,8 +121,8 @@ def frame_jpeg(path: Path, seconds: float, *, max_width: int = 320) -> bytes:
 
 def _frame_at(path: Path, container: InputContainer, stream: VideoStream, seconds: float) -> VideoFrame | None:
     """The frame that is displayed `seconds` after the first one."""
-    tick, times = time_base(stream), FrameTimes(stream)
-    first = next((frame for packet in container.demux(stream) for frame in times.add(packet, frames_of(packet))), None)
+    tick, frames = time_base(stream), ShownFrames(stream)
+    first = next((frame for packet in container.demux(stream) for frame in frames.add(packet, frames_of(packet))), None)
     if first is None:
         return None
     assert first.pts is not None
@@ -145,19 +131,21 @@ def _frame_at(path: Path, container: InputContainer, stream: VideoStream, second
     if seconds > _PREROLL_SECONDS:
         with suppress(av.error.FFmpegError):
             container.seek(wanted - round(_PREROLL_SECONDS / tick), stream=stream, backward=True)
-            shown = _last_until(container, stream, wanted)
+            frames.reset()
+            shown = _last_until(container, stream, wanted, frames)
             if shown is not None and (shown.pts or 0) <= wanted:
                 return shown
     # Without an index, a seek can land after the wanted frame.
     with open_media(path) as again:
-        return _last_until(again, cast("VideoStream", again.streams[stream.index]), wanted)
+        video = cast("VideoStream", again.streams[stream.index])
+        return _last_until(again, video, wanted, ShownFrames(video))
 
 
-def _last_until(container: InputContainer, stream: VideoStream, wanted: int) -> VideoFrame | None:
+def _last_until(container: InputContainer, stream: VideoStream, wanted: int, frames: ShownFrames) -> VideoFrame | None:
     """The last frame that does not begin after `wanted`; the first one if all do."""
-    times, shown = FrameTimes(stream), None
+    shown = None
     for packet in container.demux(stream):
-        for frame in times.add(packet, frames_of(packet)):
+        for frame in frames.add(packet, frames_of(packet)):
             assert frame.pts is not None
             if frame.pts > wanted and shown is not None:
                 return shown

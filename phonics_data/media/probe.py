@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, cast
 import av
 import av.error
 
-from phonics_data.contract.frame_times import FrameTimes
 from phonics_data.contract.media_input import MAX_FRAME_PIXELS
+from phonics_data.contract.shown_frames import ShownFrames
 from phonics_data.contract.streams import audio_stream, describe_choice, video_stream
 from phonics_data.errors import MediaError
 from phonics_data.media.container import as_fraction, frames_of, open_media, time_base
@@ -215,14 +215,14 @@ def _decoded_seconds(path: Path, from_seconds: float) -> float:
         streams = [s for s in (video_stream(container), audio_stream(container)) if s is not None]
         start = (cast("int | None", container.start_time) or 0) / av.time_base
         video = video_stream(container)
-        times = FrameTimes(video) if video is not None else None
+        shown = ShownFrames(video) if video is not None else None
         try:
             if from_seconds > 0:
                 container.seek(int((start + from_seconds) * av.time_base), backward=True)
             for packet in container.demux(streams):
                 frames = frames_of(packet)
-                if times is not None and video is not None and packet.stream.index == video.index:
-                    frames = times.add(packet, frames)
+                if shown is not None and video is not None and packet.stream.index == video.index:
+                    frames = shown.add(packet, frames)
                 for frame in frames:
                     if packet.stream.type == "video":
                         orientation_of(frame, str(path))  # refused before any work

@@ -5,8 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 
 VIDEO_SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .3gp .3g2 .mkv .webm .avi .mpg .mpeg .vob .ts .m2ts .mts .flv .f4v .ogv .wmv .asf .mxf".split()
+    ".mp4 .m4v .mov .qt .3gp .3g2 .mkv .webm .avi .divx .mpg .mpeg .mpe .mpv .m1v .m2v .vob .ts .m2ts .mts .flv .f4v .ogv .wmv "
+    ".asf .rm .rmvb .dv .mxf".split()
 )
+
+SYSTEM_FOLDERS = frozenset(
+    (
+        "$recycle.bin", "recycler", "system volume information", "lost+found", "__macosx", "@eadir", "#recycle", "#snapshot",
+        "@recycle", "@recently-snapshot",
+    )
+)  # fmt: skip
+"""Folders that operating systems, archives and network storage create, in lower case."""
+
+
+def is_hidden(relative: Path) -> bool:
+    """Whether a file is hidden, or in a hidden folder or one of `SYSTEM_FOLDERS`: copies, previews and deleted files.
+
+    Args:
+        relative: its path from the folder that the user gave, whose own name does not count.
+    """
+    return any(part.startswith(".") or part.lower() in SYSTEM_FOLDERS for part in relative.parts)
 
 
 def is_video_file(path: Path) -> bool:

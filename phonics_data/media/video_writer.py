@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from phonics_data.contract.files import atomic_path, write_bytes
 from phonics_data.contract.image_file import is_plain, opened_image, shown, shown_on_white
-from phonics_data.contract.mono import mix_channels
+from phonics_data.contract.mono import MAX_CANCELLED_DB, cancelled_db, cancelled_text, mix_channels
 from phonics_data.contract.untrusted import read_limited, read_sound
 from phonics_data.contract.video import REPEATABLE_H264, with_even_sides
 from phonics_data.errors import MediaError
@@ -52,6 +52,11 @@ def video_from_images(path: Path, images: Sequence[Path], frame_rate: Fraction, 
         raise MediaError("no_audio_stream", f"{audio}: not a readable audio file ({error})") from error
     if not np.isfinite(audio_NC).all():
         raise MediaError("no_audio_stream", f"{audio}: contains NaN or infinity")
+    mono_N, losses = mix_channels(audio_NC, rate_hz)
+    if (quieter := cancelled_db(losses)) > MAX_CANCELLED_DB:
+        raise MediaError(
+            "channels_cancel", f"{audio}: {cancelled_text(quieter)}", measured=quieter, threshold=MAX_CANCELLED_DB
+        )
     try:
         blobs = [read_limited(image, _MAX_IMAGE_BYTES) for image in images]
         with opened_image(images[0]) as first:
@@ -63,7 +68,7 @@ def video_from_images(path: Path, images: Sequence[Path], frame_rate: Fraction, 
             video.pix_fmt = "yuvj420p" if is_jpeg else "bgr0"
             track: Any = container.add_stream("pcm_s16le", rate=rate_hz)
             track.layout = "mono"
-            _mux_audio(container, track, np.clip(mix_channels(audio_NC) * 32768, -32768, 32767), rate_hz)
+            _mux_audio(container, track, np.clip(mono_N * 32768, -32768, 32767), rate_hz)
             for index, blob in enumerate(blobs):
                 if is_jpeg:
                     packet = av.Packet(blob)

@@ -52,7 +52,8 @@ class ClipMeasurements:
     bar_share: float
     """Share of the frame covered by black bars at opposite edges during the whole clip, 0..1."""
     cancelled_db: float = 0.0
-    """How much quieter the mono sound is than the loudest channel of the source, because its channels cancel each other, in dB."""
+    """How much quieter the mono sound is than the loudest channel of the source in the quarter of it that loses most, because its channels
+    cancel each other, in dB."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,7 +147,7 @@ def measure_clip(
     """Measure one clip.
 
     Args:
-        cancelled_db: how much quieter its mono sound is than the loudest channel of its source.
+        cancelled_db: as `phonics_data.contract.mono.cancelled_db`.
         frames_LHWC: uint8 RGB, L >= 1.
         audio_N: float32 mono in [-1, 1].
     """

@@ -11,14 +11,16 @@ from typing import Any
 from phonics_data.contract.sample import Sample
 from phonics_data.contract.shard import content_digest, decode, read_members
 from phonics_data.dataset.layout import (
+    CHECKSUMS,
     SHARD_NAME,
     VIDEOS,
     MetadataRow,
+    has_shards,
     read_checksums,
     read_description,
     read_metadata,
-    shard_paths,
 )
+from phonics_data.dataset.remote import DatasetFiles, dataset_files
 from phonics_data.errors import DatasetError, TableError
 from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import file_sha256
@@ -33,46 +35,80 @@ class VerifyResult:
     num_samples: int
     """Number of samples that decode."""
     num_shards: int
+    """0 for a dataset that was published without its shards; then only the tables are checked."""
+    num_rows: int
+    """Number of clips in metadata.parquet."""
 
 
-def verify(dataset: Path) -> VerifyResult:
+def verify(dataset: Path | str) -> VerifyResult:
     """Check checksums, all samples, the metadata against the shards, the splits, and the counts.
 
+    Args:
+        dataset: a dataset folder, or the address of one. Of an address, every file is copied once into a temporary folder, and shards
+            one at a time.
+
     Raises:
-        DatasetError: the folder is not a finished dataset of this schema version.
+        DatasetError: there is no finished dataset of this schema version, or the address cannot be read.
+        DependencyError: the package that reads the address is not installed.
     """
-    description = read_description(dataset)
-    rows = read_metadata(dataset)
-    faults = [*_checksum_faults(dataset), *_split_faults(rows, _groups(dataset)), *_count_faults(rows, description)]
+    with dataset_files(dataset) as files:
+        return _verify(files)
+
+
+def _verify(files: DatasetFiles) -> VerifyResult:
+    folder = files.folder
+    description = read_description(folder)
+    rows = read_metadata(folder)
+    faults = [*_checksum_faults(folder), *_split_faults(rows, _groups(folder)), *_count_faults(rows, description)]
     by_id = {row.sample_id: row for row in rows}
     if len(by_id) != len(rows):
         twice = sorted(name for name, number in Counter(row.sample_id for row in rows).items() if number > 1)
         faults.append(f"metadata.parquet: duplicate sample ids: {', '.join(twice[:5])}")
+    if not has_shards(description):
+        return VerifyResult(faults=tuple(faults), num_samples=0, num_shards=0, num_rows=len(rows))
+    sums = _known_checksums(folder)
+    names = files.shard_names()
+    faults += [f"{name}: missing, but listed in {CHECKSUMS}" for name in sorted(sums.keys() - set(names))]
     seen: set[str] = set()
-    paths = shard_paths(dataset)
-    for path in paths:
-        faults.extend(_shard_faults(path, by_id, seen))
+    for name in names:
+        try:
+            with files.shard(name) as path:
+                if name not in sums:
+                    faults.append(f"{name}: not listed in {CHECKSUMS}")
+                elif file_sha256(path) != sums[name]:
+                    faults.append(f"{name}: changed (SHA-256 differs from {CHECKSUMS})")
+                faults.extend(_shard_faults(path, by_id, seen))
+        except FileNotFoundError:
+            faults.append(f"{name}: missing, but listed in {CHECKSUMS}")
     for row in rows:
         if row.sample_id not in seen:
             faults.append(f"{row.shard}: sample {row.sample_id} of metadata.parquet is missing or does not decode")
-    return VerifyResult(faults=tuple(faults), num_samples=len(seen), num_shards=len(paths))
+    return VerifyResult(faults=tuple(faults), num_samples=len(seen), num_shards=len(names), num_rows=len(rows))
 
 
-def _checksum_faults(dataset: Path) -> Iterator[str]:
+def _known_checksums(folder: Path) -> dict[str, str]:
+    """Shard name -> digest of SHA256SUMS; empty if that is damaged, which `_checksum_faults` reports."""
     try:
-        sums = read_checksums(dataset)
+        return {name: digest for name, digest in read_checksums(folder).items() if SHARD_NAME.fullmatch(name)}
+    except DatasetError:
+        return {}
+
+
+def _checksum_faults(folder: Path) -> Iterator[str]:
+    """The faults of the files beside the shards."""
+    try:
+        sums = read_checksums(folder)
     except DatasetError as error:
         yield str(error)
         return
     for name, digest in sorted(sums.items()):
-        path = dataset / name
+        path = folder / name
+        if SHARD_NAME.fullmatch(name):
+            continue
         if not path.is_file():
-            yield f"{name}: missing, but listed in SHA256SUMS"
+            yield f"{name}: missing, but listed in {CHECKSUMS}"
         elif file_sha256(path) != digest:
-            yield f"{name}: changed (SHA-256 differs from SHA256SUMS)"
-    for path in shard_paths(dataset):
-        if path.name not in sums:
-            yield f"{path.name}: not listed in SHA256SUMS"
+            yield f"{name}: changed (SHA-256 differs from {CHECKSUMS})"
 
 
 def _groups(dataset: Path) -> dict[str, str]:

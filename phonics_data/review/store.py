@@ -146,7 +146,7 @@ class ReviewStore:
             self._read()
             video = self._videos[video_id]
             rows = self._rows.get(video_id, ())
-            item = self.workspace.ledger("segment").folder / f"{video_id}.json"
+            item = self.workspace.ledger("segment").path(video_id)
             key = (video.sha256, rows, _stamp(item))
             known = self._songs.get(video_id)
             if known is None or known[0] != key:

@@ -2,12 +2,13 @@
 
 Videos are ``<sentence>.mpg`` and alignments ``<sentence>.align``, both anywhere below a folder of their speaker (``s1``,
 ``s1/video/mpg_6000``, ``alignments/s1``, ``s1_processed/align``, ``s1.mpg_6000.part1``). An alignment has one line per word: start,
-end (in 1/25000 s), word. What does not fit becomes a rejection of its own.
+end (in 1/25000 s), word; its last one ends with the video. What does not fit becomes a rejection of its own.
 """
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
@@ -18,7 +19,7 @@ from phonics_data.contract.untrusted import read_text
 from phonics_data.errors import InputError, ItemError
 from phonics_data.executors.isolated import Limits, call_isolated
 from phonics_data.media import probe
-from phonics_data.media.suffixes import is_video_file, unread_entry
+from phonics_data.media.suffixes import is_hidden, is_video_file, unread_entry
 from phonics_data.sources.importer import LabelledFile, LabelledSegment, file_id, require_folder
 
 LETTERS = "abcdefghijklmnopqrstuvxyz"
@@ -36,12 +37,13 @@ _INNER_FOLDER = re.compile(r"videos?|mpg.*|align.*", re.IGNORECASE)
 _PREFERRED = "mpg_6000"
 _NAME = re.compile(r"[bslp][bgrw][abiw]([a-z])[0-9z][nasp]", re.IGNORECASE)
 """A sentence: command, colour, preposition, letter, digit, adverb."""
+_SILENCE = ("sil", "sp")
 _LINE = re.compile(r"([0-9]{1,9})\s+([0-9]{1,9})\s+(\S{1,20})")
 _MAX_ALIGNMENT_BYTES = 100_000
 _MIN_SECONDS, _MAX_SECONDS = 0.5, 10.0
+"""Plausible length of a sentence; all last 3 s. The import compares it with that of the video."""
 _LIMITS = Limits(seconds=60)
 """Of reading the header of one file."""
-"""Plausible length of a sentence; all last 3 s."""
 
 GridLabel = Literal["speaker", "letter"]
 
@@ -60,6 +62,8 @@ def grid_files(
 
     A letter lasts .1 to .4 s. Its clip is extended into the sentence, evenly on both sides, to `min_frames`. Without an
     alignment its time is not known, so the sentence becomes a rejection (``file_missing``) and not a clip of all six words.
+    Several speakers say the same sentence at different times: an alignment in no folder of a speaker is used if only one of
+    them is there.
 
     Args:
         label: the class: the speaker, or the letter in the sentence.
@@ -70,21 +74,25 @@ def grid_files(
         InputError: no such folder, or no videos in it.
     """
     require_folder(folder)
-    paths = sorted(folder.rglob("*"))
+    paths = sorted(path for path in folder.rglob("*") if not is_hidden(path.relative_to(folder)))
     alignments: dict[tuple[str, str], Path] = {}
     for path in paths:
-        if path.suffix.lower() == ".align" and path.name[0] != ".":
+        if path.suffix.lower() == ".align":
             alignments.setdefault((_speaker(path, folder) or "", path.stem.lower()), path)
+    speakers: defaultdict[str, set[str]] = defaultdict(set)
+    for path in paths:
+        if is_video_file(path) and (speaker := _speaker(path, folder)):
+            speakers[path.stem.lower()].add(speaker)
     found: list[LabelledFile] = []
     seen: dict[tuple[str, str], Path] = {}
     for path in sorted(paths, key=lambda path: _PREFERRED not in path.parts):  # of two recordings the better one
         unread = unread_entry(path)
-        if path.name[0] == "." or not (unread or is_video_file(path)):
+        if not (unread or is_video_file(path)):
             continue
         speaker, sentence = _speaker(path, folder), path.stem.lower()
         named = _NAME.fullmatch(sentence)
         label_of_name = (named[1].upper() if named else "") if label == "letter" else speaker
-        segment, fault = LabelledSegment(label=label_of_name or ""), None
+        segment, fault, expected_seconds = LabelledSegment(label=label_of_name or ""), None, None
         try:
             if unread:
                 raise ItemError("file_missing", f"{path}: {unread}")
@@ -98,12 +106,24 @@ def grid_files(
                     "near_duplicate", f"{path}: a second recording of the sentence in {first}, which was used"
                 )
             if label == "letter":
-                alignment = alignments.get((speaker, sentence)) or alignments.get(("", sentence))
-                segment = _letter_segment(path, speaker, alignment, frame_rate, min_frames)
+                alignment = alignments.get((speaker, sentence))
+                if alignment is None and (alignment := alignments.get(("", sentence))) and len(speakers[sentence]) > 1:
+                    raise ItemError(
+                        "no_label",
+                        f"{alignment}: {', '.join(sorted(speakers[sentence]))} say this sentence, and no folder above it names "
+                        f"one of them; put the alignments of each speaker into a folder of their own, as align/{speaker}",
+                    )
+                segment, expected_seconds = _letter_segment(path, speaker, alignment, frame_rate, min_frames)
         except ItemError as error:
             fault = error
         found.append(
-            LabelledFile(video_id=file_id(path.relative_to(folder)), path=path, segments=(segment,), fault=fault)
+            LabelledFile(
+                video_id=file_id(path.relative_to(folder)),
+                path=path,
+                segments=(segment,),
+                fault=fault,
+                expected_seconds=expected_seconds,
+            )
         )
     if not found:
         images = next((path for path in paths if path.suffix.lower() in (".jpg", ".jpeg", ".png")), None)
@@ -127,15 +147,15 @@ def _speaker(path: Path, folder: Path) -> str | None:
 
 def _letter_segment(
     path: Path, speaker: str, alignment: Path | None, frame_rate: Fraction | None, min_frames: int
-) -> LabelledSegment:
-    """The letter of a sentence with its interval.
+) -> tuple[LabelledSegment, float]:
+    """(the letter of a sentence with its interval, the end of the alignment in seconds).
 
     Raises:
         ItemError: no alignment with six words, a damaged one, or one of another sentence.
     """
     named = _NAME.fullmatch(path.stem)
     lines = _lines(alignment)
-    words = [line for line in lines if line.text not in ("sil", "sp")]
+    words = [line for line in lines if line.text not in _SILENCE]
     if len(words) != 6:
         raise ItemError(
             "file_missing",
@@ -149,14 +169,15 @@ def _letter_segment(
         raise ItemError("no_label", f"{alignment}: its letter is {letter!r}, that of {path.name} {named[1].lower()!r}")
     rate = frame_rate or call_isolated(probe, path, _LIMITS).frame_rate or Fraction(25)
     start, end = _interval(words[_LETTER_WORD], lines[-1].end, rate, min_frames)
-    return LabelledSegment(label=letter.upper(), start_seconds=start, end_seconds=end)
+    segment = LabelledSegment(label=letter.upper(), start_seconds=start, end_seconds=end)
+    return segment, lines[-1].end / UNITS_PER_SECOND
 
 
 def _lines(alignment: Path | None) -> list[_AlignedWord]:
     """The lines of an alignment file; none without a file.
 
     Raises:
-        ItemError: ``no_label``: not three columns, or times that run backwards or are not in 1/25000 s.
+        ItemError: ``no_label``: not three columns, words that overlap or have no duration, or times that are not in 1/25000 s.
     """
     if alignment is None:
         return []
@@ -168,9 +189,18 @@ def _lines(alignment: Path | None) -> list[_AlignedWord]:
     for number, line in enumerate(filter(str.strip, text.splitlines()), start=1):
         match = _LINE.fullmatch(line.strip())
         start, end = (int(match[1]), int(match[2])) if match else (0, 0)
-        if match is None or end < start or (found and start < found[-1].start):
+        if match is None or end < start:
             raise ItemError("no_label", f"{alignment}: line {number} is {line[:60]!r}, expected start, end and word")
-        found.append(_AlignedWord(start, end, match[3].lower()))
+        word = _AlignedWord(start, end, match[3].lower())
+        if found and start < found[-1].end:
+            raise ItemError(
+                "no_label",
+                f"{alignment}: line {number} is {line[:60]!r}, but the word before it ends at {found[-1].end}; expected words one "
+                "after the other",
+            )
+        if start == end and word.text not in _SILENCE:
+            raise ItemError("no_label", f"{alignment}: line {number} is {line[:60]!r}, a word without duration")
+        found.append(word)
     if found and not _MIN_SECONDS <= found[-1].end / UNITS_PER_SECOND <= _MAX_SECONDS:
         raise ItemError(
             "no_label",

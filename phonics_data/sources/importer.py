@@ -18,7 +18,8 @@ from pathlib import Path
 
 from phonics_data.contract.labels import LETTERS
 from phonics_data.errors import InputError, ItemError, MediaError, NothingKeptError
-from phonics_data.executors.isolated import Limits, map_isolated
+from phonics_data.executors.executor import Executor, on_this_machine
+from phonics_data.executors.isolated import Limits
 from phonics_data.executors.items import OnProgress, Outcome, rejected, write_rejections
 from phonics_data.media import decodes_to_end, probe
 from phonics_data.storage.manifest import kind_of
@@ -57,6 +58,8 @@ class LabelledFile:
     """An error found before the file is inspected; becomes its rejection."""
     group: str = ""
     """As `phonics_data.types.FetchedVideo.group`."""
+    expected_seconds: float | None = None
+    """Duration of the recording to which the times of the labels belong; a file of another duration is rejected. None: unknown."""
 
 
 def require_folder(folder: Path) -> None:
@@ -90,6 +93,7 @@ def import_files(
     evidence: LabelSource,
     workers: int = 1,
     on_progress: OnProgress | None = None,
+    executor: Executor = on_this_machine,
 ) -> StageCount:
     """Check every file and write videos.parquet, segments.parquet and the rejections.
 
@@ -99,6 +103,7 @@ def import_files(
         evidence: source of the labels, stored in the metadata of every clip; where the label itself gives none.
         workers: processes.
         on_progress: called with ("fetch", files done, files in all).
+        executor: what checks files: `workers` processes, or a cluster.
 
     Raises:
         InputError: no files, two files with the same id, or no usable file.
@@ -125,7 +130,7 @@ def import_files(
     num_skipped = len(videos)
     report("fetch", num_skipped, len(files))
     todo = [file for file in files if file.video_id not in videos]
-    results = map_isolated(_inspect, todo, workers=workers, limits=lambda _: _LIMITS)
+    results = executor(_inspect, todo, workers=workers, limits=lambda _: _LIMITS)
     for done, (file, result) in enumerate(results, start=num_skipped + 1):
         if isinstance(result, ItemError):
             rejections.extend(rejected("fetch", file.video_id, result).rejections)
@@ -176,9 +181,12 @@ def file_fingerprint(file: LabelledFile, version: int) -> str:
         return ""
     path = os.fsencode(file.path.absolute()).hex()
     labels = sorted({segment.label for segment in file.segments})
-    return fingerprint(version, path, status.st_size, status.st_mtime_ns, labels, file.group)
+    expected = [] if file.expected_seconds is None else [file.expected_seconds]
+    return fingerprint(version, path, status.st_size, status.st_mtime_ns, labels, file.group, *expected)
 
 
+MAX_DIFFERENCE_SECONDS = 0.25
+"""Between the expected and the real duration. Containers and codecs add or lose some frames; another unit of time differs more."""
 _LIMITS = Limits(seconds=600)
 """Of one file: its header, its last seconds (the whole file, if it has no index), and its digest."""
 
@@ -187,14 +195,26 @@ def _inspect(file: LabelledFile) -> tuple[FetchedVideo, str]:
     """The row of a file, and which of several audio streams is used."""
     if file.fault is not None:
         raise file.fault
-    if not file.path.is_file():
-        fault = "a folder" if file.path.is_dir() else "no such file"
+    try:
+        fault = "" if file.path.is_file() else "a folder" if file.path.is_dir() else "no such file"
+    except OSError as error:  # a name that is too long, or a folder that must not be read
+        fault = error.strerror or "cannot be read"
+    if fault:
         raise MediaError("file_missing", f"{file.path}: {fault}; correct the path or provide the file")
     if not is_text(str(file.path)):
         raise MediaError("bad_name", f"{file.path!r}: its name is not UTF-8 text, which tables need; rename the file")
     info = probe(file.path, need_audio=True)
     if not info.frame_rate:
         raise MediaError("no_video_stream", f"{file.path}: no video frames in it")
+    expected = file.expected_seconds
+    if expected is not None and not abs(info.duration_seconds - expected) <= MAX_DIFFERENCE_SECONDS:
+        raise MediaError(
+            "duration_mismatch",
+            f"{file.path}: lasts {info.duration_seconds:.2f} s, but the times of its labels end at {expected:.2f} s; they are in "
+            "another unit or of another recording: provide those of this file",
+            measured=info.duration_seconds,
+            threshold=expected,
+        )
     decodes_to_end(file.path)
     status = file.path.stat()
     labels = sorted({segment.label for segment in file.segments})

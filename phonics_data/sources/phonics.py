@@ -21,7 +21,8 @@ import numpy as np
 from phonics_data.contract.csv_table import read_csv
 from phonics_data.contract.labels import LETTERS
 from phonics_data.errors import InputError, ItemError
-from phonics_data.executors.isolated import Limits, map_isolated
+from phonics_data.executors.executor import Executor, on_this_machine
+from phonics_data.executors.isolated import Limits
 from phonics_data.executors.items import OnProgress
 from phonics_data.media.frame_sampler import sample_frames
 from phonics_data.media.suffixes import VIDEO_SUFFIXES, is_video_file, unread_entry
@@ -71,6 +72,7 @@ def phonics_files(
     workspace: Workspace | None = None,
     workers: int = 1,
     on_progress: OnProgress | None = None,
+    executor: Executor = on_this_machine,
 ) -> list[LabelledFile]:
     """Every video below `folder` as one clip.
 
@@ -85,6 +87,7 @@ def phonics_files(
         workspace: keeps what was read from each screen; unchanged files are not read again. None: nothing is kept.
         workers: processes that read screens.
         on_progress: called with ("read", videos read, videos to read).
+        executor: what reads screens: `workers` processes, or a cluster.
 
     Raises:
         InputError: no such folder, no videos in it, or an unusable table.
@@ -144,7 +147,7 @@ def phonics_files(
         )
         # No path of a video has "..", so this is the id of none.
         files.append(LabelledFile(video_id=file_id(Path("..", "missing", name)), path=path, segments=(), fault=fault))
-    return _read_screens(files, workspace, workers, on_progress)
+    return _read_screens(files, workspace, workers, on_progress, executor)
 
 
 def _labelled(file: LabelledFile, label: Label, evidence: LabelSource) -> LabelledFile:
@@ -196,7 +199,11 @@ def _words(label: Label) -> str:
 
 
 def _read_screens(
-    files: Sequence[LabelledFile], workspace: Workspace | None, workers: int, on_progress: OnProgress | None
+    files: Sequence[LabelledFile],
+    workspace: Workspace | None,
+    workers: int,
+    on_progress: OnProgress | None,
+    executor: Executor,
 ) -> list[LabelledFile]:
     """`files`, those without label and fault with the one that their screen shows, or with a fault."""
     unread = [file for file in files if not file.segments and file.fault is None]
@@ -214,7 +221,7 @@ def _read_screens(
     if todo:
         for model in (letter_recognizer, line_detector):
             model()  # loaded once, before the processes start
-        results = map_isolated(read_label, list(todo), workers=workers, limits=_limits)
+        results = executor(read_label, list(todo), workers=workers, limits=_limits)
         for done, (path, result) in enumerate(results, start=len(read) + 1):
             file = todo[path]
             if isinstance(result, ItemError):

@@ -1,6 +1,6 @@
 """Importer of VidTIMIT: 43 speakers, ten sentences each, as folders of images with an audio file each.
 
-    <speaker>/video/<sentence>/<images, sorted by name>
+    <speaker>/video/<sentence>/<images, sorted by number: 001, 002, ..., with or without a suffix>
     <speaker>/audio/<sentence>.wav
 
 Folders whose names begin with ``head`` contain head rotations without audio and are skipped. The corpus has its own terms
@@ -10,14 +10,16 @@ of use and requests a citation: https://conradsanderson.id.au/vidtimit/
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import shutil
 import time
 import urllib.error
 import urllib.request
 import zipfile
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -28,17 +30,20 @@ from phonics_data.contract.untrusted import MAX_JSON_BYTES, parse_json_object, r
 from phonics_data.errors import FetchError, InputError, MediaError
 from phonics_data.executors.isolated import Limits, map_isolated
 from phonics_data.executors.items import OnProgress
+from phonics_data.media.suffixes import is_hidden
 from phonics_data.media.video_writer import video_from_images
-from phonics_data.sources.importer import LabelledFile, LabelledSegment, require_folder
+from phonics_data.sources.importer import LabelledFile, LabelledSegment, file_id, require_folder
 from phonics_data.storage.workspace import Workspace, write_json
 
 ZENODO_RECORD = "https://zenodo.org/api/records/158963"
 FRAME_RATE = Fraction(25)
 EXPECTED_CLIPS = 430
-_NUMBER = re.compile(r"[0-9]{1,9}$")
+_IMAGE = re.compile(r"([^.]*?\.?)([0-9]{1,9})(\.(jpe?g|jpe|png|bmp|gif|p[bgnp]m|tiff?|webp))?", re.IGNORECASE)
+"""Text before the number, the number, and the suffix: ``001``, ``frame-001.jpg``. Other files are no images of a sentence."""
 _VIDEO_VERSION = 2
 """Increased whenever the same images and sound give another video."""
 _LIMITS = Limits(seconds=600)
+log = logging.getLogger("phonics_data")
 _MAX_EXTRACTED_BYTES = 8 * 1024**3
 
 
@@ -51,35 +56,59 @@ class Sentence:
     images: tuple[Path, ...]
     audio: Path
     """Expected audio file; it may be missing."""
+    folder: Path
+    """Of the images."""
+    first: Path | None = None
+    """The folder of the same sentence of the same speaker that is used instead of this one; None if this one is used."""
 
 
 def find_sentences(folder: Path) -> list[Sentence]:
     """Every sentence below `folder`, sorted by speaker and name.
+
+    A speaker can have several folders, each with some of the sentences. Of several copies of a sentence the most complete one is
+    used, and the others come after it with `Sentence.first`. Hidden and system folders are left out, and so are files in
+    the folder of a sentence that are not named as images with a number; a warning counts them.
 
     Raises:
         InputError: no such folder, or no speakers in it.
     """
     require_folder(folder)
     found: list[Sentence] = []
+    others: list[Path] = []
     speakers: dict[str, list[Path]] = {}
     # The archives contain <speaker>/; depending on the tool it is extracted one level deeper, and all below VidTIMIT/.
     # Some file systems and tools change the case of names.
     for video in sorted(
         path for depth in ("", "*/", "*/*/", "*/*/*/") for path in folder.glob(f"{depth}[vV][iI][dD][eE][oO]")
     ):
-        speakers.setdefault(video.parent.absolute().name.lower(), []).append(video)
+        if not is_hidden(video.relative_to(folder)):
+            speakers.setdefault(video.parent.absolute().name.lower(), []).append(video)
     for speaker in VIDTIMIT.names:
-        for videos in speakers.get(speaker, [])[:1]:
+        copies: defaultdict[str, list[Sentence]] = defaultdict(list)
+        for videos in speakers.get(speaker, []):
             root = videos.parent
             wavs = {
                 path.stem.lower(): path for path in root.glob("[aA][uU][dD][iI][oO]/*") if path.suffix.lower() == ".wav"
             }
             for video in sorted(videos.glob("*")):
-                if not video.is_dir() or video.name.lower().startswith("head"):
+                name = video.name.lower()
+                if not video.is_dir() or name.startswith("head") or is_hidden(Path(name)):
                     continue
-                images = tuple(sorted((path for path in video.iterdir() if _is_image(path)), key=_number_last))
-                audio = wavs.get(video.name.lower(), root / "audio" / f"{video.name}.wav")
-                found.append(Sentence(speaker=speaker, sentence=video.name.lower(), images=images, audio=audio))
+                files = sorted(path for path in video.iterdir() if path.is_file() and not is_hidden(Path(path.name)))
+                images = tuple(sorted((path for path in files if _IMAGE.fullmatch(path.name)), key=_number_last))
+                others += [path for path in files if not _IMAGE.fullmatch(path.name)]
+                audio = wavs.get(name, root / "audio" / f"{video.name}.wav")
+                copies[name].append(Sentence(speaker=speaker, sentence=name, images=images, audio=audio, folder=video))
+        for _, sentences in sorted(copies.items()):
+            first, *rest = sorted(sentences, key=_completeness)
+            found += [first, *(replace(one, first=first.folder) for one in rest)]
+    if others:
+        log.warning(
+            "%s: left out files that are not named as images with a number: %d, such as %s",
+            folder,
+            len(others),
+            others[0].relative_to(folder),
+        )
     if not found:
         raise InputError(
             f"{folder}: no <speaker>/video/<sentence>/ in it; allowed: the folder that contains fadg0, faks0, ... "
@@ -88,14 +117,26 @@ def find_sentences(folder: Path) -> list[Sentence]:
     return found
 
 
-def _is_image(path: Path) -> bool:
-    return path.is_file() and path.name[0] != "." and path.suffix.lower() not in (".db", ".ini", ".txt")
-
-
-def _number_last(path: Path) -> tuple[str, int]:
+def _number_last(image: Path) -> tuple[str, int]:
     """Sorting key: images in order of their numbers, also without leading zeros."""
-    match = _NUMBER.search(path.stem)
-    return (path.stem[: match.start()], int(match[0])) if match else (path.stem, 0)
+    match = _IMAGE.fullmatch(image.name)
+    return (match[1].lower(), int(match[2])) if match else (image.name, 0)
+
+
+def _completeness(copy: Sentence) -> tuple[bool, bool, int]:
+    """Sorting key: the best of several copies of a sentence comes first."""
+    return not copy.audio.is_file(), bool(_naming_fault(copy.images)), -len(copy.images)
+
+
+def _naming_fault(images: Sequence[Path]) -> str:
+    """Which of the sorted `images` cannot belong to one sequence; empty if all can."""
+    for before, after in pairwise(images):
+        (text, number), (next_text, next_number) = _number_last(before), _number_last(after)
+        if text != next_text:
+            return f"its images are named in two ways, {before.name} and {after.name}"
+        if number == next_number:
+            return f"two of its images have one number, {before.name} and {after.name}"
+    return ""
 
 
 def vidtimit_files(workspace: Workspace, folder: Path, *, on_progress: OnProgress | None = None) -> list[LabelledFile]:
@@ -111,11 +152,12 @@ def vidtimit_files(workspace: Workspace, folder: Path, *, on_progress: OnProgres
         video_id = f"{sentence.speaker}-{sentence.sentence}"
         fault = None
         if error is not None:
+            advice = "" if sentence.first else f"; extract the archive of {sentence.speaker} again"
             fault = MediaError(
-                error.reason,
-                f"sentence {sentence.sentence} of {sentence.speaker}: {error.detail}; "
-                f"extract the archive of {sentence.speaker} again",
+                error.reason, f"sentence {sentence.sentence} of {sentence.speaker}: {error.detail}{advice}"
             )
+        if sentence.first:
+            video_id = file_id(sentence.folder.relative_to(folder))
         files.append(
             LabelledFile(video_id=video_id, path=path, segments=(LabelledSegment(label=sentence.speaker),), fault=fault)
         )
@@ -126,8 +168,12 @@ def vidtimit_files(workspace: Workspace, folder: Path, *, on_progress: OnProgres
 def _write_video(task: tuple[Path, Sentence]) -> None:
     """Write the sentence as a video unless its path was already made from the same files. Raises `MediaError`."""
     path, sentence = task
+    if sentence.first:
+        raise MediaError("near_duplicate", f"{sentence.folder} is a second copy of {sentence.first}, which was used")
     if not sentence.audio.is_file():
         raise MediaError("file_missing", f"its audio file {sentence.audio} is missing")
+    if fault := _naming_fault(sentence.images):
+        raise MediaError("bad_name", f"{sentence.folder}: {fault}; delete the copies, or the folder")
     numbers = [_number_last(image)[1] for image in sentence.images]
     if gap := next((after - 1 for before, after in pairwise(numbers) if after - before > 1), None):
         raise MediaError("does_not_decode", f"its image {gap} of {numbers[-1]} is missing")

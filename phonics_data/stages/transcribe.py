@@ -21,8 +21,9 @@ from phonics_data.captions.parse import CaptionTrack, read_captions
 from phonics_data.contract.files import write_bytes
 from phonics_data.contract.records import to_plain
 from phonics_data.errors import DependencyError, EnginePausedError, InputError, ItemError, OptionError, WorkerDiedError
+from phonics_data.executors.executor import Executor, on_this_machine
 from phonics_data.executors.isolated import call_isolated, decoding_limits
-from phonics_data.executors.items import OnProgress, Outcome, rejected, run_items, write_rejections
+from phonics_data.executors.items import OnProgress, Outcome, count_of_part, rejected, run_items, write_rejections
 from phonics_data.media.audio_track import MonoAudio
 from phonics_data.ocr.trace import TRACE_VERSION, ScreenTrace, trace_path
 from phonics_data.recognizers.aligner import aligner_version, refine
@@ -32,6 +33,7 @@ from phonics_data.recognizers.google import Google, max_sent_seconds
 from phonics_data.segmentation.lexicon import examples
 from phonics_data.segmentation.screen_letters import screen_letters
 from phonics_data.segmentation.segmenter import CAPTION_ORIGINS, names_letters, needs_screen
+from phonics_data.storage.parts import Part
 from phonics_data.storage.tables import read_table, write_table
 from phonics_data.storage.workspace import Workspace, file_sha256, fingerprint
 from phonics_data.types import (
@@ -94,6 +96,8 @@ def transcribe(
     *,
     workers: int = 1,
     on_progress: OnProgress | None = None,
+    part: Part | None = None,
+    executor: Executor = on_this_machine,
 ) -> StageCount:
     """Write words.parquet (one row a word) and screen_letters.parquet (one row a letter), in the order of videos.parquet and of time.
 
@@ -108,22 +112,42 @@ def transcribe(
     If the recognizer is paused (quota used up, no network), this run uses the other evidence and the next run
     recognizes the video.
 
+    Args:
+        part: process only the items of this part, and write no table; a call without it then does so.
+        executor: what runs `workers` processes, or a cluster.
+
     Raises:
         DependencyError: a recognizer or the aligner was requested by name and is not installed.
         EngineError: the recognizer cannot work at all; finished videos stay finished.
     """
-    videos = read_table(workspace.table("videos"), FetchedVideo)
+    videos = _videos(workspace, part)
     tasks = {video.video_id: video for video in videos}
     options = _with_phrase_hints(options)
     fingerprints = _fingerprints(workspace, videos, options)
-    function = functools.partial(_transcribe_one, workspace.root, _with_threads(options, workers))
+    # A task of a cluster has one CPU.
+    options = _with_threads(options, workers if executor is on_this_machine else os.cpu_count() or 1)
+    function = functools.partial(_transcribe_one, workspace.root, options)
     result = run_items(
-        workspace, "transcribe", tasks, fingerprints, function, TranscriptWord, workers=workers, on_progress=on_progress
+        workspace,
+        "transcribe",
+        tasks,
+        fingerprints,
+        function,
+        TranscriptWord,
+        workers=workers,
+        on_progress=on_progress,
+        executor=executor,
     )
+    if part is not None:
+        return count_of_part(result.count, part)
     write_table(workspace.table("words"), TranscriptWord, result.kept)
     write_table(workspace.table("screen_letters"), ScreenLetter, _screen_rows(workspace, videos))
     write_rejections(workspace, "transcribe", result.rejections)
     return result.count
+
+
+def _videos(workspace: Workspace, part: Part | None) -> list[FetchedVideo]:
+    return read_table(workspace.table("videos"), FetchedVideo, has_video=part.has if part is not None else None)
 
 
 def _with_threads(options: TranscribeOptions, workers: int) -> TranscribeOptions:
@@ -385,13 +409,15 @@ class GoogleUsageEstimate:
     sent_seconds: float
 
 
-def google_usage_estimate(workspace: Workspace, options: TranscribeOptions) -> GoogleUsageEstimate:
+def google_usage_estimate(
+    workspace: Workspace, options: TranscribeOptions, part: Part | None = None
+) -> GoogleUsageEstimate:
     """Estimate what `transcribe` would send to Google. Reads captions, and audio if a part of it is cached; sends nothing."""
     options = _with_phrase_hints(options)
     google = Google(options.engine.google, folder=workspace.root / _RECOGNITIONS / "google")
     seconds = [
         _seconds_to_send(workspace.root, options, google, video)
-        for video in _unfinished_videos(workspace, options)
+        for video in _unfinished_videos(workspace, options, part)
         if _needs_recognition(workspace.root, options, video)
     ]
     positive = [value for value in seconds if value > 0]
@@ -405,12 +431,12 @@ def videos_awaiting_engine(workspace: Workspace, options: TranscribeOptions) -> 
         for row in read_table(workspace.table("rejections"), Rejection)
         if row.stage == "transcribe"
     }
-    unfinished = _unfinished_videos(workspace, _with_phrase_hints(options))
+    unfinished = _unfinished_videos(workspace, _with_phrase_hints(options), None)
     return [(video.video_id, why.get(video.video_id, "")) for video in unfinished]
 
 
-def _unfinished_videos(workspace: Workspace, options: TranscribeOptions) -> list[FetchedVideo]:
-    videos = read_table(workspace.table("videos"), FetchedVideo)
+def _unfinished_videos(workspace: Workspace, options: TranscribeOptions, part: Part | None) -> list[FetchedVideo]:
+    videos = _videos(workspace, part)
     fingerprints = _fingerprints(workspace, videos, options)
     ledger = workspace.ledger("transcribe")
     return [video for video in videos if ledger.read(video.video_id, fingerprints[video.video_id]) is None]

@@ -23,8 +23,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
+from phonics_data.contract.address import is_address, remote_errors
 from phonics_data.contract.files import write_bytes
 from phonics_data.contract.labels import VIDTIMIT
+from phonics_data.contract.tar_reader import open_stream
 from phonics_data.contract.untrusted import (
     one_line,
     read_limited,
@@ -75,7 +77,7 @@ def is_http_url(url: str) -> bool:
 
 
 def read_manifest(location: str) -> list[SourceVideo]:
-    """The rows of the manifest at `location` (path or http URL), in file order.
+    """The rows of the manifest at `location` (path, http URL or another address), in file order.
 
     Raises:
         ManifestError: the file is missing or unreadable, or `manifest_faults` finds faults; the message contains the
@@ -411,6 +413,9 @@ def _read_bytes(location: str) -> bytes:
         if is_http_url(location):
             with urllib.request.urlopen(location, timeout=30) as answer:
                 return read_limited_stream(answer, MAX_MANIFEST_BYTES)
+        if is_address(location):
+            with open_stream(location) as file, remote_errors():
+                return read_limited_stream(file, MAX_MANIFEST_BYTES)
         return read_limited(Path(location), MAX_MANIFEST_BYTES)
     # A server can redirect to an invalid address, which is a ValueError.
     except (urllib.error.URLError, TimeoutError, http.client.HTTPException, ValueError, OverflowError) as error:

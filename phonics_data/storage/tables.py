@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -63,8 +64,13 @@ def write_table(path: Path, record_type: type[Record], records: Iterable[Record]
         pq.write_table(table, temporary)
 
 
-def read_table(path: Path, record_type: type[Record]) -> list[Record]:
+def read_table(
+    path: Path, record_type: type[Record], *, has_video: Callable[[str], bool] | None = None
+) -> list[Record]:
     """Read the records of a file written by `write_table`.
+
+    Args:
+        has_video: only the rows of which it accepts the video id; it is called once an id.
 
     Raises:
         TableError: the file is missing, not parquet, or has another record type, schema version or type of value.
@@ -86,8 +92,19 @@ def read_table(path: Path, record_type: type[Record]) -> list[Record]:
             f"expected {record_type.__name__} of version {SCHEMA_VERSION}; write it again with this release"
         )
     try:
+        if has_video is not None:
+            table = _of_videos(table, has_video)
         return [from_plain(record_type, row) for row in rows_of_table(table)]
     except ValueError as error:
         raise TableError(
             f"{path}: not a table of {record_type.__name__} records ({error}); write it again with this release"
         ) from error
+
+
+def _of_videos(table: Any, has_video: Callable[[str], bool]) -> Any:
+    import pyarrow as pa
+
+    if "video_id" not in table.column_names:
+        raise ValueError("no column video_id")
+    is_wanted = functools.cache(has_video)
+    return table.filter(pa.array([is_wanted(one) for one in table.column("video_id").to_pylist()], pa.bool_()))

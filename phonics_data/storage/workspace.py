@@ -1,7 +1,7 @@
 """The workspace: the folder in which the stages store their files.
 
     WORK/
-      .lock                        held by the process that uses the workspace
+      .lock .parts/                held by the process that uses the workspace, or by the parts of a stage
       workspace.json               layout version
       media/<video_id>/            video, captions, info.json             (fetch)
       media/.partial/              incomplete downloads                   (fetch)
@@ -9,8 +9,8 @@
       options/<command>.toml       the options of the last run            (fetch, transcribe, segment, shard, build)
       recognitions/<key>.json      words recognized in one audio          (transcribe)
       clips/<video_id>/            encoded samples before packing         (shard)
-      items/<stage>/<item>.json    one finished item: fingerprint of its inputs and options, records, rejections
-      items/import/<item>.json     one checked file of an import
+      items/<stage>/<2 hex digits>/<item>.json    one finished item: fingerprint of its inputs and options, records, rejections
+      items/import/<2 hex digits>/<item>.json     one checked file of an import
       reviews.csv                  decisions of people                    (review, import labels; read by segment)
       review/                      evidence and previews of the pages     (review)
       videos.parquet words.parquet segments.parquet rejections.parquet
@@ -21,6 +21,7 @@ if its file in items/ has the fingerprint of the current inputs and options; all
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -29,11 +30,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from phonics_data.contract.files import remove_leftovers, write_bytes
+from phonics_data.contract.files import write_bytes
 from phonics_data.contract.untrusted import read_json_object
-from phonics_data.errors import InputError, WorkspaceLockedError
+from phonics_data.errors import InputError
+from phonics_data.storage.locks import lock_folder, lock_part
+from phonics_data.storage.parts import Part
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
+_FLAT_LAYOUT_VERSION = 1
+"""Has the files of all items of a stage in one folder; a workspace of it is changed when it is opened."""
 
 
 def write_json(path: Path, value: object, *, indent: int | None = 1) -> None:
@@ -59,13 +64,14 @@ def file_sha256(path: Path) -> str:
 
 
 class Ledger:
-    """The finished items of one stage, one JSON file per item."""
+    """The finished items of one stage, one JSON file per item, in 256 folders by the hash of the id."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def _path(self, item_id: str) -> Path:
-        return self.folder / f"{item_id}.json"
+    def path(self, item_id: str) -> Path:
+        """The file of an item, which need not exist."""
+        return self.folder / hashlib.sha256(os.fsencode(item_id)).hexdigest()[:2] / f"{item_id}.json"
 
     def read(self, item_id: str, expected_fingerprint: str | None = None) -> dict[str, Any] | None:
         """The outcome of a finished item; None if it is not finished or has another fingerprint.
@@ -74,7 +80,7 @@ class Ledger:
             expected_fingerprint: None accepts any fingerprint.
         """
         try:
-            entry = read_json_object(self._path(item_id), any_numbers=True)
+            entry = read_json_object(self.path(item_id), any_numbers=True)
         except (FileNotFoundError, IsADirectoryError, ValueError):  # an invalid file is treated like a missing one
             return None
         if "fingerprint" not in entry or not isinstance(entry.get("outcome"), dict):
@@ -85,15 +91,36 @@ class Ledger:
 
     def write(self, item_id: str, item_fingerprint: str, outcome: Mapping[str, Any]) -> None:
         """Mark `item_id` as finished with `outcome`."""
-        write_json(self._path(item_id), {"fingerprint": item_fingerprint, "outcome": dict(outcome)}, indent=None)
+        write_json(self.path(item_id), {"fingerprint": item_fingerprint, "outcome": dict(outcome)}, indent=None)
 
     def forget(self, item_id: str) -> None:
         """Make the next run process `item_id` again."""
-        self._path(item_id).unlink(missing_ok=True)
+        self.path(item_id).unlink(missing_ok=True)
 
     def item_ids(self) -> list[str]:
         """All finished items, sorted."""
-        return sorted(path.stem for path in self.folder.glob("*.json") if not path.name.startswith("."))
+        return sorted(name.removesuffix(".json") for folder in _entries(self.folder) for name in _item_files(folder))
+
+    def move_flat(self) -> None:
+        """Move the files of a flat layout into their folders. Several processes can do it at the same time."""
+        for name in _item_files(self.folder):
+            path = self.path(name.removesuffix(".json"))
+            path.parent.mkdir(exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # another process has moved it
+                (self.folder / name).replace(path)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            return [Path(entry.path) for entry in entries if entry.is_dir()]
+    except FileNotFoundError:
+        return []
+
+
+def _item_files(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries if entry.name.endswith(".json") and not entry.name.startswith(".")]
 
 
 class Workspace:
@@ -119,15 +146,21 @@ class Workspace:
                 version = read_json_object(marker)["layout_version"]
             except (ValueError, KeyError):
                 version = "unreadable"
-            if version != LAYOUT_VERSION:
+            if version == _FLAT_LAYOUT_VERSION:
+                for folder in _entries(root / "items"):
+                    Ledger(folder).move_flat()
+                write_json(marker, {"layout_version": LAYOUT_VERSION})
+            elif version != LAYOUT_VERSION:
                 raise InputError(
                     f"{root}: workspace of layout version {version}, this release uses {LAYOUT_VERSION}; "
                     "give another folder to --work"
                 )
-        elif root.exists() and any(not path.name.startswith(".") for path in root.iterdir()):
+            return
+        names = {path.name for path in root.iterdir() if not path.name.startswith(".")} if root.exists() else set[str]()
+        # Another part of a stage can have created the workspace meanwhile.
+        if names and marker.name not in names and not marker.exists():
             raise InputError(f"--work {root}: the folder contains other files; give an empty or a new one")
-        else:
-            write_json(marker, {"layout_version": LAYOUT_VERSION})
+        write_json(marker, {"layout_version": LAYOUT_VERSION})
 
     @property
     def media(self) -> Path:
@@ -149,45 +182,19 @@ class Workspace:
         return path.relative_to(self.root).as_posix()
 
     @contextmanager
-    def lock(self) -> Generator[None]:
+    def lock(self, stage: str = "", part: Part | None = None) -> Generator[None]:
         """Lock the workspace for this process. The operating system releases the lock of a process that dies.
 
+        Args:
+            part: lock only this part of `stage`: the other parts of the stage may run, and nothing else.
+
         Raises:
-            WorkspaceLockedError: another process has the lock; the message contains its id.
+            WorkspaceLockedError: another process has a lock that excludes this one; the message contains its id.
         """
-        with lock_folder(self.root, f"--work {self.root}", "is using this workspace"):
-            yield
-
-
-@contextmanager
-def lock_folder(folder: Path, name: str, doing: str, *, is_shared: bool = False) -> Generator[None]:
-    """Lock an existing folder by its file ``.lock``. The operating system releases the lock of a process that dies.
-
-    Args:
-        name: of the folder in the message.
-        doing: what the process that has the lock does, such as ``is using this workspace``.
-        is_shared: this process may have the lock already.
-
-    What processes that died have left in the folder is removed.
-
-    Raises:
-        WorkspaceLockedError: another process has the lock; the message contains its id.
-    """
-    import filelock
-
-    holder = folder / ".lock.holder"
-    lock = filelock.FileLock(folder / ".lock", is_singleton=is_shared)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        who = holder.read_text().strip() if holder.exists() else "an unknown process"
-        raise WorkspaceLockedError(f"{name}: {who} {doing}; wait until it ends, or give another folder") from None
-    try:
-        if lock.lock_counter == 1:
-            remove_leftovers(folder)  # first: they can have filled the disk
-        holder.write_text(f"process {os.getpid()}")
-        yield
-    finally:
-        if lock.lock_counter == 1:
-            holder.unlink(missing_ok=True)
-        lock.release()
+        name = f"--work {self.root}"
+        if part is None:
+            with lock_folder(self.root, name, "is using this workspace"):
+                yield
+        else:
+            with lock_part(self.root, name, stage, part):
+                yield

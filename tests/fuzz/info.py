@@ -91,14 +91,14 @@ def _read_info(data: bytes) -> bool:
 
 
 def _read_entry(data: bytes) -> bool:
-    _written(_WORKSPACE.root / "items/fetch/a1.json", data)
+    _written(_WORKSPACE.ledger("fetch").path("a1"), data)
     report = fetch_report(_WORKSPACE)
     assert all(isinstance(line, str) for line in report.lines)
     return bool(report.by_status)
 
 
 def _read_outcome(data: bytes) -> bool:
-    _written(_WORKSPACE.root / "items/segment/a1.json", data)
+    _written(_WORKSPACE.ledger("segment").path("a1"), data)
     found = finished_outcome(_WORKSPACE.ledger("segment"), "a1", Segment)
     for segment in found.kept if found else ():
         assert abs(segment.start_seconds) <= 1e300, "a time is not a number"

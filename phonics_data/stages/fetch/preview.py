@@ -14,6 +14,7 @@ from phonics_data.stages.fetch.ledger import FetchLedger, host_of
 from phonics_data.stages.fetch.options import FetchOptions
 from phonics_data.stages.fetch.redaction import Redactor, proxy_secrets
 from phonics_data.storage.manifest import is_http_url, select_videos
+from phonics_data.storage.parts import Part
 from phonics_data.storage.workspace import Workspace
 from phonics_data.types import SourceVideo
 
@@ -27,7 +28,7 @@ class FetchPreview:
 
     num_rows: int
     num_chosen: int
-    """Rows selected by --only, --letters and --tier."""
+    """Rows selected by --only, --letters, --tier and --part."""
     num_finished: int
     """Chosen rows that need no work."""
     todo: list[SourceVideo]
@@ -42,7 +43,9 @@ class FetchPreview:
         return self.mean_bytes * sum(is_http_url(video.url) for video in self.todo)
 
 
-def preview_fetch(work: Path, videos: Sequence[SourceVideo], options: FetchOptions) -> FetchPreview:
+def preview_fetch(
+    work: Path, videos: Sequence[SourceVideo], options: FetchOptions, part: Part | None = None
+) -> FetchPreview:
     """Which videos a fetch would download, and their size, estimated from the first pages that give one.
 
     Args:
@@ -52,6 +55,8 @@ def preview_fetch(work: Path, videos: Sequence[SourceVideo], options: FetchOptio
         PhonicsDataError: the host is unreachable or blocks the requests.
     """
     chosen = select_videos(videos, only=options.only, letters=options.letters, max_tier=options.max_tier)
+    if part is not None:
+        chosen = [video for video in chosen if part.has(video.video_id)]
     todo = chosen
     if (work / "workspace.json").exists():
         ledger = FetchLedger(Workspace(work), options)

@@ -7,10 +7,10 @@ import urllib.parse
 from collections.abc import Iterable
 
 from phonics_data.contract.untrusted import split_address
+from phonics_data.storage.public_text import without_secrets
 
 HIDDEN = "[hidden]"
-_QUERY = re.compile(r"(https?://[^\s'\"<>?]+)\?([^\s'\"<>]*)")
-_USER_INFO = re.compile(r"(\w+://)[^\s/@'\"]+@")
+_QUERY = re.compile(r"(https?://[^\s'\"<>?]+)\?([^\s'\"<>]*)", re.IGNORECASE)
 _HEADER = re.compile(r"(?i)\b((?:set-)?cookie|(?:proxy-)?authorization|x-goog-[\w-]+)(['\"]?\s*[:=]\s*)[^\n]+")
 _KEPT_PARAMETERS = ("v", "list", "id")
 _MIN_SECRET_CHARS = 5
@@ -18,7 +18,7 @@ _MIN_SECRET_CHARS = 5
 
 
 class Redactor:
-    """Replaces known secrets, query strings of addresses, user names in addresses, and secret header values."""
+    """Replaces known secrets and secret header values, and removes query strings, user names and parameters of addresses."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         forms = {
@@ -31,8 +31,7 @@ class Redactor:
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
         text = _HEADER.sub(rf"\1\2{HIDDEN}", text)
-        text = _USER_INFO.sub(rf"\1{HIDDEN}@", text)
-        return _QUERY.sub(_without_query, text)
+        return without_secrets(_QUERY.sub(_without_query, text))
 
 
 def _without_query(match: re.Match[str]) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from phonics_data.errors import InputError, PhonicsDataError
-from phonics_data.executors.items import OnProgress, write_rejections
+from phonics_data.executors.items import OnProgress, count_of_part, write_rejections
 from phonics_data.stages.fetch.failures import ADVICE
 from phonics_data.stages.fetch.ledger import FetchEntry, FetchLedger, host_of, is_local_url, write_run
 from phonics_data.stages.fetch.options import BackOff, FetchOptions
@@ -28,6 +28,7 @@ from phonics_data.stages.fetch.redaction import Redactor, proxy_secrets
 from phonics_data.stages.fetch.run_log import RunLog
 from phonics_data.stages.fetch.worker import FetchWorker, HostStatus, HostUnreachable, StopFetching
 from phonics_data.storage.manifest import is_http_url, select_videos
+from phonics_data.storage.parts import Part
 from phonics_data.storage.tables import write_table
 from phonics_data.storage.workspace import Workspace
 from phonics_data.types import FetchedVideo, SourceVideo, StageCount
@@ -53,6 +54,7 @@ def fetch(
     manifest: str = "",
     on_progress: OnProgress | None = None,
     progress: FetchProgress | None = None,
+    part: Part | None = None,
 ) -> StageCount:
     """Fetch every chosen video that is not finished; write videos.parquet and the rejections of this stage.
 
@@ -65,6 +67,7 @@ def fetch(
         manifest: the source of `videos`, for the commands that `fetch_report` proposes.
         on_progress: called with ("fetch", done, total) after each video.
         progress: receives every event of every video.
+        part: fetch only the videos of this part, and write no table; a call without it then does so.
 
     Raises:
         FetchStoppedError: a bot check, repeated 429 or 403, or no connection, and some videos were never tried; raised
@@ -76,13 +79,16 @@ def fetch(
     if options.cookies is not None and not options.cookies.is_file():
         raise InputError(f"--cookies {options.cookies}: no such file; export it from a browser in Netscape format")
     chosen = select_videos(videos, only=options.only, letters=options.letters, max_tier=options.max_tier)
+    if part is not None:
+        chosen = [video for video in chosen if part.has(video.video_id)]
     ledger = FetchLedger(workspace, options)
     entries = {video.video_id: entry for video in chosen if (entry := ledger.finished_entry(video)) is not None}
     num_skipped = len(entries)
     todo = [video for video in chosen if video.video_id not in entries]
     # Videos that failed before come last: a few blocked ones could stop every run before it reaches a new video.
     todo.sort(key=lambda video: ledger.stored_entry(video) is not None)
-    run = _FetchRun(workspace, options, ledger, todo, progress or FetchProgress())
+    log = "fetch" if part is None else f"fetch-{part.index}-of-{part.total}"
+    run = _FetchRun(workspace, options, ledger, todo, progress or FetchProgress(), log=log)
     if on_progress:
         on_progress("fetch", num_skipped, len(chosen))
     run.progress.run_started(len(chosen), num_skipped)
@@ -96,16 +102,17 @@ def fetch(
         run.end()
         remaining = (video for video in chosen if video.video_id not in entries)
         entries |= {video.video_id: entry for video in remaining if (entry := ledger.stored_entry(video)) is not None}
-        _write_tables(workspace, videos, ledger, entries)
         untried = [video.video_id for video in chosen if video.video_id not in entries]
-        write_run(workspace, manifest=manifest, untried=untried, stopped=run.stopped)
+        if part is None:
+            _write_tables(workspace, videos, ledger, entries)
+            write_run(workspace, manifest=manifest, untried=untried, stopped=run.stopped)
     if run.stopped and untried:
         raise FetchStoppedError(
             f"fetching stopped: {run.stopped} ({len(untried)} of {len(chosen)} videos were not tried; "
             "fetched videos are kept)"
         )
     rejections = [entry.rejection for entry in entries.values() if entry.rejection is not None]
-    return StageCount(
+    count = StageCount(
         stage="fetch",
         num_in=len(chosen),
         num_kept=sum(entry.video is not None for entry in entries.values()),
@@ -114,6 +121,7 @@ def fetch(
         by_reason=dict(Counter(rejection.reason for rejection in rejections)),
         wall_seconds=time.monotonic() - started,
     )
+    return count if part is None else count_of_part(count, part)
 
 
 def _write_tables(
@@ -145,6 +153,8 @@ class _FetchRun:
         ledger: FetchLedger,
         todo: Sequence[SourceVideo],
         progress: FetchProgress,
+        *,
+        log: str,
     ) -> None:
         self.progress = progress
         self.stopped = ""
@@ -162,7 +172,7 @@ class _FetchRun:
         self._unreachable: dict[str, list[tuple[SourceVideo, FetchEntry]]] = {}
         needs_web = any(is_http_url(video.url) for video in todo)
         redactor = Redactor(proxy_secrets(options.proxy))
-        self._log = RunLog(workspace.root / "logs" / "fetch.log", redactor) if needs_web else None
+        self._log = RunLog(workspace.root / "logs" / f"{log}.log", redactor) if needs_web else None
         # Created here and not in the threads, so that unreadable cookies raise before anything is fetched.
         try:
             self._downloaders = [

@@ -11,7 +11,7 @@ from typing import Any
 from phonics_data.contract.labels import label_set
 from phonics_data.contract.records import to_plain
 from phonics_data.contract.sample import SCHEMA_VERSION
-from phonics_data.dataset.layout import MetadataRow, hub_configuration, rates_text
+from phonics_data.dataset.layout import MANIFEST, METADATA, MetadataRow, has_shards, hub_configuration, rates_text
 from phonics_data.quality.split import used_splits
 from phonics_data.stages.shard.options import ShardOptions
 from phonics_data.types import IMPORTED_EVIDENCE, REVIEW_EVIDENCE, FetchedVideo, Rejection
@@ -95,11 +95,12 @@ def dataset_card(
             "tags: [webdataset, audio-to-video, phonics]",
             f"size_categories: [{size}]",
             "license: other",
-            *hub_configuration((split for split in splits if counts["clips_by_split"][split]), "{split}-*.tar"),
+            *_hub_header(description, [split for split in splits if counts["clips_by_split"][split]]),
             "---",
             "",
             "# Short letter videos",
             "",
+            *([] if has_shards(description) else _rebuild_lines(description)),
             f"{counts['clips']} short videos ({counts['seconds'] / 60:.1f} minutes) from {counts['videos']} source "
             f"videos, {options['width']} x {options['height']} pixels at {rates_text(counts['clips_by_frame_rate'])} with "
             f"mono audio at {options['audio_rate_hz']} Hz. Digest: `{description['digest'][:16]}`.",
@@ -151,6 +152,55 @@ def dataset_card(
             "",
         ]
     )
+
+
+def _hub_header(description: Mapping[str, Any], splits: Sequence[str]) -> list[str]:
+    """Lines of the card's header by which the library `datasets` and the viewer of the Hub read the splits.
+
+    The columns are listed, because the library otherwise takes them from the first samples and refuses shards in which some samples have an
+    object picture and others have none.
+    """
+    if not has_shards(description):
+        return ["configs:", "- config_name: default", f"  data_files: [{{split: clips, path: {METADATA}}}]"]
+    options = description["options"]
+    frames = f"{{array4_d: {{shape: [null, {options['height']}, {options['width']}, 3], dtype: uint8}}}}"
+    columns = [
+        f"{{name: frames.npy, dtype: {frames}}}" if options["frames"] == "npy" else "{name: frames.mp4, dtype: video}",
+        "{name: audio.flac, dtype: audio}",
+        f"{{name: meta.json, struct: [{', '.join(f'{{name: {name}, dtype: {kind}}}' for name, kind in _META_COLUMNS)}]}}",
+        "{name: object.png, dtype: image}",
+        "{name: object_boxes.npy, list: {list: float32}}",
+        "{name: __key__, dtype: string}",
+        "{name: __url__, dtype: string}",
+    ]
+    return [
+        *hub_configuration(splits, "{split}-*.tar"),
+        "dataset_info:",
+        "  features:",
+        *(f"  - {one}" for one in columns),
+    ]
+
+
+_META_COLUMNS = (
+    ("key", "string"), ("label", "string"), ("label_set", "string"), ("object_word", "string"), ("object_word_source", "string"),
+    ("video_id", "string"), ("group", "string"), ("start_seconds", "float64"), ("frame_rate", "string"), ("audio_rate_hz", "int64"),
+    ("schema_version", "int64"),
+)  # fmt: skip
+"""(field of meta.json, its type in the library `datasets`)"""
+
+
+def _rebuild_lines(description: Mapping[str, Any]) -> list[str]:
+    return [
+        f"**Tables only.** The clips are not here, because their makers hold the rights. `{MANIFEST}` names the videos, and `dataset.json` has all "
+        "options; this builds the clips again from what the videos' sites allow you to fetch:",
+        "",
+        "```",
+        f"phonics-data build {MANIFEST} --work work --out dataset",
+        "```",
+        "",
+        f"With the same videos, options and versions (`made_with` in `dataset.json`) the shards have the digest `{description['digest'][:16]}` too.",
+        "",
+    ]
 
 
 def _pictures_text(pictures_by_source: Mapping[str, int]) -> str:

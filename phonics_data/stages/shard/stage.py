@@ -16,6 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from phonics_data.contract.files import write_bytes
@@ -36,8 +37,17 @@ from phonics_data.dataset.layout import (
     write_metadata,
 )
 from phonics_data.errors import DatasetError, InputError, NothingKeptError, OptionError
+from phonics_data.executors.executor import Executor, on_this_machine
 from phonics_data.executors.isolated import Limits, decoding_limits
-from phonics_data.executors.items import OnProgress, Outcome, frequent_reasons, run_items, write_rejections
+from phonics_data.executors.items import (
+    OnProgress,
+    Outcome,
+    StageResult,
+    count_of_part,
+    frequent_reasons,
+    run_items,
+    write_rejections,
+)
 from phonics_data.media import Region
 from phonics_data.ocr.trace import ScreenTrace, trace_path
 from phonics_data.quality.filters import INCOMPLETE
@@ -51,6 +61,7 @@ from phonics_data.stages.shard.options import ShardOptions
 from phonics_data.stages.shard.packing import LostClipsError, PackedClip, Shard, assign_to_shards, pack
 from phonics_data.stages.shard.selection import SelectedClip, Selection, select_clips
 from phonics_data.storage.object_table import objects_path
+from phonics_data.storage.parts import Part
 from phonics_data.storage.public_text import without_local_folders
 from phonics_data.storage.tables import read_table, write_table
 from phonics_data.storage.workspace import Workspace, file_sha256, fingerprint, json_bytes, write_json
@@ -66,12 +77,16 @@ def shard(
     *,
     workers: int = 1,
     on_progress: OnProgress | None = None,
+    part: Part | None = None,
+    executor: Executor = on_this_machine,
 ) -> StageCount:
     """Write the dataset folder `out` from WORK's videos.parquet and segments.parquet.
 
     Args:
         workers: number of processes that cut videos.
         on_progress: called with ("shard", videos done, all videos).
+        executor: what cuts videos: `workers` processes, or a cluster.
+        part: only cut the videos of this part, into the workspace; `out` is not written. A call without it then does so.
 
     Returns:
         Counts of segments (not videos): in, kept as clips, rejected.
@@ -84,11 +99,16 @@ def shard(
         TableError: an earlier stage has not been run.
     """
     options = options or ShardOptions()
+    if part is not None:
+        with _without_space(workspace.root):
+            return _cut_part(workspace, options, part, workers=workers, on_progress=on_progress, executor=executor)
     videos = read_table(workspace.table("videos"), FetchedVideo)
     check_given_splits(workspace, options, videos)
     check_folder(out, videos)
     with lock_dataset(out):
-        return _shard_locked(workspace, out, options, videos, workers=workers, on_progress=on_progress)
+        return _shard_locked(
+            workspace, out, options, videos, workers=workers, on_progress=on_progress, executor=executor
+        )
 
 
 def _shard_locked(
@@ -99,23 +119,68 @@ def _shard_locked(
     *,
     workers: int,
     on_progress: OnProgress | None,
+    executor: Executor,
 ) -> StageCount:
     segments = read_table(workspace.table("segments"), Segment)
+    _check_labels(options, segments)
+    with _without_space(workspace.root, out):
+        while True:
+            try:
+                return _shard(
+                    workspace,
+                    out,
+                    options,
+                    videos,
+                    segments,
+                    workers=workers,
+                    on_progress=on_progress,
+                    executor=executor,
+                )
+            except LostClipsError as error:  # clips were deleted or changed after they were cut
+                workspace.ledger("shard").forget(error.video_id)
+
+
+def _cut_part(
+    workspace: Workspace,
+    options: ShardOptions,
+    part: Part,
+    *,
+    workers: int,
+    on_progress: OnProgress | None,
+    executor: Executor,
+) -> StageCount:
+    """Cut the videos of `part`. Returns counts of segments."""
+    videos = read_table(workspace.table("videos"), FetchedVideo, has_video=part.has)
+    segments = read_table(workspace.table("segments"), Segment, has_video=part.has)
+    _check_labels(options, segments)
+    tasks = _tasks(workspace, options, videos, segments, _Screens(workspace, part))
+    result = _cut_all(workspace, options, tasks, videos, workers=workers, on_progress=on_progress, executor=executor)
+    count = replace(
+        result.count,
+        num_in=len(segments),
+        num_kept=len(result.kept),
+        num_rejected=len(segments) - len(result.kept),
+    )
+    return count_of_part(count, part)
+
+
+def _check_labels(options: ShardOptions, segments: Sequence[Segment]) -> None:
     try:
         label_set(options.label_set, (segment.letter for segment in segments))
     except DatasetError as error:
         raise OptionError("--label-set", options.label_set, f"a set that contains the labels ({error})") from error
+
+
+@contextmanager
+def _without_space(*folders: Path) -> Generator[None]:
+    """Turns the error of a full disk into an `InputError`."""
     try:
-        while True:
-            try:
-                return _shard(workspace, out, options, videos, segments, workers=workers, on_progress=on_progress)
-            except LostClipsError as error:  # clips were deleted or changed after they were cut
-                workspace.ledger("shard").forget(error.video_id)
+        yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise InputError(
-            f"no space left on the disk of {workspace.root} or {out}; incomplete files were removed: free some space "
+            f"no space left on the disk of {' or '.join(map(str, folders))}; incomplete files were removed: free some space "
             "and run the same command again to continue"
         ) from error
 
@@ -195,21 +260,11 @@ def _shard(
     *,
     workers: int,
     on_progress: OnProgress | None,
+    executor: Executor,
 ) -> StageCount:
     screens = _Screens(workspace)
     tasks = _tasks(workspace, options, videos, segments, screens)
-    sha256 = {video.video_id: video.sha256 for video in videos}
-    fingerprints = {video_id: _fingerprint(task, sha256[video_id]) for video_id, task in tasks.items()}
-    num_skipped = _forget_lost_clips(workspace, tasks, fingerprints)
-    ledger = workspace.ledger("shard")
-    if any(
-        options.object_pictures and task.objects is None and ledger.read(video_id, fingerprints[video_id]) is None
-        for video_id, task in tasks.items()
-    ):
-        load_text_models()  # once, before the processes start
-    result = run_items(
-        workspace, "shard", tasks, fingerprints, _cut, CutClip, workers=workers, limits=_limits, on_progress=on_progress
-    )
+    result = _cut_all(workspace, options, tasks, videos, workers=workers, on_progress=on_progress, executor=executor)
     groups = {video.video_id: video.group for video in videos if video.group}
     selection = select_clips(result.kept, options, screens.places, sources=groups)
     rejections = [*result.rejections, *selection.rejections]
@@ -226,10 +281,11 @@ def _shard(
         num_in=len(segments),
         num_kept=len(selection.clips),
         num_rejected=len(segments) - len(selection.clips),
-        num_skipped=num_skipped,
+        num_skipped=result.count.num_skipped,
         by_reason=dict(Counter(rejection.reason for rejection in rejections)),
         wall_seconds=result.count.wall_seconds,
         notes=(
+            *result.count.notes,
             *notes,
             *_counts_notes([selected.clip for selected in selection.clips], selection),
             *_pictures_note([selected.clip for selected in selection.clips]),
@@ -313,11 +369,12 @@ def _objects(media: Path) -> Path | None:
 class _Screens:
     """What OCR read on the screens of a workspace's videos."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, part: Part | None = None) -> None:
         self._root = workspace.root
         self._tracks: dict[str, list[ScreenLetter]] = {}
         path = workspace.table("screen_letters")
-        for row in read_table(path, ScreenLetter) if path.exists() else []:
+        has_video = part.has if part is not None else None
+        for row in read_table(path, ScreenLetter, has_video=has_video) if path.exists() else []:
             self._tracks.setdefault(row.video_id, []).append(row)
         self._trace = functools.lru_cache(maxsize=2)(self._read_trace)  # callers go through one video after the other
 
@@ -340,6 +397,52 @@ class _Screens:
         return ScreenTrace.from_file(path) if path.exists() else None
 
 
+def _cut_all(
+    workspace: Workspace,
+    options: ShardOptions,
+    tasks: Mapping[str, CutTask],
+    videos: Sequence[FetchedVideo],
+    *,
+    workers: int,
+    on_progress: OnProgress | None,
+    executor: Executor,
+) -> StageResult[CutClip]:
+    """Cut every unfinished video. `StageCount.num_skipped` of the result counts segments."""
+    sha256 = {video.video_id: video.sha256 for video in videos}
+    fingerprints = {video_id: _fingerprint(task, sha256[video_id]) for video_id, task in tasks.items()}
+    num_finished = 0
+
+    def is_lost(video_id: str, outcome: Outcome[CutClip]) -> bool:
+        """Whether clips of a finished video were deleted."""
+        nonlocal num_finished
+        task = tasks[video_id]
+        size = task.out.stat().st_size if task.out.exists() else 0
+        if any(clip.offset + clip.num_bytes > size for clip in outcome.kept):
+            return True
+        num_finished += len(task.segments)
+        return False
+
+    def prepare(unfinished: Sequence[CutTask]) -> None:
+        if options.object_pictures and any(task.objects is None for task in unfinished):
+            load_text_models()  # once, before the processes start
+
+    result = run_items(
+        workspace,
+        "shard",
+        tasks,
+        fingerprints,
+        _cut,
+        CutClip,
+        workers=workers,
+        limits=_limits,
+        on_progress=on_progress,
+        executor=executor,
+        is_lost=is_lost,
+        before=prepare,
+    )
+    return replace(result, count=replace(result.count, num_skipped=num_finished))
+
+
 def _cut(task: CutTask) -> Outcome[CutClip]:
     clips, rejections = cut_video(task)
     return Outcome(kept=clips, rejections=rejections)
@@ -357,22 +460,6 @@ def _fingerprint(task: CutTask, source_sha256: str) -> str:
     return fingerprint(
         CUT_VERSION, source_sha256, to_plain(task.segments), task.options.cut_key(task.frame_rate), *focus, *group
     )
-
-
-def _forget_lost_clips(workspace: Workspace, tasks: dict[str, CutTask], fingerprints: dict[str, str]) -> int:
-    """Mark videos whose clips were deleted as unfinished. Returns the number of finished segments."""
-    ledger = workspace.ledger("shard")
-    num_finished = 0
-    for video_id, task in tasks.items():
-        outcome = ledger.read(video_id, fingerprints[video_id])
-        if outcome is None:
-            continue
-        size = task.out.stat().st_size if task.out.exists() else 0
-        if any(clip["offset"] + clip["num_bytes"] > size for clip in outcome["kept"]):
-            ledger.forget(video_id)
-        else:
-            num_finished += len(task.segments)
-    return num_finished
 
 
 def _write_dataset(
@@ -419,7 +506,7 @@ def _write_dataset(
     write_table(out / REJECTIONS, Rejection, public)
     description = dataset_description(rows, rejections, options, checksums)
     write_bytes(out / CARD, dataset_card(rows, used_videos, description).encode())
-    write_json(out / CROISSANT, croissant_metadata(out, description))
+    write_json(out / CROISSANT, croissant_metadata(out, rows, description))
     # The description is the mark of a finished dataset, so its digest is written before it.
     text = json_bytes(description)
     write_checksums(out, {**checksums, DESCRIPTION: hashlib.sha256(text).hexdigest()})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -127,6 +129,31 @@ def test_the_upper_8_of_16_bits_are_used(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         read_image(tmp_path / "deep.png", 16), (grey >> 8).astype(np.uint8)[..., None].repeat(3, 2)
     )
+
+
+def test_a_png_of_high_dynamic_range_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.new("RGB", (8, 8), "red").save(path)
+    data = path.read_bytes()
+    for colors, is_accepted in ((bytes([1, 13, 0, 1]), True), (bytes([9, 16, 0, 1]), False)):
+        chunk = b"cICP" + colors
+        path.write_bytes(data[:33] + struct.pack(">I", 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[33:])
+        if is_accepted:
+            assert read_image(path, 4)[0, 0].tolist() == [255, 0, 0]
+        else:
+            with pytest.raises(InputError, match=r"PQ \(HDR\), allowed"):
+                read_image(path, 4)
+
+
+def test_a_tiff_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    Image.new("RGB", (8, 8), "red").save(path, tiffinfo={262: 6, 530: (1, 1)})
+    data = bytearray(path.read_bytes())
+    at = data.index(struct.pack("<HHI", 262, 3, 1))
+    struct.pack_into("<H", data, at + 8, 6)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="YCbCr, allowed: RGB"):
+        read_image(path, 4)
 
 
 def test_an_image_without_a_value_range_is_refused(tmp_path: Path) -> None:

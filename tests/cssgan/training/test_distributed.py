@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -212,6 +213,56 @@ def test_a_killed_process_is_restarted_and_the_run_resumes(
     assert "resuming after step" in seen
 
     single = tiny_config(*SETTINGS, "train.num_videos=240", "train.checkpoint_every=4", f"data.loader={loader}")
+    loop.train(single, dataset, tmp_path / "one", console=Console(file=io.StringIO()))
+    expected, got = stats(tmp_path / "one"), stats(tmp_path / "run")
+    assert [line["step"] for line in got] == [line["step"] for line in expected]
+    for name in ("g_l1", "d_image", "d_video"):
+        assert got[9][name] == pytest.approx(expected[9][name], rel=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find the process to kill")
+def test_two_nodes_restart_together(dataset: Path, tmp_path: Path) -> None:
+    """Two torchrun that meet at one address, as on two machines; a process of the second one is killed."""
+    settings = (*TINY, *SETTINGS, "train.num_videos=240", "train.checkpoint_every=4")
+    sets = [word for setting in settings for word in ("--set", setting)]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", "--max-restarts=3"),
+        *("--rdzv-backend=c10d", "--rdzv-id=two", f"--rdzv-endpoint=127.0.0.1:{port}", "--local-addr=127.0.0.1"),
+        *("-m", "cssgan", "train", "--shards", str(dataset), "--run-folder", str(tmp_path / "run"), "--preset", "tiny"),
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    logs = [tmp_path / "first.txt", tmp_path / "second.txt"]
+    with contextlib.ExitStack() as stack:
+        nodes = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [*command, *sets],
+                    env=environment,
+                    stdout=stack.enter_context(log.open("w")),
+                    stderr=subprocess.STDOUT,
+                )
+            )
+            for log in logs
+        ]
+        for node in nodes:
+            stack.callback(node.kill)
+        deadline = time.monotonic() + 500
+        while not any("step 9/" in log.read_text() for log in logs):
+            assert time.monotonic() < deadline, [log.read_text()[-2000:] for log in logs]
+            assert [node.poll() for node in nodes] == [None, None], [log.read_text()[-2000:] for log in logs]
+            time.sleep(0.2)
+        os.kill(children(nodes[1].pid)[0], signal.SIGKILL)
+        codes = [node.wait(500) for node in nodes]
+    said = "\n".join(log.read_text() for log in logs)
+    assert codes == [0, 0], said[-4000:]
+    assert "resuming after step" in said
+
+    single = tiny_config(*SETTINGS, "train.num_videos=240", "train.checkpoint_every=4")
     loop.train(single, dataset, tmp_path / "one", console=Console(file=io.StringIO()))
     expected, got = stats(tmp_path / "one"), stats(tmp_path / "run")
     assert [line["step"] for line in got] == [line["step"] for line in expected]

@@ -186,7 +186,7 @@ def test_build_has_the_options_of_all_stages() -> None:
     commands: Any = typer.main.get_command(app)
     names = {name: {parameter.name for parameter in commands.commands[name].params} for name in commands.commands}
     of_stages = names["fetch"] | names["transcribe"] | names["segment"] | names["shard"]
-    assert of_stages - names["build"] == {"dry_run", "as_json", "label_set"}
+    assert of_stages - names["build"] == {"dry_run", "as_json", "label_set", "part", "executor", "ray_address"}
     assert names["build"] - of_stages == {"fetch_workers"}
 
 

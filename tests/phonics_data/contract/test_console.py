@@ -104,7 +104,7 @@ def test_stored_texts_do_not_reach_the_terminal(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "work")
     rejection = {"stage": "fetch", "item_id": "a1", "reason": "gone", "detail": NAME}
     entry = {"status": "gone", "video": None, "rejection": rejection, "url": NAME, "max_height": 1, "warnings": [NAME]}
-    write_json(workspace.root / "items/fetch/a1.json", {"fingerprint": "x", "outcome": entry})
+    write_json(workspace.ledger("fetch").path("a1"), {"fingerprint": "x", "outcome": entry})
     write_json(workspace.root / "items/fetch-run.json", {"manifest": NAME, "untried": [NAME], "stopped": NAME})
     for options in ((), ("--json",), ("--videos",)):
         text = _run("phonics_data", "status", "--work", "work", *options, cwd=tmp_path)

@@ -78,6 +78,49 @@ def test_cancelling_channels_are_named_and_not_called_silent(tmp_path: Path) -> 
         read_sound_file(tmp_path / "a.wav")
 
 
+SECONDS = np.arange(RATE) / RATE
+VOICE, MUSIC = 0.3 * np.sin(2 * np.pi * 900 * SECONDS), 0.3 * np.sin(2 * np.pi * 300 * SECONDS)
+
+
+@pytest.mark.parametrize(
+    "sound",
+    [
+        np.stack([0.5 / 0.3 * VOICE + MUSIC / 3, -0.5 / 0.3 * VOICE + MUSIC / 3]),
+        np.stack([VOICE + MUSIC, MUSIC - VOICE]),
+        np.stack([TONE, np.where(SECONDS < 0.5, TONE, -TONE)]),
+    ],
+    ids=["loud voice", "voice as loud as the music", "half of the time"],
+)
+def test_channels_that_cancel_in_a_part_are_named(tmp_path: Path, sound: NDArray[Any]) -> None:
+    path = write(tmp_path / "a.mkv", sound, "stereo")
+    assert cut(path).cancelled_db > 40
+    with pytest.raises(MediaError, match="channels cancel each other"):
+        read_audio(path, duration_seconds=1.0, rate_hz=RATE)
+    with pytest.raises(InputError, match="channels cancel each other"):
+        read_video(path, 64, RATE)
+    soundfile.write(tmp_path / "a.wav", sound.T, RATE)
+    with pytest.raises(InputError, match="channels cancel each other"):
+        read_sound_file(tmp_path / "a.wav")
+
+
+def test_wide_stereo_does_not_cancel(tmp_path: Path) -> None:
+    """Independent channels, a delay between them, and a quiet inverted part."""
+    noise = 0.2 * np.random.default_rng(0).standard_normal((2, RATE)).clip(-4, 4)
+    wide = {
+        "independent": noise,
+        "delayed": np.stack([noise[0], np.roll(noise[0], 20)]),
+        "quiet part": np.stack([noise[0] + MUSIC / 10, noise[0] - MUSIC / 10]),
+    }
+    for name, sound in wide.items():
+        assert cut(write(tmp_path / f"{name}.mkv", sound, "stereo")).cancelled_db < 8, name
+
+
+def test_one_channel_of_surround_alone_is_as_much_quieter_as_one_of_two(tmp_path: Path) -> None:
+    for place in (0, 2, 4):
+        sound = np.stack([TONE if n == place else 0 * TONE for n in range(6)])
+        assert cut(write(tmp_path / f"{place}.mkv", sound, "5.1")).cancelled_db == pytest.approx(6.0, abs=0.1)
+
+
 @pytest.mark.parametrize("sound", [np.stack([TONE, TONE]), np.stack([TONE, 0 * TONE]), np.stack([0 * TONE, 0 * TONE])])
 def test_other_stereo_does_not_cancel(tmp_path: Path, sound: NDArray[Any]) -> None:
     clip = cut(write(tmp_path / "a.mkv", sound, "stereo"))

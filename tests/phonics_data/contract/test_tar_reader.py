@@ -73,6 +73,43 @@ def test_ambiguous_members_are_refused(tmp_path: Path, names: tuple[str, ...], w
         read(write_tar(tmp_path / "a.tar", *names))
 
 
+# webdataset leaves its files to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+def test_files_of_macos_and_others_are_left_out_as_webdataset_does(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_tar(tmp_path / "a.tar", "._a.x", "a.x", ".DS_Store", "README", "a.y", "d/b.x")
+    expected = [
+        (sample["__key__"], {name: value for name, value in sample.items() if not name.startswith("__")})
+        for sample in webdataset.WebDataset(str(path), shardshuffle=False)
+    ]
+    assert read(path) == expected
+    assert [(key, set(members)) for key, members in expected] == [("a", {"x", "y"}), ("d/b", {"x"})]
+    assert "a.tar: 3 members without a sample key are left out, the first: ._a.x" in caplog.text
+
+
+@pytest.mark.parametrize("is_compressed", [False, True])
+@pytest.mark.parametrize("damage", [b"\x55" * 512, b"\0" * 512, b"\x55", b""], ids=["header", "zeros", "byte", "cut"])
+def test_damage_in_the_middle_is_an_error(tmp_path: Path, damage: bytes, is_compressed: bool) -> None:
+    path = write_tar(tmp_path / "a.tar", "a.x", "b.x", "c.x", tar_format=tarfile.USTAR_FORMAT)
+    whole = path.read_bytes()
+    offset = list(tar_reader.read_samples(path))[1].offset
+    damaged = whole[:offset] + damage + whole[offset + len(damage) :] if damage else whole[: offset + 100]
+    path.write_bytes(gzip.compress(damaged) if is_compressed else damaged)
+    with pytest.raises(DatasetError, match=r"a\.tar: not a whole tar file"):
+        read(path)
+
+
+def test_joined_archives_are_refused_instead_of_read_in_part(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "a.tar", "a.x")
+    path.write_bytes(path.read_bytes() * 2)
+    with pytest.raises(DatasetError, match="data after the end marker"):
+        read(path)
+    whole = write_tar(tmp_path / "b.tar", "a.x").read_bytes()
+    path.write_bytes(whole[: -(-len(whole.rstrip(b"\0")) // 512) * 512])
+    assert len(read(path)) == 1, "the end marker may be missing"
+
+
 def test_other_content_at_a_byte_range_is_refused(tmp_path: Path) -> None:
     path = write_tar(tmp_path / "a.tar", "a.x", "b.x", "c.x")
     sample = list(tar_reader.read_samples(path))[1]

@@ -109,3 +109,16 @@ def test_options_of_the_address() -> None:
     assert web.allowed_hosts(["review.example.org"])[-1] == "review.example.org"
     with pytest.raises(OptionError, match="host name"):
         web.allowed_hosts(["*"])
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_body_is_no_error_of_the_server(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = b"POST /json HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n"
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+            connection.sendall(head + b'{"a": ')
+    for _ in range(50):  # each request is handled before this one is answered, or soon after
+        assert send(port, b"{}", JSON)[0] == 200
+    assert "Traceback" not in caplog.text
+    assert not [record for record in caplog.records if record.exc_info]

@@ -7,13 +7,16 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas
 import pytest
 import soundfile
 
 from phonics_data.contract.shard import read_shard
+from phonics_data.contract.untrusted import read_sound
 from phonics_data.dataset.export import export
 from phonics_data.dataset.layout import METADATA, read_metadata, shard_paths, write_metadata
+from phonics_data.dataset.reader import open_dataset
 from phonics_data.errors import DatasetError, InputError
 from phonics_data.media import probe
 from tests.phonics_data.report.test_verify import make_dataset
@@ -77,8 +80,28 @@ def test_datasets_library_reads_export_and_shards(
     row = found["train"].cast_column("video", datasets.Video(decode=False))[0]
     assert row["label"] in "AB"
     assert Path(row["video"]["path"]).name == f"{row['sample_id']}.mp4"
-    shards = datasets.load_dataset(str(dataset), streaming=True, cache_dir=str(tmp_path / "cache"))
+
+
+def test_datasets_library_streams_shards_in_which_some_clips_have_a_picture(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets", reason="the library datasets is not installed (extra cloud-test)")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert {sample.object_picture is None for sample in open_dataset(dataset)} == {True, False}
+    builder = datasets.load_dataset_builder(str(dataset), cache_dir=str(tmp_path / "cache"))
+    assert builder.info.features["audio.flac"] == datasets.Audio()
+    # Without the package torchcodec, sound can be read as bytes only.
+    features = datasets.Features({**builder.info.features, "audio.flac": datasets.Value("binary")})
+    shards = datasets.load_dataset(str(dataset), streaming=True, features=features, cache_dir=str(tmp_path / "cache"))
     assert sorted(shards) == ["test", "train", "validation"]
+    rows = {row["__key__"]: row for split in shards.values() for row in split}
+    for sample in open_dataset(dataset):
+        row = rows.pop(sample.key)
+        assert np.array_equal(row["frames.npy"], sample.frames_LHWC)
+        assert (row["meta.json"]["label"], row["meta.json"]["start_seconds"]) == (sample.label, sample.start_seconds)
+        assert (row["object.png"] is None) == (sample.object_picture is None)
+        assert np.array_equal(read_sound(row["audio.flac"])[0][:, 0], sample.audio_N)
+    assert rows == {}
 
 
 def test_second_export_keeps_files_and_other_folders_are_refused(dataset: Path, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def true_segments(work: Path) -> tuple[Segment, ...]:
 
 def damage(work: Path) -> int:
     """Damage the automatic segments in ten ways. Returns the number of segments after it."""
-    path = work / "items" / "segment" / f"{SONG}.json"
+    path = Workspace(work).ledger("segment").path(SONG)
     entry = json.loads(path.read_text())
     kept = entry["outcome"]["kept"]
     assert len(kept) >= 18

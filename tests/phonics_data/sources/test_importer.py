@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from phonics_data.sources.importer import file_id, import_files
 from phonics_data.stages.shard.stage import ShardOptions, shard
 from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import Workspace
-from phonics_data.types import FetchedVideo, Rejection
+from phonics_data.types import FetchedVideo, Rejection, Segment
 from tests.counted_videos import clicks, constant, make_source, modulated_noise, numbered_picture
 
 
@@ -72,23 +73,80 @@ def test_csv_with_segments(folder: Path, tmp_path: Path) -> None:
     [
         ("path,letter\na.mp4,A\n", "columns are path, letter; required, once each: path, label"),
         ("path,label\n", "no rows"),
-        ("path,label\n,A\n", "line 2: path and label must not be empty"),
-        ("path,label\n../a.mp4,A\n", "is outside the folder"),
-        ("path,label\n/etc/a.mp4,A\n", "is outside the folder"),
-        ("path,label,start\na.mp4,A,soon\n", "got 'soon' for a time"),
-        ("path,label,start,end\na.mp4,A,2,1\n", "end 1.0 is not after start 2.0"),
-        ("path,label,start\na.mp4,A,1\na.mp4,B,1.0001\n", "a second clip of a.mp4 starts at"),
         ("", "columns are none"),
-        ("path,label\na.mp4,A\nb.mp4,A,7\n", "line 3 has 3 cells, the header 2; put a text"),
-        ('path,label\na.mp4,"A\nB"\n', "line 3: label .* has non-printable characters"),
-        ("path,label\na.mp4, \n", "line 2: path and label must not be empty"),
-        ("path,label,start\na.mp4,A,1\n./a.mp4,B,1\n", "a second clip of a.mp4 starts at"),
+        ('path,label\na.mp4,"A\nB"\n', "a text with a line break ends in line 3; close the quotes"),
+        ('path,label\n"a.mp4,A\nb.mp4,B\n', "a text with a line break ends in line 3; close the quotes"),
+        ("path;label;start\na.mp4;A;1,5\n", "its columns are separated by semicolons, allowed: commas"),
+        ("path\tlabel\na.mp4\tA\n", "its columns are separated by tabs, allowed: commas"),
+        (
+            "path,label,\na.mp4,A,1.5\n",
+            'columns are path, label, ""; .*not allowed: ""',
+        ),  # a start whose name is missing
+        ("path,label,\na.mp4,A,1\n", 'not allowed: ""'),
+        (",path,label\ncat,a.mp4,A\n", 'not allowed: ""'),
     ],
 )
 def test_invalid_csv_files_are_rejected(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(InputError, match=message):
         files_by_csv(tmp_path, tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("rows", "messages"),
+    [
+        (",A,,", ["line 3: path and label must not be empty"]),
+        ("a.mp4, ,,", ["line 3: path and label must not be empty"]),
+        (".,A,,", ["line 3: path '.' names no file"]),
+        ("../a.mp4,A,,", ["is outside the folder"]),
+        ("/etc/a.mp4,A,,\n/etc/a.mp4,A,1,", ["line 3: path '/etc/a.mp4' is outside the folder", "line 4"]),
+        ("a.mp4,A,soon,", ["line 3: got 'soon' for a time"]),
+        ('a.mp4,A,"1,5",', ["line 3: got '1,5' for a time"]),
+        ("a.mp4,A,2,1", ["line 3: end 1 is not after start 2"]),
+        ("a.mp4,A,1,2,7", ["line 3: has 5 cells, the header 4; put a text"]),
+        ("a.mp4,A\tB,,", ["line 3: label .* has non-printable characters"]),
+        ("good.mkv,A,0,1", ["line 3: a second clip of good.mkv starts at 0 s, as in line 2"]),
+        (
+            "a.mp4,A,1,\n./a.mp4,B,1.0001,\na.mp4,C,1,",
+            [
+                "line 3: a.mp4 is 'A', but 'B' in line 4",
+                "line 4: a.mp4 is 'B', but 'A' in line 3",
+                "line 5: a.mp4 is 'C'",
+            ],
+        ),
+        ("a" * 300 + ".mp4,A,,", ["File name too long"]),
+    ],
+)
+def test_a_bad_row_of_a_csv_is_rejected_alone(tmp_path: Path, folder: Path, rows: str, messages: list[str]) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    (clips / "good.mkv").symlink_to(folder / "cat" / "one.mkv")
+    (tmp_path / "t.csv").write_text(f"path,label,start,end\ngood.mkv,A,0,1\n{rows}\n")
+    workspace = Workspace(tmp_path / "work")
+    count = import_files(workspace, files_by_csv(clips, tmp_path / "t.csv"), evidence="csv")
+    assert (count.num_kept, count.num_rejected) == (1, len(messages))
+    (segment,) = read_table(workspace.table("segments"), Segment)
+    assert (segment.letter, segment.start_seconds, segment.end_seconds) == ("A", 0.0, 1.0)
+    details = sorted(row.detail for row in read_table(workspace.table("rejections"), Rejection))
+    for detail, message in zip(details, messages, strict=True):
+        assert re.search(message, detail)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ",path,label\n0,a.mp4,A\n7,b.mp4,B\n",  # the index of pandas
+        "Unnamed: 0,path,label\n0,a.mp4,A\n1,b.mp4,B\n",
+        ",Unnamed: 0,path,label\n0,5,a.mp4,A\n1,4,b.mp4,B\n",
+        "path,label,,,\na.mp4,A,,,\nb.mp4,B\n",  # columns that a spreadsheet saw in use once
+        "path,,label\na.mp4,,A\nb.mp4,,B\n",
+    ],
+)
+def test_columns_without_a_name_are_ignored(tmp_path: Path, text: str) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    files = files_by_csv(tmp_path, tmp_path / "t.csv")
+    assert [(file.path.name, file.segments[0].label) for file in files] == [("a.mp4", "A"), ("b.mp4", "B")]
+    assert [file.fault for file in files] == [None, None]
 
 
 def test_equivalent_paths_are_one_file(tmp_path: Path) -> None:
@@ -209,6 +267,11 @@ def test_grid_items_that_do_not_fit_are_rejected_alone(tmp_path: Path) -> None:
             "its letter is 'b'",
         ),
         ("0 9 lay\n20000 9 red\n", "line 2"),
+        (
+            "0 9 sil\n9 90 lay\n90 99 red\n99 65500 in\n35500 71000 q\n",
+            "line 5 is '35500 71000 q', but the word before",
+        ),
+        ("0 9 sil\n9 90 lay\n90 99 red\n99 200 in\n200 200 q\n200 71000 six\n", "'200 200 q', a word without duration"),
     ],
 )
 def test_grid_alignments_of_another_kind_are_rejected(tmp_path: Path, text: str, message: str) -> None:
@@ -217,6 +280,46 @@ def test_grid_alignments_of_another_kind_are_rejected(tmp_path: Path, text: str,
     (tmp_path / "s1" / "lriq6n.align").write_text(text)
     (file,) = grid_files(tmp_path, "letter")
     assert message in str(file.fault)
+
+
+def test_one_alignment_is_not_used_for_two_speakers(tmp_path: Path) -> None:
+    borders = [10_000, 15_000, 20_000, 35_500, 41_000, 47_250, 74_500]
+    lines = [f"{low} {high} {word}" for low, high, word in zip(borders, borders[1:], WORDS, strict=False)]
+    (tmp_path / "align").mkdir()
+    (tmp_path / "align" / "lriq6n.align").write_text("\n".join(lines))
+    (tmp_path / "s1").mkdir()
+    (tmp_path / "s1" / "lriq6n.mpg").write_bytes(b"video")
+    assert [file.fault for file in grid_files(tmp_path, "letter")] == [None], "one speaker says it"
+    (tmp_path / "s2").mkdir()
+    (tmp_path / "s2" / "lriq6n.mpg").write_bytes(b"video")
+    faults = [file.fault for file in grid_files(tmp_path, "letter")]
+    assert [fault and fault.reason for fault in faults] == ["no_label", "no_label"]
+    assert "s1, s2 say this sentence" in str(faults[0])
+    (tmp_path / "align" / "s2").mkdir()
+    (tmp_path / "align" / "s2" / "lriq6n.align").write_text("\n".join(lines))
+    assert [file.fault and file.fault.reason for file in grid_files(tmp_path, "letter")] == ["no_label", None]
+    assert [file.fault for file in grid_files(tmp_path)] == [None, None], "the speaker needs no alignment"
+
+
+def test_alignments_in_another_unit_are_rejected(tmp_path: Path) -> None:
+    put_sentence(tmp_path, [34_600, 34_900, 35_200, 35_500, 41_000, 41_100, 41_200])
+    alignment = tmp_path / "s1" / "lriq6n.align"
+    lines = [line.split() for line in alignment.read_text().splitlines()]
+    workspace = Workspace(tmp_path / "work")
+    for rate_hz in (50_000, 44_100, 22_050, 16_000, 10_000):
+        units = [[str(int(time) * rate_hz // 25_000) for time in (low, high)] for low, high, _ in lines]
+        alignment.write_text(
+            "\n".join(f"{low} {high} {line[2]}" for (low, high), line in zip(units, lines, strict=True))
+        )
+        with pytest.raises(
+            InputError, match=r"1 duration_mismatch, .*lasts 3\.00 s, but the times of its labels end at"
+        ):
+            import_files(workspace, grid_files(tmp_path, "letter"), evidence="grid")
+    alignment.write_text("\n".join(" ".join(line) for line in lines))
+    assert import_files(workspace, grid_files(tmp_path, "letter"), evidence="grid").num_kept == 1
+    alignment.write_text("\n".join(f"{int(low) * 2} {int(high) * 2} {word}" for low, high, word in lines))
+    with pytest.raises(InputError, match="duration_mismatch"):
+        import_files(workspace, grid_files(tmp_path, "letter"), evidence="grid")
 
 
 def test_grid_as_image_sequences_is_refused_by_name(tmp_path: Path) -> None:
@@ -230,9 +333,81 @@ def test_subfolders_that_are_splits_are_refused(tmp_path: Path) -> None:
     for name in ("train/cat/a.mp4", "val/dog/b.mp4"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_bytes(b"video")
-    with pytest.raises(InputError, match="train, val are splits, not classes"):
+    with pytest.raises(InputError, match="contains splits, not classes: train, val;"):
         files_by_subfolder(tmp_path)
     assert [file.segments[0].label for file in files_by_subfolder(tmp_path / "train")] == ["cat"]
+
+
+def put(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"video")
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        ("pretrain/id1/50001.mp4 trainval/id1/50001.mp4 test/id2/50001.mp4", "pretrain, test, trainval"),  # LRS3
+        ("main/1234/00001.mp4 pretrain/1234/00001.mp4", "pretrain"),  # LRS2
+        ("train_set/cat/a.mp4 test_set/cat/b.mp4", "test_set, train_set"),
+        ("train/cat/a.mp4 test/cat/b.mp4 unlabeled/c.mp4", "test, train, unlabeled"),
+        ("train/cat/a.mp4 val/cat/b.mp4 replacement/c.mp4", "train, val"),  # Kinetics
+        ("kinetics-train/cat/a.mp4 kinetics-val/cat/b.mp4", "kinetics-train, kinetics-val"),
+        ("train/cat/a.mp4 extra/c.mp4", "train"),
+        ("Train/a.mp4", "Train"),
+    ],
+)
+def test_one_more_folder_does_not_make_splits_classes(tmp_path: Path, names: str, splits: str) -> None:
+    put(tmp_path, *names.split())
+    with pytest.raises(InputError, match=f"contains splits, not classes: {splits};"):
+        files_by_subfolder(tmp_path)
+
+
+def test_classes_can_have_names_of_splits(tmp_path: Path) -> None:
+    put(tmp_path, "car/a.mp4", "train/a.mp4", "freight train/a.mp4", "bus/a.mp4")
+    labels = [file.segments[0].label for file in files_by_subfolder(tmp_path)]
+    assert labels == ["bus", "car", "freight train", "train"]
+    put(tmp_path / "LRW", "ABOUT/train/ABOUT_00001.mp4", "BALL/val/BALL_00001.mp4")
+    assert [file.segments[0].label for file in files_by_subfolder(tmp_path / "LRW")] == ["ABOUT", "BALL"]
+
+
+def test_a_folder_around_the_classes_is_refused_by_name(tmp_path: Path) -> None:
+    put(tmp_path / "a", "lipread_mp4/ABOUT/train/ABOUT_00001.mp4", "lipread_mp4/BALL/val/BALL_00001.mp4")
+    with pytest.raises(InputError, match=f"lipread_mp4, in ABOUT, BALL; .*import {tmp_path / 'a' / 'lipread_mp4'};"):
+        files_by_subfolder(tmp_path / "a")
+    put(tmp_path / "b", "data/clips/cat/a.mp4", "data/clips/dog/b.mp4", "loose.mp4")
+    with pytest.raises(InputError, match=f"import {tmp_path / 'b' / 'data' / 'clips'};"):
+        files_by_subfolder(tmp_path / "b")
+    put(tmp_path / "c", "cat/2020/a.mp4", "cat/b.mp4")
+    assert [file.segments[0].label for file in files_by_subfolder(tmp_path / "c")] == ["cat", "cat"], "one class"
+
+
+def test_hidden_and_system_folders_are_no_classes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    hidden = [".ipynb_checkpoints/cat/a.mp4", "@eaDir/cat/a.mp4", "__MACOSX/cat/._a.mp4", "$RECYCLE.BIN/b.mp4"]
+    folder = tmp_path / ".cache"
+    put(folder, "cat/a.mp4", *hidden, ".Trash-1000/c.mp4", "cat/.thumbs/a.mp4", "cat/.thumbs/b.mp4", "cat/._a.mp4")
+    assert [file.path.relative_to(folder).as_posix() for file in files_by_subfolder(folder)] == ["cat/a.mp4"]
+    assert (
+        "2 .thumbs, 1 $RECYCLE.BIN, 1 .Trash-1000, 1 .ipynb_checkpoints, 1 @eaDir, 1 __MACOSX, 1 hidden" in caplog.text
+    )
+    put(tmp_path / "GRID", "s1/lriq6n.mpg", ".Trash-1000/s2/lriq6n.mpg", "s1/._lriq6n.mpg")
+    assert [file.segments[0].label for file in grid_files(tmp_path / "GRID")] == ["s1"]
+
+
+def test_files_with_other_suffixes_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    known = [f"cat/{suffix}.{suffix}" for suffix in "m1v m2v mpe qt divx dv rm asf mp4".split()]
+    put(tmp_path, *known, "cat/a.dat", "cat/b.DAT", "cat/c.mp4.part", "cat/README", "cat/.DS_Store")
+    assert sorted(file.path.relative_to(tmp_path).as_posix() for file in files_by_subfolder(tmp_path)) == sorted(known)
+    assert (
+        "left out files that are no videos by their names: 2 .dat, 1 .part, 1 no suffix; a video among" in caplog.text
+    )
+    for path in list(tmp_path.glob("cat/*")):
+        path.unlink()
+    made = write_video(tmp_path / "cat" / "video.mkv", 3)
+    for name in known:
+        (tmp_path / name).write_bytes(made.read_bytes())
+    count = import_files(Workspace(tmp_path / "work"), files_by_subfolder(tmp_path), evidence="folder")
+    assert (count.num_kept, count.num_rejected) == (len(known) + 1, 0)
 
 
 def test_files_of_a_folder_that_cannot_be_used_are_rejected_alone(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from phonics_data.sources.vidtimit import download, find_sentences, vidtimit_fil
 from phonics_data.stages.shard.stage import ShardOptions, shard
 from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import Workspace
-from phonics_data.types import Rejection
+from phonics_data.types import FetchedVideo, Rejection
 from tests.counted_videos import click_times, clicks, numbered_picture, read_number
 
 SPEAKERS = ("fadg0", "mrcz0")
@@ -288,3 +288,63 @@ def test_names_in_upper_case_are_found(tmp_path: Path) -> None:
     (found,) = find_sentences(tmp_path)
     assert (found.speaker, found.sentence, len(found.images)) == ("fadg0", "sa1", 3)
     assert found.audio.is_file()
+
+
+NAMES = [f"{n:03d}.png" for n in range(1, 31)]
+
+
+def test_copies_of_images_and_other_files_are_no_frames(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_plain(tmp_path / "fadg0", NAMES)
+    images = tmp_path / "fadg0" / "video" / "sa1"
+    for name in ("003-copy.png", "003 (1).png", "003 (1)"):
+        (images / name).write_bytes((images / "003.png").read_bytes())
+    for name in ("index.html", "md5sums", "checksums.md5", "sa1.mp4", "Thumbs.db", ".003.png"):
+        (images / name).write_bytes(b"no image")
+    numbers, _, faults = imported(tmp_path, tmp_path)
+    assert (numbers, faults) == (list(range(25)), [])
+    (sentence,) = find_sentences(tmp_path)
+    assert [path.name for path in sentence.images] == NAMES
+    assert "not named as images with a number: 8, such as fadg0/video/sa1/003 (1)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("copies", "message"),
+    [
+        (NAMES, "two of its images have one number, 001.jpg and 001.png; delete the copies"),
+        (NAMES[2:3], "two of its images have one number, 003.jpg and 003.png; delete the copies"),
+        (["003 2.png"], "its images are named in two ways, 030.png and 003 2.png; delete the copies"),
+    ],
+)
+def test_two_images_of_one_frame_are_rejected(tmp_path: Path, copies: list[str], message: str) -> None:
+    write_plain(tmp_path / "fadg0", NAMES)
+    images = tmp_path / "fadg0" / "video" / "sa1"
+    for name in copies:
+        path = images / (name if " " in name else Path(name).with_suffix(".jpg"))
+        Image.open(images / f"{name[:3]}.png").save(path, "PNG" if " " in name else "JPEG")
+    _, _, (fault,) = imported(tmp_path, tmp_path)
+    assert message in fault
+
+
+def test_sentences_of_one_speaker_in_several_folders(tmp_path: Path) -> None:
+    corpus, workspace = tmp_path / "corpus", Workspace(tmp_path / "work")
+    for root, sentence, frames in (("a", "sa1", 5), ("b", "sa1", 4), ("b", "sa2", 3), ("a", "sa3", 2), ("b", "sa3", 2)):
+        write_sentence(corpus / root / "fadg0", sentence, frames=frames)
+    (corpus / "a" / "fadg0" / "audio" / "sa3.wav").unlink()
+    write_sentence(corpus / ".Trash-1000" / "fadg0", "sa1", frames=9)
+
+    count = import_files(workspace, vidtimit_files(workspace, corpus), evidence="vidtimit")
+
+    assert (count.num_kept, count.by_reason) == (3, {"near_duplicate": 2})
+    videos = read_table(workspace.table("videos"), FetchedVideo)
+    assert [(row.video_id, round(row.duration_seconds * 25)) for row in videos] == [
+        ("fadg0-sa1", 5), ("fadg0-sa2", 3), ("fadg0-sa3", 2),
+    ]  # fmt: skip
+    details = sorted(row.detail for row in read_table(workspace.table("rejections"), Rejection))
+    used = [
+        (corpus / one / "fadg0" / "video" / name)
+        for one, name in (("b", "sa1"), ("a", "sa1"), ("a", "sa3"), ("b", "sa3"))
+    ]
+    assert details == [
+        f"sentence sa1 of fadg0: {used[0]} is a second copy of {used[1]}, which was used",
+        f"sentence sa3 of fadg0: {used[2]} is a second copy of {used[3]}, which was used",
+    ]

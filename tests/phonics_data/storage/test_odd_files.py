@@ -29,8 +29,8 @@ HEAD = b"video_id,url\n"
 @pytest.mark.parametrize("data", ODD_JSON)
 def test_json_of_a_workspace(data: bytes, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "work")
-    for name in ("items/segment/a1.json", "items/fetch/a1.json", "items/fetch-run.json", "dataset.json"):
-        path = workspace.root / name
+    items = [workspace.ledger(stage).path("a1") for stage in ("segment", "fetch")]
+    for path in [*items, workspace.root / "items/fetch-run.json", workspace.root / "dataset.json"]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     assert finished_outcome(workspace.ledger("segment"), "a1", Segment) is None

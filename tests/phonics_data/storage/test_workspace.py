@@ -33,7 +33,7 @@ def test_ledger_returns_an_outcome_only_for_its_fingerprint(tmp_path: Path) -> N
 def test_invalid_item_file_means_not_finished(tmp_path: Path, broken: bytes) -> None:
     ledger = Workspace(tmp_path / "work").ledger("fetch")
     ledger.write("v1", "f", {})
-    (ledger.folder / "v1.json").write_bytes(broken)
+    ledger.path("v1").write_bytes(broken)
     assert ledger.read("v1", "f") is None
 
 

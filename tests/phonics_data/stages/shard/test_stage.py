@@ -178,6 +178,9 @@ def test_croissant_is_valid_and_reads_the_table(finished: tuple[Workspace, Path]
     mlcroissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed")
     described = mlcroissant.Dataset(jsonld=finished[1] / "croissant.json")
     assert described.metadata.issues.errors == set()
+    assert described.metadata.ctx.is_v1_1()
+    assert "A person reviewed 0 of 25 clips." in described.metadata.data_annotation_protocol[0]
+    assert described.metadata.personal_sensitive_information[0].startswith("Voices")
     rows = list(described.records("clips"))
     assert len(rows) == 25
     assert {row["clips/label"].decode() for row in rows} == set("ABCDE")
