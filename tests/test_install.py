@@ -33,6 +33,7 @@ DISTRIBUTIONS = {
     "imageio_ffmpeg": "imageio-ffmpeg",
     "pympi": "pympi-ling",
     "resvg_py": "resvg-py",
+    "webvtt": "webvtt-py",
     "yt_dlp": "yt-dlp",
 }
 """Modules whose name differs from the name of their package."""

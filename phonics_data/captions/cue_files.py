@@ -1,6 +1,6 @@
 """WebVTT and SRT files -> cues with their text as in the file. Pure.
 
-Both are read by their time lines ("00:00:01,000 --> 00:00:02,500"): what follows one until the next one is its text. Empty lines are
+A WebVTT file that keeps the rules of the format is read by webvtt-py. Others, and SRT, are read by their time lines ("00:00:01,000 --> 00:00:02,500"): what follows one until the next one is its text. Empty lines are
 no reliable end of a text: programs that write ``\\r\\r\\n`` or double all line breaks put one after each line, and people put
 them into texts.
 """
@@ -59,10 +59,35 @@ def read_cues(lines: Sequence[str], name: str, warnings: list[str], *, is_srt: b
             max(clocks.values()),
             "joined from segments of a stream, whose times have different starts (X-TIMESTAMP-MAP); join them with yt-dlp or ffmpeg",
         )
+    if not is_srt and (by_the_rules := _well_formed(lines)) is not None:
+        return sorted(by_the_rules, key=lambda cue: cue.start)
     cues = _cues(_single_spaced(list(enumerate(lines, start=1))), name, warnings)
     if not cues and is_srt:
         raise _unreadable(name, 1, "no cue with a time like '00:00:01,000 --> 00:00:02,500'")
     return sorted(cues, key=lambda cue: cue.start)
+
+
+def _well_formed(lines: Sequence[str]) -> list[Cue] | None:
+    """The cues of a WebVTT file; None if a block is malformed or has no time, or if webvtt-py does not see a time line."""
+    import webvtt
+    from webvtt.errors import MalformedCaptionError, MalformedFileError
+
+    arrows = [number for number, line in enumerate(lines, start=1) if "-->" in line]
+    for index, block in _blocks(list(enumerate(lines))):
+        # webvtt-py ignores other blocks: text after an empty line, or a cue whose time has another arrow.
+        if index and not _BLOCKS_WITHOUT_TEXT.match(block[0]) and not any("-->" in line for line in block[:2]):
+            return None
+    try:
+        captions = webvtt.from_string("\n".join(lines), strict=True).captions
+    except (MalformedCaptionError, MalformedFileError):
+        return None
+    if len(captions) != len(arrows):
+        return None
+    cues = [
+        Cue(seconds(caption.start), seconds(caption.end), caption.raw_text.split("\n"), f"line {number}")
+        for caption, number in zip(captions, arrows, strict=True)
+    ]
+    return cues if all(cue.start < cue.end for cue in cues) else None
 
 
 def _unreadable(name: str, line: int, fault: str) -> CaptionError:

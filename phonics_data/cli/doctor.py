@@ -56,6 +56,7 @@ MODULES = {
     "soxr": "soxr",
     "typer": "typer",
     "webdataset": "webdataset",
+    "webvtt-py": "webvtt",
     "yt-dlp": "yt_dlp",
 }
 """Each package of the base install -> the module to import."""

@@ -13,6 +13,7 @@ import webvtt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from phonics_data.captions import cue_files
 from phonics_data.captions.parse import CAPTION_SUFFIXES, CaptionTrack, interpolate_times, parse_captions, read_captions
 from phonics_data.errors import CaptionError
 from tests.fuzz.captions import check_words, parse_or_reject, random_input
@@ -559,3 +560,28 @@ def test_interpolated_times_cover_the_interval_in_order(tokens: list[str], start
     assert times[-1][1] == pytest.approx(start + length)
     for (_, end), (begin, _) in itertools.pairwise(times):
         assert end == begin
+
+
+def test_both_readers_of_webvtt_give_the_same_cues(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that keep the rules of the format are read by webvtt-py, others by their time lines."""
+    texts = [path.read_bytes() for path in sorted((shared_data / "captions").rglob("*.vtt"))]
+
+    def words(data: bytes) -> object:
+        try:
+            return parse_captions(data, ".vtt", name="x").words
+        except CaptionError as error:
+            return str(error)
+
+    kept_rules: list[bool] = []
+    original = cue_files._well_formed  # pyright: ignore[reportPrivateUsage]
+
+    def counting(lines: list[str]) -> list[Any] | None:
+        found = original(lines)
+        kept_rules.append(found is not None)
+        return found
+
+    monkeypatch.setattr(cue_files, "_well_formed", counting)
+    by_the_rules = [words(data) for data in texts]
+    monkeypatch.setattr(cue_files, "_well_formed", lambda lines: None)
+    assert [words(data) for data in texts] == by_the_rules
+    assert sum(kept_rules) > 20, "webvtt-py read files"
