@@ -371,9 +371,11 @@ def test_a_shard_is_requested_again_after_network_failures(
 
 
 def test_an_address_without_a_dataset_is_refused(served: tuple[str, threading.Event]) -> None:
-    for address in (f"{served[0]}/elsewhere", "memory://nothing", "nosuchprotocol://x"):
+    for address in (f"{served[0]}/elsewhere", "memory://nothing"):
         with pytest.raises(DatasetError, match=r"no dataset there .*dataset\.json"):
             find_shards(address, "train")
+    with pytest.raises(DatasetError, match=r"nosuchprotocol://x/dataset\.json: cannot be read"):
+        find_shards("nosuchprotocol://x", "train")
 
 
 def test_unusable_shards_are_refused_by_name(shards: Path) -> None:
