@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAX_CANCELLED_DB = 12.0
 """If a quarter of the sound is so much quieter in the mix than in its loudest channel, the channels cancel each other.
 
-A sound in one channel alone is 6 dB quieter. Half-second clips of 60 real files with two channels (songs, films, noise): at most 8.1 dB.
+A sound in one channel alone is 6 dB quieter. Half-second clips of 60 real files with two channels (songs, talking heads, noise): at most 8.1 dB.
 """
 
 LossTable = NDArray[np.float64]

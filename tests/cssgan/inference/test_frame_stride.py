@@ -43,7 +43,8 @@ def test_frames_are_those_of_every_kth_segment_held(tmp_path: Path, stride: int,
     shown = plain.generate(image, mels[:, ::stride], label)
     assert shown.shape[2] == -(-frames // stride)
     for t in range(frames):
-        assert torch.equal(video[:, :, t], shown[:, :, t // stride])
+        # Kernels for other numbers of frames round differently on some processors.
+        torch.testing.assert_close(video[:, :, t], shown[:, :, t // stride], atol=1e-5, rtol=0)
 
 
 def test_gradients_reach_every_kth_segment_alone(tmp_path: Path) -> None:

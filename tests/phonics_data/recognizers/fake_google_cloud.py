@@ -207,7 +207,7 @@ class Speech(grpc.GenericRpcHandler):
     def _apply_fault(self) -> None:
         fault = self._cloud.faults.pop(0) if self._cloud.faults else None
         if fault == "slow":
-            time.sleep(1.0)
+            time.sleep(3.0)
         elif isinstance(fault, tuple):
             raise RequestError(*fault)
 

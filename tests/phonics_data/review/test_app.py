@@ -314,6 +314,7 @@ def test_videos_that_browsers_do_not_play_get_a_preview(tmp_path: Path) -> None:
         server.stop()
 
 
+@pytest.mark.slow
 def test_sixty_songs_are_fast_and_small(tmp_path: Path) -> None:
     make_workspace(tmp_path / "work", 60)
     server = ReviewServer(tmp_path / "work").start()

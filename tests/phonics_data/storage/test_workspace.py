@@ -51,7 +51,7 @@ def test_lock_error_names_the_process_that_has_the_lock(tmp_path: Path) -> None:
         try:
             assert holder.stdout.readline() == "held\n"
             with (
-                pytest.raises(WorkspaceLockedError, match=f"process {holder.pid} is using this workspace"),
+                pytest.raises(WorkspaceLockedError, match=f"process {holder.pid} on .* is using this workspace"),
                 workspace.lock(),
             ):
                 pass

@@ -242,7 +242,7 @@ def test_a_short_outage_is_retried_and_counts_once(cloud: Cloud, new_google: New
 def test_a_timeout_is_retried_and_counts_twice(cloud: Cloud, new_google: NewGoogle, api_version: str) -> None:
     cloud.recognize = song = noise_song(20.0)
     cloud.faults = ["slow"]
-    engine = new_google(api_version=api_version, timeout_seconds=0.5)
+    engine = new_google(api_version=api_version, timeout_seconds=1.5)
     check_same(recognize(engine, song), song)
     assert engine.sent_seconds() == 40.0
 
