@@ -202,7 +202,9 @@ def pip(python: Path, *arguments: object) -> None:
 
 def run_tests(python: Path, *options: str) -> None:
     """Run the marked tests and the smoke test."""
-    run([python, "-m", "pytest", "-q", "-n", "2", "-m", "dependencies and not slow", "-p", "no:cacheprovider", *options])
+    run(
+        [python, "-m", "pytest", "-q", "-n", "2", "-m", "dependencies and not slow", "-p", "no:cacheprovider", *options]
+    )
     run([python, ROOT / "tests" / "smoke_install.py"])
 
 

@@ -30,6 +30,7 @@ from cssgan.storage.artifact import MAX_RECORD_BYTES
 from phonics_data.contract.files import write_bytes
 from phonics_data.contract.hub import HubRepository, parse_repository, repository_files, send_files
 from phonics_data.contract.untrusted import read_json_object, read_text
+from phonics_data.errors import OptionError
 
 FILES = (WEIGHTS_FILE, CONFIG_FILE, MODEL_CARD_FILE)
 _CHANGED = "\n\nThe weights were changed after this card was written; its metrics are those of the weights before.\n"
@@ -140,6 +141,11 @@ def plan_push(
     """
     repository = parse_repository(address, "model", "ADDRESS")
     folder = model_folder(model)
+    given = {"--about": about, "--evaluation": evaluation}
+    if is_export(folder) and (refused := [name for name, value in given.items() if value is not None]):
+        raise OptionError(
+            refused[0], str(given[refused[0]]), "for a run only; an exported model is sent with its own card"
+        )
     with tempfile.TemporaryDirectory() as temporary:
         if not is_export(folder):
             out = Path(temporary) / "model"

@@ -144,7 +144,7 @@ def fetch(
     config: ConfigFile,
     work: Work = Path("work"),
     workers: FetchWorkers = 1,
-    part: PartOption = "",
+    part: PartOption = None,
     arguments: FetchArguments,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print what would be fetched, and its estimated size.")
@@ -187,7 +187,7 @@ def transcribe(
     config: ConfigFile,
     work: Work = Path("work"),
     workers: Workers = 1,
-    part: PartOption = "",
+    part: PartOption = None,
     where: ExecutorArguments,
     arguments: TranscribeArguments,
 ) -> None:
@@ -248,7 +248,7 @@ def shard(
     work: Work = Path("work"),
     out: Out = Path("dataset"),
     workers: Workers = 1,
-    part: PartOption = "",
+    part: PartOption = None,
     where: ExecutorArguments,
     arguments: ShardArguments,
     label_set: Annotated[

@@ -40,7 +40,7 @@ Work = Annotated[Path, typer.Option(help="Workspace: folder for the results of a
 Out = Annotated[Path, typer.Option(help="Dataset folder to write.")]
 Workers = Annotated[int, typer.Option(min=1, help="Number of processes.")]
 PartOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--part",
         metavar="K/N",
@@ -78,11 +78,11 @@ def read_decisions(reviews: str) -> Reviews | None:
     return Reviews() if reviews == "none" else read_reviews(local_path(reviews, "--reviews"))
 
 
-def parse_part(text: str) -> Part | None:
-    """The part of `PartOption`; None without one. Raises `OptionError`."""
+def parse_part(text: str | None) -> Part | None:
+    """The part of `PartOption`; None without one. Raises `OptionError`, also for an empty text, as of a variable that is not set."""
     from phonics_data.storage.parts import Part
 
-    return Part.parse(text) if text else None
+    return Part.parse(text) if text is not None else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,11 @@ from typing import Any, cast
 from phonics_data.errors import DatasetError, DependencyError, OptionError, PhonicsDataError
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_SECRETS = re.compile(r"(?P<scheme>\w+://)(?:[^\s/@'\"]+@)?(?P<place>[^\s'\"<>?#]*)(?:[?#][^\s'\"<>]*)?")
+_SECRETS = re.compile(
+    r"(?P<scheme>\w+://)(?:[^\s@:'\"<>]{0,100}:[^\s@'\"<>]{0,200}@|[^\s/@'\"<>]+@)?(?P<place>[^\s'\"<>?#]*)(?:[?#][^\s'\"<>]*)?"
+)
+USER_INFO = re.compile(r"(?<![^\s/@:'\"<>?&=])[^\s/@:'\"<>?&=]{1,100}:[^\s/@'\"<>]{1,200}@(?=[\w\[])")
+"""``user:password@`` before a host, also outside of an address. Lengths are limited, so that long texts need linear time."""
 HIDDEN = "[hidden]"
 _SECRET_VARIABLES = (
     "AWS_ACCESS_KEY_ID",
@@ -55,7 +59,7 @@ def shown(text: str) -> str:
         if len(value := os.environ.get(name, "")) >= _MIN_SECRET_CHARS:
             text = text.replace(value, HIDDEN)
     text = _TOKENS.sub(HIDDEN, text)
-    return _SECRETS.sub(lambda match: match["scheme"] + match["place"], text)
+    return USER_INFO.sub("", _SECRETS.sub(lambda match: match["scheme"] + match["place"], text))
 
 
 def local_path(text: str, option: str) -> Path:

@@ -31,7 +31,7 @@ from phonics_data.errors import InputError
 from phonics_data.stages.shard.croissant import croissant_metadata
 from phonics_data.stages.shard.dataset_card import dataset_card
 from phonics_data.storage.manifest import COLUMNS, is_http_url, read_manifest
-from phonics_data.storage.public_text import without_secrets
+from phonics_data.storage.public_text import without_local_folders, without_secrets
 from phonics_data.storage.tables import read_table
 from phonics_data.storage.workspace import file_sha256, json_bytes
 from phonics_data.types import FetchedVideo, SourceVideo
@@ -129,7 +129,18 @@ def _published_manifest(manifest: str, videos: Sequence[FetchedVideo]) -> tuple[
     """
     wanted = {video.video_id for video in videos}
     of_dataset = [row for row in read_manifest(manifest) if row.video_id in wanted]
-    rows = [dataclasses.replace(row, url=without_secrets(row.url)) for row in of_dataset if is_http_url(row.url)]
+    rows = [
+        dataclasses.replace(
+            row,
+            url=without_secrets(row.url),
+            **{
+                name: without_local_folders(without_secrets(getattr(row, name)))
+                for name in ("title", "channel", "note")
+            },
+        )
+        for row in of_dataset
+        if is_http_url(row.url)
+    ]
     if not rows:
         local = f"; {len(of_dataset)} are paths on this machine" if of_dataset else ""
         raise InputError(

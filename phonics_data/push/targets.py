@@ -24,6 +24,7 @@ from phonics_data.contract.hub import (
 from phonics_data.dataset.layout import DESCRIPTION
 from phonics_data.errors import OptionError, RemoteError
 from phonics_data.push.content import SentFile
+from phonics_data.storage.workspace import file_sha256
 
 FileState = Literal["same", "other", "absent"]
 _S3 = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w!.*'() /=+-]*)?", re.ASCII)
@@ -119,6 +120,12 @@ class S3Folder:
                 path, metadata = f"{self._folder}/{file.name}", {"sha256": file.sha256}
                 if isinstance(file.content, Path):
                     self._system.put_file(str(file.content), path, max_concurrency=_PARALLEL_PARTS, Metadata=metadata)
+                    if file_sha256(file.content) != file.sha256:
+                        self._system.rm_file(path)
+                        raise RemoteError(
+                            f"{file.content}: changed while it was sent, the object was deleted; run `phonics-data verify` on the dataset, "
+                            "then the same command again"
+                        )
                 else:
                     self._system.pipe_file(path, file.content, Metadata=metadata)
                 on_file(file.name)
@@ -135,6 +142,10 @@ def _s3_errors(address: str) -> Generator[None]:
         raise RemoteError(
             f"{address}: not allowed ({shown(str(error))}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, of an account that "
             "may list, read, write and delete there"
+        ) from error
+    except ValueError as error:  # botocore's, for an endpoint such as 127.0.0.1:9000
+        raise RemoteError(
+            f"{address}: {shown(' '.join(str(error).split())[:300])}; the endpoint (AWS_ENDPOINT_URL) needs http:// or https://"
         ) from error
     except OSError as error:
         raise RemoteError(

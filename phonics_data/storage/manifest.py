@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from phonics_data.contract.address import is_address, remote_errors
+from phonics_data.contract.address import is_address, remote_errors, shown
 from phonics_data.contract.files import write_bytes
 from phonics_data.contract.labels import VIDTIMIT
 from phonics_data.contract.tar_reader import open_stream
@@ -408,7 +408,7 @@ def _read_rows(location: str) -> tuple[list[dict[str, Any]], list[str]]:
 
 def _read_bytes(location: str) -> bytes:
     if is_http_url(location) and (fault := web_address_fault(location)):
-        raise ManifestError(f"{location[:200]}: {fault}; give the path or http(s) URL of a CSV or parquet file")
+        raise ManifestError(f"{shown(location[:200])}: {fault}; give the path or http(s) URL of a CSV or parquet file")
     try:
         if is_http_url(location):
             with urllib.request.urlopen(location, timeout=30) as answer:
@@ -419,8 +419,8 @@ def _read_bytes(location: str) -> bytes:
         return read_limited(Path(location), MAX_MANIFEST_BYTES)
     # A server can redirect to an invalid address, which is a ValueError.
     except (urllib.error.URLError, TimeoutError, http.client.HTTPException, ValueError, OverflowError) as error:
-        raise ManifestError(f"{location}: cannot be read ({one_line(error)})") from error
+        raise ManifestError(f"{shown(location)}: cannot be read ({shown(one_line(error))})") from error
     except FileNotFoundError:
-        raise ManifestError(f"{location}: no such manifest; give the path of a CSV or parquet file") from None
+        raise ManifestError(f"{shown(location)}: no such manifest; give the path of a CSV or parquet file") from None
     except OSError as error:
-        raise ManifestError(f"{location}: cannot be read ({error.strerror or error})") from error
+        raise ManifestError(f"{shown(location)}: cannot be read ({shown(str(error.strerror or error))})") from error

@@ -7,14 +7,14 @@ import urllib.parse
 from collections.abc import Collection
 from pathlib import Path
 
+from phonics_data.contract.address import USER_INFO
+
 _ADDRESS = re.compile(r"(?:\b[a-z][a-z0-9+.-]{0,20}:)?//[^\s'\"<>]+", re.IGNORECASE)
-_USER_INFO = re.compile(r"(?<![^\s/@:'\"<>?&=])[^\s/@:'\"<>?&=]{1,100}:[^\s/@'\"<>]{1,200}@(?=[\w\[])")
-"""``user:password@`` before a host, also outside of an address. Lengths are limited, so that long texts need linear time."""
 _MAX_NESTED = 3
 """Addresses in parameters of addresses that are read; deeper ones are removed."""
 _PARAMETER = re.compile(r"(?P<begin>^|[&;#?])(?P<name>[^&;#?=]+)=(?P<value>[^&;#]*)")
 _SECRET_NAME = re.compile(
-    r"sig|token|auth|passw|pwd|secret|credential|session|jwt|hmac|policy|(^|[_-])(key|sid|code|tok|otp|pass)$|apikey|^x-(amz|goog)-",
+    r"sig|token|auth|passw|pwd|secret|credential|session|jwt|hmac|policy|(^|[_-])(key|sid|code|tok|otp|pass|pw)$|hdnts|hdnea|apikey|^x-(amz|goog)-",
     re.IGNORECASE,
 )
 """Names of parameters of addresses whose values are secrets, e.g. ``lsig``, ``access_token``, ``api_key``."""
@@ -30,7 +30,7 @@ def without_secrets(text: str) -> str:
 
 
 def _without_secrets(text: str, depth: int) -> str:
-    return _USER_INFO.sub("", _ADDRESS.sub(lambda match: _plain_address(match[0], depth), text))
+    return USER_INFO.sub("", _ADDRESS.sub(lambda match: _plain_address(match[0], depth), text))
 
 
 def _plain_address(address: str, depth: int) -> str:

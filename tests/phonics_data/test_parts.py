@@ -118,3 +118,4 @@ def test_a_part_without_items_ends_with_0(inputs: Path, tmp_path: Path) -> None:
 def test_what_has_no_parts_says_so(tmp_path: Path) -> None:
     assert "No such option" in run(tmp_path, "build", "songs.csv", "--part", "1/2", code=2)
     assert "--part: got '0/2', allowed: K/N" in run(tmp_path, "transcribe", "--part", "0/2", code=2)
+    assert "--part: got '', allowed: K/N" in run(tmp_path, "transcribe", "--part", "", code=2)

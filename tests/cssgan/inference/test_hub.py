@@ -16,6 +16,7 @@ import torch
 import cssgan
 from cssgan.errors import CheckpointError
 from cssgan.inference.export import LoadedGenerator, load_pretrained
+from cssgan.inference.hub import plan_push
 from phonics_data.errors import OptionError, RemoteError
 from tests.fake_hub import TOKEN, FakeHub
 
@@ -112,3 +113,10 @@ def test_what_cannot_be_loaded_is_refused(hub: FakeHub) -> None:
     hub.repositories["models/me/broken"].files["model.safetensors"] += b"x"
     with pytest.raises(CheckpointError, match="truncated or modified"):
         load_pretrained("hf://me/broken")
+
+
+def test_texts_for_the_card_of_an_export_are_refused(hub: FakeHub, tmp_path: Path) -> None:
+    about = tmp_path / "about.md"
+    about.write_text("license: mit\n\n## Data\n")
+    with pytest.raises(OptionError, match=r"--about: got .*about\.md.*allowed: for a run only"):
+        plan_push("rendered-64", "hf://me/letters", about=about)

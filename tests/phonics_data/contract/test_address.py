@@ -109,3 +109,9 @@ def test_paths_are_paths(tmp_path: Path) -> None:
     assert local_path("a:/b", "--work") == Path("a:/b")
     with pytest.raises(OptionError, match="--work"):
         local_path("a://b", "--work")
+
+
+def test_keys_with_slashes_and_endpoints_without_scheme_are_hidden() -> None:
+    assert shown("s3://KEY:sec/ret@songs/a") == "s3://songs/a"
+    assert shown("user:secretword@127.0.0.1:9000: refused") == "127.0.0.1:9000: refused"
+    assert shown("https://h.org:8000/a/b.tar") == "https://h.org:8000/a/b.tar"

@@ -172,3 +172,50 @@ def test_the_command_shows_no_credentials(dataset: Path, bucket: Bucket, monkeyp
     for text in (done.stdout, done.stderr, failed.stderr):
         assert SECRET_KEY not in text
         assert bucket.environment["AWS_ACCESS_KEY_ID"] not in text
+
+
+def test_a_file_that_changes_while_it_is_sent_is_an_error(
+    dataset: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import s3fs
+
+    shard = dataset / "train-000000.tar"
+    whole, put_file = shard.read_bytes(), s3fs.S3FileSystem.put_file
+
+    def put_changed(self: object, path: str, *arguments: object, **more: object) -> object:
+        if Path(path) == shard:
+            shard.write_bytes(whole[:600] + bytes([whole[600] ^ 1]) + whole[601:])
+        return put_file(self, path, *arguments, **more)
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "put_file", put_changed)
+    with pytest.raises(RemoteError, match=r"train-000000\.tar: changed while it was sent"):
+        push(dataset, f"{bucket.address}/changed", WHOLE)
+    assert "train-000000.tar" not in bucket.names("changed")
+    monkeypatch.setattr(s3fs.S3FileSystem, "put_file", put_file)
+    shard.write_bytes(whole)
+    push(dataset, f"{bucket.address}/changed", WHOLE)
+    assert verify(f"{bucket.address}/changed").faults == ()
+
+
+def test_an_endpoint_without_scheme_is_named(dataset: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "user:geheimwort@127.0.0.1:9000")
+    with pytest.raises(RemoteError, match="needs http:// or https://") as caught:
+        push(dataset, "s3://songs/no-endpoint", WHOLE)
+    assert "geheimwort" not in str(caught.value)
+
+
+def test_texts_of_a_published_manifest_have_no_secrets_and_folders(
+    dataset: Path, bucket: Bucket, tmp_path: Path
+) -> None:
+    ids = sorted(set(load_metadata(dataset).video_id))
+    manifest = tmp_path / "m.csv"
+    rows = [
+        f"{one},https://h.org/{one}?pw=geheim,from /home/me/songs/a.mp4,see https://u:geheim@h.org/x" for one in ids
+    ]
+    manifest.write_text("\n".join(["video_id,url,title,note", *rows]) + "\n")
+    push(dataset, f"{bucket.address}/texts", PushOptions(manifest=str(manifest)))
+    text = bucket.client.get_object(Bucket="songs", Key="texts/manifest.csv")["Body"].read().decode()
+    assert "geheim" not in text
+    assert "/home" not in text
+    assert "from a.mp4" in text
+    assert "see https://h.org/x" in text
