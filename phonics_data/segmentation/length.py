@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
@@ -99,6 +99,22 @@ def apply_length_rule(
         phrases: in time order, not overlapping.
         duration_seconds: segments end at this time at the latest.
     """
+    good, short = _placed(phrases, limits, duration_seconds)
+    reach: dict[int, int] = {}
+    for lower in range(limits.min_frames - 1, 0, -1):
+        # With a lower minimum, the phrases beside this one can take other frames: all are placed again.
+        lacking = [phrase for phrase, (start, end) in short if start < end and id(phrase) not in reach]
+        if not lacking:
+            break
+        kept = {id(one.phrase) for one in _placed(phrases, replace(limits, min_frames=lower), duration_seconds)[0]}
+        reach |= {id(phrase): lower for phrase in lacking if id(phrase) in kept}
+    return good, [_rejected(phrase, own, limits, reach.get(id(phrase), 0)) for phrase, own in short]
+
+
+def _placed(
+    phrases: Sequence[Phrase], limits: LengthLimits, duration_seconds: float
+) -> tuple[list[FrameSegment], list[tuple[Phrase, Frames]]]:
+    """(segments, phrases that are too short with their own frames)."""
     last = int(duration_seconds * limits.frame_rate)
     own: list[Frames] = []
     for phrase in phrases:
@@ -106,7 +122,7 @@ def apply_length_rule(
         start = max(start, own[-1][1] if own else 0)
         own.append((start, max(start, end)))
     good: list[FrameSegment] = []
-    short: list[FrameSegment] = []
+    short: list[tuple[Phrase, Frames]] = []
     taken = 0  # frames of gaps before this one belong to earlier segments
     for index, (phrase, (start, end)) in enumerate(zip(phrases, own, strict=True)):
         before, after = own[index - 1][1] if index else 0, own[index + 1][0] if index + 1 < len(own) else last
@@ -119,18 +135,9 @@ def apply_length_rule(
             )
         elif end - start >= limits.min_frames:
             good.append(FrameSegment(phrase=phrase, start_frame=start, end_frame=end, rule="phrase"))
-        elif start == end:  # beyond the end of the video, or shorter than a frame: nothing of it can be shown
-            short.append(_rejected(phrase, (start, end), limits, 0))
-        elif (placed := _extended((start, end), free, limits.min_frames, last)) is None:
-            reach = next(
-                (
-                    lower
-                    for lower in range(limits.min_frames - 1, end - start, -1)
-                    if _extended((start, end), free, lower, last) is not None
-                ),
-                end - start,
-            )
-            short.append(_rejected(phrase, (start, end), limits, reach))
+        # Beyond the end of the video, or shorter than a frame: nothing of it can be shown.
+        elif start == end or (placed := _extended((start, end), free, limits.min_frames, last)) is None:
+            short.append((phrase, (start, end)))
         else:
             low, high = placed
             taken = min(high, after)

@@ -16,6 +16,7 @@ from phonics_data.errors import InputError
 from phonics_data.report.verify import verify
 
 
+@pytest.mark.slow
 def test_thirty_clips_at_their_own_rates(shared_data: Path, tmp_path: Path) -> None:
     if not (shared_data / "paper").is_dir() or not (shared_data / "media" / "one-letter").is_dir():
         pytest.skip(f"no material of the authors at {shared_data}")

@@ -12,6 +12,7 @@ from phonics_data.errors import TableError
 from phonics_data.sources.synthetic.render import render_songs
 
 
+@pytest.mark.slow
 def test_one_row_of_frames_for_each_style(tmp_path: Path) -> None:
     render_songs(tmp_path, num_songs=1, seed=2, unseen_style_songs=1)
     sheet = draw_rendered_clips(tmp_path)

@@ -70,11 +70,13 @@ def test_the_reference_computes_the_same_step(settings: tuple[str, ...]) -> None
 
     for name, value in expected.items():
         torch.testing.assert_close(terms[name], value, rtol=2e-4, atol=1e-6)
-    for own, other in zip(train_state.generator.parameters(), reference.generator.parameters(), strict=True):
+    grads = [other.grad for other in reference.generator.parameters() if other.grad is not None]
+    # A bias before a normalization has no gradient but rounding errors of the others.
+    rounding = 1e-6 * max(float(grad.abs().max()) for grad in grads)
+    for own, other in zip(train_state.generator.parameters(), grads, strict=True):
         assert own.grad is not None
-        assert other.grad is not None
-        scale = float(other.grad.abs().max())
-        torch.testing.assert_close(own.grad.view_as(other), other.grad, rtol=1e-3, atol=1e-3 * scale + 1e-7)
+        scale = float(other.abs().max())
+        torch.testing.assert_close(own.grad.view_as(other), other, rtol=1e-3, atol=1e-3 * scale + rounding)
 
 
 @pytest.mark.parametrize("name", ["paper", "lean", "tiny", "small", "smoke"])

@@ -236,6 +236,7 @@ def test_memory_does_not_grow_with_all_pairs(clips_per_song: int) -> None:
     assert sum(block.wins_IJ.size for block in blocks) == n * (clips_per_song if clips_per_song > 1 else n)
 
 
+@pytest.mark.slow
 def test_memory_of_all_synchrony_results() -> None:
     n = 3000
     rng = np.random.default_rng(0)

@@ -136,6 +136,17 @@ def test_other_frame_rates() -> None:
     assert frames(good) == [(30, 90, "phrase")]
 
 
+def test_the_advised_minimum_keeps_the_phrase_although_its_neighbour_is_extended_too() -> None:
+    phrases = [phrase(0.0, 1.0), phrase(2.0, 3.0)]
+    good, short = apply_length_rule(phrases, LengthLimits(frame_rate=Fraction(5), min_frames=11), 3.0)
+    assert good == []
+    for one in short:
+        kept, _ = apply_length_rule(phrases, LengthLimits(frame_rate=Fraction(5), min_frames=one.reach), 3.0)
+        assert one.phrase in [other.phrase for other in kept]
+    # With 10, the first one takes the gap between them.
+    assert [one.reach for one in short] == [10, 9]
+
+
 @given(
     st.lists(st.tuples(st.floats(0, 3), st.floats(0, 30)), max_size=12),
     st.integers(1, 30),
