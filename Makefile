@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 
 help:
 	@echo "make demo                set up, render songs, build a dataset, generate with rendered-64, train from it, evaluate both; prints the gates that the model misses, exit code 0 (--allow-missed-gates) (about 10 minutes)"
-	@echo "make test                set up, run the tests (under 10 minutes)"
+	@echo "make test                set up, run the tests (10 to 17 minutes)"
 	@echo "make test-all            also the tests that train for minutes"
 	@echo "make check               ruff, pyright, import-linter, documentation site"
 	@echo "make docs                build the documentation site into .site/"
