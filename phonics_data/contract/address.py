@@ -92,16 +92,21 @@ def file_system(address: str) -> tuple[Any, str]:
         with remote_errors():
             return cast("tuple[Any, str]", url_to_fs(address))
     except ImportError as error:
-        package, installed_by = _PACKAGES.get(scheme, ("", ""))
-        if not package:
+        if scheme not in _PACKAGES:
             raise DependencyError(f"{scheme}:// cannot be read: {error}") from error
-        raise DependencyError(
-            f"{scheme}:// needs the package {package}, which is not installed; run: pip install '{installed_by}'"
-        ) from error
+        raise missing_package(scheme) from error
     except ValueError as error:
         raise DatasetError(
             f"{shown(address)}: cannot be read ({shown(str(error))}); allowed: https://, s3://, gs://, hf:// and what else fsspec reads"
         ) from error
+
+
+def missing_package(scheme: str) -> DependencyError:
+    """The error for a scheme, such as ``hf``, whose package is not installed."""
+    package, installed_by = _PACKAGES[scheme]
+    return DependencyError(
+        f"{scheme}:// needs the package {package}, which is not installed; run: pip install '{installed_by}'"
+    )
 
 
 def _scheme(address: str) -> str:

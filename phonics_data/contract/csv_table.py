@@ -34,6 +34,15 @@ class CsvRow:
     """Cells by column, without spaces around them; empty where the row is too short."""
     num_cells: int
     """Of the row itself, up to the header's last column or the last cell with text; without ignored columns."""
+    num_columns: int
+    """Of the header, without ignored columns."""
+
+    @property
+    def excess(self) -> str:
+        """What is wrong with a row of more cells than the header; empty for other rows."""
+        if self.num_cells <= self.num_columns:
+            return ""
+        return f"has {self.num_cells} cells, the header {self.num_columns}; put a text that contains a comma in quotes"
 
 
 def read_csv(
@@ -52,7 +61,7 @@ def read_csv(
         required: columns that must be there.
         optional: the only other columns that may be there; None: any others, which callers ignore.
         may_be_empty: accept a table without rows.
-        any_length: accept rows with more cells than the header; the caller checks `CsvRow.num_cells` and rejects these rows alone.
+        any_length: accept rows with more cells than the header; the caller checks `CsvRow.excess` and rejects these rows alone.
 
     Raises:
         InputError: no such file, not a CSV, a column that is missing, twice or not allowed, a row with more cells than the
@@ -78,13 +87,13 @@ def read_csv(
     for line, cells in lines[1:]:
         while len(cells) > len(columns) and not cells[-1]:
             cells.pop()
-        if len(cells) > len(columns) and not any_length:
-            raise InputError(
-                f"{where}: line {line} has {len(cells)} cells, the header {len(columns)}; put a text that contains a comma "
-                "in quotes"
-            )
         padded = [*cells, *[""] * (len(columns) - len(cells))]
-        rows.append(CsvRow(line=line, cells=dict(zip(columns, padded, strict=False)), num_cells=len(cells)))
+        row = CsvRow(
+            line=line, cells=dict(zip(columns, padded, strict=False)), num_cells=len(cells), num_columns=len(columns)
+        )
+        if row.excess and not any_length:
+            raise InputError(f"{where}: line {line} {row.excess}")
+        rows.append(row)
     if not rows and not may_be_empty:
         raise InputError(f"{where}: has no rows below the header; give at least one, or omit the option")
     return tuple(rows)

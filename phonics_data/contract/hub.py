@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from phonics_data.contract.address import shown
-from phonics_data.errors import DependencyError, OptionError, PhonicsDataError, RemoteError
+from phonics_data.contract.address import missing_package, shown
+from phonics_data.errors import OptionError, PhonicsDataError, RemoteError
 
 RepositoryKind = Literal["dataset", "model"]
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
@@ -77,9 +77,7 @@ def hub_library() -> Any:
         import huggingface_hub
         from huggingface_hub.utils import disable_progress_bars
     except ModuleNotFoundError as error:
-        raise DependencyError(
-            "hf:// needs the package huggingface-hub, which is not installed; run: pip install 'phonics-cssgan[cloud]'"
-        ) from error
+        raise missing_package("hf") from error
     disable_progress_bars()
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it warns about a commit without changes
     for name in ("httpx", "httpx2"):  # they log the addresses of uploads, whose signatures are secrets

@@ -200,10 +200,8 @@ def files_by_csv(folder: Path, table: Path) -> list[LabelledFile]:
 def _labelled_segment(row: CsvRow) -> tuple[str, LabelledSegment]:
     """(path, segment) of a row. Raises `ValueError` for invalid values."""
     path, label = row.cells["path"], row.cells["label"]
-    if row.num_cells > len(row.cells):
-        raise ValueError(
-            f"has {row.num_cells} cells, the header {len(row.cells)}; put a text that contains a comma in quotes"
-        )
+    if row.excess:
+        raise ValueError(row.excess)
     if not path or not label:
         raise ValueError("path and label must not be empty")
     if not label.isprintable():
