@@ -615,6 +615,29 @@ def bench_model_options(
     typer.echo(markdown_table(model_options.columns(), rows))
 
 
+@app.command("object-times")
+def bench_object_times(
+    dataset: Annotated[str, typer.Argument(help="Dataset of rendered songs: splits train and --split.")],
+    split: SplitOption = "test",
+    num_windows: Annotated[int, typer.Option("--windows", min=4, help="Training windows per network.")] = 12_000,
+    seeds: Annotated[int, typer.Option(min=1, help="Networks per encoder.")] = 3,
+) -> None:
+    """Share of the objects that each audio encoder expects at their time, on songs that it was not trained on.
+
+    Example: python -m benchmarks object-times dataset --seeds 3
+    """
+    split_name = parse_split(split)
+    from benchmarks import object_times
+    from benchmarks.report import markdown_table
+    from cssgan.data import resident, shards
+
+    training, held_out = (
+        resident.load(shards.as_dataset(dataset), name, object_times.SIZE) for name in ("train", split_name)
+    )
+    rows = list(object_times.compare(training, held_out, num_windows=num_windows, seeds=range(seeds)))
+    typer.echo(markdown_table(object_times.COLUMNS, rows))
+
+
 @app.command("events")
 def bench_events(
     dataset: Annotated[Path, typer.Argument(help="Dataset of real clips or of rendered songs.")],

@@ -109,6 +109,9 @@ class ModelConfig:
         "middle", "decoder blocks that double the frames: middle (1,2,4,8,8), late (1,1,2,4,8) or early (2,4,8,8,8)"
     )
     code_dim: int = _field(100, "size of the latent code of the start image", ge=1)
+    audio_encoder: Literal["linear", "conv"] = _field(
+        "linear", "features of a mel segment: one linear layer, or three convolutions of stride 2 with group norm"
+    )
     audio_dim: int = _field(256, "features of a mel segment before the GRU", ge=1)
     gru_dim: int = _field(256, "size of the GRU state", ge=1)
     inject_dim: int = _field(64, "audio channels that every decoder block receives with audio_inject=every", ge=1)
@@ -119,10 +122,11 @@ class ModelConfig:
     )
     z_dim: int = _field(0, "size of the noise vector at the bottleneck; the paper has none", ge=0)
     norm: Literal["batch", "group"] = _field("batch", "normalization layers of the generator")
-    g_output: Literal["direct", "compose", "warp"] = _field(
+    g_output: Literal["direct", "compose", "warp", "warp_still"] = _field(
         "direct",
-        "output: all pixels; pixels blended onto the start image by a learned mask; or warp: the same onto a start image "
-        "whose pixels a flow field moves",
+        "output: all pixels; compose: pixels blended onto the start image by a learned mask; warp: the same onto a start "
+        "image whose pixels a flow field moves; warp_still: warp with small movements and faint masks damped, so that what "
+        "stands still is copied",
     )
     audio_context: Literal["clip", "window"] = _field(
         "clip",
@@ -392,11 +396,12 @@ _BASELINE_VALUES: dict[str, object] = {
 """The only value that baselines accept for options of the cssgan alone."""
 _SUPPORTED_OPTIONS: dict[str, tuple[str, ...]] = {
     "mocogan": (),
-    "g3an": ("model.motion", "model.attention"),
-    "imaginator": ("model.g_output", "model.norm", "model.temporal_upsampling"),
+    "g3an": ("model.audio_encoder", "model.motion", "model.attention"),
+    "imaginator": ("model.audio_encoder", "model.g_output", "model.norm", "model.temporal_upsampling"),
     "phonicsgan_like": (),
 }
 _UNSUPPORTED_VALUES: dict[str, object] = {
+    "model.audio_encoder": "linear",
     "model.motion": "vector",
     "model.attention": False,
     "model.g_output": "direct",

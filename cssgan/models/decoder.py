@@ -13,10 +13,14 @@ from cssgan.models.blocks import FoldedWeights, TemporalConvTranspose, leaky_rel
 from cssgan.models.cpu_convolutions import compose, conv_transpose2d, tanh
 from cssgan.models.object_picture import PlacedPicture, paste
 
-OUTPUT_CHANNELS = {"direct": 3, "compose": 4, "warp": 6}
+OUTPUT_CHANNELS = {"direct": 3, "compose": 4, "warp": 6, "warp_still": 6}
 """Channels of the rgb layer for each `model.g_output`."""
 FLOW_PIXELS = 4.0
 """Pixels by which an output of 1 moves the start image."""
+STILL_PIXELS = 0.5
+"""``warp_still``: a movement of so many pixels is halved, smaller ones are damped more."""
+STILL_MASK = 0.1
+"""``warp_still``: a mask of this value becomes .55 of it, smaller ones are damped more, and 1 stays 1."""
 
 
 def frames_after_blocks(num_frames: int, num_blocks: int, upsampling: str) -> list[int]:
@@ -129,7 +133,8 @@ class Decoder(nn.Module):
         frames: `frames_after_blocks`.
         middle_first, middle: middle channels as multiples of a block's output channels (3 in the rgb layer).
         output: ``direct``: the rgb layer paints every pixel; ``compose``: its fourth channel is a mask that blends the
-            frames onto the start image; ``warp``: two more channels move the pixels of the start image first.
+            frames onto the start image; ``warp``: two more channels move the pixels of the start image first;
+            ``warp_still``: the same with small movements and faint masks damped.
     """
 
     def __init__(
@@ -231,18 +236,25 @@ class Decoder(nn.Module):
             return tanh(painted_BTCHW).transpose(1, 2)
         if self.output == "compose":
             return compose(painted_BTCHW, start_BCHW)
-        return warp_and_paint(painted_BTCHW, start_BCHW)
+        return warp_and_paint(painted_BTCHW, start_BCHW, still=self.output == "warp_still")
 
 
-def warp_and_paint(painted_BTCHW: Tensor, start_BCHW: Tensor) -> Tensor:
+def warp_and_paint(painted_BTCHW: Tensor, start_BCHW: Tensor, *, still: bool = False) -> Tensor:
     """Move the pixels of a start image and paint over them: m tanh(rgb) + (1 - m) moved, clip_BCTHW in [-1, 1].
 
     Args:
         painted_BTCHW: six channels: rgb before tanh, the mask m before the sigmoid, and the distance, to the right and
             down, at which each pixel reads the start image (bilinear; 1 is `FLOW_PIXELS` pixels).
+        still: damp small movements and faint masks. A network never gives exactly 0, so each stream reads what stands still
+            between its pixels and paints faintly over it, and a cascade of streams blurs it more and more.
     """
     frames, height, width = painted_BTCHW.shape[1], *painted_BTCHW.shape[3:]
     rgb, mask, flow = painted_BTCHW.flatten(0, 1).split((3, 1, 2), dim=1)
+    # With the offset of -1, an untrained generator starts near the start image (mask about 0.27).
+    mask = torch.sigmoid(mask - 1.0)
+    if still:
+        flow = flow * flow.abs() / (flow.abs() + STILL_PIXELS / FLOW_PIXELS)
+        mask = mask.square() * (1.0 + STILL_MASK) / (mask + STILL_MASK)
     # Two scalars and no tensor of them: a CUDA graph must not copy from the host.
     moves = torch.stack((flow[:, 0] * (2 * FLOW_PIXELS / width), flow[:, 1] * (2 * FLOW_PIXELS / height)), dim=-1)
     identity = functional.affine_grid(
@@ -251,6 +263,5 @@ def warp_and_paint(painted_BTCHW: Tensor, start_BCHW: Tensor) -> Tensor:
     grid = identity + moves
     start = start_BCHW.repeat_interleave(frames, dim=0)
     moved = functional.grid_sample(start, grid, padding_mode="border", align_corners=False)
-    # With the offset of -1, an untrained generator starts near the start image (mask about 0.27).
-    out = moved + torch.sigmoid(mask - 1.0) * (tanh(rgb) - moved)
+    out = moved + mask * (tanh(rgb) - moved)
     return out.unflatten(0, (-1, frames)).transpose(1, 2)

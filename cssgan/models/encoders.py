@@ -34,19 +34,57 @@ class ImageEncoder(nn.Module):
         return full_kernel_conv(x, self.code.weight, self.code.bias)[:, :, 0, 0], skips
 
 
+class SegmentEncoder(nn.Module):
+    """Mel segments -> features: three 3x3 convolutions of stride 2, each with LeakyReLU, then linear.
+
+    Args:
+        norm: group norm after each convolution.
+    """
+
+    def __init__(self, *, num_bands: int, segment_hops: int, features: int, norm: bool) -> None:
+        super().__init__()
+        widths = [max(features // divisor, 1) for divisor in (8, 4, 2)]
+        self.convs = nn.ModuleList(nn.Conv2d(i, o, 3, 2, 1) for i, o in zip([1, *widths[:-1]], widths, strict=True))
+        self.norms = nn.ModuleList(norm_2d("group", channels) for channels in widths if norm)
+        for _ in widths:
+            num_bands, segment_hops = -(-num_bands // 2), -(-segment_hops // 2)
+        self.out = nn.Linear(widths[-1] * num_bands * segment_hops, features)
+
+    def forward(self, mels_BTMU: Tensor) -> Tensor:
+        """features_BTD"""
+        x = mels_BTMU.flatten(0, 1)[:, None]
+        for index, conv in enumerate(self.convs):
+            x = conv(x)
+            x = leaky_relu(self.norms[index](x) if len(self.norms) else x)
+        return self.out(x.flatten(1)).unflatten(0, mels_BTMU.shape[:2])
+
+
 class AudioEncoder(nn.Module):
     """Mel segments -> GRU states. The state is zero at the start of each sequence.
 
     Args:
+        segment: ``linear``: one linear layer for each segment; ``conv``: `SegmentEncoder` with group norm.
+        features: of a segment.
         state: size D of the states.
         both_directions: half of each state is that of a GRU from the last frame to the first.
     """
 
     def __init__(
-        self, *, num_bands: int, segment_hops: int, features: int, state: int, both_directions: bool = False
+        self,
+        *,
+        num_bands: int,
+        segment_hops: int,
+        segment: str,
+        features: int,
+        state: int,
+        both_directions: bool = False,
     ) -> None:
         super().__init__()
-        self.segment = nn.Linear(num_bands * segment_hops, features)
+        self.segment = (
+            SegmentEncoder(num_bands=num_bands, segment_hops=segment_hops, features=features, norm=True)
+            if segment == "conv"
+            else nn.Linear(num_bands * segment_hops, features)
+        )
         if both_directions and state % 2:
             raise ConfigError("model.gru_dim", state, "an even number with model.audio_context=window")
         self.gru = nn.GRU(
@@ -55,5 +93,6 @@ class AudioEncoder(nn.Module):
 
     def forward(self, mels_BFMU: Tensor) -> Tensor:
         """states_BFD: one state per frame; the last one of a stream represents its audio."""
-        states_BFD, _ = self.gru(leaky_relu(self.segment(mels_BFMU.flatten(2))))
+        is_linear = isinstance(self.segment, nn.Linear)
+        states_BFD, _ = self.gru(leaky_relu(self.segment(mels_BFMU.flatten(2) if is_linear else mels_BFMU)))
         return states_BFD

@@ -40,6 +40,7 @@ class CascadedGenerator(VideoGenerator):
         middle: int,
         temporal_upsampling: str,
         code_dim: int,
+        audio_encoder: str,
         audio_dim: int,
         gru_dim: int,
         inject_dim: int,
@@ -61,6 +62,7 @@ class CascadedGenerator(VideoGenerator):
         self.audio_encoder = AudioEncoder(
             num_bands=num_bands,
             segment_hops=segment_hops,
+            segment=audio_encoder,
             features=audio_dim,
             state=gru_dim,
             both_directions=audio_of_window,
@@ -229,6 +231,7 @@ class CascadedGenerator(VideoGenerator):
             middle=model.middle,
             temporal_upsampling=model.temporal_upsampling,
             code_dim=model.code_dim,
+            audio_encoder=model.audio_encoder,
             audio_dim=model.audio_dim,
             gru_dim=model.gru_dim,
             inject_dim=model.inject_dim,

@@ -11,6 +11,7 @@ collect_ignore = (
         "test_coverage.py",
         "test_events.py",
         "test_model_options.py",
+        "test_object_times.py",
         "test_order.py",
         "test_published_clips.py",
         "test_step.py",

@@ -206,6 +206,7 @@ class G3anGenerator(WindowGenerator):
 
     Args:
         code_dim: size of the appearance vector, without the class.
+        audio_encoder: as in `cssgan.config.ModelConfig`.
         audio_dim: features of a mel segment before the GRU.
         motion_dim: size of the motion vector, the state of the GRU.
         sequence: `NUM_MOTION_VECTORS` motion vectors instead of one.
@@ -221,6 +222,7 @@ class G3anGenerator(WindowGenerator):
         segment_hops: int,
         width: int,
         code_dim: int,
+        audio_encoder: str,
         audio_dim: int,
         motion_dim: int,
         z_dim: int,
@@ -231,7 +233,7 @@ class G3anGenerator(WindowGenerator):
         self.sequence = sequence
         self.image_encoder = ImageEncoder(size=size, width=width, code_dim=code_dim, norm="batch")
         self.audio_encoder = AudioEncoder(
-            num_bands=num_bands, segment_hops=segment_hops, features=audio_dim, state=motion_dim
+            num_bands=num_bands, segment_hops=segment_hops, segment=audio_encoder, features=audio_dim, state=motion_dim
         )
         num_blocks = len(level_widths(2 * size, width))
         self.decoder = G3anDecoder(
@@ -265,6 +267,7 @@ class G3anGenerator(WindowGenerator):
             segment_hops=mel_spec.segment_hops,
             width=model.width,
             code_dim=model.code_dim,
+            audio_encoder=model.audio_encoder,
             audio_dim=model.audio_dim,
             motion_dim=model.gru_dim,
             z_dim=model.z_dim,

@@ -46,6 +46,7 @@ class ImaginatorGenerator(WindowGenerator):
         segment_hops: int,
         width: int,
         code_dim: int,
+        audio_encoder: str,
         audio_dim: int,
         gru_dim: int,
         middle_first: int,
@@ -59,7 +60,7 @@ class ImaginatorGenerator(WindowGenerator):
         widths = level_widths(size, width)
         self.image_encoder = ImageEncoder(size=size, width=width, code_dim=code_dim, norm=norm)
         self.audio_encoder = AudioEncoder(
-            num_bands=num_bands, segment_hops=segment_hops, features=audio_dim, state=gru_dim
+            num_bands=num_bands, segment_hops=segment_hops, segment=audio_encoder, features=audio_dim, state=gru_dim
         )
         self.decoder = Decoder(
             widths=widths,
@@ -95,6 +96,7 @@ class ImaginatorGenerator(WindowGenerator):
             segment_hops=mel_spec.segment_hops,
             width=model.width,
             code_dim=model.code_dim,
+            audio_encoder=model.audio_encoder,
             audio_dim=model.audio_dim,
             gru_dim=model.gru_dim,
             middle_first=model.middle_first,

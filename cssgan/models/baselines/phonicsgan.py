@@ -19,28 +19,9 @@ from torch import Tensor, nn
 
 from cssgan.config import Config
 from cssgan.models.baselines.window_model import FrameDecoder, WindowGenerator, repeat_over_time
-from cssgan.models.blocks import initialize, leaky_relu
-from cssgan.models.encoders import ImageEncoder
+from cssgan.models.blocks import initialize
+from cssgan.models.encoders import ImageEncoder, SegmentEncoder
 from phonics_data.contract.logmel import LogMelSpec
-
-
-class SegmentEncoder(nn.Module):
-    """Mel segments -> features: three 3x3 convolutions of stride 2, then linear."""
-
-    def __init__(self, *, num_bands: int, segment_hops: int, features: int) -> None:
-        super().__init__()
-        widths = [max(features // divisor, 1) for divisor in (8, 4, 2)]
-        self.convs = nn.ModuleList(nn.Conv2d(i, o, 3, 2, 1) for i, o in zip([1, *widths[:-1]], widths, strict=True))
-        for _ in widths:
-            num_bands, segment_hops = -(-num_bands // 2), -(-segment_hops // 2)
-        self.out = nn.Linear(widths[-1] * num_bands * segment_hops, features)
-
-    def forward(self, mels_BTMU: Tensor) -> Tensor:
-        """features_BTD"""
-        x = mels_BTMU.flatten(0, 1)[:, None]
-        for conv in self.convs:
-            x = leaky_relu(conv(x))
-        return self.out(x.flatten(1)).unflatten(0, mels_BTMU.shape[:2])
 
 
 class PhonicsganLikeGenerator(WindowGenerator):
@@ -68,7 +49,9 @@ class PhonicsganLikeGenerator(WindowGenerator):
     ) -> None:
         super().__init__(num_frames)
         self.image_encoder = ImageEncoder(size=size, width=width, code_dim=code_dim, norm="batch")
-        self.segment_encoder = SegmentEncoder(num_bands=num_bands, segment_hops=segment_hops, features=audio_dim)
+        self.segment_encoder = SegmentEncoder(
+            num_bands=num_bands, segment_hops=segment_hops, features=audio_dim, norm=False
+        )
         self.gru = nn.GRU(audio_dim, gru_dim, num_layers=2, batch_first=True)
         self.decoder = FrameDecoder(code_dim=gru_dim + num_classes + z_dim + code_dim, size=size, width=width)
         initialize(self)

@@ -12,7 +12,8 @@ from torch.nn import functional
 from cssgan.clip_permutations import permute
 from cssgan.models import factory
 from cssgan.models.cascade import cascade
-from cssgan.models.decoder import FLOW_PIXELS, DecoderBlock, frames_after_blocks
+from cssgan.models.decoder import FLOW_PIXELS, DecoderBlock, frames_after_blocks, warp_and_paint
+from cssgan.models.encoders import SegmentEncoder
 from cssgan.models.generator import CascadedGenerator
 from cssgan.models.interface import WindowInputs
 from tests.cssgan.toy_dataset import tiny_config
@@ -75,9 +76,33 @@ def plain_stream(generator: CascadedGenerator, image: Tensor, mels_BFMU: Tensor,
     frames = torch.tanh(x[:, :3])
     if generator.decoder.output == "direct":
         return frames
-    mask = torch.sigmoid(x[:, 3:4] - 1.0)
-    below = image[:, :, None] if generator.decoder.output == "compose" else moved_plain(image, x[:, 4:])
+    mask, flow = torch.sigmoid(x[:, 3:4] - 1.0), x[:, 4:]
+    if generator.decoder.output == "warp_still":
+        # Half a pixel is halved (FLOW_PIXELS times the output is a distance in pixels); a mask of .1 becomes .055.
+        flow = flow * (FLOW_PIXELS * flow.abs()) / (FLOW_PIXELS * flow.abs() + 0.5)
+        mask = 1.1 * mask**2 / (mask + 0.1)
+    below = image[:, :, None] if generator.decoder.output == "compose" else moved_plain(image, flow)
     return mask * frames + (1.0 - mask) * below
+
+
+def test_damped_outputs_copy_what_nearly_stands_still() -> None:
+    torch.manual_seed(0)
+    start = torch.rand(1, 3, 16, 16) * 2 - 1
+    painted = torch.zeros(1, 1, 6, 16, 16)
+    painted[:, :, 3] = -3.0  # a mask of .018
+    painted[:, :, 4:] = 0.05 / FLOW_PIXELS
+
+    def blurred(still: bool) -> float:
+        frame = start
+        for _ in range(12):  # streams of a cascade
+            frame = warp_and_paint(painted, frame, still=still)[:, :, 0]
+        return float((frame - start).abs().mean())
+
+    assert blurred(still=True) < 0.25 * blurred(still=False)
+    strong = painted.clone()
+    strong[:, :, 3], strong[:, :, 4:] = 6.0, 3.0 / FLOW_PIXELS
+    for still in (False, True):  # what is painted and moved for certain stays so
+        assert float(warp_and_paint(strong, start, still=still).abs().mean()) < 0.01
 
 
 def moved_plain(image: Tensor, flow_BCFHW: Tensor) -> Tensor:
@@ -94,7 +119,41 @@ def moved_plain(image: Tensor, flow_BCFHW: Tensor) -> Tensor:
     return out
 
 
-@pytest.mark.parametrize("output", ["compose", "direct", "warp"])
+@pytest.mark.parametrize("norm", [True, False])
+def test_features_of_mel_segments_equal_the_plain_form(norm: bool) -> None:
+    torch.manual_seed(0)
+    encoder = SegmentEncoder(num_bands=64, segment_hops=20, features=16, norm=norm)
+    for parameter in encoder.parameters():
+        nn.init.normal_(parameter, 0.0, 0.3)
+    mels, weights = torch.randn(2, 3, 64, 20), dict(encoder.named_parameters())
+
+    features = encoder(mels)
+
+    for video, frame in itertools.product(range(2), range(3)):
+        x = mels[video, frame][None, None]
+        for index, groups in enumerate((2, 4, 8)):  # of 2, 4 and 8 channels
+            x = functional.conv2d(x, weights[f"convs.{index}.weight"], weights[f"convs.{index}.bias"], 2, 1)
+            if norm:
+                x = functional.group_norm(x, groups, weights[f"norms.{index}.weight"], weights[f"norms.{index}.bias"])
+            x = functional.leaky_relu(x, 0.2)
+        plain = encoder.out.weight @ x.flatten() + encoder.out.bias
+        torch.testing.assert_close(features[video, frame], plain, atol=1e-4, rtol=1e-4)
+
+
+def test_the_states_of_the_sound_with_convolutions_are_those_of_their_window() -> None:
+    generator = make("model.audio_encoder=conv", "model.audio_context=window").eval()
+    image, mels, label, noise = inputs()
+    changed = mels.clone()
+    changed[0, 3, 3, :, 10:] += 1.0  # the end of the last segment of the first video
+
+    with torch.no_grad():
+        one, other = (generator(image, sound, label, noise) for sound in (mels, changed))
+
+    assert not torch.allclose(one[0, 0], other[0, 0])  # the GRU in both directions reaches the first clip
+    torch.testing.assert_close(one[1], other[1])
+
+
+@pytest.mark.parametrize("output", ["compose", "direct", "warp", "warp_still"])
 @pytest.mark.parametrize(
     ("upsampling", "inject"), [("middle", "every"), ("late", "every"), ("early", "every"), ("middle", "film")]
 )

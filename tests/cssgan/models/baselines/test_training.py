@@ -238,6 +238,7 @@ def test_the_image_discriminator_uses_one_frame_of_the_window(kind: str) -> None
         ("g3an", "data.num_frames=8", "data.num_frames: got 8, allowed: at least 13 with model.kind=g3an"),
         ("g3an", "model.audio_inject=film", "model.audio_inject: got 'film', allowed: bottleneck with model.kind=g3an"),
         ("g3an", "discriminator.seam_clips=true", "discriminator.seam_clips: got True, allowed: false with model.kind"),
+        ("mocogan", "model.audio_encoder=conv", "model.audio_encoder: got 'conv', allowed: linear with model.kind=mocogan"),
         ("g3an", "model.kind=gan", "model.kind: got 'gan', allowed: cssgan | mocogan"),
     ],
 )  # fmt: skip
@@ -255,6 +256,20 @@ def test_options_of_g3an_run(batch_of, setting: str) -> None:
     terms = train_step(new_state(config), batch_of(config), config, num_steps=0, num_videos=0)
 
     assert all(math.isfinite(float(value)) for value in terms.values())
+
+
+@pytest.mark.parametrize("kind", ["g3an", "imaginator"])
+def test_convolutions_for_the_sound_run(batch_of, kind: str) -> None:
+    config = small(kind, "model.audio_encoder=conv")
+    state = new_state(config)
+    encoder = state.generator.get_submodule("audio_encoder.segment")
+    before = {name: weight.detach().clone() for name, weight in encoder.named_parameters()}
+
+    terms = train_step(state, batch_of(config), config, num_steps=0, num_videos=0)
+
+    assert math.isfinite(float(terms["g_loss"]))
+    assert {"convs.0.weight", "norms.0.weight", "out.weight"} <= before.keys()
+    assert all(not torch.equal(weight, before[name]) for name, weight in encoder.named_parameters() if "weight" in name)
 
 
 @pytest.mark.parametrize("kind", ["g3an", "imaginator", "phonicsgan_like"])
