@@ -26,7 +26,7 @@ def serve(
     weights: WeightsOption = "last",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """A web form on this machine: upload a picture or draw a card, upload or record a sound, see the video with its sound.
+    """A web form on this machine: upload a picture or draw a card, an object, upload or record a sound, see the video with its sound.
 
     It binds to 127.0.0.1 only and sends nothing to other servers. Ctrl-C stops it; uploads and videos are deleted then.
     Needs the extra `ui`.

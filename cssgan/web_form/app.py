@@ -20,7 +20,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cssgan.inference.export import LoadedGenerator
-from cssgan.web_form.inputs import CARD_COLOURS, FormInputs, FormLimits, draw_card, make_video
+from cssgan.web_form.inputs import CARD_COLOURS, MAX_WORD_CHARACTERS, FormInputs, FormLimits, draw_card, make_video
 from phonics_data.contract.web import THIS_MACHINE
 from phonics_data.errors import PhonicsDataError
 
@@ -34,9 +34,10 @@ SERVERS_OWN = (
 """Content-Security-Policy: with it a browser loads nothing from other servers."""
 _TEXT = """# {name}
 
-A start picture, the sound of a phrase and its letter give a video of {size}x{size} pixels that follows the sound. The model knows
+A start picture, the sound of a phrase and its letter give a video of {size}x{size} pixels that follows the sound. {objects}The model knows
 pictures, voices and letters like those of its training set only. The sound may last up to {max_seconds:g} s. Everything stays on this
 machine."""
+_OBJECTS = "An object, if you give one, comes in at its place in the phrase. "
 
 
 def _accept_sent_files_only(component: Any) -> None:
@@ -117,7 +118,7 @@ def make_form(generator: LoadedGenerator, *, name: str, folder: Path, limits: Fo
         name: of the model, shown as the title.
         folder: existing folder for pictures and videos, below Gradio's own folder for uploads.
     """
-    names = list(generator.label_set.names)
+    names, model = list(generator.label_set.names), generator.config.model
 
     def new_path(file_name: str) -> Path:
         _delete_old(folder)
@@ -131,13 +132,22 @@ def make_form(generator: LoadedGenerator, *, name: str, folder: Path, limits: Fo
         except PhonicsDataError as error:
             raise _shown(error) from error
 
-    def generate(picture: str | None, sound: str | None, label: str | None, seed: float | None) -> tuple[str, str]:
+    def generate(
+        picture: str | None,
+        sound: str | None,
+        label: str | None,
+        seed: float | None,
+        object_picture: str | None = None,
+        object_word: str | None = None,
+    ) -> tuple[str, str]:
         started = time.monotonic()
         inputs = FormInputs(
             picture=Path(picture) if picture else None,
             sound=Path(sound) if sound else None,
             label=label,
             seed=int(seed or 0),
+            object_picture=Path(object_picture) if object_picture else None,
+            object_word=object_word or "",
         )
         try:
             video = make_video(generator, inputs, new_path(f"{label}.mp4"), limits)
@@ -155,6 +165,7 @@ def make_form(generator: LoadedGenerator, *, name: str, folder: Path, limits: Fo
                 name=name,
                 size=generator.config.data.size,
                 max_seconds=limits.max_seconds,
+                objects=_OBJECTS if model.object_condition else "",
             )
         )
         with gr.Row():
@@ -171,6 +182,21 @@ def make_form(generator: LoadedGenerator, *, name: str, folder: Path, limits: Fo
                 with gr.Row():
                     colours: Any = gr.Dropdown(list(CARD_COLOURS), value="yellow", label="Colour of the card")
                     draw_button: Any = gr.Button("Draw a card with the letter")
+                object_picture: Any = gr.Image(
+                    label="Object that comes in (optional; a background of one colour is left out)",
+                    type="filepath",
+                    image_mode="RGBA",
+                    sources=["upload", "clipboard"],
+                    height=160,
+                    buttons=[],
+                    visible=model.object_condition,
+                )
+                object_word: Any = gr.Textbox(
+                    label="Word of the object (optional)",
+                    max_lines=1,
+                    max_length=MAX_WORD_CHARACTERS,
+                    visible=model.word_dim > 0,
+                )
                 sound: Any = gr.Audio(label="Sound", type="filepath", sources=["upload", "microphone"], buttons=[])
                 seed: Any = gr.Number(
                     0,
@@ -178,17 +204,23 @@ def make_form(generator: LoadedGenerator, *, name: str, folder: Path, limits: Fo
                     precision=0,
                     minimum=0,
                     maximum=2**31 - 1,
-                    visible=generator.config.model.z_dim > 0,
+                    visible=model.z_dim > 0,
                 )
                 button: Any = gr.Button("Generate", variant="primary")
             with gr.Column():
                 video: Any = gr.Video(label="Video", autoplay=True, loop=False, buttons=["download"])
                 facts: Any = gr.Markdown()
-        for component in (picture, sound):
+        for component in (picture, object_picture, sound):
             _accept_sent_files_only(component)
             _give_sent_file(component)
         draw_button.click(draw, [label, colours], picture, api_name="draw_card", concurrency_limit=1)
-        button.click(generate, [picture, sound, label, seed], [video, facts], api_name="generate", concurrency_limit=1)
+        button.click(
+            generate,
+            [picture, sound, label, seed, object_picture, object_word],
+            [video, facts],
+            api_name="generate",
+            concurrency_limit=1,
+        )
     return form.queue(max_size=16, default_concurrency_limit=1)
 
 

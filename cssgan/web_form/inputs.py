@@ -24,6 +24,7 @@ SOUND_FORMATS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3")
 MAX_CHANNELS = 8
 MAX_SAMPLES = 20_000_000
 """Over all channels; they take 80 MB as float32."""
+MAX_WORD_CHARACTERS = 64
 CARD_SIZE = 256
 CARD_COLOURS: dict[str, tuple[str, str]] = {
     "yellow": ("#ffe08a", "#b3261e"),
@@ -51,12 +52,19 @@ class FormLimits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FormInputs:
-    """What a visitor sent; None: not given."""
+    """What a visitor sent; None: not given.
+
+    Args:
+        object_picture: picture of the object that comes in.
+        object_word: its word; empty: none.
+    """
 
     picture: Path | None
     sound: Path | None
     label: str | None
     seed: int = 0
+    object_picture: Path | None = None
+    object_word: str = ""
 
 
 def make_video(generator: LoadedGenerator, inputs: FormInputs, out: Path, limits: FormLimits) -> GeneratedVideo:
@@ -71,17 +79,31 @@ def make_video(generator: LoadedGenerator, inputs: FormInputs, out: Path, limits
         raise InputError("no sound; upload one, or record it with the microphone")
     if not inputs.label:
         raise InputError("no letter; choose one")
+    word = " ".join(inputs.object_word.split())
+    if len(word) > MAX_WORD_CHARACTERS:
+        raise InputError(
+            f"word of the object: {len(word)} characters, allowed: up to {MAX_WORD_CHARACTERS}; write the word alone"
+        )
+    pictures = [path for path in (inputs.picture, inputs.object_picture) if path is not None]
     try:
-        check_file_size(inputs.picture, limits)
-        check_file_size(inputs.sound, limits)
-        check_picture(inputs.picture)
+        for path in (*pictures, inputs.sound):
+            check_file_size(path, limits)
+        for path in pictures:
+            check_picture(path)
         check_sound(inputs.sound, limits)
         return generate_video(
-            generator, image=inputs.picture, audio=inputs.sound, label=inputs.label, out=out, seed=inputs.seed
+            generator,
+            image=inputs.picture,
+            audio=inputs.sound,
+            label=inputs.label,
+            out=out,
+            object_picture=inputs.object_picture,
+            object_word=word,
+            seed=inputs.seed,
         )
     except PhonicsDataError as error:
         message = str(error)
-        for path in (inputs.picture, inputs.sound, out):
+        for path in (*pictures, inputs.sound, out):
             message = message.replace(str(path), path.name)
         raise InputError(message) from error
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 import cssgan
 from cssgan.storage import media_files
+from cssgan.web_form import inputs as inputs_module
 from cssgan.web_form.inputs import (
     CARD_COLOURS,
     CARD_SIZE,
@@ -26,6 +27,8 @@ from cssgan.web_form.inputs import (
 )
 from phonics_data.errors import InputError
 from tests.cssgan.inference.test_generate import save_run, write_audio
+
+WITH_OBJECT = ("model.object_condition=true", "model.word_dim=8", "model.g_output=compose")
 
 
 @pytest.fixture
@@ -43,6 +46,9 @@ def files(tmp_path: Path) -> Path:
     soundfile.write(tmp_path / "caf.wav", np.zeros(8000, np.float32), 16_000, format="CAF")
     soundfile.write(tmp_path / "many.wav", np.zeros((100, 9), np.float32), 16_000)
     soundfile.write(tmp_path / "fast.flac", np.zeros((2_500_001, 8), np.int16), 655_350)
+    thing = Image.new("RGB", (80, 60), "white")
+    thing.paste("red", (20, 20, 50, 50))
+    thing.save(tmp_path / "thing.png")
     (tmp_path / "empty.wav").write_bytes(b"")
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "large.wav").write_bytes(bytes(2_100_000))
@@ -97,6 +103,44 @@ def test_unusable_inputs_are_one_line_without_folders(
     assert not (files / "out.mp4").exists()
 
 
+@pytest.mark.parametrize(
+    ("settings", "picture", "word", "message"),
+    [
+        (WITH_OBJECT, "text.png", "", "text.png: is not a picture that can be read; allowed: png, jpeg, webp"),
+        (WITH_OBJECT, "huge.png", "", "huge.png: 9000x9000 pixels, allowed: up to 50 million"),
+        (WITH_OBJECT, "card.png", "", "card.png: shows no object, only one colour or transparent pixels"),
+        (WITH_OBJECT, None, "long " * 13, "word of the object: 64 characters, allowed: up to 63"),
+        ((), "thing.png", "", "model.object_condition"),
+        ((), None, "lion", "model.word_dim"),
+    ],
+)
+def test_unusable_objects_are_one_line_without_folders(
+    files: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: tuple[str, ...],
+    picture: str | None,
+    word: str,
+    message: str,
+) -> None:
+    monkeypatch.setattr(inputs_module, "MAX_WORD_CHARACTERS", 63)
+    model = cssgan.load_generator(save_run(files / "run", *settings))
+    inputs = FormInputs(
+        picture=files / "card.png",
+        sound=files / "a.wav",
+        label="L",
+        object_picture=None if picture is None else files / picture,
+        object_word=word,
+    )
+
+    with pytest.raises(InputError) as refused:
+        make_video(model, inputs, files / "out.mp4", FormLimits())
+
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert str(files) not in str(refused.value)
+    assert not (files / "out.mp4").exists()
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp"])
 def test_formats_of_pictures_that_are_accepted(tmp_path: Path, name: str) -> None:
     Image.new("RGB", (80, 60), "red").save(tmp_path / name)
@@ -120,12 +164,19 @@ def test_formats_of_sounds_that_are_accepted(tmp_path: Path, name: str, file_for
     check_sound(tmp_path / name, FormLimits())
 
 
-def test_usable_inputs_give_a_video(files: Path) -> None:
-    model = cssgan.load_generator(save_run(files / "run"))
+@pytest.mark.parametrize("thing", [None, "thing.png"])
+def test_usable_inputs_give_a_video(files: Path, thing: str | None) -> None:
+    model = cssgan.load_generator(save_run(files / "run", *WITH_OBJECT))
 
     video = make_video(
         model,
-        FormInputs(picture=files / "card.png", sound=files / "a.wav", label="L"),
+        FormInputs(
+            picture=files / "card.png",
+            sound=files / "a.wav",
+            label="L",
+            object_picture=None if thing is None else files / thing,
+            object_word="" if thing is None else "rose",
+        ),
         files / "out.mp4",
         FormLimits(max_seconds=3, max_megabytes=2),
     )

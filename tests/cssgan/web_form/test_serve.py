@@ -58,7 +58,8 @@ class Served:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        model = cssgan.export(save_run(folder / "run"), folder / "toy-16")
+        run = save_run(folder / "run", "model.object_condition=true", "model.word_dim=8", "model.g_output=compose")
+        model = cssgan.export(run, folder / "toy-16")
         self.log = folder / "log"
         with self.log.open("w") as log:
             words = ["serve", "--model", str(model), "--port", "0", "--max-seconds", "3", "--max-megabytes", "2"]
@@ -85,6 +86,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     running = Served(tmp_path_factory.mktemp("form"))
     folder = running.folder
     Image.new("RGB", (80, 60), "red").save(folder / "card.png")
+    blue = Image.new("RGBA", (40, 40))
+    blue.paste((0, 0, 255, 255), (5, 5, 35, 35))
+    blue.save(folder / "blue.png")
     (folder / "text.png").write_text("no picture")
     write_audio(folder / "a.wav", 0.5)
     write_audio(folder / "long.wav", 3.2, rate_hz=8000)
@@ -114,11 +118,25 @@ def test_a_picture_a_sound_and_a_letter_give_a_video(served: Served, client: Any
     sound = handle_file(str(served.folder / "a.wav"))
     card = client.predict("L", "blue", api_name="/draw_card")
     for picture in (card, str(served.folder / "card.png")):
-        video, facts = client.predict(handle_file(picture), sound, "L", 0, api_name="/generate")
+        video, facts = client.predict(handle_file(picture), sound, "L", 0, None, "", api_name="/generate")
 
         assert media_files.probe(Path(video)).seconds == pytest.approx(0.5, abs=0.1)
         assert media_files.probe(Path(video)).width == 256
         assert re.fullmatch(r"12 frames at 25 frames/s, generated in [\d.]+ s", facts)
+
+
+def test_an_object_and_its_word_change_the_video(served: Served, client: Any) -> None:
+    from gradio_client import handle_file
+
+    card, sound, blue = (handle_file(str(served.folder / name)) for name in ("card.png", "a.wav", "blue.png"))
+
+    def frames(*conditions: Any) -> bytes:
+        video, _ = client.predict(card, sound, "L", 0, *conditions, api_name="/generate")
+        return media_files.read_video(Path(video), 64, 16_000).frames_THWC.tobytes()
+
+    found = [frames(None, ""), frames(blue, ""), frames(None, "lake"), frames(blue, "lake")]
+    assert len(set(found)) == 4
+    assert frames(blue, "  lake ") == found[3]
 
 
 @pytest.mark.parametrize(
@@ -141,6 +159,8 @@ def test_unusable_files_are_messages(
             handle_file(str(served.folder / sound)),
             "L",
             0,
+            None,
+            "",
             api_name="/generate",
         )
 
@@ -167,10 +187,15 @@ def test_large_files_are_refused_at_the_upload(served: Served) -> None:
         post_file(served, "large.wav")
 
 
-def call(served: Served, picture: dict[str, object], sound: dict[str, object] | None = None) -> str:
-    """The answer to a request that no page sends."""
+def call(
+    served: Served,
+    picture: dict[str, object],
+    sound: dict[str, object] | None = None,
+    thing: dict[str, object] | None = None,
+) -> str:
+    """The answer to a request that no page sends; `thing` is the picture of the object."""
     sound = sound or {"path": str(served.folder / "a.wav"), "meta": {"_type": "gradio.FileData"}}
-    body = json.dumps({"data": [picture, sound, "L", 0]}).encode()
+    body = json.dumps({"data": [picture, sound, "L", 0, thing, ""]}).encode()
     request = urllib.request.Request(
         f"{served.address}gradio_api/call/generate", body, {"Content-Type": "application/json"}
     )
@@ -220,11 +245,11 @@ def test_a_picture_without_meta_must_be_a_sent_file(served: Served, kind: str) -
         "zero byte": f"{uploads}/a\0.png",
     }[kind]
 
-    answer = call(served, {"path": path}, upload(served, "a.wav"))
-
-    assert "event: error" in answer
-    assert "got a path that is not of a sent file" in answer
-    assert "mp4" not in answer
+    sound, card = upload(served, "a.wav"), upload(served, "card.png")
+    for answer in (call(served, {"path": path}, sound), call(served, card, sound, {"path": path})):
+        assert "event: error" in answer
+        assert "got a path that is not of a sent file" in answer
+        assert "mp4" not in answer
 
 
 def test_a_sound_must_be_a_sent_file(served: Served) -> None:
