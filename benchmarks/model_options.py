@@ -35,6 +35,8 @@ WITH: dict[str, tuple[str, ...]] = {
     "audio for the discriminator": ("discriminator.d_audio=true",),
     "wrong pairs": ("discriminator.d_audio=true", "loss.mismatch_weight=1"),
     "clips across seams": ("discriminator.seam_clips=true",),
+    "audio_encoder=conv": ("model.audio_encoder=conv",),
+    "g_output=warp_still": ("model.g_output=warp_still",),
     "audio_inject=film": ("model.audio_inject=film",),
     "noise": ("model.z_dim=16",),
     "rpgan, R1 and R2": (
