@@ -33,16 +33,25 @@ _SUPPORTED: dict[str, object] = {
     "model.start_image": "video_first",
     "model.norm": "batch",
     "model.z_dim": 0,
+    "model.audio_encoder": "linear",
+    "model.audio_context": "clip",
+    "model.shuffled_starts": "cascade",
+    "model.object_condition": False,
+    "model.word_dim": 0,
     "order.shuffle": "gen",
     "discriminator.video_d": "clips",
     "discriminator.order_head": "concat",
     "discriminator.d_audio": False,
+    "discriminator.seam_clips": False,
     "discriminator.spectral": True,
     "discriminator.augment": "none",
     "loss.vote_loss": "per_clip",
     "loss.gan": "bce",
     "loss.r1_gamma": 0.0,
     "loss.r2_gamma": 0.0,
+    "loss.l2_weight": 0.0,
+    "loss.change_weight": 0.0,
+    "loss.mismatch_weight": 0.0,
 }
 
 
@@ -55,6 +64,8 @@ def unsupported(config: Config) -> list[str]:
             out.append(f"{name}={got}")
     if config.model.audio_inject == "film":
         out.append("model.audio_inject=film")
+    if config.model.g_output not in ("direct", "compose"):
+        out.append(f"model.g_output={config.model.g_output}")
     if config.model.streams != config.model.num_clips:
         out.append(f"model.streams={config.model.streams}")
     return out

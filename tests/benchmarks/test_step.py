@@ -82,6 +82,10 @@ def test_the_reference_computes_the_same_step(settings: tuple[str, ...]) -> None
 @pytest.mark.parametrize("name", ["paper", "lean", "tiny", "small", "smoke"])
 def test_the_reference_supports_the_presets_of_the_paper_model(name: str) -> None:
     assert unsupported(preset(name)) == []
+    assert {field.partition("=")[0] for field in unsupported(preset("tuned-tiny"))} == {
+        "model.norm", "model.audio_context", "model.shuffled_starts", "loss.l2_weight", "model.g_output",
+    }  # fmt: skip
+    assert unsupported(tiny_config("model.audio_encoder=conv")) == ["model.audio_encoder=conv"]
     assert unsupported(tiny_config("model.cascade=false", "loss.gan=rpgan")) == [
         "model.cascade=False",
         "loss.gan=rpgan",
