@@ -550,7 +550,7 @@ def bench_evaluation(
 @app.command("real-phonics")
 def real_phonics(
     out: Annotated[Path, typer.Argument(help="Dataset folder to write.")],
-    work: Annotated[Path, typer.Option(help="Workspace to write.")] = Path("work-real"),
+    work: Annotated[Path | None, typer.Option(help="Workspace to write; default: OUT-work, beside OUT.")] = None,
     size: Annotated[int, typer.Option(min=8, help="Width and height of the clips.")] = 64,
 ) -> None:
     """Build a dataset of the 30 real phonics clips in PHONICS_SHARED_DATA, each at its source's frame rate.
@@ -559,6 +559,8 @@ def real_phonics(
     """
     from benchmarks import real_phonics
 
+    # Beside the dataset: a folder in the current one could be committed by mistake, and the material has no licence.
+    work = work or out.with_name(f"{out.name}-work")
     typer.echo(f"dataset: {real_phonics.build(real_phonics.shared_folder(), work, out, size=size)}")
 
 
