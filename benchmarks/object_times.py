@@ -1,8 +1,8 @@
 """Can an audio encoder tell from the sound when the object of a phrase comes? It alone is trained, without a decoder.
 
-    clips = known_clips(resident.load(dataset, "train", SIZE))
-    net = train("conv", clips, stats, num_windows=12_000, seed=0)
-    score(net, clips, stats)
+    clips = known_clips(resident.load(dataset, "train", SIZE), stats)
+    net = train("conv", clips, num_classes=26, num_windows=12_000, seed=0)
+    score(net, clips)
 
 A generator has to learn the times of events and their pictures at once, and a step of it costs 20 times as much. Here the network
 predicts for each frame whether the object is there, which the object's boxes say, from the sound, the first frame and the class.

@@ -45,7 +45,7 @@ class SegmentEncoder(nn.Module):
         super().__init__()
         widths = [max(features // divisor, 1) for divisor in (8, 4, 2)]
         self.convs = nn.ModuleList(nn.Conv2d(i, o, 3, 2, 1) for i, o in zip([1, *widths[:-1]], widths, strict=True))
-        self.norms = nn.ModuleList(norm_2d("group", channels) for channels in widths if norm)
+        self.norms = nn.ModuleList(norm_2d("group", channels) if norm else nn.Identity() for channels in widths)
         for _ in widths:
             num_bands, segment_hops = -(-num_bands // 2), -(-segment_hops // 2)
         self.out = nn.Linear(widths[-1] * num_bands * segment_hops, features)
@@ -53,9 +53,8 @@ class SegmentEncoder(nn.Module):
     def forward(self, mels_BTMU: Tensor) -> Tensor:
         """features_BTD"""
         x = mels_BTMU.flatten(0, 1)[:, None]
-        for index, conv in enumerate(self.convs):
-            x = conv(x)
-            x = leaky_relu(self.norms[index](x) if len(self.norms) else x)
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = leaky_relu(norm(conv(x)))
         return self.out(x.flatten(1)).unflatten(0, mels_BTMU.shape[:2])
 
 

@@ -14,7 +14,6 @@ from PIL import Image
 
 import cssgan
 from cssgan.storage import media_files
-from cssgan.web_form import inputs as inputs_module
 from cssgan.web_form.inputs import (
     CARD_COLOURS,
     CARD_SIZE,
@@ -27,8 +26,7 @@ from cssgan.web_form.inputs import (
 )
 from phonics_data.errors import InputError
 from tests.cssgan.inference.test_generate import save_run, write_audio
-
-WITH_OBJECT = ("model.object_condition=true", "model.word_dim=8", "model.g_output=compose")
+from tests.cssgan.inference.test_object import WITH_OBJECT
 
 
 @pytest.fixture
@@ -109,20 +107,14 @@ def test_unusable_inputs_are_one_line_without_folders(
         (WITH_OBJECT, "text.png", "", "text.png: is not a picture that can be read; allowed: png, jpeg, webp"),
         (WITH_OBJECT, "huge.png", "", "huge.png: 9000x9000 pixels, allowed: up to 50 million"),
         (WITH_OBJECT, "card.png", "", "card.png: shows no object, only one colour or transparent pixels"),
-        (WITH_OBJECT, None, "long " * 13, "word of the object: 64 characters, allowed: up to 63"),
+        (WITH_OBJECT, None, "long " * 14, "word of the object: 69 characters, allowed: up to 64"),
         ((), "thing.png", "", "model.object_condition"),
         ((), None, "lion", "model.word_dim"),
     ],
 )
 def test_unusable_objects_are_one_line_without_folders(
-    files: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    settings: tuple[str, ...],
-    picture: str | None,
-    word: str,
-    message: str,
+    files: Path, settings: tuple[str, ...], picture: str | None, word: str, message: str
 ) -> None:
-    monkeypatch.setattr(inputs_module, "MAX_WORD_CHARACTERS", 63)
     model = cssgan.load_generator(save_run(files / "run", *settings))
     inputs = FormInputs(
         picture=files / "card.png",

@@ -28,6 +28,7 @@ from cssgan.storage import media_files
 from cssgan.web_form.serve import check_installed, serve_form
 from phonics_data.errors import OptionError
 from tests.cssgan.inference.test_generate import save_run, write_audio
+from tests.cssgan.inference.test_object import WITH_OBJECT
 from tests.slow_clients import get, slow_clients
 
 pytest.importorskip("gradio", reason="Gradio is not installed (extra ui)")
@@ -58,7 +59,7 @@ class Served:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        run = save_run(folder / "run", "model.object_condition=true", "model.word_dim=8", "model.g_output=compose")
+        run = save_run(folder / "run", *WITH_OBJECT)
         model = cssgan.export(run, folder / "toy-16")
         self.log = folder / "log"
         with self.log.open("w") as log:
